@@ -1,0 +1,85 @@
+"""The errors a person can meet: one base class with an exit code, one class per cause."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class MergeSearchError(Exception):
+    """Base of every error that ends a command with a message instead of a traceback.
+
+    Args:
+        what: what went wrong, as one sentence without a final full stop.
+        where: the file, tensor, key or trial it happened in.
+        expected: what would have been right.
+        fix: what the reader can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | Path | None = None,
+        expected: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.expected = expected
+        self.fix = fix
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.what}" if self.where else self.what
+        lines = [head]
+        if self.expected:
+            lines.append(f"  expected: {self.expected}")
+        if self.fix:
+            lines.append(f"  to do: {self.fix}")
+        return "\n".join(lines)
+
+
+class InputError(MergeSearchError):
+    """Something the person wrote or pointed at is wrong; nothing was started."""
+
+    exit_code = 2
+
+
+class RecipeError(InputError):
+    """A recipe is malformed or asks for something that does not exist."""
+
+
+class SpaceError(InputError):
+    """A search space is malformed: a recipe's error, or a hole that cannot be filled."""
+
+
+class ObjectivesError(InputError):
+    """An objectives file is malformed or names an unknown task or metric."""
+
+
+class CheckpointError(InputError):
+    """A parent on disk is missing, damaged, refused, or does not fit the others."""
+
+
+class RunFolderError(InputError):
+    """A run folder belongs to another run, is in use, or is not a run folder."""
+
+
+class BuildError(MergeSearchError):
+    """A candidate could not be built from its recipe."""
+
+
+class ScoringError(MergeSearchError):
+    """A candidate could not be loaded or scored."""
+
+
+class ScorerCrashed(ScoringError):
+    """The scoring process died while it scored a candidate."""
+
+
+class Interrupted(MergeSearchError):
+    """The person stopped the run; the same command goes on with it."""
+
+    exit_code = 130

@@ -1,0 +1,92 @@
+"""The data a recipe is made of, and what each merge method takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Scalar = float | int | bool | str
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """One entry of a filter list: a value for the tensors whose name contains `filter`.
+
+    `filter` is None (or `*`) for the plain entry, which takes every tensor that is left.
+    """
+
+    filter: str | None
+    value: Scalar | tuple[float, ...]
+
+    def matches(self, tensor_name: str) -> bool:
+        """Whether the entry applies to a tensor (its Hugging Face name)."""
+        return self.filter is None or self.filter == "*" or self.filter in tensor_name
+
+
+Parameter = Scalar | tuple[float, ...] | tuple[Filtered, ...]
+"""A plain value, a gradient over depth (numbers), or a filter list."""
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """What a merge method takes: per-parent and global parameters, and how many parents."""
+
+    per_parent: tuple[str, ...]
+    glob: tuple[str, ...]
+    needs_base: bool
+    exactly: int | None = None
+
+
+METHOD_SPECS: dict[str, MethodSpec] = {
+    "linear": MethodSpec(("weight",), ("normalize",), needs_base=False),
+    "task_arithmetic": MethodSpec(
+        ("weight",), ("normalize", "lambda", "int8_mask"), needs_base=True
+    ),
+    "ties": MethodSpec(
+        ("weight", "density"), ("normalize", "lambda", "int8_mask"), needs_base=True
+    ),
+    "slerp": MethodSpec((), ("t",), needs_base=True, exactly=2),
+}
+
+QUANT_MIXES = ("Q4_K_M", "Q4_0")
+DTYPES = ("float32", "bfloat16", "float16")
+
+RANGES: dict[str, tuple[float, float]] = {"density": (0.0, 1.0), "t": (0.0, 1.0)}
+SWITCHES = ("normalize", "int8_mask")
+
+
+@dataclass(frozen=True)
+class Input:
+    """One parent's place in a merge: its id, its parameters and, inside a slice, its layers."""
+
+    model: str
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    layer_range: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A run of output layers and the parents' layers that make it."""
+
+    sources: tuple[Input, ...]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+
+def evaluate(setting: Parameter, tensor_name: str, t: float) -> Scalar | None:
+    """Return a parameter's value for one tensor, None where no filter applies.
+
+    Gradients are piecewise linear over `t` in [0, 1]
+    (`mergekit/config.py`, `evaluate_setting`).
+    """
+    if not isinstance(setting, tuple):
+        return setting
+    if isinstance(setting[0], Filtered):
+        entries = [one for one in setting if isinstance(one, Filtered)]
+        chosen = next((one for one in entries if one.matches(tensor_name)), None)
+        return None if chosen is None else evaluate(chosen.value, tensor_name, t)
+    points = [float(one) for one in setting if not isinstance(one, Filtered)]
+    scaled = t * (len(points) - 1)
+    low = int(scaled)
+    high = min(low + 1, len(points) - 1)
+    fraction = scaled - low
+    return (1.0 - fraction) * points[low] + fraction * points[high]
