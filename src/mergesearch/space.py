@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -297,22 +297,25 @@ class Space:
         names = [one.name for one in self.dimensions]
         if len(set(names)) != len(names):
             raise SpaceError("two holes have the same name", where=self._where)
-        middle = {one.name: one.choices[0] if one.choices else one.low for one in self.dimensions}
-        method = next((hole for hole in self._holes if hole.path == ("merge_method",)), None)
-        self._check_parameters(_methods(self._document))
-        for choice in method.dimension.choices if method else (None,):
-            self.recipe(middle if choice is None else middle | {"merge_method": choice})
-        ends = {one.name: one.choices[0] if one.choices else one.high for one in self.dimensions}
-        self.recipe(ends)
+        methods = _methods(self._document)
+        self._check_parameters(methods)
+        searched = ("merge_method",) in [hole.path for hole in self._holes]
+        for end in ("low", "high"):
+            values = {
+                one.name: one.choices[0] if one.choices else getattr(one, end)
+                for one in self.dimensions
+            }
+            for method in methods:
+                self.recipe(values | ({"merge_method": method} if searched else {}))
         self.starts()
 
-    def _check_parameters(self, methods: Iterable[Any]) -> None:
+    def _check_parameters(self, methods: Sequence[Any]) -> None:
         """Refuse a parameter that none of the space's methods takes."""
         specs = [METHOD_SPECS[one] for one in methods if one in METHOD_SPECS]
         known = {name for spec in specs for name in spec.per_parent + spec.glob}
         for parameters in _parameter_mappings(self._document):
             for name in parameters:
-                if specs and name not in known:
+                if len(specs) == len(methods) and name not in known:
                     raise SpaceError(
                         f"unknown parameter {name!r}",
                         where=self._where,

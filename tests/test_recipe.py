@@ -1,0 +1,168 @@
+"""Recipes: mergekit's YAML in and out, parameter look-up, shares, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mergesearch.errors import RecipeError
+from mergesearch.recipe import Filtered, Recipe, evaluate
+
+TIES = """
+merge_method: ties
+base_model: base
+models:
+  - model: base
+  - model: a
+    parameters:
+      weight:
+        - {filter: self_attn, value: [0.0, 1.0]}
+        - {filter: mlp, value: 0.5}
+        - {value: 0.25}
+      density: 0.6
+  - model: b
+    parameters: {weight: 0.3}
+parameters: {density: 0.9, normalize: false, lambda: 0.5}
+out_dtype: float16
+"""
+
+
+def test_yaml_round_trip_gives_an_equal_recipe_and_digest() -> None:
+    recipe = Recipe.from_yaml(TIES)
+    again = Recipe.from_yaml(recipe.to_yaml())
+    assert again == recipe
+    assert again.digest() == recipe.digest()
+    assert recipe.parents() == ("base", "a", "b")
+    assert recipe.dtype == "float16"
+
+
+def test_digest_does_not_tell_1_from_1_point_0() -> None:
+    one = Recipe.from_yaml("merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]")
+    same = Recipe.from_yaml("models: [{parameters: {weight: 1.0}, model: a}]\nmerge_method: linear")
+    other = Recipe.from_yaml("merge_method: linear\nmodels: [{model: a, parameters: {weight: 2}}]")
+    assert one.digest() == same.digest() != other.digest()
+
+
+@pytest.mark.parametrize(
+    ("tensor", "t", "expected"),
+    [
+        ("model.layers.0.self_attn.q_proj.weight", 0.0, 0.0),
+        ("model.layers.5.self_attn.q_proj.weight", 0.75, 0.75),
+        ("model.layers.5.mlp.up_proj.weight", 0.75, 0.5),
+        ("model.embed_tokens.weight", 0.0, 0.25),
+    ],
+)
+def test_a_filter_list_takes_its_first_match(tensor: str, t: float, expected: float) -> None:
+    recipe = Recipe.from_yaml(TIES)
+    assert recipe.value("weight", recipe.models[1], None, tensor, t, 1.0) == expected
+
+
+def test_inputs_come_before_slices_before_globals() -> None:
+    recipe = Recipe.from_yaml("""
+merge_method: linear
+slices:
+  - sources:
+      - {model: a, layer_range: [0, 2], parameters: {weight: 0.1}}
+      - {model: b, layer_range: [0, 2]}
+    parameters: {weight: 0.2}
+  - sources: [{model: a, layer_range: [2, 4]}, {model: b, layer_range: [2, 4]}]
+parameters: {weight: 0.3}
+""")
+    first, second = recipe.slices
+    found = [
+        recipe.value("weight", source, part, "x", 0.0, 9.0)
+        for part in (first, second)
+        for source in part.sources
+    ]
+    assert found == [0.1, 0.2, 0.3, 0.3]
+
+
+@given(
+    st.lists(st.floats(-2, 2), min_size=1, max_size=5).map(tuple),
+    st.floats(0, 1, allow_nan=False),
+)
+def test_a_gradient_is_piecewise_linear(points: tuple[float, ...], t: float) -> None:
+    import numpy as np
+
+    expected = np.interp(t, np.linspace(0, 1, len(points)) if len(points) > 1 else [0], points)
+    assert evaluate(points, "x", t) == pytest.approx(expected, abs=1e-9)
+
+
+def test_no_matching_filter_falls_through() -> None:
+    assert evaluate((Filtered("mlp", 1.0),), "self_attn", 0.0) is None
+
+
+def test_shares_are_mean_coefficients_and_sum_to_one() -> None:
+    recipe = Recipe.from_yaml(TIES)
+    shares = recipe.shares(5)
+    # attention: mean of the gradient 0.5, MLP 0.5; times lambda 0.5; b: 0.3 x 0.5
+    assert shares == pytest.approx({"base": 0.6, "a": 0.25, "b": 0.15})
+    linear = Recipe.from_yaml(
+        "merge_method: linear\nmodels: [{model: a, parameters: {weight: 3}},"
+        " {model: b, parameters: {weight: 1}}]"
+    )
+    assert linear.shares(4) == pytest.approx({"a": 0.75, "b": 0.25})
+    slerp = Recipe.from_yaml(
+        "merge_method: slerp\nbase_model: b\nmodels: [{model: a}, {model: b}]\nparameters: {t: 0.2}"
+    )
+    assert slerp.shares(4) == pytest.approx({"b": 0.8, "a": 0.2})
+
+
+def test_mergekit_export_asks_for_float32_arithmetic_and_real_folders() -> None:
+    document = yaml.safe_load(Recipe.from_yaml(TIES).to_mergekit({"a": "/models/a"}))
+    assert document["dtype"] == "float32"
+    assert document["out_dtype"] == "float16"
+    assert "quantize" not in document
+    assert [one["model"] for one in document["models"]] == ["base", "/models/a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"merge_method": "magic"}, "unknown merge_method 'magic'"),
+        ({"extra": 1}, "unknown key 'extra'"),
+        ({"base_model": None}, "ties needs `base_model`"),
+        ({"models": []}, "needs a list"),
+        ({"models": [{"model": "a"}, {"model": "a"}]}, "'a' is named twice"),
+        ({"models": [{"model": "base"}]}, "at least one parent beside the base"),
+        ({"models": [{"model": "a", "parameters": {"dens": 1}}]}, "takes no parameter 'dens'"),
+        ({"models": [{"model": "a", "parameters": {"density": 1.2}}]}, "density 1.2 is out of"),
+        ({"models": [{"model": "a", "parameters": {"weight": "x"}}]}, "'x' is not a number"),
+        ({"models": [{"model": "a", "parameters": {"weight": True}}]}, "True is not a number"),
+        ({"models": [{"model": "a", "parameters": {"weight": float("nan")}}]}, "not a number"),
+        ({"models": [{"model": "a", "weight": 1}]}, "unknown key 'weight'"),
+        ({"dtype": "int4"}, "unknown dtype 'int4'"),
+        ({"quantize": "Q3_K"}, "unknown quantize 'Q3_K'"),
+        ({"slices": []}, "either `models` or `slices`"),
+    ],
+)
+def test_wrong_recipes_are_refused_by_name(change: dict[str, object], message: str) -> None:
+    document = {"merge_method": "ties", "base_model": "base", "models": [{"model": "a"}]} | change
+    with pytest.raises(RecipeError, match=message):
+        Recipe.from_dict({key: one for key, one in document.items() if one is not None})
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "", "a: 1\n---\nb: 2"])
+def test_only_one_yaml_mapping_is_a_recipe(text: str) -> None:
+    with pytest.raises(RecipeError):
+        Recipe.from_yaml(text)
+
+
+def test_slices_need_equal_lengths_and_real_ranges() -> None:
+    for first, second in (([0, 2], [0, 3]), ([2, 2], [2, 2]), ([0, "x"], [0, 2])):
+        with pytest.raises(RecipeError, match="range"):
+            Recipe.from_dict(
+                {
+                    "merge_method": "linear",
+                    "slices": [
+                        {
+                            "sources": [
+                                {"model": "a", "layer_range": first},
+                                {"model": "b", "layer_range": second},
+                            ]
+                        }
+                    ],
+                }
+            )
