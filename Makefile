@@ -1,0 +1,44 @@
+# Everything a person needs: `make demo` and `make test` create their environment themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test test-faults test-real lint bench clean
+
+$(VENV)/.runtime: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing (llama.cpp is compiled once, for some minutes) ..."
+	$(PIP) torch
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	$(PIP) -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/.runtime
+	$(BIN)/search run demo --trials 60 --seed 0 --out results/demo
+	$(BIN)/search export results/demo --pick knee -o results/demo/recipes/knee.yaml
+
+test: lint
+	$(BIN)/python -m pytest -m "not faults and not real and not mergekit"
+
+test-faults: $(VENV)/.dev
+	$(BIN)/python -m pytest -m faults
+
+test-real: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "real or mergekit"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check --quiet src tests benchmarks
+	$(BIN)/ruff check --quiet src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports --config pyproject.toml
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/candidate.py
+	$(BIN)/python benchmarks/scoring.py
+
+clean:
+	rm -rf $(VENV) build dist
