@@ -55,6 +55,21 @@ def test_a_score_is_a_weighted_mean_with_its_error() -> None:
     assert (score.n, score.n_unscored) == (198, 2)
 
 
+def test_differences_are_paired_by_item() -> None:
+    def items(task: str, metric: str, values: list[float]) -> TaskResult:
+        rows = tuple(ItemResult(task, i, {metric: value}) for i, value in enumerate(values))
+        return TaskResult(task, {}, len(rows), 0, rows)
+
+    one = load("objectives: {o: {tasks: [{task: say, metric: exact}]}}")
+    first = {"say": items("say", "exact", [1, 1, 0, 1])}
+    second = {"say": items("say", "exact", [0, 1, 0, 0])}
+    difference = one.differences(first, second)["o"]
+    # per item: 1, 0, 0, 1; standard deviation sqrt(1/3)
+    assert difference.value == 0.5
+    assert difference.stderr == pytest.approx((1 / 3) ** 0.5 / 2)
+    assert difference.n == 4
+
+
 def test_too_many_unscored_items_fail_the_trial_with_the_reason() -> None:
     results = {
         "ifeval": result("ifeval", "prompt_level_strict_acc", 0.5, 0.05, unscored=6),

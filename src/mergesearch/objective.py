@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -224,6 +225,19 @@ class Objectives:
         """Return the direction of each objective."""
         return [one.direction for one in self.objectives]
 
+    def differences(
+        self, first: Mapping[str, TaskResult], second: Mapping[str, TaskResult]
+    ) -> dict[str, Score]:
+        """Return each objective's paired difference, first minus second, on their common items.
+
+        The standard error is that of the mean of per-item differences; unscored items of either
+        side are left out.
+
+        Raises:
+            ScoringError: a task has fewer than two common items.
+        """
+        return {one.name: _score(one, _paired(one, first, second)) for one in self.objectives}
+
     def scores(self, results: Mapping[str, TaskResult]) -> dict[str, Score]:
         """Return each objective's score from the results of all its tasks.
 
@@ -287,6 +301,30 @@ def _score(objective: Objective, results: Mapping[str, TaskResult]) -> Score:
         sum(one.n for one in used),
         sum(one.n_unscored for one in used),
     )
+
+
+def _paired(
+    objective: Objective, first: Mapping[str, TaskResult], second: Mapping[str, TaskResult]
+) -> dict[str, TaskResult]:
+    """Task results whose values are mean per-item differences."""
+    paired: dict[str, TaskResult] = {}
+    for task in dict.fromkeys(use.task for use in objective.uses):
+        other = {item.item: item for item in second[task].items if not item.unscored}
+        pairs = [
+            (item, other[item.item])
+            for item in first[task].items
+            if not item.unscored and item.item in other
+        ]
+        if len(pairs) < 2:
+            raise ScoringError("fewer than two items that both scored", where=task)
+        metrics: dict[str, MetricValue] = {}
+        for name in pairs[0][0].metrics:
+            gaps = [a.metrics[name] - b.metrics[name] for a, b in pairs]
+            error = statistics.stdev(gaps) / math.sqrt(len(gaps))
+            metrics[name] = MetricValue(statistics.fmean(gaps), error)
+        lost = len(first[task].items) - len(pairs)
+        paired[task] = TaskResult(task, metrics, len(pairs), lost)
+    return paired
 
 
 def _check_unscored(result: TaskResult, limit: float) -> None:

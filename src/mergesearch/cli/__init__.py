@@ -1,0 +1,34 @@
+"""The command line: one module per command; this one puts them together and catches once."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from mergesearch.cli import build, export, front, run, score, show, status
+from mergesearch.errors import MergeSearchError
+
+app = typer.Typer(
+    name="search",
+    help="Search for the best merges of your fine-tunes, each scored as the Q4 GGUF that ships.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for _command in (run, status, front, show, export, build, score):
+    _name = _command.__name__.rpartition(".")[2]
+    app.command(_name)(getattr(_command, _name))
+
+
+def main() -> None:
+    """Run the command line; a known error becomes its message and its exit code."""
+    try:
+        app()
+    except MergeSearchError as error:
+        print(f"error: {error}" if error.exit_code != 130 else str(error), file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,51 @@
+"""`search build`: a recipe becomes the model it describes."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mergesearch.cli.options import Parents, Threads, parent_folders, read_text
+from mergesearch.errors import InputError
+
+
+class Target(enum.StrEnum):
+    """What a recipe can be built to."""
+
+    GGUF = "gguf"
+    SAFETENSORS = "safetensors"
+
+
+def build(
+    recipe: Annotated[Path, typer.Argument(help="Recipe (YAML).")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File or folder to write.")],
+    to: Annotated[Target, typer.Option(help="A GGUF file, or a Hugging Face folder.")] = (
+        Target.GGUF
+    ),
+    quant: Annotated[
+        str | None, typer.Option(help="GGUF mix: Q4_K_M, Q4_0; default: the recipe's own.")
+    ] = None,
+    parent: Parents = [],  # noqa: B006
+    threads: Threads = None,
+) -> None:
+    """Build the model a recipe describes and print its SHA-256.
+
+    Example: search build knee.yaml --to gguf -o knee.gguf
+    """
+    from mergesearch.candidate import build_gguf, build_safetensors
+    from mergesearch.checkpoint import open_parents
+    from mergesearch.recipe import Recipe
+
+    if quant is not None and to is Target.SAFETENSORS:
+        raise InputError("--quant goes with --to gguf")
+    parsed = Recipe.from_yaml(read_text(recipe), recipe)
+    parents = open_parents(parsed, parent_folders(parent))
+    if to is Target.SAFETENSORS:
+        build_safetensors(parsed, parents, output, threads=threads)
+        print(f"{output}: {parsed.dtype} safetensors")
+    else:
+        digest = build_gguf(parsed, parents, output, quant=quant, threads=threads)
+        print(f"{digest}  {output}")

@@ -1,0 +1,67 @@
+"""Options that several commands share, and how they are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mergesearch.errors import InputError
+
+RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `search run` wrote.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Parents = Annotated[
+    list[str],
+    typer.Option("--parent", metavar="ID=DIR", help="Local folder in the place of a parent's id."),
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads for building; the result does not depend on it.")
+]
+
+
+def parent_folders(pairs: list[str]) -> dict[str, Path]:
+    """Return the folders that `--parent ID=DIR` options put in the place of ids.
+
+    Raises:
+        InputError: an option is not of that form, or its folder does not exist.
+    """
+    folders: dict[str, Path] = {}
+    for pair in pairs:
+        ref, equals, folder = pair.partition("=")
+        if not (ref and equals and folder):
+            raise InputError(f"--parent {pair!r} is not of the form ID=DIR")
+        folders[ref] = Path(folder).expanduser()
+        if not folders[ref].is_dir():
+            raise InputError(f"no folder {folder}", where=f"--parent {pair}")
+    return folders
+
+
+def read_text(path: Path) -> str:
+    """Return a text file's content.
+
+    Raises:
+        InputError: it does not exist, or is not UTF-8 text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError("no such file", where=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read as text: {error}", where=path) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all, making its folder where it is missing.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"cannot be written: {error}", where=path) from error
