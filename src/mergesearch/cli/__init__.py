@@ -6,7 +6,13 @@ import sys
 
 import typer
 
-from mergesearch.cli import build, export, front, run, score, show, status
+from mergesearch.cli.build import build
+from mergesearch.cli.export import export
+from mergesearch.cli.front import front
+from mergesearch.cli.run import run
+from mergesearch.cli.score import score
+from mergesearch.cli.show import show
+from mergesearch.cli.status import status
 from mergesearch.errors import MergeSearchError
 
 app = typer.Typer(
@@ -18,8 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for _command in (run, status, front, show, export, build, score):
-    _name = _command.__name__.rpartition(".")[2]
-    app.command(_name)(getattr(_command, _name))
+    app.command()(_command)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from mergesearch.cli.options import RunFolder, write_text
 from mergesearch.errors import InputError
 
 if TYPE_CHECKING:
-    from mergesearch.ledger import TrialRecord
+    from mergesearch.ledger import Ledger, TrialRecord
     from mergesearch.recipe import Recipe
 
 
@@ -25,10 +25,8 @@ class Format(enum.StrEnum):
 
 def export(
     folder: RunFolder,
-    pick: Annotated[
-        str, typer.Option(help="knee, best:OBJECTIVE or trial:NUMBER.")
-    ] = "knee",
-    format: Annotated[  # noqa: A002
+    pick: Annotated[str, typer.Option(help="knee, best:OBJECTIVE or trial:NUMBER.")] = "knee",
+    format: Annotated[
         Format, typer.Option(help="Our recipe, or YAML for mergekit.")
     ] = Format.RECIPE,
     output: Annotated[
@@ -45,7 +43,7 @@ def export(
     with Ledger.open(folder) as ledger:
         trial = picked(ledger, pick)
     recipe = Recipe.from_dict(dict(trial.recipe))
-    text = _header(trial) + (
+    text = header(trial) + (
         recipe.to_yaml() if format is Format.RECIPE else recipe.to_mergekit(_folders(recipe))
     )
     if output is None:
@@ -55,16 +53,48 @@ def export(
         print(f"trial {trial.number} -> {output}")
 
 
-def picked(ledger: Ledger, pick: str) -> TrialRecord:  # type: ignore[name-defined] # noqa: F821
+def picked(ledger: Ledger, pick: str) -> TrialRecord:
     """Return the trial that `--pick` names.
 
     Raises:
-        InputError: no such trial or objective, or the run has no front yet.
+        InputError: no such trial or objective, a failed trial, or a run without a front.
     """
-    raise InputError(f"unknown pick {pick!r}")
+    from mergesearch.front import knee
+    from mergesearch.study.document import front_members
+
+    axes = ledger.run().axes
+    kind, _, name = pick.partition(":")
+    if kind == "trial" and name.isdigit():
+        return _complete(ledger, int(name))
+    members = front_members(axes, ledger.trials())
+    if not members:
+        raise InputError("no trial is complete, so there is no front yet", where="--pick")
+    values = [[one.scores()[axis.name].value for axis in axes] for one in members]
+    if pick == "knee":
+        return members[knee(values, [axis.direction for axis in axes])]
+    for index, axis in enumerate(axes):
+        if kind == "best" and name == axis.name:
+            best = max if axis.direction == "maximize" else min
+            return members[best(range(len(members)), key=lambda one: values[one][index])]
+    known = ", ".join(f"best:{axis.name}" for axis in axes)
+    raise InputError(
+        f"unknown pick {pick!r}", where="--pick", expected=f"knee, {known}, or trial:NUMBER"
+    )
 
 
-def _header(trial: TrialRecord) -> str:
+def _complete(ledger: Ledger, number: int) -> TrialRecord:
+    trial = ledger.trial(number)
+    if trial is None:
+        raise InputError(f"the run has no trial {number}", where="--pick")
+    if trial.state != "complete":
+        raise InputError(
+            f"trial {number} is {trial.state}", where="--pick", expected="a complete trial"
+        )
+    return trial
+
+
+def header(trial: TrialRecord) -> str:
+    """Return comment lines that say where a recipe comes from and what it scored."""
     lines = [f"# mergesearch: trial {trial.number}"]
     for rung in trial.rungs.values():
         scores = ", ".join(

@@ -1,0 +1,195 @@
+"""A merge plan written as a Hugging Face folder: safetensors shards, config and tokenizer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mergesearch.candidate.files import (
+    finite,
+    full_disk_is_build_error,
+    row_blocks,
+    run,
+    write_at,
+    write_json,
+)
+from mergesearch.candidate.gguf_file import tokenizer_donor
+from mergesearch.checkpoint import Checkpoint
+from mergesearch.errors import InputError
+from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
+from mergesearch.recipe import Recipe
+
+SHARD_BYTES = 4_000_000_000
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "generation_config.json",
+)
+
+
+def build_safetensors(
+    recipe: Recipe,
+    parents: Mapping[str, Checkpoint],
+    folder: Path,
+    *,
+    threads: int | None = None,
+) -> None:
+    """Build a recipe as a Hugging Face folder in its own `dtype`, whole or not at all.
+
+    Weights are cut into shards of at most 4 GB; the tokenizer's files are copied from the parent
+    that the recipe takes it from.
+
+    Raises:
+        InputError: `folder` exists and is not empty.
+        As `build_candidate`.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError("the output folder is not empty", where=folder)
+    plan = plan_merge(recipe, parents)
+    donor = tokenizer_donor(recipe, parents)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        scratch.chmod(0o755)
+        _write_shards(scratch, plan, recipe.dtype, threads)
+        config = {**plan.config, "dtype": recipe.dtype, "torch_dtype": recipe.dtype}
+        write_json(scratch / "config.json", config)
+        for name in TOKENIZER_FILES:
+            if (donor / name).is_file():
+                shutil.copyfile(donor / name, scratch / name)
+        os.replace(scratch, folder)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def _write_shards(folder: Path, plan: MergePlan, dtype: str, threads: int | None) -> None:
+    shards = _shards(plan, _DTYPES[dtype].bytes)
+    names = ["model.safetensors"]
+    if len(shards) > 1:
+        names = [
+            f"model-{index:05d}-of-{len(shards):05d}.safetensors"
+            for index in range(1, len(shards) + 1)
+        ]
+    for name, tensors in zip(names, shards, strict=True):
+        _write_shard(folder / name, plan, tensors, _DTYPES[dtype], threads)
+    if len(shards) > 1:
+        places = {
+            one.name: name for name, tensors in zip(names, shards, strict=True) for one in tensors
+        }
+        size = sum(one.rows * one.cols for one in plan.tensors) * _DTYPES[dtype].bytes
+        index = {"metadata": {"total_size": size}, "weight_map": places}
+        write_json(folder / "model.safetensors.index.json", index)
+
+
+def _shards(plan: MergePlan, item: int) -> list[list[PlannedTensor]]:
+    """The tensors, in order, in groups of at most `SHARD_BYTES`."""
+    shards: list[list[PlannedTensor]] = [[]]
+    size = 0
+    for tensor in plan.tensors:
+        own = tensor.rows * tensor.cols * item
+        if shards[-1] and size + own > SHARD_BYTES:
+            shards.append([])
+            size = 0
+        shards[-1].append(tensor)
+        size += own
+    return shards
+
+
+def _write_shard(
+    path: Path,
+    plan: MergePlan,
+    tensors: Sequence[PlannedTensor],
+    dtype: _Dtype,
+    threads: int | None,
+) -> None:
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    place = 0
+    for one in tensors:
+        end = place + one.rows * one.cols * dtype.bytes
+        header[one.name] = {
+            "dtype": dtype.stored,
+            "shape": list(one.shape),
+            "data_offsets": [place, end],
+        }
+        place = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    begin = 8 + len(text)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        with full_disk_is_build_error():
+            os.pwrite(fd, len(text).to_bytes(8, "little") + text, 0)
+            run(_shard_pieces(fd, plan, tensors, dtype, begin), threads)
+    finally:
+        os.close(fd)
+
+
+def _shard_pieces(
+    fd: int, plan: MergePlan, tensors: Sequence[PlannedTensor], dtype: _Dtype, offset: int
+) -> Iterator[Callable[[], None]]:
+    for one in tensors:
+        pitch = one.cols * dtype.bytes
+        for start, stop in row_blocks(one, 1):
+            yield partial(_write_plain, fd, plan, one, start, stop, dtype, offset + start * pitch)
+        offset += one.rows * pitch
+
+
+def _write_plain(
+    fd: int,
+    plan: MergePlan,
+    one: PlannedTensor,
+    start: int,
+    stop: int,
+    dtype: _Dtype,
+    offset: int,
+) -> None:
+    block = finite(plan.block(one.name, start, stop), one.name)
+    write_at(fd, _finite_bytes(block, dtype, one.name), offset)
+
+
+def _finite_bytes(
+    block: npt.NDArray[np.float32], dtype: _Dtype, name: str
+) -> npt.NDArray[np.generic]:
+    with np.errstate(over="ignore"):
+        stored = dtype.convert(block)
+    if dtype.stored == "F16":
+        finite(stored, name)
+    return stored
+
+
+def _to_bf16(block: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
+    """Finite float32 to bfloat16 bits, rounding to nearest, ties to even."""
+    bits = np.ascontiguousarray(block).view(np.uint32)
+    last = (bits >> np.uint32(16)) & np.uint32(1)
+    return ((bits + np.uint32(0x7FFF) + last) >> np.uint32(16)).astype("<u2")
+
+
+@dataclass(frozen=True)
+class _Dtype:
+    stored: str
+    bytes: int
+    convert: Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
+
+
+_DTYPES = {
+    "float32": _Dtype("F32", 4, lambda block: block.astype("<f4")),
+    "float16": _Dtype("F16", 2, lambda block: block.astype("<f2")),
+    "bfloat16": _Dtype("BF16", 2, _to_bf16),
+}

@@ -1,0 +1,166 @@
+"""A merge plan written as GGUF: the header first, then every tensor at its place."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+from gguf.gguf_writer import WriterState
+
+from mergesearch.candidate.files import (
+    file_digest,
+    finite,
+    full_disk_is_build_error,
+    row_blocks,
+    run,
+    write_at,
+)
+from mergesearch.checkpoint import Checkpoint
+from mergesearch.errors import RecipeError
+from mergesearch.gguf_layout import (
+    add_model_metadata,
+    gguf_names,
+    layer_of,
+    rope_factors,
+    rows_together,
+    to_gguf_rows,
+)
+from mergesearch.gguf_vocab import Vocabulary, read_vocabulary
+from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
+from mergesearch.quantize import MIXES, quantize_rows, row_bytes, tensor_type
+from mergesearch.quantize.mix import Model
+from mergesearch.recipe import Recipe
+
+ROPE_FACTORS = "rope_freqs.weight"
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A tensor of the output file: what it is made from, its type and its place."""
+
+    tensor: PlannedTensor
+    name: str
+    kind: gguf.GGMLQuantizationType
+    together: int
+    offset: int
+
+    @property
+    def size(self) -> int:
+        return self.tensor.rows * row_bytes(self.kind, self.tensor.cols)
+
+
+def tokenizer_donor(recipe: Recipe, parents: Mapping[str, Checkpoint]) -> Path:
+    """Return the folder of the parent whose tokenizer the result takes.
+
+    Raises:
+        RecipeError: `tokenizer_source` names no parent.
+    """
+    source = recipe.tokenizer_source
+    if source in (None, "base"):
+        source = recipe.base_model or recipe.parents()[0]
+    if source not in parents:
+        raise RecipeError(
+            f"tokenizer_source {source!r} is no parent of this recipe",
+            expected="base, or one of " + ", ".join(parents),
+        )
+    return parents[source].folder
+
+
+def write_gguf(
+    fd: int,
+    recipe: Recipe,
+    parents: Mapping[str, Checkpoint],
+    mix: str,
+    threads: int | None,
+) -> tuple[int, str]:
+    """Write the whole file and return its size and digest."""
+    plan = plan_merge(recipe, parents)
+    factors = rope_factors(plan.layout, plan.config)
+    header, data, stored = _gguf_header(recipe, parents, plan, mix, factors)
+    with full_disk_is_build_error():
+        os.pwrite(fd, header, 0)
+        if factors is not None:
+            os.pwrite(fd, factors.tobytes(), data)
+        end = max((one.offset + one.size for one in stored), default=data)
+        os.ftruncate(fd, aligned(end))
+        run(_gguf_pieces(fd, plan, stored), threads)
+    return aligned(end), file_digest(fd)
+
+
+def _gguf_header(
+    recipe: Recipe,
+    parents: Mapping[str, Checkpoint],
+    plan: MergePlan,
+    mix: str,
+    factors: npt.NDArray[np.float32] | None,
+) -> tuple[bytes, int, list[_Stored]]:
+    """The bytes before the data, where the data begins, and every tensor's place."""
+    folder = tokenizer_donor(recipe, parents)
+    writer = gguf.GGUFWriter(None, gguf.MODEL_ARCH_NAMES[plan.layout.arch])
+    add_model_metadata(writer, plan.layout, plan.config, folder)
+    _vocabulary(folder, plan.layout.vocab_rows).add_to(writer)
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    writer.add_file_type(MIXES[mix].file_type)
+    if factors is not None:
+        writer.add_tensor_info(ROPE_FACTORS, factors.shape, factors.dtype, factors.nbytes)
+    relative = 0 if factors is None else aligned(factors.nbytes)
+    stored = []
+    for one in _typed(plan, mix):
+        writer.add_tensor_info(
+            one.name, one.tensor.shape, np.dtype(np.float32), one.size, raw_dtype=one.kind
+        )
+        stored.append(replace(one, offset=relative))
+        relative += aligned(one.size)
+    buffer = io.BytesIO()
+    writer.fout, writer.state = [buffer], WriterState.EMPTY
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    header = buffer.getvalue()
+    data = aligned(len(header))
+    return header, data, [replace(one, offset=data + one.offset) for one in stored]
+
+
+def _typed(plan: MergePlan, mix: str) -> Iterator[_Stored]:
+    """Every tensor with its GGUF name and type, still without a place."""
+    layout = plan.layout
+    grouped = layout.arch == gguf.MODEL_ARCH.QWEN2 or layout.n_heads != layout.n_kv_heads
+    model = Model(layout.n_layers, layout.tied, layout.n_layers == 80 and grouped)
+    names = gguf_names(layout)
+    for tensor in plan.tensors:
+        name = names[tensor.name]
+        kind = tensor_type(mix, name, tensor.shape, layer_of(name), model)
+        yield _Stored(tensor, name, kind, rows_together(layout, tensor.name), 0)
+
+
+def _gguf_pieces(
+    fd: int, plan: MergePlan, stored: Sequence[_Stored]
+) -> Iterator[Callable[[], None]]:
+    """The work of every block of rows, in file order."""
+    for one in stored:
+        pitch = row_bytes(one.kind, one.tensor.cols)
+        for start, stop in row_blocks(one.tensor, one.together):
+            yield partial(_write_rows, fd, plan, one, start, stop, one.offset + start * pitch)
+
+
+def _write_rows(fd: int, plan: MergePlan, one: _Stored, start: int, stop: int, offset: int) -> None:
+    block = finite(plan.block(one.tensor.name, start, stop), one.tensor.name)
+    write_at(fd, quantize_rows(to_gguf_rows(block, one.together), one.kind), offset)
+
+
+@lru_cache(maxsize=4)
+def _vocabulary(folder: Path, rows: int) -> Vocabulary:
+    """A folder's vocabulary; it does not depend on the recipe, so it is read once."""
+    return read_vocabulary(folder, rows)
+
+
+def aligned(size: int) -> int:
+    """Round up to the alignment of tensors in a GGUF."""
+    return -(-size // gguf.GGUF_DEFAULT_ALIGNMENT) * gguf.GGUF_DEFAULT_ALIGNMENT

@@ -1,0 +1,200 @@
+"""A parent in Hugging Face layout: `config.json` and one or several safetensors files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mergesearch.checkpoint.compatibility import check_compatible, check_vocabularies
+from mergesearch.checkpoint.safetensors import SafetensorsFile
+from mergesearch.errors import CheckpointError
+from mergesearch.gguf_layout import HEAD, Layout, layout_of, tensor_shapes
+from mergesearch.recipe import Recipe
+from mergesearch.resources import DEMO_PREFIX, parent_folder
+
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+# Constants that old checkpoints store beside the weights; the architecture computes them.
+_BUFFERS = (".rotary_emb.inv_freq", ".attention.masked_bias", ".attention.bias")
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """A stored tensor: shape `(rows, cols)` or `(cols,)`, and dtype `F32`, `BF16` or `F16`."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class Checkpoint(Protocol):
+    """A parent's weights, read by rows."""
+
+    ref: str
+    folder: Path
+    config: dict[str, Any]
+    layout: Layout
+    tensors: Mapping[str, TensorInfo]
+
+    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
+        ...
+
+
+class FolderCheckpoint:
+    """A checkpoint whose tensors lie in memory-mapped safetensors files.
+
+    A tied head that is stored nevertheless counts as absent, and a head that is absent counts as
+    tied, in `config` too.
+    """
+
+    def __init__(self, ref: str, folder: Path) -> None:
+        self.ref = ref
+        self.folder = folder
+        config = read_config(folder)
+        self._files = _open_files(folder)
+        tied = bool(config.get("tie_word_embeddings", False)) or HEAD not in self._files
+        self.config = {**config, "tie_word_embeddings": tied}
+        self.layout = layout_of(self.config, folder)
+        self.tensors: Mapping[str, TensorInfo] = {
+            name: TensorInfo(file.entries[name].shape, file.entries[name].dtype)
+            for name, file in self._files.items()
+            if not name.endswith(_BUFFERS) and not (tied and name == HEAD)
+        }
+        _check_tensors(self.tensors, self.layout, folder)
+
+    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
+        return self._files[name].rows(name, start, stop)
+
+
+def open_checkpoint(ref: str, overrides: Mapping[str, Path] | None = None) -> Checkpoint:
+    """Open a parent by its id.
+
+    Args:
+        ref: `demo:NAME`, or a folder.
+        overrides: folders to use for some ids, before anything else is tried.
+
+    Raises:
+        CheckpointError: no such folder, or one that is damaged or not supported.
+        InputError: no bundled parent of that name.
+    """
+    folder = Path((overrides or {}).get(ref, ref)).expanduser()
+    if ref.startswith(DEMO_PREFIX) and ref not in (overrides or {}):
+        folder = parent_folder(ref)
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"no folder for the parent {ref!r}",
+            where=folder,
+            fix=f"download it and name its folder: --parent {ref}=FOLDER",
+        )
+    return FolderCheckpoint(ref, folder)
+
+
+def open_parents(
+    recipe: Recipe, overrides: Mapping[str, Path] | None = None
+) -> dict[str, Checkpoint]:
+    """Open every parent of a recipe and check that they can be merged.
+
+    Raises:
+        CheckpointError: as `open_checkpoint`, or parents that do not fit each other.
+    """
+    parents = {ref: open_checkpoint(ref, overrides) for ref in recipe.parents()}
+    check_compatible(parents, same_depth=not recipe.slices)
+    if recipe.tokenizer_source is None:
+        check_vocabularies(parents)
+    return parents
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read a folder's `config.json`.
+
+    Raises:
+        CheckpointError: missing, not a JSON object, or of a quantized checkpoint.
+    """
+    file = folder / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError("no config.json", where=folder) from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"not a config.json: {error}", where=file) from error
+    if not isinstance(config, dict):
+        raise CheckpointError("not a JSON object", where=file)
+    if config.get("quantization_config"):
+        raise CheckpointError(
+            "a quantized checkpoint", where=file, fix="use the unquantized checkpoint"
+        )
+    return config
+
+
+def _open_files(folder: Path) -> dict[str, SafetensorsFile]:
+    """Every stored tensor's name -> the open file that holds it."""
+    if (folder / _INDEX).is_file():
+        return _open_shards(folder)
+    if (folder / _SINGLE).is_file():
+        file = SafetensorsFile(folder / _SINGLE)
+        return dict.fromkeys(file.entries, file)
+    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+    if pickles:
+        raise CheckpointError(
+            f"{pickles[0]} is a pickle, which can run code when it is read",
+            where=folder,
+            expected=f"{_SINGLE} or {_INDEX}",
+            fix="convert the checkpoint to safetensors",
+        )
+    raise CheckpointError(
+        "no weights", where=folder, expected=f"{_SINGLE}, or shards with {_INDEX}"
+    )
+
+
+def _open_shards(folder: Path) -> dict[str, SafetensorsFile]:
+    index = folder / _INDEX
+    try:
+        places = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        shards = sorted(set(places.values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"not an index of shards: {error}", where=index) from error
+    files = {shard: _open_shard(folder, shard) for shard in shards}
+    for name, shard in places.items():
+        if name not in files[shard].entries:
+            raise CheckpointError(f"{shard} does not hold {name}", where=index)
+    return {name: files[shard] for name, shard in places.items()}
+
+
+def _open_shard(folder: Path, shard: Any) -> SafetensorsFile:
+    if not isinstance(shard, str) or Path(shard).name != shard:
+        raise CheckpointError(
+            f"the index points outside the folder: {shard!r}", where=folder / _INDEX
+        )
+    if not (folder / shard).is_file():
+        raise CheckpointError(
+            f"the shard {shard} is missing", where=folder, fix="download the checkpoint again"
+        )
+    return SafetensorsFile(folder / shard)
+
+
+def _check_tensors(tensors: Mapping[str, TensorInfo], layout: Layout, folder: Path) -> None:
+    """Refuse a checkpoint whose tensors are not those that its config.json describes."""
+    expected = tensor_shapes(layout)
+    for name, shape in expected.items():
+        if name not in tensors:
+            raise CheckpointError(f"the tensor {name} is missing", where=folder)
+        if tensors[name].shape != shape:
+            raise CheckpointError(
+                f"{name} has shape {tensors[name].shape}",
+                where=folder,
+                expected=f"{shape}, by config.json",
+            )
+    for name in tensors:
+        if name not in expected:
+            raise CheckpointError(
+                f"unknown tensor {name}",
+                where=folder,
+                expected="the tensors of " + str(layout.arch.name).capitalize(),
+            )

@@ -1,0 +1,28 @@
+"""`search front`: the Pareto front of a run, finished or going on."""
+
+from __future__ import annotations
+
+import json
+
+from mergesearch.cli.options import AsJson, RunFolder
+
+
+def front(folder: RunFolder, as_json: AsJson = False) -> None:
+    """Show the Pareto front: search and validated scores, shares of the parents, the knee.
+
+    Example: search front results/demo --json
+    """
+    from mergesearch.ledger import Ledger
+    from mergesearch.study.document import front_document
+
+    with Ledger.open(folder) as ledger:
+        document = front_document(ledger.run().axes, ledger.trials())
+    if as_json:
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from mergesearch.report import render_front
+
+    console = Console()
+    console.print(render_front(document, console.width))

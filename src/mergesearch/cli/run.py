@@ -1,0 +1,237 @@
+"""`search run`: a search space and objectives become a Pareto front in a run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mergesearch.cli.export import header
+from mergesearch.cli.options import Parents, Threads, parent_folders, read_text, write_text
+from mergesearch.errors import InputError, RunFolderError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mergesearch.checkpoint import Checkpoint
+    from mergesearch.objective import Objectives
+    from mergesearch.scoring import ScoringProcess
+    from mergesearch.space import Space
+    from mergesearch.study.settings import Search
+
+DEFAULT_TRIALS = 60
+DATABASE = "study.db"
+SPACE_FILE, OBJECTIVES_FILE, LOG_FILE = "space.yaml", "objectives.yaml", "run.log"
+_SCORING_PACKAGES = ("llama-cpp-python", "lm-eval")
+
+
+def run(
+    space: Annotated[
+        str | None,
+        typer.Argument(metavar="SPACE", help="YAML file, or a built-in one; default: demo."),
+    ] = None,
+    objectives: Annotated[
+        str | None, typer.Option(help="YAML file, or a built-in one; default: the space's name.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Run folder; an existing one goes on. Default: results/<space>-<time>."),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Trials in all; {DEFAULT_TRIALS} if no end is named."),
+    ] = None,
+    hours: Annotated[float | None, typer.Option(min=0.0, help="Begin no trial after that.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="HH:MM", help="Begin no trial after that time of day.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the proposals; default 0.")] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="gp, tpe, nsga2 or sobol; default: by the space's size.")
+    ] = None,
+    parent: Parents = [],  # noqa: B006
+    threads: Threads = None,
+) -> None:
+    """Search a space and hand over its Pareto front, confirmed on items the search never saw.
+
+    Stop it with Ctrl-C at any time; the same command with the same --out goes on.
+
+    Example: search run demo --trials 60 --seed 0 --out results/demo
+    """
+    from mergesearch.report import watch
+    from mergesearch.scoring import ScoringProcess
+    from mergesearch.study.loop import run_study
+    from mergesearch.study.samplers import check_sampler
+    from mergesearch.study.settings import StudySettings
+
+    inputs = _inputs(space, objectives, out)
+    if trials is None and hours is None and until is None:
+        trials = DEFAULT_TRIALS
+    settings = StudySettings(
+        trials=trials,
+        hours=hours,
+        until=None if until is None else next_time(until, datetime.now()),
+        seed=seed,
+        sampler=None if sampler is None else check_sampler(sampler),
+    )
+    parents = _open_parents(inputs.space, parent_folders(parent))
+    with (
+        _run_folder(inputs) as log,
+        ScoringProcess(inputs.objectives, log=log) as scorer,
+    ):
+        scorer.start()
+        search = _search(inputs, parents, scorer, threads)
+        _write_inputs(inputs)
+        with watch(_console(), log) as observe:
+            run_study(inputs.folder, search, settings, observe)
+    _write_recipes(inputs.folder)
+    print(f"run folder: {inputs.folder}")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run is made from: the two files as written and parsed, and where it goes."""
+
+    space_text: str
+    space: Space
+    objectives: Objectives
+    folder: Path
+
+
+def _inputs(space: str | None, objectives: str | None, out: Path | None) -> Inputs:
+    """Read the inputs; an existing run folder brings its own where none are named."""
+    from mergesearch import resources
+    from mergesearch.objective import Objectives
+    from mergesearch.space import Space
+
+    resumed = out is not None and (out / DATABASE).is_file()
+    if resumed and out is not None:
+        space_path = resources.space_file(space) if space else out / SPACE_FILE
+        scored = resources.objectives_file(objectives) if objectives else out / OBJECTIVES_FILE
+    else:
+        space_path = resources.space_file(space or "demo")
+        scored = resources.objectives_file(objectives or _objectives_of(space or "demo"))
+    text = read_text(space_path)
+    folder = out or Path("results") / f"{space_path.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    if folder.exists() and not resumed and any(folder.iterdir()):
+        raise RunFolderError(
+            "it is not empty and holds no run", where=folder, fix="name another --out"
+        )
+    wanted = Objectives.from_yaml(read_text(scored), scored.parent)
+    return Inputs(text, Space.from_yaml(text, space_path), wanted, folder)
+
+
+def _objectives_of(space: str) -> str:
+    """The built-in objectives that carry the built-in space's name."""
+    from mergesearch import resources
+
+    if (resources.objectives_folder() / f"{space}.yaml").is_file():
+        return space
+    raise InputError("a space of your own needs objectives", fix="name them: --objectives FILE")
+
+
+def _open_parents(space: Space, overrides: Mapping[str, Path]) -> dict[str, Checkpoint]:
+    from mergesearch.checkpoint import open_parents
+
+    return open_parents(space.recipe(space.starts()[0]), overrides)
+
+
+@contextmanager
+def _run_folder(inputs: Inputs) -> Iterator[Path]:
+    """Make the run folder and yield the path of its log; a run that never began leaves nothing."""
+    try:
+        inputs.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"cannot be made: {error.strerror}", where=inputs.folder) from error
+    try:
+        yield inputs.folder / LOG_FILE
+    finally:
+        if not (inputs.folder / DATABASE).is_file():
+            shutil.rmtree(inputs.folder)
+
+
+def _search(
+    inputs: Inputs,
+    parents: Mapping[str, Checkpoint],
+    scorer: ScoringProcess,
+    threads: int | None,
+) -> Search:
+    from mergesearch.candidate import build_candidate
+    from mergesearch.study.settings import Search
+
+    depth = int(next(iter(parents.values())).config["num_hidden_layers"])
+    return Search(
+        space=inputs.space,
+        objectives=inputs.objectives,
+        build=lambda recipe: build_candidate(recipe, parents, threads=threads),
+        score=scorer.score,
+        shares=lambda recipe: recipe.shares(depth),
+        space_text=inputs.space_text,
+        fingerprints={"parents": _parents_digest(parents), "scoring": _scoring_versions()},
+    )
+
+
+def _parents_digest(parents: Mapping[str, Checkpoint]) -> str:
+    """SHA-256 (hex) of every tensor's name, shape and first row: tells other weights apart."""
+    digest = hashlib.sha256()
+    for ref, parent in parents.items():
+        digest.update(ref.encode())
+        for name, info in sorted(parent.tensors.items()):
+            digest.update(f"{name} {info.shape} {info.dtype}".encode())
+            digest.update(parent.rows(name, 0, 1).tobytes())
+    return digest.hexdigest()
+
+
+def _scoring_versions() -> str:
+    return ", ".join(f"{name} {metadata.version(name)}" for name in _SCORING_PACKAGES)
+
+
+def _write_inputs(inputs: Inputs) -> None:
+    """Put the space and the objectives beside a new run's database."""
+    for name, text in (
+        (SPACE_FILE, inputs.space_text),
+        (OBJECTIVES_FILE, inputs.objectives.to_yaml()),
+    ):
+        if not (inputs.folder / name).exists():
+            write_text(inputs.folder / name, text)
+
+
+def _write_recipes(folder: Path) -> None:
+    """Write the recipe of each member of the front."""
+    from mergesearch.ledger import Ledger
+    from mergesearch.recipe import Recipe
+    from mergesearch.study.document import front_members
+
+    with Ledger.open(folder) as ledger:
+        for trial in front_members(ledger.run().axes, ledger.trials()):
+            recipe = Recipe.from_dict(dict(trial.recipe))
+            path = folder / "recipes" / f"trial-{trial.number}.yaml"
+            write_text(path, header(trial) + recipe.to_yaml())
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def next_time(text: str, now: datetime) -> datetime:
+    """Return the next moment at which the clock shows `HH:MM`.
+
+    Raises:
+        InputError: the text is no time of day.
+    """
+    match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text)
+    if match is None:
+        raise InputError(f"{text!r} is not a time of day", where="--until", expected="HH:MM")
+    moment = now.replace(hour=int(match[1]), minute=int(match[2]), second=0, microsecond=0)
+    return moment if moment > now else moment + timedelta(days=1)

@@ -1,0 +1,67 @@
+"""`search score`: measure a GGUF, or the candidate of a recipe."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mergesearch.cli.options import AsJson, Parents, Threads, parent_folders, read_text
+from mergesearch.errors import InputError
+
+if TYPE_CHECKING:
+    from mergesearch.candidate import Candidate
+    from mergesearch.objective import Score
+
+
+def score(
+    model: Annotated[Path, typer.Argument(help="GGUF file, or recipe (YAML).")],
+    objectives: Annotated[str, typer.Option(help="YAML file, or a built-in one.")],
+    rung: Annotated[str, typer.Option(help="Which items: search or validate.")] = "search",
+    as_json: AsJson = False,
+    parent: Parents = [],  # noqa: B006
+    threads: Threads = None,
+) -> None:
+    """Score a model on the same items, in the same way, as a run does.
+
+    Example: search score knee.gguf --objectives demo --rung validate
+    """
+    from mergesearch import resources
+    from mergesearch.objective import RUNGS, Objectives
+    from mergesearch.scoring import ScoringProcess
+
+    if rung not in RUNGS:
+        raise InputError(f"unknown rung {rung!r}", where="--rung", expected=" or ".join(RUNGS))
+    path = resources.objectives_file(objectives)
+    wanted = Objectives.from_yaml(read_text(path), path.parent)
+    with _candidate(model, parent, threads) as candidate, ScoringProcess(wanted) as scorer:
+        scores = wanted.scores(scorer.score(candidate, rung))
+        digest = candidate.digest
+    if as_json:
+        values = {name: asdict(one) for name, one in scores.items()}
+        print(json.dumps({"digest": digest, "rung": rung, "values": values}, indent=2))
+        return
+    print(f"{model}  sha256 {digest}")
+    for name, one in scores.items():
+        print(_line(name, one))
+
+
+def _candidate(model: Path, parent: list[str], threads: int | None) -> Candidate:
+    from mergesearch.candidate import build_candidate, open_gguf
+    from mergesearch.checkpoint import open_parents
+    from mergesearch.recipe import Recipe
+
+    if model.suffix in (".yaml", ".yml"):
+        recipe = Recipe.from_yaml(read_text(model), model)
+        return build_candidate(
+            recipe, open_parents(recipe, parent_folders(parent)), threads=threads
+        )
+    return open_gguf(model)
+
+
+def _line(name: str, one: Score) -> str:
+    unscored = f", {one.n_unscored} unscored" if one.n_unscored else ""
+    return f"  {name}: {one.value:.4f} ± {one.stderr:.4f}  ({one.n} items{unscored})"

@@ -1,0 +1,249 @@
+"""A recipe as a list of output tensors, each of which can be computed by rows.
+
+Which parent's layer goes where, and what a gradient's depth is, match mergekit 0.1.5 (`plan.py`):
+gradients run over the layers of a slice, the embedding takes the first slice's inputs, the last
+norm and the head the last slice's, all three at the first point of a gradient.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mergesearch.checkpoint import Checkpoint
+from mergesearch.errors import RecipeError
+from mergesearch.gguf_layout import EMBEDDING, Layout, layer_of, tensor_shapes
+from mergesearch.merge.methods import METHODS, Block, Method, Settings
+from mergesearch.recipe import Input, Recipe, Slice
+
+BLOCK_ELEMENTS = 1 << 18
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tensor of a parent."""
+
+    parent: str
+    name: str
+
+
+@dataclass(frozen=True)
+class PlannedTensor:
+    """An output tensor: its Hugging Face name, shape, and what it is merged from.
+
+    Attributes:
+        base: apart from the inputs where the method takes a base, None elsewhere.
+        inputs: the parents' tensors in the recipe's order.
+        settings: the method's parameters for this tensor.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    base: Source | None
+    inputs: tuple[Source, ...]
+    settings: Settings
+
+    @property
+    def rows(self) -> int:
+        """Rows of the tensor; a vector is one row."""
+        return self.shape[0] if len(self.shape) > 1 else 1
+
+    @property
+    def cols(self) -> int:
+        """Elements of one row."""
+        return self.shape[-1]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One slice of the output with its base told apart from the inputs."""
+
+    slice: Slice | None
+    base: Input | None
+    inputs: tuple[Input, ...]
+    depth: int
+
+    def layer(self, source: Input, offset: int) -> int:
+        return (source.layer_range or (0, 0))[0] + offset
+
+
+class MergePlan:
+    """Every tensor of the output, computed on demand; safe to use from several threads.
+
+    Attributes:
+        config: `config.json` of the output.
+        layout: its sizes.
+        tensors: in the order of the output file.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        parents: Mapping[str, Checkpoint],
+        config: dict[str, Any],
+        layout: Layout,
+        tensors: Sequence[PlannedTensor],
+    ) -> None:
+        self.config = config
+        self.layout = layout
+        self.tensors = tuple(tensors)
+        self._method = method
+        self._parents = parents
+        self._by_name = {tensor.name: tensor for tensor in self.tensors}
+        self._statistics: dict[str, Any] = {}
+        self._locks = {tensor.name: threading.Lock() for tensor in self.tensors}
+
+    def block(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Return merged rows of a tensor, shape `(stop - start, cols)`; a vector is one row."""
+        tensor = self._by_name[name]
+        return self._method.merge(
+            self._read(tensor, start, stop), tensor.settings, self._tensor_statistics(tensor)
+        )
+
+    def _read(self, tensor: PlannedTensor, start: int, stop: int) -> Block:
+        def rows(source: Source) -> npt.NDArray[np.float32]:
+            return self._parents[source.parent].rows(source.name, start, stop)
+
+        base = None if tensor.base is None else rows(tensor.base)
+        return Block(base, [rows(one) for one in tensor.inputs], start * tensor.cols)
+
+    def _tensor_statistics(self, tensor: PlannedTensor) -> Any:
+        """The method's statistics of a whole tensor, collected once, over fixed blocks."""
+        if self._method.statistics is None:
+            return None
+        with self._locks[tensor.name]:
+            if tensor.name not in self._statistics:
+                self._statistics[tensor.name] = self._method.statistics(
+                    self._fixed_blocks(tensor), tensor.rows * tensor.cols, tensor.settings
+                )
+            return self._statistics[tensor.name]
+
+    def _fixed_blocks(self, tensor: PlannedTensor) -> Callable[[], Iterable[Block]]:
+        """A function that walks the tensor's blocks, which are read anew unless there is one."""
+        step = rows_per_block(tensor.cols)
+        if tensor.rows <= step:
+            only = self._read(tensor, 0, tensor.rows)
+            return lambda: (only,)
+        starts = range(0, tensor.rows, step)
+        return lambda: (
+            self._read(tensor, start, min(start + step, tensor.rows)) for start in starts
+        )
+
+
+def rows_per_block(cols: int, together: int = 1) -> int:
+    """Return how many rows make a block: about 2^18 elements, a multiple of `together`."""
+    return max(1, BLOCK_ELEMENTS // (cols * together)) * together
+
+
+def plan_merge(recipe: Recipe, parents: Mapping[str, Checkpoint]) -> MergePlan:
+    """Plan a recipe over opened parents.
+
+    Raises:
+        RecipeError: a layer range beyond a parent's layers, or a slice without the base.
+    """
+    method = METHODS[recipe.merge_method]
+    donor = parents[recipe.base_model or recipe.parents()[0]]
+    parts = [_part(recipe, one, method, parents, donor) for one in recipe.slices or (None,)]
+    layers = [(part, offset) for part in parts for offset in range(part.depth)]
+    layout = replace(donor.layout, n_layers=len(layers))
+    tensors = []
+    for name, shape in tensor_shapes(layout).items():
+        index = layer_of(name)
+        part, offset = layers[index] if index is not None else (_outer(name, parts), None)
+        tensors.append(_plan_tensor(recipe, method, part, name, shape, offset))
+    config = _output_config(donor.config, [part.layer(_first(part), at) for part, at in layers])
+    return MergePlan(method, parents, config, layout, tensors)
+
+
+def _outer(name: str, parts: Sequence[_Part]) -> _Part:
+    return parts[0] if name == EMBEDDING else parts[-1]
+
+
+def _first(part: _Part) -> Input:
+    return part.base or part.inputs[0]
+
+
+def _part(
+    recipe: Recipe,
+    slice_: Slice | None,
+    method: Method,
+    parents: Mapping[str, Checkpoint],
+    donor: Checkpoint,
+) -> _Part:
+    named = recipe.models if slice_ is None else slice_.sources
+    for one in named:
+        available = parents[one.model].layout.n_layers
+        if one.layer_range is not None and one.layer_range[1] > available:
+            raise RecipeError(
+                f"layer_range {list(one.layer_range)} of {one.model}",
+                expected=f"at most {available} layers",
+            )
+    span = named[0].layer_range
+    depth = donor.layout.n_layers if span is None else span[1] - span[0]
+    if not method.takes_base:
+        return _Part(slice_, None, named, depth)
+    base = next((one for one in named if one.model == recipe.base_model), None)
+    if base is None and slice_ is not None:
+        raise RecipeError(
+            f"a slice does not name the base {recipe.base_model}",
+            expected=f"{recipe.merge_method} needs the base's layers in every slice",
+        )
+    base = base or Input(str(recipe.base_model), {})
+    return _Part(slice_, base, tuple(one for one in named if one.model != base.model), depth)
+
+
+def _plan_tensor(
+    recipe: Recipe,
+    method: Method,
+    part: _Part,
+    name: str,
+    shape: tuple[int, ...],
+    offset: int | None,
+) -> PlannedTensor:
+    depth = 0.0
+    if offset is not None:
+        depth = offset / (part.depth - 1) if part.depth > 1 else 1.0
+    inputs = tuple(_source(part, one, name, offset) for one in part.inputs)
+
+    def shared(key: str, default: float | bool) -> Any:
+        return recipe.value(key, None, part.slice, name, depth, default)
+
+    def each(key: str, default: float) -> tuple[float, ...]:
+        pairs = zip(part.inputs, inputs, strict=True)
+        return tuple(
+            float(recipe.value(key, one, part.slice, source.name, depth, default))
+            for one, source in pairs
+        )
+
+    settings = Settings(
+        weights=each("weight", 1.0),
+        densities=each("density", 1.0),
+        normalize=bool(shared("normalize", method.normalize)),
+        scale=float(shared("lambda", 1.0)),
+        t=float(shared("t", 0.5)),
+    )
+    base = None if part.base is None else _source(part, part.base, name, offset)
+    return PlannedTensor(name, shape, base, inputs, settings)
+
+
+def _source(part: _Part, source: Input, name: str, offset: int | None) -> Source:
+    """The parent's tensor that goes into an output tensor."""
+    if offset is None:
+        return Source(source.model, name)
+    head, _, rest = name.removeprefix("model.layers.").partition(".")
+    del head
+    return Source(source.model, f"model.layers.{part.layer(source, offset)}.{rest}")
+
+
+def _output_config(config: Mapping[str, Any], layers: Sequence[int]) -> dict[str, Any]:
+    """The donor's config with as many layers as the output has, each of its donor's kind."""
+    result = {**config, "num_hidden_layers": len(layers)}
+    kinds = config.get("layer_types")
+    if isinstance(kinds, list) and kinds:
+        result["layer_types"] = [kinds[min(layer, len(kinds) - 1)] for layer in layers]
+    return result

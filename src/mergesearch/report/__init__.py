@@ -1,0 +1,15 @@
+"""What a person sees of a run: pure functions of records and state, and the live view."""
+
+from mergesearch.report.live import render_line, render_live, watch
+from mergesearch.report.state import RunState
+from mergesearch.report.tables import render_front, render_status, render_trial
+
+__all__ = [
+    "RunState",
+    "render_front",
+    "render_line",
+    "render_live",
+    "render_status",
+    "render_trial",
+    "watch",
+]

@@ -1,0 +1,167 @@
+"""Watching a run: a live view on a terminal, plain lines elsewhere, and the same lines in a log."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from mergesearch.report import text
+from mergesearch.report.state import RunState, best_of
+from mergesearch.report.tables import render_front, scores_line, trial_line
+from mergesearch.study.events import (
+    Event,
+    RunFinished,
+    RunStarted,
+    TrialFinished,
+    Validated,
+    ValidationStarted,
+)
+
+Observer = Callable[[Event], None]
+_SHOWN = 12  # members of the front that the live view has room for
+
+
+@contextmanager
+def watch(console: Console, log: Path | None = None) -> Iterator[Observer]:
+    """Show a run on `console` and append its lines to `log`; yields the run's observer.
+
+    On a terminal the view is redrawn in place and gives way to the front at the end; elsewhere
+    there is one line for each finished trial and each stage, then the front.
+    """
+    state = RunState()
+    live = Live(
+        console=console,
+        get_renderable=lambda: render_live(state, time.time(), console.width),
+        refresh_per_second=4,
+        transient=True,
+    )
+
+    def observe(event: Event) -> None:
+        state.apply(event, time.time())
+        line = render_line(event, state)
+        if file is not None and line is not None:
+            file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")
+            file.flush()
+        if not console.is_terminal and line is not None:
+            console.print(Text(line), soft_wrap=True)
+        if isinstance(event, RunFinished):
+            live.stop()
+            console.print(render_front(event.document, console.width))
+
+    file: TextIO | None = None if log is None else open(log, "a", encoding="utf-8")  # noqa: SIM115
+    try:
+        if console.is_terminal:
+            live.start()
+        yield observe
+    finally:
+        live.stop()
+        if file is not None:
+            file.close()
+
+
+def render_line(event: Event, state: RunState) -> str | None:
+    """Return an event as one line, None where it is not worth one; `state` already has it."""
+    match event:
+        case RunStarted():
+            goal = [] if state.rule.trials is None else [text.plural(state.rule.trials, "trial")]
+            if state.rule.deadline is not None:
+                goal.append(f"until {datetime.fromtimestamp(state.rule.deadline):%H:%M}")
+            before = f", {state.before} done before" if state.before else ""
+            return f"search with {state.sampler}: {' or '.join(goal) or 'until stopped'}{before}"
+        case TrialFinished(trial):
+            of = f"/{state.rule.trials}" if state.rule.trials is not None else ""
+            return f"trial {trial.number} ({state.n_finished}{of}) {trial_line(trial, state.axes)}"
+        case ValidationStarted(reason, numbers):
+            members = text.plural(len(numbers), "member")
+            return f"{reason}; validating {members} of the front"
+        case Validated(trial):
+            rung = trial.rungs["validate"]
+            found = (
+                f"failed: {text.first_line(rung.failure)}"
+                if rung.failure is not None
+                else f"{scores_line(rung.scores, state.axes)}, {text.duration(rung.score_seconds)}"
+            )
+            count = f"({state.validated}/{len(state.to_validate or ())})"
+            return f"trial {trial.number} validated {count} {found}"
+        case _:
+            return None
+
+
+def render_live(state: RunState, now: float, width: int) -> RenderableType:
+    """Return the live view of a run as it stands `now` (seconds since 1970)."""
+    if not state.axes:
+        return Text("starting")
+    blocks: list[RenderableType] = [
+        _headline(state),
+        _bar(_share(state, now), width),
+        Text(_pace(state, now)),
+        Text(_now(state), style="cyan", no_wrap=True, overflow="ellipsis"),
+    ]
+    for axis, (number, found) in zip(
+        state.axes, best_of(state.axes, list(state.trials.values())), strict=False
+    ):
+        shown = text.score(vars(found), text.in_percent([found.value, axis.reference]))
+        blocks.append(Text(f"best {axis.name}: {shown} (trial {number})", no_wrap=True))
+    if state.document.get("front"):
+        blocks += ["", render_front(_shortened(state.document), width)]
+    return Group(*blocks)
+
+
+def _bar(share: float, width: int) -> Text:
+    full = round(share * width)
+    return Text("━" * full, style="green") + Text("─" * (width - full), style="dim")
+
+
+def _share(state: RunState, now: float) -> float:
+    if state.to_validate is None:
+        return state.share_done(now)
+    return state.validated / max(1, len(state.to_validate))
+
+
+def _headline(state: RunState) -> Text:
+    if state.to_validate is not None:
+        done = f"{state.validated} of {len(state.to_validate)} members"
+        return Text(f"validating the front: {done}", style="bold")
+    left = "" if state.n_left is None else f", {state.n_left} left"
+    failed = f", {state.n_failed} failed" if state.n_failed else ""
+    done = text.plural(state.n_finished, "trial")
+    return Text(f"searching with {state.sampler}: {done} done{left}{failed}", style="bold")
+
+
+def _pace(state: RunState, now: float) -> str:
+    parts = [f"{text.duration(max(0.0, now - state.started))} so far"]
+    left = state.seconds_left(now)
+    if left is not None and state.to_validate is None:
+        parts.append(f"{text.duration(left)} left")
+    rate = state.rate(now)
+    if rate is not None:
+        parts.append(f"{rate:.0f} trials an hour" if rate >= 10 else f"{rate:.1f} trials an hour")
+    return ", ".join(parts)
+
+
+def _now(state: RunState) -> str:
+    if state.number is None:
+        return "…"
+    items = f" {state.task} {state.done}/{state.total}" if state.task else ""
+    return f"trial {state.number}: {state.stage}{items}"
+
+
+def _shortened(document: dict[str, object]) -> dict[str, object]:
+    """The document with the members that there is room for: evenly spread, the knee among them."""
+    members = document["front"]
+    assert isinstance(members, list)
+    if len(members) <= _SHOWN:
+        return document
+    kept = {round(index * (len(members) - 1) / (_SHOWN - 1)) for index in range(_SHOWN)}
+    shown = [
+        one
+        for index, one in enumerate(members)
+        if index in kept or one["trial"] == document["knee"]
+    ]
+    return document | {"front": shown}

@@ -1,0 +1,151 @@
+"""What the live view knows: the events of a run, folded into one state."""
+
+import statistics
+from dataclasses import dataclass, field
+from typing import Any
+
+from mergesearch.ledger import COMPLETE, FAILED, Axis, TrialRecord
+from mergesearch.objective import Score
+from mergesearch.study.document import front_document
+from mergesearch.study.events import (
+    Event,
+    Progressed,
+    RunFinished,
+    RunStarted,
+    StageStarted,
+    TrialFinished,
+    Validated,
+    ValidationStarted,
+)
+from mergesearch.study.stopping import StopRule
+
+_RECENT = 30  # trials whose median time is the next one's
+
+
+@dataclass
+class RunState:
+    """A run as it stands; `apply` moves it on. Times are seconds since 1970.
+
+    Attributes:
+        started: when this start of the run began.
+        axes: the objectives.
+        rule: when the search stops.
+        sampler: name of what proposes.
+        trials: finished and unfinished ones by number, as last heard of.
+        before: trials that earlier starts had finished.
+        number: of the trial at work, None between trials.
+        rung: that is scored.
+        stage: `proposing`, `building` or `scoring`.
+        task: that is scored now, "" before the first.
+        done: scored items of the task.
+        total: items of the task.
+        to_validate: members of the front that this start validates, None while it searches.
+        validated: how many of them are through.
+        document: the front as `front.json` would have it.
+        finished: whether the run is done.
+    """
+
+    started: float = 0.0
+    axes: tuple[Axis, ...] = ()
+    rule: StopRule = field(default_factory=lambda: StopRule(None, None))
+    sampler: str = ""
+    trials: dict[int, TrialRecord] = field(default_factory=dict)
+    before: int = 0
+    number: int | None = None
+    rung: str = "search"
+    stage: str = ""
+    task: str = ""
+    done: int = 0
+    total: int = 0
+    to_validate: tuple[int, ...] | None = None
+    validated: int = 0
+    document: dict[str, Any] = field(default_factory=dict)
+    finished: bool = False
+
+    def apply(self, event: Event, now: float) -> None:
+        """Move on by one event that happened `now`."""
+        match event:
+            case RunStarted():
+                self.started, self.axes, self.rule = now, event.axes, event.rule
+                self.sampler = event.sampler
+                self.trials = {one.number: one for one in event.trials}
+                self.before = self.n_finished
+                self._renew()
+            case StageStarted():
+                self.number, self.rung, self.stage = event.number, event.rung, event.stage
+                self.task, self.done, self.total = "", 0, 0
+            case Progressed():
+                self.task, self.done, self.total = event.task, event.done, event.total
+            case TrialFinished():
+                self._hear(event.trial)
+            case ValidationStarted():
+                self.to_validate = event.numbers
+            case Validated():
+                self.validated += 1
+                self._hear(event.trial)
+            case RunFinished():
+                self.finished = True
+                self.document = dict(event.document)
+
+    @property
+    def n_finished(self) -> int:
+        """Complete and failed trials, those of earlier starts included."""
+        return sum(one.finished for one in self.trials.values())
+
+    @property
+    def n_failed(self) -> int:
+        """Failed trials, those of earlier starts included."""
+        return sum(one.state == FAILED for one in self.trials.values())
+
+    @property
+    def n_left(self) -> int | None:
+        """Trials still to run, None where only the clock ends the search."""
+        return None if self.rule.trials is None else max(0, self.rule.trials - self.n_finished)
+
+    def rate(self, now: float) -> float | None:
+        """Finished trials per hour of this start, None before the first."""
+        count, elapsed = self.n_finished - self.before, now - self.started
+        return count / elapsed * 3600 if count and elapsed > 0 else None
+
+    def seconds_left(self, now: float) -> float | None:
+        """Time until the search stops: by trials at their median time, or by the clock."""
+        ends = []
+        if self.rule.deadline is not None:
+            ends.append(max(0.0, self.rule.deadline - now))
+        times = [one.seconds for one in self.trials.values() if one.finished and one.seconds]
+        if self.n_left is not None and (times or not self.n_left):
+            typical = statistics.median(times[-_RECENT:]) if times else 0.0
+            ends.append(self.n_left * typical)
+        return min(ends, default=None)
+
+    def share_done(self, now: float) -> float:
+        """How much of the search is done, from 0 to 1, by whichever rule ends it first."""
+        shares = [0.0]
+        if self.rule.trials:
+            shares.append(self.n_finished / self.rule.trials)
+        if self.rule.deadline is not None and self.rule.deadline > self.started:
+            shares.append((now - self.started) / (self.rule.deadline - self.started))
+        return min(1.0, max(shares))
+
+    def _hear(self, trial: TrialRecord) -> None:
+        self.trials[trial.number] = trial
+        self.number = None
+        self._renew()
+
+    def _renew(self) -> None:
+        self.document = front_document(self.axes, tuple(self.trials.values()))
+
+
+def best_of(axes: tuple[Axis, ...], trials: list[TrialRecord]) -> list[tuple[int, Score]]:
+    """Return the trial that is best on each objective with its score; empty without trials."""
+    complete = [one for one in trials if one.state == COMPLETE]
+    best = []
+    for axis in axes if complete else ():
+        sign = 1 if axis.direction == "maximize" else -1
+
+        def gain(one: TrialRecord, sign: int = sign, name: str = axis.name) -> float:
+            return sign * one.scores()[name].value
+
+        chosen = max(complete, key=gain)
+        best.append((chosen.number, chosen.scores()[axis.name]))
+    return best

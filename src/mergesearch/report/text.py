@@ -1,0 +1,63 @@
+"""Numbers, times and names as a person reads them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+def in_percent(values: Iterable[float]) -> bool:
+    """Whether values of one objective are shares, to be shown in percent: none is beyond 1."""
+    return all(abs(value) <= 1.0 for value in values)
+
+
+def value(number: float, percent: bool) -> str:
+    """Return one number: `63.2`, in percent where `percent`, else to three digits."""
+    return f"{100 * number:.1f}" if percent else f"{number:#.3g}".rstrip(".")
+
+
+def score(one: Mapping[str, Any] | None, percent: bool) -> str:
+    """Return a score with its standard error, `63.2 ± 4.4`; a dash for none."""
+    if not one:
+        return "–"
+    return f"{value(one['value'], percent)} ± {value(one['stderr'], percent)}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time: `0.4 s`, `45 s`, `2 min 31 s`, `3 h 05 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(count: int) -> str:
+    """Return bytes: `2.4 MB`, `8.99 GB`."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.3g} {unit}"
+    return f"{count} B"
+
+
+def short_names(parents: Sequence[str]) -> list[str]:
+    """Return parents' names without what stands before the last `/` or `:`, where that is clear."""
+    short = [one.rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1] for one in parents]
+    return short if len(set(short)) == len(short) else list(parents)
+
+
+def shares(of: Mapping[str, float], parents: Sequence[str]) -> str:
+    """Return shares in percent in the order of `parents`: `75/25`."""
+    return "/".join(f"{100 * of.get(parent, 0.0):.0f}" for parent in parents)
+
+
+def first_line(text: str | None) -> str:
+    """Return the first line of a reason."""
+    return (text or "").partition("\n")[0]
+
+
+def plural(count: int, noun: str) -> str:
+    """Return `1 trial`, `2 trials`."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")

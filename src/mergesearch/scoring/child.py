@@ -1,0 +1,105 @@
+"""The scoring process: `python -m mergesearch.scoring.child DESCRIPTOR_OF_ITS_SOCKET`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mergesearch.errors import MergeSearchError, ScoringError
+from mergesearch.objective import Objectives
+from mergesearch.scoring.protocol import Channel, Progress, results_to_json
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main(arguments: list[str]) -> int:
+    """Serve one run until it says goodbye or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides what Ctrl-C means
+    _die_with_parent()
+    channel = Channel(socket.socket(fileno=int(arguments[0])))
+    try:
+        _serve(channel)
+    except (BrokenPipeError, ConnectionResetError):
+        return 0  # the run is gone
+    return 0
+
+
+def _die_with_parent() -> None:
+    """Ask Linux for SIGKILL when the run dies, even in the middle of a long decode."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the request was made
+        os._exit(0)
+
+
+def _serve(channel: Channel) -> None:
+    scorer: Any = None
+    while (received := channel.receive()) is not None:
+        message, descriptor = received
+        try:
+            if message["type"] == "setup":
+                scorer = _load(message["objectives"])
+                channel.send({"type": "ready"})
+            elif message["type"] == "score":
+                channel.send(_score(scorer, channel, message, descriptor))
+            else:
+                return
+        except (BrokenPipeError, ConnectionResetError):
+            raise
+        except Exception as error:  # every failure of one candidate is a message, not an exit
+            traceback.print_exc()
+            channel.send(_failure(error))
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+def _load(text: str) -> Any:
+    from mergesearch.scoring.engine import log_to
+    from mergesearch.scoring.scorer import Scorer
+
+    log_to(lambda line: print(line, end="", file=sys.stderr))
+    return Scorer(Objectives.from_yaml(text, Path.cwd()))
+
+
+def _score(
+    scorer: Any, channel: Channel, message: dict[str, Any], descriptor: int | None
+) -> dict[str, Any]:
+    def report(progress: Progress) -> None:
+        channel.send({"type": "progress", "progress": asdict(progress)})
+
+    path = Path(message["path"]) if descriptor is None else _path_of(descriptor)
+    results = scorer.score(path, message["rung"], report)
+    sys.stderr.flush()
+    return {"type": "result", "results": results_to_json(results)}
+
+
+def _path_of(descriptor: int) -> Path:
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        path = Path(folder, str(descriptor))
+        if path.exists():
+            return path
+    raise ScoringError(f"descriptor {descriptor} cannot be opened by a path on this system")
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    message: dict[str, Any] = {"type": "error", "kind": type(error).__name__}
+    if isinstance(error, MergeSearchError):
+        for name in ("what", "where", "expected", "fix"):
+            message[name] = getattr(error, name)
+    else:
+        message["what"] = f"{type(error).__name__}: {error}"
+    return message
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

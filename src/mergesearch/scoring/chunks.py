@@ -1,0 +1,185 @@
+"""What is decided before llama.cpp runs: chunks, truncation, shared prefixes, packing, windows.
+
+Pure functions of the requests and the runtime settings. llama.cpp's results depend on what shares
+a batch, so nothing here may look at a clock, at the machine, or at what was scored before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TypeVar
+
+Tokens = tuple[int, ...]
+Key = TypeVar("Key", bound=Hashable)
+
+
+class DoesNotFit(Exception):
+    """A request cannot be made to fit the context; the message is the item's reason."""
+
+
+def cut_chunks(owners: Sequence[tuple[str, Key]], chunk_items: int) -> list[range]:
+    """Cut requests, whose owners are (task, item), into chunks of at most `chunk_items` items.
+
+    A chunk never spans two tasks, so that a task's chunks do not depend on its neighbours;
+    requests of one item that stand together stay together.
+
+    Returns:
+        Ranges of request indices, in order, that cover all requests.
+    """
+    chunks: list[range] = []
+    start = 0
+    for _, of_task in groupby(owners, key=lambda owner: owner[0]):
+        sizes = [len(list(of_item)) for _, of_item in groupby(of_task)]
+        for first in range(0, len(sizes), chunk_items):
+            stop = start + sum(sizes[first : first + chunk_items])
+            chunks.append(range(start, stop))
+            start = stop
+    return chunks
+
+
+def fit_prompt(tokens: Sequence[int], max_tokens: int, n_ctx: int) -> tuple[Tokens, int]:
+    """Cut a prompt on the left until it and `max_tokens` new tokens fit in `n_ctx`.
+
+    Returns:
+        The tokens kept, and how many were cut.
+
+    Raises:
+        DoesNotFit: the new tokens alone leave no room, or the prompt is empty.
+    """
+    room = n_ctx - max_tokens
+    if room < 1:
+        raise DoesNotFit(f"{max_tokens} new tokens leave no room for a prompt in n_ctx {n_ctx}")
+    if not tokens:
+        raise DoesNotFit("the prompt has no tokens")
+    cut = max(0, len(tokens) - room)
+    return tuple(tokens[cut:]), cut
+
+
+def fit_pair(
+    context: Sequence[int], continuation: Sequence[int], n_ctx: int
+) -> tuple[Tokens, Tokens, int]:
+    """Cut a context on the left until it and its continuation fit in `n_ctx`.
+
+    The last token of the continuation is only predicted, never read; it takes no room
+    (lm_eval/models/huggingface.py, `_loglikelihood_tokens`).
+
+    Returns:
+        Context, continuation, and how many tokens were cut.
+
+    Raises:
+        DoesNotFit: the continuation alone is too long, or one of both is empty.
+    """
+    if not context or not continuation:
+        raise DoesNotFit("the context or the continuation has no tokens")
+    cut = max(0, len(context) + len(continuation) - 1 - n_ctx)
+    if cut >= len(context):
+        raise DoesNotFit(f"a continuation of {len(continuation)} tokens exceeds n_ctx {n_ctx}")
+    return tuple(context[cut:]), tuple(continuation), cut
+
+
+def rolling_windows(tokens: Sequence[int], prefix: int, n_ctx: int) -> list[tuple[Tokens, Tokens]]:
+    """Cut a text into (context, continuation) windows that predict each token exactly once.
+
+    The first window starts from the prefix token; the last one sees as much context as fits
+    (lm_eval/utils.py, `get_rolling_token_windows` with a context of one token).
+    """
+    if not tokens:
+        return []
+    first = min(n_ctx, len(tokens))
+    windows: list[tuple[Tokens, Tokens]] = [((prefix,), tuple(tokens[:first]))]
+    done = first
+    while done < len(tokens):
+        stop = min(done + n_ctx, len(tokens))
+        start = stop - n_ctx - 1
+        windows.append((tuple(tokens[start:done]), tuple(tokens[done:stop])))
+        done = stop
+    return windows
+
+
+@dataclass(frozen=True)
+class Group:
+    """Requests that read a common prefix once.
+
+    Attributes:
+        requests: indices of the requests, one sequence each.
+        prefix: the tokens all sequences share.
+        endings: what each sequence reads after the prefix.
+        targets: for each request, (position it is predicted from, token) pairs; positions count
+            from the start of the prefix.
+    """
+
+    requests: tuple[int, ...]
+    prefix: Tokens
+    endings: tuple[Tokens, ...]
+    targets: tuple[tuple[tuple[int, int], ...], ...]
+
+    @property
+    def cells(self) -> int:
+        """Number of KV cells the group takes, one per token read."""
+        return len(self.prefix) + sum(map(len, self.endings))
+
+
+def common_prefix(sequences: Sequence[Tokens]) -> int:
+    """Return how many leading tokens all sequences share."""
+    shortest, longest = min(sequences), max(sequences)
+    for at, (one, other) in enumerate(zip(shortest, longest, strict=False)):
+        if one != other:
+            return at
+    return min(len(shortest), len(longest))
+
+
+def group_pairs(
+    pairs: Sequence[tuple[Tokens, Tokens]], max_sequences: int, max_cells: int
+) -> list[Group]:
+    """Put requests with the same context together, at most `max_sequences` and `max_cells` each."""
+    by_context: dict[Tokens, list[int]] = {}
+    for index, (context, _) in enumerate(pairs):
+        by_context.setdefault(context, []).append(index)
+    groups: list[Group] = []
+    for members in by_context.values():
+        for first in range(0, len(members), max_sequences):
+            groups += _fitting_groups(pairs, members[first : first + max_sequences], max_cells)
+    return groups
+
+
+def _fitting_groups(
+    pairs: Sequence[tuple[Tokens, Tokens]], members: Sequence[int], max_cells: int
+) -> Iterator[Group]:
+    group = _group(pairs, members)
+    if group.cells <= max_cells or len(members) == 1:
+        yield group
+        return
+    half = len(members) // 2
+    yield from _fitting_groups(pairs, members[:half], max_cells)
+    yield from _fitting_groups(pairs, members[half:], max_cells)
+
+
+def _group(pairs: Sequence[tuple[Tokens, Tokens]], members: Sequence[int]) -> Group:
+    sequences = [pairs[one][0] + pairs[one][1][:-1] for one in members]
+    shared = common_prefix(sequences)
+    targets = tuple(
+        tuple(enumerate(pairs[one][1], start=len(pairs[one][0]) - 1)) for one in members
+    )
+    endings = tuple(one[shared:] for one in sequences)
+    return Group(tuple(members), sequences[0][:shared], endings, targets)
+
+
+def pack_groups(
+    groups: Sequence[Group], max_sequences: int, max_cells: int
+) -> list[tuple[Group, ...]]:
+    """Pack groups, largest first, into batches of at most `max_sequences` and `max_cells`."""
+    order = sorted(groups, key=lambda one: (-one.cells, one.requests))
+    packs: list[list[Group]] = []
+    room: list[tuple[int, int]] = []  # sequences and cells left in each pack
+    for group in order:
+        sequences, cells = len(group.requests), group.cells
+        fits = (at for at, left in enumerate(room) if sequences <= left[0] and cells <= left[1])
+        at = next(fits, len(packs))
+        if at == len(packs):
+            packs.append([])
+            room.append((max_sequences, max_cells))
+        packs[at].append(group)
+        room[at] = room[at][0] - sequences, room[at][1] - cells
+    return [tuple(pack) for pack in packs]

@@ -1,0 +1,218 @@
+"""Scores candidates one after the other: loads each, runs its requests, makes its results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mergesearch.errors import ScoringError
+from mergesearch.objective import RUNGS, ItemResult, MetricValue, Objectives, TaskResult
+from mergesearch.scoring.aggregate import combine, item_value, named_metrics, standard_error
+from mergesearch.scoring.engine import Engine
+from mergesearch.scoring.harness import (
+    CandidateLM,
+    Item,
+    LoadedTask,
+    Member,
+    apply_filters,
+    build_items,
+    load_tasks,
+    process_item,
+)
+from mergesearch.scoring.protocol import OnProgress, Progress
+from mergesearch.scoring.requests import Outcome, Prepared
+
+Raw = dict[tuple[str, str], Any]
+
+
+@dataclass
+class _Batch:
+    """The requests of one type of one task's items, and where their jobs stand among all jobs."""
+
+    task: LoadedTask
+    requests: list[Any]
+    prepared: Prepared
+    first_job: int
+
+
+class Scorer:
+    """Everything that is made once for an objectives file and used for each candidate.
+
+    Raises:
+        ObjectivesError: see `harness.load_tasks`.
+    """
+
+    def __init__(self, objectives: Objectives) -> None:
+        self._objectives = objectives
+        self.tasks = load_tasks(objectives)
+        self._items: dict[tuple[str, str, str, str], list[list[Item]]] = {}
+
+    def score(
+        self, path: Path | str, rung: str, on_progress: OnProgress | None = None
+    ) -> dict[str, TaskResult]:
+        """Score a GGUF on a rung's items; results by task name.
+
+        Raises:
+            ScoringError: the file cannot be loaded or decoded, or its chat template fails.
+        """
+        if rung not in RUNGS:
+            raise ValueError(f"no rung {rung!r}")
+        with Engine(path, self._objectives.runtime) as engine:
+            return self.score_engine(engine, rung, on_progress)
+
+    def score_engine(
+        self, engine: Engine, rung: str, on_progress: OnProgress | None = None
+    ) -> dict[str, TaskResult]:
+        """Score a candidate that is loaded already."""
+        lm = CandidateLM(engine)
+        per_task = self._items_for(lm, rung)
+        batches = self._batches(lm, per_task)
+        _run(engine, batches, on_progress)
+        outcomes = {
+            id(request): outcome
+            for batch in batches
+            for request, outcome in zip(batch.requests, batch.prepared.outcomes, strict=True)
+        }
+        return {
+            task.name: _task_result(task, items, outcomes)
+            for task, items in zip(self.tasks, per_task, strict=True)
+        }
+
+    def _items_for(self, lm: CandidateLM, rung: str) -> list[list[Item]]:
+        """Return the items with their prompts, made anew only for a template not seen before."""
+        template = lm.template if self._objectives.apply_chat_template else None
+        key = ("", "", "") if template is None else (template.text, template.bos, template.eos)
+        if (rung, *key) not in self._items:
+            self._items[(rung, *key)] = [
+                build_items(task, rung, self._objectives, template) for task in self.tasks
+            ]
+        return self._items[(rung, *key)]
+
+    def _batches(self, lm: CandidateLM, per_task: Sequence[Sequence[Item]]) -> list[_Batch]:
+        batches: list[_Batch] = []
+        jobs = 0
+        for task, items in zip(self.tasks, per_task, strict=True):
+            requests = [one for item in items for one in item.requests]
+            for kind in dict.fromkeys(one.request_type for one in requests):
+                of_kind = [one for one in requests if one.request_type == kind]
+                batches.append(_Batch(task, of_kind, lm.prepare(of_kind), jobs))
+                jobs += len(batches[-1].prepared.jobs)
+        return batches
+
+
+def _run(engine: Engine, batches: Sequence[_Batch], on_progress: OnProgress | None) -> None:
+    """Run the chunks of all tasks side by side, the heaviest first."""
+    jobs = [job for batch in batches for job in batch.prepared.jobs]
+    owner = [batch for batch in batches for _ in batch.prepared.jobs]
+    order = sorted(range(len(jobs)), key=lambda at: (-jobs[at].weight, at))
+    done = {batch.task.name: 0 for batch in batches}
+    total = {batch.task.name: 0 for batch in batches}
+    for batch in batches:
+        total[batch.task.name] += len(batch.requests)
+
+    def finish(at: int, results: list[Any], seconds: float) -> None:
+        index = order[at]
+        batch = owner[index]
+        local = index - batch.first_job
+        batch.prepared.take(local, results, seconds)
+        name = batch.task.name
+        done[name] += len(batch.prepared.members[local])
+        if on_progress is not None:
+            on_progress(Progress(name, done[name], total[name]))
+
+    engine.run([jobs[index] for index in order], finish)
+
+
+def _task_result(
+    task: LoadedTask, items: Sequence[Item], outcomes: dict[int, Outcome]
+) -> TaskResult:
+    results: list[ItemResult] = []
+    per_member: list[tuple[dict[str, MetricValue], int]] = []
+    for member in task.members:
+        own = [item for item in items if item.member is member]
+        raw = _process(member, own, outcomes)
+        results += [
+            _item_result(task, item, found, outcomes) for item, found in zip(own, raw, strict=True)
+        ]
+        scored = [one for one in raw if one is not None]
+        per_member.append((_metrics(task, member, scored), len(scored)))
+    n = sum(one for _, one in per_member)
+    return TaskResult(task.name, _group(task, per_member), n, len(results) - n, tuple(results))
+
+
+def _process(
+    member: Member, items: Sequence[Item], outcomes: dict[int, Outcome]
+) -> list[Raw | None]:
+    """Return each item's raw metrics, None where it is unscored; reasons go to the items."""
+    for item in items:
+        found = [outcomes[id(one)] for one in item.requests]
+        item.failure = next((one.failure for one in found if one.failure is not None), None)
+        for request, outcome in zip(item.requests, found, strict=True):
+            value = outcome.value
+            if request.request_type == "loglikelihood_rolling" and value is not None:
+                value = value[0]
+            request.resps = [value] * (request.repeats or 1)
+    apply_filters(member, [item for item in items if item.failure is None])
+    return [_process_one(item) for item in items]
+
+
+def _process_one(item: Item) -> Raw | None:
+    if item.failure is not None:
+        return None
+    try:
+        return process_item(item)
+    except Exception as error:  # a checker may raise anything
+        item.failure = f"process_results: {type(error).__name__}: {error}"
+        return None
+
+
+def _item_result(
+    task: LoadedTask, item: Item, raw: Raw | None, outcomes: dict[int, Outcome]
+) -> ItemResult:
+    found = [outcomes[id(one)] for one in item.requests]
+    values = {key: item_value(value) for key, value in (raw or {}).items()}
+    numbers = {key: value for key, value in values.items() if value is not None}
+    text = found[0].value if item.requests[0].request_type == "generate_until" else None
+    return ItemResult(
+        task=task.name,
+        item=item.member.offset + item.index,
+        metrics=named_metrics(numbers, len(item.member.filters), task.used),
+        unscored=item.failure,
+        tokens_in=sum(one.tokens_in for one in found),
+        tokens_out=sum(one.tokens_out for one in found),
+        seconds=sum(one.seconds for one in found),
+        text=text,
+    )
+
+
+def _metrics(task: LoadedTask, member: Member, scored: Sequence[Raw]) -> dict[str, MetricValue]:
+    metrics: dict[tuple[str, str], MetricValue] = {}
+    for key in dict.fromkeys(key for one in scored for key in one):
+        values = [one[key] for one in scored if key in one]
+        aggregate, error = member.aggregation(key[0])
+        try:
+            value = float(aggregate(values))
+            metrics[key] = MetricValue(value, standard_error(values, aggregate, error))
+        except Exception as error_:
+            raise ScoringError(
+                f"metric {key[0]!r} cannot be computed ({type(error_).__name__}: {error_})",
+                where=str(member.task.config.task),
+            ) from error_
+    return named_metrics(metrics, len(member.filters), task.used)
+
+
+def _group(
+    task: LoadedTask, per_member: Sequence[tuple[dict[str, MetricValue], int]]
+) -> dict[str, MetricValue]:
+    if len(per_member) == 1:
+        return per_member[0][0]
+    names = dict.fromkeys(name for metrics, _ in per_member for name in metrics)
+    return {
+        name: combine(
+            [(metrics[name], n) for metrics, n in per_member if name in metrics],
+            by_size=task.by_size,
+        )
+        for name in names
+    }

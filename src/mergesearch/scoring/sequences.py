@@ -1,0 +1,165 @@
+"""What happens around the decoding: one answer that grows, one pack of prefixes and endings.
+
+Pure bookkeeping in Python and NumPy; llama.cpp itself is called in engine.py alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mergesearch.scoring.chunks import Group, Tokens
+
+
+@dataclass(frozen=True)
+class GenRequest:
+    """A prompt to continue greedily for at most `max_tokens` tokens or up to a string of `until`.
+
+    The prompt and the new tokens fit in the context together (chunks.fit_prompt).
+    """
+
+    tokens: Tokens
+    max_tokens: int
+    until: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a prompt was continued with; `text` ends before the stop string or end token.
+
+    Attributes:
+        text: the answer; bytes that are not UTF-8 are replaced.
+        tokens: all new tokens, those of the stop string included.
+        stopped: why it ended: `end` (a token), `until` (a string) or `length`.
+    """
+
+    text: str
+    tokens: Tokens
+    stopped: str
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Sum of log-probabilities (nat) of a continuation; whether greedy decoding would give it."""
+
+    logprob: float
+    is_greedy: bool
+
+
+class Pieces(Protocol):
+    """What an answer needs to know of the vocabulary."""
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """Return the bytes a token stands for."""
+
+    def ends(self, token: int) -> bool:
+        """Say whether a token ends generation."""
+
+
+class Answer:
+    """One sequence being generated."""
+
+    def __init__(self, index: int, request: GenRequest, vocabulary: Pieces) -> None:
+        self.index = index
+        self.n_read = 0
+        self.tokens: list[int] = []
+        self._request = request
+        self._vocabulary = vocabulary
+        self._text = bytearray()
+        self._until = [one.encode() for one in request.until if one]
+        self._end = -1
+        self._stopped = "length"
+
+    def unread(self) -> Sequence[int]:
+        """Return the tokens that llama.cpp has not read yet."""
+        return self.tokens[-1:] if self.n_read else self._request.tokens
+
+    def take(self, token: int) -> bool:
+        """Append a token; returns whether the answer is complete."""
+        self.tokens.append(token)
+        if self._vocabulary.ends(token):
+            self._stopped = "end"
+            return True
+        if self._vocabulary.piece(token, special=True) in self._until:
+            self._stopped = "until"
+            return True
+        before = len(self._text)
+        self._text += self._vocabulary.piece(token)
+        for stop in self._until:
+            at = self._text.find(stop, max(0, before - len(stop) + 1))
+            if at >= 0 and (self._end < 0 or at < self._end):
+                self._end, self._stopped = at, "until"
+        return self._end >= 0 or len(self.tokens) >= self._request.max_tokens
+
+    def result(self) -> Generated:
+        """Return the finished answer."""
+        text = self._text if self._end < 0 else self._text[: self._end]
+        return Generated(text.decode(errors="replace"), tuple(self.tokens), self._stopped)
+
+
+class PackPlan:
+    """Token arrays of a pack, and which of its rows predict which token of which request."""
+
+    def __init__(self, pack: Sequence[Group]) -> None:
+        tokens: list[int] = []
+        positions: list[int] = []
+        first_seq: list[int] = []
+        n_seq: list[int] = []
+        want_at: list[int] = []
+        want_token: list[int] = []
+        self.spans: list[tuple[int, int, int]] = []
+        seq = 0
+        for group in pack:
+            start, shared, width = len(tokens), len(group.prefix), len(group.requests)
+            tokens += group.prefix
+            positions += range(shared)
+            first_seq += [seq] * shared
+            n_seq += [width] * shared
+            for request, ending, targets in zip(
+                group.requests, group.endings, group.targets, strict=True
+            ):
+                offset = len(tokens) - shared  # where this ending's positions start counting
+                tokens += ending
+                positions += range(shared, shared + len(ending))
+                first_seq += [seq] * len(ending)
+                n_seq += [1] * len(ending)
+                seq += 1
+                begin = len(want_at)
+                want_at += [(start if at < shared else offset) + at for at, _ in targets]
+                want_token += [token for _, token in targets]
+                self.spans.append((request, begin, len(want_at)))
+        self.tokens = np.array(tokens, np.int32)
+        self.positions = np.array(positions, np.int32)
+        self.first_seq = np.array(first_seq, np.int32)
+        self.n_seq = np.array(n_seq, np.int32)
+        self.want_at = np.array(want_at, np.int64)
+        self.want_token = np.array(want_token, np.int64)
+        self.wanted = np.zeros(len(tokens), np.int8)
+        self.wanted[self.want_at] = 1
+        self._output = np.flatnonzero(self.wanted)
+        self.rows = np.searchsorted(self._output, self.want_at)
+
+    def parts(self, max_tokens: int, max_rows: int) -> Iterator[tuple[slice, int]]:
+        """Cut the pack into calls of llama.cpp; yields the tokens and the first output row."""
+        start = row = 0
+        while start < len(self.tokens):
+            stop = min(start + max_tokens, len(self.tokens))
+            if row + max_rows < len(self._output):
+                stop = min(stop, int(self._output[row + max_rows]))
+            yield slice(start, stop), row
+            start, row = stop, int(np.searchsorted(self._output, stop))
+
+
+def pick(
+    logits: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return log-probability and greediness of `tokens[i]` under row `rows[i]` of the logits."""
+    best = logits.argmax(axis=1)
+    top = logits[np.arange(len(logits)), best]
+    total = np.exp(logits - top[:, None]).sum(axis=1, dtype=np.float64)
+    chosen = logits[rows, tokens].astype(np.float64) - top[rows]
+    return chosen - np.log(total)[rows], best[rows] == tokens

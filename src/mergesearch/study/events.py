@@ -1,0 +1,90 @@
+"""What a run tells while it goes on; the live view and the log are made of these alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mergesearch.ledger import Axis, TrialRecord
+from mergesearch.study.stopping import StopRule
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """A run begins, or goes on.
+
+    Attributes:
+        axes: the objectives.
+        rule: when it stops.
+        sampler: name of what proposes.
+        trials: those of earlier starts.
+    """
+
+    axes: tuple[Axis, ...]
+    rule: StopRule
+    sampler: str
+    trials: tuple[TrialRecord, ...]
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    """A trial enters a stage: `proposing`, `building` or `scoring`, on a rung."""
+
+    number: int
+    rung: str
+    stage: str
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """Some of a task's items are scored."""
+
+    number: int
+    rung: str
+    task: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class TrialFinished:
+    """A trial is complete or failed, and on disk."""
+
+    trial: TrialRecord
+
+
+@dataclass(frozen=True)
+class ValidationStarted:
+    """No further trial is begun; these members of the front are still to be validated.
+
+    Attributes:
+        reason: why no further trial is begun.
+        numbers: of the trials.
+    """
+
+    reason: str
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Validated:
+    """A member of the front was scored on the validate items, or could not be."""
+
+    trial: TrialRecord
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """The run is done; `document` is what `front.json` holds."""
+
+    document: Mapping[str, Any]
+
+
+Event = (
+    RunStarted
+    | StageStarted
+    | Progressed
+    | TrialFinished
+    | ValidationStarted
+    | Validated
+    | RunFinished
+)

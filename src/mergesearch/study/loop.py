@@ -1,0 +1,366 @@
+"""The loop of a run: propose, build, score, record, until a stop rule says so; then validate.
+
+The ledger is written before Optuna's study is told, each in one transaction. So a process that is
+killed at any point leaves one of: a trial that was proposed (its parameters are stored whole; it is
+done again under its number), or one that is in the ledger and not yet told (it is told at the next
+start).
+"""
+
+import hashlib
+import json
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FixedTrial, FrozenTrial, TrialState
+
+from mergesearch.errors import Interrupted, MergeSearchError, RunFolderError, ScoringError
+from mergesearch.ledger import (
+    COMPLETE,
+    RUN_NAME,
+    Axis,
+    Ledger,
+    Measurement,
+    RunRecord,
+    TrialRecord,
+    database_url,
+)
+from mergesearch.objective import Score
+from mergesearch.recipe import Recipe
+from mergesearch.study.document import FRONT_NAME, front_document, front_members, write_document
+from mergesearch.study.events import (
+    Event,
+    Progressed,
+    RunFinished,
+    RunStarted,
+    StageStarted,
+    TrialFinished,
+    Validated,
+    ValidationStarted,
+)
+from mergesearch.study.lock import run_lock
+from mergesearch.study.samplers import (
+    Problem,
+    check_sampler,
+    default_sampler,
+    distributions,
+    propose,
+)
+from mergesearch.study.settings import Search, StudySettings, package_versions
+from mergesearch.study.stopping import SignalGuard, StopRule
+
+_FAILURES = (MergeSearchError, OSError, MemoryError)
+
+
+def run_study(
+    folder: Path,
+    search: Search,
+    settings: StudySettings,
+    observe: Callable[[Event], None] = lambda event: None,
+) -> dict[str, Any]:
+    """Run a search in `folder`, or go on with the one in it, and return the front's document.
+
+    The document is also written to `front.json` in the folder.
+
+    Raises:
+        RunFolderError: another run is at work in the folder, or it belongs to another search.
+        InputError: an unknown sampler.
+        Interrupted: someone stopped it; the same call goes on with it.
+        MergeSearchError: too many trials in a row failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with run_lock(folder), SignalGuard() as guard, Ledger.create(folder) as ledger:
+        run = _begin_run(ledger, search, settings, folder)
+        with _opened_study(folder, run) as study:
+            return _Run(folder, search, settings, ledger, run, study, guard, observe).go()
+
+
+def _begin_run(ledger: Ledger, search: Search, settings: StudySettings, folder: Path) -> RunRecord:
+    """Record the run, or check that the one on record is the same search."""
+    before = ledger.run() if ledger.has_run() else None
+    run = _describe(search, settings, before)
+    if before is None:
+        ledger.begin_run(run)
+        return run
+    theirs = {**before.fingerprints, "seed": str(before.seed), "sampler": before.sampler}
+    ours = {**run.fingerprints, "seed": str(run.seed), "sampler": run.sampler}
+    for name in sorted(theirs.keys() | ours.keys()):
+        if theirs.get(name) != ours.get(name):
+            raise RunFolderError(
+                f"it holds a run with another {name}",
+                where=folder,
+                expected=f"{theirs.get(name, 'none')[:12]}, not {ours.get(name, 'none')[:12]}",
+                fix="name another --out, or go on with the inputs that the run began with",
+            )
+    return before
+
+
+def _describe(search: Search, settings: StudySettings, before: RunRecord | None) -> RunRecord:
+    objectives = search.objectives
+    seed, sampler = settings.seed, settings.sampler
+    if seed is None:
+        seed = before.seed if before else 0
+    if sampler is None:
+        sampler = before.sampler if before else default_sampler(len(search.space.dimensions))
+    return RunRecord(
+        space=search.space_text,
+        objectives=objectives.to_dict(),
+        axes=tuple(Axis(o.name, o.direction, o.reference) for o in objectives.objectives),
+        fingerprints={
+            "space": _digest(search.space.to_dict()),
+            "objectives": objectives.fingerprint(),
+            **search.fingerprints,
+        },
+        versions=package_versions(),
+        seed=seed,
+        sampler=check_sampler(sampler),
+    )
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def _opened_study(folder: Path, run: RunRecord) -> Iterator[optuna.Study]:
+    """Optuna's side of the database: only what was proposed and told; `propose` proposes."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = optuna.storages.RDBStorage(
+        database_url(folder), engine_kwargs={"connect_args": {"timeout": 60.0}}
+    )
+    try:
+        yield optuna.create_study(
+            study_name=RUN_NAME,
+            storage=storage,
+            sampler=optuna.samplers.RandomSampler(seed=run.seed),
+            directions=[axis.direction for axis in run.axes],
+            load_if_exists=True,
+        )
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+@dataclass
+class _Run:
+    """One start of a run: its parts, and what it does with them."""
+
+    folder: Path
+    search: Search
+    settings: StudySettings
+    ledger: Ledger
+    run: RunRecord
+    study: optuna.Study
+    guard: SignalGuard
+    observe: Callable[[Event], None]
+
+    def go(self) -> dict[str, Any]:
+        """Search until the stop rule says so, validate, and write the front."""
+        rule = StopRule.of(self.settings, time.time())
+        self._tell_finished()
+        self.observe(RunStarted(self.run.axes, rule, self.run.sampler, self.ledger.trials()))
+        reason = self._search(rule)
+        if self.settings.validate:
+            self._validate(reason)
+        document = front_document(self.run.axes, self.ledger.trials())
+        write_document(self.folder / FRONT_NAME, document)
+        self.observe(RunFinished(document))
+        return document
+
+    def _search(self, rule: StopRule) -> str:
+        """Run trials; return why no further one is begun."""
+        trials = self.ledger.trials()
+        finished = sum(one.finished for one in trials)
+        complete = any(one.state == COMPLETE for one in trials)
+        in_a_row = 0
+        while (reason := rule.reason(finished, time.time())) is None:
+            self.guard.check()
+            trial = self._run_trial(self._next())
+            finished += 1
+            complete = complete or trial.state == COMPLETE
+            in_a_row = 0 if trial.state == COMPLETE else in_a_row + 1
+            limit = self.settings.failures_in_a_row * (5 if complete else 1)
+            if in_a_row >= limit:
+                raise MergeSearchError(
+                    f"{in_a_row} trials in a row failed, so the search stops; the last one:\n"
+                    f"{trial.failure}",
+                    where=f"trial {trial.number}",
+                    fix="mend the reason; the same command goes on from here",
+                )
+        return reason
+
+    def _next(self) -> FrozenTrial:
+        """Return the trial to run: the one that was left behind, else a new proposal."""
+        trials = self.study.get_trials(deepcopy=False)
+        for trial in trials:
+            if not trial.state.is_finished():
+                return trial
+        number = len(trials)
+        self.observe(StageStarted(number, "search", "proposing"))
+        problem = Problem(
+            distributions(self.search.space.dimensions),
+            [axis.direction for axis in self.run.axes],
+            self.search.space.starts(),
+            self.run.seed,
+        )
+        proposal = propose(self.run.sampler, problem, trials, number)
+        trial = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=proposal.parameters,
+            distributions=dict(problem.distributions),
+            system_attrs=dict(proposal.notes),
+        )
+        self.study.add_trial(trial)
+        return self.study.get_trials(deepcopy=False)[number]
+
+    def _run_trial(self, asked: FrozenTrial) -> TrialRecord:
+        """Build and score one trial on the search rung, and put its end on disk."""
+        number = asked.number
+        recipe, failure = self._recipe(asked.params)
+        self.ledger.begin_trial(
+            number,
+            parameters=asked.params,
+            recipe={} if recipe is None else recipe.to_dict(),
+            recipe_digest="" if recipe is None else recipe.digest(),
+            shares={} if recipe is None else self.search.shares(recipe),
+        )
+        if recipe is None:
+            measured = Measurement(failure=failure)
+        else:
+            try:
+                measured = self._same_recipe(recipe) or self._measure(number, "search", recipe)
+            except (Interrupted, KeyboardInterrupt):
+                self.ledger.interrupt_trial(number)
+                raise
+        self.ledger.finish_trial(number, measured)
+        record = self._record(number)
+        self._tell(record)
+        self.observe(TrialFinished(record))
+        return record
+
+    def _recipe(self, parameters: Mapping[str, Any]) -> tuple[Recipe | None, str | None]:
+        """The recipe that parameters give, or the reason why they give none."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self.search.space.suggest(FixedTrial(dict(parameters))), None
+        except MergeSearchError as error:
+            return None, str(error)
+
+    def _measure(self, number: int, rung: str, recipe: Recipe, *, digest: str = "") -> Measurement:
+        """Build and score a recipe; whatever fails on the way is the measurement's failure.
+
+        Where `digest` is given, a candidate with another one is not scored.
+        """
+        seen: dict[str, Any] = {}  # what is known when it fails
+        start = time.perf_counter()
+        try:
+            with self.guard.interruptible():
+                self.observe(StageStarted(number, rung, "building"))
+                with self.search.build(recipe) as candidate:
+                    seen = {"digest": candidate.digest, "size": candidate.size}
+                    seen["build_seconds"] = time.perf_counter() - start
+                    if digest and candidate.digest != digest:
+                        raise ScoringError(
+                            f"the rebuilt candidate is {candidate.digest}",
+                            where=f"trial {number}",
+                            expected=f"{digest}, which the search scored",
+                        )
+                    if rung == "search" and (twin := self._twin(candidate.digest)) is not None:
+                        return Measurement(twin.scores(), reused_from=twin.number, **seen)
+                    self.observe(StageStarted(number, rung, "scoring"))
+                    start = time.perf_counter()
+                    seen["results"] = self.search.score(
+                        candidate, rung, self._progress(number, rung)
+                    )
+                    seen["score_seconds"] = time.perf_counter() - start
+            scores = self.search.objectives.scores(seen["results"])
+            _check_finite(scores)
+        except Interrupted:
+            raise
+        except _FAILURES as error:
+            self.guard.check()  # a failure of what the signal reached first is an interruption
+            return Measurement(failure=_reason(error), **seen)
+        return Measurement(scores, **seen)
+
+    def _progress(self, number: int, rung: str) -> Callable[[Any], None]:
+        return lambda report: self.observe(
+            Progressed(number, rung, report.task, report.done, report.total)
+        )
+
+    def _same_recipe(self, recipe: Recipe) -> Measurement | None:
+        """The scores of an earlier trial with the same recipe, which need no building."""
+        digest = recipe.digest()
+        for one in self.ledger.trials():
+            if one.state == COMPLETE and one.recipe_digest == digest and one.reused_from is None:
+                return Measurement(
+                    one.scores(),
+                    digest=one.candidate_digest,
+                    size=one.candidate_size,
+                    reused_from=one.number,
+                )
+        return None
+
+    def _twin(self, digest: str) -> TrialRecord | None:
+        """The first complete trial with this very candidate."""
+        for one in self.ledger.trials():
+            if one.state == COMPLETE and one.candidate_digest == digest:
+                return one
+        return None
+
+    def _tell_finished(self) -> None:
+        """Tell the study what the ledger has, where a kill came between the two."""
+        for trial in self.study.get_trials(deepcopy=False):
+            if not trial.state.is_finished():
+                record = self.ledger.trial(trial.number)
+                if record is not None and record.finished:
+                    self._tell(record)
+
+    def _tell(self, record: TrialRecord) -> None:
+        if record.state == COMPLETE:
+            scores = record.scores()
+            self.study.tell(record.number, [scores[axis.name].value for axis in self.run.axes])
+        else:
+            self.study.tell(record.number, state=TrialState.FAIL)
+
+    def _validate(self, reason: str) -> None:
+        """Score the front's members on the validate items; those that failed to are tried again."""
+        todo = [
+            one
+            for one in front_members(self.run.axes, self.ledger.trials())
+            if not one.scores("validate")
+        ]
+        self.observe(ValidationStarted(reason, tuple(one.number for one in todo)))
+        for one in todo:
+            self.guard.check()
+            recipe, failure = self._recipe(one.parameters)
+            measured = (
+                Measurement(failure=failure)
+                if recipe is None
+                else self._measure(
+                    one.number, "validate", recipe, digest=one.candidate_digest or ""
+                )
+            )
+            self.ledger.record_rung(one.number, "validate", measured)
+            self.observe(Validated(self._record(one.number)))
+
+    def _record(self, number: int) -> TrialRecord:
+        record = self.ledger.trial(number)
+        assert record is not None
+        return record
+
+
+def _check_finite(scores: Mapping[str, Score]) -> None:
+    for name, score in scores.items():
+        if not (math.isfinite(score.value) and math.isfinite(score.stderr)):
+            raise ScoringError(f"{score.value} ± {score.stderr} is no score", where=name)
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) if isinstance(error, MergeSearchError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,143 @@
+"""What a run is asked to do, and the parts it is given to do it with."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import metadata
+from types import TracebackType
+from typing import Any, Protocol
+
+from mergesearch.objective import Objectives, TaskResult
+from mergesearch.recipe import Recipe
+
+
+class Candidate(Protocol):
+    """A built candidate; leaving its context gives its memory back."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the whole GGUF."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the GGUF."""
+
+    def __enter__(self) -> Any:
+        """Return the candidate."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> bool | None:
+        """Give the candidate's memory back."""
+
+
+class SearchSpace(Protocol):
+    """What a study needs of a space."""
+
+    @property
+    def dimensions(self) -> Sequence[Any]:
+        """Everything a trial proposes, in a fixed order."""
+
+    def suggest(self, trial: Any, /) -> Recipe:
+        """Ask the trial for every dimension and return the recipe they fill."""
+
+    def starts(self) -> Sequence[Mapping[str, Any]]:
+        """Parameters of the trials that come first."""
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """The document that says everything about the space."""
+
+
+class ProgressReport(Protocol):
+    """How far the scoring of one task is."""
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+
+    @property
+    def done(self) -> int:
+        """Items scored."""
+
+    @property
+    def total(self) -> int:
+        """Items to score."""
+
+
+OnProgress = Callable[[ProgressReport], None]
+Build = Callable[[Recipe], Candidate]
+ScoreCandidate = Callable[[Any, str, OnProgress], Mapping[str, TaskResult]]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, and how a candidate comes about.
+
+    Attributes:
+        space: proposes recipes.
+        objectives: turn task results into scores.
+        build: recipe -> candidate; a MergeSearchError, OSError or MemoryError fails the trial.
+        score: (candidate, rung, progress callback) -> results by task; fails a trial likewise.
+        shares: effective share of each parent in a recipe, for the record.
+        space_text: the space file as written, for the record.
+        fingerprints: named digests of what else the values depend on, such as the parents' files;
+            a run is only resumed where all are the same.
+    """
+
+    space: SearchSpace
+    objectives: Objectives
+    build: Build
+    score: ScoreCandidate
+    shares: Callable[[Recipe], Mapping[str, float]] = lambda recipe: {}
+    space_text: str = ""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """When a run stops, and what proposes.
+
+    Attributes:
+        trials: number of finished trials in the study, those of earlier starts included.
+        hours: wall time from this start; the trial that then runs is finished.
+        until: time of day, likewise; naive times are local.
+        seed: of the proposals; None: the run's own when it is resumed, else 0.
+        sampler: name; None: the run's own when it is resumed, else chosen by the space's size.
+        validate: whether the front's members are scored on the validate items at the end.
+        failures_in_a_row: trials that may fail before any was complete; five times as many after.
+    """
+
+    trials: int | None = None
+    hours: float | None = None
+    until: datetime | None = None
+    seed: int | None = None
+    sampler: str | None = None
+    validate: bool = True
+    failures_in_a_row: int = 5
+
+
+_RECORDED = (
+    "mergesearch",
+    "gguf",
+    "llama-cpp-python",
+    "lm-eval",
+    "numpy",
+    "optuna",
+    "scipy",
+    "torch",
+)
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that values and proposals depend on."""
+    versions = {}
+    for name in _RECORDED:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

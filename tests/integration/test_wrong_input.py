@@ -1,0 +1,166 @@
+"""Wrong input: exit code 2, one clear message, and nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from command import search
+
+from mergesearch import resources
+
+SPACE = {
+    "merge_method": "linear",
+    "models": [
+        {"model": "first", "parameters": {"weight": {"search": [0, 1]}}},
+        {"model": "second", "parameters": {"weight": {"search": [0, 1]}}},
+    ],
+}
+
+
+@pytest.fixture
+def parents(tmp_path: Path) -> Path:
+    """Two copies of a bundled parent, to be damaged."""
+    for name in ("first", "second"):
+        shutil.copytree(resources.parent_folder("demo:base"), tmp_path / name)
+    return tmp_path
+
+
+def run(folder: Path, document: Any = SPACE, *extra: object) -> Any:
+    """`search run` on a space whose parents are the two copies."""
+    space = folder / "space.yaml"
+    space.write_text(yaml.safe_dump(document))
+    names = ("first", "second")
+    pairs = [part for name in names for part in ("--parent", f"{name}={folder / name}")]
+    return search("run", space, "--objectives", "demo", "--out", folder / "out", *pairs, *extra)
+
+
+def refused(outcome: Any, folder: Path, *messages: str) -> None:
+    """Check the exit code, the message, and that no run folder was begun."""
+    assert outcome.code == 2, outcome
+    for message in messages:
+        assert message in outcome.err
+    assert "Traceback" not in outcome.err
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"typo": 1}, "unknown key 'typo'"),
+        ({"merge_method": "magic"}, "unknown merge_method 'magic'"),
+        ({"models": [{"model": "nowhere", "parameters": {"weight": {"search": [0, 1]}}}]}, "nowhere"),
+    ],
+)
+def test_a_space_with_something_unknown(parents: Path, change: dict[str, Any], message: str) -> None:
+    refused(run(parents, SPACE | change), parents, message)
+
+
+def _reshape(folder: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    name = "model.layers.0.mlp.up_proj.weight"
+    tensors[name] = torch.cat([tensors[name]] * 2).contiguous()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _lose_a_shard(folder: Path) -> None:
+    index = {
+        "metadata": {},
+        "weight_map": {"model.embed_tokens.weight": "model-00002-of-00002.safetensors"},
+    }
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "model.safetensors").unlink()
+
+
+def _truncate(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def _corrupt(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(b"\xff" * 8 + path.read_bytes()[8:])
+
+
+def _pickle(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+@pytest.mark.parametrize(
+    ("damage", "messages"),
+    [
+        (_reshape, ("model.layers.0.mlp.up_proj.weight", "512", "1024")),
+        (_lose_a_shard, ("model-00002-of-00002.safetensors",)),
+        (_truncate, ("model.safetensors",)),
+        (_corrupt, ("model.safetensors",)),
+        (_pickle, ("pytorch_model.bin", "safetensors")),
+    ],
+)
+def test_a_parent_that_cannot_be_merged(
+    parents: Path, damage: Callable[[Path], None], messages: tuple[str, ...]
+) -> None:
+    damage(parents / "second")
+    refused(run(parents), parents, *messages)
+
+
+@pytest.mark.parametrize(
+    ("objectives", "message"),
+    [
+        ("objectives: {o: {tasks: [{task: no_such_task, metric: acc}], reference: 0}}", "no_such_task"),
+        ("objectives: {o: {tasks: [{task: demo_instruct, metric: bleu}], reference: 0}}", "bleu"),
+        (
+            "objectives: {o: {tasks: [{task: demo_instruct, metric: prompt_strict,"
+            " search_items: 100000}]}}",
+            "100320 items",
+        ),
+        ("objectives: {o: {tasks: []}}", "needs `tasks`"),
+    ],
+)
+def test_objectives_that_cannot_be_scored(parents: Path, objectives: str, message: str) -> None:
+    path = parents / "objectives.yaml"
+    path.write_text(objectives + f"\ntask_folder: {resources.objectives_folder() / 'demo'}\n")
+    outcome = run(parents, SPACE, "--objectives", path)
+    refused(outcome, parents, message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "no-such-space"), "no search space 'no-such-space'"),
+        (("run", "demo", "--objectives", "nothing"), "no objectives file 'nothing'"),
+        (("run", "demo", "--sampler", "oracle"), "oracle"),
+        (("run", "demo", "--until", "25:00"), "25:00"),
+        (("run", "demo", "--parent", "demo:base"), "ID=DIR"),
+        (("run", "demo", "--trials", "0"), "0"),
+        (("front", "."), "no run folder"),
+        (("show", ".", "0"), "no run folder"),
+        (("status", "."), "no run folder"),
+        (("export", "."), "no run folder"),
+        (("build", "nothing.yaml", "-o", "x.gguf"), "no such file"),
+        (("score", "nothing.gguf", "--objectives", "demo"), "nothing.gguf"),
+    ],
+)
+def test_arguments_that_name_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = search(*arguments)
+    assert outcome.code == 2, outcome
+    assert message in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_no_run_folder_is_left_alone(parents: Path) -> None:
+    (parents / "out").mkdir()
+    (parents / "out" / "thesis.txt").write_text("mine")
+    outcome = run(parents)
+    assert outcome.code == 2
+    assert [one.name for one in (parents / "out").iterdir()] == ["thesis.txt"]

@@ -1,0 +1,139 @@
+"""Whole merges against mergekit itself, in float32; skipped where it is not installed.
+
+The parents are float32: among bfloat16 deltas many magnitudes are equal, and which of those at the
+threshold mergekit's unstable sort keeps is left to chance.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from parents import make_family
+from safetensors.numpy import load_file
+
+from mergesearch.checkpoint import open_parents
+from mergesearch.merge import MergePlan, plan_merge
+from mergesearch.recipe import Recipe
+
+pytestmark = pytest.mark.mergekit
+
+GRADIENT = [0.1, 0.9, 0.4]
+FILTERED = [
+    {"filter": "self_attn", "value": [0.2, 1.1]},
+    {"filter": "mlp.down_proj", "value": 0.35},
+    {"value": 0.6},
+]
+
+
+def whole(method: str, weights: list[Any], density: Any = None, **parameters: Any) -> Any:
+    """A recipe over whole models a, b (and base)."""
+    models = []
+    for name, weight in zip(("a", "b"), weights, strict=True):
+        own = {"weight": weight} | ({} if density is None else {"density": density})
+        models.append({"model": name, "parameters": own})
+    base = {} if method == "linear" else {"base_model": "base"}
+    return {"merge_method": method, "models": models, "parameters": parameters} | base
+
+
+def sliced(method: str, base: str | None, parameters: Any, ranges: list[Any]) -> Any:
+    """A frankenmerge: a slice per pair of layer ranges of a and b."""
+    slices = []
+    for span_a, span_b in ranges:
+        sources = [{"model": "a", "layer_range": span_a}, {"model": "b", "layer_range": span_b}]
+        if method == "linear":
+            for source, weight in zip(sources, (0.25, [0.5, 1.0]), strict=True):
+                source["parameters"] = {"weight": weight}
+        slices.append({"sources": sources})
+    document = {"merge_method": method, "slices": slices, "parameters": parameters}
+    return document | ({} if base is None else {"base_model": base})
+
+
+SLERP = {"merge_method": "slerp", "base_model": "a", "models": [{"model": "a"}, {"model": "b"}]}
+CASES = {
+    "linear": whole("linear", [0.7, 0.6]),
+    "linear, gradient and filters, not normalized": whole(
+        "linear", [GRADIENT, FILTERED], normalize=False
+    ),
+    "linear, one of ten": whole("linear", [3, 1]),
+    "task_arithmetic": whole("task_arithmetic", [0.5, 0.8], **{"lambda": 0.9}),
+    "task_arithmetic, gradient and filters, normalized": whole(
+        "task_arithmetic", [GRADIENT, FILTERED], normalize=True
+    ),
+    "ties": whole("ties", [0.5, 0.8], density=0.4),
+    "ties, gradient and filters, not normalized": whole(
+        "ties", [GRADIENT, FILTERED], density=[0.9, 0.2, 0.55], normalize=False, **{"lambda": 1.2}
+    ),
+    "ties, int8_mask, density 1": whole("ties", [1.0, -0.5], density=1.0, int8_mask=True),
+    "slerp": SLERP | {"parameters": {"t": 0.3}},
+    "slerp, gradient and filters": SLERP
+    | {"parameters": {"t": [{"filter": "mlp", "value": GRADIENT}, {"value": 0.5}]}},
+    "slices, linear": sliced("linear", None, {}, [([0, 3], [1, 4]), ([2, 4], [0, 2])]),
+    "slices, slerp": sliced(
+        "slerp", "a", {"t": GRADIENT}, [([0, 2], [2, 4]), ([1, 2], [3, 4]), ([2, 4], [2, 4])]
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return make_family(
+        tmp_path_factory.mktemp("family"),
+        arch="llama",
+        num_hidden_layers=4,
+        shards=2,
+        dtype=torch.float32,
+    )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_merges_equal_mergekit(case: str, family: dict[str, str], tmp_path: Path) -> None:
+    """Every tensor is within 1e-6 of its largest value of mergekit's float32 result."""
+    difference, count = compare_with_mergekit(CASES[case], family, tmp_path)
+    assert count > 30
+    print(f"{case}: {difference:.2e} over {count} tensors")
+    assert difference < 1e-6
+
+
+def compare_with_mergekit(
+    document: dict[str, Any], family: dict[str, str], folder: Path
+) -> tuple[float, int]:
+    """Largest difference of any tensor, relative to its largest value, and the tensor count."""
+    recipe = Recipe.from_dict(document).renamed(family)
+    expected = run_mergekit(recipe, folder / "merged")
+    plan = plan_merge(recipe, open_parents(recipe))
+    assert {tensor.name for tensor in plan.tensors} == set(expected)
+    worst = 0.0
+    for tensor in plan.tensors:
+        ours, theirs = merged(plan, tensor.name), expected[tensor.name]
+        assert tensor.shape == theirs.shape
+        scale = np.abs(theirs).max()
+        worst = max(worst, float(np.abs(ours.reshape(theirs.shape) - theirs).max() / scale))
+    return worst, len(expected)
+
+
+def merged(plan: MergePlan, name: str) -> Any:
+    tensor = next(one for one in plan.tensors if one.name == name)
+    return plan.block(name, 0, tensor.rows)
+
+
+def run_mergekit(recipe: Recipe, out: Path) -> dict[str, Any]:
+    """Every tensor of mergekit's result for a recipe."""
+    pytest.importorskip("mergekit")
+    from mergekit.config import MergeConfiguration
+    from mergekit.merge import MergeOptions, run_merge
+
+    document = recipe.to_dict()
+    del document["quantize"]
+    document |= {"dtype": "float32", "out_dtype": "float32"}
+    options = MergeOptions(copy_tokenizer=False, write_model_card=False, quiet=True)
+    run_merge(MergeConfiguration.model_validate(yaml.safe_load(yaml.dump(document))), str(out), options)
+    return {
+        name: values
+        for file in out.glob("*.safetensors")
+        for name, values in load_file(file).items()
+    }

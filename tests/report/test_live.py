@@ -1,0 +1,195 @@
+"""The live view as literal text, the plain lines, and what becomes of a terminal."""
+
+import io
+import re
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from records import AXES, START, TRIALS, rung, shown, trial, validated
+from rich.console import Console
+
+from mergesearch.report import RunState, render_line, render_live, watch
+from mergesearch.study import events
+from mergesearch.study.document import front_document
+from mergesearch.study.stopping import StopRule
+
+NOW = START.timestamp()
+FRONT_AT_80 = (
+    "          instruction  instruction   reasoning   reasoning\n"
+    "   trial       search    validated      search   validated  shares\n"
+    "──────────────────────────────────────────────────────────────────\n"
+    "       0   70.8 ± 4.4   68.8 ± 4.4  30.0 ± 4.5  31.0 ± 4.5  75/25\n"
+    "◆      2   60.0 ± 4.4            –  55.0 ± 4.5           –  75/25\n"
+    "       1   40.0 ± 4.4   38.0 ± 4.4  64.2 ± 4.5  65.2 ± 4.5  75/25\n"
+    "◆ knee\n"
+    "shares in %: instruct / reason\n"
+    "hypervolume 0.2221, 5 trials, 1 failed"
+)
+
+
+def searching(rule: StopRule) -> RunState:
+    """Two trials of an earlier start, three of this one, one at work after 20 seconds."""
+    state = RunState()
+    state.apply(events.RunStarted(AXES, rule, "gp", TRIALS[:2]), NOW)
+    for one in TRIALS[2:]:
+        state.apply(events.TrialFinished(one), NOW + 4)
+    state.apply(events.StageStarted(5, "search", "building"), NOW + 14)
+    state.apply(events.StageStarted(5, "search", "scoring"), NOW + 15)
+    state.apply(events.Progressed(5, "search", "demo_instructions", 64, 120), NOW + 16)
+    return state
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_view_of_a_search(width: int) -> None:
+    full = {80: 7, 120: 10}[width]
+    view = shown(render_live(searching(StopRule(60, None)), NOW + 20, width), width)
+    assert view == (
+        "searching with gp: 5 trials done, 55 left, 1 failed\n"
+        + "━" * full
+        + "─" * (width - full)
+        + "\n20 s so far, 3 min 40 s left, 540 trials an hour\n"
+        "trial 5: scoring demo_instructions 64/120\n"
+        "best instruction: 70.8 ± 4.4 (trial 0)\n"
+        "best reasoning: 64.2 ± 4.5 (trial 1)\n"
+        "\n" + FRONT_AT_80
+    )
+
+
+def test_the_view_fits_a_narrow_terminal() -> None:
+    view = shown(render_live(searching(StopRule(60, None)), NOW + 20, 60), 60)
+    assert view.startswith(
+        "searching with gp: 5 trials done, 55 left, 1 failed\n"
+        "━━━━━───────────────────────────────────────────────────────\n"
+        "20 s so far, 3 min 40 s left, 540 trials an hour\n"
+        "trial 5: scoring demo_instructions 64/120\n"
+    )
+    assert "below each score: validated" in view
+
+
+def test_the_clock_gives_the_time_left_and_the_bar() -> None:
+    state = searching(StopRule(None, NOW + 8 * 3600))
+    view = shown(render_live(state, NOW + 2 * 3600, 60), 60)
+    assert view.startswith(
+        "searching with gp: 5 trials done, 1 failed\n" + "━" * 15 + "─" * 45 + "\n"
+        "2 h 00 min so far, 6 h 00 min left, 1.5 trials an hour\n"
+    )
+
+
+def test_of_two_rules_the_earlier_counts() -> None:
+    state = searching(StopRule(60, NOW + 100))
+    assert state.seconds_left(NOW + 20) == 80
+    assert state.seconds_left(NOW) == 100
+    state.rule = StopRule(60, NOW + 1000)
+    assert state.seconds_left(NOW) == 220
+    assert state.n_left == 55
+
+
+def test_before_the_first_trial_nothing_is_claimed() -> None:
+    state = RunState()
+    assert shown(render_live(state, NOW, 60), 60) == "starting"
+    state.apply(events.RunStarted(AXES, StopRule(60, None), "gp", ()), NOW)
+    assert (state.rate(NOW + 9), state.seconds_left(NOW + 9)) == (None, None)
+    assert shown(render_live(state, NOW + 9, 60), 60) == (
+        "searching with gp: 0 trials done, 60 left\n" + "─" * 60 + "\n9.0 s so far\n…"
+    )
+
+
+def test_the_view_of_the_validation() -> None:
+    state = searching(StopRule(5, None))
+    state.apply(events.ValidationStarted("5 trials are done", (0, 2, 1)), NOW + 20)
+    state.apply(events.Validated(validated(2, 0.6, 0.55)), NOW + 25)
+    state.apply(events.StageStarted(1, "validate", "building"), NOW + 25)
+    view = shown(render_live(state, NOW + 26, 60), 60)
+    assert view.startswith(
+        "validating the front: 1 of 3 members\n" + "━" * 20 + "─" * 40 + "\n"
+        "26 s so far, 415 trials an hour\n"
+        "trial 1: building\n"
+    )
+
+
+def test_a_long_front_is_thinned_out_but_keeps_its_knee_and_ends() -> None:
+    trials = [trial(n, 0.3 + 0.01 * n, 0.9 - 0.01 * n - 0.0002 * (n - 31) ** 2) for n in range(40)]
+    trials = [replace(one, started=START, ended=START + timedelta(seconds=1)) for one in trials]
+    state = RunState()
+    state.apply(events.RunStarted(AXES, StopRule(60, None), "gp", tuple(trials)), NOW)
+    assert len(state.document["front"]) > 15
+    view = shown(render_live(state, NOW + 1, 80), 80)
+    rows = re.findall(r"^.. +(\d+) .* 75/25$", view, re.MULTILINE)
+    assert 12 <= len(rows) <= 13
+    ends = state.document["front"]
+    assert (rows[0], rows[-1]) == (str(ends[0]["trial"]), str(ends[-1]["trial"]))
+    assert str(state.document["knee"]) in rows
+
+
+def test_plain_lines() -> None:
+    state = searching(StopRule(60, None))
+    failed = trial(2, 0.6, 0.55, rungs={"validate": rung("validate", {}, "killed\nby SIGSEGV")})
+    state.to_validate, state.validated = (0, 2), 1
+    lines = [
+        render_line(event, state)
+        for event in (
+            events.RunStarted(AXES, state.rule, "gp", TRIALS[:2]),
+            events.StageStarted(5, "search", "building"),
+            events.Progressed(5, "search", "words", 1, 2),
+            events.TrialFinished(TRIALS[4]),
+            events.TrialFinished(TRIALS[3]),
+            events.ValidationStarted("60 trials are done", (0,)),
+            events.Validated(TRIALS[0]),
+            events.Validated(failed),
+            events.RunFinished({}),
+        )
+    ]
+    assert lines == [
+        "search with gp: 60 trials, 2 done before",
+        None,
+        None,
+        "trial 4 (5/60) instruction 50.0 ± 4.4, reasoning 50.0 ± 4.5, 4.0 s",
+        "trial 3 (5/60) failed: trial 3: killed by SIGSEGV",
+        "60 trials are done; validating 1 member of the front",
+        "trial 0 validated (1/2) instruction 68.8 ± 4.4, reasoning 31.0 ± 4.5, 3.2 s",
+        "trial 2 validated (1/2) failed: killed",
+        None,
+    ]
+
+
+def whole_run(observe) -> None:
+    observe(events.RunStarted(AXES, StopRule(5, None), "gp", ()))
+    for one in TRIALS:
+        observe(events.TrialFinished(one))
+    observe(events.ValidationStarted("5 trials are done", ()))
+    observe(events.RunFinished(front_document(AXES, TRIALS)))
+
+
+def test_without_a_terminal_there_are_lines_and_the_front_and_a_log(tmp_path: Path) -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=80, force_terminal=False)
+    with watch(console, tmp_path / "run.log") as observe:
+        whole_run(observe)
+    lines = [line.rstrip() for line in file.getvalue().splitlines()]
+    assert lines[0] == "search with gp: 5 trials"
+    assert lines[1] == "trial 0 (1/5) instruction 70.8 ± 4.4, reasoning 30.0 ± 4.5, 4.0 s"
+    assert "\n".join(lines[7:]) == FRONT_AT_80
+    log = (tmp_path / "run.log").read_text("utf-8").splitlines()
+    assert [line[20:] for line in log] == lines[:7]
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", log[0])
+
+
+def test_on_a_terminal_the_view_gives_way_to_the_front() -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=80, force_terminal=True, color_system=None)
+    with watch(console) as observe:
+        whole_run(observe)
+    final = file.getvalue().rpartition("\x1b[2K")[2]
+    assert "trial 0 (1/5)" not in file.getvalue()
+    assert "\n".join(line.rstrip() for line in final.splitlines()).strip("\n").endswith(FRONT_AT_80)
+    assert "\x1b[?25h" in file.getvalue()  # the cursor is back
+
+
+def test_the_terminal_is_given_back_when_a_run_fails() -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=80, force_terminal=True, color_system=None)
+    with pytest.raises(ZeroDivisionError), watch(console):
+        _ = 1 / 0
+    assert file.getvalue().rstrip().endswith(("\x1b[?25h", "\x1b[2K"))

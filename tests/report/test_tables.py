@@ -1,0 +1,159 @@
+"""What `search front`, `search show` and `search status` print, as literal text."""
+
+import time
+from typing import Any
+
+import pytest
+from records import AXES, RUN, RUNNING, START, TRIALS, rung, scores, shown, trial, validated
+
+from mergesearch.ledger import Axis
+from mergesearch.report import render_front, render_status, render_trial
+from mergesearch.report.tables import trial_line
+from mergesearch.study.document import front_document
+
+DOCUMENT = front_document(AXES, TRIALS)
+
+
+@pytest.fixture(autouse=True)
+def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_front_shows_both_rungs_side_by_side(width: int) -> None:
+    assert shown(render_front(DOCUMENT, width), width) == (
+        "          instruction  instruction   reasoning   reasoning\n"
+        "   trial       search    validated      search   validated  shares\n"
+        "──────────────────────────────────────────────────────────────────\n"
+        "       0   70.8 ± 4.4   68.8 ± 4.4  30.0 ± 4.5  31.0 ± 4.5  75/25\n"
+        "◆      2   60.0 ± 4.4            –  55.0 ± 4.5           –  75/25\n"
+        "       1   40.0 ± 4.4   38.0 ± 4.4  64.2 ± 4.5  65.2 ± 4.5  75/25\n"
+        "◆ knee\n"
+        "shares in %: instruct / reason\n"
+        "hypervolume 0.2221, 5 trials, 1 failed"
+    )
+
+
+def test_the_front_stacks_them_where_there_is_no_room() -> None:
+    assert shown(render_front(DOCUMENT, 60), 60) == (
+        "   trial  instruction   reasoning  shares\n"
+        "─────────────────────────────────────────\n"
+        "       0   70.8 ± 4.4  30.0 ± 4.5  75/25\n"
+        "           68.8 ± 4.4  31.0 ± 4.5\n"
+        "◆      2   60.0 ± 4.4  55.0 ± 4.5  75/25\n"
+        "                    –           –\n"
+        "       1   40.0 ± 4.4  64.2 ± 4.5  75/25\n"
+        "           38.0 ± 4.4  65.2 ± 4.5\n"
+        "◆ knee; below each score: validated\n"
+        "shares in %: instruct / reason\n"
+        "hypervolume 0.2221, 5 trials, 1 failed"
+    )
+
+
+def test_side_by_side_needs_just_its_own_width() -> None:
+    assert "validated  shares" in shown(render_front(DOCUMENT, 66), 66)
+    assert "below each score" in shown(render_front(DOCUMENT, 65), 65)
+
+
+def test_before_validation_there_is_one_column_an_objective() -> None:
+    document = front_document(AXES, [TRIALS[2], TRIALS[4]])
+    assert shown(render_front(document, 80), 80) == (
+        "   trial  instruction   reasoning  shares\n"
+        "─────────────────────────────────────────\n"
+        "◆      2   60.0 ± 4.4  55.0 ± 4.5  75/25\n"
+        "◆ knee\n"
+        "shares in %: instruct / reason\n"
+        "hypervolume 0.1800, 2 trials"
+    )
+
+
+def test_values_beyond_one_are_not_percent_and_shares_may_be_negative() -> None:
+    axes = (AXES[0], Axis("reasoning", "minimize", 9.0))
+    document = front_document(axes, [trial(4, 0.5, 5.25, shares={"a/x": -0.1, "b/x": 1.1})])
+    text = shown(render_front(document, 80), 80)
+    assert "◆      4   50.0 ± 4.4  5.25 ± 0.0451  -10/110" in text
+    assert "shares in %: a/x / b/x" in text
+
+
+def test_an_empty_front_says_so() -> None:
+    assert shown(render_front(front_document(AXES, []), 80), 80) == "no front yet: 0 trials"
+
+
+def test_a_trial_is_shown_with_all_that_is_on_record() -> None:
+    assert shown(render_trial(TRIALS[0], RUN), 80) == (
+        "trial 0\n"
+        "state   complete, begun 2030-01-02 03:04:05\n"
+        f"digest  {'00' * 32}\n"
+        "size    2.4 MB\n"
+        "time    search: built in 0.4 s, scored in 3.2 s\n"
+        "time    validate: built in 0.4 s, scored in 3.2 s\n"
+        "shares  instruct 75.4 %, reason 24.6 %\n"
+        "\n"
+        "objective    rung           score  items  unscored\n"
+        "──────────────────────────────────────────────────\n"
+        "instruction  search    70.8 ± 4.4    120         1\n"
+        "instruction  validate  68.8 ± 4.4    300         1\n"
+        "reasoning    search    30.0 ± 4.5    120         0\n"
+        "reasoning    validate  31.0 ± 4.5    300         0\n"
+        "\n"
+        "recipe\n"
+        "  merge_method: linear\n"
+        "  models:\n"
+        "  - model: demo:instruct\n"
+        "    parameters:\n"
+        "      weight:\n"
+        "      - 0.9\n"
+        "      - 0.6"
+    )
+
+
+def test_a_failed_trial_is_shown_with_its_whole_reason() -> None:
+    text = shown(render_trial(TRIALS[3], RUN), 60)
+    assert "reason  trial 3: killed by SIGSEGV\n          to do: look\n" in text
+    assert "objective" not in text
+
+
+def test_a_trial_that_was_not_scored_itself_says_whose_scores_it_has() -> None:
+    rungs = {"search": rung("search", scores(0.5, 0.5))}
+    text = shown(render_trial(trial(9, 0, 0, reused_from=2, rungs=rungs), RUN), 60)
+    assert "scores  those of trial 2, the same candidate" in text
+    assert "attempt" not in text
+    assert ", attempt 3," in shown(render_trial(trial(9, 0, 0, attempt=3), RUN), 60)
+
+
+def test_the_status_of_a_run_at_work() -> None:
+    now = START.timestamp() + 12
+    status = render_status(RUN, (*TRIALS, RUNNING), running=True, now=now)
+    assert shown(status, 60) == (
+        "run               running, trial 5 for 12 s\n"
+        "trials            5 trials, 1 failed\n"
+        "a trial           4.0 s (median)\n"
+        "front             3 members, 2 validated\n"
+        "hypervolume       0.2221\n"
+        "best instruction  70.8 ± 4.4 (trial 0)\n"
+        "best reasoning    64.2 ± 4.5 (trial 1)\n"
+        "last failure      trial 3: trial 3: killed by SIGSEGV\n"
+        "sampler           gp, seed 7"
+    )
+
+
+def test_the_status_of_a_run_that_was_stopped_or_never_got_far() -> None:
+    status = render_status(RUN, (*TRIALS, RUNNING), running=False, now=0.0)
+    assert "not running; trial 5 is to be done again" in shown(status, 60)
+    assert shown(render_status(RUN, (), running=True, now=0.0), 60) == (
+        "run      running\ntrials   0 trials\nfront    0 members, 0 validated\nsampler  gp, seed 7"
+    )
+
+
+def test_a_finished_trial_in_one_line() -> None:
+    assert trial_line(validated(0, 0.7083, 0.3), AXES) == (
+        "instruction 70.8 ± 4.4, reasoning 30.0 ± 4.5, 4.0 s"
+    )
+    assert trial_line(trial(9, 0.5, 0.5, reused_from=2), AXES) == (
+        "instruction 50.0 ± 4.4, reasoning 50.0 ± 4.5, 4.0 s (same candidate as trial 2)"
+    )
+    assert trial_line(TRIALS[3], AXES) == "failed: trial 3: killed by SIGSEGV"

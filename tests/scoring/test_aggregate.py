@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from mergesearch.objective import MetricValue
+from mergesearch.scoring.aggregate import combine, item_value, named_metrics, standard_error
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(True, 1.0), (0.25, 0.25), ([True, False, True, True], 0.75), ((-6.0, 3), -2.0), ((2, 2), 1.0)]
+    + [((1, 2), 0.0), ("text", None), ([], None), ((-6.0, 0), None)],
+)
+def test_the_value_of_an_item(value, expected):
+    assert item_value(value) == expected
+
+
+def test_standard_error_by_closed_form_or_bootstrap():
+    def mean(values):
+        return sum(values) / len(values)
+
+    assert standard_error([0.0, 1.0], mean, lambda values: 0.5) == 0.5
+    assert standard_error([1.0], mean, lambda values: 0.5) == math.inf
+    values = [0.0, 1.0] * 50
+    assert standard_error(values, mean, None) == pytest.approx(0.05, rel=0.15)
+    assert standard_error(values, mean, None) == standard_error(values, mean, None)
+
+
+def test_groups_weigh_by_size_or_plainly():
+    parts = [(MetricValue(1.0, 0.3), 30), (MetricValue(0.0, 0.4), 10)]
+    assert combine(parts, by_size=True).value == 0.75
+    assert combine(parts, by_size=True).stderr == pytest.approx(math.hypot(0.225, 0.1))
+    assert combine(parts, by_size=False).value == 0.5
+    assert combine(parts, by_size=False).stderr == pytest.approx(0.25)
+
+
+def test_names_of_metrics():
+    one = {("acc", "none"): 1}
+    assert named_metrics(one, 1, ()) == {"acc": 1}
+    assert named_metrics(one, 1, {"acc,none"}) == {"acc": 1, "acc,none": 1}
+    two = {("em", "strict"): 1, ("em", "loose"): 2}
+    assert named_metrics(two, 2, ()) == {"em,strict": 1, "em,loose": 2}

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+from mergesearch.checks import answer_results
+from mergesearch.errors import ObjectivesError
+from mergesearch.scoring.task_files import local_rows, read_tasks
+
+
+def test_functions_are_resolved_and_data_files_absolute(folder):
+    tasks = read_tasks(folder / "tasks")
+    assert sorted(tasks) == ["tiny_answer", "tiny_choice", "tiny_text"]
+    assert tasks["tiny_answer"]["process_results"] is answer_results
+    files = tasks["tiny_answer"]["dataset_kwargs"]["data_files"]
+    assert files == {"test": str((folder / "tasks" / "tiny_answer.jsonl").resolve())}
+    assert len(local_rows(tasks["tiny_answer"])["test"]) == 32
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("task: x\nprocess_results: !function os.system", "not allowed"),
+        ("task: x\nprocess_results: !function mergesearch.checks.nothing", "no function 'nothing'"),
+        ("task: x\nprocess_results: !!python/name:os.system", "not valid YAML"),
+        ("task: [", "not valid YAML"),
+    ],
+)
+def test_other_code_is_refused(tmp_path, text, message):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(ObjectivesError, match=message) as caught:
+        read_tasks(tmp_path)
+    assert "x.yaml" in str(caught.value)
+
+
+def test_two_tasks_of_one_name_are_refused(tmp_path):
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text("task: same")
+    with pytest.raises(ObjectivesError, match="a second task 'same'"):
+        read_tasks(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no data file"), ("{", "not JSON"), ("[1]", "not a JSON object")],
+)
+def test_damaged_data_are_named(tmp_path, content, message):
+    (tmp_path / "x.yaml").write_text(
+        "task: x\ndataset_path: json\ndataset_kwargs: {data_files: {test: x.jsonl}}"
+    )
+    if content is not None:
+        (tmp_path / "x.jsonl").write_text(content)
+    with pytest.raises(ObjectivesError, match=message):
+        local_rows(read_tasks(tmp_path)["x"])

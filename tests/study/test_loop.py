@@ -1,0 +1,391 @@
+"""A run from end to end with a pretended builder and scorer."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import pytest
+import study_fakes
+from study_fakes import OBJECTIVES, SPACE, Bench, search
+
+from mergesearch.errors import (
+    BuildError,
+    CheckpointError,
+    InputError,
+    Interrupted,
+    MergeSearchError,
+    RunFolderError,
+    ScorerCrashed,
+    SpaceError,
+)
+from mergesearch.ledger import Ledger, TrialRecord
+from mergesearch.objective import Objectives
+from mergesearch.space import Space
+from mergesearch.study import events
+from mergesearch.study.lock import is_running
+from mergesearch.study.loop import run_study
+from mergesearch.study.settings import StudySettings
+
+# Each has trials that its model proposes, not only the points that fill the space first.
+LENGTHS = {"gp": 13, "tpe": 16, "nsga2": 25, "sobol": 12}
+
+
+def trials(folder: Path) -> tuple[TrialRecord, ...]:
+    with Ledger.open(folder) as ledger:
+        return ledger.trials()
+
+
+def told(folder: Path) -> list[tuple[Any, ...]]:
+    """Everything in the study and the ledger that has to be equal between equal runs."""
+    study = optuna.load_study(study_name="mergesearch", storage=f"sqlite:///{folder}/study.db")
+    return [
+        (one.number, one.params, one.values, two.parameters, two.scores(), two.candidate_digest)
+        for one, two in zip(study.trials, trials(folder), strict=True)
+    ]
+
+
+def run(folder: Path, bench: Bench | None = None, **settings: Any) -> dict[str, Any]:
+    settings = {"sampler": "sobol", "trials": 8} | settings
+    return run_study(folder, search(bench), StudySettings(**settings))
+
+
+def raise_at(number: int, error: BaseException) -> Any:
+    def check(count: int) -> None:
+        if count == number:
+            raise error
+
+    return check
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """What each sampler does with seed 3 when nothing happens."""
+    known = {}
+    for sampler, length in LENGTHS.items():
+        folder = tmp_path_factory.mktemp(sampler)
+        run(folder, sampler=sampler, trials=length, seed=3)
+        known[sampler] = told(folder)
+    return known
+
+
+def test_a_run_leaves_a_front_that_is_confirmed_on_unseen_items(tmp_path: Path) -> None:
+    bench = Bench()
+    document = run(tmp_path, bench)
+    assert json.loads((tmp_path / "front.json").read_text()) == document
+    assert document["objectives"] == ["instruction", "reasoning"]
+    assert document["reference_point"] == {"instruction": 0.0, "reasoning": 0.25}
+    assert (document["trials"], document["failed"]) == (8, 0)
+    assert document["knee"] in [one["trial"] for one in document["front"]]
+    for member in document["front"]:
+        searched, confirmed = member["values"]["reasoning"], member["validated"]["reasoning"]
+        assert confirmed["value"] == pytest.approx(searched["value"] - 0.01)
+        assert (confirmed["stderr"], confirmed["n"], confirmed["n_unscored"]) == (0.04, 100, 0)
+        assert sum(member["shares"].values()) == pytest.approx(1.0)
+    rungs = [rung for rung, _ in bench.scored]
+    assert rungs == ["search"] * 8 + ["validate"] * len(document["front"])
+    assert all(candidate.closed for candidate in bench.candidates)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "front.json", "study.db"]
+
+
+def test_the_starts_come_first_and_in_order(tmp_path: Path) -> None:
+    run(tmp_path, trials=4)
+    weights = [
+        [one["parameters"]["weight"] for one in t.recipe["models"]] for t in trials(tmp_path)
+    ]
+    assert weights[:3] == [[[1.0, 1.0], 0.0], [[0.0, 0.0], 1.0], [[0.75, 0.75], 0.25]]
+    assert weights[3] not in weights[:3]
+
+
+def test_every_item_is_on_record(tmp_path: Path) -> None:
+    document = run(tmp_path, Bench(unscored=1))
+    with Ledger.open(tmp_path) as ledger:
+        items = ledger.items(0, task="words")
+        member = document["front"][0]["trial"]
+        assert len(ledger.items(member, "validate")) == 4
+    assert [(one.item, one.text, one.unscored) for one in items] == [
+        (4, "answer to words", None),
+        (9, None, "too long"),
+    ]
+
+
+@pytest.mark.parametrize("sampler", LENGTHS)
+def test_the_same_seed_gives_the_same_trials(tmp_path: Path, unbroken, sampler: str) -> None:
+    run(tmp_path, sampler=sampler, trials=LENGTHS[sampler], seed=3)
+    assert told(tmp_path) == unbroken[sampler]
+
+
+def test_another_seed_gives_other_trials(tmp_path: Path, unbroken) -> None:
+    run(tmp_path, trials=LENGTHS["sobol"], seed=4)
+    assert told(tmp_path)[:3] == unbroken["sobol"][:3]
+    assert told(tmp_path)[3][1] != unbroken["sobol"][3][1]
+
+
+@pytest.mark.parametrize("sampler", LENGTHS)
+def test_stopping_and_going_on_changes_nothing(tmp_path: Path, unbroken, sampler: str) -> None:
+    last = LENGTHS[sampler] - 1
+    for stop in (
+        Bench(before_build=raise_at(2, KeyboardInterrupt())),
+        Bench(before_score=raise_at(last - 3, Interrupted("enough"))),
+    ):
+        with pytest.raises((KeyboardInterrupt, Interrupted)):
+            run(tmp_path, stop, sampler=sampler, trials=last + 1, seed=3)
+    assert trials(tmp_path)[-1].state == "interrupted"
+    run(tmp_path, sampler=sampler, trials=last, validate=False)  # the seed is the run's own
+    run(tmp_path, sampler=sampler, trials=last + 1)
+    assert told(tmp_path) == unbroken[sampler]
+    assert [one.attempt for one in trials(tmp_path)].count(2) == 2
+
+
+@pytest.mark.parametrize(
+    ("sampler", "at", "stage"),
+    [("gp", 11, "scoring"), ("nsga2", 22, "building"), ("tpe", 12, "untold")],
+)
+def test_a_killed_run_goes_on_as_if_nothing_had_been(
+    tmp_path: Path, unbroken, sampler: str, at: int, stage: str
+) -> None:
+    length = LENGTHS[sampler]
+    command = [sys.executable, study_fakes.__file__, str(tmp_path), sampler, str(length)]
+    killed = subprocess.run([*command, str(at), stage, "3"], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    states = [one.state for one in trials(tmp_path)]
+    assert states == ["complete"] * at + [{"untold": "complete"}.get(stage, "running")]
+    assert not is_running(tmp_path)
+    run(tmp_path, sampler=sampler, trials=length)
+    assert told(tmp_path) == unbroken[sampler]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_trial_and_the_run(tmp_path: Path, number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    bench = Bench(before_score=lambda count: os.kill(os.getpid(), number) if count == 2 else None)
+    with pytest.raises(Interrupted, match=number.name) as caught:
+        run(tmp_path, bench)
+    assert caught.value.exit_code == 130
+    assert signal.getsignal(number) is before
+    assert [one.state for one in trials(tmp_path)] == ["complete", "complete", "interrupted"]
+    assert not (tmp_path / "front.json").exists()
+    assert bench.candidates[-1].closed
+    assert len(run(tmp_path)["front"]) > 0
+
+
+def test_a_signal_between_trials_waits_until_all_is_on_disk(tmp_path: Path) -> None:
+    def observe(event: events.Event) -> None:
+        if isinstance(event, events.TrialFinished) and event.trial.number == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        run_study(tmp_path, search(), StudySettings(trials=5, sampler="sobol"), observe)
+    assert [one.state for one in trials(tmp_path)] == ["complete", "complete"]
+
+
+def test_a_scorer_that_the_signal_killed_is_an_interruption(tmp_path: Path) -> None:
+    """Ctrl-C reaches the scoring process too: its death is not the candidate's failure."""
+
+    def both(count: int) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except Interrupted:
+            raise ScorerCrashed("killed by SIGINT") from None
+
+    with pytest.raises(Interrupted):
+        run(tmp_path, Bench(before_score=both))
+    assert trials(tmp_path)[0].state == "interrupted"
+
+
+def test_validation_is_resumed_where_it_stood(tmp_path: Path) -> None:
+    stopped = Bench(before_score=raise_at(9, Interrupted("enough")))
+    with pytest.raises(Interrupted):
+        run(tmp_path, stopped)
+    resumed = Bench()
+    document = run(tmp_path, resumed)
+    assert len(document["front"]) > 2
+    assert [rung for rung, _ in resumed.scored] == ["validate"] * (len(document["front"]) - 1)
+    again = Bench()
+    assert run(tmp_path, again) == document
+    assert again.built == []
+
+
+@pytest.mark.parametrize(
+    ("bench", "reason"),
+    [
+        (Bench(before_build=raise_at(1, BuildError("no memory left"))), "no memory left"),
+        (Bench(before_build=raise_at(1, CheckpointError("gone", where="a/b"))), "a/b: gone"),
+        (Bench(before_build=raise_at(1, OSError(28, "No space left"))), "OSError: [Errno 28]"),
+        (Bench(before_build=raise_at(1, MemoryError())), "MemoryError"),
+        (Bench(before_score=raise_at(1, ScorerCrashed("killed by SIGSEGV"))), "by SIGSEGV"),
+    ],
+)
+def test_what_fails_is_a_failed_trial_with_its_reason(
+    tmp_path: Path, bench: Bench, reason: str
+) -> None:
+    document = run(tmp_path, bench)
+    assert (document["trials"], document["failed"]) == (8, 1)
+    failed = [one for one in trials(tmp_path) if one.state == "failed"]
+    assert len(failed) == 1
+    assert reason in (failed[0].failure or "")
+    assert failed[0].scores() == {}
+    assert all(candidate.closed for candidate in bench.candidates)
+
+
+def test_too_many_unscored_items_fail_the_trial_and_keep_the_items(tmp_path: Path) -> None:
+    with pytest.raises(MergeSearchError, match="5 trials in a row failed"):
+        run(tmp_path, Bench(unscored=50))
+    with Ledger.open(tmp_path) as ledger:
+        assert len(ledger.items(4)) == 4
+        assert "50 of 150 items could not be scored" in (ledger.trials()[4].failure or "")
+
+
+def test_a_search_that_can_only_fail_stops_early(tmp_path: Path) -> None:
+    def broken(count: int) -> None:
+        raise BuildError("libggml-base is missing")
+
+    with pytest.raises(MergeSearchError, match="libggml-base is missing"):
+        run(tmp_path, Bench(before_build=broken), trials=60)
+    assert len(trials(tmp_path)) == 5
+    run(tmp_path)
+    assert len(trials(tmp_path)) == 8
+
+
+def test_a_recipe_that_the_space_refuses_is_a_failed_trial(tmp_path: Path) -> None:
+    space = Space.from_yaml(SPACE)
+    suggest = space.suggest
+
+    def refuse_one(trial: Any) -> Any:
+        recipe = suggest(trial)
+        if recipe.models[0].parameters["weight"] == (1.0, 1.0):
+            raise SpaceError("weights of one kind only")
+        return recipe
+
+    space.suggest = refuse_one  # type: ignore[method-assign]
+    run_study(tmp_path, search(space=space), StudySettings(trials=4, sampler="sobol"))
+    first = trials(tmp_path)[0]
+    assert (first.state, first.failure) == ("failed", "weights of one kind only")
+    assert (first.recipe, first.recipe_digest) == ({}, "")
+
+
+def test_a_score_that_is_no_number_is_a_failure(tmp_path: Path) -> None:
+    class Undefined(Objectives):
+        def scores(self, results: Any) -> Any:
+            scores = super().scores(results)
+            return {name: type(one)(float("nan"), 0.0, 1, 0) for name, one in scores.items()}
+
+    made = Objectives.from_yaml(OBJECTIVES, Path())
+    undefined = Undefined(made.objectives)
+    with pytest.raises(MergeSearchError, match=r"nan ± 0\.0 is no score"):
+        run_study(tmp_path, search(objectives=undefined), StudySettings(trials=9, sampler="sobol"))
+
+
+def test_equal_candidates_are_scored_once_and_shown_once(tmp_path: Path) -> None:
+    bench = Bench(digest_of=lambda recipe: "e" * 64)
+    document = run(tmp_path, bench)
+    assert len(bench.scored) == 2
+    assert [one.reused_from for one in trials(tmp_path)] == [None] + [0] * 7
+    assert [one["trial"] for one in document["front"]] == [0]
+
+
+def test_equal_recipes_are_built_once(tmp_path: Path) -> None:
+    space = Space.from_yaml(SPACE)
+    space.starts = lambda: (
+        [
+            dict.fromkeys(  # type: ignore[method-assign]
+                [one.name for one in space.dimensions], 0.5
+            )
+            | {"merge_method": "linear"}
+        ]
+        * 3
+    )
+    bench = Bench()
+    run_study(tmp_path, search(bench, space=space), StudySettings(trials=3, sampler="sobol"))
+    assert [rung for rung, _ in bench.scored] == ["search", "validate"]
+    first, *others = trials(tmp_path)
+    assert all(one.scores() == first.scores() for one in others)
+    assert [one.reused_from for one in others] == [0, 0]
+
+
+def test_a_rebuild_with_another_digest_is_not_validated(tmp_path: Path) -> None:
+    run(tmp_path, validate=False)
+    other = Bench(digest_of=lambda recipe: "0" * 64)
+    document = run(tmp_path, other)
+    assert other.scored == []
+    member = trials(tmp_path)[document["front"][0]["trial"]]
+    assert document["front"][0]["validated"] is None
+    assert member.state == "complete"
+    assert "the rebuilt candidate is 000" in (member.rungs["validate"].failure or "")
+    assert all(one["validated"] for one in run(tmp_path)["front"])
+
+
+def test_a_folder_of_another_search_is_refused_and_left_alone(tmp_path: Path) -> None:
+    run(tmp_path, trials=4)
+    before = told(tmp_path)
+    other_space = Space.from_yaml(SPACE.replace("1.5", "1.4"))
+    other_objectives = Objectives.from_yaml(OBJECTIVES.replace("0.25", "0.2"), Path())
+    settings = StudySettings(trials=9, sampler="sobol")
+    for match, changed in (
+        ("another space", search(space=other_space)),
+        ("another objectives", search(objectives=other_objectives)),
+        ("another parents", search(fingerprints={"parents": "c3"})),
+    ):
+        with pytest.raises(RunFolderError, match=match):
+            run_study(tmp_path, changed, settings)
+    with pytest.raises(RunFolderError, match="another seed"):
+        run(tmp_path, seed=1)
+    with pytest.raises(RunFolderError, match="another sampler"):
+        run(tmp_path, sampler="tpe")
+    with pytest.raises(InputError, match="unknown sampler 'cmaes'"):
+        run(tmp_path, sampler="cmaes")
+    assert told(tmp_path) == before
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
+    def second(count: int) -> None:
+        assert is_running(tmp_path)
+        with pytest.raises(RunFolderError, match="another run is at work"):
+            run(tmp_path)
+
+    run(tmp_path, Bench(before_build=second), trials=1)
+    assert not is_running(tmp_path)
+
+
+def test_the_clock_ends_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each build takes ten minutes of a pretended clock."""
+    clock = SimpleNamespace(now=1e9)
+    pretended = SimpleNamespace(time=lambda: clock.now, perf_counter=lambda: clock.now)
+    monkeypatch.setattr("mergesearch.study.loop.time", pretended)
+
+    def build(count: int) -> None:
+        clock.now += 600
+
+    settings = {"trials": None, "validate": False}
+    assert run(tmp_path, hours=0.0, **settings)["trials"] == 0
+    assert run(tmp_path, Bench(before_build=build), hours=0.5, **settings)["trials"] == 3
+    until = datetime.fromtimestamp(clock.now + 601)
+    assert run(tmp_path, Bench(before_build=build), until=until, **settings)["trials"] == 5
+    assert {one.rungs["search"].build_seconds for one in trials(tmp_path)} == {600.0}
+
+
+def test_events_tell_the_whole_story(tmp_path: Path) -> None:
+    seen: list[events.Event] = []
+    run_study(tmp_path, search(), StudySettings(trials=1, sampler="sobol"), seen.append)
+    assert [type(one).__name__ for one in seen] == [
+        "RunStarted",
+        "StageStarted",
+        "StageStarted",
+        "StageStarted",
+        "Progressed",
+        "TrialFinished",
+        "ValidationStarted",
+        "StageStarted",
+        "StageStarted",
+        "Progressed",
+        "Validated",
+        "RunFinished",
+    ]
+    assert seen[6] == events.ValidationStarted("1 trials are done", (0,))
+    assert seen[9] == events.Progressed(0, "validate", "words", 1, 2)

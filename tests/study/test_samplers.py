@@ -1,0 +1,148 @@
+"""Proposals: pure, inside the space, the starts first, Sobol points that fill the space."""
+
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import FrozenTrial, TrialState
+from scipy.stats import qmc
+
+from mergesearch.errors import InputError
+from mergesearch.space import Dimension
+from mergesearch.study.samplers import (
+    SAMPLERS,
+    STARTUP,
+    Problem,
+    Proposal,
+    check_sampler,
+    default_sampler,
+    distributions,
+    propose,
+    sobol_point,
+    trial_seed,
+)
+
+DIMENSIONS = (
+    Dimension("a", 0.0, 1.5),
+    Dimension("b", -1.0, 1.0),
+    Dimension("method", choices=("linear", "ties", "slerp")),
+)
+START = {"a": 1.0, "b": 0.0, "method": "linear"}
+
+
+def problem(seed: int = 0, **changes: Any) -> Problem:
+    parts = {
+        "distributions": distributions(DIMENSIONS),
+        "directions": ["maximize", "minimize"],
+        "starts": [START, START | {"b": 0.5}],
+        "seed": seed,
+    }
+    return Problem(**(parts | changes))
+
+
+def finished(proposal: Proposal, values: list[float] | None, where: Problem) -> FrozenTrial:
+    return optuna.trial.create_trial(
+        state=TrialState.FAIL if values is None else TrialState.COMPLETE,
+        params=proposal.parameters,
+        distributions=dict(where.distributions),
+        values=values,
+        system_attrs=dict(proposal.notes),
+    )
+
+
+def history(name: str, length: int, where: Problem, fail_at: int = -1) -> list[FrozenTrial]:
+    trials: list[FrozenTrial] = []
+    for number in range(length):
+        proposal = propose(name, where, trials, number)
+        a, b = proposal.parameters["a"], proposal.parameters["b"]
+        values = None if number == fail_at else [-((a - 1) ** 2) - b**2, a + (b - 1) ** 2]
+        trials.append(
+            finished(proposal, values[: len(where.directions)] if values else None, where)
+        )
+    return trials
+
+
+def test_dimensions_become_distributions_in_order() -> None:
+    made = distributions(DIMENSIONS)
+    assert list(made) == ["a", "b", "method"]
+    assert made["a"] == FloatDistribution(0.0, 1.5)
+    assert made["method"] == CategoricalDistribution(("linear", "ties", "slerp"))
+
+
+@pytest.mark.parametrize(("dimensions", "name"), [(1, "gp"), (20, "gp"), (21, "tpe")])
+def test_the_default_depends_on_the_size_of_the_space(dimensions: int, name: str) -> None:
+    assert default_sampler(dimensions) == name
+
+
+def test_an_unknown_sampler_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match="gp, tpe, nsga2, sobol"):
+        check_sampler("random")
+
+
+def test_trial_seeds_differ_by_seed_and_number() -> None:
+    seeds = {trial_seed(seed, number) for seed in range(20) for number in range(20)}
+    assert len(seeds) == 400
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_proposals_are_pure_and_inside_the_space(name: str) -> None:
+    where = problem(seed=5)
+    length = 22 if name == "nsga2" else STARTUP + 2
+    trials = history(name, length, where, fail_at=4)
+    proposals = [propose(name, where, trials, length) for _ in range(2)]
+    assert proposals[0] == proposals[1]
+    assert proposals[0] != propose(name, problem(seed=6), trials, length)
+    for one in trials:
+        assert 0 <= one.params["a"] <= 1.5
+        assert -1 <= one.params["b"] <= 1
+        assert one.params["method"] in ("linear", "ties", "slerp")
+    assert len({tuple(one.params.values()) for one in trials}) == length
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_starts_come_first_and_what_they_leave_out_is_filled(name: str) -> None:
+    where = problem(starts=[START, {"a": 0.25}])
+    first = propose(name, where, [], 0)
+    assert first.parameters == START
+    second = propose(name, where, [finished(first, [0.0, 0.0], where)], 1)
+    assert second.parameters["a"] == 0.25
+    assert set(second.parameters) == {"a", "b", "method"}
+
+
+@pytest.mark.parametrize("name", ["gp", "tpe"])
+def test_models_learn_from_the_history(name: str) -> None:
+    """One peak at a = 1, b = 0: proposals come nearer to it than the points before them."""
+    where = problem(directions=["maximize"], starts=[])
+    trials = history(name, STARTUP + 8, where)
+    best = [max(t.values[0] for t in trials[:n]) for n in (STARTUP, STARTUP + 8)]
+    assert best[1] > best[0]
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_one_objective_works_too(name: str) -> None:
+    where = problem(directions=["minimize"])
+    assert len(history(name, STARTUP + 2, where)) == STARTUP + 2
+
+
+def test_the_first_generation_of_nsga2_holds_the_starts() -> None:
+    trials = history("nsga2", 42, problem())
+    generations = [one.system_attrs["NSGAIISampler:generation"] for one in trials]
+    assert generations == [0] * 20 + [1] * 20 + [2] * 2
+
+
+def test_sobol_points_are_scipys_sequence_after_the_starts() -> None:
+    where = problem(seed=2)
+    seed = trial_seed(2, 2**31)
+    expected = qmc.Sobol(3, scramble=True, rng=seed).random(8)
+    points = [sobol_point(where, number) for number in range(2, 10)]
+    np.testing.assert_allclose([one["a"] / 1.5 for one in points], expected[:, 0])
+    np.testing.assert_allclose([(one["b"] + 1) / 2 for one in points], expected[:, 1])
+    names = ("linear", "ties", "slerp")
+    assert [one["method"] for one in points] == [names[int(3 * u)] for u in expected[:, 2]]
+
+
+def test_a_dimension_with_one_choice_takes_it() -> None:
+    where = problem(distributions=distributions([Dimension("m", choices=("linear",))]), starts=[])
+    assert sobol_point(where, 3) == {"m": "linear"}

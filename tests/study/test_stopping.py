@@ -1,0 +1,88 @@
+"""Stop rules and the lock, apart from any run."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from mergesearch.errors import Interrupted, RunFolderError
+from mergesearch.study.lock import is_running, run_lock
+from mergesearch.study.settings import StudySettings
+from mergesearch.study.stopping import SignalGuard, StopRule
+
+
+def test_the_number_of_trials_counts_those_of_earlier_starts() -> None:
+    rule = StopRule.of(StudySettings(trials=60), now=0.0)
+    assert rule.reason(59, 1e12) is None
+    assert rule.reason(60, 0.0) == "60 trials are done"
+    assert rule.reason(61, 0.0) == "61 trials are done"
+
+
+def test_the_earlier_of_two_clocks_ends_it() -> None:
+    until = datetime(2030, 1, 2, 6, 30)
+    now = datetime(2030, 1, 2, 1, 0).timestamp()
+    rule = StopRule.of(StudySettings(hours=8, until=until), now)
+    assert rule.deadline == until.timestamp()
+    assert rule.reason(9, rule.deadline - 1) is None
+    assert rule.reason(9, rule.deadline) == "it is 06:30"
+    assert StopRule.of(StudySettings(hours=2, until=until), now).deadline == now + 7200
+
+
+def test_without_a_rule_only_a_person_ends_it() -> None:
+    assert StopRule.of(StudySettings(), 0.0).reason(10**6, 1e12) is None
+
+
+def test_a_signal_waits_outside_and_raises_inside() -> None:
+    with SignalGuard() as guard:
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            guard.check()
+        with pytest.raises(Interrupted), guard.interruptible():
+            pytest.fail("entered after a signal")
+
+
+def test_a_second_ctrl_c_acts_as_usual() -> None:
+    with SignalGuard():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_guard_in_another_thread_does_nothing() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def enter() -> None:
+        with SignalGuard() as guard:
+            guard.check()
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert seen == [before]
+
+
+def test_the_lock_holds_against_other_processes_and_ends_with_its_own(tmp_path: Path) -> None:
+    assert not is_running(tmp_path)
+    code = (
+        "import sys; from pathlib import Path; from mergesearch.study.lock import run_lock\n"
+        "with run_lock(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert is_running(tmp_path)
+        with pytest.raises(RunFolderError, match="another run is at work"), run_lock(tmp_path):
+            pass
+        holder.kill()
+    assert not is_running(tmp_path)
+    with run_lock(tmp_path):
+        assert is_running(tmp_path)
