@@ -66,7 +66,7 @@ def make_weights(
 
 
 def make_tokenizer(kind: str = "gpt-2", size: int = 360) -> Tokenizer:
-    """A small BPE tokenizer trained on `TEXTS` with the pre-tokenizer that llama.cpp calls `kind`."""
+    """A small BPE tokenizer trained on `TEXTS`; `kind` is llama.cpp's name of its pre-tokenizer."""
     if kind == "spm":
         return _make_sentencepiece_like(size)
     tokenizer = Tokenizer(models.BPE(ignore_merges=kind == "llama-bpe"))

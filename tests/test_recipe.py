@@ -118,6 +118,13 @@ def test_mergekit_export_asks_for_float32_arithmetic_and_real_folders() -> None:
     assert [one["model"] for one in document["models"]] == ["base", "/models/a", "b"]
 
 
+def test_a_linear_mergekit_export_names_no_base() -> None:
+    recipe = Recipe.from_dict(
+        {"merge_method": "linear", "base_model": "b", "models": [{"model": "a"}]}
+    )
+    assert "base_model" not in yaml.safe_load(recipe.to_mergekit())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -209,18 +209,13 @@ def rope_factors(layout: Layout, config: Mapping[str, Any]) -> npt.NDArray[np.fl
     low, high = rope.get("low_freq_factor", 1.0), rope.get("high_freq_factor", 4.0)
     original = rope.get("original_max_position_embeddings", 8192)
     exponents = np.arange(0, layout.head_dim, 2, dtype=np.float32) / np.float32(layout.head_dim)
-    frequencies = np.float32(1.0) / np.power(np.float32(rope.get("rope_theta", 10000.0)), exponents)
-    factors = []
-    for frequency in frequencies:
-        wavelength = 2 * math.pi / float(frequency)
-        if wavelength < original / high:
-            factors.append(1.0)
-        elif wavelength > original / low:
-            factors.append(factor)
-        else:
-            smooth = (original / wavelength - low) / (high - low)
-            factors.append(1 / ((1 - smooth) / factor + smooth))
-    return np.array(factors, dtype=np.float32)
+    theta = np.float32(rope.get("rope_theta", 10000.0))
+    wavelengths = np.float32(2 * math.pi) / (np.float32(1.0) / np.power(theta, exponents))
+    smooth = (np.float32(original) / wavelengths - np.float32(low)) / np.float32(high - low)
+    factors = 1 / ((1 - smooth) / np.float32(factor) + smooth)
+    factors[wavelengths < original / high] = 1.0
+    factors[wavelengths > original / low] = factor
+    return factors.astype(np.float32)
 
 
 def add_model_metadata(
@@ -242,19 +237,18 @@ def add_model_metadata(
     count += 0 if factors is None else factors.size
     writer.add_size_label(gguf.size_label(count, count, 0, 0))
     writer.add_block_count(layout.n_layers)
-    if (context := config.get("max_position_embeddings")) is not None:
-        writer.add_context_length(context)
+    llama = layout.arch == gguf.MODEL_ARCH.LLAMA
+    writer.add_context_length(config.get("max_position_embeddings") or (2048 if llama else 32768))
     writer.add_embedding_length(layout.hidden)
     writer.add_feed_forward_length(layout.feed_forward)
     writer.add_head_count(layout.n_heads)
     writer.add_head_count_kv(layout.n_kv_heads)
     _add_rope(writer, rope_parameters(config))
-    if (epsilon := config.get("rms_norm_eps")) is not None:
-        writer.add_layer_norm_rms_eps(epsilon)
-    if config.get("head_dim") is not None:
+    writer.add_layer_norm_rms_eps(config.get("rms_norm_eps") or 1e-6)
+    if llama or config.get("head_dim") is not None:
         writer.add_key_length(layout.head_dim)
         writer.add_value_length(layout.head_dim)
-    if layout.arch == gguf.MODEL_ARCH.LLAMA:
+    if llama:
         writer.add_vocab_size(layout.vocab_rows)
         writer.add_rope_dimension_count(layout.head_dim)
 
@@ -276,8 +270,7 @@ def _add_rope(writer: gguf.GGUFWriter, rope: Mapping[str, Any]) -> None:
         writer.add_rope_scaling_factor(rope["factor"])
         if kind == gguf.RopeScalingType.YARN:
             _add_yarn(writer, rope)
-    if rope.get("rope_theta") is not None:
-        writer.add_rope_freq_base(rope["rope_theta"])
+    writer.add_rope_freq_base(rope.get("rope_theta", 10000.0))
 
 
 def _add_yarn(writer: gguf.GGUFWriter, rope: Mapping[str, Any]) -> None:

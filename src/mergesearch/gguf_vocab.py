@@ -47,7 +47,7 @@ class Vocabulary:
         tokens: one per row of the token embedding.
         types: `gguf.TokenType` of each.
         scores: of each, for `llama` only.
-        space_prefix: a space goes before the text, for `llama` only.
+        space_prefix: False where no space goes before the text, None for llama.cpp's default.
         special: merges, special ids, chat template.
     """
 
@@ -120,7 +120,7 @@ def read_vocabulary(folder: Path, rows: int) -> Vocabulary:
         tokens=tokens,
         types=types,
         scores=_scores(document, tokens, types) if sentencepiece else None,
-        space_prefix=_prefixes_space(document) if sentencepiece else None,
+        space_prefix=False if sentencepiece and not _prefixes_space(document) else None,
         special=gguf.SpecialVocab(folder, load_merges=not sentencepiece, n_vocab=rows),
     )
 
@@ -172,8 +172,7 @@ def _added_tokens(document: Mapping[str, Any], folder: Path) -> dict[int, tuple[
         int(one["id"]): (str(one["content"]), bool(one.get("special")))
         for one in document.get("added_tokens") or []
     }
-    file = folder / "tokenizer_config.json"
-    settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    settings = _tokenizer_config(folder)
     for index, one in (settings.get("added_tokens_decoder") or {}).items():
         added.setdefault(int(index), (str(one["content"]), bool(one.get("special"))))
     special = set(_special_texts(settings))
@@ -183,6 +182,19 @@ def _added_tokens(document: Mapping[str, Any], folder: Path) -> dict[int, tuple[
         index: (text, control or text in special or _looks_special(text))
         for index, (text, control) in added.items()
     }
+
+
+def _tokenizer_config(folder: Path) -> dict[str, Any]:
+    file = folder / "tokenizer_config.json"
+    if not file.is_file():
+        return {}
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"not JSON: {error}", where=file) from error
+    if not isinstance(settings, dict):
+        raise CheckpointError("not a JSON object", where=file)
+    return settings
 
 
 def _special_texts(settings: Mapping[str, Any]) -> Iterator[str]:

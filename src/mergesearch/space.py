@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from mergesearch.errors import MergeSearchError, SpaceError
 from mergesearch.recipe import METHOD_SPECS, Recipe, load_document
@@ -231,6 +231,22 @@ class Space:
                     starts.append(values)
         return starts
 
+    def examples(self, end: Literal["low", "high"] = "low") -> list[Recipe]:
+        """Return one recipe for each method, every number at the low or high end of its range.
+
+        Raises:
+            SpaceError: one of them is not valid.
+        """
+        values = {
+            one.name: one.choices[0] if one.choices else getattr(one, end)
+            for one in self.dimensions
+        }
+        searched = any(one.name == "merge_method" for one in self.dimensions)
+        return [
+            self.recipe(values | ({"merge_method": method} if searched else {}))
+            for method in _methods(self._document)
+        ]
+
     def _models(self) -> list[str]:
         inputs = list(self._document.get("models", []))
         for part in self._document.get("slices", []):
@@ -297,16 +313,9 @@ class Space:
         names = [one.name for one in self.dimensions]
         if len(set(names)) != len(names):
             raise SpaceError("two holes have the same name", where=self._where)
-        methods = _methods(self._document)
-        self._check_parameters(methods)
-        searched = ("merge_method",) in [hole.path for hole in self._holes]
-        for end in ("low", "high"):
-            values = {
-                one.name: one.choices[0] if one.choices else getattr(one, end)
-                for one in self.dimensions
-            }
-            for method in methods:
-                self.recipe(values | ({"merge_method": method} if searched else {}))
+        self._check_parameters(_methods(self._document))
+        self.examples("low")
+        self.examples("high")
         self.starts()
 
     def _check_parameters(self, methods: Sequence[Any]) -> None:

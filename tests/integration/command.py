@@ -34,4 +34,6 @@ def search(*arguments: object) -> Outcome:
             main()
         except SystemExit as end:
             code = end.code
-    return Outcome(code if isinstance(code, int) else int(code is not None), out.getvalue(), err.getvalue())
+    return Outcome(
+        code if isinstance(code, int) else int(code is not None), out.getvalue(), err.getvalue()
+    )

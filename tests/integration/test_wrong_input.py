@@ -54,10 +54,15 @@ def refused(outcome: Any, folder: Path, *messages: str) -> None:
     [
         ({"typo": 1}, "unknown key 'typo'"),
         ({"merge_method": "magic"}, "unknown merge_method 'magic'"),
-        ({"models": [{"model": "nowhere", "parameters": {"weight": {"search": [0, 1]}}}]}, "nowhere"),
+        (
+            {"models": [{"model": "nowhere", "parameters": {"weight": {"search": [0, 1]}}}]},
+            "nowhere",
+        ),
     ],
 )
-def test_a_space_with_something_unknown(parents: Path, change: dict[str, Any], message: str) -> None:
+def test_a_space_with_something_unknown(
+    parents: Path, change: dict[str, Any], message: str
+) -> None:
     refused(run(parents, SPACE | change), parents, message)
 
 
@@ -114,7 +119,10 @@ def test_a_parent_that_cannot_be_merged(
 @pytest.mark.parametrize(
     ("objectives", "message"),
     [
-        ("objectives: {o: {tasks: [{task: no_such_task, metric: acc}], reference: 0}}", "no_such_task"),
+        (
+            "objectives: {o: {tasks: [{task: no_such_task, metric: acc}], reference: 0}}",
+            "no_such_task",
+        ),
         ("objectives: {o: {tasks: [{task: demo_instruct, metric: bleu}], reference: 0}}", "bleu"),
         (
             "objectives: {o: {tasks: [{task: demo_instruct, metric: prompt_strict,"
@@ -139,7 +147,7 @@ def test_objectives_that_cannot_be_scored(parents: Path, objectives: str, messag
         (("run", "demo", "--sampler", "oracle"), "oracle"),
         (("run", "demo", "--until", "25:00"), "25:00"),
         (("run", "demo", "--parent", "demo:base"), "ID=DIR"),
-        (("run", "demo", "--trials", "0"), "0"),
+        (("run", "demo", "--trials", "0"), "--trials"),
         (("front", "."), "no run folder"),
         (("show", ".", "0"), "no run folder"),
         (("status", "."), "no run folder"),

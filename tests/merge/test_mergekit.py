@@ -131,7 +131,9 @@ def run_mergekit(recipe: Recipe, out: Path) -> dict[str, Any]:
     del document["quantize"]
     document |= {"dtype": "float32", "out_dtype": "float32"}
     options = MergeOptions(copy_tokenizer=False, write_model_card=False, quiet=True)
-    run_merge(MergeConfiguration.model_validate(yaml.safe_load(yaml.dump(document))), str(out), options)
+    run_merge(
+        MergeConfiguration.model_validate(yaml.safe_load(yaml.dump(document))), str(out), options
+    )
     return {
         name: values
         for file in out.glob("*.safetensors")

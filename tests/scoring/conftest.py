@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 import tiny_model
-from mergesearch.objective import Objectives, Runtime
-from mergesearch.scoring.engine import Engine, log_to
+from tiny_model import RUNTIME
 
-RUNTIME = Runtime(n_ctx=256, n_parallel=8, n_batch=256, chunk_items=8, threads=2)
+from mergesearch.objective import Objectives
+from mergesearch.scoring.engine import Engine, log_to
 
 GENERATED = """
 task: tiny_answer
@@ -36,7 +36,7 @@ doc_to_choice: choices
 target_delimiter: ""
 metric_list:
   - {metric: acc, aggregation: mean, higher_is_better: true}
-  - {metric: f1, aggregation: f1, higher_is_better: true}
+  - {metric: mcc, aggregation: matthews_corrcoef, higher_is_better: true}
 """
 ROLLING = """
 task: tiny_text

@@ -3,14 +3,24 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from mergesearch.objective import MetricValue
 from mergesearch.scoring.aggregate import combine, item_value, named_metrics, standard_error
 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(True, 1.0), (0.25, 0.25), ([True, False, True, True], 0.75), ((-6.0, 3), -2.0), ((2, 2), 1.0)]
-    + [((1, 2), 0.0), ("text", None), ([], None), ((-6.0, 0), None)],
+    [
+        (True, 1.0),
+        (0.25, 0.25),
+        ([True, False, True, True], 0.75),
+        ((-6.0, 3), -2.0),
+        ((2, 2), 1.0),
+        ((1, 2), 0.0),
+        ("text", None),
+        ([], None),
+        ((-6.0, 0), None),
+    ],
 )
 def test_the_value_of_an_item(value, expected):
     assert item_value(value) == expected
@@ -33,6 +43,15 @@ def test_groups_weigh_by_size_or_plainly():
     assert combine(parts, by_size=True).stderr == pytest.approx(math.hypot(0.225, 0.1))
     assert combine(parts, by_size=False).value == 0.5
     assert combine(parts, by_size=False).stderr == pytest.approx(0.25)
+
+
+def test_a_task_with_one_item_takes_the_spread_of_the_others():
+    parts = [(MetricValue(0.5, 0.1), 16), (MetricValue(1.0, math.inf), 1)]
+    assert combine(parts, by_size=True).value == pytest.approx(9 / 17)
+    spread = 0.4  # of one item: 0.1 * sqrt(16)
+    expected = math.hypot(16 / 17 * 0.1, 1 / 17 * spread)
+    assert combine(parts, by_size=True).stderr == pytest.approx(expected)
+    assert combine(parts[1:], by_size=True).stderr == math.inf
 
 
 def test_names_of_metrics():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from mergesearch.checks import answer_results
 from mergesearch.errors import ObjectivesError
 from mergesearch.scoring.task_files import local_rows, read_tasks

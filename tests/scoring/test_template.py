@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import tiny_model
+
 from mergesearch.errors import ScoringError
 from mergesearch.scoring.template import ChatTemplate
 

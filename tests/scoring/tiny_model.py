@@ -8,6 +8,9 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
+from mergesearch.objective import Runtime
+
+RUNTIME = Runtime(n_ctx=256, n_parallel=8, n_batch=256, chunk_items=8, threads=2)
 HIDDEN, FEED_FORWARD, HEADS, KV_HEADS = 256, 512, 4, 2
 EPS, THETA, CONTEXT = 1e-6, 10000.0, 1024
 SPECIAL = ("<|end|>", "<|user|>", "<|bot|>")
@@ -54,7 +57,7 @@ def random_weights(seed: int = 0, layers: int = 6) -> Weights:
             ("ffn_up", FEED_FORWARD, HIDDEN),
             ("ffn_down", HIDDEN, FEED_FORWARD),
         ):
-            weights[f"blk.{layer}.{name}.weight"] = matrix(rows, cols, 2.0)
+            weights[f"blk.{layer}.{name}.weight"] = matrix(rows, cols)
         for name, rows in (("attn_q", HIDDEN), ("attn_k", kv), ("attn_v", kv)):
             weights[f"blk.{layer}.{name}.bias"] = np.zeros(rows, np.float32)
         for name in ("attn_norm", "ffn_norm"):

@@ -30,7 +30,7 @@ from mergesearch.objective import Objectives
 from mergesearch.space import Space
 from mergesearch.study import events
 from mergesearch.study.lock import is_running
-from mergesearch.study.loop import run_study
+from mergesearch.study.loop import check_run_folder, run_study
 from mergesearch.study.settings import StudySettings
 
 # Each has trials that its model proposes, not only the points that fill the space first.
@@ -333,7 +333,10 @@ def test_a_folder_of_another_search_is_refused_and_left_alone(tmp_path: Path) ->
         ("another parents", search(fingerprints={"parents": "c3"})),
     ):
         with pytest.raises(RunFolderError, match=match):
+            check_run_folder(tmp_path, changed, settings)
+        with pytest.raises(RunFolderError, match=match):
             run_study(tmp_path, changed, settings)
+    check_run_folder(tmp_path, search(), settings)
     with pytest.raises(RunFolderError, match="another seed"):
         run(tmp_path, seed=1)
     with pytest.raises(RunFolderError, match="another sampler"):
@@ -341,6 +344,20 @@ def test_a_folder_of_another_search_is_refused_and_left_alone(tmp_path: Path) ->
     with pytest.raises(InputError, match="unknown sampler 'cmaes'"):
         run(tmp_path, sampler="cmaes")
     assert told(tmp_path) == before
+
+
+def test_a_folder_without_a_recorded_run_is_checked_without_writing(tmp_path: Path) -> None:
+    check_run_folder(tmp_path / "new", search(), StudySettings())
+    assert list(tmp_path.iterdir()) == []
+    Ledger.create(tmp_path).close()  # as a kill right after the start leaves it
+    check_run_folder(tmp_path, search(), StudySettings())
+    assert run(tmp_path)["trials"] == 8
+
+
+def test_a_damaged_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "study.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(RunFolderError, match=r"study\.db cannot be used"):
+        run(tmp_path)
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ def build_gguf(
     Raises:
         As `build_candidate`.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     fd, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         try:

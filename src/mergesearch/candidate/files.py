@@ -27,17 +27,24 @@ def row_blocks(tensor: PlannedTensor, together: int) -> Iterator[tuple[int, int]
         yield start, min(start + step, tensor.rows)
 
 
+def available_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def run(pieces: Iterator[Callable[[], None]], threads: int | None) -> None:
-    """Run pieces of work in order on several threads; the first failure ends all of them."""
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    """Run pieces of work in order on several threads; the first of them that fails ends all."""
+    with ThreadPoolExecutor(threads or available_cores()) as pool:
         futures = [pool.submit(piece) for piece in pieces]
         try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-        except BaseException:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
             pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    for future in futures:
+        if not future.cancelled():
+            future.result()
 
 
 def finite(block: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:

@@ -69,7 +69,7 @@ def run(
     """
     from mergesearch.report import watch
     from mergesearch.scoring import ScoringProcess
-    from mergesearch.study.loop import run_study
+    from mergesearch.study.loop import check_run_folder, run_study
     from mergesearch.study.samplers import check_sampler
     from mergesearch.study.settings import StudySettings
 
@@ -88,8 +88,9 @@ def run(
         _run_folder(inputs) as log,
         ScoringProcess(inputs.objectives, log=log) as scorer,
     ):
-        scorer.start()
         search = _search(inputs, parents, scorer, threads)
+        check_run_folder(inputs.folder, search, settings)
+        scorer.start()
         _write_inputs(inputs)
         with watch(_console(), log) as observe:
             run_study(inputs.folder, search, settings, observe)
@@ -140,9 +141,15 @@ def _objectives_of(space: str) -> str:
 
 
 def _open_parents(space: Space, overrides: Mapping[str, Path]) -> dict[str, Checkpoint]:
+    """Open the parents and prove that every method of the space can merge them."""
     from mergesearch.checkpoint import open_parents
+    from mergesearch.merge.plan import plan_merge
 
-    return open_parents(space.recipe(space.starts()[0]), overrides)
+    recipes = space.examples("high")
+    parents = open_parents(recipes[0], overrides)
+    for recipe in recipes:
+        plan_merge(recipe, parents)
+    return parents
 
 
 @contextmanager

@@ -68,9 +68,15 @@ class Ledger:
         """Open the ledger of a run folder for writing; its database is made where it is missing.
 
         The database keeps a write-ahead log, so that reading never waits for writing.
+
+        Raises:
+            RunFolderError: what stands in the database's place is none.
         """
-        with closing(sqlite3.connect(folder / DATABASE, timeout=_WAIT_SECONDS)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
+        try:
+            with closing(sqlite3.connect(folder / DATABASE, timeout=_WAIT_SECONDS)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.DatabaseError as error:
+            raise RunFolderError(f"{DATABASE} cannot be used: {error}", where=folder) from error
         return cls(database_url(folder), name, create=True)
 
     @classmethod

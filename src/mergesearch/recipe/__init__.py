@@ -110,9 +110,12 @@ class Recipe:
             folders: paths or ids to write in the place of parents' ids.
 
         mergekit casts weights to the working dtype, so the merge is asked for in float32 and only
-        the result is stored in `dtype`.
+        the result is stored in `dtype`. A linear merge has no base; mergekit would take one that
+        is named for a parent without weight.
         """
         document = self.renamed(folders or {}).to_dict()
+        if self.merge_method == "linear":
+            document.pop("base_model", None)
         del document["quantize"]
         document["dtype"], document["out_dtype"] = "float32", self.dtype
         return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
@@ -198,7 +201,7 @@ class Recipe:
             span = inputs[0].layer_range or (0, n_layers)
             depth = span[1] - span[0]
             for layer in range(depth):
-                t = layer / (depth - 1) if depth > 1 else 0.0
+                t = layer / (depth - 1) if depth > 1 else 1.0
                 for group in ("self_attn.q_proj", "mlp.down_proj"):
                     yield part, inputs, f"model.layers.{layer}.{group}.weight", t
 

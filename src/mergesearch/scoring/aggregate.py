@@ -57,13 +57,19 @@ def standard_error(
 def combine(parts: Sequence[tuple[MetricValue, int]], *, by_size: bool) -> MetricValue:
     """Return a group's metric from (value, items) of its tasks: their mean, by size or plain.
 
-    The tasks' errors are independent: sqrt(sum((w_i / W)^2 * se_i^2)).
+    The tasks' errors are independent: sqrt(sum((w_i / W)^2 * se_i^2)). A task with a single item
+    has no error of its own and takes the spread of the others' items.
     """
     weights = [float(n) if by_size else 1.0 for _, n in parts]
     total = math.fsum(weights)
     value = math.fsum(w * one.value for w, (one, _) in zip(weights, parts, strict=True)) / total
+    known = [(one.stderr, n) for one, n in parts if math.isfinite(one.stderr)]
+    if not known:
+        return MetricValue(value, math.inf)
+    spread = math.fsum(se**2 * n * n for se, n in known) / sum(n for _, n in known)
     variance = math.fsum(
-        (w / total * one.stderr) ** 2 for w, (one, _) in zip(weights, parts, strict=True)
+        (w / total) ** 2 * (one.stderr**2 if math.isfinite(one.stderr) else spread / n)
+        for w, (one, n) in zip(weights, parts, strict=True)
     )
     return MetricValue(value, math.sqrt(variance))
 

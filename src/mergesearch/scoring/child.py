@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def main(arguments: list[str]) -> int:
     """Serve one run until it says goodbye or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides what Ctrl-C means
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     _die_with_parent()
     channel = Channel(socket.socket(fileno=int(arguments[0])))
     try:

@@ -75,6 +75,7 @@ class Engine:
     Attributes:
         n_ctx: tokens a sequence may have, the model's own limit included.
         n_vocab: columns of the logits.
+        load_seconds: that loading took.
         llama_seconds: time spent inside llama.cpp so far, summed over workers.
         llama_tokens: tokens decoded so far.
 
@@ -91,7 +92,7 @@ class Engine:
         parameters.n_gpu_layers = runtime.n_gpu_layers
         start = time.perf_counter()
         self._model = llama.llama_model_load_from_file(os.fsencode(path), parameters)
-        self._load_seconds = time.perf_counter() - start
+        self.load_seconds = time.perf_counter() - start
         if not self._model:
             raise ScoringError(
                 "llama.cpp cannot load this GGUF; its messages are in the log", where=str(path)
@@ -110,7 +111,7 @@ class Engine:
     @property
     def llama_seconds(self) -> float:
         """Time spent inside llama.cpp so far, loading included, summed over workers."""
-        return self._load_seconds + sum(one.seconds for one in self._workers)
+        return self.load_seconds + sum(one.seconds for one in self._workers)
 
     @property
     def llama_tokens(self) -> int:
@@ -279,10 +280,12 @@ class _Worker:
         cells = -(-cells // _CELLS) * _CELLS
         have = self._contexts.get(unified)
         if have is None or have.cells < cells:
+            start = time.perf_counter()
             if have is not None:
                 have.close()
             have = _Context(self._engine, self._model, unified, cells, sequences, self._threads)
             self._contexts[unified] = have
+            self.seconds += time.perf_counter() - start
         have.clear()
         return have
 

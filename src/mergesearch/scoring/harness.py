@@ -269,7 +269,7 @@ def _unloadable(name: str, error: Exception) -> ObjectivesError:
             "the data of this task are not on this machine",
             where=name,
             expected=f"them in the cache of Hugging Face data sets ({reason})",
-            fix="once, with a network: HF_HUB_OFFLINE=0 HF_DATASETS_OFFLINE=0 search check FILE",
+            fix="once, with a network: HF_HUB_OFFLINE=0 HF_DATASETS_OFFLINE=0 search run ...",
         )
     return ObjectivesError(f"lm-eval cannot load this task ({reason})", where=name)
 

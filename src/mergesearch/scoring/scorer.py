@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from mergesearch.scoring.harness import (
 from mergesearch.scoring.protocol import OnProgress, Progress
 from mergesearch.scoring.requests import Outcome, Prepared
 
+_log = logging.getLogger(__name__)
 Raw = dict[tuple[str, str], Any]
 
 
@@ -70,6 +72,7 @@ class Scorer:
         per_task = self._items_for(lm, rung)
         batches = self._batches(lm, per_task)
         _run(engine, batches, on_progress)
+        _report_cuts(batches)
         outcomes = {
             id(request): outcome
             for batch in batches
@@ -123,6 +126,18 @@ def _run(engine: Engine, batches: Sequence[_Batch], on_progress: OnProgress | No
             on_progress(Progress(name, done[name], total[name]))
 
     engine.run([jobs[index] for index in order], finish)
+
+
+def _report_cuts(batches: Sequence[_Batch]) -> None:
+    for batch in batches:
+        cut = sum(one.cut > 0 for one in batch.prepared.outcomes)
+        if cut:
+            _log.warning(
+                "%s: %d of %d prompts were longer than the context and lost their beginning",
+                batch.task.name,
+                cut,
+                len(batch.requests),
+            )
 
 
 def _task_result(
@@ -188,19 +203,24 @@ def _item_result(
 
 
 def _metrics(task: LoadedTask, member: Member, scored: Sequence[Raw]) -> dict[str, MetricValue]:
-    metrics: dict[tuple[str, str], MetricValue] = {}
+    """Return the metrics of a member's items; one that fails is left out if nothing uses it."""
+    metrics: dict[str, MetricValue] = {}
     for key in dict.fromkeys(key for one in scored for key in one):
         values = [one[key] for one in scored if key in one]
+        names = named_metrics({key: None}, len(member.filters), task.used)
         aggregate, error = member.aggregation(key[0])
         try:
             value = float(aggregate(values))
-            metrics[key] = MetricValue(value, standard_error(values, aggregate, error))
-        except Exception as error_:
+            measured = MetricValue(value, standard_error(values, aggregate, error))
+        except Exception as problem:
+            if task.used.isdisjoint(names):
+                continue
             raise ScoringError(
-                f"metric {key[0]!r} cannot be computed ({type(error_).__name__}: {error_})",
+                f"metric {key[0]!r} cannot be computed ({type(problem).__name__}: {problem})",
                 where=str(member.task.config.task),
-            ) from error_
-    return named_metrics(metrics, len(member.filters), task.used)
+            ) from problem
+        metrics.update(dict.fromkeys(names, measured))
+    return metrics
 
 
 def _group(

@@ -23,6 +23,7 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from mergesearch.errors import Interrupted, MergeSearchError, RunFolderError, ScoringError
 from mergesearch.ledger import (
     COMPLETE,
+    DATABASE,
     RUN_NAME,
     Axis,
     Ledger,
@@ -81,6 +82,26 @@ def run_study(
             return _Run(folder, search, settings, ledger, run, study, guard, observe).go()
 
 
+def check_run_folder(folder: Path, search: Search, settings: StudySettings) -> None:
+    """Refuse a folder that holds the run of another search; writes nothing.
+
+    `run_study` checks the same. This is for whoever wants to write beside it before it starts.
+
+    Raises:
+        RunFolderError: the folder's run is another search's.
+        InputError: an unknown sampler.
+    """
+    if not (folder / DATABASE).is_file():
+        _describe(search, settings, None)
+        return
+    try:
+        ledger = Ledger.open(folder)
+    except RunFolderError:
+        return  # made, but stopped before the run was recorded: `run_study` makes it whole
+    with ledger:
+        _check_same(ledger.run(), _describe(search, settings, ledger.run()), folder)
+
+
 def _begin_run(ledger: Ledger, search: Search, settings: StudySettings, folder: Path) -> RunRecord:
     """Record the run, or check that the one on record is the same search."""
     before = ledger.run() if ledger.has_run() else None
@@ -88,6 +109,11 @@ def _begin_run(ledger: Ledger, search: Search, settings: StudySettings, folder: 
     if before is None:
         ledger.begin_run(run)
         return run
+    _check_same(before, run, folder)
+    return before
+
+
+def _check_same(before: RunRecord, run: RunRecord, folder: Path) -> None:
     theirs = {**before.fingerprints, "seed": str(before.seed), "sampler": before.sampler}
     ours = {**run.fingerprints, "seed": str(run.seed), "sampler": run.sampler}
     for name in sorted(theirs.keys() | ours.keys()):
@@ -98,7 +124,6 @@ def _begin_run(ledger: Ledger, search: Search, settings: StudySettings, folder: 
                 expected=f"{theirs.get(name, 'none')[:12]}, not {ours.get(name, 'none')[:12]}",
                 fix="name another --out, or go on with the inputs that the run began with",
             )
-    return before
 
 
 def _describe(search: Search, settings: StudySettings, before: RunRecord | None) -> RunRecord:

@@ -1,0 +1,211 @@
+"""How fast candidates are scored: python benchmarks/scoring.py [GGUF] [--objectives demo].
+
+Ratios are taken within one run, alternating, best of several rounds, with one thread, so that they
+hold beside other work. Peers: a bare loop over `llama_decode` with the same batches (every sequence
+a KV stream of its own, flash attention as here), and llama-cpp-python's own `Llama.generate`, one
+prompt at a time (n_batch 2048, logits of the last token only).
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mergesearch import resources
+from mergesearch.objective import Objectives, Runtime
+from mergesearch.scoring import ScoringProcess
+from mergesearch.scoring.engine import Engine, log_to
+from mergesearch.scoring.scorer import Scorer
+from mergesearch.scoring.sequences import GenRequest
+
+import llama_cpp  # isort: skip  (after mergesearch.scoring, which sets its environment)
+import numpy as np  # isort: skip
+
+ROUNDS = 3
+Tokens = tuple[int, ...]
+
+
+def best(work: Callable[[], Any]) -> tuple[float, float]:
+    """Smallest wall and CPU seconds of several rounds."""
+    walls, cpus = [], []
+    for _ in range(ROUNDS):
+        wall, cpu = time.perf_counter(), time.process_time()
+        work()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return min(walls), min(cpus)
+
+
+def prompts(count: int, length: int, n_vocab: int) -> list[Tokens]:
+    rng = np.random.default_rng(0)
+    return [tuple(rng.integers(3, n_vocab, length).tolist()) for _ in range(count)]
+
+
+class BareLoop:
+    """`llama_decode` on ready-made batches, nothing else: no sampling, no text, no bookkeeping."""
+
+    def __init__(self, path: Path, sequences: int, cells: int) -> None:
+        self.model = llama_cpp.llama_model_load_from_file(
+            str(path).encode(), llama_cpp.llama_model_default_params()
+        )
+        parameters = llama_cpp.llama_context_default_params()
+        parameters.n_ctx = sequences * cells
+        parameters.n_batch, parameters.n_ubatch = 2048, 512
+        parameters.n_seq_max = sequences
+        parameters.n_threads = parameters.n_threads_batch = 1
+        parameters.flash_attn_type = 0
+        parameters.kv_unified = False
+        self.context = llama_cpp.llama_init_from_model(self.model, parameters)
+        self.memory = llama_cpp.llama_get_memory(self.context)
+
+    def batch(self, rows: Sequence[tuple[int, int, int, bool]]) -> Any:
+        """Make a batch of (token, position, sequence, logits wanted)."""
+        made = llama_cpp.llama_batch_init(len(rows), 0, 1)
+        made.n_tokens = len(rows)
+        for at, (token, position, seq, wanted) in enumerate(rows):
+            made.token[at], made.pos[at], made.n_seq_id[at] = token, position, 1
+            made.seq_id[at][0], made.logits[at] = seq, wanted
+        return made
+
+    def run(self, batches: Sequence[Any]) -> None:
+        """Decode the batches from an empty cache."""
+        llama_cpp.llama_memory_clear(self.memory, False)
+        for one in batches:
+            assert llama_cpp.llama_decode(self.context, one) == 0
+            llama_cpp.llama_get_logits(self.context)
+
+
+def against_bare_loop(path: Path, sequences: int, length: int, new: int) -> None:
+    runtime = Runtime(n_ctx=512, n_parallel=sequences, threads=1)
+    with Engine(path, runtime) as engine:
+        texts = prompts(sequences, length, engine.n_vocab)
+        # "never" stops nothing; end tokens would make the work differ: count what was decoded.
+        requests = [GenRequest(one, new, ("\0never",)) for one in texts]
+        answers = engine.generate(requests)
+    bare = BareLoop(path, sequences, 512)
+    prefill = [
+        bare.batch(
+            [
+                (token, at, seq, at == length - 1)
+                for seq in range(first, min(first + 2048 // length, sequences))
+                for at, token in enumerate(texts[seq])
+            ]
+        )
+        for first in range(0, sequences, 2048 // length)
+    ]
+    steps = [
+        bare.batch(
+            [
+                (one.tokens[step], length + step, seq, True)
+                for seq, one in enumerate(answers)
+                if step + 1 < len(one.tokens)
+            ]
+        )
+        for step in range(max(len(one.tokens) for one in answers) - 1)
+    ]
+    with Engine(path, runtime) as engine:
+        engine.generate(requests)
+        mine = theirs = mine_first = theirs_first = float("inf")
+        short = [replace(one, max_tokens=1) for one in requests]
+        for _ in range(ROUNDS):
+            mine = min(mine, best(lambda: engine.generate(requests))[1])
+            theirs = min(theirs, best(lambda: bare.run(prefill + steps))[1])
+            mine_first = min(mine_first, best(lambda: engine.generate(short))[1])
+            theirs_first = min(theirs_first, best(lambda: bare.run(prefill))[1])
+    tokens = sum(len(one.tokens) - 1 for one in answers)
+    print(f"prefill {sequences} x {length}: {sequences * length / mine_first:8.0f} tokens/s CPU")
+    print(f"  against a bare llama_decode loop: {theirs_first / mine_first:.2f}")
+    both = mine - mine_first, theirs - theirs_first
+    print(f"generation, {sequences} at once: {tokens / both[0]:8.0f} tokens/s CPU")
+    print(f"  against a bare llama_decode loop: {both[1] / both[0]:.2f}")
+
+
+def against_one_at_a_time(path: Path) -> None:
+    single = llama_cpp.Llama(
+        str(path), n_ctx=512, n_batch=2048, n_threads=1, n_threads_batch=1, verbose=False
+    )
+
+    counts: list[int] = []
+
+    def alone(requests: Sequence[GenRequest]) -> None:
+        counts.clear()
+        for request in requests:
+            single.reset()
+            for count, token in enumerate(single.generate(list(request.tokens), temp=0.0), 1):
+                if count == request.max_tokens or token == single.token_eos():
+                    break
+            counts.append(count)
+
+    with Engine(path, Runtime(n_ctx=512, n_parallel=32, threads=1)) as engine:
+        requests = [GenRequest(one, 64) for one in prompts(64, 60, engine.n_vocab)]
+        tokens = sum(len(one.tokens) for one in engine.generate(requests))
+        mine = best(lambda: engine.generate(requests))[1]
+        theirs = best(lambda: alone(requests))[1]
+    print(f"64 generations of up to 64 tokens ({tokens} in all): {mine:.2f} s CPU")
+    per_token = theirs / sum(counts) / (mine / tokens)
+    print(f"  against one at a time ({sum(counts)} tokens): {per_token:.1f} times faster")
+
+
+def candidate(path: Path, objectives: Objectives) -> None:
+    one_thread = replace(objectives, runtime=replace(objectives.runtime, threads=1))
+    scorer = Scorer(one_thread)
+    scorer.score(path, "search")
+    shares = []
+    for _ in range(ROUNDS):
+        with Engine(path, one_thread.runtime) as engine:
+            start = time.perf_counter()
+            scorer.score_engine(engine, "search")
+            wall = time.perf_counter() - start
+            shares.append(1 - (engine.llama_seconds - engine.load_seconds) / wall)
+    wall, cpu = best(lambda: scorer.score(path, "search"))
+    print(f"a candidate, search items, 1 thread: {wall:.2f} s, {cpu:.2f} s CPU")
+    print(f"  Python's share: {min(shares):.1%}")
+    start = time.perf_counter()
+    with ScoringProcess(objectives) as process, path.open("rb") as file:
+        process.start()
+        print(f"the scoring process starts in {time.perf_counter() - start:.2f} s")
+        opened = _Opened(file.fileno(), path)
+        process.score(opened, "search")
+        for rung in ("search", "validate"):
+            wall = best(lambda rung=rung: process.score(opened, rung))[0]
+            print(f"  a candidate, {rung} items, all threads: {wall:.2f} s")
+
+
+class _Opened:
+    def __init__(self, fd: int, path: Path) -> None:
+        self.fd, self.path = fd, path
+
+
+def _demo_candidate(folder: Path) -> Path:
+    from mergesearch.candidate import build_gguf
+    from mergesearch.checkpoint import open_parents
+    from mergesearch.recipe import Recipe
+
+    models = [{"model": one, "parameters": {"weight": 1.0}} for one in resources.demo_parents()]
+    recipe = Recipe.from_dict({"merge_method": "linear", "models": models}, "benchmark")
+    build_gguf(recipe, open_parents(recipe), folder / "demo.gguf")
+    return folder / "demo.gguf"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("gguf", nargs="?", type=Path, help="default: a merge of the demo parents")
+    parser.add_argument("--objectives", default="demo")
+    arguments = parser.parse_args()
+    log_to(None)
+    file = resources.objectives_file(arguments.objectives)
+    objectives = Objectives.from_yaml(file.read_text(encoding="utf-8"), file.parent)
+    with tempfile.TemporaryDirectory() as folder:
+        path = arguments.gguf or _demo_candidate(Path(folder))
+        against_bare_loop(path, 16, 60, 48)
+        against_one_at_a_time(path)
+        candidate(path, objectives)
+
+
+if __name__ == "__main__":
+    main()

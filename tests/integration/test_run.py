@@ -1,0 +1,243 @@
+"""`search run` and what is done with its folder, on the bundled parents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from command import search
+from conftest import TRIALS, Run, front_of, trials_of
+
+from mergesearch.recipe import Recipe
+
+
+def test_every_trial_is_complete_and_the_front_is_validated(run: Run) -> None:
+    document = front_of(run.folder)
+    assert document == json.loads((run.folder / "front.json").read_text())
+    assert document["objectives"] == ["instruction", "reasoning"]
+    assert (document["trials"], document["failed"]) == (TRIALS, 0)
+    assert document["hypervolume"] > 0
+    assert document["front"]
+    for member in document["front"]:
+        assert len(member["digest"]) == 64
+        assert sum(member["shares"].values()) == pytest.approx(1.0)
+        for rung in ("values", "validated"):
+            for score in member[rung].values():
+                assert (score["n"], score["n_unscored"]) == (24, 0)
+        assert Recipe.from_dict(member["recipe"])
+
+
+def test_the_parents_alone_and_named_ratios_come_first(run: Run) -> None:
+    from mergesearch.ledger import Ledger
+
+    with Ledger.open(run.folder) as ledger:
+        shares = [one.shares for one in ledger.trials()]
+    assert [round(one["demo:instruct"], 6) for one in shares[:5]] == [1, 0, 0.5, 0.75, 0.25]
+
+
+def test_the_run_folder_holds_what_it_was_made_from(run: Run) -> None:
+    names = {one.name for one in run.folder.iterdir()}
+    assert {"space.yaml", "objectives.yaml", "study.db", "run.log", "front.json"} <= names
+    members = {f"trial-{one['trial']}.yaml" for one in front_of(run.folder)["front"]}
+    assert {one.name for one in (run.folder / "recipes").iterdir()} == members
+
+
+def test_status_show_and_front_are_readable(run: Run) -> None:
+    knee = front_of(run.folder)["knee"]
+    assert f"{TRIALS} trials" in search("status", run.folder).out
+    shown = search("show", run.folder, knee)
+    assert "built in" in shown.out
+    assert "merge_method" in shown.out
+    assert f" {knee} " in search("front", run.folder).out
+    missing = search("show", run.folder, 99)
+    assert (missing.code, "no trial 99" in missing.err) == (2, True)
+
+
+def test_building_the_exported_recipe_gives_the_scored_file(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = front_of(run.folder)
+    member = next(one for one in document["front"] if one["trial"] == document["knee"])
+    recipe, model = tmp_path / "r.yaml", tmp_path / "m.gguf"
+    assert search("export", run.folder, "--pick", "knee", "-o", recipe).code == 0
+    away = run.folder.rename(run.folder.with_name("away"))
+    try:
+        monkeypatch.chdir(tmp_path)
+        for threads in (1, 2):
+            built = search("build", recipe, "--to", "gguf", "--threads", threads, "-o", model)
+            assert built.code == 0, built
+            assert hashlib.sha256(model.read_bytes()).hexdigest() == member["digest"]
+        environment = {**os.environ, "ATEN_CPU_CAPABILITY": "default"}
+        command = [sys.executable, "-c", "from mergesearch.cli import main; main()"]
+        subprocess.run(
+            [*command, "build", str(recipe), "-o", str(model)], env=environment, check=True
+        )
+        assert hashlib.sha256(model.read_bytes()).hexdigest() == member["digest"]
+    finally:
+        away.rename(run.folder)
+
+
+def test_scoring_the_built_file_gives_the_trials_values_to_the_bit(
+    run: Run, objectives: Path, tmp_path: Path
+) -> None:
+    document = front_of(run.folder)
+    member = document["front"][0]
+    recipe, model = tmp_path / "r.yaml", tmp_path / "m.gguf"
+    assert (
+        search("export", run.folder, "--pick", f"trial:{member['trial']}", "-o", recipe).code == 0
+    )
+    assert search("build", recipe, "-o", model).code == 0
+    for rung, key in (("search", "values"), ("validate", "validated")):
+        scored = search("score", model, "--objectives", objectives, "--rung", rung, "--json")
+        assert scored.code == 0, scored
+        assert json.loads(scored.out) == {
+            "digest": member["digest"],
+            "rung": rung,
+            "values": member[key],
+        }
+
+
+def test_a_safetensors_build_loads_in_transformers(run: Run, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    recipe, folder = tmp_path / "r.yaml", tmp_path / "model"
+    assert search("export", run.folder, "--pick", "best:reasoning", "-o", recipe).code == 0
+    assert search("build", recipe, "--to", "safetensors", "-o", folder).code == 0
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert model.dtype == torch.bfloat16
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Write the words cat, dog and sea in capital letters."}],
+        add_generation_prompt=True,
+        return_tensors="pt",
+        return_dict=True,
+    )
+    answer = model.generate(**prompt, max_new_tokens=8, do_sample=False)
+    assert answer.shape[1] > prompt["input_ids"].shape[1]
+
+
+def test_a_mergekit_export_names_folders_and_float32(run: Run) -> None:
+    document = yaml.safe_load(search("export", run.folder, "--format", "mergekit").out)
+    assert document["dtype"] == "float32"
+    assert all(Path(one["model"]).is_dir() for one in document["models"])
+
+
+def test_picks_that_do_not_exist_are_refused(run: Run) -> None:
+    for pick, message in (
+        ("best:speed", "best:instruction"),
+        ("trial:99", "no trial 99"),
+        ("middle", "knee"),
+    ):
+        outcome = search("export", run.folder, "--pick", pick)
+        assert (outcome.code, message in outcome.err) == (2, True), outcome
+
+
+def test_the_same_seed_gives_the_same_trials_also_when_stopped_and_resumed(
+    run: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "again"
+    assert search(*run.again(folder, "--trials", 3)).code == 0
+    assert len(trials_of(folder)) == 3
+    assert search(*run.again(folder)).code == 0
+    once, twice = trials_of(run.folder), trials_of(folder)
+    for one in (*once, *twice):
+        # the first stop validated its own front
+        one["scores"].pop("validate", None)
+    assert once == twice
+    assert front_of(folder)["front"] == front_of(run.folder)["front"]
+
+
+def test_another_space_seed_or_objectives_is_refused(run: Run, tmp_path: Path) -> None:
+    before = trials_of(run.folder)
+    space = tmp_path / "space.yaml"
+    document = yaml.safe_load((run.folder / "space.yaml").read_text())
+    space.write_text(yaml.safe_dump(document | {"dtype": "float16"}))
+    for arguments, message in (
+        (("run", space, "--out", run.folder), "another space"),
+        (("run", "--objectives", "demo", "--out", run.folder), "another objectives"),
+        (("run", "--seed", 1, "--out", run.folder), "another seed"),
+    ):
+        outcome = search(*arguments)
+        assert (outcome.code, message in outcome.err) == (2, True), outcome
+    assert trials_of(run.folder) == before
+
+
+def _start(arguments: tuple[object, ...]) -> subprocess.Popen[bytes]:
+    """Begin a run in a process group of its own."""
+    command = [sys.executable, "-c", "from mergesearch.cli import main; main()"]
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _wait_for_trials(folder: Path, count: int) -> None:
+    """Wait until a running run has finished `count` trials and begun another."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if (folder / "study.db").is_file():
+            try:
+                found = trials_of(folder)
+            except Exception:
+                found = []
+            if len(found) > count and found[count]["state"] == "running":
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"no {count} trials in two minutes")
+
+
+def _without_validation(folder: Path) -> list[dict[str, object]]:
+    return [one | {"scores": {"search": one["scores"].get("search")}} for one in trials_of(folder)]
+
+
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "stopped"
+    process = _start(run.again(folder))
+    _wait_for_trials(folder, 2)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(30) == 130
+    assert search(*run.again(folder)).code == 0
+    assert _without_validation(folder) == _without_validation(run.folder)
+
+
+@pytest.mark.faults
+def test_a_killed_run_goes_on_where_it_stopped(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    process = _start(run.again(folder))
+    _wait_for_trials(folder, 3)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(30)
+    assert search(*run.again(folder)).code == 0
+    assert _without_validation(folder) == _without_validation(run.folder)
+
+
+@pytest.mark.faults
+def test_a_crash_of_the_scorer_fails_one_trial(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "crashed"
+    process = _start(run.again(folder))
+    _wait_for_trials(folder, 2)
+    children = subprocess.run(
+        ["pgrep", "-P", str(process.pid), "-f", "mergesearch.scoring.child"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    time.sleep(0.5)  # into scoring
+    os.kill(int(children.stdout.split()[0]), signal.SIGSEGV)
+    assert process.wait(120) == 0
+    found = trials_of(folder)
+    assert [one["state"] for one in found].count("failed") == 1
+    assert len(found) == TRIALS
+    failed = next(one["number"] for one in found if one["state"] == "failed")
+    assert "SIGSEGV" in search("show", folder, failed).out

@@ -1,0 +1,105 @@
+"""Which parent's tensor goes where, with which parameters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from parents import make_family
+
+from mergesearch.checkpoint import open_parents
+from mergesearch.errors import RecipeError
+from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
+from mergesearch.recipe import Recipe
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return make_family(tmp_path_factory.mktemp("family"), num_hidden_layers=4)
+
+
+def plan(document: dict[str, Any], family: dict[str, str]) -> tuple[MergePlan, Any]:
+    recipe = Recipe.from_dict(document).renamed(family)
+    parents = open_parents(recipe)
+    return plan_merge(recipe, parents), parents
+
+
+def tensor(made: MergePlan, name: str) -> PlannedTensor:
+    return next(one for one in made.tensors if one.name == name)
+
+
+def test_gradients_run_over_layers_and_start_at_the_embedding(family: dict[str, str]) -> None:
+    models = [{"model": "a", "parameters": {"weight": [0.0, 1.0, 4.0]}}]
+    made, _ = plan({"merge_method": "linear", "models": models}, family)
+    weights = [
+        tensor(made, f"model.layers.{layer}.mlp.up_proj.weight").settings.weights[0]
+        for layer in range(4)
+    ]
+    assert weights == pytest.approx([0.0, 2 / 3, 2.0, 4.0])
+    for name in ("model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"):
+        assert tensor(made, name).settings.weights == (0.0,)
+
+
+def test_defaults_are_those_of_each_method(family: dict[str, str]) -> None:
+    models = [{"model": "a"}, {"model": "b"}]
+    for method, normalize in (("linear", True), ("task_arithmetic", False), ("ties", True)):
+        made, _ = plan({"merge_method": method, "base_model": "base", "models": models}, family)
+        settings = made.tensors[0].settings
+        assert settings.normalize == normalize
+        assert settings.weights == settings.densities == (1.0, 1.0)
+        assert settings.scale == 1.0
+
+
+def test_base_among_the_models_is_no_input(family: dict[str, str]) -> None:
+    """Deltas of the base to itself are left out; a linear merge takes it as any parent."""
+    models = [{"model": one} for one in ("base", "a")]
+    made, _ = plan(
+        {"merge_method": "task_arithmetic", "base_model": "base", "models": models}, family
+    )
+    assert [one.parent for one in made.tensors[0].inputs] == [family["a"]]
+    made, _ = plan({"merge_method": "linear", "base_model": "base", "models": models}, family)
+    assert [one.parent for one in made.tensors[0].inputs] == [family["base"], family["a"]]
+
+
+def test_slices_renumber_layers(family: dict[str, str]) -> None:
+    """Layers 0, 1 of a, then 1 to 3 of b; outer tensors come from the first and last slice."""
+    slices = [
+        {"sources": [{"model": "a", "layer_range": [0, 2]}]},
+        {"sources": [{"model": "b", "layer_range": [1, 4]}]},
+    ]
+    made, parents = plan({"merge_method": "linear", "slices": slices}, family)
+    assert made.config["num_hidden_layers"] == made.layout.n_layers == 5
+    sources = {one.name: (one.inputs[0].parent, one.inputs[0].name) for one in made.tensors}
+    name = "model.layers.{}.self_attn.q_proj.bias"
+    assert [sources[name.format(layer)] for layer in range(5)] == [
+        (family[parent], name.format(layer))
+        for parent, layer in (("a", 0), ("a", 1), ("b", 1), ("b", 2), ("b", 3))
+    ]
+    assert sources["model.embed_tokens.weight"][0] == family["a"]
+    assert sources["lm_head.weight"][0] == sources["model.norm.weight"][0] == family["b"]
+    found = made.block(name.format(4), 0, 1)
+    assert np.array_equal(found, parents[family["b"]].rows(name.format(3), 0, 1))
+
+
+def test_layer_kinds_follow_the_slices(tmp_path: Path) -> None:
+    kinds = ["full_attention", "full_attention", "sliding_attention"]
+    family = make_family(tmp_path, ("a",), num_hidden_layers=3, layer_types=kinds)
+    spans = ([0, 1], [1, 3], [2, 3])
+    slices = [{"sources": [{"model": "a", "layer_range": span}]} for span in spans]
+    made, _ = plan({"merge_method": "linear", "slices": slices}, family)
+    assert made.config["layer_types"] == [kinds[0], kinds[1], kinds[2], kinds[2]]
+
+
+def test_layers_that_do_not_exist_are_refused(family: dict[str, str]) -> None:
+    slices = [{"sources": [{"model": "a", "layer_range": [2, 5]}]}]
+    with pytest.raises(RecipeError, match=r"layer_range \[2, 5\]"):
+        plan({"merge_method": "linear", "slices": slices}, family)
+
+
+def test_slices_need_their_base(family: dict[str, str]) -> None:
+    slices = [{"sources": [{"model": "a", "layer_range": [0, 2]}]}]
+    document = {"merge_method": "ties", "base_model": "base", "slices": slices}
+    with pytest.raises(RecipeError, match="does not name the base"):
+        plan(document, family)

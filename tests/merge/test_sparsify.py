@@ -1,0 +1,74 @@
+"""Magnitude cuts against a stable sort, whole or in blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mergesearch.merge.sparsify import ALL, NONE, apply_cut, magnitude_cut
+
+
+def cut_in_blocks(values: np.ndarray, density: float, block: int) -> np.ndarray:
+    """The sparsified values, with thresholds and masks computed over blocks."""
+    starts = range(0, len(values), block)
+    cut = magnitude_cut(
+        lambda: (values[start : start + block] for start in starts), len(values), density
+    )
+    return np.concatenate(
+        [apply_cut(values[start : start + block], cut, start) for start in starts]
+    )
+
+
+def cut_by_sorting(values: np.ndarray, density: float) -> np.ndarray:
+    """The same by a stable sort."""
+    if density >= 1:
+        return values
+    keep = max(1, int(density * len(values))) if density > 0 else 0
+    order = np.argsort(-np.abs(values), kind="stable")[:keep]
+    result = np.zeros_like(values)
+    result[order] = values[order]
+    return result
+
+
+NUMBERS = st.floats(-(2.0**100), 2.0**100, width=32) | st.sampled_from(
+    [0.0, -0.0, 1.0, -1.0, 0.5, 1e-40]
+)
+
+
+@given(
+    values=st.lists(NUMBERS, min_size=1, max_size=60),
+    density=st.floats(0, 1.1),
+    block=st.integers(1, 60),
+)
+@settings(max_examples=200, deadline=None)
+def test_equals_a_stable_sort(values: list[float], density: float, block: int) -> None:
+    """Any values, many of them equal, any density, any blocks."""
+    array = np.array(values, dtype=np.float32)
+    assert np.array_equal(cut_in_blocks(array, density, block), cut_by_sorting(array, density))
+
+
+def test_equal_magnitudes_keep_the_earlier() -> None:
+    array = np.array([1, -2, 2, -2, 2, 3], dtype=np.float32)
+    assert cut_in_blocks(array, 0.5, 2).tolist() == [0, -2, 2, 0, 0, 3]
+
+
+def test_extremes() -> None:
+    """Density 1 keeps all, 0 none, and a small one at least one entry."""
+    array = np.array([0.0, 5.0, 0.1], dtype=np.float32)
+    assert magnitude_cut(lambda: [array], 3, 1.0) == ALL
+    assert magnitude_cut(lambda: [array], 3, 0.0) == NONE
+    assert apply_cut(array, NONE, 0).tolist() == [0, 0, 0]
+    assert cut_in_blocks(array, 0.01, 2).tolist() == [0, 5, 0]
+
+
+@pytest.mark.parametrize("density", [0.1, 0.5, 0.93])
+def test_large_random_tensor(density: float) -> None:
+    array = np.random.default_rng(0).standard_normal(100_000).astype(np.float32)
+    assert np.array_equal(cut_in_blocks(array, density, 4096), cut_by_sorting(array, density))
+
+
+def test_numbers_that_are_not_finite_stay_visible() -> None:
+    array = np.array([np.nan, 1.0, 2.0, 3.0], dtype=np.float32)
+    assert np.isnan(cut_in_blocks(array, 0.25, 4)).any()

@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import tiny_model
+
+from mergesearch.checks import answer_results
+from mergesearch.errors import ObjectivesError, ScoringError
+from mergesearch.objective import Objectives
+from mergesearch.scoring.harness import CandidateLM, load_tasks
+from mergesearch.scoring.requests import Prepared, generation_options
+from mergesearch.scoring.scorer import Scorer
+from mergesearch.scoring.sequences import Likelihood
+
+
+@pytest.fixture(scope="module")
+def scorer(objectives):
+    return Scorer(objectives)
+
+
+def _changed(objectives: Objectives, folder, old: str, new: str) -> Objectives:
+    text = objectives.to_yaml()
+    assert old in text
+    return Objectives.from_yaml(text.replace(old, new), folder)
+
+
+# -- what simple_evaluate gives -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rung", ["search", "validate"])
+def test_values_are_those_of_simple_evaluate_to_the_bit(scorer, objectives, q4, rung):
+    import lm_eval
+    from lm_eval.tasks import TaskManager
+
+    members = {loaded.name: loaded.members[0] for loaded in load_tasks(objectives)}
+    theirs = lm_eval.simple_evaluate(
+        model=CandidateLM(q4),
+        tasks=[one.task for one in members.values()],
+        samples={name: one.chosen[rung] for name, one in members.items()},
+        apply_chat_template=True,
+        bootstrap_iters=200,
+        task_manager=TaskManager(include_defaults=False),
+    )
+    for name, result in scorer.score_engine(q4, rung).items():
+        for metric, mine in result.metrics.items():
+            assert mine.value == theirs["results"][name][f"{metric},none"]
+            stderr = theirs["results"][name][f"{metric}_stderr,none"]
+            assert mine.stderr == stderr or stderr == "N/A"
+        samples = {one["doc_id"]: one for one in theirs["samples"][name]}
+        assert sorted(samples) == [one.item for one in result.items]
+        for one in result.items:
+            _is_the_same_item(one, samples[one.item])
+
+
+def _is_the_same_item(mine, theirs):
+    if mine.task == "tiny_answer":
+        assert mine.text == theirs["resps"][0][0]
+        assert mine.metrics["exact"] == theirs["exact"]
+    elif mine.task == "tiny_choice":
+        assert mine.metrics["acc"] == theirs["acc"]
+    else:
+        logprob, words = theirs["word_perplexity"]
+        assert mine.metrics["word_perplexity"] == logprob / words
+
+
+def test_scoring_again_gives_the_same_bits(scorer, q4):
+    first = scorer.score_engine(q4, "search")
+    scorer.score_engine(q4, "validate")
+    again = scorer.score_engine(q4, "search")
+    for name, result in first.items():
+        assert again[name].metrics == result.metrics
+        for one, other in zip(result.items, again[name].items, strict=True):
+            assert replace(one, seconds=0.0) == replace(other, seconds=0.0)
+
+
+def test_items_are_disjoint_counted_and_timed(scorer, objectives, q4):
+    search = scorer.score_engine(q4, "search")
+    validate = scorer.score_engine(q4, "validate")
+    for name in search:
+        seen = {one.item for one in search[name].items}
+        assert not seen & {one.item for one in validate[name].items}
+    answers = search["tiny_answer"].items
+    assert len(answers) == 20
+    assert all(one.tokens_in > 5 and 0 < one.tokens_out <= 12 for one in answers)
+    assert all(one.seconds > 0 for one in answers)
+    assert search["tiny_choice"].items[0].text is None
+    scores = objectives.scores(search)
+    assert scores["answers"].n == 40
+    assert scores["text"].value == search["tiny_text"].metrics["word_perplexity"].value
+
+
+def test_progress_ends_with_all_requests(scorer, q4):
+    last = {}
+    scorer.score_engine(q4, "search", lambda one: last.update({one.task: one}))
+    assert {name: (one.done, one.total) for name, one in last.items()} == {
+        "tiny_answer": (20, 20),
+        "tiny_choice": (last["tiny_choice"].total, last["tiny_choice"].total),
+        "tiny_text": (6, 6),
+    }
+
+
+# -- items that cannot be scored ------------------------------------------------------------------
+
+
+def test_a_failed_item_is_unscored_and_not_a_zero(scorer, q4, monkeypatch):
+    (member,) = next(one for one in scorer.tasks if one.name == "tiny_answer").members
+    before = scorer.score_engine(q4, "search")["tiny_answer"]
+
+    def failing(doc, results):
+        if doc["answer"] == member.docs[before.items[3].item]["answer"]:
+            raise ValueError("no such thing")
+        return answer_results(doc, results)
+
+    monkeypatch.setattr(member.task.config, "process_results", failing)
+    after = scorer.score_engine(q4, "search")["tiny_answer"]
+    assert (after.n, after.n_unscored) == (19, 1)
+    assert after.items[3].unscored == "process_results: ValueError: no such thing"
+    assert after.items[3].metrics == {}
+    kept = [one.metrics["exact"] for one in after.items if one.unscored is None]
+    assert after.metrics["exact"].value == sum(kept) / 19
+
+
+def test_a_prompt_without_room_is_unscored(folder, objectives, q4):
+    small = replace(objectives, runtime=replace(objectives.runtime, n_ctx=12))
+    result = Scorer(small).score(folder / "q4.gguf", "search")["tiny_answer"]
+    assert (result.n, result.n_unscored) == (0, 20)
+    assert "leave no room" in (result.items[0].unscored or "")
+    with pytest.raises(ScoringError, match="20 of 20 items could not be scored"):
+        small.scores({"tiny_answer": result})
+
+
+def test_a_long_prompt_is_cut_on_the_left_and_the_cut_counted():
+    vocabulary = SimpleNamespace(
+        n_ctx=8, bos=None, eos=0, tokenize=lambda text, add_special=True: tuple(text.encode())
+    )
+    requests = [
+        SimpleNamespace(request_type=kind, args=args, task_name="t", doc_id=0)
+        for kind, args in [
+            ("generate_until", ("abcdefghij", {"max_gen_toks": 3, "until": "x"})),
+        ]
+    ]
+    prepared = Prepared(requests, vocabulary, 4)
+    assert prepared.jobs[0].requests[0].tokens == tuple(b"fghij")
+    assert prepared.outcomes[0].cut == 5
+
+
+def test_spaces_before_a_continuation_belong_to_it_and_empty_contexts_get_a_prefix():
+    vocabulary = SimpleNamespace(
+        n_ctx=99, bos=None, eos=0, tokenize=lambda text, add_special=True: tuple(text.encode())
+    )
+    requests = [
+        SimpleNamespace(request_type="loglikelihood", args=args, task_name="t", doc_id=0)
+        for args in [("ab ", "c"), ("", "c")]
+    ]
+    prepared = Prepared(requests, vocabulary, 4)
+    assert prepared.jobs[0].requests == ((tuple(b"ab"), tuple(b" c")), ((0,), tuple(b"c")))
+    prepared.take(0, [Likelihood(-1.5, True), Likelihood(-2.5, False)], 1.0)
+    assert [one.value for one in prepared.outcomes] == [(-1.5, True), (-2.5, False)]
+
+
+def test_generation_options():
+    assert generation_options({}) == (256, ())
+    assert generation_options({"until": "x", "max_gen_toks": 7}) == (7, ("x",))
+    assert generation_options({"do_sample": True, "temperature": 0, "until": ["a", "b"]}) == (
+        256,
+        ("a", "b"),
+    )
+    with pytest.raises(ScoringError, match="sampled"):
+        generation_options({"do_sample": True, "temperature": 0.7})
+
+
+@pytest.fixture
+def installed(monkeypatch, tmp_path):
+    """lm-eval's index with two tasks only: the real one takes seconds to read."""
+    import lm_eval.tasks
+
+    absent = tmp_path / "absent.yaml"
+    absent.write_text(
+        "task: absent\ndataset_path: nobody/nothing-of-this-name\ntest_split: test\n"
+        'output_type: multiple_choice\ndoc_to_text: "{{q}}"\ndoc_to_target: 0\n'
+    )
+    real = lm_eval.tasks.TaskManager
+    monkeypatch.setattr(
+        lm_eval.tasks,
+        "TaskManager",
+        lambda: real(include_path=str(tmp_path), include_defaults=False),
+    )
+
+
+# -- groups, filters, few-shot examples ------------------------------------------------------------
+
+GROUP = """
+group: pair
+task: [first, second]
+aggregate_metric_list: [{metric: acc, aggregation: mean, weight_by_size: true}]
+"""
+FEW_SHOT = """
+fewshot_split: test
+fewshot_config: {sampler: first_n}
+num_fewshot: 2
+"""
+FILTERS = """
+filter_list:
+  - {name: whole, filter: [{function: take_first}]}
+  - {name: digits, filter: [{function: regex, regex_pattern: "([0-9]+)"}, {function: take_first}]}
+"""
+
+
+def _write_installed(folder, tasks, name, base, more):
+    text = (tasks / f"{base}.yaml").read_text().replace(f"tiny_{base}.jsonl", "DATA")
+    text = text.replace(f"task: tiny_{base}", f"task: {name}")
+    text = text.replace("DATA", str(tasks / f"tiny_{base}.jsonl"))
+    (folder / f"{name}.yaml").write_text(text + more)
+
+
+def _one_task(folder, task, metric, search=12, validate=8):
+    use = f"task: {task}, metric: '{metric}', search_items: {search}, validate_items: {validate}"
+    text = f"objectives: {{x: {{reference: 0, tasks: [{{{use}}}]}}}}"
+    runtime = "runtime: {n_ctx: 256, n_parallel: 8, chunk_items: 8, threads: 2}"
+    return Objectives.from_yaml(f"{text}\n{runtime}\n", folder)
+
+
+def test_a_group_is_one_task_of_all_its_items(folder, tmp_path, installed, q4):
+    for name in ("first", "second"):
+        _write_installed(tmp_path, folder / "tasks", name, "choice", "")
+    second = tmp_path / "second.yaml"
+    second.write_text(second.read_text().replace("{{question}}", "{{question}} Well?"))
+    (tmp_path / "pair.yaml").write_text(GROUP)
+    scorer = Scorer(_one_task(folder, "pair", "acc"))
+    result = scorer.score_engine(q4, "search")["pair"]
+    assert result.n == 12
+    assert len({one.item for one in result.items}) == 12
+    values = [one.metrics["acc"] for one in result.items]
+    assert result.metrics["acc"].value == pytest.approx(sum(values) / 12)
+
+
+def test_few_shot_examples_are_neither_searched_nor_validated(folder, tmp_path, installed, q4):
+    _write_installed(tmp_path, folder / "tasks", "shots", "choice", FEW_SHOT)
+    scorer = Scorer(_one_task(folder, "shots", "acc"))
+    (member,) = scorer.tasks[0].members
+    scored = {member.docs[one]["question"] for rung in member.chosen.values() for one in rung}
+    examples = {one["question"] for one in member.task.sampler.sample(2)}
+    assert len(examples) == 2
+    assert not examples & scored
+    assert scorer.score_engine(q4, "search")["shots"].n == 12
+    with pytest.raises(ObjectivesError, match="documents are left for 2 few-shot examples"):
+        load_tasks(_one_task(folder, "shots", "acc", 16, 15))
+
+
+def test_metrics_of_several_filters_have_full_names(folder, tmp_path, installed, q4):
+    text = (folder / "tasks" / "answer.yaml").read_text()
+    text = text.replace("task: tiny_answer", "task: filtered").replace("exact,", "exact_match,")
+    text = text.replace("process_results: !function mergesearch.checks.answer_results", "")
+    text = text.replace("tiny_answer.jsonl", str(folder / "tasks" / "tiny_answer.jsonl"))
+    (tmp_path / "filtered.yaml").write_text(text + FILTERS)
+    with pytest.raises(ObjectivesError) as caught:
+        load_tasks(_one_task(folder, "filtered", "exact_match"))
+    assert "expected: exact_match,whole, exact_match,digits" in str(caught.value)
+    scorer = Scorer(_one_task(folder, "filtered", "exact_match,digits"))
+    result = scorer.score_engine(q4, "search")["filtered"]
+    assert set(result.metrics) == {"exact_match,whole", "exact_match,digits"}
+
+
+# -- wrong objectives -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("metric: exact", "metric: exactly", "unknown metric 'exactly'\n  expected: exact, "),
+        ("search_items: 20", "search_items: 30", "40 items are asked for, the task has 32"),
+    ],
+)
+def test_wrong_objectives_are_refused(objectives, folder, old, new, message):
+    with pytest.raises(ObjectivesError) as caught:
+        load_tasks(_changed(objectives, folder, old, new))
+    assert message in str(caught.value)
+    assert "tiny_answer" in str(caught.value)
+
+
+def test_unknown_tasks_are_refused(objectives, folder, installed):
+    with pytest.raises(ObjectivesError, match="unknown task 'tiny_answers'") as caught:
+        load_tasks(_changed(objectives, folder, "task: tiny_answer", "task: tiny_answers"))
+    assert "tiny_answer, tiny_choice" in str(caught.value)
+
+
+def test_data_that_are_not_here_are_not_fetched(objectives, folder, installed):
+    with pytest.raises(ObjectivesError, match="data of this task are not on this machine") as error:
+        load_tasks(_changed(objectives, folder, "task: tiny_answer", "task: absent"))
+    assert "HF_HUB_OFFLINE=0" in str(error.value)
+
+
+def test_a_model_without_a_chat_template_is_said_so(objectives, tmp_path, scorer):
+    weights = tiny_model.random_weights(layers=1)
+    path = tiny_model.write_gguf(tmp_path / "x.gguf", weights, quantized=False, template="")
+    with pytest.raises(ScoringError, match="no chat template"):
+        scorer.score(path, "search")
+    plain = Scorer(replace(objectives, apply_chat_template=False))
+    assert plain.score(path, "search")["tiny_choice"].n == 20

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from mergesearch.errors import ObjectivesError, ScorerCrashed, ScoringError
+from mergesearch.scoring import ScoringProcess, score_in_process
+
+
+@pytest.fixture(scope="module")
+def process(objectives, tmp_path_factory):
+    log = tmp_path_factory.mktemp("log") / "run.log"
+    with ScoringProcess(objectives, log=log) as process:
+        yield process
+
+
+def _without_times(results):
+    return {
+        name: replace(one, items=tuple(replace(item, seconds=0.0) for item in one.items))
+        for name, one in results.items()
+    }
+
+
+def test_results_are_those_of_this_process_to_the_bit(process, objectives, folder, candidate):
+    expected = score_in_process(objectives, folder / "q4.gguf", "search")
+    assert _without_times(process.score(candidate, "search")) == _without_times(expected)
+    by_path = SimpleNamespace(fd=None, path=folder / "q4.gguf")
+    assert _without_times(process.score(by_path, "search")) == _without_times(expected)
+
+
+def test_a_crash_in_mid_score_ends_one_candidate(process, candidate):
+    expected = process.score(candidate, "search")
+    pid = process.pid
+
+    def crash(progress):
+        os.kill(process.pid, signal.SIGSEGV)
+
+    with pytest.raises(ScorerCrashed, match="SIGSEGV"):
+        process.score(candidate, "search", crash)
+    assert process.pid is None
+    assert _without_times(process.score(candidate, "search")) == _without_times(expected)
+    assert process.pid not in (None, pid)
+
+
+def test_a_candidate_that_cannot_be_loaded_leaves_the_process_warm(process, candidate, tmp_path):
+    process.start()
+    pid = process.pid
+    (tmp_path / "no.gguf").write_bytes(b"GGUF and nothing else")
+    with pytest.raises(ScoringError, match="cannot load this GGUF"):
+        process.score(SimpleNamespace(fd=None, path=tmp_path / "no.gguf"), "search")
+    assert process.score(candidate, "validate")["tiny_answer"].n == 10
+    assert process.pid == pid
+
+
+def test_an_interrupt_reaches_the_run_and_not_the_process(process, candidate):
+    def interrupt(progress):
+        os.kill(process.pid, signal.SIGINT)
+
+    assert process.score(candidate, "search", interrupt)["tiny_answer"].n == 20
+
+    def stop(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        process.score(candidate, "search", stop)
+    assert process.score(candidate, "search")["tiny_answer"].n == 20
+
+
+def test_wrong_objectives_come_back_as_such(objectives):
+    use = objectives.objectives[0].uses[0]
+    wrong = replace(objectives.objectives[0], uses=(replace(use, search_items=99),))
+    process = ScoringProcess(replace(objectives, objectives=(wrong,)))
+    with pytest.raises(ObjectivesError, match="109 items are asked for"):
+        process.start()
+    assert process.pid is None
+
+
+def test_the_process_ends_with_its_parent(objectives, tmp_path):
+    (tmp_path / "objectives.yaml").write_text(objectives.to_yaml())
+    script = """
+import os, signal, sys
+from pathlib import Path
+from mergesearch.objective import Objectives
+from mergesearch.scoring import ScoringProcess
+folder = Path(sys.argv[1])
+objectives = Objectives.from_yaml((folder / "objectives.yaml").read_text(), folder)
+process = ScoringProcess(objectives)
+process.start()
+print(process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    child = int(run.stdout)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and _alive(child):
+        time.sleep(0.05)
+    assert not _alive(child)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
