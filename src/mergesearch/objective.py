@@ -105,6 +105,7 @@ class ItemResult:
         tokens_out: tokens that were generated.
         seconds: the item's part of its chunk's time.
         text: what was generated, None for log-likelihoods.
+        cut: tokens cut from the left of the prompt because it exceeded the context.
     """
 
     task: str
@@ -115,6 +116,7 @@ class ItemResult:
     tokens_out: int = 0
     seconds: float = 0.0
     text: str | None = None
+    cut: int = 0
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ],
     )
     _write_lines(
-        tasks / "tiny_text.jsonl", [{"text": f"the {n} and the " * (n + 1)} for n in numbers]
+        tasks / "tiny_text.jsonl",
+        [{"text": f"the {n} and the " * (2 if n % 4 else 50)} for n in numbers],
     )
     return folder
 

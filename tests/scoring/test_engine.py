@@ -86,7 +86,7 @@ def theirs():
         vocab_size=VOCABULARY,
         hidden_size=tiny_model.HIDDEN,
         intermediate_size=tiny_model.FEED_FORWARD,
-        num_hidden_layers=6,
+        num_hidden_layers=tiny_model.LAYERS,
         num_attention_heads=tiny_model.HEADS,
         num_key_value_heads=tiny_model.KV_HEADS,
         rms_norm_eps=tiny_model.EPS,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mergesearch.objective import Runtime
 
 RUNTIME = Runtime(n_ctx=256, n_parallel=8, n_batch=256, chunk_items=8, threads=2)
-HIDDEN, FEED_FORWARD, HEADS, KV_HEADS = 256, 512, 4, 2
+HIDDEN, FEED_FORWARD, HEADS, KV_HEADS, LAYERS = 256, 512, 4, 2, 3
 EPS, THETA, CONTEXT = 1e-6, 10000.0, 1024
 SPECIAL = ("<|end|>", "<|user|>", "<|bot|>")
 TEMPLATE = (
@@ -35,7 +35,7 @@ def vocabulary() -> tuple[list[str], list[str]]:
     return tokens + ["".join(one.split(" ")) for one in merges], merges
 
 
-def random_weights(seed: int = 0, layers: int = 6) -> Weights:
+def random_weights(seed: int = 0, layers: int = LAYERS) -> Weights:
     """Weights under their GGUF names, wide enough that next tokens are rarely close."""
     rng = np.random.default_rng(seed)
     kv = HIDDEN * KV_HEADS // HEADS

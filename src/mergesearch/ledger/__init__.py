@@ -254,6 +254,7 @@ class Ledger:
                 unscored=row.unscored,
                 tokens_in=row.tokens_in,
                 tokens_out=row.tokens_out,
+                cut=row.cut,
                 seconds=row.seconds,
                 text=None if row.text is None else zlib.decompress(row.text).decode(),
             )
@@ -360,6 +361,7 @@ def _item_row(item: ItemResult) -> dict[str, Any]:
         "unscored": item.unscored,
         "tokens_in": item.tokens_in,
         "tokens_out": item.tokens_out,
+        "cut": item.cut,
         "seconds": item.seconds,
         "text": None if item.text is None else zlib.compress(item.text.encode()),
     }

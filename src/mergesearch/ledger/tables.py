@@ -70,6 +70,7 @@ ITEM = sa.Table(
     sa.Column("unscored", sa.Text),
     sa.Column("tokens_in", sa.Integer, nullable=False),
     sa.Column("tokens_out", sa.Integer, nullable=False),
+    sa.Column("cut", sa.Integer, nullable=False),
     sa.Column("seconds", sa.Float(53), nullable=False),
     sa.Column("text", sa.LargeBinary),  # UTF-8, compressed with zlib
 )

@@ -53,6 +53,13 @@ _ALL_LEVELS = range(6)
 _log_callbacks: list[Any] = []  # llama.cpp keeps only the address
 
 
+def _cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def log_to(write: Callable[[str], None] | None, *, verbose: bool = False) -> None:
     """Send llama.cpp's own messages of this process to `write`; None: nowhere.
 
@@ -101,7 +108,7 @@ class Engine:
         self.n_vocab = int(llama.llama_vocab_n_tokens(self._vocab))
         self.n_ctx = min(runtime.n_ctx, int(llama.llama_model_n_ctx_train(self._model)))
         size = int(llama.llama_model_size(self._model))
-        threads = runtime.threads or len(os.sched_getaffinity(0))
+        threads = runtime.threads or _cores()
         alone = size > _SMALL_MODEL_BYTES or runtime.n_gpu_layers > 0
         for _ in range(1 if alone else threads):
             self._workers.append(_Worker(self, self._model, threads if alone else 1))

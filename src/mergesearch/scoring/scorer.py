@@ -197,6 +197,7 @@ def _item_result(
         unscored=item.failure,
         tokens_in=sum(one.tokens_in for one in found),
         tokens_out=sum(one.tokens_out for one in found),
+        cut=sum(one.cut for one in found),
         seconds=sum(one.seconds for one in found),
         text=text,
     )
