@@ -146,3 +146,17 @@ def test_sobol_points_are_scipys_sequence_after_the_starts() -> None:
 def test_a_dimension_with_one_choice_takes_it() -> None:
     where = problem(distributions=distributions([Dimension("m", choices=("linear",))]), starts=[])
     assert sobol_point(where, 3) == {"m": "linear"}
+
+
+@pytest.mark.parametrize("name", ["gp", "tpe"])
+def test_a_point_that_fails_is_not_proposed_again_and_again(name: str) -> None:
+    where = problem(directions=["maximize"])
+    trials: list[FrozenTrial] = []
+    failed = 0
+    for number in range(STARTUP + 10):
+        proposal = propose(name, where, trials, number)
+        a, b = proposal.parameters["a"], proposal.parameters["b"]
+        fails = a > 1.2 and number >= STARTUP  # where the objective would be best
+        failed += fails
+        trials.append(finished(proposal, None if fails else [a - b**2], where))
+    assert failed <= 5

@@ -209,6 +209,24 @@ def _ask(
     return Proposal(dict(trial.params), notes)
 
 
+def _failures_as_worst(problem: Problem, history: Sequence[FrozenTrial]) -> Sequence[FrozenTrial]:
+    """Return the history with failed trials as complete ones of the worst values so far.
+
+    A model that never hears of failures proposes the same point again, for the rest of the night.
+    """
+    values = [one.values for one in history if one.state == TrialState.COMPLETE]
+    worst = [
+        (min if direction == "maximize" else max)(column)
+        for direction, column in zip(problem.directions, zip(*values, strict=True), strict=True)
+    ]
+    return [
+        optuna.trial.create_trial(params=one.params, distributions=one.distributions, values=worst)
+        if one.state == TrialState.FAIL
+        else one
+        for one in history
+    ]
+
+
 def _gp(problem: Problem, history: Sequence[FrozenTrial], number: int) -> Proposal:
     """Gaussian processes, one an objective, with noise; expected hypervolume improvement.
 
@@ -223,7 +241,7 @@ def _gp(problem: Problem, history: Sequence[FrozenTrial], number: int) -> Propos
         warn_independent_sampling=False,
     )
     with threadpoolctl.threadpool_limits(1):
-        return _ask(sampler, problem, history, {})
+        return _ask(sampler, problem, _failures_as_worst(problem, history), {})
 
 
 def _tpe(problem: Problem, history: Sequence[FrozenTrial], number: int) -> Proposal:
@@ -234,7 +252,7 @@ def _tpe(problem: Problem, history: Sequence[FrozenTrial], number: int) -> Propo
         n_startup_trials=STARTUP,
         warn_independent_sampling=False,
     )
-    return _ask(sampler, problem, history, {})
+    return _ask(sampler, problem, _failures_as_worst(problem, history), {})
 
 
 SAMPLERS: Mapping[str, Sampler] = {
