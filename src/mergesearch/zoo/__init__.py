@@ -1,0 +1,1 @@
+"""How the bundled demo parents and their task data were made."""
