@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 
 import typer
 
@@ -13,7 +15,7 @@ from mergesearch.cli.run import run
 from mergesearch.cli.score import score
 from mergesearch.cli.show import show
 from mergesearch.cli.status import status
-from mergesearch.errors import MergeSearchError
+from mergesearch.errors import Interrupted, MergeSearchError
 
 app = typer.Typer(
     name="search",
@@ -29,11 +31,19 @@ for _command in (run, status, front, show, export, build, score):
 
 def main() -> None:
     """Run the command line; a known error becomes its message and its exit code."""
+    before = signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
     except MergeSearchError as error:
-        print(f"error: {error}" if error.exit_code != 130 else str(error), file=sys.stderr)
+        print(str(error) if isinstance(error, Interrupted) else f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    # Typer would turn a KeyboardInterrupt into exit code 1.
+    raise Interrupted("stopped")
