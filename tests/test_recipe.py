@@ -142,6 +142,12 @@ def test_a_linear_mergekit_export_names_no_base() -> None:
         ({"models": [{"model": "a", "weight": 1}]}, "unknown key 'weight'"),
         ({"dtype": "int4"}, "unknown dtype 'int4'"),
         ({"quantize": "Q3_K"}, "unknown quantize 'Q3_K'"),
+        ({"seed": -1}, "`seed` -1 is not a whole number"),
+        ({"seed": 0.5}, "`seed` 0.5 is not a whole number"),
+        ({"merge_method": "della", "parameters": {"epsilon": 0.6}}, "epsilon 0.6 is out of range"),
+        ({"merge_method": "breadcrumbs", "parameters": {"gamma": -0.1}}, "gamma -0.1 is out of"),
+        ({"parameters": {"gamma": 0.1}}, "ties takes no parameter 'gamma'"),
+        ({"parameters": {"rescale": 1}}, "1 is not true or false"),
         ({"slices": []}, "either `models` or `slices`"),
     ],
 )
@@ -173,3 +179,12 @@ def test_slices_need_equal_lengths_and_real_ranges() -> None:
                     ],
                 }
             )
+
+
+def test_a_seed_is_part_of_the_recipe_but_not_of_mergekit() -> None:
+    plain = Recipe.from_yaml(TIES)
+    seeded = Recipe.from_yaml(TIES + "seed: 3\n")
+    assert Recipe.from_yaml(seeded.to_yaml()) == seeded
+    assert seeded.digest() != plain.digest()
+    assert "seed" not in plain.to_dict()
+    assert "seed" not in yaml.safe_load(seeded.to_mergekit())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mergesearch import resources
 from mergesearch.errors import InputError, SpaceError
-from mergesearch.recipe import Recipe
+from mergesearch.recipe import METHOD_SPECS, Recipe
 from mergesearch.space import Space
 
 SPACE = """
@@ -163,3 +163,27 @@ def test_the_built_in_demo_space_has_about_ten_dimensions_with_curves() -> None:
     assert len(names) == 11
     assert "demo:instruct.weight.attn[1]" in names
     assert len(space.starts()) == 5
+
+
+WEIGHTED = [name for name, spec in METHOD_SPECS.items() if "weight" in spec.per_parent]
+
+
+@pytest.mark.parametrize("method", WEIGHTED)
+def test_starts_fill_every_method_with_weights(method: str) -> None:
+    """Each parent alone has share 1; a ratio has the shares it names."""
+    spec = METHOD_SPECS[method]
+    holes = {"weight": [0, 1.5], "density": [0.7, 1], "epsilon": [0.01, 0.2], "gamma": [0, 0.1]}
+    own = {name: {"search": span} for name, span in holes.items() if name in spec.per_parent}
+    space = Space(
+        {
+            "merge_method": method,
+            "base_model": "base",
+            "models": [{"model": one, "parameters": dict(own)} for one in "ab"],
+            "start_from": ["parents", {"ratio": {"a": 3, "b": 1}}],
+        }
+    )
+    recipes = [space.recipe(values) for values in space.starts()]
+    shares = [(one.shares(2)["a"], one.shares(2)["b"]) for one in recipes]
+    assert [pytest.approx(pair) for pair in shares] == [(1, 0), (0, 1), (0.75, 0.25)]
+    densities = {one.parameters.get("density", 1.0) for r in recipes for one in r.models}
+    assert densities == {1.0}

@@ -22,9 +22,16 @@ GROUP_FILTERS = {"attn": "self_attn", "mlp": "mlp"}
 """Groups of `per`, by the substring of a tensor's name that marks them."""
 
 _DECIMALS = 4  # what a recipe shows of a proposed number; finer steps are below any score's error
-_NEUTRAL: dict[str, Value] = {"weight": 1.0, "lambda": 1.0, "density": 1.0, "t": 0.5}
+_NEUTRAL: dict[str, Value] = {
+    "weight": 1.0,
+    "lambda": 1.0,
+    "density": 1.0,
+    "epsilon": 0.15,
+    "gamma": 0.01,
+    "t": 0.5,
+}
 _HOLE_KEYS = ("search", "curve", "per")
-_NOT_SEARCHED = ("models", "slices", "base_model", "dtype", "out_dtype", "quantize")
+_NOT_SEARCHED = ("models", "slices", "base_model", "dtype", "out_dtype", "quantize", "seed")
 
 
 class Trial(Protocol):

@@ -17,7 +17,8 @@ from parents import make_family
 from safetensors.numpy import load_file
 
 from mergesearch.checkpoint import open_parents
-from mergesearch.merge import MergePlan, plan_merge
+from mergesearch.merge import MergePlan, plan_merge, sparsifiers
+from mergesearch.merge.noise import noise, noise_key
 from mergesearch.recipe import Recipe
 
 pytestmark = pytest.mark.mergekit
@@ -69,6 +70,17 @@ CASES = {
         "ties", [GRADIENT, FILTERED], density=[0.9, 0.2, 0.55], normalize=False, **{"lambda": 1.2}
     ),
     "ties, int8_mask, density 1": whole("ties", [1.0, -0.5], density=1.0, int8_mask=True),
+    "ties, rescaled": whole("ties", [0.5, 0.8], density=0.4, rescale=True),
+    "breadcrumbs": whole("breadcrumbs", [0.5, 0.8], density=0.6),
+    "breadcrumbs, gradient and filters": whole(
+        "breadcrumbs", [GRADIENT, FILTERED], density=[0.9, 0.4], gamma=0.2, normalize=True
+    ),
+    "breadcrumbs_ties": whole("breadcrumbs_ties", [0.5, 0.8], density=0.6, gamma=0.05),
+    "breadcrumbs_ties, rescaled": whole(
+        "breadcrumbs_ties", [1.0, -0.5], density=0.95, gamma=0.1, rescale=True, **{"lambda": 0.9}
+    ),
+    "dare_linear, density 1": whole("dare_linear", [0.5, 0.8], density=1.0),
+    "della, density 1": whole("della", [1.0, 0.8], density=1.0, **{"lambda": 0.9}),
     "slerp": SLERP | {"parameters": {"t": 0.3}},
     "slerp, gradient and filters": SLERP
     | {"parameters": {"t": [{"filter": "mlp", "value": GRADIENT}, {"value": 0.5}]}},
@@ -97,6 +109,42 @@ def test_merges_equal_mergekit(case: str, family: dict[str, str], tmp_path: Path
     assert count > 30
     print(f"{case}: {difference:.2e} over {count} tensors")
     assert difference < 1e-6
+
+
+@pytest.mark.parametrize("shape", [(40, 24), (33,)])
+@pytest.mark.parametrize("rescale", [True, False])
+@pytest.mark.parametrize(("ours", "theirs"), [("random", "random"), ("by_rank", "della_magprune")])
+def test_random_sparsifiers_equal_mergekit_under_the_same_numbers(
+    ours: str, theirs: str, rescale: bool, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mergekit's Bernoulli draws are replaced by comparisons with our random numbers."""
+    mergekit = pytest.importorskip("mergekit.sparsify")
+    key = noise_key(1, "", "a", "x")
+
+    def bernoulli(chances: torch.Tensor) -> torch.Tensor:
+        draws = noise(key, 0, chances.numel()).astype(np.float64) / 2**32
+        return (torch.from_numpy(draws).reshape(chances.shape) < chances).float()
+
+    monkeypatch.setattr(torch, "bernoulli", bernoulli)
+    delta = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
+    expected = mergekit.sparsify(
+        torch.from_numpy(delta),
+        density=0.4,
+        method=mergekit.SparsificationMethod(theirs),
+        epsilon=0.3,
+        rescale_norm=mergekit.RescaleNorm.l1 if rescale else None,
+    ).numpy()
+    rows = delta.reshape(-1, shape[-1])
+    sparse = sparsifiers.sparsified(
+        getattr(sparsifiers, ours),
+        lambda: [(0, rows)],
+        delta.size,
+        sparsifiers.Choice(0.4, epsilon=0.3, key=key),
+        rescale,
+    )
+    found = sparse(rows, 0).reshape(shape)
+    assert 0 < np.count_nonzero(found) < delta.size
+    assert np.abs(found - expected).max() <= 1e-6 * np.abs(expected).max()
 
 
 def compare_with_mergekit(

@@ -19,7 +19,8 @@ from mergesearch.checkpoint import Checkpoint
 from mergesearch.errors import RecipeError
 from mergesearch.gguf_layout import EMBEDDING, Layout, layer_of, tensor_shapes
 from mergesearch.merge.methods import METHODS, Block, Method, Settings
-from mergesearch.recipe import Input, Recipe, Slice
+from mergesearch.merge.noise import noise_key
+from mergesearch.recipe import METHOD_SPECS, Input, Recipe, Slice
 
 BLOCK_ELEMENTS = 1 << 18
 
@@ -220,15 +221,33 @@ def _plan_tensor(
             for one, source in pairs
         )
 
+    spec = METHOD_SPECS[recipe.merge_method]
     settings = Settings(
         weights=each("weight", 1.0),
         densities=each("density", 1.0),
-        normalize=bool(shared("normalize", method.normalize)),
+        gammas=each("gamma", 0.01),
+        epsilons=each("epsilon", 0.15),
+        normalize=bool(shared("normalize", "normalize" in spec.on)),
+        rescale=bool(shared("rescale", "rescale" in spec.on)),
         scale=float(shared("lambda", 1.0)),
         t=float(shared("t", 0.5)),
+        keys=tuple(noise_key(recipe.seed, "", one.parent, name) for one in inputs),
     )
+    if "epsilon" in spec.per_parent:
+        _check_chances(recipe.merge_method, name, inputs, settings)
     base = None if part.base is None else _source(part, part.base, name, offset)
     return PlannedTensor(name, shape, base, inputs, settings)
+
+
+def _check_chances(method: str, name: str, inputs: Sequence[Source], settings: Settings) -> None:
+    """Refuse a density with an epsilon that makes a chance to stay of 0 or 1 or beyond."""
+    for source, density, epsilon in zip(inputs, settings.densities, settings.epsilons, strict=True):
+        if 0.0 < density < 1.0 and not epsilon < density < 1.0 - epsilon:
+            raise RecipeError(
+                f"density {density:g} with epsilon {epsilon:g}",
+                where=f"{source.parent}, {name}",
+                expected=f"{method} needs density - epsilon above 0 and density + epsilon below 1",
+            )
 
 
 def _source(part: _Part, source: Input, name: str, offset: int | None) -> Source:

@@ -49,7 +49,21 @@ def magnitude_cut(blocks: Callable[[], Iterable[Float]], size: int, density: flo
         return ALL
     if density <= 0.0 or size == 0:
         return NONE
-    wanted = max(1, int(density * size))
+    return count_cut(blocks, size, max(1, int(density * size)))
+
+
+def count_cut(blocks: Callable[[], Iterable[Float]], size: int, wanted: int) -> Cut:
+    """Return the cut that keeps the `wanted` entries of largest magnitude.
+
+    Args:
+        blocks: returns the tensor's consecutive blocks, each time anew.
+        size: entries of the tensor.
+        wanted: entries to keep, 0 to `size`.
+    """
+    if wanted >= size:
+        return ALL
+    if wanted <= 0:
+        return NONE
     bits, equal = 0, size
     for shift, width in _DIGITS:
         counts = np.zeros(1 << width, dtype=np.int64)
@@ -76,12 +90,17 @@ def apply_cut(block: Float, cut: Cut, offset: int) -> Float:
     """
     if cut == ALL:
         return block
+    return block * kept_by(block, cut, offset)
+
+
+def kept_by(block: Float, cut: Cut, offset: int) -> npt.NDArray[np.bool_]:
+    """Return which of a block's entries stay, in its shape; arguments as `apply_cut`."""
     bits = _bits(block)
     kept = bits >= np.uint32(cut.bits)
     if cut.ties_end < offset + block.size:
         ties = np.flatnonzero(bits == np.uint32(cut.bits))
         kept[ties[ties + offset >= cut.ties_end]] = False
-    return block * kept.reshape(block.shape)
+    return kept.reshape(block.shape)
 
 
 def _bits(block: Float) -> npt.NDArray[np.uint32]:

@@ -1,8 +1,8 @@
 """A recipe: one merge, fully written down, in mergekit's YAML.
 
-Beside mergekit's keys a recipe may name `quantize`, the GGUF mix of the candidate. How a parameter
-is looked up (input, then slice, then global), filtered and interpolated matches
-`mergekit/config.py`, `ConfigReader.parameter` and `evaluate_setting`.
+Beside mergekit's keys a recipe may name `quantize`, the GGUF mix of the candidate, and `seed`, of
+random numbers. How a parameter is looked up (input, then slice, then global), filtered and
+interpolated matches `mergekit/config.py`, `ConfigReader.parameter` and `evaluate_setting`.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class Recipe:
         dtype: of the safetensors output; merging itself is always float32.
         tokenizer_source: `base` or a parent's id; None: all parents share one vocabulary.
         quantize: the GGUF mix of the candidate, one of `QUANT_MIXES`.
+        seed: of the random numbers of the methods that draw some.
     """
 
     merge_method: str
@@ -67,6 +68,7 @@ class Recipe:
     dtype: str = "bfloat16"
     tokenizer_source: str | None = None
     quantize: str = "Q4_K_M"
+    seed: int = 0
 
     @classmethod
     def from_yaml(cls, text: str, where: str | Path = "recipe") -> Recipe:
@@ -97,6 +99,8 @@ class Recipe:
         if self.tokenizer_source is not None:
             document["tokenizer_source"] = self.tokenizer_source
         document["quantize"] = self.quantize
+        if self.seed:
+            document["seed"] = self.seed
         return document
 
     def to_yaml(self) -> str:
@@ -110,13 +114,15 @@ class Recipe:
             folders: paths or ids to write in the place of parents' ids.
 
         mergekit casts weights to the working dtype, so the merge is asked for in float32 and only
-        the result is stored in `dtype`. A linear merge has no base; mergekit would take one that
+        the result is stored in `dtype`. What a method draws at random mergekit draws anew, from its
+        own `--random-seed`. A linear merge has no base; mergekit would take one that
         is named for a parent without weight.
         """
         document = self.renamed(folders or {}).to_dict()
         if self.merge_method == "linear":
             document.pop("base_model", None)
         del document["quantize"]
+        document.pop("seed", None)
         document["dtype"], document["out_dtype"] = "float32", self.dtype
         return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
@@ -220,7 +226,10 @@ class Recipe:
         if self.merge_method != "linear":
             weights = {model: weight for model, weight in weights.items() if model != base}
         total = sum(weights.values())
-        if look("normalize", None, self.merge_method in ("linear", "ties")) and total != 0:
+        if (
+            look("normalize", None, "normalize" in METHOD_SPECS[self.merge_method].on)
+            and total != 0
+        ):
             weights = {model: weight / total for model, weight in weights.items()}
         if self.merge_method == "linear" or base is None:
             return weights

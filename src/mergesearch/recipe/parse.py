@@ -83,6 +83,7 @@ _TOP_KEYS = (
     "out_dtype",
     "tokenizer_source",
     "quantize",
+    "seed",
 )
 
 
@@ -132,7 +133,15 @@ def parse_fields(document: Mapping[str, Any], where: str | Path) -> dict[str, An
         "dtype": _choice(top, "out_dtype", DTYPES, dtype, place),
         "tokenizer_source": _text(top, "tokenizer_source", place),
         "quantize": _choice(top, "quantize", QUANT_MIXES, "Q4_K_M", place),
+        "seed": _seed(top, place),
     }
+
+
+def _seed(top: Mapping[str, Any], place: _Place) -> int:
+    seed = top.get("seed", 0)
+    if type(seed) is not int or seed < 0:
+        raise place.error(f"`seed` {seed!r} is not a whole number", expected="0 or more")
+    return seed
 
 
 def _parse_slice(document: Any, method: str, base: str | None, place: _Place) -> Slice:

@@ -29,30 +29,57 @@ Parameter = Scalar | tuple[float, ...] | tuple[Filtered, ...]
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """What a merge method takes: per-parent and global parameters, and how many parents."""
+    """What a merge method takes.
+
+    Attributes:
+        per_parent: parameters that a parent may have of its own.
+        glob: parameters of the whole merge.
+        needs_base: `base_model` must be named.
+        exactly: number of parents, None where any number can be merged.
+        on: the switches that are true where nothing is named.
+    """
 
     per_parent: tuple[str, ...]
     glob: tuple[str, ...]
     needs_base: bool
     exactly: int | None = None
+    on: tuple[str, ...] = ()
+
+
+def _deltas(*per_parent: str, on: tuple[str, ...] = ()) -> MethodSpec:
+    """A member of the task-arithmetic family with what it takes beside a weight."""
+    sparse = ("rescale",) if per_parent else ()
+    return MethodSpec(
+        ("weight", *per_parent),
+        ("normalize", *sparse, "lambda", "int8_mask"),
+        needs_base=True,
+        on=on,
+    )
 
 
 METHOD_SPECS: dict[str, MethodSpec] = {
-    "linear": MethodSpec(("weight",), ("normalize",), needs_base=False),
-    "task_arithmetic": MethodSpec(
-        ("weight",), ("normalize", "lambda", "int8_mask"), needs_base=True
-    ),
-    "ties": MethodSpec(
-        ("weight", "density"), ("normalize", "lambda", "int8_mask"), needs_base=True
-    ),
+    "linear": MethodSpec(("weight",), ("normalize",), needs_base=False, on=("normalize",)),
+    "task_arithmetic": _deltas(),
+    "ties": _deltas("density", on=("normalize",)),
+    "dare_linear": _deltas("density", on=("rescale",)),
+    "dare_ties": _deltas("density", on=("rescale",)),
+    "della_linear": _deltas("density", "epsilon", on=("rescale",)),
+    "della": _deltas("density", "epsilon", on=("normalize", "rescale")),
+    "breadcrumbs": _deltas("density", "gamma"),
+    "breadcrumbs_ties": _deltas("density", "gamma"),
     "slerp": MethodSpec((), ("t",), needs_base=True, exactly=2),
 }
 
 QUANT_MIXES = ("Q4_K_M", "Q4_0")
 DTYPES = ("float32", "bfloat16", "float16")
 
-RANGES: dict[str, tuple[float, float]] = {"density": (0.0, 1.0), "t": (0.0, 1.0)}
-SWITCHES = ("normalize", "int8_mask")
+RANGES: dict[str, tuple[float, float]] = {
+    "density": (0.0, 1.0),
+    "epsilon": (0.0, 0.5),
+    "gamma": (0.0, 1.0),
+    "t": (0.0, 1.0),
+}
+SWITCHES = ("normalize", "rescale", "int8_mask")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""What a merge method is given: blocks of rows, its settings, and what a method is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Float = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A method's parameters for one tensor, gradients and filters resolved.
+
+    Attributes:
+        weights: of every input, in order.
+        densities: share of entries that each input's delta keeps.
+        gammas: share of largest entries that each input's delta loses.
+        epsilons: how far the chance to stay differs from the density, at most, per input.
+        normalize: divide by the sum of the weights.
+        rescale: give each sparsified delta its former sum of magnitudes.
+        scale: `lambda`, the factor of the whole delta.
+        t: place between the base (0) and the other parent (1).
+        keys: of each input's random numbers.
+    """
+
+    weights: tuple[float, ...] = ()
+    densities: tuple[float, ...] = ()
+    gammas: tuple[float, ...] = ()
+    epsilons: tuple[float, ...] = ()
+    normalize: bool = False
+    rescale: bool = False
+    scale: float = 1.0
+    t: float = 0.5
+    keys: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Block:
+    """The same rows of every input.
+
+    Attributes:
+        base: float32, shape `(rows, cols)`; None where the method takes no base.
+        inputs: the other parents' rows, same shape.
+        offset: flat index in the tensor of the block's first entry.
+    """
+
+    base: Float | None
+    inputs: Sequence[Float]
+    offset: int
+
+    def delta(self, index: int) -> Float:
+        """The rows of one input minus the base's."""
+        assert self.base is not None
+        return self.inputs[index] - self.base
+
+
+Blocks = Callable[[], Iterable[Block]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A merge method.
+
+    Attributes:
+        merge: rows of the result, from rows of the inputs and the statistics of the whole tensor.
+        statistics: collects them over the tensor's fixed blocks; None where there are none.
+        takes_base: the base is apart from the inputs.
+    """
+
+    merge: Callable[[Block, Settings, Any], Float]
+    statistics: Callable[[Blocks, int, Settings], Any] | None
+    takes_base: bool
+
+
+def weighted_sum(arrays: Sequence[Float], weights: Sequence[float]) -> Float:
+    """Return the sum of the products, in the order of the inputs."""
+    total = arrays[0] * np.float32(weights[0])
+    for array, weight in zip(arrays[1:], weights[1:], strict=True):
+        total += array * np.float32(weight)
+    return total
+
+
+def sum32(values: Sequence[float]) -> np.float32:
+    """Return the sum in float32, step by step in order."""
+    total = np.float32(0.0)
+    for value in values:
+        total = np.float32(total + np.float32(value))
+    return total
+
+
+def agreeing(deltas: Sequence[Float]) -> list[npt.NDArray[np.bool_]]:
+    """Return, per delta, which entries have the sign of the deltas' sum.
+
+    A sum of zero counts as positive, an entry of zero agrees with neither sign
+    (https://arxiv.org/abs/2306.01708, section 4, sign election by total mass).
+    """
+    total = deltas[0].copy()
+    for delta in deltas[1:]:
+        total += delta
+    positive = total >= 0
+    return [((delta > 0) & positive) | ((delta < 0) & ~positive) for delta in deltas]
