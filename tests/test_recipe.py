@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch.errors import RecipeError
-from mergesearch.recipe import Filtered, Recipe, evaluate
+from mergesearch.recipe import METHOD_SPECS, Filtered, Recipe, evaluate
 
 TIES = """
 merge_method: ties
@@ -110,6 +110,37 @@ def test_shares_are_mean_coefficients_and_sum_to_one() -> None:
     assert slerp.shares(4) == pytest.approx({"b": 0.8, "a": 0.2})
 
 
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ("merge_method: sce\nbase_model: c", {"a": 0.5, "b": 0.5, "c": 0.0}),
+        ("merge_method: model_stock\nbase_model: c", {"a": 0.5, "b": 0.5, "c": 0.0}),
+        ("merge_method: nuslerp", {"a": 0.75, "b": 0.25}),
+        ("merge_method: nuslerp\nbase_model: c", {"a": 0.75, "b": 0.25, "c": 0.0}),
+        ("merge_method: della\nbase_model: c", {"a": 0.75, "b": 0.25, "c": 0.0}),
+        ("merge_method: dare_ties\nbase_model: c", {"a": 0.6, "b": 0.2, "c": 0.2}),
+    ],
+)
+def test_shares_of_each_method(document: str, expected: dict[str, float]) -> None:
+    """Weights where a method has them, else equal parts beside the base."""
+    weighted = METHOD_SPECS[yaml.safe_load(document)["merge_method"]].per_parent
+    models = [
+        {"model": model, "parameters": {"weight": weight} if weighted else {}}
+        for model, weight in (("a", 0.6), ("b", 0.2))
+    ]
+    recipe = Recipe.from_dict(yaml.safe_load(document) | {"models": models})
+    assert recipe.shares(2) == pytest.approx(expected)
+
+
+def test_shares_of_a_passthrough_follow_its_layers() -> None:
+    slices = [
+        {"sources": [{"model": model, "layer_range": [0, layers]}]}
+        for model, layers in (("a", 3), ("b", 1))
+    ]
+    recipe = Recipe.from_dict({"merge_method": "passthrough", "slices": slices})
+    assert recipe.shares(4) == pytest.approx({"a": 0.75, "b": 0.25})
+
+
 def test_mergekit_export_asks_for_float32_arithmetic_and_real_folders() -> None:
     document = yaml.safe_load(Recipe.from_yaml(TIES).to_mergekit({"a": "/models/a"}))
     assert document["dtype"] == "float32"
@@ -148,6 +179,14 @@ def test_a_linear_mergekit_export_names_no_base() -> None:
         ({"merge_method": "breadcrumbs", "parameters": {"gamma": -0.1}}, "gamma -0.1 is out of"),
         ({"parameters": {"gamma": 0.1}}, "ties takes no parameter 'gamma'"),
         ({"parameters": {"rescale": 1}}, "1 is not true or false"),
+        ({"merge_method": "sce", "parameters": {"select_topk": 1.5}}, "select_topk 1.5 is out"),
+        ({"merge_method": "sce", "models": [{"model": "base"}]}, "one parent beside the base"),
+        ({"merge_method": "model_stock"}, "at least 2 parents beside the base"),
+        ({"merge_method": "nuslerp"}, "exactly 2 parents beside the base, 1 are named"),
+        (
+            {"merge_method": "passthrough", "models": [{"model": "a"}, {"model": "b"}]},
+            "exactly 1 parents, 2 are named",
+        ),
         ({"slices": []}, "either `models` or `slices`"),
     ],
 )

@@ -28,6 +28,8 @@ _NEUTRAL: dict[str, Value] = {
     "density": 1.0,
     "epsilon": 0.15,
     "gamma": 0.01,
+    "scale": 1.0,
+    "select_topk": 1.0,
     "t": 0.5,
 }
 _HOLE_KEYS = ("search", "curve", "per")

@@ -41,6 +41,17 @@ def whole(method: str, weights: list[Any], density: Any = None, **parameters: An
     return {"merge_method": method, "models": models, "parameters": parameters} | base
 
 
+def plain(method: str, parents: str = "ab", **parameters: Any) -> Any:
+    """A recipe over whole models without parameters of their own."""
+    models = [{"model": one} for one in parents]
+    base = {} if method == "passthrough" else {"base_model": "base"}
+    return {"merge_method": method, "models": models, "parameters": parameters} | base
+
+
+def without_base(document: Any) -> Any:
+    return {key: value for key, value in document.items() if key != "base_model"}
+
+
 def sliced(method: str, base: str | None, parameters: Any, ranges: list[Any]) -> Any:
     """A frankenmerge: a slice per pair of layer ranges of a and b."""
     slices = []
@@ -81,10 +92,41 @@ CASES = {
     ),
     "dare_linear, density 1": whole("dare_linear", [0.5, 0.8], density=1.0),
     "della, density 1": whole("della", [1.0, 0.8], density=1.0, **{"lambda": 0.9}),
+    "sce": plain("sce"),
+    "sce, three parents, part of the entries": plain("sce", "abc", select_topk=0.3),
+    "sce, gradient": plain("sce", "abc", select_topk=[0.9, 0.1, 0.75], int8_mask=True),
+    "sce, nothing": plain("sce", select_topk=0.0),
+    "model_stock": plain("model_stock"),
+    "model_stock, three parents": plain("model_stock", "abc"),
+    "model_stock, each row": plain("model_stock", "abc", filter_wise=True),
+    "passthrough": plain("passthrough", "a"),
+    "passthrough, scaled": {
+        "merge_method": "passthrough",
+        "models": [{"model": "a", "parameters": {"scale": FILTERED}}],
+    },
+    "nuslerp": whole("nuslerp", [0.5, 0.8]),
+    "nuslerp, gradient and filters": whole("nuslerp", [GRADIENT, FILTERED]),
+    "nuslerp, weights that cancel": whole("nuslerp", [1.0, -1.0]),
+    "nuslerp, rows": whole("nuslerp", [0.5, 0.8], nuslerp_flatten=False),
+    "nuslerp, columns": whole("nuslerp", [0.5, 0.8], nuslerp_flatten=False, nuslerp_row_wise=True),
+    "nuslerp without a base": without_base(whole("nuslerp", [0.5, 0.8])),
+    "nuslerp without a base, rows": without_base(
+        whole("nuslerp", [0.5, 0.8], nuslerp_flatten=False)
+    ),
+    "nuslerp without a base, columns": without_base(
+        whole("nuslerp", [0.5, 0.8], nuslerp_flatten=False, nuslerp_row_wise=True)
+    ),
     "slerp": SLERP | {"parameters": {"t": 0.3}},
     "slerp, gradient and filters": SLERP
     | {"parameters": {"t": [{"filter": "mlp", "value": GRADIENT}, {"value": 0.5}]}},
     "slices, linear": sliced("linear", None, {}, [([0, 3], [1, 4]), ([2, 4], [0, 2])]),
+    "slices, passthrough": {
+        "merge_method": "passthrough",
+        "slices": [
+            {"sources": [{"model": one, "layer_range": span}]}
+            for one, span in (("a", [0, 3]), ("b", [1, 4]))
+        ],
+    },
     "slices, slerp": sliced(
         "slerp", "a", {"t": GRADIENT}, [([0, 2], [2, 4]), ([1, 2], [3, 4]), ([2, 4], [2, 4])]
     ),
@@ -95,6 +137,7 @@ CASES = {
 def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return make_family(
         tmp_path_factory.mktemp("family"),
+        ("base", "a", "b", "c"),
         arch="llama",
         num_hidden_layers=4,
         shards=2,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from mergesearch.merge.methods import METHODS, Block, Settings
+from mergesearch.recipe import METHOD_SPECS
 
 RNG = np.random.default_rng(7)
 BASE, A, B = (RNG.standard_normal((6, 8)).astype(np.float32) for _ in range(3))
@@ -107,3 +110,36 @@ def test_slerp_of_parallel_tensors_is_linear(factor: float) -> None:
     if factor:
         np.testing.assert_allclose(found, 0.75 * BASE + 0.25 * other, rtol=0, atol=1e-6)
     assert np.isfinite(found).all()
+
+
+def test_passthrough_scales_its_input() -> None:
+    assert np.array_equal(run("passthrough", Settings(factors=(1.0,)), BASE, A), A)
+    assert np.array_equal(run("passthrough", Settings(factors=(-0.5,)), BASE, A), A * -0.5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_cut_into_blocks_does_not_matter(method: str) -> None:
+    """Every method's rows are the same to the bit, computed alone or together."""
+    chosen = METHODS[method]
+    inputs = [A] if method == "passthrough" else [A, B]
+    settings = Settings(
+        (0.4, 0.9), (0.5, 0.3), (0.1, 0.1), (0.2, 0.2), True, True, keys=(1, 2), factors=(1.5,)
+    )
+    settings = replace(settings, select_topk=0.6, filter_wise=True, flatten=False)
+
+    def block(start: int, stop: int) -> Block:
+        base = BASE[start:stop] if chosen.takes_base else None
+        return Block(base, [one[start:stop] for one in inputs], start * BASE.shape[1])
+
+    statistics = chosen.statistics and chosen.statistics(
+        lambda: [block(0, 2), block(2, 6)], BASE.size, settings
+    )
+    whole = chosen.merge(block(0, 6), settings, statistics)
+    parts = [chosen.merge(block(at, at + 1), settings, statistics) for at in range(6)]
+    assert np.array_equal(np.concatenate(parts), whole)
+
+
+def test_every_method_of_a_recipe_exists() -> None:
+    assert set(METHODS) == set(METHOD_SPECS)
+    for name, spec in METHOD_SPECS.items():
+        assert METHODS[name].takes_base == (spec.needs_base or METHODS[name].base_optional)

@@ -26,6 +26,11 @@ class Settings:
         scale: `lambda`, the factor of the whole delta.
         t: place between the base (0) and the other parent (1).
         keys: of each input's random numbers.
+        factors: `scale` of every input.
+        select_topk: share of the entries that differ between the inputs to select.
+        filter_wise: a coefficient for each row.
+        flatten: the whole tensor is one vector.
+        row_wise: each column is a vector, where the tensor is not one.
     """
 
     weights: tuple[float, ...] = ()
@@ -37,6 +42,11 @@ class Settings:
     scale: float = 1.0
     t: float = 0.5
     keys: tuple[int, ...] = ()
+    factors: tuple[float, ...] = ()
+    select_topk: float = 1.0
+    filter_wise: bool = False
+    flatten: bool = True
+    row_wise: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,11 +80,13 @@ class Method:
         merge: rows of the result, from rows of the inputs and the statistics of the whole tensor.
         statistics: collects them over the tensor's fixed blocks; None where there are none.
         takes_base: the base is apart from the inputs.
+        base_optional: it may also be missing.
     """
 
     merge: Callable[[Block, Settings, Any], Float]
     statistics: Callable[[Blocks, int, Settings], Any] | None
     takes_base: bool
+    base_optional: bool = False
 
 
 def weighted_sum(arrays: Sequence[Float], weights: Sequence[float]) -> Float:

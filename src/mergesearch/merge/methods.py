@@ -9,11 +9,18 @@ random numbers.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from mergesearch.merge.blocks import Block, Blocks, Float, Method, Settings, sum32, weighted_sum
+from mergesearch.merge.blocks import Block, Float, Method, Settings, sum32, weighted_sum
+from mergesearch.merge.geometry import (
+    model_stock,
+    model_stock_statistics,
+    nuslerp,
+    nuslerp_statistics,
+    slerp,
+    slerp_statistics,
+)
+from mergesearch.merge.sce import sce, sce_statistics
 from mergesearch.merge.task_arithmetic import family_methods
 
 __all__ = ["METHODS", "Block", "Method", "Settings"]
@@ -28,41 +35,17 @@ def linear(block: Block, settings: Settings, statistics: None = None) -> Float:
     return merged
 
 
-LINEAR_ABOVE = 0.9995
-_SMALLEST_NORM = 1e-8
-
-
-def slerp_statistics(blocks: Blocks, size: int, settings: Settings) -> tuple[float, float]:
-    """Return the coefficients of the base and of the other parent for the whole tensor.
-
-    Tensors count as vectors; nearly parallel ones (|cos| above 0.9995) are interpolated linearly.
-    """
-    squares_base, squares_other, product = 0.0, 0.0, 0.0
-    for block in blocks():
-        assert block.base is not None
-        base = block.base.astype(np.float64).reshape(-1)
-        other = block.inputs[0].astype(np.float64).reshape(-1)
-        squares_base += float(np.sum(base * base))
-        squares_other += float(np.sum(other * other))
-        product += float(np.sum(base * other))
-    norms = [math.sqrt(squares) for squares in (squares_base, squares_other)]
-    length = math.prod(norm if norm > _SMALLEST_NORM else 1.0 for norm in norms)
-    cosine = max(-1.0, min(1.0, product / length))
-    t = settings.t
-    if math.isnan(cosine) or abs(cosine) > LINEAR_ABOVE:
-        return 1.0 - t, t
-    angle = math.acos(cosine)
-    return math.sin((1.0 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)
-
-
-def slerp(block: Block, settings: Settings, statistics: tuple[float, float]) -> Float:
-    """Return the point at `t` on the great circle from the base to the other parent."""
-    assert block.base is not None
-    return weighted_sum([block.base, block.inputs[0]], statistics)
+def passthrough(block: Block, settings: Settings, statistics: None = None) -> Float:
+    """Return the one input times its `scale` (mergekit `merge_methods/passthrough.py`)."""
+    return block.inputs[0] * np.float32(settings.factors[0])
 
 
 METHODS: dict[str, Method] = {
     "linear": Method(linear, None, takes_base=False),
-    "slerp": Method(slerp, slerp_statistics, takes_base=True),
+    "passthrough": Method(passthrough, None, takes_base=False),
     **family_methods(),
+    "sce": Method(sce, sce_statistics, takes_base=True),
+    "model_stock": Method(model_stock, model_stock_statistics, takes_base=True),
+    "slerp": Method(slerp, slerp_statistics, takes_base=True),
+    "nuslerp": Method(nuslerp, nuslerp_statistics, takes_base=True, base_optional=True),
 }

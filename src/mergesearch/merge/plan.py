@@ -186,7 +186,8 @@ def _part(
             )
     span = named[0].layer_range
     depth = donor.layout.n_layers if span is None else span[1] - span[0]
-    if not method.takes_base:
+    without_base = method.base_optional and recipe.base_model is None
+    if not method.takes_base or without_base:
         return _Part(slice_, None, named, depth)
     base = next((one for one in named if one.model == recipe.base_model), None)
     if base is None and slice_ is not None:
@@ -232,6 +233,11 @@ def _plan_tensor(
         scale=float(shared("lambda", 1.0)),
         t=float(shared("t", 0.5)),
         keys=tuple(noise_key(recipe.seed, "", one.parent, name) for one in inputs),
+        factors=each("scale", 1.0),
+        select_topk=float(shared("select_topk", 1.0)),
+        filter_wise=bool(shared("filter_wise", "filter_wise" in spec.on)),
+        flatten=bool(shared("nuslerp_flatten", "nuslerp_flatten" in spec.on)),
+        row_wise=bool(shared("nuslerp_row_wise", "nuslerp_row_wise" in spec.on)),
     )
     if "epsilon" in spec.per_parent:
         _check_chances(recipe.merge_method, name, inputs, settings)

@@ -115,11 +115,12 @@ class Recipe:
 
         mergekit casts weights to the working dtype, so the merge is asked for in float32 and only
         the result is stored in `dtype`. What a method draws at random mergekit draws anew, from its
-        own `--random-seed`. A linear merge has no base; mergekit would take one that
-        is named for a parent without weight.
+        own `--random-seed`. Linear and passthrough have no base; mergekit would
+        take one that is named for a parent without weight.
         """
         document = self.renamed(folders or {}).to_dict()
-        if self.merge_method == "linear":
+        spec = METHOD_SPECS[self.merge_method]
+        if spec.counts_base and not spec.needs_base:
             document.pop("base_model", None)
         del document["quantize"]
         document.pop("seed", None)
@@ -190,7 +191,8 @@ class Recipe:
         """Return each parent's mean coefficient in the merged weights; the values sum to 1.
 
         The mean runs over the attention and the MLP of every layer. Sparsifying and sign
-        consensus leave the coefficients as they are.
+        consensus leave the coefficients as they are. Where the coefficients depend on the tensors
+        (sce, model_stock) the parents beside the base have equal parts.
         """
         totals = dict.fromkeys(self.parents(), 0.0)
         places = list(self._places(n_layers))
@@ -222,16 +224,18 @@ class Recipe:
             first, second = _slerp_pair(inputs, base)
             ratio = look("t", None, 0.5)
             return {first: 1.0 - ratio, second: ratio}
-        weights = {one.model: look("weight", one, 1.0) for one in inputs}
-        if self.merge_method != "linear":
-            weights = {model: weight for model, weight in weights.items() if model != base}
+        spec = METHOD_SPECS[self.merge_method]
+        parents = [one for one in inputs if spec.counts_base or one.model != base]
+        equal = {one.model: 1.0 / len(parents) for one in parents}
+        if "weight" not in spec.per_parent:
+            return equal
+        weights = {one.model: look("weight", one, 1.0) for one in parents}
         total = sum(weights.values())
-        if (
-            look("normalize", None, "normalize" in METHOD_SPECS[self.merge_method].on)
-            and total != 0
-        ):
+        if self.merge_method == "nuslerp" and abs(total) < 1e-6:
+            return equal
+        if look("normalize", None, "normalize" in spec.on) and total != 0:
             weights = {model: weight / total for model, weight in weights.items()}
-        if self.merge_method == "linear" or base is None:
+        if spec.counts_base or base is None:
             return weights
         scale = look("lambda", None, 1.0)
         shares = {model: weight * scale for model, weight in weights.items()}

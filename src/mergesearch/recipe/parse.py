@@ -190,13 +190,18 @@ def _check_inputs(inputs: tuple[Input, ...], method: str, base: str | None, plac
     for model in models:
         if models.count(model) > 1:
             raise place.error(f"{model!r} is named twice")
-    exactly = METHOD_SPECS[method].exactly
-    if exactly is not None and len(models) != exactly:
-        raise place.error(f"{method} merges exactly {exactly} parents, {len(models)} are named")
+    spec = METHOD_SPECS[method]
+    counted = [model for model in models if spec.counts_base or model != base]
+    beside = "" if spec.counts_base else " beside the base"
+    if spec.exactly is not None and len(counted) != spec.exactly:
+        raise place.error(
+            f"{method} merges exactly {spec.exactly} parents{beside}, {len(counted)} are named"
+        )
     if method == "slerp" and base is not None and base not in models:
         raise place.error(f"slerp's base_model {base!r} must be one of its two parents")
-    if METHOD_SPECS[method].needs_base and method != "slerp" and set(models) <= {base}:
-        raise place.error("needs at least one parent beside the base")
+    if len(counted) < spec.at_least:
+        number = "one parent" if spec.at_least == 1 else f"{spec.at_least} parents"
+        raise place.error(f"needs at least {number}{beside}")
 
 
 def _parse_parameters(

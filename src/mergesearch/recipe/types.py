@@ -35,7 +35,9 @@ class MethodSpec:
         per_parent: parameters that a parent may have of its own.
         glob: parameters of the whole merge.
         needs_base: `base_model` must be named.
-        exactly: number of parents, None where any number can be merged.
+        exactly: number of parents, None where it is free.
+        at_least: smallest number of parents.
+        counts_base: a base among the parents counts as one of them.
         on: the switches that are true where nothing is named.
     """
 
@@ -43,6 +45,8 @@ class MethodSpec:
     glob: tuple[str, ...]
     needs_base: bool
     exactly: int | None = None
+    at_least: int = 1
+    counts_base: bool = False
     on: tuple[str, ...] = ()
 
 
@@ -58,7 +62,10 @@ def _deltas(*per_parent: str, on: tuple[str, ...] = ()) -> MethodSpec:
 
 
 METHOD_SPECS: dict[str, MethodSpec] = {
-    "linear": MethodSpec(("weight",), ("normalize",), needs_base=False, on=("normalize",)),
+    "linear": MethodSpec(
+        ("weight",), ("normalize",), needs_base=False, counts_base=True, on=("normalize",)
+    ),
+    "passthrough": MethodSpec(("scale",), (), needs_base=False, exactly=1, counts_base=True),
     "task_arithmetic": _deltas(),
     "ties": _deltas("density", on=("normalize",)),
     "dare_linear": _deltas("density", on=("rescale",)),
@@ -67,7 +74,16 @@ METHOD_SPECS: dict[str, MethodSpec] = {
     "della": _deltas("density", "epsilon", on=("normalize", "rescale")),
     "breadcrumbs": _deltas("density", "gamma"),
     "breadcrumbs_ties": _deltas("density", "gamma"),
-    "slerp": MethodSpec((), ("t",), needs_base=True, exactly=2),
+    "sce": MethodSpec((), ("select_topk", "int8_mask"), needs_base=True),
+    "model_stock": MethodSpec((), ("filter_wise",), needs_base=True, at_least=2),
+    "slerp": MethodSpec((), ("t",), needs_base=True, exactly=2, counts_base=True),
+    "nuslerp": MethodSpec(
+        ("weight",),
+        ("nuslerp_flatten", "nuslerp_row_wise"),
+        needs_base=False,
+        exactly=2,
+        on=("normalize", "nuslerp_flatten"),  # normalized always: only the ratio of weights counts
+    ),
 }
 
 QUANT_MIXES = ("Q4_K_M", "Q4_0")
@@ -77,9 +93,17 @@ RANGES: dict[str, tuple[float, float]] = {
     "density": (0.0, 1.0),
     "epsilon": (0.0, 0.5),
     "gamma": (0.0, 1.0),
+    "select_topk": (0.0, 1.0),
     "t": (0.0, 1.0),
 }
-SWITCHES = ("normalize", "rescale", "int8_mask")
+SWITCHES = (
+    "normalize",
+    "rescale",
+    "int8_mask",
+    "filter_wise",
+    "nuslerp_flatten",
+    "nuslerp_row_wise",
+)
 
 
 @dataclass(frozen=True)
