@@ -115,6 +115,7 @@ def test_shares_are_mean_coefficients_and_sum_to_one() -> None:
     [
         ("merge_method: sce\nbase_model: c", {"a": 0.5, "b": 0.5, "c": 0.0}),
         ("merge_method: model_stock\nbase_model: c", {"a": 0.5, "b": 0.5, "c": 0.0}),
+        ("merge_method: median", {"a": 0.5, "b": 0.5}),
         ("merge_method: nuslerp", {"a": 0.75, "b": 0.25}),
         ("merge_method: nuslerp\nbase_model: c", {"a": 0.75, "b": 0.25, "c": 0.0}),
         ("merge_method: della\nbase_model: c", {"a": 0.75, "b": 0.25, "c": 0.0}),
@@ -227,3 +228,11 @@ def test_a_seed_is_part_of_the_recipe_but_not_of_mergekit() -> None:
     assert seeded.digest() != plain.digest()
     assert "seed" not in plain.to_dict()
     assert "seed" not in yaml.safe_load(seeded.to_mergekit())
+
+
+@pytest.mark.parametrize("method", ["median", "geometric_median"])
+def test_what_mergekit_lacks_is_not_exported_to_it(method: str) -> None:
+    recipe = Recipe.from_dict({"merge_method": method, "models": [{"model": "a"}, {"model": "b"}]})
+    assert recipe.shares(2) == pytest.approx({"a": 0.5, "b": 0.5})
+    with pytest.raises(RecipeError, match=f"mergekit has no {method}"):
+        recipe.to_mergekit()

@@ -20,6 +20,7 @@ from mergesearch.merge.geometry import (
     slerp,
     slerp_statistics,
 )
+from mergesearch.merge.medians import geometric_median, geometric_median_statistics, median
 from mergesearch.merge.sce import sce, sce_statistics
 from mergesearch.merge.task_arithmetic import family_methods
 
@@ -47,5 +48,7 @@ METHODS: dict[str, Method] = {
     "sce": Method(sce, sce_statistics, takes_base=True),
     "model_stock": Method(model_stock, model_stock_statistics, takes_base=True),
     "slerp": Method(slerp, slerp_statistics, takes_base=True),
+    "median": Method(median, None, takes_base=False),
+    "geometric_median": Method(geometric_median, geometric_median_statistics, takes_base=False),
     "nuslerp": Method(nuslerp, nuslerp_statistics, takes_base=True, base_optional=True),
 }

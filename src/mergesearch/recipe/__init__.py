@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from mergesearch.errors import RecipeError
 from mergesearch.recipe.parse import load_document, parse_fields
 from mergesearch.recipe.types import (
     METHOD_SPECS,
@@ -117,9 +118,14 @@ class Recipe:
         the result is stored in `dtype`. What a method draws at random mergekit draws anew, from its
         own `--random-seed`. Linear and passthrough have no base; mergekit would
         take one that is named for a parent without weight.
+
+        Raises:
+            RecipeError: mergekit does not have the method.
         """
-        document = self.renamed(folders or {}).to_dict()
         spec = METHOD_SPECS[self.merge_method]
+        if not spec.in_mergekit:
+            raise RecipeError(f"mergekit has no {self.merge_method}; export the recipe instead")
+        document = self.renamed(folders or {}).to_dict()
         if spec.counts_base and not spec.needs_base:
             document.pop("base_model", None)
         del document["quantize"]
@@ -192,7 +198,7 @@ class Recipe:
 
         The mean runs over the attention and the MLP of every layer. Sparsifying and sign
         consensus leave the coefficients as they are. Where the coefficients depend on the tensors
-        (sce, model_stock) the parents beside the base have equal parts.
+        (sce, model_stock, the medians) the parents beside the base have equal parts.
         """
         totals = dict.fromkeys(self.parents(), 0.0)
         places = list(self._places(n_layers))

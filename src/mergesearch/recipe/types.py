@@ -39,6 +39,7 @@ class MethodSpec:
         at_least: smallest number of parents.
         counts_base: a base among the parents counts as one of them.
         on: the switches that are true where nothing is named.
+        in_mergekit: mergekit has the method.
     """
 
     per_parent: tuple[str, ...]
@@ -48,6 +49,7 @@ class MethodSpec:
     at_least: int = 1
     counts_base: bool = False
     on: tuple[str, ...] = ()
+    in_mergekit: bool = True
 
 
 def _deltas(*per_parent: str, on: tuple[str, ...] = ()) -> MethodSpec:
@@ -74,6 +76,8 @@ METHOD_SPECS: dict[str, MethodSpec] = {
     "della": _deltas("density", "epsilon", on=("normalize", "rescale")),
     "breadcrumbs": _deltas("density", "gamma"),
     "breadcrumbs_ties": _deltas("density", "gamma"),
+    "median": MethodSpec((), (), needs_base=False, counts_base=True, in_mergekit=False),
+    "geometric_median": MethodSpec((), (), needs_base=False, counts_base=True, in_mergekit=False),
     "sce": MethodSpec((), ("select_topk", "int8_mask"), needs_base=True),
     "model_stock": MethodSpec((), ("filter_wise",), needs_base=True, at_least=2),
     "slerp": MethodSpec((), ("t",), needs_base=True, exactly=2, counts_base=True),
