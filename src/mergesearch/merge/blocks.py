@@ -109,7 +109,7 @@ def agreeing(deltas: Sequence[Float]) -> list[npt.NDArray[np.bool_]]:
     """Return, per delta, which entries have the sign of the deltas' sum.
 
     A sum of zero counts as positive, an entry of zero agrees with neither sign
-    (https://arxiv.org/abs/2306.01708, section 4, sign election by total mass).
+    (https://arxiv.org/abs/2306.01708, electing signs).
     """
     total = deltas[0].copy()
     for delta in deltas[1:]:

@@ -138,8 +138,8 @@ def model_stock(block: Block, settings: Settings, statistics: Float64 | None) ->
     """Return t * mean of the parents + (1 - t) * base, t = n cos / (1 + (n - 1) cos).
 
     cos is the mean cosine between the n parents' deltas, of the whole tensor or, `filter_wise`, of
-    each row; where the divisor is almost zero t is 0 (https://arxiv.org/abs/2403.19522, section
-    4.2 and appendix for n parents; mergekit `merge_methods/model_stock.py`).
+    each row; where the divisor is almost zero t is 0 (https://arxiv.org/abs/2403.19522;
+    mergekit `merge_methods/model_stock.py`).
     """
     assert block.base is not None
     t = _stock(_gram(_vectors(block), -1)[..., None]) if statistics is None else statistics

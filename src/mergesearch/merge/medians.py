@@ -49,7 +49,7 @@ def geometric_median(block: Block, settings: Settings, statistics: Float64) -> F
 
     Weiszfeld's iteration from the mean of the parents' mean and entrywise median, with the step of
     Vardi and Zhang where it meets a parent ("The multivariate L1-median and associated data
-    depth", 2000, equations 2.4 to 2.7). Added to the first parent as differences, so that what is
+    depth", PNAS 2000). Added to the first parent as differences, so that what is
     equal in all parents stays as it is.
     """
     first = block.inputs[0]

@@ -1,4 +1,4 @@
-"""SCE: select, calculate, erase (https://arxiv.org/abs/2408.07990, section 3.2)."""
+"""SCE: select, calculate, erase (https://arxiv.org/abs/2408.07990)."""
 
 from __future__ import annotations
 

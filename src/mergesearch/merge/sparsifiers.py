@@ -76,7 +76,7 @@ def sparsified(
 
 
 def largest(deltas: Deltas, size: int, choice: Choice) -> Sparse:
-    """Keep the entries of largest magnitude (https://arxiv.org/abs/2306.01708, section 4, trim)."""
+    """Keep the entries of largest magnitude (https://arxiv.org/abs/2306.01708, trim)."""
     cut = magnitude_cut(lambda: (delta for _, delta in deltas()), size, choice.density)
     return lambda delta, offset: apply_cut(delta, cut, offset)
 
@@ -85,7 +85,7 @@ def without_outliers(deltas: Deltas, size: int, choice: Choice) -> Sparse:
     """Drop the `gamma` part of largest magnitude and keep the next `density` part.
 
     Where both together are more than all, fewer large ones are dropped, so that the density holds
-    (https://arxiv.org/abs/2312.06795, equation 2).
+    (https://arxiv.org/abs/2312.06795).
     """
     kept = int(choice.density * size)
     lowest = max(0, size - kept - int(choice.gamma * size))
@@ -100,7 +100,7 @@ def without_outliers(deltas: Deltas, size: int, choice: Choice) -> Sparse:
 
 
 def random(deltas: Deltas, size: int, choice: Choice) -> Sparse:
-    """Keep each entry with the chance `density` (https://arxiv.org/abs/2311.03099, equation 3)."""
+    """Keep each entry with the chance `density` (https://arxiv.org/abs/2311.03099)."""
     below = _threshold(choice.density)
 
     def sparse(delta: Float, offset: int) -> Float:
@@ -113,7 +113,7 @@ def by_rank(deltas: Deltas, size: int, choice: Choice) -> Sparse:
     """Keep each entry with a chance that grows with its magnitude's rank in its row.
 
     From `density - epsilon` for the smallest of a row to `density + epsilon` for the largest, in
-    equal steps; a vector is one row (https://arxiv.org/abs/2406.11617, section 3.1, MagPrune).
+    equal steps; a vector is one row (https://arxiv.org/abs/2406.11617, MagPrune).
     """
     if choice.density <= 0.0:
         return lambda delta, offset: delta * np.float32(0.0)

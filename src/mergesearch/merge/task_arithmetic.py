@@ -54,7 +54,7 @@ def elect(weighted: Sequence[Float], weights: Sequence[float], normalize: bool) 
     """Return, per entry, the sum of the weighted deltas that have the sign of all their sum.
 
     With `normalize` an entry is divided by the sum of the weights that agreed
-    (https://arxiv.org/abs/2306.01708, section 4).
+    (https://arxiv.org/abs/2306.01708).
     """
     merged, divisor = np.zeros_like(weighted[0]), np.zeros_like(weighted[0])
     for delta, weight, agrees in zip(weighted, weights, agreeing(weighted), strict=True):
