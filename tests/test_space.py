@@ -163,3 +163,23 @@ def test_the_built_in_demo_space_has_about_ten_dimensions_with_curves() -> None:
     assert len(names) == 11
     assert "demo:instruct.weight.attn[1]" in names
     assert len(space.starts()) == 5
+
+
+def test_without_start_from_the_parents_inside_the_ranges_come_first() -> None:
+    document = yaml.safe_load(SPACE)
+    del document["start_from"]
+    assert len(Space(document).starts()) == 2
+    document["models"][0]["parameters"]["weight"] = {"search": [0.2, 0.6]}
+    assert Space(document).starts() == []
+    assert Space(document | {"start_from": []}).starts() == []
+
+
+def test_messages_name_what_a_space_may_hold() -> None:
+    document = yaml.safe_load(SPACE)
+    with pytest.raises(SpaceError, match="start_from"):
+        Space(document | {"start_form": []})
+    document["models"][0]["parameters"]["weight"] = {"serach": [0, 1]}
+    with pytest.raises(SpaceError, match=r"\{search: \[low, high\]\}"):
+        Space(document)
+    with pytest.raises(InputError, match="this is a search space"):
+        Recipe.from_yaml(SPACE)
