@@ -101,6 +101,8 @@ class Ledger:
             raise RunFolderError(f"{DATABASE} holds no run", where=folder) from error
         except sa.exc.DatabaseError as error:
             ledger.close()
+            if "no such table" in str(error.orig):
+                raise RunFolderError(f"{DATABASE} holds no run", where=folder) from error
             raise RunFolderError(
                 f"{DATABASE} cannot be read: {error.orig}",
                 where=folder,
