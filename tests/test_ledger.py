@@ -160,7 +160,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="no run folder"):
         Ledger.open(tmp_path)
     (tmp_path / "study.db").write_bytes(b"not a database, but long enough to look like one")
-    with pytest.raises(RunFolderError, match="holds no run"):
+    with pytest.raises(RunFolderError, match="cannot be read: file is not a database"):
         Ledger.open(tmp_path)
     (tmp_path / "study.db").write_bytes(b"")
     with pytest.raises(RunFolderError, match="holds no run"):

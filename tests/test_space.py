@@ -187,3 +187,34 @@ def test_starts_fill_every_method_with_weights(method: str) -> None:
     assert [pytest.approx(pair) for pair in shares] == [(1, 0), (0, 1), (0.75, 0.25)]
     densities = {one.parameters.get("density", 1.0) for r in recipes for one in r.models}
     assert densities == {1.0}
+
+
+def test_without_start_from_the_parents_inside_the_ranges_come_first() -> None:
+    document = yaml.safe_load(SPACE)
+    del document["start_from"]
+    assert len(Space(document).starts()) == 2
+    document["models"][0]["parameters"]["weight"] = {"search": [0.2, 0.6]}
+    assert Space(document).starts() == []
+    assert Space(document | {"start_from": []}).starts() == []
+
+
+def test_messages_name_what_a_space_may_hold() -> None:
+    document = yaml.safe_load(SPACE)
+    with pytest.raises(SpaceError, match="start_from"):
+        Space(document | {"start_form": []})
+    document["models"][0]["parameters"]["weight"] = {"serach": [0, 1]}
+    with pytest.raises(SpaceError, match=r"\{search: \[low, high\]\}"):
+        Space(document)
+    with pytest.raises(InputError, match="this is a search space"):
+        Recipe.from_yaml(SPACE)
+
+
+def test_anchors_of_yaml_do_not_tie_parents_together() -> None:
+    space = Space.from_yaml("""
+merge_method: linear
+models:
+  - {model: a, parameters: &own {weight: {search: [0, 1]}}}
+  - {model: b, parameters: *own}
+""")
+    recipe = space.recipe({"a.weight": 0.2, "b.weight": 0.7})
+    assert [one.parameters["weight"] for one in recipe.models] == [0.2, 0.7]

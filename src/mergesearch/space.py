@@ -7,9 +7,9 @@ group of tensors; what is in none of the named groups (`rest`) then takes one pl
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -150,8 +150,8 @@ class Space:
 
     def __init__(self, document: Mapping[str, Any], where: str | Path = "space") -> None:
         self._where = str(where)
-        self._document = copy.deepcopy(dict(document))
-        self._start_from = self._document.pop("start_from", ["parents"])
+        self._document = _own_copy(dict(document))
+        self._start_from = self._document.pop("start_from", None)
         self._holes = tuple(_find_holes(self._document, self._where))
         self.dimensions = tuple(one for hole in self._holes for one in hole.dimensions())
         self._check()
@@ -168,7 +168,10 @@ class Space:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document the space was made from."""
-        return copy.deepcopy(self._document) | {"start_from": copy.deepcopy(self._start_from)}
+        document = _own_copy(self._document)
+        if self._start_from is not None:
+            document["start_from"] = _own_copy(self._start_from)
+        return document
 
     def suggest(self, trial: Trial) -> Recipe:
         """Ask `trial` for every dimension and return the recipe they fill."""
@@ -188,13 +191,16 @@ class Space:
         Raises:
             SpaceError: the filled recipe is not valid.
         """
-        document = copy.deepcopy(self._document)
+        document = _own_copy(self._document)
         for hole in self._holes:
             _holder(document, hole.path)[hole.path[-1]] = hole.fill(values)
         try:
             return Recipe.from_dict(_for_method(document), self._where)
         except MergeSearchError as error:
-            raise SpaceError(error.what, where=error.where, expected=error.expected) from error
+            expected = error.expected
+            if expected and expected.startswith("merge_method, "):  # the recipe's own keys
+                expected += ", start_from"
+            raise SpaceError(error.what, where=error.where, expected=expected) from error
 
     def parameters_of(self, recipe: Recipe) -> dict[str, Value]:
         """Return the value of each dimension that gives a hand-written `recipe`.
@@ -225,14 +231,20 @@ class Space:
     def starts(self) -> list[dict[str, Value]]:
         """Return the parameter sets that `start_from` asks to try first.
 
-        `parents` is each parent alone; `ratio` is a mixture, its numbers scaled to sum to 1.
+        `parents` is each parent alone; `ratio` is a mixture, its numbers scaled to sum to 1. Where
+        the space says nothing, the parents that lie inside its ranges come first.
 
         Raises:
             SpaceError: an entry is malformed, or its weights lie outside the ranges.
         """
+        starts: list[dict[str, Value]] = []
+        if self._start_from is None:
+            for ratio in self._ratios("parents"):
+                with suppress(SpaceError):
+                    starts.append(self._mixture(ratio))
+            return starts
         if not isinstance(self._start_from, list):
             raise self._start_error(self._start_from)
-        starts: list[dict[str, Value]] = []
         for entry in self._start_from:
             for ratio in self._ratios(entry):
                 values = self._mixture(ratio)
@@ -266,7 +278,8 @@ class Space:
         return SpaceError(
             f"{entry!r} is not a start",
             where=f"{self._where}: start_from",
-            expected="`parents`, or {ratio: {PARENT: number, ...}} of " + ", ".join(self._models()),
+            expected="a list of `parents` and {ratio: {PARENT: number, ...}}, with parents "
+            + ", ".join(self._models()),
         )
 
     def _ratios(self, entry: Any) -> list[dict[str, float]]:
@@ -300,6 +313,7 @@ class Space:
                         f"start_from needs {one.name} = {value}",
                         where=self._where,
                         expected=f"a range that holds it, not {one.low} to {one.high}",
+                        fix="widen the range, or leave that start out of start_from",
                     )
                 values[one.name] = value
         return values
@@ -339,6 +353,13 @@ class Space:
                         where=self._where,
                         expected=", ".join(sorted(known)),
                     )
+
+
+def _own_copy(node: Any) -> Any:
+    """A copy in which nothing stands in two places, as YAML's anchors may make it."""
+    if isinstance(node, dict):
+        return {key: _own_copy(value) for key, value in node.items()}
+    return [_own_copy(value) for value in node] if isinstance(node, list) else node
 
 
 def _rounded(value: Value) -> Value:
@@ -411,7 +432,9 @@ def _parse_hole(node: dict[str, Any], where: str, path: Path_, model: str | None
         raise SpaceError(f"curve {curve!r} is not a number of points", where=place)
     groups = (*GROUP_FILTERS, "rest")
     if not isinstance(per, list) or not set(per) <= set(groups) or len(set(per)) != len(per):
-        raise SpaceError(f"per {per!r} is not a list of groups", where=place, expected=str(groups))
+        raise SpaceError(
+            f"per {per!r} is not a list of groups", where=place, expected=", ".join(groups)
+        )
     if dimension.choices and (curve > 1 or per):
         raise SpaceError("a choice has no curve and no groups", where=place)
     return _Hole(path, parameter, model, dimension, curve, tuple(per))

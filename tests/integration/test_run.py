@@ -162,9 +162,9 @@ def test_another_space_seed_or_objectives_is_refused(run: Run, tmp_path: Path) -
     document = yaml.safe_load((run.folder / "space.yaml").read_text())
     space.write_text(yaml.safe_dump(document | {"dtype": "float16"}))
     for arguments, message in (
-        (("run", space, "--out", run.folder), "another space"),
-        (("run", "--objectives", "demo", "--out", run.folder), "another objectives"),
-        (("run", "--seed", 1, "--out", run.folder), "another seed"),
+        (("run", space, "--out", run.folder), "different space"),
+        (("run", "--objectives", "demo", "--out", run.folder), "different objectives"),
+        (("run", "--seed", 1, "--out", run.folder), "different seed"),
     ):
         outcome = search(*arguments)
         assert (outcome.code, message in outcome.err) == (2, True), outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -172,3 +173,72 @@ def test_a_folder_that_is_no_run_folder_is_left_alone(parents: Path) -> None:
     outcome = run(parents)
     assert outcome.code == 2
     assert [one.name for one in (parents / "out").iterdir()] == ["thesis.txt"]
+
+
+def test_an_empty_folder_stays_when_a_run_never_began(parents: Path) -> None:
+    (parents / "out").mkdir()
+    outcome = run(parents, SPACE | {"typo": 1})
+    assert outcome.code == 2
+    path = parents / "objectives.yaml"
+    path.write_text("objectives: {o: {tasks: [{task: no_such_task, metric: acc}], reference: 0}}")
+    assert run(parents, SPACE, "--objectives", path).code == 2
+    assert list((parents / "out").iterdir()) == []
+
+
+def test_an_override_of_an_unknown_parent(parents: Path) -> None:
+    outcome = run(parents, SPACE, "--parent", f"frist={parents / 'first'}")
+    refused(outcome, parents, "no parent 'frist'", "first, second")
+
+
+RECIPE = "merge_method: linear\nmodels: [{model: demo:base, parameters: {weight: 1}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--quant", "Q9_X", "-o", "m.gguf"), "Q4_K_M"),
+        (("--to", "safetensors", "--quant", "Q4_0", "-o", "m"), "--to gguf"),
+        (("-o", "folder"), "no regular file"),
+        (("-o", "pipe"), "no regular file"),
+        (("-o", "recipe.yaml/m.gguf"), "recipe.yaml"),
+        (("--to", "safetensors", "-o", "recipe.yaml/m"), "recipe.yaml"),
+    ],
+)
+def test_builds_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("recipe.yaml").write_text(RECIPE)
+    Path("folder").mkdir()
+    os.mkfifo("pipe")
+    outcome = search("build", "recipe.yaml", *arguments)
+    assert outcome.code == 2, outcome
+    assert message in outcome.err
+    assert "Traceback" not in outcome.err
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["folder", "pipe", "recipe.yaml"]
+    assert Path("pipe").is_fifo()
+
+
+def test_scoring_something_that_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(100))
+    (tmp_path / "text.gguf").write_text("hello")
+    for name, code, message in (
+        ("", 2, "a folder"),
+        ("text.gguf", 2, "not a GGUF file"),
+        ("broken.gguf", 1, "broken.gguf: llama.cpp cannot load this GGUF"),
+    ):
+        outcome = search("score", tmp_path / name, "--objectives", "demo")
+        assert (outcome.code, message in outcome.err) == (code, True), outcome
+
+
+def test_prompts_that_lose_their_beginning_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "objectives.yaml"
+    path.write_text(
+        "objectives: {o: {tasks: [{task: demo_instruct, metric: prompt_strict,"
+        " search_items: 8, validate_items: 8}]}}\nruntime: {n_ctx: 64}\n"
+        f"task_folder: {resources.objectives_folder() / 'demo'}\n"
+    )
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    outcome = search("score", tmp_path / "recipe.yaml", "--objectives", path)
+    assert outcome.code == 0, outcome
+    assert "8 of 8 prompts were longer than the context" in outcome.out

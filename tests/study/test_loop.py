@@ -328,18 +328,18 @@ def test_a_folder_of_another_search_is_refused_and_left_alone(tmp_path: Path) ->
     other_objectives = Objectives.from_yaml(OBJECTIVES.replace("0.25", "0.2"), Path())
     settings = StudySettings(trials=9, sampler="sobol")
     for match, changed in (
-        ("another space", search(space=other_space)),
-        ("another objectives", search(objectives=other_objectives)),
-        ("another parents", search(fingerprints={"parents": "c3"})),
+        ("different space", search(space=other_space)),
+        ("different objectives", search(objectives=other_objectives)),
+        ("different parents", search(fingerprints={"parents": "c3"})),
     ):
         with pytest.raises(RunFolderError, match=match):
             check_run_folder(tmp_path, changed, settings)
         with pytest.raises(RunFolderError, match=match):
             run_study(tmp_path, changed, settings)
     check_run_folder(tmp_path, search(), settings)
-    with pytest.raises(RunFolderError, match="another seed"):
+    with pytest.raises(RunFolderError, match="different seed"):
         run(tmp_path, seed=1)
-    with pytest.raises(RunFolderError, match="another sampler"):
+    with pytest.raises(RunFolderError, match="different sampler"):
         run(tmp_path, sampler="tpe")
     with pytest.raises(InputError, match="unknown sampler 'cmaes'"):
         run(tmp_path, sampler="cmaes")
@@ -404,5 +404,5 @@ def test_events_tell_the_whole_story(tmp_path: Path) -> None:
         "Validated",
         "RunFinished",
     ]
-    assert seen[6] == events.ValidationStarted("1 trials are done", (0,))
+    assert seen[6] == events.ValidationStarted("1 trial is done", (0,))
     assert seen[9] == events.Progressed(0, "validate", "words", 1, 2)

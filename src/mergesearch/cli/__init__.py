@@ -15,7 +15,7 @@ from mergesearch.cli.run import run
 from mergesearch.cli.score import score
 from mergesearch.cli.show import show
 from mergesearch.cli.status import status
-from mergesearch.errors import Interrupted, MergeSearchError
+from mergesearch.errors import InputError, Interrupted, MergeSearchError
 
 app = typer.Typer(
     name="search",
@@ -40,6 +40,11 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(InputError.exit_code)
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from mergesearch.cli.options import Parents, Threads, parent_folders, read_text
+from mergesearch.cli.options import (
+    Parents,
+    Threads,
+    check_overrides,
+    check_target,
+    parent_folders,
+    read_text,
+)
 from mergesearch.errors import InputError
 
 
@@ -37,12 +44,18 @@ def build(
     """
     from mergesearch.candidate import build_gguf, build_safetensors
     from mergesearch.checkpoint import open_parents
-    from mergesearch.recipe import Recipe
+    from mergesearch.recipe import QUANT_MIXES, Recipe
 
     if quant is not None and to is Target.SAFETENSORS:
         raise InputError("--quant goes with --to gguf")
+    if quant is not None and quant not in QUANT_MIXES:
+        raise InputError(f"unknown mix {quant!r}", where="--quant", expected=", ".join(QUANT_MIXES))
+    if to is Target.GGUF:
+        check_target(output)
     parsed = Recipe.from_yaml(read_text(recipe), recipe)
-    parents = open_parents(parsed, parent_folders(parent))
+    folders = parent_folders(parent)
+    check_overrides(folders, parsed.parents())
+    parents = open_parents(parsed, folders)
     if to is Target.SAFETENSORS:
         build_safetensors(parsed, parents, output, threads=threads)
         print(f"{output}: {parsed.dtype} safetensors")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mergesearch.errors import InputError
+
+if TYPE_CHECKING:
+    from mergesearch.objective import ItemResult
 
 RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `search run` wrote.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -37,6 +41,39 @@ def parent_folders(pairs: list[str]) -> dict[str, Path]:
     return folders
 
 
+def check_overrides(folders: Mapping[str, Path], refs: Iterable[str]) -> None:
+    """Refuse a `--parent` whose id none of the recipe's parents has.
+
+    Raises:
+        InputError: naming it and the ids there are.
+    """
+    known = list(refs)
+    for ref in folders:
+        if ref not in known:
+            raise InputError(f"no parent {ref!r}", where="--parent", expected=", ".join(known))
+
+
+def cut_note(items: Iterable[ItemResult]) -> str | None:
+    """Return a warning where prompts lost their beginning, None where none did."""
+    cut = [item.cut > 0 for item in items]
+    if not any(cut):
+        return None
+    return (
+        f"warning: {sum(cut)} of {len(cut)} prompts were longer than the context and lost their"
+        " beginning; raise runtime.n_ctx"
+    )
+
+
+def check_target(path: Path) -> None:
+    """Refuse to put a file where something else than a file stands.
+
+    Raises:
+        InputError: it is a folder, a device or a pipe.
+    """
+    if path.exists() and not path.is_file():
+        raise InputError("it is no regular file, so it is left alone", where=path)
+
+
 def read_text(path: Path) -> str:
     """Return a text file's content.
 
@@ -55,8 +92,9 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all, making its folder where it is missing.
 
     Raises:
-        InputError: the place cannot be written.
+        InputError: the place cannot be written, or something else than a file stands there.
     """
+    check_target(path)
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mergesearch.cli.export import header
-from mergesearch.cli.options import Parents, Threads, parent_folders, read_text, write_text
+from mergesearch.cli.options import (
+    Parents,
+    Threads,
+    check_overrides,
+    parent_folders,
+    read_text,
+    write_text,
+)
 from mergesearch.errors import InputError, RunFolderError
 
 if TYPE_CHECKING:
@@ -123,6 +129,8 @@ def _inputs(space: str | None, objectives: str | None, out: Path | None) -> Inpu
         scored = resources.objectives_file(objectives or _objectives_of(space or "demo"))
     text = read_text(space_path)
     folder = out or Path("results") / f"{space_path.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    if folder.exists() and not folder.is_dir():
+        raise RunFolderError("it is a file", where=folder, fix="name another --out")
     if folder.exists() and not resumed and any(folder.iterdir()):
         raise RunFolderError(
             "it is not empty and holds no run", where=folder, fix="name another --out"
@@ -146,6 +154,7 @@ def _open_parents(space: Space, overrides: Mapping[str, Path]) -> dict[str, Chec
     from mergesearch.merge.plan import plan_merge
 
     recipes = space.examples("high")
+    check_overrides(overrides, recipes[0].parents())
     parents = open_parents(recipes[0], overrides)
     for recipe in recipes:
         plan_merge(recipe, parents)
@@ -155,15 +164,21 @@ def _open_parents(space: Space, overrides: Mapping[str, Path]) -> dict[str, Chec
 @contextmanager
 def _run_folder(inputs: Inputs) -> Iterator[Path]:
     """Make the run folder and yield the path of its log; a run that never began leaves nothing."""
+    folder = inputs.folder
+    existed = folder.exists()
     try:
-        inputs.folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / LOG_FILE).touch()
     except OSError as error:
-        raise RunFolderError(f"cannot be made: {error.strerror}", where=inputs.folder) from error
+        raise RunFolderError(f"cannot be written: {error.strerror}", where=folder) from error
     try:
-        yield inputs.folder / LOG_FILE
+        yield folder / LOG_FILE
     finally:
-        if not (inputs.folder / DATABASE).is_file():
-            shutil.rmtree(inputs.folder)
+        if not (folder / DATABASE).is_file():
+            for name in (LOG_FILE, SPACE_FILE, OBJECTIVES_FILE):
+                (folder / name).unlink(missing_ok=True)
+            if not existed:
+                folder.rmdir()
 
 
 def _search(

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mergesearch.cli.options import AsJson, Parents, Threads, parent_folders, read_text
+from mergesearch.cli.options import (
+    AsJson,
+    Parents,
+    Threads,
+    check_overrides,
+    cut_note,
+    parent_folders,
+    read_text,
+)
 from mergesearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +46,8 @@ def score(
     path = resources.objectives_file(objectives)
     wanted = Objectives.from_yaml(read_text(path), path.parent)
     with _candidate(model, parent, threads) as candidate, ScoringProcess(wanted) as scorer:
-        scores = wanted.scores(scorer.score(candidate, rung))
+        results = scorer.score(candidate, rung)
+        scores = wanted.scores(results)
         digest = candidate.digest
     if as_json:
         values = {name: asdict(one) for name, one in scores.items()}
@@ -47,6 +56,8 @@ def score(
     print(f"{model}  sha256 {digest}")
     for name, one in scores.items():
         print(_line(name, one))
+    if note := cut_note(item for result in results.values() for item in result.items):
+        print(note)
 
 
 def _candidate(model: Path, parent: list[str], threads: int | None) -> Candidate:
@@ -54,11 +65,18 @@ def _candidate(model: Path, parent: list[str], threads: int | None) -> Candidate
     from mergesearch.checkpoint import open_parents
     from mergesearch.recipe import Recipe
 
+    folders = parent_folders(parent)
     if model.suffix in (".yaml", ".yml"):
         recipe = Recipe.from_yaml(read_text(model), model)
-        return build_candidate(
-            recipe, open_parents(recipe, parent_folders(parent)), threads=threads
+        check_overrides(folders, recipe.parents())
+        return build_candidate(recipe, open_parents(recipe, folders), threads=threads)
+    if not model.is_file():
+        raise InputError(
+            "a folder" if model.is_dir() else "no such file",
+            where=model,
+            expected="a GGUF file, or a recipe (.yaml) whose candidate is scored",
         )
+    check_overrides(folders, ())
     return open_gguf(model)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mergesearch.cli.options import RunFolder
+from mergesearch.cli.options import RunFolder, cut_note
 from mergesearch.errors import InputError
 
 
@@ -24,6 +24,9 @@ def show(
 
     with Ledger.open(folder) as ledger:
         run, found = ledger.run(), ledger.trial(trial)
+        note = cut_note(ledger.items(trial))
     if found is None:
         raise InputError(f"the run has no trial {trial}", where=folder)
     Console().print(render_trial(found, run))
+    if note:
+        print(note)

@@ -96,9 +96,18 @@ class Ledger:
         ledger = cls(f"sqlite:///file:{path.resolve()}?mode=ro&uri=true", name)
         try:
             ledger.run()
-        except (sa.exc.DatabaseError, RunFolderError) as error:
+        except RunFolderError as error:
             ledger.close()
             raise RunFolderError(f"{DATABASE} holds no run", where=folder) from error
+        except sa.exc.DatabaseError as error:
+            ledger.close()
+            if "no such table" in str(error.orig):
+                raise RunFolderError(f"{DATABASE} holds no run", where=folder) from error
+            raise RunFolderError(
+                f"{DATABASE} cannot be read: {error.orig}",
+                where=folder,
+                fix="a copy of a run needs study.db-wal too, and a folder that can be written",
+            ) from error
         return ledger
 
     def close(self) -> None:

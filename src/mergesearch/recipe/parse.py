@@ -103,6 +103,8 @@ def parse_fields(document: Mapping[str, Any], where: str | Path) -> dict[str, An
         RecipeError: an unknown key, method or parameter, or a value out of range.
     """
     place = _Place(str(where))
+    if "start_from" in document:
+        raise place.error("this is a search space", expected="a recipe, which has no start_from")
     top = _keys(document, _TOP_KEYS, place)
     method = _choice(top, "merge_method", tuple(METHOD_SPECS), None, place)
     spec = METHOD_SPECS[method]
@@ -244,7 +246,10 @@ def _scalar(name: str, value: Any, place: _Place) -> Scalar:
 
 def _number(name: str, value: Any, place: _Place) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise place.error(f"{value!r} is not a number")
+        expected = "a number, a list of numbers, or a list of {filter, value}"
+        if isinstance(value, dict):
+            expected += "; in a search space also {search: [low, high]}"
+        raise place.error(f"{value!r} is not a number", expected=expected)
     low, high = RANGES.get(name, (-math.inf, math.inf))
     if not low <= value <= high:
         raise place.error(f"{name} {value} is out of range", expected=f"{low} to {high}")

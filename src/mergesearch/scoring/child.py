@@ -80,7 +80,12 @@ def _score(
         channel.send({"type": "progress", "progress": asdict(progress)})
 
     path = Path(message["path"]) if descriptor is None else _path_of(descriptor)
-    results = scorer.score(path, message["rung"], report)
+    try:
+        results = scorer.score(path, message["rung"], report)
+    except ScoringError as error:
+        if error.where == str(path):  # the descriptor means nothing on the other side
+            error.where = message["name"]
+        raise
     sys.stderr.flush()
     return {"type": "result", "results": results_to_json(results)}
 

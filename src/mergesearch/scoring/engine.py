@@ -102,7 +102,9 @@ class Engine:
         self.load_seconds = time.perf_counter() - start
         if not self._model:
             raise ScoringError(
-                "llama.cpp cannot load this GGUF; its messages are in the log", where=str(path)
+                "llama.cpp cannot load this GGUF",
+                where=str(path),
+                expected="a whole file, of an architecture that this llama.cpp knows",
             )
         self._vocab = llama.llama_model_get_vocab(self._model)
         self.n_vocab = int(llama.llama_vocab_n_tokens(self._vocab))

@@ -7,6 +7,7 @@ run; answers go through the task's own filters, `process_results` and aggregatio
 from __future__ import annotations
 
 import contextlib
+import difflib
 import io
 import json
 import logging
@@ -243,7 +244,7 @@ def _installed_tasks(name: str, own: Mapping[str, Any]) -> tuple[list[Task], boo
 
     manager = TaskManager()
     if name not in manager.all_tasks:
-        near = [one for one in manager.all_tasks if name.lower() in one.lower()][:5]
+        near = difflib.get_close_matches(name, manager.all_tasks, n=5)
         raise ObjectivesError(
             f"unknown task {name!r}",
             expected=", ".join([*own, *near]) or "a task of the installed lm-eval",

@@ -86,7 +86,12 @@ class ScoringProcess:
         """
         self.start()
         by_descriptor = candidate.fd is not None and hasattr(socket, "send_fds")
-        message: dict[str, Any] = {"type": "score", "rung": rung, "descriptor": by_descriptor}
+        message: dict[str, Any] = {
+            "type": "score",
+            "rung": rung,
+            "descriptor": by_descriptor,
+            "name": str(candidate.path),
+        }
         if not by_descriptor:
             message["path"] = str(candidate.path)
         self._send(message, candidate.fd if by_descriptor else None)

@@ -116,12 +116,13 @@ def _begin_run(ledger: Ledger, search: Search, settings: StudySettings, folder: 
 def _check_same(before: RunRecord, run: RunRecord, folder: Path) -> None:
     theirs = {**before.fingerprints, "seed": str(before.seed), "sampler": before.sampler}
     ours = {**run.fingerprints, "seed": str(run.seed), "sampler": run.sampler}
-    for name in sorted(theirs.keys() | ours.keys()):
+    for name in dict.fromkeys([*theirs, *ours]):  # what was written first explains the rest
         if theirs.get(name) != ours.get(name):
+            told = name in ("seed", "sampler", "scoring")  # others are digests
             raise RunFolderError(
-                f"it holds a run with another {name}",
+                f"its run was begun with different {name}",
                 where=folder,
-                expected=f"{theirs.get(name, 'none')[:12]}, not {ours.get(name, 'none')[:12]}",
+                expected=f"{theirs.get(name)}, not {ours.get(name)}" if told else None,
                 fix="name another --out, or go on with the inputs that the run began with",
             )
 

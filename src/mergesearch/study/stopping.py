@@ -38,7 +38,7 @@ class StopRule:
     def reason(self, finished: int, now: float) -> str | None:
         """Return why no further trial is begun, None where one is."""
         if self.trials is not None and finished >= self.trials:
-            return f"{finished} trials are done"
+            return f"{finished} trials are done" if finished != 1 else "1 trial is done"
         if self.deadline is not None and now >= self.deadline:
             return f"it is {datetime.fromtimestamp(now):%H:%M}"
         return None
