@@ -47,10 +47,15 @@ def test_a_signal_waits_outside_and_raises_inside() -> None:
 
 
 def test_a_second_ctrl_c_acts_as_usual() -> None:
-    with SignalGuard():
-        os.kill(os.getpid(), signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
+    # A shell's background job begins with SIGINT ignored, and then Python sets no handler.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with SignalGuard():
             os.kill(os.getpid(), signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_guard_in_another_thread_does_nothing() -> None:
