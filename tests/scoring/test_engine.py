@@ -79,8 +79,9 @@ def test_the_size_of_the_context_does_not_matter(folder, q4):
 @pytest.fixture(scope="module")
 def theirs():
     """Log-probabilities of transformers' model with the same weights."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
+    import torch
+    import transformers
+
     weights = tiny_model.random_weights()
     config = transformers.Qwen2Config(
         vocab_size=VOCABULARY,
@@ -145,7 +146,8 @@ def test_greedy_continuations_are_recognised(f32):
 
 
 def test_greedy_text_is_that_of_one_sequence_at_a_time(folder, f32):
-    llama_cpp = pytest.importorskip("llama_cpp")
+    import llama_cpp
+
     single = llama_cpp.Llama(str(folder / "f32.gguf"), n_ctx=256, n_threads=1, verbose=False)
     prompts = _prompts(40)
     same = 0

@@ -4,14 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
-
-from tokenizers import Tokenizer  # noqa: E402
-from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
-
-from mergesearch.zoo.train import STAGES, main  # noqa: E402
+from mergesearch.zoo.train import STAGES, main
 
 FILES = {
     "config.json",
