@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch.errors import BuildError
+from mergesearch.machine import available_cores
 from mergesearch.merge import PlannedTensor
 from mergesearch.merge.plan import rows_per_block
 
@@ -25,13 +26,6 @@ def row_blocks(tensor: PlannedTensor, together: int) -> Iterator[tuple[int, int]
     step = rows_per_block(tensor.cols, together)
     for start in range(0, tensor.rows, step):
         yield start, min(start + step, tensor.rows)
-
-
-def available_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def run(pieces: Iterator[Callable[[], None]], threads: int | None) -> None:

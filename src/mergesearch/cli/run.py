@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from mergesearch.study.settings import Search
 
 DEFAULT_TRIALS = 60
-DATABASE = "study.db"
 SPACE_FILE, OBJECTIVES_FILE, LOG_FILE = "space.yaml", "objectives.yaml", "run.log"
 _SCORING_PACKAGES = ("llama-cpp-python", "lm-eval")
 
@@ -117,6 +115,7 @@ class Inputs:
 def _inputs(space: str | None, objectives: str | None, out: Path | None) -> Inputs:
     """Read the inputs; an existing run folder brings its own where none are named."""
     from mergesearch import resources
+    from mergesearch.ledger import DATABASE
     from mergesearch.objective import Objectives
     from mergesearch.space import Space
 
@@ -164,6 +163,8 @@ def _open_parents(space: Space, overrides: Mapping[str, Path]) -> dict[str, Chec
 @contextmanager
 def _run_folder(inputs: Inputs) -> Iterator[Path]:
     """Make the run folder and yield the path of its log; a run that never began leaves nothing."""
+    from mergesearch.ledger import DATABASE
+
     folder = inputs.folder
     existed = folder.exists()
     try:
@@ -214,7 +215,10 @@ def _parents_digest(parents: Mapping[str, Checkpoint]) -> str:
 
 
 def _scoring_versions() -> str:
-    return ", ".join(f"{name} {metadata.version(name)}" for name in _SCORING_PACKAGES)
+    from mergesearch.study.settings import package_versions
+
+    versions = package_versions()
+    return ", ".join(f"{name} {versions[name]}" for name in _SCORING_PACKAGES)
 
 
 def _write_inputs(inputs: Inputs) -> None:

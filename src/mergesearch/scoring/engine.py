@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch.errors import ScoringError
+from mergesearch.machine import available_cores
 from mergesearch.objective import Runtime
 from mergesearch.scoring.batch import Batch
 from mergesearch.scoring.chunks import Group, Tokens, group_pairs, pack_groups
@@ -53,13 +54,6 @@ _ALL_LEVELS = range(6)
 _log_callbacks: list[Any] = []  # llama.cpp keeps only the address
 
 
-def _cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def log_to(write: Callable[[str], None] | None, *, verbose: bool = False) -> None:
     """Send llama.cpp's own messages of this process to `write`; None: nowhere.
 
@@ -84,7 +78,6 @@ class Engine:
         n_vocab: columns of the logits.
         load_seconds: that loading took.
         llama_seconds: time spent inside llama.cpp so far, summed over workers.
-        llama_tokens: tokens decoded so far.
 
     Raises:
         ScoringError: llama.cpp cannot load the file, or cannot make a context.
@@ -110,7 +103,7 @@ class Engine:
         self.n_vocab = int(llama.llama_vocab_n_tokens(self._vocab))
         self.n_ctx = min(runtime.n_ctx, int(llama.llama_model_n_ctx_train(self._model)))
         size = int(llama.llama_model_size(self._model))
-        threads = runtime.threads or _cores()
+        threads = runtime.threads or available_cores()
         alone = size > _SMALL_MODEL_BYTES or runtime.n_gpu_layers > 0
         for _ in range(1 if alone else threads):
             self._workers.append(_Worker(self, self._model, threads if alone else 1))
@@ -121,11 +114,6 @@ class Engine:
     def llama_seconds(self) -> float:
         """Time spent inside llama.cpp so far, loading included, summed over workers."""
         return self.load_seconds + sum(one.seconds for one in self._workers)
-
-    @property
-    def llama_tokens(self) -> int:
-        """Tokens decoded so far."""
-        return sum(one.tokens for one in self._workers)
 
     def close(self) -> None:
         """Free the contexts and the model; calling it again does nothing."""
@@ -266,7 +254,6 @@ class _Worker:
 
     def __init__(self, engine: Engine, model: Any, threads: int) -> None:
         self.seconds = 0.0
-        self.tokens = 0
         self._engine = engine
         self._model = model
         self._threads = threads
@@ -300,7 +287,6 @@ class _Worker:
 
     def _decode(self, context: _Context) -> npt.NDArray[np.float32]:
         start = time.perf_counter()
-        self.tokens += context.batch.size
         logits = context.decode()
         self.seconds += time.perf_counter() - start
         return logits
