@@ -127,6 +127,38 @@ class Slice:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class TokenSource:
+    """Where the embedding and head rows of one token come from in parents that lack it.
+
+    Attributes:
+        model: the parent's id, None for zeros.
+        token: another token of that parent; the same token where both are None.
+        token_id: a row of that parent.
+        force: the parents that have the token take these rows too.
+    """
+
+    model: str | None
+    token: str | None = None
+    token_id: int | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class TokenizerChoice:
+    """Which tokenizer the result has.
+
+    Attributes:
+        source: `base`, `union` or a parent's id.
+        tokens: rows of some tokens.
+        pad_to_multiple_of: the number of rows becomes a multiple of it.
+    """
+
+    source: str = "union"
+    tokens: Mapping[str, TokenSource] = field(default_factory=dict)
+    pad_to_multiple_of: int | None = None
+
+
 def evaluate(setting: Parameter, tensor_name: str, t: float) -> Scalar | None:
     """Return a parameter's value for one tensor, None where no filter applies.
 
