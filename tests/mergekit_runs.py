@@ -20,7 +20,14 @@ def compare_with_mergekit(
 ) -> tuple[float, int]:
     """Largest difference of any tensor, relative to its largest value, and the tensor count."""
     recipe = Recipe.from_dict(document).renamed(family)
-    expected = run_mergekit(recipe, folder / "merged")
+    written = recipe.to_dict()
+    del written["quantize"]
+    expected = run_mergekit(written, folder / "merged")
+    return largest_difference(recipe, expected), len(expected)
+
+
+def largest_difference(recipe: Recipe, expected: dict[str, Any]) -> float:
+    """Largest difference of any tensor of our plan, relative to its largest value."""
     plan = plan_merge(recipe, open_parents(recipe))
     assert {tensor.name for tensor in plan.tensors} == set(expected)
     worst = 0.0
@@ -29,7 +36,7 @@ def compare_with_mergekit(
         assert tensor.shape == theirs.shape
         scale = np.abs(theirs).max()
         worst = max(worst, float(np.abs(ours.reshape(theirs.shape) - theirs).max() / scale))
-    return worst, len(expected)
+    return worst
 
 
 def merged(plan: MergePlan, name: str) -> Any:
@@ -37,21 +44,38 @@ def merged(plan: MergePlan, name: str) -> Any:
     return plan.block(name, 0, tensor.rows)
 
 
-def run_mergekit(recipe: Recipe, out: Path) -> dict[str, Any]:
-    """Every tensor of mergekit's result for a recipe."""
+def run_mergekit(document: dict[str, Any], out: Path) -> dict[str, Any]:
+    """Every tensor of mergekit's float32 result for one document."""
     pytest.importorskip("mergekit")
     from mergekit.config import MergeConfiguration
     from mergekit.merge import MergeOptions, run_merge
 
-    document = recipe.to_dict()
-    del document["quantize"]
-    document |= {"dtype": "float32", "out_dtype": "float32"}
+    document = document | {"dtype": "float32", "out_dtype": "float32"}
     options = MergeOptions(copy_tokenizer=False, write_model_card=False, quiet=True)
     run_merge(
         MergeConfiguration.model_validate(yaml.safe_load(yaml.dump(document))), str(out), options
     )
+    return stored(out)
+
+
+def run_mergekit_multi(text: str, out: Path) -> dict[str, Any]:
+    """Every tensor of the result that `mergekit-multi` writes for several documents."""
+    multi = pytest.importorskip("mergekit.scripts.multimerge")
+    from click.testing import CliRunner
+
+    out.mkdir()
+    (out / "documents.yaml").write_text(text, encoding="utf-8")
+    arguments = [str(out / "documents.yaml"), "--out-path", str(out / "last")]
+    arguments += ["-I", str(out / "stages"), "--no-copy-tokenizer"]
+    result = CliRunner().invoke(multi.main, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return stored(out / "last")
+
+
+def stored(folder: Path) -> dict[str, Any]:
+    """Every tensor of a folder's safetensors files."""
     return {
         name: values
-        for file in out.glob("*.safetensors")
+        for file in folder.glob("*.safetensors")
         for name, values in load_file(file).items()
     }

@@ -41,21 +41,6 @@ def run(pieces: Iterator[Callable[[], None]], threads: int | None) -> None:
             future.result()
 
 
-def finite(block: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    """Return a block of the tensor `name` as it is.
-
-    Raises:
-        BuildError: it holds NaN or infinity.
-    """
-    if not np.isfinite(block).all():
-        raise BuildError(
-            "the merge gives numbers that are not finite",
-            where=name,
-            fix="check the parents' weights, and weights that sum to zero with normalize",
-        )
-    return block
-
-
 def scratch_file() -> tuple[int, Path, bool]:
     """A new file for a candidate: descriptor, path, and whether it must be removed."""
     if hasattr(os, "memfd_create"):

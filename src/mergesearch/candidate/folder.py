@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch.candidate.files import (
-    finite,
     full_disk_is_build_error,
     row_blocks,
     run,
@@ -25,7 +24,7 @@ from mergesearch.candidate.files import (
 )
 from mergesearch.candidate.gguf_file import tokenizer_donor
 from mergesearch.checkpoint import Checkpoint
-from mergesearch.errors import InputError
+from mergesearch.errors import BuildError, InputError
 from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
 from mergesearch.recipe import Recipe
 
@@ -160,7 +159,7 @@ def _write_plain(
     dtype: _Dtype,
     offset: int,
 ) -> None:
-    block = finite(plan.block(one.name, start, stop), one.name)
+    block = plan.finite_block(one.name, start, stop)
     write_at(fd, _finite_bytes(block, dtype, one.name), offset)
 
 
@@ -169,8 +168,10 @@ def _finite_bytes(
 ) -> npt.NDArray[np.generic]:
     with np.errstate(over="ignore"):
         stored = dtype.convert(block)
-    if dtype.stored == "F16":
-        finite(stored, name)
+    if dtype.stored == "F16" and not np.isfinite(stored).all():
+        raise BuildError(
+            "numbers beyond float16's range", where=name, fix="store it in bfloat16 or float32"
+        )
     return stored
 
 

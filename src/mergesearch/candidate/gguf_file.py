@@ -16,7 +16,6 @@ from gguf.gguf_writer import WriterState
 
 from mergesearch.candidate.files import (
     file_digest,
-    finite,
     full_disk_is_build_error,
     row_blocks,
     run,
@@ -151,7 +150,7 @@ def _gguf_pieces(
 
 
 def _write_rows(fd: int, plan: MergePlan, one: _Stored, start: int, stop: int, offset: int) -> None:
-    block = finite(plan.block(one.tensor.name, start, stop), one.tensor.name)
+    block = plan.finite_block(one.tensor.name, start, stop)
     write_at(fd, quantize_rows(to_gguf_rows(block, one.together), one.kind), offset)
 
 

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mergesearch.checkpoint.compatibility import check_compatible, check_vocabularies
+from mergesearch.checkpoint.compatibility import check_vocabularies
 from mergesearch.checkpoint.safetensors import SafetensorsFile
-from mergesearch.errors import CheckpointError
+from mergesearch.errors import CheckpointError, RecipeError
 from mergesearch.gguf_layout import HEAD, Layout, layout_of, tensor_shapes
 from mergesearch.recipe import Recipe
 from mergesearch.resources import DEMO_PREFIX, parent_folder
@@ -99,14 +99,25 @@ def open_checkpoint(ref: str, overrides: Mapping[str, Path] | None = None) -> Ch
 def open_parents(
     recipe: Recipe, overrides: Mapping[str, Path] | None = None
 ) -> dict[str, Checkpoint]:
-    """Open every parent of a recipe and check that they can be merged.
+    """Open every parent of a recipe, those of its stages too.
 
     Raises:
-        CheckpointError: as `open_checkpoint`, or parents that do not fit each other.
+        RecipeError: a name that is neither a stage nor a folder.
+        CheckpointError: as `open_checkpoint`, or parents whose vocabularies differ.
     """
-    parents = {ref: open_checkpoint(ref, overrides) for ref in recipe.parents()}
-    check_compatible(parents, same_depth=not recipe.slices)
-    if recipe.tokenizer_source is None:
+    stages = [str(stage.name) for stage in recipe.stages]
+    parents = {}
+    for ref in recipe.parents():
+        try:
+            parents[ref] = open_checkpoint(ref, overrides)
+        except CheckpointError as error:
+            if stages and error.what.startswith("no folder for the parent"):
+                raise RecipeError(
+                    f"{ref!r} is neither a stage nor a parent that can be found",
+                    expected="a folder, or one of the stages " + ", ".join(stages),
+                ) from error
+            raise
+    if recipe.tokenizer_source is None and not stages:
         check_vocabularies(parents)
     return parents
 

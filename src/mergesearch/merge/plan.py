@@ -1,5 +1,8 @@
 """A recipe as a list of output tensors, each of which can be computed by rows.
 
+A stage is a parent whose rows are computed from a plan of its own whenever they are read, in
+float32; it is never stored.
+
 Which parent's layer goes where, and what a gradient's depth is, match mergekit 0.1.5 (`plan.py`):
 gradients run over the layers of a slice, the embedding takes the first slice's inputs, the last
 norm and the head the last slice's, all three at the first point of a gradient.
@@ -10,14 +13,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mergesearch.checkpoint import Checkpoint
-from mergesearch.errors import RecipeError
+from mergesearch.checkpoint import Checkpoint, TensorInfo, check_compatible
+from mergesearch.errors import BuildError, CheckpointError, RecipeError
 from mergesearch.gguf_layout import EMBEDDING, Layout, layer_of, tensor_shapes
+from mergesearch.merge.config import output_config
 from mergesearch.merge.methods import METHODS, Block, Method, Settings
 from mergesearch.merge.noise import noise_key
 from mergesearch.recipe import METHOD_SPECS, Input, Recipe, Slice
@@ -106,6 +111,39 @@ class MergePlan:
             self._read(tensor, start, stop), tensor.settings, self._tensor_statistics(tensor)
         )
 
+    def finite_block(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Return merged rows as `block`, all of them finite.
+
+        Raises:
+            CheckpointError: a parent holds NaN or infinity there.
+            BuildError: the merge made some of finite parents.
+        """
+        merged = self.block(name, start, stop)
+        if np.isfinite(merged).all():
+            return merged
+        self._check_sources(name, start, stop)
+        raise BuildError(
+            "the merge gives numbers that are not finite",
+            where=name,
+            fix="check the weights: do they sum to zero with normalize, or are they very large?",
+        )
+
+    def _check_sources(self, name: str, start: int, stop: int) -> None:
+        """Refuse rows of parents that are not finite, those that a stage is made of first."""
+        tensor = self._by_name[name]
+        for source in (tensor.base, *tensor.inputs):
+            if source is None:
+                continue
+            parent = self._parents[source.parent]
+            if isinstance(parent, Stage):
+                parent.plan._check_sources(source.name, start, stop)
+            elif not np.isfinite(parent.rows(source.name, start, stop)).all():
+                raise CheckpointError(
+                    f"{source.name} holds numbers that are not finite",
+                    where=source.parent,
+                    fix="use a parent whose weights are whole; this one was stored damaged",
+                )
+
     def _read(self, tensor: PlannedTensor, start: int, stop: int) -> Block:
         def rows(source: Source) -> npt.NDArray[np.float32]:
             return self._parents[source.parent].rows(source.name, start, stop)
@@ -136,6 +174,24 @@ class MergePlan:
         )
 
 
+class Stage:
+    """The result of an earlier merge as a parent of later ones; see `checkpoint.Checkpoint`."""
+
+    def __init__(self, ref: str, folder: Path, plan: MergePlan) -> None:
+        self.ref = ref
+        self.folder = folder
+        self.plan = plan
+        self.config = plan.config
+        self.layout = plan.layout
+        self.tensors: Mapping[str, TensorInfo] = {
+            one.name: TensorInfo(one.shape, "F32") for one in plan.tensors
+        }
+
+    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Return merged rows, shape `(stop - start, cols)`; a vector is one row."""
+        return self.plan.block(name, start, stop)
+
+
 def rows_per_block(cols: int, together: int = 1) -> int:
     """Return how many rows make a block: about 2^18 elements, a multiple of `together`."""
     return max(1, BLOCK_ELEMENTS // (cols * together)) * together
@@ -145,10 +201,23 @@ def plan_merge(recipe: Recipe, parents: Mapping[str, Checkpoint]) -> MergePlan:
     """Plan a recipe over opened parents.
 
     Raises:
+        CheckpointError: parents or stages that do not fit each other.
         RecipeError: a layer range beyond a parent's layers, or a slice without the base.
     """
+    available: dict[str, Checkpoint] = dict(parents)
+    for stage in recipe.stages:
+        donor = available[stage.base_model or stage.named()[0]]
+        name = str(stage.name)
+        available[name] = Stage(name, donor.folder, _plan(stage, recipe.seed, name, available))
+    return _plan(recipe, recipe.seed, "", available)
+
+
+def _plan(recipe: Recipe, seed: int, stage: str, available: Mapping[str, Checkpoint]) -> MergePlan:
+    """Plan one merge over parents and earlier stages; seed and stage's name key its noise."""
+    parents = {ref: available[ref] for ref in recipe.named()}
+    check_compatible(parents, same_depth=not recipe.slices)
     method = METHODS[recipe.merge_method]
-    donor = parents[recipe.base_model or recipe.parents()[0]]
+    donor = parents[recipe.base_model or recipe.named()[0]]
     parts = [_part(recipe, one, method, parents, donor) for one in recipe.slices or (None,)]
     layers = [(part, offset) for part in parts for offset in range(part.depth)]
     layout = replace(donor.layout, n_layers=len(layers))
@@ -156,9 +225,27 @@ def plan_merge(recipe: Recipe, parents: Mapping[str, Checkpoint]) -> MergePlan:
     for name, shape in tensor_shapes(layout).items():
         index = layer_of(name)
         part, offset = layers[index] if index is not None else (_outer(name, parts), None)
-        tensors.append(_plan_tensor(recipe, method, part, name, shape, offset))
-    config = _output_config(donor.config, [part.layer(_first(part), at) for part, at in layers])
+        tensors.append(_plan_tensor(recipe, (seed, stage), method, part, name, shape, offset))
+    config = output_config(
+        donor.config,
+        _context_parent(recipe, donor, available).config,
+        [part.layer(_first(part), at) for part, at in layers],
+    )
     return MergePlan(method, parents, config, layout, tensors)
+
+
+def _context_parent(
+    recipe: Recipe, donor: Checkpoint, available: Mapping[str, Checkpoint]
+) -> Checkpoint:
+    source = recipe.context_source
+    if source in (None, "base"):
+        return donor
+    if source not in available:
+        raise RecipeError(
+            f"context_source {source!r} is no parent of this recipe",
+            expected="base, or one of " + ", ".join(available),
+        )
+    return available[source]
 
 
 def _outer(name: str, parts: Sequence[_Part]) -> _Part:
@@ -186,21 +273,22 @@ def _part(
             )
     span = named[0].layer_range
     depth = donor.layout.n_layers if span is None else span[1] - span[0]
-    without_base = method.base_optional and recipe.base_model is None
-    if not method.takes_base or without_base:
+    base_model = recipe.base_of(slice_)
+    if not method.takes_base or (method.base_optional and base_model is None):
         return _Part(slice_, None, named, depth)
-    base = next((one for one in named if one.model == recipe.base_model), None)
+    base = next((one for one in named if one.model == base_model), None)
     if base is None and slice_ is not None:
         raise RecipeError(
-            f"a slice does not name the base {recipe.base_model}",
+            f"a slice does not name the base {base_model}",
             expected=f"{recipe.merge_method} needs the base's layers in every slice",
         )
-    base = base or Input(str(recipe.base_model), {})
+    base = base or Input(str(base_model), {})
     return _Part(slice_, base, tuple(one for one in named if one.model != base.model), depth)
 
 
 def _plan_tensor(
     recipe: Recipe,
+    origin: tuple[int, str],
     method: Method,
     part: _Part,
     name: str,
@@ -232,7 +320,7 @@ def _plan_tensor(
         rescale=bool(shared("rescale", "rescale" in spec.on)),
         scale=float(shared("lambda", 1.0)),
         t=float(shared("t", 0.5)),
-        keys=tuple(noise_key(recipe.seed, "", one.parent, name) for one in inputs),
+        keys=tuple(noise_key(*origin, one.parent, name) for one in inputs),
         factors=each("scale", 1.0),
         select_topk=float(shared("select_topk", 1.0)),
         filter_wise=bool(shared("filter_wise", "filter_wise" in spec.on)),
@@ -263,12 +351,3 @@ def _source(part: _Part, source: Input, name: str, offset: int | None) -> Source
     head, _, rest = name.removeprefix("model.layers.").partition(".")
     del head
     return Source(source.model, f"model.layers.{part.layer(source, offset)}.{rest}")
-
-
-def _output_config(config: Mapping[str, Any], layers: Sequence[int]) -> dict[str, Any]:
-    """The donor's config with as many layers as the output has, each of its donor's kind."""
-    result = {**config, "num_hidden_layers": len(layers)}
-    kinds = config.get("layer_types")
-    if isinstance(kinds, list) and kinds:
-        result["layer_types"] = [kinds[min(layer, len(kinds) - 1)] for layer in layers]
-    return result

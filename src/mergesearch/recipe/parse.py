@@ -1,13 +1,16 @@
-"""From a YAML document to the fields of a recipe, refusing everything that is not understood."""
+"""From a parsed document to the fields of a recipe, refusing everything that is not understood.
+
+What mergekit reads without effect is read here too where it agrees with what holds: published
+recipes carry `int8_mask` and `normalize` beside `parameters`, and global parameters at a parent.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from mergesearch.errors import RecipeError
 from mergesearch.recipe.types import (
@@ -21,43 +24,8 @@ from mergesearch.recipe.types import (
     Parameter,
     Scalar,
     Slice,
+    as_filters,
 )
-
-
-def load_document(text: str, where: str | Path) -> dict[str, Any]:
-    """Parse one YAML document that must be a mapping.
-
-    Raises:
-        RecipeError: not YAML, several documents, or not a mapping.
-    """
-    try:
-        documents = [one for one in yaml.safe_load_all(text) if one is not None]
-    except yaml.YAMLError as error:
-        raise RecipeError(f"not valid YAML: {error}", where=where) from error
-    if len(documents) != 1 or not isinstance(documents[0], dict):
-        raise RecipeError(
-            f"{len(documents)} YAML documents" if len(documents) != 1 else "not a mapping",
-            where=where,
-            expected="one document with `merge_method` and `models` or `slices`",
-        )
-    return documents[0]
-
-
-def check_parameters(
-    method: str, parameters: Iterable[str], allowed: tuple[str, ...], where: str
-) -> None:
-    """Refuse parameters that `method` does not take at this place.
-
-    Raises:
-        RecipeError: naming the first unknown parameter.
-    """
-    for name in parameters:
-        if name not in allowed:
-            raise RecipeError(
-                f"{method} takes no parameter {name!r} here",
-                where=where,
-                expected=", ".join(allowed) or "no parameters",
-            )
 
 
 class _Place:
@@ -73,31 +41,43 @@ class _Place:
         return RecipeError(what, where=self.path, expected=expected)
 
 
-_TOP_KEYS = (
+_STAGE_KEYS = (
+    "name",
     "merge_method",
     "base_model",
     "models",
     "slices",
+    "modules",
     "parameters",
     "dtype",
     "out_dtype",
     "tokenizer_source",
-    "quantize",
-    "seed",
+    "context_source",
 )
+_LAST_KEYS = ("quantize", "seed")
+_STRAY_KEYS = ("int8_mask", "normalize")
+_MODULE = "default"  # mergekit's name of the only module of a model without vision or speech
 
 
-def _keys(document: Any, allowed: tuple[str, ...], place: _Place) -> dict[str, Any]:
+def _keys(
+    document: Any, allowed: tuple[str, ...], place: _Place, also: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The document, a mapping with keys of `allowed`; those of `also` go unmentioned."""
     if not isinstance(document, dict):
         raise place.error(f"{document!r} is not a mapping", expected=", ".join(allowed))
     for key in document:
-        if key not in allowed:
+        if key not in allowed + also:
             raise place.error(f"unknown key {key!r}", expected=", ".join(allowed))
     return document
 
 
-def parse_fields(document: Mapping[str, Any], where: str | Path) -> dict[str, Any]:
-    """Return the validated fields of a `Recipe`.
+def parse_fields(document: Mapping[str, Any], where: str | Path, stage: bool) -> dict[str, Any]:
+    """Return the validated fields of a `Recipe` but for its stages.
+
+    Args:
+        document: one merge.
+        where: names it in messages.
+        stage: it feeds another one, so it has no `quantize` and no `seed`.
 
     Raises:
         RecipeError: an unknown key, method or parameter, or a value out of range.
@@ -105,9 +85,15 @@ def parse_fields(document: Mapping[str, Any], where: str | Path) -> dict[str, An
     place = _Place(str(where))
     if "start_from" in document:
         raise place.error("this is a search space", expected="a recipe, which has no start_from")
-    top = _keys(document, _TOP_KEYS, place)
+    last = () if stage else _LAST_KEYS
+    top = _keys(document, _STAGE_KEYS + last, place, also=_STRAY_KEYS)
     method = _choice(top, "merge_method", tuple(METHOD_SPECS), None, place)
     spec = METHOD_SPECS[method]
+    parameters = _parse_parameters(
+        top.get("parameters"), method, spec.glob + spec.per_parent, place / "parameters"
+    )
+    _check_stray_keys(top, method, parameters, place)
+    top, parameters = _without_modules(top, method, parameters, place)
     if ("models" in top) == ("slices" in top):
         raise place.error("needs either `models` or `slices`")
     base = _text(top, "base_model", place)
@@ -115,18 +101,19 @@ def parse_fields(document: Mapping[str, Any], where: str | Path) -> dict[str, An
     slices: tuple[Slice, ...] = ()
     if "models" in top:
         here = place / "models"
-        models = _list(top["models"], here, lambda one, at: _parse_input(one, method, at, False))
+        models = _list(
+            top["models"], here, lambda one, at: _parse_input(one, method, parameters, at, False)
+        )
         _check_inputs(models, method, base, here)
     else:
-        here = place / "slices"
-        slices = _list(top["slices"], here, lambda one, at: _parse_slice(one, method, base, at))
-    if spec.needs_base and base is None:
-        raise place.error(f"{method} needs `base_model`")
+        slices = _list(
+            top["slices"],
+            place / "slices",
+            lambda one, at: _parse_slice(one, method, parameters, base, at),
+        )
     dtype = _choice(top, "dtype", DTYPES, "bfloat16", place)
-    parameters = _parse_parameters(
-        top.get("parameters"), method, spec.glob + spec.per_parent, place / "parameters"
-    )
     return {
+        "name": _text(top, "name", place),
         "merge_method": method,
         "models": models,
         "slices": slices,
@@ -134,9 +121,57 @@ def parse_fields(document: Mapping[str, Any], where: str | Path) -> dict[str, An
         "parameters": parameters,
         "dtype": _choice(top, "out_dtype", DTYPES, dtype, place),
         "tokenizer_source": _text(top, "tokenizer_source", place),
+        "context_source": _text(top, "context_source", place),
         "quantize": _choice(top, "quantize", QUANT_MIXES, "Q4_K_M", place),
         "seed": _seed(top, place),
     }
+
+
+def _check_stray_keys(
+    top: Mapping[str, Any], method: str, parameters: Mapping[str, Parameter], place: _Place
+) -> None:
+    """Refuse a parameter that stands beside `parameters` and disagrees with what holds."""
+    spec = METHOD_SPECS[method]
+    for name in _STRAY_KEYS:
+        holds = parameters.get(name, name in spec.on)
+        if name in top and name != "int8_mask" and name in spec.glob and top[name] != holds:
+            raise place.error(
+                f"`{name}` beside `parameters` has no effect, and {method} takes {holds}",
+                expected=f"`{name}` inside `parameters`",
+            )
+
+
+def _without_modules(
+    top: Mapping[str, Any], method: str, parameters: dict[str, Parameter], place: _Place
+) -> tuple[dict[str, Any], dict[str, Parameter]]:
+    """The document with the contents of its one module at the top.
+
+    A module's parameters come before the global ones.
+    """
+    if "modules" not in top:
+        return dict(top), parameters
+    here = place / "modules"
+    module = _keys(top["modules"], (_MODULE,), here).get(_MODULE)
+    keys = _keys(module, ("models", "slices", "parameters"), here / _MODULE)
+    if "models" in top or "slices" in top:
+        raise here.error("the models or slices stand in a module and outside of it")
+    spec = METHOD_SPECS[method]
+    own = _parse_parameters(
+        keys.get("parameters"), method, spec.glob + spec.per_parent, here / _MODULE
+    )
+    rest = {key: value for key, value in top.items() if key != "modules"}
+    inner = {key: value for key, value in keys.items() if key != "parameters"}
+    return rest | inner, parameters | {
+        name: _before(value, parameters.get(name)) for name, value in own.items()
+    }
+
+
+def _before(value: Parameter, fallback: Parameter | None) -> Parameter:
+    """A value, and where none of its filters matches another one."""
+    entries = as_filters(value)
+    if fallback is None or entries[-1].filter in (None, "*"):
+        return value
+    return entries + as_filters(fallback)
 
 
 def _seed(top: Mapping[str, Any], place: _Place) -> int:
@@ -146,30 +181,51 @@ def _seed(top: Mapping[str, Any], place: _Place) -> int:
     return seed
 
 
-def _parse_slice(document: Any, method: str, base: str | None, place: _Place) -> Slice:
-    keys = _keys(document, ("sources", "parameters"), place)
+def _parse_slice(
+    document: Any,
+    method: str,
+    shared: Mapping[str, Parameter],
+    base: str | None,
+    place: _Place,
+) -> Slice:
+    keys = _keys(document, ("sources", "parameters", "base_model"), place)
     spec = METHOD_SPECS[method]
     here = place / "sources"
-    sources = _list(keys.get("sources"), here, lambda one, at: _parse_input(one, method, at, True))
-    _check_inputs(sources, method, base, here)
-    lengths = {one.layer_range[1] - one.layer_range[0] for one in sources if one.layer_range}
-    if len(lengths) > 1:
-        raise here.error("the sources' layer ranges have different lengths")
     parameters = _parse_parameters(
         keys.get("parameters"), method, spec.glob + spec.per_parent, place / "parameters"
     )
-    return Slice(sources, parameters)
+    sources = _list(
+        keys.get("sources"),
+        here,
+        lambda one, at: _parse_input(one, method, {**shared, **parameters}, at, True),
+    )
+    own_base = _text(keys, "base_model", place)
+    _check_inputs(sources, method, own_base or base, here)
+    lengths = {one.layer_range[1] - one.layer_range[0] for one in sources if one.layer_range}
+    if len(lengths) > 1:
+        raise here.error("the sources' layer ranges have different lengths")
+    return Slice(sources, parameters, own_base)
 
 
-def _parse_input(document: Any, method: str, place: _Place, in_slice: bool) -> Input:
+def _parse_input(
+    document: Any, method: str, shared: Mapping[str, Parameter], place: _Place, in_slice: bool
+) -> Input:
     allowed = ("model", "parameters") + (("layer_range",) if in_slice else ())
     keys = _keys(document, allowed, place)
     model = _text(keys, "model", place)
     if model is None:
         raise place.error("needs `model`")
+    spec = METHOD_SPECS[method]
+    here = place / "parameters"
     parameters = _parse_parameters(
-        keys.get("parameters"), method, METHOD_SPECS[method].per_parent, place / "parameters"
+        keys.get("parameters"), method, spec.per_parent, here, elsewhere=spec.glob
     )
+    for name in [one for one in parameters if one not in spec.per_parent]:
+        if parameters.pop(name) != shared.get(name) and name != "int8_mask":
+            raise here.error(
+                f"{name} of one parent has no effect: it is a parameter of the whole merge",
+                expected=f"{name} among the global parameters",
+            )
     return Input(model, parameters, _layer_range(keys, place) if in_slice else None)
 
 
@@ -193,6 +249,8 @@ def _check_inputs(inputs: tuple[Input, ...], method: str, base: str | None, plac
         if models.count(model) > 1:
             raise place.error(f"{model!r} is named twice")
     spec = METHOD_SPECS[method]
+    if spec.needs_base and base is None:
+        raise place.error(f"{method} needs `base_model`")
     counted = [model for model in models if spec.counts_base or model != base]
     beside = "" if spec.counts_base else " beside the base"
     if spec.exactly is not None and len(counted) != spec.exactly:
@@ -207,23 +265,39 @@ def _check_inputs(inputs: tuple[Input, ...], method: str, base: str | None, plac
 
 
 def _parse_parameters(
-    document: Any, method: str, allowed: tuple[str, ...], place: _Place
+    document: Any,
+    method: str,
+    allowed: tuple[str, ...],
+    place: _Place,
+    elsewhere: tuple[str, ...] = (),
 ) -> dict[str, Parameter]:
+    """The parsed parameters; those of `elsewhere` are read, for the caller to judge."""
     if document is None:
         return {}
     if not isinstance(document, dict):
         raise place.error(f"{document!r} is not a mapping", expected=", ".join(allowed))
-    check_parameters(method, document, allowed, place.path)
-    return {name: _parse_value(name, value, place / name) for name, value in document.items()}
+    found = {}
+    for name, value in document.items():
+        if name in _STRAY_KEYS and name not in allowed + elsewhere:
+            continue
+        if name not in allowed + elsewhere:
+            raise place.error(
+                f"{method} takes no parameter {name!r} here",
+                expected=", ".join(allowed) or "no parameters",
+            )
+        found[name] = _parse_value(name, value, place / name)
+    return found
 
 
 def _parse_value(name: str, value: Any, place: _Place) -> Parameter:
+    if isinstance(value, dict) and "value" in value:
+        value = [value]
     if not isinstance(value, list):
         return _scalar(name, value, place)
     if not value:
         raise place.error("an empty list")
     if not any(isinstance(one, dict) for one in value):
-        return tuple(_number(name, one, place) for one in value)
+        return tuple(_scalar(name, one, place) for one in value)
     entries = []
     for index, one in enumerate(value):
         keys = _keys(one, ("filter", "value"), place / index)
@@ -245,6 +319,9 @@ def _scalar(name: str, value: Any, place: _Place) -> Scalar:
 
 
 def _number(name: str, value: Any, place: _Place) -> float:
+    if isinstance(value, str):  # YAML reads 1e-5 as a text
+        with suppress(ValueError):
+            value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         expected = "a number, a list of numbers, or a list of {filter, value}"
         if isinstance(value, dict):

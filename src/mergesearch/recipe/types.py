@@ -16,15 +16,15 @@ class Filtered:
     """
 
     filter: str | None
-    value: Scalar | tuple[float, ...]
+    value: Scalar | tuple[Scalar, ...]
 
     def matches(self, tensor_name: str) -> bool:
         """Whether the entry applies to a tensor (its Hugging Face name)."""
         return self.filter is None or self.filter == "*" or self.filter in tensor_name
 
 
-Parameter = Scalar | tuple[float, ...] | tuple[Filtered, ...]
-"""A plain value, a gradient over depth (numbers), or a filter list."""
+Parameter = Scalar | tuple[Scalar, ...] | tuple[Filtered, ...]
+"""A plain value, a gradient over depth, or a filter list."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,11 @@ class Input:
 
 @dataclass(frozen=True)
 class Slice:
-    """A run of output layers and the parents' layers that make it."""
+    """A run of output layers and the parents' layers that make it; it may have its own base."""
 
     sources: tuple[Input, ...]
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    base_model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -159,11 +160,21 @@ class TokenizerChoice:
     pad_to_multiple_of: int | None = None
 
 
+def as_filters(value: Parameter) -> tuple[Filtered, ...]:
+    """Return a parameter as a filter list, a plain one with a single entry for every tensor."""
+    if isinstance(value, tuple):
+        entries = tuple(one for one in value if isinstance(one, Filtered))
+        if entries:
+            return entries
+        return (Filtered(None, tuple(one for one in value if not isinstance(one, Filtered))),)
+    return (Filtered(None, value),)
+
+
 def evaluate(setting: Parameter, tensor_name: str, t: float) -> Scalar | None:
     """Return a parameter's value for one tensor, None where no filter applies.
 
-    Gradients are piecewise linear over `t` in [0, 1]
-    (`mergekit/config.py`, `evaluate_setting`).
+    Gradients are piecewise linear over `t` in [0, 1]; one of switches takes the last switch that
+    `t` has reached (`mergekit/config.py`, `evaluate_setting`).
     """
     if not isinstance(setting, tuple):
         return setting
@@ -171,9 +182,11 @@ def evaluate(setting: Parameter, tensor_name: str, t: float) -> Scalar | None:
         entries = [one for one in setting if isinstance(one, Filtered)]
         chosen = next((one for one in entries if one.matches(tensor_name)), None)
         return None if chosen is None else evaluate(chosen.value, tensor_name, t)
-    points = [float(one) for one in setting if not isinstance(one, Filtered)]
+    points = [one for one in setting if not isinstance(one, Filtered)]
     scaled = t * (len(points) - 1)
     low = int(scaled)
+    if isinstance(points[low], bool):
+        return points[low]
     high = min(low + 1, len(points) - 1)
     fraction = scaled - low
-    return (1.0 - fraction) * points[low] + fraction * points[high]
+    return (1.0 - fraction) * float(points[low]) + fraction * float(points[high])

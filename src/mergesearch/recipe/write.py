@@ -1,0 +1,98 @@
+"""From a recipe back to documents: ours, and mergekit's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from mergesearch.errors import RecipeError
+from mergesearch.recipe.types import METHOD_SPECS, Filtered, Input, Parameter, Slice
+
+if TYPE_CHECKING:
+    from mergesearch.recipe import Recipe
+
+
+def stage_document(recipe: Recipe) -> dict[str, Any]:
+    """Return one merge as a document, without its stages and what concerns the candidate."""
+    document: dict[str, Any] = {} if recipe.name is None else {"name": recipe.name}
+    document["merge_method"] = recipe.merge_method
+    if recipe.base_model is not None:
+        document["base_model"] = recipe.base_model
+    if recipe.models:
+        document["models"] = [_input(one) for one in recipe.models]
+    if recipe.slices:
+        document["slices"] = [_slice(one) for one in recipe.slices]
+    if recipe.parameters:
+        document["parameters"] = _parameters(recipe.parameters)
+    document["dtype"] = recipe.dtype
+    if recipe.tokenizer_source is not None:
+        document["tokenizer_source"] = recipe.tokenizer_source
+    if recipe.context_source is not None:
+        document["context_source"] = recipe.context_source
+    return document
+
+
+def mergekit_documents(recipe: Recipe) -> list[dict[str, Any]]:
+    """Return the documents that mergekit runs to the weights of a recipe, the last one last.
+
+    mergekit casts weights to the working dtype and stores every stage, so all is asked for in
+    float32 and only the last result is stored in the recipe's dtype. Linear and passthrough have
+    no base; mergekit would take one that is named for a parent without weight.
+
+    Raises:
+        RecipeError: mergekit does not have one of the methods.
+    """
+    documents = []
+    for merge in (*recipe.stages, recipe):
+        spec = METHOD_SPECS[merge.merge_method]
+        if not spec.in_mergekit:
+            raise RecipeError(f"mergekit has no {merge.merge_method}; export the recipe instead")
+        document = stage_document(merge)
+        if spec.counts_base and not spec.needs_base:
+            document.pop("base_model", None)
+        document.pop("context_source", None)
+        document["dtype"] = "float32"
+        document["out_dtype"] = recipe.dtype if merge is recipe else "float32"
+        documents.append(document)
+    return documents
+
+
+def to_yaml(documents: Iterable[Mapping[str, Any]]) -> str:
+    """Return documents as one YAML text."""
+    return yaml.safe_dump_all([dict(one) for one in documents], sort_keys=False, allow_unicode=True)
+
+
+def _value(value: Parameter) -> Any:
+    if not isinstance(value, tuple):
+        return value
+    if not isinstance(value[0], Filtered):
+        return list(value)
+    return [
+        ({} if one.filter is None else {"filter": one.filter}) | {"value": _value(one.value)}
+        for one in value
+        if isinstance(one, Filtered)
+    ]
+
+
+def _parameters(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    return {name: _value(value) for name, value in parameters.items()}
+
+
+def _input(one: Input) -> dict[str, Any]:
+    document: dict[str, Any] = {"model": one.model}
+    if one.layer_range is not None:
+        document["layer_range"] = list(one.layer_range)
+    if one.parameters:
+        document["parameters"] = _parameters(one.parameters)
+    return document
+
+
+def _slice(part: Slice) -> dict[str, Any]:
+    document: dict[str, Any] = {"sources": [_input(one) for one in part.sources]}
+    if part.base_model is not None:
+        document["base_model"] = part.base_model
+    if part.parameters:
+        document["parameters"] = _parameters(part.parameters)
+    return document
