@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -106,8 +106,22 @@ def open_parents(
         CheckpointError: as `open_checkpoint`, or parents whose vocabularies differ.
     """
     stages = [str(stage.name) for stage in recipe.stages]
+    parents = open_all(recipe.parents(), stages, overrides)
+    if recipe.tokenizer_source is None and not stages:
+        check_vocabularies(parents)
+    return parents
+
+
+def open_all(
+    refs: Iterable[str], stages: Sequence[str], overrides: Mapping[str, Path] | None = None
+) -> dict[str, Checkpoint]:
+    """Open parents by their ids; the names of stages are for the message about an unknown one.
+
+    Raises:
+        As `open_parents`.
+    """
     parents = {}
-    for ref in recipe.parents():
+    for ref in refs:
         try:
             parents[ref] = open_checkpoint(ref, overrides)
         except CheckpointError as error:
@@ -117,8 +131,6 @@ def open_parents(
                     expected="a folder, or one of the stages " + ", ".join(stages),
                 ) from error
             raise
-    if recipe.tokenizer_source is None and not stages:
-        check_vocabularies(parents)
     return parents
 
 

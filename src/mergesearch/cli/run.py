@@ -148,14 +148,13 @@ def _objectives_of(space: str) -> str:
 
 
 def _open_parents(space: Space, overrides: Mapping[str, Path]) -> dict[str, Checkpoint]:
-    """Open the parents and prove that every method of the space can merge them."""
-    from mergesearch.checkpoint import open_parents
+    """Open the parents and prove that every method and choice of the space can merge them."""
+    from mergesearch.checkpoint import open_all
     from mergesearch.merge.plan import plan_merge
 
-    recipes = space.examples("high")
-    check_overrides(overrides, recipes[0].parents())
-    parents = open_parents(recipes[0], overrides)
-    for recipe in recipes:
+    check_overrides(overrides, space.parents())
+    parents = open_all(space.parents(), space.stages(), overrides)
+    for recipe in space.examples("high"):
         plan_merge(recipe, parents)
     return parents
 

@@ -21,6 +21,7 @@ from mergesearch.recipe.shares import mean_shares
 from mergesearch.recipe.types import (
     METHOD_SPECS,
     QUANT_MIXES,
+    STRAY_PARAMETERS,
     Filtered,
     Input,
     MethodSpec,
@@ -34,6 +35,7 @@ from mergesearch.recipe.write import mergekit_documents, stage_document, to_yaml
 __all__ = [
     "METHOD_SPECS",
     "QUANT_MIXES",
+    "STRAY_PARAMETERS",
     "Filtered",
     "Input",
     "MethodSpec",

@@ -18,6 +18,7 @@ from mergesearch.recipe.types import (
     METHOD_SPECS,
     QUANT_MIXES,
     RANGES,
+    STRAY_PARAMETERS,
     SWITCHES,
     Filtered,
     Input,
@@ -55,7 +56,6 @@ _STAGE_KEYS = (
     "context_source",
 )
 _LAST_KEYS = ("quantize", "seed")
-_STRAY_KEYS = ("int8_mask", "normalize")
 _MODULE = "default"  # mergekit's name of the only module of a model without vision or speech
 
 
@@ -86,7 +86,7 @@ def parse_fields(document: Mapping[str, Any], where: str | Path, stage: bool) ->
     if "start_from" in document:
         raise place.error("this is a search space", expected="a recipe, which has no start_from")
     last = () if stage else _LAST_KEYS
-    top = _keys(document, _STAGE_KEYS + last, place, also=_STRAY_KEYS)
+    top = _keys(document, _STAGE_KEYS + last, place, also=STRAY_PARAMETERS)
     method = _choice(top, "merge_method", tuple(METHOD_SPECS), None, place)
     spec = METHOD_SPECS[method]
     parameters = _parse_parameters(
@@ -132,7 +132,7 @@ def _check_stray_keys(
 ) -> None:
     """Refuse a parameter that stands beside `parameters` and disagrees with what holds."""
     spec = METHOD_SPECS[method]
-    for name in _STRAY_KEYS:
+    for name in STRAY_PARAMETERS:
         holds = parameters.get(name, name in spec.on)
         if name in top and name != "int8_mask" and name in spec.glob and top[name] != holds:
             raise place.error(
@@ -278,7 +278,7 @@ def _parse_parameters(
         raise place.error(f"{document!r} is not a mapping", expected=", ".join(allowed))
     found = {}
     for name, value in document.items():
-        if name in _STRAY_KEYS and name not in allowed + elsewhere:
+        if name in STRAY_PARAMETERS and name not in allowed + elsewhere:
             continue
         if name not in allowed + elsewhere:
             raise place.error(

@@ -110,6 +110,10 @@ SWITCHES = (
 )
 
 
+STRAY_PARAMETERS = ("int8_mask", "normalize")
+"""Read for any method and in any place where they change nothing, as in published recipes."""
+
+
 @dataclass(frozen=True)
 class Input:
     """One parent's place in a merge: its id, its parameters and, inside a slice, its layers."""

@@ -127,7 +127,9 @@ def test_a_foreign_recipe_is_not_in_the_space() -> None:
     [
         ("merge_method", {"search": ["linear", "magic"]}, "unknown merge_method 'magic'"),
         ("merge_method", {"search": ["ties"]}, "is not a search"),
-        ("base_model", {"search": ["x", "y"]}, "cannot be searched"),
+        ("dtype", {"search": ["float32", "float16"]}, "cannot be searched"),
+        ("base_model", {"search": [0, 1]}, "not a list of choices"),
+        ("base_model", {"search": ["x", None]}, "not a list of choices"),
         ("start_from", "parents", "is not a start"),
         ("start_from", [{"ratio": {"c": 1}}], "is not a start"),
         ("start_from", [{"ratio": {"a": -1}}], "is not a start"),
