@@ -11,6 +11,7 @@ import typer
 from mergesearch.cli.build import build
 from mergesearch.cli.export import export
 from mergesearch.cli.front import front
+from mergesearch.cli.init import init
 from mergesearch.cli.run import run
 from mergesearch.cli.score import score
 from mergesearch.cli.show import show
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _command in (run, status, front, show, export, build, score):
+for _command in (run, status, front, show, export, build, score, init):
     app.command()(_command)
 
 

@@ -60,8 +60,22 @@ def mergekit_documents(recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def to_yaml(documents: Iterable[Mapping[str, Any]]) -> str:
-    """Return documents as one YAML text."""
-    return yaml.safe_dump_all([dict(one) for one in documents], sort_keys=False, allow_unicode=True)
+    """Return documents as one YAML text, short lists and mappings on one line."""
+    return yaml.dump_all(
+        [dict(one) for one in documents],
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=None,
+        width=100,
+    )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes a value that stands in two places twice; an anchor would tie them together."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 def _value(value: Parameter) -> Any:

@@ -169,8 +169,9 @@ class Space:
     def starts(self) -> list[dict[str, Value]]:
         """Return the parameter sets that `start_from` asks to try first.
 
-        `parents` is each parent alone; `ratio` is a mixture, its numbers scaled to sum to 1. Where
-        the space says nothing, the parents that lie inside its ranges come first.
+        `parents` is each parent alone; `ratio` is a mixture, its numbers scaled to sum to 1;
+        `values` names dimensions. Where the space says nothing, the parents that lie inside its
+        ranges come first.
 
         Raises:
             SpaceError: an entry is malformed, or its weights lie outside the ranges.
@@ -184,11 +185,33 @@ class Space:
         if not isinstance(self._start_from, list):
             raise self._start_error(self._start_from)
         for entry in self._start_from:
-            for ratio in self._ratios(entry):
-                values = self._mixture(ratio)
+            for values in self._starts_of(entry):
                 if values not in starts:
                     starts.append(values)
         return starts
+
+    def _starts_of(self, entry: Any) -> list[dict[str, Value]]:
+        if isinstance(entry, dict) and set(entry) == {"values"}:
+            return [self._named_values(entry["values"])]
+        return [self._mixture(ratio) for ratio in self._ratios(entry)]
+
+    def _named_values(self, given: Any) -> dict[str, Value]:
+        """The values of a start that names dimensions; the others take their neutral one."""
+        values = {one.name: neutral(hole) for hole in self._holes for one in hole.dimensions()}
+        if not isinstance(given, dict) or not set(given) <= set(values):
+            raise SpaceError(
+                f"{given!r} does not name dimensions",
+                where=f"{self._where}: start_from",
+                expected=", ".join(values),
+            )
+        values |= given
+        for one in self.dimensions:
+            if not one.holds(values[one.name]):
+                raise SpaceError(
+                    f"{values[one.name]!r} is not in the space",
+                    where=f"{self._where}: start_from, {one.name}",
+                )
+        return values
 
     def examples(self, end: Literal["low", "high"] = "low") -> list[Recipe]:
         """Return recipes that show every choice of a method, a model or a base once.
@@ -215,7 +238,8 @@ class Space:
         return SpaceError(
             f"{entry!r} is not a start",
             where=f"{self._where}: start_from",
-            expected="a list of `parents` and {ratio: {PARENT: number, ...}}, with parents "
+            expected="a list of `parents`, {values: {DIMENSION: value, ...}} and"
+            " {ratio: {PARENT: number, ...}}, with parents "
             + ", ".join(parents_of(self._document)),
         )
 

@@ -83,7 +83,7 @@ class Hole:
         """Return the recipe's value for the proposed ones."""
         filled: list[tuple[str | None, Any]] = []
         for group, points in self.groups():
-            found = [_rounded(values[name]) for name in self.names(group, points)]
+            found = [rounded(values[name]) for name in self.names(group, points)]
             filled.append((group, found[0] if points == 1 else found))
         if not self.per:
             return filled[0][1]
@@ -114,7 +114,12 @@ class Hole:
         return values
 
 
-def _rounded(value: Value) -> Value:
+def rounded(value: Any) -> Any:
+    """Return a proposed number as a recipe shows it, and lists of such numbers."""
+    if isinstance(value, list):
+        return [rounded(one) for one in value]
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
     return round(value, _DECIMALS) if isinstance(value, float) else value
 
 
