@@ -4,46 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mergesearch.checkpoint.compatibility import check_compatible, check_vocabularies
+from mergesearch.checkpoint.parent import Checkpoint, TensorInfo
 from mergesearch.checkpoint.safetensors import SafetensorsFile
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf_layout import HEAD, Layout, layout_of, tensor_shapes
 from mergesearch.recipe import Recipe
 from mergesearch.resources import DEMO_PREFIX, parent_folder
 
+if TYPE_CHECKING:
+    from mergesearch.tokenizer import Tokenizer
+
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # Constants that old checkpoints store beside the weights; the architecture computes them.
 _BUFFERS = (".rotary_emb.inv_freq", ".attention.masked_bias", ".attention.bias")
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """A stored tensor: shape `(rows, cols)` or `(cols,)`, and dtype `F32`, `BF16` or `F16`."""
-
-    shape: tuple[int, ...]
-    dtype: str
-
-
-class Checkpoint(Protocol):
-    """A parent's weights, read by rows."""
-
-    ref: str
-    folder: Path
-    config: dict[str, Any]
-    layout: Layout
-    tensors: Mapping[str, TensorInfo]
-
-    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
-        """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
-        ...
 
 
 class FolderCheckpoint:
@@ -67,6 +49,13 @@ class FolderCheckpoint:
             if not name.endswith(_BUFFERS) and not (tied and name == HEAD)
         }
         _check_tensors(self.tensors, self.layout, folder)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer | None:
+        """The parent's tokenizer; None where the folder has no tokenizer.json."""
+        from mergesearch.tokenizer import read_tokenizer
+
+        return read_tokenizer(self.folder)
 
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
