@@ -29,6 +29,7 @@ ARCHITECTURES = {
 
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
+ROPE_FACTORS = "rope_freqs.weight"
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,16 @@ def to_gguf_rows(block: npt.NDArray[np.float32], together: int) -> npt.NDArray[n
     bias = block.shape[0] == 1
     rows = block.reshape(-1, 1) if bias else block
     heads = rows.reshape(-1, 2, together // 2, rows.shape[1]).swapaxes(1, 2)
+    return np.ascontiguousarray(heads.reshape(block.shape))
+
+
+def from_gguf_rows(block: npt.NDArray[np.float32], together: int) -> npt.NDArray[np.float32]:
+    """Bring rows of whole heads back into the order of Hugging Face: undoes `to_gguf_rows`."""
+    if together == 1:
+        return block
+    bias = block.shape[0] == 1
+    rows = block.reshape(-1, 1) if bias else block
+    heads = rows.reshape(-1, together // 2, 2, rows.shape[1]).swapaxes(1, 2)
     return np.ascontiguousarray(heads.reshape(block.shape))
 
 

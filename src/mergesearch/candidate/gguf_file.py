@@ -25,6 +25,7 @@ from mergesearch.candidate.files import (
 from mergesearch.checkpoint import Checkpoint
 from mergesearch.errors import RecipeError
 from mergesearch.gguf_layout import (
+    ROPE_FACTORS,
     add_model_metadata,
     gguf_names,
     layer_of,
@@ -37,8 +38,6 @@ from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
 from mergesearch.quantize import MIXES, quantize_rows, row_bytes, tensor_type
 from mergesearch.quantize.mix import Model
 from mergesearch.recipe import Recipe
-
-ROPE_FACTORS = "rope_freqs.weight"
 
 
 @dataclass(frozen=True)
