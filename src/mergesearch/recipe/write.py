@@ -50,7 +50,7 @@ def mergekit_documents(recipe: Recipe) -> list[dict[str, Any]]:
         if not spec.in_mergekit:
             raise RecipeError(f"mergekit has no {merge.merge_method}; export the recipe instead")
         document = stage_document(merge)
-        if spec.counts_base and not spec.needs_base:
+        if spec.counts_base and not (spec.needs_base or spec.adds_base):
             document.pop("base_model", None)
         document.pop("context_source", None)
         document["dtype"] = "float32"
