@@ -62,5 +62,8 @@ def combine(block: Block, coefficients: Sequence[float] | Float64) -> Float:
 
 
 def length(coefficients: Float64, products: Float64) -> float:
-    """Return the length of a combination of vectors whose inner products are known."""
-    return float(np.sqrt(max(0.0, float(coefficients @ products @ coefficients))))
+    """Return the length of a combination of vectors whose inner products are known.
+
+    It is a difference of squares: below about 1e-8 of the vectors' lengths it is rounding.
+    """
+    return float(np.sqrt(np.maximum(coefficients @ products @ coefficients, 0.0)))

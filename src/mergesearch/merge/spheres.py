@@ -14,6 +14,7 @@ from mergesearch.merge.blocks import Block, Blocks, Float, Settings
 from mergesearch.merge.gram import Float64, combine, gram_of_tensor, length
 
 _OPPOSITE = 1e-7  # radians from the other side of the sphere, where no way there is shortest
+_CANCELLED = 1e-7  # length of a sum of directions, of the sum of their weights, that is rounding
 
 
 def multislerp_statistics(blocks: Blocks, size: int, settings: Settings) -> Float64:
@@ -32,7 +33,7 @@ def multislerp_statistics(blocks: Blocks, size: int, settings: Settings) -> Floa
             return weights
         units = weights / (lengths + settings.eps)
         mean = length(units, products)
-        if mean < settings.eps:
+        if mean < max(settings.eps, _CANCELLED * np.abs(weights).sum()):
             return weights if len(weights) == 2 else np.full(len(weights), np.nan)
         return units * ((lengths @ weights) * math.cos(settings.eps) / mean)
 
@@ -88,13 +89,13 @@ def karcher_mean(products: Float64, max_iter: int, tol: float) -> Float64:
     cosines = products * inverse[:, None] * inverse
     share = valid / valid.sum()
     mean = share
-    if length(share, cosines) < tol:
+    if length(share, cosines) < max(tol, _CANCELLED):
         mean = (np.arange(len(lengths)) == np.argmax(valid)).astype(np.float64)
     mean = mean / length(mean, cosines)
     for _ in range(max_iter):
         step = _pull(mean, share, cosines, tol)
         angle = length(step, cosines)
-        if angle < tol:
+        if angle < tol or angle == 0.0:
             break
         mean = math.cos(angle) * mean + math.sin(angle) / angle * step
         mean = mean / length(mean, cosines)
