@@ -259,7 +259,8 @@ def test_random_sparsifiers_equal_mergekit_under_the_same_numbers(
     ours: str, theirs: str, rescale: bool, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """mergekit's Bernoulli draws are replaced by comparisons with our random numbers."""
-    mergekit = pytest.importorskip("mergekit.sparsify")
+    from mergekit.sparsify import RescaleNorm, SparsificationMethod, sparsify
+
     key = noise_key(1, "", "a", "x")
 
     def bernoulli(chances: torch.Tensor) -> torch.Tensor:
@@ -268,12 +269,12 @@ def test_random_sparsifiers_equal_mergekit_under_the_same_numbers(
 
     monkeypatch.setattr(torch, "bernoulli", bernoulli)
     delta = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
-    expected = mergekit.sparsify(
+    expected = sparsify(
         torch.from_numpy(delta),
         density=0.4,
-        method=mergekit.SparsificationMethod(theirs),
+        method=SparsificationMethod(theirs),
         epsilon=0.3,
-        rescale_norm=mergekit.RescaleNorm.l1 if rescale else None,
+        rescale_norm=RescaleNorm.l1 if rescale else None,
     ).numpy()
     rows = delta.reshape(-1, shape[-1])
     sparse = sparsifiers.sparsified(

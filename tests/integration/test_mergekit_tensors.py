@@ -70,15 +70,16 @@ def mergekit(
     method: str, base: np.ndarray | None, inputs: Tensors, parameters: dict[str, Any]
 ) -> np.ndarray:
     """The tensor that mergekit makes in float64."""
-    methods = pytest.importorskip("mergekit.merge_methods")
+    from mergekit.merge_methods import TensorGroup, get
+
     tensors = ([] if base is None else [base]) + inputs
-    group = methods.TensorGroup.from_tensors(
+    group = TensorGroup.from_tensors(
         [torch.from_numpy(one).double() for one in tensors],
         base_index=0 if base is not None else None,
     )
     if method in ("nuslerp", "multislerp"):
         parameters = {"weight": [1.0] * len(inputs)} | parameters
-    (result,) = methods.get(method)((group,), parameters=parameters, dtype=torch.float64)
+    (result,) = get(method)((group,), parameters=parameters, dtype=torch.float64)
     return result.numpy()
 
 
@@ -125,8 +126,7 @@ def test_quartiles_of_large_tensors_are_exact(monkeypatch: pytest.MonkeyPatch) -
 
     With a sample that is never too small it takes the same entries.
     """
-    module = pytest.importorskip("mergekit.merge_methods.arcee_fusion")
-    monkeypatch.setattr(module, "_QUANTILE_SAMPLE_SIZE", 10**9)
+    monkeypatch.setattr("mergekit.merge_methods.arcee_fusion._QUANTILE_SAMPLE_SIZE", 10**9)
     rng = np.random.default_rng(7)
     base = rng.standard_normal((1050, 1000)).astype(np.float32)
     other = base + np.float32(0.1) * rng.standard_normal(base.shape).astype(np.float32)

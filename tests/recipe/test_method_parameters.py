@@ -23,8 +23,9 @@ def recipe(method: str, parents: str = "a", base: str | None = "base", **paramet
 @pytest.mark.mergekit
 def test_parameters_are_those_of_mergekit() -> None:
     """By name and by whether a parent has its own; `int8_mask` is read with every method."""
-    methods = pytest.importorskip("mergekit.merge_methods")
-    theirs = {one.spec.name: one.spec for one in methods.registered_methods()}
+    from mergekit.merge_methods import registered_methods
+
+    theirs = {one.spec.name: one.spec for one in registered_methods()}
     ours = {name: spec for name, spec in METHOD_SPECS.items() if spec.in_mergekit}
     assert set(ours) == set(theirs)
     for name, spec in ours.items():
@@ -58,7 +59,7 @@ def test_whole_numbers_stay_whole() -> None:
     for value in (50, 50.0, "50"):
         made = recipe("karcher", "ab", max_iter=[{"filter": "mlp", "value": value}, {"value": 3}])
         assert yaml.safe_load(made.to_yaml())["parameters"]["max_iter"][0]["value"] == 50
-        assert "value: 50\n" in made.to_yaml()
+        assert "value: 50}" in made.to_yaml()
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,10 @@ def gram(vectors: Sequence[npt.NDArray[Any]], axis: int | None = None) -> Float6
         axis: that the products are summed over; None: all, so that nothing is left.
     """
     wide = [one.astype(np.float64) for one in vectors]
-    pairs = [[one * other for other in wide[: row + 1]] for row, one in enumerate(wide)]
-    sums = [[np.sum(pair, axis=axis) for pair in row] for row in pairs]
+    sums = [
+        [np.sum(one * other, axis=axis) for other in wide[: row + 1]]
+        for row, one in enumerate(wide)
+    ]
     count = range(len(wide))
     return np.array([[sums[max(i, j)][min(i, j)] for j in count] for i in count])
 

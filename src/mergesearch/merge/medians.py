@@ -63,8 +63,8 @@ def weiszfeld(between: Float64, start: Float64) -> Float64:
         start: squared distances from the starting point, shape `(n,)`.
     """
     here = _SAME_PLACE * float(between.max())
-    if here == 0.0:
-        return np.full(len(start), 1.0 / len(start))
+    if not 0.0 < here < np.inf:  # all in one place, or no places at all
+        return np.full(len(start), 1.0 / len(start) if here == 0.0 else np.nan)
     for place in between <= here:  # the points where each point is, itself among them
         alone = place / place.sum()
         if _pull_at(alone, between, here) < place.sum() - _UNDECIDED:

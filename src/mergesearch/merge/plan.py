@@ -115,13 +115,17 @@ class MergePlan:
         """Return merged rows as `block`, all of them finite.
 
         Raises:
-            CheckpointError: a parent holds NaN or infinity there.
+            CheckpointError: a parent holds NaN or infinity there, or elsewhere in the tensor, which
+                what concerns the whole tensor carries here.
             BuildError: the merge made some of finite parents.
         """
         merged = self.block(name, start, stop)
         if np.isfinite(merged).all():
             return merged
-        self._check_sources(name, start, stop)
+        tensor = self._by_name[name]
+        step = rows_per_block(tensor.cols)
+        for first in range(0, tensor.rows, step):
+            self._check_sources(name, first, min(first + step, tensor.rows))
         raise BuildError(
             "the merge gives numbers that are not finite",
             where=name,

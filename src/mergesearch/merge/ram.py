@@ -10,14 +10,15 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from mergesearch.merge.blocks import Block, Blocks, Float, Settings
+from mergesearch.merge.blocks import Block, Blocks, Float, Settings, weighted_sum
+from mergesearch.merge.gram import vectors_of
 
 Mask = npt.NDArray[np.bool_]
 
 
 def ram(block: Block, settings: Settings, statistics: None = None) -> Float:
     """Return, per entry, b + the mean of those deltas whose magnitude is above `epsilon`."""
-    return _merge(block, settings, [1.0] * len(block.inputs))
+    return _merge(block, settings, None)
 
 
 def ramplus_statistics(blocks: Blocks, size: int, settings: Settings) -> tuple[float, ...]:
@@ -28,7 +29,7 @@ def ramplus_statistics(blocks: Blocks, size: int, settings: Settings) -> tuple[f
     """
     shared, alone = 0, 0
     for block in blocks():
-        changed = np.stack(_changed(block, settings))
+        changed = np.stack(_changed(vectors_of(block), settings))
         count = changed.sum(axis=0)
         shared = shared + (changed & (count > 1)).sum(axis=(1, 2))
         alone = alone + (changed & (count == 1)).sum(axis=(1, 2))
@@ -42,26 +43,22 @@ def ramplus(block: Block, settings: Settings, statistics: tuple[float, ...]) -> 
     return _merge(block, settings, statistics)
 
 
-def _merge(block: Block, settings: Settings, factors: Sequence[float]) -> Float:
+def _merge(block: Block, settings: Settings, factors: Sequence[float] | None) -> Float:
     assert block.base is not None
-    changed = _changed(block, settings)
-    count = np.zeros(block.base.shape, dtype=np.float32)
-    for mask in changed:
+    deltas = vectors_of(block)
+    changed = _changed(deltas, settings)
+    count, merged = np.zeros_like(block.base), np.zeros_like(block.base)
+    for delta, mask in zip(deltas, changed, strict=True):
         count += mask
-    divisor, alone = np.maximum(count, np.float32(1.0)), count == 1
-    merged = np.zeros_like(block.base)
-    for index, (mask, factor) in enumerate(zip(changed, factors, strict=True)):
-        part = block.delta(index) * mask
-        part *= np.where(alone, np.float32(factor), np.float32(1.0))
-        part /= divisor
-        merged += part
+        merged += delta * mask
+    merged /= np.maximum(count, np.float32(1.0))
+    if factors is not None:
+        owners = weighted_sum([mask.astype(np.float32) for mask in changed], factors)
+        merged *= np.where(count == 1, owners, np.float32(1.0))
     merged += block.base
     return merged
 
 
-def _changed(block: Block, settings: Settings) -> list[Mask]:
+def _changed(deltas: Sequence[Float], settings: Settings) -> list[Mask]:
     """Which entries each input changes."""
-    return [
-        np.abs(block.delta(index)) > np.float32(settings.epsilon)
-        for index in range(len(block.inputs))
-    ]
+    return [np.abs(delta) > np.float32(settings.epsilon) for delta in deltas]
