@@ -140,3 +140,18 @@ def test_mergekit_is_told_of_a_base_that_counts() -> None:
     made = yaml.safe_load(recipe("karcher", "ab").to_mergekit())
     assert made["base_model"] == "base"
     assert "base_model" not in yaml.safe_load(recipe("linear", "ab").to_mergekit())
+
+
+def test_mergekit_is_told_what_it_has_no_default_for() -> None:
+    """Below what a parent or a slice says; nothing where all tensors have a value anyway."""
+    document = {
+        "merge_method": "ties",
+        "base_model": "base",
+        "models": [{"model": "a", "parameters": {"weight": 0.3}}, {"model": "b"}],
+    }
+    made = yaml.safe_load(Recipe.from_dict(document).to_mergekit())
+    assert made["models"] == document["models"]
+    assert made["parameters"] == {"weight": 1.0}
+    assert yaml.safe_load(recipe("slerp").to_mergekit())["parameters"] == {"t": 0.5}
+    assert yaml.safe_load(recipe("slerp", t=0.2).to_mergekit())["parameters"] == {"t": 0.2}
+    assert "parameters" not in yaml.safe_load(recipe("sce").to_mergekit())
