@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from mergesearch.gguf_layout import layout_of, tensor_shapes
-from mergesearch.gguf_vocab import _WORDS
+from mergesearch.tokenizer.pre_tokenizers import WORDS
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
@@ -78,7 +78,7 @@ def make_tokenizer(kind: str = "gpt-2", size: int = 360) -> Tokenizer:
         "smollm": [pre_tokenizers.Digits(individual_digits=True)],
     }
     digits = {"qwen2": "", "llama-bpe": "{1,3}"}.get(kind, "")
-    split = pre_tokenizers.Split(_regex(_WORDS % digits), "isolated")
+    split = pre_tokenizers.Split(_regex(WORDS % digits), "isolated")
     steps = [*first.get(kind, [split]), byte_level]
     tokenizer.pre_tokenizer = steps[0] if len(steps) == 1 else pre_tokenizers.Sequence(steps)
     tokenizer.decoder = decoders.ByteLevel()

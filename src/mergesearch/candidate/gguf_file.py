@@ -6,8 +6,7 @@ import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from pathlib import Path
+from functools import partial
 
 import gguf
 import numpy as np
@@ -22,8 +21,9 @@ from mergesearch.candidate.files import (
     write_at,
 )
 from mergesearch.checkpoint import Checkpoint
-from mergesearch.errors import RecipeError
+from mergesearch.errors import CheckpointError
 from mergesearch.gguf_layout import (
+    ROPE_FACTORS,
     add_model_metadata,
     gguf_names,
     layer_of,
@@ -31,13 +31,11 @@ from mergesearch.gguf_layout import (
     rows_together,
     to_gguf_rows,
 )
-from mergesearch.gguf_vocab import Vocabulary, read_vocabulary
+from mergesearch.gguf_vocab import read_vocabulary
 from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
 from mergesearch.quantize import MIXES, quantize_rows, row_bytes, tensor_type
 from mergesearch.quantize.mix import Model
 from mergesearch.recipe import Recipe
-
-ROPE_FACTORS = "rope_freqs.weight"
 
 
 @dataclass(frozen=True)
@@ -55,23 +53,6 @@ class _Stored:
         return self.tensor.rows * row_bytes(self.kind, self.tensor.cols)
 
 
-def tokenizer_donor(recipe: Recipe, parents: Mapping[str, Checkpoint]) -> Path:
-    """Return the folder of the parent whose tokenizer the result takes.
-
-    Raises:
-        RecipeError: `tokenizer_source` names no parent.
-    """
-    source = recipe.tokenizer_source
-    if source in (None, "base"):
-        source = recipe.base_model or recipe.parents()[0]
-    if source not in parents:
-        raise RecipeError(
-            f"tokenizer_source {source!r} is no parent of this recipe",
-            expected="base, or one of " + ", ".join(parents),
-        )
-    return parents[source].folder
-
-
 def write_gguf(
     fd: int,
     recipe: Recipe,
@@ -82,7 +63,7 @@ def write_gguf(
     """Write the whole file and return its size and digest."""
     plan = plan_merge(recipe, parents)
     factors = rope_factors(plan.layout, plan.config)
-    header, data, stored = _gguf_header(recipe, parents, plan, mix, factors)
+    header, data, stored = _gguf_header(recipe, plan, mix, factors)
     with full_disk_is_build_error():
         os.pwrite(fd, header, 0)
         if factors is not None:
@@ -95,16 +76,20 @@ def write_gguf(
 
 def _gguf_header(
     recipe: Recipe,
-    parents: Mapping[str, Checkpoint],
     plan: MergePlan,
     mix: str,
     factors: npt.NDArray[np.float32] | None,
 ) -> tuple[bytes, int, list[_Stored]]:
     """The bytes before the data, where the data begins, and every tensor's place."""
-    folder = tokenizer_donor(recipe, parents)
+    if plan.tokenizer is None:
+        raise CheckpointError(
+            "the parent that gives the tokenizer has no tokenizer.json",
+            where=recipe.base_model or recipe.named()[0],
+            fix="name a parent that has one: tokenizer_source",
+        )
     writer = gguf.GGUFWriter(None, gguf.MODEL_ARCH_NAMES[plan.layout.arch])
-    add_model_metadata(writer, plan.layout, plan.config, folder)
-    _vocabulary(folder, plan.layout.vocab_rows).add_to(writer)
+    add_model_metadata(writer, plan.layout, plan.config, plan.tokenizer.generation)
+    read_vocabulary(plan.tokenizer, plan.layout.vocab_rows).add_to(writer)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_file_type(MIXES[mix].file_type)
     if factors is not None:
@@ -152,12 +137,6 @@ def _gguf_pieces(
 def _write_rows(fd: int, plan: MergePlan, one: _Stored, start: int, stop: int, offset: int) -> None:
     block = plan.finite_block(one.tensor.name, start, stop)
     write_at(fd, quantize_rows(to_gguf_rows(block, one.together), one.kind), offset)
-
-
-@lru_cache(maxsize=4)
-def _vocabulary(folder: Path, rows: int) -> Vocabulary:
-    """A folder's vocabulary; it does not depend on the recipe, so it is read once."""
-    return read_vocabulary(folder, rows)
 
 
 def aligned(size: int) -> int:

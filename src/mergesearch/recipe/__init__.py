@@ -28,6 +28,8 @@ from mergesearch.recipe.types import (
     Parameter,
     Scalar,
     Slice,
+    TokenizerChoice,
+    TokenSource,
     evaluate,
 )
 from mergesearch.recipe.write import mergekit_documents, stage_document, to_yaml
@@ -43,6 +45,8 @@ __all__ = [
     "Recipe",
     "Scalar",
     "Slice",
+    "TokenSource",
+    "TokenizerChoice",
     "evaluate",
     "load_document",
 ]
@@ -59,7 +63,8 @@ class Recipe:
         base_model: id of the base, None where the method needs none.
         parameters: global parameters.
         dtype: of the safetensors output; merging itself is always float32.
-        tokenizer_source: `base` or a parent's id; None: all parents share one vocabulary.
+        tokenizer: which tokens the result has; None: all parents share one vocabulary.
+        chat_template: a template, `auto` or the name of a built-in one; None: the tokenizer's own.
         context_source: `base` or the id of the parent whose long-context settings the result has;
             None for the base's, else the first parent's.
         quantize: the GGUF mix of the candidate, one of `QUANT_MIXES`.
@@ -74,7 +79,8 @@ class Recipe:
     base_model: str | None = None
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     dtype: str = "bfloat16"
-    tokenizer_source: str | None = None
+    tokenizer: TokenizerChoice | None = None
+    chat_template: str | None = None
     context_source: str | None = None
     quantize: str = "Q4_K_M"
     seed: int = 0
@@ -186,7 +192,7 @@ class Recipe:
                 for part in self.slices
             ),
             base_model=of(self.base_model),
-            tokenizer_source=of(self.tokenizer_source),
+            tokenizer=None if self.tokenizer is None else self.tokenizer.renamed(names),
             context_source=of(self.context_source),
             stages=tuple(stage.renamed(names) for stage in self.stages),
         )
