@@ -75,7 +75,7 @@ def config_of_gguf(
     def field(key: str) -> Any:
         return fields.get(key.format(arch=arch))
 
-    config = {
+    config: dict[str, Any] = {
         "architectures": [name],
         "model_type": model_type,
         "hidden_act": "silu",

@@ -119,7 +119,7 @@ def _without_bars() -> type[Any]:
     """The hub's progress bar, switched off."""
     from huggingface_hub.utils import tqdm
 
-    class Hidden(tqdm):
+    class Hidden(tqdm):  # type: ignore[misc]
         def __init__(self, *values: Any, **options: Any) -> None:
             super().__init__(*values, **(options | {"disable": True}))
 
