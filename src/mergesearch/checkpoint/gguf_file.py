@@ -51,6 +51,8 @@ class GgufCheckpoint:
             header.fields, shapes, None if factors is None else self._read(factors, 0, 1)[0], path
         )
         self.layout = layout_of(self.config, path)
+        if self.layout.permuted and self.layout.head_dim % 2:
+            raise CheckpointError(f"heads of {self.layout.head_dim} rows", where=path)
         names = {stored: name for name, stored in gguf_names(self.layout).items()}
         self._stored = {
             names.get(name, name): one
