@@ -57,8 +57,9 @@ def mergekit_documents(recipe: Recipe) -> list[dict[str, Any]]:
     which have no default there, are written out as global parameters.
 
     Raises:
-        RecipeError: mergekit does not have one of the methods.
+        RecipeError: mergekit does not have one of the methods, or cannot read a parent.
     """
+    _check_readable(recipe)
     documents = []
     for merge in (*recipe.stages, recipe):
         spec = METHOD_SPECS[merge.merge_method]
@@ -79,6 +80,15 @@ def mergekit_documents(recipe: Recipe) -> list[dict[str, Any]]:
         document["out_dtype"] = recipe.dtype if merge is recipe else "float32"
         documents.append(document)
     return documents
+
+
+def _check_readable(recipe: Recipe) -> None:
+    for ref in recipe.parents():
+        if any(part.endswith(".gguf") for part in ref.split("+")):
+            raise RecipeError(
+                f"mergekit cannot read the GGUF {ref}",
+                fix="build it as safetensors (search build --to safetensors) and name that folder",
+            )
 
 
 def to_yaml(documents: Iterable[Mapping[str, Any]]) -> str:
