@@ -26,7 +26,11 @@ TEXTS = [
     "Überraschung! 東京 🦙 naïve café 3333 33333",
     "WORDS IN CAPITALS'LL BE FINE, I'M SURE; x = y + 42 / 7.5",
 ]
-ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM"}
+ARCHITECTURES = {
+    "llama": "LlamaForCausalLM",
+    "mistral": "MistralForCausalLM",
+    "qwen2": "Qwen2ForCausalLM",
+}
 
 
 def make_config(arch: str = "qwen2", **changes: Any) -> dict[str, Any]:

@@ -110,6 +110,18 @@ start_from: [parents, {ratio: {a: 3, b: 1}}]
     assert space.starts() == [{"t": 0.0}, {"t": 1.0}, {"t": 0.25}]
 
 
+def test_whole_numbers_are_chosen_from_a_list() -> None:
+    document = """
+merge_method: karcher
+models: [{model: a}, {model: b}]
+parameters: {max_iter: {search: %s}}
+"""
+    space = Space.from_yaml(document % "[5, 10, 50]")
+    assert space.recipe({"max_iter": 10.0}).parameters == {"max_iter": 10}
+    with pytest.raises(SpaceError, match="max_iter takes whole numbers only"):
+        Space.from_yaml(document % "[5, 50]")
+
+
 def test_a_foreign_recipe_is_not_in_the_space() -> None:
     space = Space.from_yaml(SPACE)
     recipe = space.recipe(space.starts()[0])

@@ -118,13 +118,17 @@ class MergePlan:
         """Return merged rows as `block`, all of them finite.
 
         Raises:
-            CheckpointError: a parent holds NaN or infinity there.
+            CheckpointError: a parent holds NaN or infinity there, or elsewhere in the tensor, which
+                what concerns the whole tensor carries here.
             BuildError: the merge made some of finite parents.
         """
         merged = self.block(name, start, stop)
         if np.isfinite(merged).all():
             return merged
-        self._check_sources(name, start, stop)
+        tensor = self._by_name[name]
+        step = rows_per_block(tensor.cols)
+        for first in range(0, tensor.rows, step):
+            self._check_sources(name, first, min(first + step, tensor.rows))
         raise BuildError(
             "the merge gives numbers that are not finite",
             where=name,
@@ -282,6 +286,9 @@ def _part(
     depth = donor.layout.n_layers if span is None else span[1] - span[0]
     base_model = recipe.base_of(slice_)
     if not method.takes_base or (method.base_optional and base_model is None):
+        adds = METHOD_SPECS[recipe.merge_method].adds_base and slice_ is None
+        if adds and base_model is not None and all(one.model != base_model for one in named):
+            named = (*named, Input(base_model, {}))
         return _Part(slice_, None, named, depth)
     base = next((one for one in named if one.model == base_model), None)
     if base is None and slice_ is not None:
@@ -333,6 +340,13 @@ def _plan_tensor(
         filter_wise=bool(shared("filter_wise", "filter_wise" in spec.on)),
         flatten=bool(shared("nuslerp_flatten", "nuslerp_flatten" in spec.on)),
         row_wise=bool(shared("nuslerp_row_wise", "nuslerp_row_wise" in spec.on)),
+        normalize_weights=bool(shared("normalize_weights", "normalize_weights" in spec.on)),
+        eps=float(shared("eps", 1e-8)),
+        tol=float(shared("tol", 1e-5)),
+        max_iter=int(shared("max_iter", 10)),
+        epsilon=float(shared("epsilon", 1e-5)),
+        r=float(shared("r", 0.1)),
+        alpha=float(shared("alpha", 0.2)),
     )
     if "epsilon" in spec.per_parent:
         _check_chances(recipe.merge_method, name, inputs, settings)

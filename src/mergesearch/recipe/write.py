@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from mergesearch.recipe import Recipe
 
 
+_MERGEKIT_NEEDS = {"weight": 1.0, "t": 0.5}
+"""Our defaults of what mergekit has none for."""
+
+
 def stage_document(recipe: Recipe) -> dict[str, Any]:
     """Return one merge as a document, without its stages and what concerns the candidate."""
     document: dict[str, Any] = {} if recipe.name is None else {"name": recipe.name}
@@ -49,7 +53,8 @@ def mergekit_documents(recipe: Recipe) -> list[dict[str, Any]]:
 
     mergekit casts weights to the working dtype and stores every stage, so all is asked for in
     float32 and only the last result is stored in the recipe's dtype. Linear and passthrough have
-    no base; mergekit would take one that is named for a parent without weight.
+    no base; mergekit would take one that is named for a parent without weight. Weights and `t`,
+    which have no default there, are written out as global parameters.
 
     Raises:
         RecipeError: mergekit does not have one of the methods.
@@ -60,8 +65,15 @@ def mergekit_documents(recipe: Recipe) -> list[dict[str, Any]]:
         if not spec.in_mergekit:
             raise RecipeError(f"mergekit has no {merge.merge_method}; export the recipe instead")
         document = stage_document(merge)
-        if spec.counts_base and not spec.needs_base:
+        if spec.counts_base and not (spec.needs_base or spec.adds_base):
             document.pop("base_model", None)
+        defaults = {
+            name: value
+            for name, value in _MERGEKIT_NEEDS.items()
+            if name in spec.per_parent + spec.glob and name not in merge.parameters
+        }
+        if defaults:
+            document["parameters"] = document.get("parameters", {}) | defaults
         document.pop("context_source", None)
         document["dtype"] = "float32"
         document["out_dtype"] = recipe.dtype if merge is recipe else "float32"

@@ -283,9 +283,10 @@ class Space:
         methods = choices(merge.get("merge_method"))
         specs = [METHOD_SPECS[one] for one in methods if one in METHOD_SPECS]
         known = {name for spec in specs for name in spec.per_parent + spec.glob}
+        ignored = {name for spec in specs for name in spec.without_effect + STRAY_PARAMETERS}
         for parameters in parameter_mappings(merge):
             for name in parameters:
-                if len(specs) == len(methods) and name not in (*known, *STRAY_PARAMETERS):
+                if len(specs) == len(methods) and name not in known | ignored:
                     raise SpaceError(
                         f"unknown parameter {name!r}",
                         where=self._where,

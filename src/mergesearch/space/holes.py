@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mergesearch.errors import SpaceError
+from mergesearch.recipe.types import WHOLE
 from mergesearch.space.document import Place
 
 Value = float | int | str | bool | None
@@ -180,6 +181,12 @@ def _parse_hole(node: dict[str, Any], where: str, place: Place, name: str) -> Ho
     dimension = _parse_dimension(name, node["search"], at, absent=parameter == "model")
     if structural and not dimension.choices:
         raise SpaceError(f"{node['search']!r} is not a list of choices", where=at)
+    if parameter in WHOLE and not dimension.choices:
+        raise SpaceError(
+            f"{parameter} takes whole numbers only",
+            where=at,
+            expected="at least three of them to choose from",
+        )
     curve, per = node.get("curve", 1), node.get("per", [])
     if type(curve) is not int or curve < 1:
         raise SpaceError(f"curve {curve!r} is not a number of points", where=at)
