@@ -14,7 +14,7 @@ from parents import make_config, make_family, make_parent
 from safetensors.numpy import save_file
 
 from mergesearch.candidate import build_candidate, build_gguf, build_safetensors
-from mergesearch.checkpoint import open_checkpoint, open_parents
+from mergesearch.checkpoint import open_checkpoint, open_parents, parts
 from mergesearch.errors import CheckpointError, InputError
 from mergesearch.recipe import Recipe
 
@@ -122,6 +122,12 @@ def test_overrides_stand_for_a_whole_id_or_for_its_sides(tmp_path: Path) -> None
     assert np.array_equal(whole.rows(name, 0, 8), open_checkpoint(str(folder)).rows(name, 0, 8))
     with pytest.raises(CheckpointError, match="no folder for the parent 'o/m'"):
         open_checkpoint("o/m", {"o/m": tmp_path / "absent"})
+
+
+def test_parts_that_overrides_may_stand_for() -> None:
+    assert list(parts("o/m")) == ["o/m"]
+    assert list(parts("o/m+o/l")) == ["o/m+o/l", "o/m", "o/l"]
+    assert list(parts("a+b+c")) == ["a+b+c", "a+b", "a", "b", "c"]
 
 
 def test_a_folder_with_a_plus_in_its_name(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mergesearch.checkpoint import hub
@@ -72,6 +72,15 @@ def open_checkpoint(ref: str, overrides: Mapping[str, Path] | None = None) -> Ch
     path = local or _downloaded(ref)
     file = gguf_inside(path)
     return FolderCheckpoint(ref, path) if file is None else GgufCheckpoint(ref, file)
+
+
+def parts(ref: str) -> Iterator[str]:
+    """Yield a parent's id and every part of it that an override may stand for."""
+    yield ref
+    if ADAPTER in ref:
+        base, _, adapter = ref.rpartition(ADAPTER)
+        yield from parts(base)
+        yield adapter
 
 
 def pin(ref: str) -> str:
