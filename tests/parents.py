@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,8 @@ def make_weights(
     return weights
 
 
-def make_tokenizer(kind: str = "gpt-2", size: int = 360) -> Tokenizer:
-    """A small BPE tokenizer trained on `TEXTS`; `kind` is llama.cpp's name of its pre-tokenizer."""
+def make_tokenizer(kind: str = "gpt-2", size: int = 360, texts: Sequence[str] = TEXTS) -> Tokenizer:
+    """A small BPE tokenizer; `kind` is llama.cpp's name of its pre-tokenizer."""
     if kind == "spm":
         return _make_sentencepiece_like(size)
     tokenizer = Tokenizer(models.BPE(ignore_merges=kind == "llama-bpe"))
@@ -92,7 +93,7 @@ def make_tokenizer(kind: str = "gpt-2", size: int = 360) -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
 

@@ -71,7 +71,7 @@ class GgufCheckpoint:
 
         if gguf.Keys.Tokenizer.LIST not in self._fields:
             return None
-        return tokenizer_from_gguf(gguf.GGUFReader(self._path), self._path)
+        return tokenizer_from_gguf(self._fields, self._path)
 
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
