@@ -6,13 +6,14 @@
 #pragma once
 
 #include "finite.h"
+#include "quantize/quantize.h"
 #include "variant.h"
 
 namespace {
 
 template <int lanes>
 constexpr mergesearch::Variant make_variant(const char* name) {
-    return {name, first_nonfinite};
+    return {name, first_nonfinite, quantize_rows<lanes>};
 }
 
 }  // namespace

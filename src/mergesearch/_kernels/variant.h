@@ -5,6 +5,38 @@
 
 namespace mergesearch {
 
+// Types of blocks, by their numbers in `enum ggml_type` (ggml.h).
+enum class Format : int {
+    q4_0 = 2,
+    q4_1 = 3,
+    q5_0 = 6,
+    q5_1 = 7,
+    q8_0 = 8,
+    q4_k = 12,
+    q5_k = 13,
+    q6_k = 14,
+};
+
+struct BlockShape {
+    std::int64_t elements;
+    std::int64_t bytes;
+};
+
+// Zeros for a number that is none of the above.
+constexpr BlockShape block_shape(Format format) {
+    switch (format) {
+        case Format::q4_0: return {32, 18};
+        case Format::q4_1: return {32, 20};
+        case Format::q5_0: return {32, 22};
+        case Format::q5_1: return {32, 24};
+        case Format::q8_0: return {32, 34};
+        case Format::q4_k: return {256, 144};
+        case Format::q5_k: return {256, 176};
+        case Format::q6_k: return {256, 210};
+    }
+    return {0, 0};
+}
+
 // Arrays are C-contiguous and need no alignment. No kernel touches Python: all run without the
 // interpreter's lock, in as many threads as the caller likes.
 struct Variant {
@@ -12,6 +44,10 @@ struct Variant {
 
     // Index of the first NaN or infinity, -1 where all values are finite.
     std::int64_t (*first_nonfinite)(const float* values, std::int64_t count);
+
+    // Finite rows to blocks, row after row. `importance` holds `cols` weights, or is null.
+    void (*quantize)(Format format, const float* values, std::int64_t rows, std::int64_t cols,
+                     const float* importance, std::uint8_t* into);
 };
 
 const Variant& scalar_variant();
