@@ -47,6 +47,8 @@ void quantize(const Variant& variant, int number, Rows rows, Blocks into,
 }  // namespace
 
 NB_MODULE(_native, module) {
+    // Whatever still holds a variant when the interpreter ends (a cache, a thread) is no leak.
+    nb::set_leak_warnings(false);
     // Arrays are taken as they are: a silent copy would hide a wrong dtype or layout.
     using Unlocked = nb::call_guard<nb::gil_scoped_release>;
     nb::class_<Variant>(module, "Variant")

@@ -7,6 +7,7 @@ namespace mergesearch {
 
 // Types of blocks, by their numbers in `enum ggml_type` (ggml.h).
 enum class Format : int {
+    f16 = 1,
     q4_0 = 2,
     q4_1 = 3,
     q5_0 = 6,
@@ -15,6 +16,7 @@ enum class Format : int {
     q4_k = 12,
     q5_k = 13,
     q6_k = 14,
+    bf16 = 30,
 };
 
 struct BlockShape {
@@ -25,6 +27,7 @@ struct BlockShape {
 // Zeros for a number that is none of the above.
 constexpr BlockShape block_shape(Format format) {
     switch (format) {
+        case Format::f16: return {1, 2};
         case Format::q4_0: return {32, 18};
         case Format::q4_1: return {32, 20};
         case Format::q5_0: return {32, 22};
@@ -33,6 +36,7 @@ constexpr BlockShape block_shape(Format format) {
         case Format::q4_k: return {256, 144};
         case Format::q5_k: return {256, 176};
         case Format::q6_k: return {256, 210};
+        case Format::bf16: return {1, 2};
     }
     return {0, 0};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "quantize/affine_k.h"
+#include "quantize/floats.h"
 #include "quantize/q6_k.h"
 #include "quantize/weighted_blocks.h"
 #include "variant.h"
@@ -24,6 +25,8 @@ void quantize_rows(mergesearch::Format format, const float* values, std::int64_t
     using mergesearch::Format;
     const Source source{values, rows, cols, importance};
     switch (format) {
+        case Format::f16: return quantize_floats<to_half>(source, into);
+        case Format::bf16: return quantize_floats<to_bfloat>(source, into);
         case Format::q4_0: return quantize_32<lanes, 4, false>(source, into);
         case Format::q4_1: return quantize_32<lanes, 4, true>(source, into);
         case Format::q5_0: return quantize_32<lanes, 5, false>(source, into);
