@@ -1,0 +1,35 @@
+"""The NumPy reference against ggml: the same bytes, and so the same as the kernels."""
+
+from __future__ import annotations
+
+import pytest
+from cases import CASES, assert_same, importances, real_weights
+from gguf import GGMLQuantizationType as Type
+
+from mergesearch.quantize import ggml, reference
+from mergesearch.quantize.formats import TYPES, block_elements
+
+each_kind = pytest.mark.parametrize("kind", TYPES, ids=lambda one: one.name)
+
+
+@each_kind
+@pytest.mark.parametrize("importance", ["none", "even", "wild"])
+def test_awkward_rows_equal_ggml(kind: Type, importance: str) -> None:
+    for case, make in CASES.items():
+        rows = make()
+        weights = importances(rows.shape[1])[importance]
+        expected = ggml.quantize_rows(rows, kind, weights)
+        found = reference.quantize_rows(rows, kind, weights)
+        assert_same(found, expected, rows, kind, f"{case}, importance {importance}")
+
+
+@each_kind
+def test_real_weights_equal_ggml(kind: Type) -> None:
+    fitting = [one for one in real_weights().values() if one.shape[1] % block_elements(kind) == 0]
+    assert fitting
+    for rows in fitting[:6]:
+        for name in ("none", "even"):
+            weights = importances(rows.shape[1])[name]
+            expected = ggml.quantize_rows(rows, kind, weights)
+            found = reference.quantize_rows(rows, kind, weights)
+            assert_same(found, expected, rows, kind, f"importance {name}")
