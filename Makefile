@@ -23,13 +23,13 @@ demo: $(VENV)/.runtime
 	$(BIN)/search export results/demo --pick knee -o results/demo/recipes/knee.yaml
 
 test: lint
-	$(BIN)/python -m pytest -m "not faults and not real and not mergekit"
+	$(BIN)/python -m pytest -m "not faults and not real and not mergekit and not cross"
 
 test-faults: $(VENV)/.dev
 	$(BIN)/python -m pytest -m faults
 
 test-real: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "real or mergekit"
+	$(BIN)/python -m pytest -m "real or mergekit or cross"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check --quiet src tests benchmarks
