@@ -38,6 +38,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports pyproject.toml
 
 bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/quantize.py
 	$(BIN)/python benchmarks/candidate.py
 	$(BIN)/python benchmarks/scoring.py
 
