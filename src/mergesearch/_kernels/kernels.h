@@ -1,4 +1,4 @@
-// The kernels as templates over the number of lanes. Included once by each file in variants/.
+// The kernels as templates over `Lanes`. Included once by each file in variants/.
 //
 // Everything in these headers has internal linkage, and no function template of the standard
 // library is used: the linker would keep only one copy of a function that several variants share,
@@ -6,14 +6,15 @@
 #pragma once
 
 #include "finite.h"
+#include "lanes.h"
 #include "quantize/quantize.h"
 #include "variant.h"
 
 namespace {
 
-template <int lanes>
+template <class L>
 constexpr mergesearch::Variant make_variant(const char* name) {
-    return {name, first_nonfinite, quantize_rows<lanes>};
+    return {name, first_nonfinite, quantize_rows<L>};
 }
 
 }  // namespace

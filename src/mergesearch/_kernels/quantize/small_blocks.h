@@ -78,7 +78,7 @@ struct Inverse {
 
     Inverse(float d, float half) {
         const float inverse = 1.f / d;
-        const bool usable = absolute<1>(inverse) <= FLT_MAX && absolute<1>(d) <= FLT_MAX;
+        const bool usable = magnitude(inverse) <= FLT_MAX && magnitude(d) <= FLT_MAX;
         factor = usable ? inverse : 0.f;
         offset = usable || d == 0.f ? half : 0.f;
     }
@@ -126,8 +126,8 @@ inline void quantize_q8_0_block(const float* x, std::uint8_t* into) {
     constexpr float before_half = 0.49999997f;  // 0.5 itself would carry 0.49999997 to 1
     std::int32_t largest = 0;
     for (int i = 0; i < block_size; ++i) {
-        const std::int32_t magnitude = bits_as<std::int32_t>(x[i]) & 0x7fffffff;
-        largest = magnitude > largest ? magnitude : largest;
+        const std::int32_t size = bits_as<std::int32_t>(x[i]) & 0x7fffffff;
+        largest = size > largest ? size : largest;
     }
     const float d = bits_as<float>(largest) / 127;
     const Inverse inverse(d, 0.f);
