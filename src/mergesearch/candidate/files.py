@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mergesearch._kernels import kernels
 from mergesearch.errors import BuildError
 from mergesearch.machine import available_cores
 from mergesearch.merge import PlannedTensor
@@ -47,7 +48,7 @@ def finite(block: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     Raises:
         BuildError: it holds NaN or infinity.
     """
-    if not np.isfinite(block).all():
+    if kernels().first_nonfinite(np.ascontiguousarray(block, dtype=np.float32)) >= 0:
         raise BuildError(
             "the merge gives numbers that are not finite",
             where=name,
