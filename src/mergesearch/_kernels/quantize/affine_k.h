@@ -49,12 +49,12 @@ inline int unpack_scale(const std::uint8_t* packed, int j, int half) {
 
 // The fifth bit of element 64 * g + 32 * h + i is bit 2 * g + h of byte i.
 inline void pack_fifth_bits(const std::uint8_t* levels, std::uint8_t* into) {
-    for (int i = 0; i < 32; ++i) {
-        int byte = 0;
+    for (int i = 0; i < 32; i += 8) {
+        std::uint64_t bytes = 0;
         for (int j = 0; j < 8; ++j) {
-            byte |= (levels[32 * j + i] >> 4 & 1) << j;
+            bytes |= (eight_bytes(levels + 32 * j + i) >> 4 & 0x0101010101010101u) << j;
         }
-        into[i] = static_cast<std::uint8_t>(byte);
+        std::memcpy(into + i, &bytes, sizeof bytes);
     }
 }
 

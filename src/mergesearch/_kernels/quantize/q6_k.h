@@ -2,6 +2,7 @@
 #pragma once
 
 #include "half.h"
+#include "quantize/pack.h"
 #include "quantize/scale_search.h"
 #include "quantize/source.h"
 
@@ -33,13 +34,13 @@ inline float leading_scale(const float* scales) {
 inline void pack_six_bits(const std::uint8_t* levels, std::uint8_t* into) {
     for (int half = 0; half < 2; ++half) {
         const std::uint8_t* from = levels + 128 * half;
-        std::uint8_t* low = into + 64 * half;
-        std::uint8_t* high = into + 128 + 32 * half;
-        for (int i = 0; i < 32; ++i) {
-            const int a = from[i], b = from[32 + i], c = from[64 + i], d = from[96 + i];
-            low[i] = static_cast<std::uint8_t>((a & 15) | (c & 15) << 4);
-            low[32 + i] = static_cast<std::uint8_t>((b & 15) | (d & 15) << 4);
-            high[i] = static_cast<std::uint8_t>(a >> 4 | b >> 4 << 2 | c >> 4 << 4 | d >> 4 << 6);
+        pack_nibbles<64>(from, into + 64 * half);
+        for (int i = 0; i < 32; i += 8) {
+            std::uint64_t high = 0;
+            for (int j = 0; j < 4; ++j) {
+                high |= (eight_bytes(from + 32 * j + i) >> 4 & 0x0303030303030303u) << 2 * j;
+            }
+            std::memcpy(into + 128 + 32 * half + i, &high, sizeof high);
         }
     }
 }

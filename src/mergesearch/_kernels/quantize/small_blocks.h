@@ -49,15 +49,15 @@ inline Range range_of(const float* x) {
 // The value of largest magnitude, the first of equals; 0 in a block of zeros.
 inline float extreme_of(const float* x) {
     const Range range = range_of(x);
-    if (-range.low != range.high) {
-        return -range.low > range.high ? range.low : range.high;
-    }
-    for (int i = 0; i < block_size; ++i) {
-        if (x[i] != 0.f && (x[i] == range.low || x[i] == range.high)) {
-            return x[i];
+    const float larger = -range.low > range.high ? range.low : range.high;
+    if (-range.low == range.high) {
+        for (int i = 0; i < block_size; ++i) {
+            if (magnitude(x[i]) == range.high) {
+                return x[i] + 0.f;
+            }
         }
     }
-    return 0.f;
+    return larger;
 }
 
 // Of zeros as minimum ggml keeps the first, and its sign shows in the file.
