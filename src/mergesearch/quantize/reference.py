@@ -346,6 +346,9 @@ def quantize_affine_k(source: Floats, importance: Floats | None, *, bits: int) -
         weights = sum_in_order(w).reshape(-1, 8)
         d, scales = share_by_weight(scale.reshape(-1, 8), weights)
         dmin, minimums = share_by_weight(-minimum.reshape(-1, 8), weights)
+        if bits == 5:
+            # A negative scale's level has wrapped around as a byte; ggml limits it here alone.
+            scales, minimums = np.minimum(scales, 63), np.minimum(minimums, 63)
     packed = pack_scales(scales, minimums)
     scales, minimums = unpack_scales(packed)
     step = (after_half(d)[:, None] * scales.astype(np.float32)).reshape(-1, 1)

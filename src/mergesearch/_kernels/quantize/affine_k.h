@@ -63,10 +63,12 @@ template <int bits, int count>
 void pack_affine_k(const float* x, const AffineFits<count>& fits, int place, bool weighted,
                    std::uint8_t* into) {
     using Kind = AffineK<bits>;
+    // A negative scale's level has wrapped around as a byte; ggml limits it in Q5_K alone.
+    constexpr int limit = bits == 5 ? shared_top : 255;
     const float* weights = fits.weight + place;
-    const Shared scale = weighted ? share_by_weight(fits.scale + place, weights)
+    const Shared scale = weighted ? share_by_weight(fits.scale + place, weights, limit)
                                   : share_by_largest(fits.scale + place);
-    const Shared minimum = weighted ? share_by_weight(fits.minimum + place, weights)
+    const Shared minimum = weighted ? share_by_weight(fits.minimum + place, weights, limit)
                                     : share_by_largest(fits.minimum + place);
     const std::uint16_t halves[2] = {to_half(scale.scale), to_half(minimum.scale)};
     std::memcpy(into, halves, sizeof halves);
