@@ -55,6 +55,13 @@ def _half_limit() -> Floats:
     return (rng.uniform(-1, 1, (8, 512)) * limits * rng.uniform(0.9, 1.1, (8, 512))).astype("f4")
 
 
+def _just_below_halves() -> Floats:
+    """Levels of Q8_0 that end on a half, and one step before it."""
+    halves = np.arange(-127, 127, dtype=np.float32) + np.float32(0.5)
+    rows = np.concatenate([halves, np.nextafter(halves, np.float32(0)), [127, 127, 127, 127]])
+    return np.tile(np.insert(rows, range(0, 512, 31), 127)[:512], (2, 1)).astype(np.float32)
+
+
 CASES: dict[str, Callable[[], Floats]] = {
     **{
         f"normal, spread {spread:g}": lambda spread=spread: (
@@ -83,6 +90,7 @@ CASES: dict[str, Callable[[], Floats]] = {
     "sub-scales that round to zero, of 16": lambda: _scaled_apart(16, -12, 3),
     "every magnitude": lambda: _scaled_apart(16, -44, 38),
     "float16's limit": _half_limit,
+    "just below halves": _just_below_halves,
     "integers": lambda: _rng("integers").integers(-8, 8, (8, 512)).astype(np.float32),
     "ternary": lambda: _rng("ternary").integers(-1, 2, (8, 512)).astype(np.float32),
     "positive": lambda: np.abs(_rng("positive").standard_normal((4, 512))).astype(np.float32),
@@ -102,6 +110,34 @@ def importances(cols: int) -> dict[str, Floats | None]:
     for name, row in {"even": even, "sparse": sparse, "wild": wild, "zero": 0 * even}.items():
         found[name] = row.astype(np.float32)
     return found
+
+
+def skewed_rows(seed: int) -> tuple[Floats, Floats]:
+    """Rows of 256 and an importance that forgets most elements.
+
+    A few of some hundred rows get negative scales, or scales that take many rounds to settle.
+    """
+    rng = np.random.default_rng(seed)
+    importance = 10.0 ** rng.uniform(-rng.choice([1, 3, 8, 15]), 0, 256)
+    importance *= rng.random(256) < rng.choice([0.1, 0.3, 1])
+    rows = rng.standard_normal((512, 256))
+    rows *= np.repeat(10.0 ** rng.uniform(-3 * (seed % 2), 0, (512, 8)), 32, axis=1)
+    return rows.astype(np.float32), importance.astype(np.float32)
+
+
+# All that matters are elements 26 and 29, the largest and its neighbour, and one trial grid takes
+# them to neighbouring levels: the fitted minimum is so close to them that the next grids see the
+# others far beyond 2**22, where rounding takes whatever the float's low bits are.
+BEYOND_ROUNDING = np.frombuffer(
+    bytes.fromhex(
+        "186090bfb70e8cbfa1478bbffb0f95bfe94f8bbf60d59abf615c92bf364289bf"
+        "e8558cbfec4e9dbf08a386bfc8758fbfd24690bf4b0d8ebfb8f687bf0f4ca3bf"
+        "865b95bf4e9989bfbc918cbfe8338dbf1f7887bfdcad89bff7b886bfdbf68dbf"
+        "935d8ebfc39795bfa18586bf466592bfacf892bf9d8586bfd09191bf785f94bf"
+    ),
+    dtype="<f4",
+)[None]
+BEYOND_IMPORTANCE = np.where(np.isin(np.arange(32), (26, 29)), 1, 1e-15).astype(np.float32)
 
 
 @cache

@@ -7,7 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from cases import CASES, assert_same, importances, real_weights
+from cases import (
+    BEYOND_IMPORTANCE,
+    BEYOND_ROUNDING,
+    CASES,
+    assert_same,
+    importances,
+    real_weights,
+    skewed_rows,
+)
 from gguf import GGMLQuantizationType as Type
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +38,23 @@ def test_awkward_rows_equal_ggml(kind: Type, variant: Variant) -> None:
             expected = ggml.quantize_rows(rows, kind, importance)
             found = quantize_rows(rows, kind, importance, variant=variant)
             assert_same(found, expected, rows, kind, f"{case}, importance {name}, {variant.name}")
+
+
+@each_variant
+@each_kind
+def test_skewed_importances_equal_ggml(kind: Type, variant: Variant) -> None:
+    for seed in range(6):
+        rows, importance = skewed_rows(seed)
+        expected = ggml.quantize_rows(rows, kind, importance)
+        found = quantize_rows(rows, kind, importance, variant=variant)
+        assert_same(found, expected, rows, kind, f"seed {seed}, {variant.name}")
+
+
+@each_variant
+def test_levels_beyond_rounding_equal_ggml(variant: Variant) -> None:
+    expected = ggml.quantize_rows(BEYOND_ROUNDING, Type.Q5_1, BEYOND_IMPORTANCE)
+    found = quantize_rows(BEYOND_ROUNDING, Type.Q5_1, BEYOND_IMPORTANCE, variant=variant)
+    assert_same(found, expected, BEYOND_ROUNDING, Type.Q5_1, variant.name)
 
 
 @each_variant

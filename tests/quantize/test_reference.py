@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from cases import CASES, assert_same, importances, real_weights
+from cases import (
+    BEYOND_IMPORTANCE,
+    BEYOND_ROUNDING,
+    CASES,
+    assert_same,
+    importances,
+    real_weights,
+    skewed_rows,
+)
 from gguf import GGMLQuantizationType as Type
 
 from mergesearch.quantize import ggml, reference
@@ -21,6 +29,21 @@ def test_awkward_rows_equal_ggml(kind: Type, importance: str) -> None:
         expected = ggml.quantize_rows(rows, kind, weights)
         found = reference.quantize_rows(rows, kind, weights)
         assert_same(found, expected, rows, kind, f"{case}, importance {importance}")
+
+
+@each_kind
+def test_skewed_importances_equal_ggml(kind: Type) -> None:
+    for seed in range(2):
+        rows, importance = skewed_rows(seed)
+        expected = ggml.quantize_rows(rows, kind, importance)
+        found = reference.quantize_rows(rows, kind, importance)
+        assert_same(found, expected, rows, kind, f"seed {seed}")
+
+
+def test_levels_beyond_rounding_equal_ggml() -> None:
+    expected = ggml.quantize_rows(BEYOND_ROUNDING, Type.Q5_1, BEYOND_IMPORTANCE)
+    found = reference.quantize_rows(BEYOND_ROUNDING, Type.Q5_1, BEYOND_IMPORTANCE)
+    assert_same(found, expected, BEYOND_ROUNDING, Type.Q5_1, "reference")
 
 
 @each_kind
