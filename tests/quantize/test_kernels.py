@@ -43,7 +43,7 @@ def test_awkward_rows_equal_ggml(kind: Type, variant: Variant) -> None:
 @each_variant
 @each_kind
 def test_skewed_importances_equal_ggml(kind: Type, variant: Variant) -> None:
-    for seed in range(6):
+    for seed in (0, 1, 2, 3, 4, 5, 11, 20):
         rows, importance = skewed_rows(seed)
         expected = ggml.quantize_rows(rows, kind, importance)
         found = quantize_rows(rows, kind, importance, variant=variant)

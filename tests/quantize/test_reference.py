@@ -33,7 +33,7 @@ def test_awkward_rows_equal_ggml(kind: Type, importance: str) -> None:
 
 @each_kind
 def test_skewed_importances_equal_ggml(kind: Type) -> None:
-    for seed in range(2):
+    for seed in (0, 11, 20):
         rows, importance = skewed_rows(seed)
         expected = ggml.quantize_rows(rows, kind, importance)
         found = reference.quantize_rows(rows, kind, importance)
