@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mergesearch._kernels import kernels
 from mergesearch.checkpoint import Checkpoint, TensorInfo, align, check_compatible
 from mergesearch.errors import BuildError, CheckpointError, RecipeError
 from mergesearch.gguf_layout import EMBEDDING, Layout, layer_of, tensor_shapes
@@ -123,7 +124,7 @@ class MergePlan:
             BuildError: the merge made some of finite parents.
         """
         merged = self.block(name, start, stop)
-        if np.isfinite(merged).all():
+        if kernels().first_nonfinite(np.ascontiguousarray(merged)) < 0:
             return merged
         tensor = self._by_name[name]
         step = rows_per_block(tensor.cols)
