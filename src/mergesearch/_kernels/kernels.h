@@ -1,8 +1,8 @@
 // The kernels as templates over `Lanes`. Included once by each file in variants/.
 //
-// Everything in these headers has internal linkage, and no function template of the standard
-// library is used: the linker would keep only one copy of a function that several variants share,
-// perhaps the one with instructions that the processor lacks.
+// Everything in these headers has internal linkage, and of the standard library they use C functions
+// and types only, no function templates: the linker would keep one copy of a function that several
+// variants share, perhaps the one with instructions that the processor lacks.
 #pragma once
 
 #include "finite.h"

@@ -1,6 +1,8 @@
 // Float32 lanes, one independent computation in each, so that no sum is ever reordered.
 #pragma once
 
+#include <math.h>
+
 #include "bits.h"
 
 namespace {
@@ -147,7 +149,7 @@ struct Lanes {
     static Float square_root(const Float& value) {
         float lanes[count];
         store(lanes, value);
-        for (float& lane : lanes) lane = __builtin_sqrtf(lane);
+        for (float& lane : lanes) lane = sqrtf(lane);
         return load(lanes);
     }
 

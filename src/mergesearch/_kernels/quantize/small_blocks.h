@@ -4,7 +4,8 @@
 // Plain loops that the compiler vectorizes: comparisons are made on integers, which it may reorder.
 #pragma once
 
-#include <cfloat>
+#include <float.h>
+#include <math.h>
 
 #include "half.h"
 #include "quantize/pack.h"
@@ -135,7 +136,7 @@ inline void quantize_q8_0_block(const float* x, std::uint8_t* into) {
     std::memcpy(into, &half, sizeof half);
     for (int i = 0; i < block_size; ++i) {
         const float scaled = x[i] * inverse.factor;
-        const float rounded = scaled + __builtin_copysignf(before_half, scaled);
+        const float rounded = scaled + copysignf(before_half, scaled);
         into[2 + i] = static_cast<std::uint8_t>(static_cast<int>(rounded));
     }
 }
