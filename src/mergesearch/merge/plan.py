@@ -243,6 +243,8 @@ def _plan(recipe: Recipe, seed: int, stage: str, available: Mapping[str, Checkpo
         _context_parent(recipe, donor, available).config,
         [part.layer(_first(part), at) for part, at in layers],
     )
+    if tokenizer is not None:  # the donor's rows may stand for other tokens
+        config |= {f"{kind}_token_id": row for kind, row in tokenizer.ids.items()}
     return MergePlan(method, parents, config, tensors, layout, tokenizer)
 
 

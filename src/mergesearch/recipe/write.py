@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -68,6 +69,8 @@ def mergekit_documents(recipe: Recipe) -> list[dict[str, Any]]:
         document = stage_document(merge)
         if spec.counts_base and not (spec.needs_base or spec.adds_base):
             document.pop("base_model", None)
+        if "base_model" not in document and merge.tokenizer is not None:
+            document |= _tokenizer(_named_source(merge.tokenizer, merge))
         defaults = {
             name: value
             for name, value in _MERGEKIT_NEEDS.items()
@@ -145,6 +148,12 @@ def _tokenizer(choice: TokenizerChoice) -> dict[str, Any]:
     if choice.pad_to_multiple_of is not None:
         block["pad_to_multiple_of"] = choice.pad_to_multiple_of
     return {"tokenizer": block}
+
+
+def _named_source(choice: TokenizerChoice, merge: Recipe) -> TokenizerChoice:
+    """The choice with the parent's name for `base`, which mergekit takes for any one of them."""
+    first = merge.base_model or merge.named()[0]
+    return replace(choice, source=first) if choice.source == "base" else choice
 
 
 def _token(one: TokenSource) -> dict[str, Any]:
