@@ -70,6 +70,18 @@ def test_filling_gives_mergekit_gradients_and_filters() -> None:
     ]
 
 
+def test_narrow_ranges_have_more_decimals() -> None:
+    space = Space.from_yaml("""
+merge_method: nearswap
+base_model: b
+models: [{model: a}]
+parameters: {t: {search: [0.00001, 0.001]}}
+""")
+    recipe = space.recipe({"t": 0.000123456789})
+    assert recipe.parameters["t"] == 0.0001235
+    assert space.parameters_of(recipe) == {"t": 0.0001235}
+
+
 def test_parameters_of_another_method_are_left_out() -> None:
     space = Space.from_yaml(SPACE)
     values = {one.name: one.high for one in space.dimensions}

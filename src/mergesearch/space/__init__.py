@@ -103,7 +103,8 @@ class Space:
         return self.recipe(values)
 
     def recipe(self, values: Mapping[str, Value]) -> Recipe:
-        """Return the recipe for one value per dimension; numbers are rounded to four decimals.
+        """Return the recipe for one value per dimension; numbers are rounded to four decimals,
+        or more where their range is narrow.
 
         Parameters that the chosen method does not take are left out, and so are inputs whose model
         is null and stages that nothing uses then.
