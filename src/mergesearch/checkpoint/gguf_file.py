@@ -71,7 +71,14 @@ class GgufCheckpoint:
 
         if gguf.Keys.Tokenizer.LIST not in self._fields:
             return None
-        return tokenizer_from_gguf(self._fields, self._path)
+        try:
+            return tokenizer_from_gguf(self._fields, self._path)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(
+                f"the tokenizer in the metadata is damaged: {type(error).__name__}: {error}",
+                where=self._path,
+                fix="download the file again",
+            ) from error
 
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
