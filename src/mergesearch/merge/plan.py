@@ -225,7 +225,12 @@ def _plan(recipe: Recipe, seed: int, stage: str, available: Mapping[str, Checkpo
     check_compatible(named, same_depth=not recipe.slices)
     aligned = align(named, recipe.base_model, recipe.tokenizer)
     parents, tokenizer = aligned.parents, aligned.tokenizer
-    if recipe.chat_template is not None and tokenizer is not None:
+    if recipe.chat_template is not None:
+        if tokenizer is None:
+            raise CheckpointError(
+                "no tokenizer.json that could hold the chat_template",
+                where=recipe.base_model or recipe.named()[0],
+            )
         theirs = [one.tokenizer for one in named.values() if one.tokenizer is not None]
         tokenizer = with_chat_template(tokenizer, recipe.chat_template, theirs)
     method = METHODS[recipe.merge_method]
