@@ -52,7 +52,9 @@ def check_overrides(folders: Mapping[str, Path], refs: Iterable[str]) -> None:
     Raises:
         InputError: naming it and the ids there are.
     """
-    known = [part for ref in refs for part in dict.fromkeys([ref, *ref.split("+")])]
+    from mergesearch.checkpoint import parts
+
+    known = list(dict.fromkeys(part for ref in refs for part in parts(ref)))
     for ref in folders:
         if ref not in known:
             raise InputError(f"no parent {ref!r}", where="--parent", expected=", ".join(known))
