@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -299,3 +300,29 @@ def test_a_model_without_a_chat_template_is_said_so(objectives, tmp_path, scorer
         scorer.score(path, "search")
     plain = Scorer(replace(objectives, apply_chat_template=False))
     assert plain.score(path, "search")["tiny_choice"].n == 20
+
+
+def test_templates_of_tasks_run_in_a_sandbox(objectives, folder, tmp_path):
+    shutil.copytree(folder / "tasks", tmp_path / "tasks")
+    path = tmp_path / "tasks" / "answer.yaml"
+    path.write_text(
+        path.read_text().replace(
+            "{{question}}", "{{question.__class__.__mro__[1].__subclasses__()}}"
+        )
+    )
+    with pytest.raises(ObjectivesError, match="SecurityError: access to attribute '__class__'"):
+        Scorer(replace(objectives, task_folder=tmp_path / "tasks"))
+
+
+def test_too_little_memory_is_said_before_the_first_candidate(objectives, folder, monkeypatch):
+    monkeypatch.setattr("mergesearch.scoring.engine.available_memory", lambda: 5_000_000)
+    scorer = Scorer(objectives)
+    # 3 layers of 2 heads, keys and values of 64 f16 each: 1536 bytes a token. Two workers have
+    # caches of 256 tokens: 786,432 bytes a sequence, and 0.9 of 5 MB is free for them.
+    with pytest.raises(ObjectivesError, match="takes 0.0 GB in 2 workers") as caught:
+        scorer.score(folder / "q4.gguf", "search")
+    assert "n_parallel: 5" in str(caught.value)
+    monkeypatch.setattr("mergesearch.scoring.engine.available_memory", lambda: 8_000_000)
+    scorer.score(folder / "q4.gguf", "search")
+    monkeypatch.setattr("mergesearch.scoring.engine.available_memory", lambda: 5_000_000)
+    scorer.score(folder / "q4.gguf", "search")  # a study is not to end on what changed since

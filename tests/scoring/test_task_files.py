@@ -51,3 +51,22 @@ def test_damaged_data_are_named(tmp_path, content, message):
         (tmp_path / "x.jsonl").write_text(content)
     with pytest.raises(ObjectivesError, match=message):
         local_rows(read_tasks(tmp_path)["x"])
+
+
+def _with_code(folder, text="def results(doc, results):\n    return {'acc': 1.0}\n"):
+    (folder / "x.yaml").write_text("task: x\nprocess_results: !function utils.results")
+    (folder / "utils.py").write_text(text)
+
+
+def test_code_beside_a_task_runs_only_where_it_is_trusted(tmp_path):
+    _with_code(tmp_path)
+    with pytest.raises(ObjectivesError, match="runs code of its own") as caught:
+        read_tasks(tmp_path)
+    assert "--trust-tasks" in str(caught.value)
+    assert read_tasks(tmp_path, trusted=True)["x"]["process_results"]({}, []) == {"acc": 1.0}
+
+
+def test_trusted_code_that_fails_to_load_is_named(tmp_path):
+    _with_code(tmp_path, "import nothing_of_this_name")
+    with pytest.raises(ObjectivesError, match="utils cannot be loaded .ModuleNotFoundError"):
+        read_tasks(tmp_path, trusted=True)

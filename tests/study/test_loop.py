@@ -21,6 +21,7 @@ from mergesearch.errors import (
     InputError,
     Interrupted,
     MergeSearchError,
+    ObjectivesError,
     RunFolderError,
     ScorerCrashed,
     SpaceError,
@@ -251,6 +252,17 @@ def test_a_search_that_can_only_fail_stops_early(tmp_path: Path) -> None:
     assert len(trials(tmp_path)) == 5
     run(tmp_path)
     assert len(trials(tmp_path)) == 8
+
+
+def test_what_no_candidate_could_do_better_on_ends_the_run_and_fails_no_trial(
+    tmp_path: Path,
+) -> None:
+    error = ObjectivesError("the KV cache does not fit", where="runtime.n_parallel")
+    with pytest.raises(ObjectivesError, match="does not fit"):
+        run(tmp_path, Bench(before_score=raise_at(2, error)))
+    assert [one.state for one in trials(tmp_path)] == ["complete", "complete", "interrupted"]
+    run(tmp_path)
+    assert {one.state for one in trials(tmp_path)} == {"complete"}
 
 
 def test_a_recipe_that_the_space_refuses_is_a_failed_trial(tmp_path: Path) -> None:

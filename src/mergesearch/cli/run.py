@@ -17,6 +17,7 @@ from mergesearch.cli.export import header
 from mergesearch.cli.options import (
     Parents,
     Threads,
+    TrustTasks,
     check_overrides,
     parent_folders,
     read_text,
@@ -64,6 +65,7 @@ def run(
     ] = None,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
+    trust_tasks: TrustTasks = False,
 ) -> None:
     """Search a space and hand over its Pareto front, confirmed on items the search never saw.
 
@@ -90,7 +92,7 @@ def run(
     parents = _open_parents(inputs.space, parent_folders(parent))
     with (
         _run_folder(inputs) as log,
-        ScoringProcess(inputs.objectives, log=log) as scorer,
+        ScoringProcess(inputs.objectives, log=log, trust_tasks=trust_tasks) as scorer,
     ):
         search = _search(inputs, parents, scorer, threads)
         check_run_folder(inputs.folder, search, settings)

@@ -35,10 +35,14 @@ class ScoringProcess:
     Args:
         objectives: what to score.
         log: file that its output and llama.cpp's messages are appended to; None: nowhere.
+        trust_tasks: whether task YAMLs of the task folder may run code of their own.
     """
 
-    def __init__(self, objectives: Objectives, *, log: Path | None = None) -> None:
+    def __init__(
+        self, objectives: Objectives, *, log: Path | None = None, trust_tasks: bool = False
+    ) -> None:
         self._objectives = objectives
+        self._trust_tasks = trust_tasks
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
@@ -68,7 +72,13 @@ class ScoringProcess:
                 env=_environment(),
             )
         self._channel = Channel(ours)
-        self._send({"type": "setup", "objectives": self._objectives.to_yaml()})
+        self._send(
+            {
+                "type": "setup",
+                "objectives": self._objectives.to_yaml(),
+                "trust_tasks": self._trust_tasks,
+            }
+        )
         try:
             self._receive("ready", None)
         except BaseException:

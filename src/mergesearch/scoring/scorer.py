@@ -46,9 +46,10 @@ class Scorer:
         ObjectivesError: see `harness.load_tasks`.
     """
 
-    def __init__(self, objectives: Objectives) -> None:
+    def __init__(self, objectives: Objectives, *, trust_tasks: bool = False) -> None:
         self._objectives = objectives
-        self.tasks = load_tasks(objectives)
+        self.tasks = load_tasks(objectives, trust_tasks=trust_tasks)
+        self._memory_checked = False
         self._items: dict[tuple[str, str, str, str], list[list[Item]]] = {}
 
     def score(
@@ -58,6 +59,7 @@ class Scorer:
 
         Raises:
             ScoringError: the file cannot be loaded or decoded, or its chat template fails.
+            ObjectivesError: the first candidate's KV caches would not fit in memory.
         """
         if rung not in RUNGS:
             raise ValueError(f"no rung {rung!r}")
@@ -71,6 +73,9 @@ class Scorer:
         lm = CandidateLM(engine)
         per_task = self._items_for(lm, rung)
         batches = self._batches(lm, per_task)
+        if not self._memory_checked:  # later ones are as large, and a study is not to end on them
+            engine.check_memory([job for batch in batches for job in batch.prepared.jobs])
+            self._memory_checked = True
         _run(engine, batches, on_progress)
         _report_cuts(batches)
         outcomes = {

@@ -20,7 +20,13 @@ from typing import Any
 import optuna
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
-from mergesearch.errors import Interrupted, MergeSearchError, RunFolderError, ScoringError
+from mergesearch.errors import (
+    Interrupted,
+    MergeSearchError,
+    ObjectivesError,
+    RunFolderError,
+    ScoringError,
+)
 from mergesearch.ledger import (
     COMPLETE,
     DATABASE,
@@ -261,7 +267,7 @@ class _Run:
         else:
             try:
                 measured = self._same_recipe(recipe) or self._measure(number, "search", recipe)
-            except (Interrupted, KeyboardInterrupt):
+            except (Interrupted, KeyboardInterrupt, ObjectivesError):
                 self.ledger.interrupt_trial(number)
                 raise
         self.ledger.finish_trial(number, measured)
@@ -308,7 +314,7 @@ class _Run:
                     seen["score_seconds"] = time.perf_counter() - start
             scores = self.search.objectives.scores(seen["results"])
             _check_finite(scores)
-        except Interrupted:
+        except (Interrupted, ObjectivesError):  # what no other candidate would do better on
             raise
         except _FAILURES as error:
             self.guard.check()  # a failure of what the signal reached first is an interruption

@@ -1,8 +1,4 @@
-"""Tasks, prompts and metrics as lm-eval defines them: the only user of lm_eval.
-
-lm-eval's objects, documents and prompts are made once. For each candidate only the requests are
-run; answers go through the task's own filters, `process_results` and aggregation.
-"""
+"""Tasks as lm-eval defines them, loaded once, their items divided into rungs."""
 
 from __future__ import annotations
 
@@ -12,101 +8,25 @@ import io
 import json
 import logging
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import datasets
+import lm_eval.utils
 import numpy as np
-from lm_eval.api.instance import Instance
+from jinja2 import BaseLoader, StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from lm_eval.api.metrics import mean, stderr_for_metric
-from lm_eval.api.model import LM
 from lm_eval.api.task import ConfigurableTask, Task
 from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
 
 from mergesearch.errors import ObjectivesError, ScoringError
 from mergesearch.objective import Objectives, TaskUse, split_items
 from mergesearch.scoring.aggregate import BOOTSTRAP_DRAWS
-from mergesearch.scoring.engine import Engine
-from mergesearch.scoring.requests import Outcome, Prepared, generation_options
+from mergesearch.scoring.requests import generation_options
 from mergesearch.scoring.task_files import local_rows, read_tasks
-from mergesearch.scoring.template import ChatTemplate
-
-# -- the model that lm-eval sees -----------------------------------------------------------------
-
-
-class CandidateLM(LM):  # type: ignore[misc]
-    """lm-eval's view of a loaded candidate; also runs in `lm_eval.simple_evaluate`.
-
-    Requests are cut into chunks by (task, document), in the order given, so that the same requests
-    give the same values to the bit, whoever asks.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__()
-        self.engine = engine
-
-    def prepare(self, requests: Sequence[Instance]) -> Prepared:
-        """Cut requests of one type into chunks for the engine."""
-        return Prepared(requests, self.engine, self.engine.runtime.chunk_items)
-
-    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
-        """Return (log-probability, is greedy) of each continuation."""
-        return [one.value for one in self._run(requests)]
-
-    def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
-        """Return the log-probability of each whole text."""
-        return [one.value[0] for one in self._run(requests)]
-
-    def generate_until(self, requests: list[Instance]) -> list[str]:
-        """Return the greedy answer to each prompt."""
-        return [one.value for one in self._run(requests)]
-
-    def _run(self, requests: Sequence[Instance]) -> list[Outcome]:
-        prepared = self.prepare(requests)
-        self.engine.run(prepared.jobs, prepared.take)
-        for outcome, request in zip(prepared.outcomes, requests, strict=True):
-            if outcome.failure is not None:
-                raise ScoringError(
-                    outcome.failure, where=f"{request.task_name}, item {request.doc_id}"
-                )
-        return prepared.outcomes
-
-    @property
-    def template(self) -> ChatTemplate:
-        """The candidate's chat template.
-
-        Raises:
-            ScoringError: the GGUF has none.
-        """
-        text = self.engine.chat_template
-        if text is None:
-            raise ScoringError(
-                "the model has no chat template",
-                fix="set apply_chat_template: false in the objectives file",
-            )
-        return ChatTemplate(text, self._name(self.engine.bos), self._name(self.engine.eos))
-
-    def _name(self, token: int | None) -> str:
-        return "" if token is None else self.engine.piece(token, special=True).decode()
-
-    def apply_chat_template(
-        self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
-    ) -> str:
-        """Return the prompt for a conversation."""
-        return self.template.render(chat_history, add_generation_prompt=add_generation_prompt)
-
-    def chat_template(self, chat_template: bool | str = False) -> str | None:
-        """Return the template's text."""
-        return self.engine.chat_template if chat_template else None
-
-    @property
-    def tokenizer_name(self) -> str:
-        """Name for lm-eval's request cache, which is not used."""
-        return "gguf"
-
-
-# -- tasks ---------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -165,15 +85,19 @@ class LoadedTask:
         return [*dict.fromkeys(plain), *(f"{name},{one}" for name, one in declared)]
 
 
-def load_tasks(objectives: Objectives) -> list[LoadedTask]:
+def load_tasks(objectives: Objectives, *, trust_tasks: bool = False) -> list[LoadedTask]:
     """Load all tasks of an objectives file and divide their items.
 
     Raises:
-        ObjectivesError: unknown task or metric, data that are not here, fewer items than asked for.
+        ObjectivesError: unknown task or metric, data that are not here, fewer items than asked for,
+            or a task YAML of the task folder that runs code while it is not trusted.
     """
     _be_quiet()
-    own = {} if objectives.task_folder is None else read_tasks(objectives.task_folder)
-    loaded = [_load(use, own, objectives) for use in objectives.tasks()]
+    _sandbox_templates()
+    folder = objectives.task_folder
+    own = {} if folder is None else read_tasks(folder, trusted=trust_tasks)
+    source = _Source(own)
+    loaded = [_load(use, source, objectives) for use in objectives.tasks()]
     by_name = {one.name: one for one in loaded}
     for objective in objectives.objectives:
         for use in objective.uses:
@@ -194,6 +118,16 @@ def _be_quiet() -> None:
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
 
 
+def _sandbox_templates() -> None:
+    """Render the prompts' templates in a sandbox: in lm-eval's own environment they are code."""
+    open_ended = lm_eval.utils.env
+    sandbox = ImmutableSandboxedEnvironment(
+        loader=BaseLoader(), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    sandbox.filters.update(open_ended.filters)
+    lm_eval.utils.env = sandbox
+
+
 def _quietly(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function with what it prints thrown away."""
 
@@ -204,14 +138,30 @@ def _quietly(function: Callable[..., Any]) -> Callable[..., Any]:
     return quiet
 
 
-def _load(use: TaskUse, own: Mapping[str, Mapping[str, Any]], objectives: Objectives) -> LoadedTask:
+class _Source:
+    """Where tasks come from: the YAMLs of the task folder, then the installed lm-eval."""
+
+    def __init__(self, own: Mapping[str, Mapping[str, Any]]) -> None:
+        self._own = own
+
+    def tasks(self, name: str) -> tuple[list[Task], bool]:
+        """Return a task, or a group's tasks and whether they weigh by their numbers of items."""
+        if name in self._own:
+            return [_own_task(self._own[name])], True
+        return _installed_tasks(name, self._manager, self._own)
+
+    @cached_property
+    def _manager(self) -> Any:
+        from lm_eval.tasks import TaskManager
+
+        return TaskManager()  # reads all YAMLs that are installed: seconds
+
+
+def _load(use: TaskUse, source: _Source, objectives: Objectives) -> LoadedTask:
     # Some tasks shuffle their documents with the global generators when they are loaded.
     random.seed(DEFAULT_RANDOM_SEED)
     np.random.seed(DEFAULT_OTHER_SEED)
-    if use.task in own:
-        tasks, by_size = [_own_task(own[use.task])], True
-    else:
-        tasks, by_size = _installed_tasks(use.task, own)
+    tasks, by_size = source.tasks(use.task)
     members: list[Member] = []
     for task in tasks:
         offset = members[-1].offset + len(members[-1].docs) if members else 0
@@ -239,10 +189,7 @@ def _own_task(config: Mapping[str, Any]) -> Task:
         raise _unloadable(name, error) from error
 
 
-def _installed_tasks(name: str, own: Mapping[str, Any]) -> tuple[list[Task], bool]:
-    from lm_eval.tasks import TaskManager
-
-    manager = TaskManager()
+def _installed_tasks(name: str, manager: Any, own: Mapping[str, Any]) -> tuple[list[Task], bool]:
     if name not in manager.all_tasks:
         near = difflib.get_close_matches(name, manager.all_tasks, n=5)
         raise ObjectivesError(
@@ -272,7 +219,8 @@ def _unloadable(name: str, error: Exception) -> ObjectivesError:
             expected=f"them in the cache of Hugging Face data sets ({reason})",
             fix="once, with a network: HF_HUB_OFFLINE=0 HF_DATASETS_OFFLINE=0 search run ...",
         )
-    return ObjectivesError(f"lm-eval cannot load this task ({reason})", where=name)
+    missing = "pip install 'lm-eval[math]'" if "math-verify" in reason.lower() else None
+    return ObjectivesError(f"lm-eval cannot load this task ({reason})", where=name, fix=missing)
 
 
 def _check_task(use: TaskUse, task: Task) -> None:
@@ -331,93 +279,3 @@ def _keep_examples_apart(member: Member, scored: set[str]) -> None:
             )
         sampler.fewshot_indices = None
         sampler.replace_df(apart)
-
-
-# -- prompts -------------------------------------------------------------------------------------
-
-
-@dataclass
-class Item:
-    """A document to score, with its requests and, per candidate, their responses."""
-
-    member: Member
-    index: int
-    requests: list[Instance]
-    failure: str | None = None
-
-
-def build_items(
-    loaded: LoadedTask, rung: str, objectives: Objectives, template: ChatTemplate | None
-) -> list[Item]:
-    """Make the requests of a task's items on a rung, in the order that lm-eval makes them.
-
-    Raises:
-        ScoringError: the chat template fails.
-    """
-    return [
-        Item(member, index, _requests(member, index, objectives, template))
-        for member in loaded.members
-        for index in _seeded(member, rung)
-    ]
-
-
-def _seeded(member: Member, rung: str) -> Iterator[int]:
-    member.task.set_fewshot_seed(seed=DEFAULT_OTHER_SEED)
-    yield from member.chosen[rung]
-
-
-def _requests(
-    member: Member, index: int, objectives: Objectives, template: ChatTemplate | None
-) -> list[Instance]:
-    """As `Task.build_all_requests` does for one document (lm_eval/api/task.py)."""
-    task, doc = member.task, member.docs[index]
-    render = None if template is None else template.render
-    context = task.fewshot_context(
-        doc,
-        num_fewshot=task.config.num_fewshot or 0,
-        system_instruction=objectives.system_instruction,
-        apply_chat_template=template is not None,
-        fewshot_as_multiturn=template is not None,
-        chat_template=render,
-        gen_prefix=task.doc_to_prefix(doc),
-    )
-    made = task.construct_requests(
-        doc=doc,
-        ctx=context,
-        metadata=(task.config["task"], index, task.config.repeats),
-        apply_chat_template=template is not None,
-        chat_template=render,
-    )
-    return sorted(made if isinstance(made, list) else [made], key=lambda one: one.idx)
-
-
-def apply_filters(member: Member, items: Sequence[Item]) -> None:
-    """Run the task's filters over all responses; an item that makes them fail is unscored."""
-    together = [one for item in items for one in item.requests]
-    if not together:
-        return
-    try:
-        _filter(member, together)
-    except Exception:  # find out whose response it was
-        for item in items:
-            try:
-                _filter(member, item.requests)
-            except Exception as error:
-                item.failure = f"filter: {type(error).__name__}: {error}"
-
-
-def _filter(member: Member, requests: list[Instance]) -> None:
-    for request in requests:
-        request.filtered_resps = {}
-    for one in member.task._filters:
-        one.apply(requests)
-
-
-def process_item(item: Item) -> dict[tuple[str, str], Any]:
-    """Return what the task's metrics give for an item, by (metric, filter)."""
-    found: dict[tuple[str, str], Any] = {}
-    for name in item.member.filters:
-        responses = [one.filtered_resps[name] for one in item.requests]
-        results = item.member.task.process_results(item.requests[0].doc, responses)
-        found.update({(metric, name): value for metric, value in results.items()})
-    return found
