@@ -319,7 +319,7 @@ def test_too_little_memory_is_said_before_the_first_candidate(objectives, folder
     scorer = Scorer(objectives)
     # 3 layers of 2 heads, keys and values of 64 f16 each: 1536 bytes a token. Two workers have
     # caches of 256 tokens: 786,432 bytes a sequence, and 0.9 of 5 MB is free for them.
-    with pytest.raises(ObjectivesError, match="takes 0.0 GB in 2 workers") as caught:
+    with pytest.raises(ObjectivesError, match=r"takes 0\.0 GB in 2 workers") as caught:
         scorer.score(folder / "q4.gguf", "search")
     assert "n_parallel: 5" in str(caught.value)
     monkeypatch.setattr("mergesearch.scoring.engine.available_memory", lambda: 8_000_000)

@@ -30,7 +30,7 @@ def test_the_n_parallel_that_fits_is_named():
 
 
 def test_where_not_one_fits_the_context_is_to_shrink():
-    with pytest.raises(ObjectivesError, match="lower runtime.n_ctx"):
+    with pytest.raises(ObjectivesError, match=r"lower runtime\.n_ctx"):
         check_fits(1, 131_072, 196_608, 1, 8_000_000_000)
 
 
