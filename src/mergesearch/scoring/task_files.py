@@ -14,7 +14,7 @@ import yaml
 
 from mergesearch.errors import ObjectivesError
 
-ALLOWED_MODULES = ("mergesearch.checks",)
+ALLOWED_MODULES = ("mergesearch.checks", "mergesearch.needle")
 """Modules whose functions a task YAML may name with `!function`."""
 
 

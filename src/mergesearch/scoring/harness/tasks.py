@@ -169,24 +169,24 @@ def _load(use: TaskUse, source: _Source, objectives: Objectives) -> LoadedTask:
         _check_task(use, task)
     loaded = LoadedTask(use.task, members, by_size)
     _divide(loaded, use, objectives.split_seed)
+    _check_sentence_splitter(loaded, objectives.max_unscored)
     return loaded
 
 
 def _own_task(config: Mapping[str, Any]) -> Task:
-    name = config["task"]
     rows = local_rows(config)
     config = dict(config)
-    if rows is not None:  # straight from the file, without a copy in a cache
-        splits = {split: datasets.Dataset.from_list(some) for split, some in rows.items()}
-        config.pop("dataset_path")
-        config.pop("dataset_kwargs")
-        config["custom_dataset"] = lambda **_: splits
     try:
+        if callable(config.get("custom_dataset")):
+            rows = config["custom_dataset"](**config.get("dataset_kwargs") or {})
+        if rows is not None:  # straight from where they are made, without a copy in a cache
+            splits = {split: datasets.Dataset.from_list(some) for split, some in rows.items()}
+            for key in ("dataset_path", "dataset_kwargs"):
+                config.pop(key, None)
+            config["custom_dataset"] = lambda **_: splits
         return ConfigurableTask(config=config)
-    except ObjectivesError:
-        raise
     except Exception as error:
-        raise _unloadable(name, error) from error
+        raise _unloadable(str(config["task"]), error) from error
 
 
 def _installed_tasks(name: str, manager: Any, own: Mapping[str, Any]) -> tuple[list[Task], bool]:
@@ -237,6 +237,29 @@ def _check_task(use: TaskUse, task: Task) -> None:
             ) from error
     shots = task.get_config("num_fewshot") if use.num_fewshot is None else use.num_fewshot
     task.set_config(key="num_fewshot", value=shots or 0)
+
+
+_SPLIT_SENTENCES = {"length_constraints:number_sentences", "change_case:capital_word_frequency"}
+
+
+def _check_sentence_splitter(loaded: LoadedTask, max_unscored: float) -> None:
+    """Refuse IFEval without the data of nltk that some of its instructions are checked with."""
+    docs = [one.docs[i] for one in loaded.members for i in one.chosen["search"]]
+    needing = sum(
+        not _SPLIT_SENTENCES.isdisjoint(doc.get("instruction_id_list") or ()) for doc in docs
+    )
+    if needing <= max_unscored * len(docs):
+        return
+    import nltk
+
+    try:
+        nltk.data.find("tokenizers/punkt_tab")
+    except LookupError as error:
+        raise ObjectivesError(
+            f"{needing} of {len(docs)} items need nltk's sentence splitter, which is not here",
+            where=loaded.name,
+            fix="once, with a network: python -m nltk.downloader punkt_tab; or raise max_unscored",
+        ) from error
 
 
 def _documents(task: Task) -> list[dict[str, Any]]:
