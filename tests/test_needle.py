@@ -25,7 +25,7 @@ def test_the_fact_stands_once_at_its_depth_among_others_of_its_kind(depth: float
         assert row["text"].count(keeper) == 1
         assert row["text"].count("locker") == 4
         before, after = row["text"].split(fact)
-        assert len(before) / len(before + after) == pytest.approx(depth, abs=0.02)
+        assert len(before) / len(before + after) == pytest.approx(depth, abs=0.05)
         assert 600 <= len(row["text"].split()) < 620
 
 

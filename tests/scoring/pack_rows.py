@@ -80,9 +80,9 @@ def splits(path: str, name: str | None) -> dict[str, Rows]:
         return {"test": bbh(str(name))}
     return {
         "wis-k/instruction-following-eval": {"train": IFEVAL},
-        "TAUR-Lab/MuSR": {
-            split: MUSR for split in ("murder_mysteries", "object_placements", "team_allocation")
-        },
+        "TAUR-Lab/MuSR": dict.fromkeys(
+            ("murder_mysteries", "object_placements", "team_allocation"), MUSR
+        ),
         "DigitalLearningGmbH/MATH-lighteval": {"train": MATH, "test": MATH},
         "Idavidrein/gpqa": {"train": GPQA},
         "TIGER-Lab/MMLU-Pro": {"test": MMLU_PRO[:5], "validation": MMLU_PRO[5:]},
