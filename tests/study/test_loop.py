@@ -284,8 +284,8 @@ def test_a_recipe_that_the_space_refuses_is_a_failed_trial(tmp_path: Path) -> No
 
 def test_a_score_that_is_no_number_is_a_failure(tmp_path: Path) -> None:
     class Undefined(Objectives):
-        def scores(self, results: Any) -> Any:
-            scores = super().scores(results)
+        def scores(self, results: Any, rung: str = "search") -> Any:
+            scores = super().scores(results, rung)
             return {name: type(one)(float("nan"), 0.0, 1, 0) for name, one in scores.items()}
 
     made = Objectives.from_yaml(OBJECTIVES, Path())
@@ -386,7 +386,8 @@ def test_the_clock_ends_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Each build takes ten minutes of a pretended clock."""
     clock = SimpleNamespace(now=1e9)
     pretended = SimpleNamespace(time=lambda: clock.now, perf_counter=lambda: clock.now)
-    monkeypatch.setattr("mergesearch.study.loop.time", pretended)
+    for module in ("loop", "measuring"):
+        monkeypatch.setattr(f"mergesearch.study.{module}.time", pretended)
 
     def build(count: int) -> None:
         clock.now += 600

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from mergesearch.checkpoint import Checkpoint
     from mergesearch.objective import Objectives
+    from mergesearch.recipe import Recipe
     from mergesearch.scoring import ScoringProcess
     from mergesearch.space import Space
     from mergesearch.study.settings import Search
@@ -199,10 +200,20 @@ def _search(
         objectives=inputs.objectives,
         build=lambda recipe: build_candidate(recipe, parents, threads=threads),
         score=scorer.score,
+        parents={ref: _alone(ref) for ref in parents},
+        use_references=scorer.use_references,
         shares=lambda recipe: recipe.shares(depth),
         space_text=inputs.space_text,
         fingerprints={"parents": _parents_digest(parents), "scoring": _scoring_versions()},
     )
+
+
+def _alone(parent: str) -> Recipe:
+    """The recipe of a parent as it is."""
+    from mergesearch.recipe import Recipe
+
+    models = [{"model": parent, "parameters": {"weight": 1.0}}]
+    return Recipe.from_dict({"merge_method": "linear", "models": models})
 
 
 def _parents_digest(parents: Mapping[str, Checkpoint]) -> str:

@@ -51,6 +51,10 @@ def _serve(channel: Channel) -> None:
             if message["type"] == "setup":
                 scorer = _load(message)
                 channel.send({"type": "ready"})
+            elif message["type"] == "references":
+                scorer.use_references(
+                    {task: dict(answers) for task, answers in message["texts"].items()}
+                )
             elif message["type"] == "score":
                 channel.send(_score(scorer, channel, message, descriptor))
             else:

@@ -14,7 +14,7 @@ from typing import IO, Any, Protocol
 
 import mergesearch
 from mergesearch.errors import ObjectivesError, ScorerCrashed, ScoringError
-from mergesearch.objective import Objectives, TaskResult
+from mergesearch.objective import Objectives, References, TaskResult
 from mergesearch.scoring.protocol import Channel, OnProgress, Progress, results_from_json
 
 _FAREWELL_SECONDS = 5.0
@@ -44,6 +44,7 @@ class ScoringProcess:
         self._objectives = objectives
         self._trust_tasks = trust_tasks
         self._log = log
+        self._references: References = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
 
@@ -84,6 +85,20 @@ class ScoringProcess:
         except BaseException:
             self.close()
             raise
+        self._send_references()
+
+    def use_references(self, references: References) -> None:
+        """Give it the specialists' correct answers; another process after a crash gets them too."""
+        self._references = references
+        if self._channel is not None:
+            self._send_references()
+
+    def _send_references(self) -> None:
+        texts = {
+            task: [[item, text] for item, text in answers.items()]
+            for task, answers in self._references.items()
+        }
+        self._send({"type": "references", "texts": texts})
 
     def score(
         self, candidate: ScoredCandidate, rung: str, on_progress: OnProgress | None = None

@@ -64,6 +64,7 @@ class Outcome:
         failure: reason, None where there is a value.
         tokens_in: tokens read; of a context shared between requests each counts it.
         tokens_out: tokens generated.
+        tokens_predicted: tokens of the continuation, whose log-probability was asked for.
         cut: tokens cut from the left of the prompt because it exceeded the context.
         seconds: the request's part of its chunk's time.
     """
@@ -72,6 +73,7 @@ class Outcome:
     failure: str | None = None
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_predicted: int = 0
     cut: int = 0
     seconds: float = 0.0
 
@@ -207,6 +209,7 @@ class Prepared:
             else:  # a further window of a rolling text
                 outcome.value = (outcome.value[0] + result.logprob, False)
             outcome.tokens_in += context + more
+            outcome.tokens_predicted += more
             outcome.seconds += seconds * read / max(1, total)
 
 

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from mergesearch.errors import ScoringError
-from mergesearch.objective import RUNGS, ItemResult, MetricValue, Objectives, TaskResult
+from mergesearch.objective import (
+    PROXY,
+    RUNGS,
+    ItemResult,
+    MetricValue,
+    Objectives,
+    References,
+    TaskResult,
+)
 from mergesearch.scoring.aggregate import combine, item_value, named_metrics, standard_error
 from mergesearch.scoring.engine import Engine
 from mergesearch.scoring.harness import (
@@ -23,7 +31,9 @@ from mergesearch.scoring.harness import (
     process_item,
 )
 from mergesearch.scoring.protocol import OnProgress, Progress
+from mergesearch.scoring.proxy import check_proxied, needs_answers, proxy_items, proxy_result
 from mergesearch.scoring.requests import Outcome, Prepared
+from mergesearch.scoring.template import ChatTemplate
 
 _log = logging.getLogger(__name__)
 Raw = dict[tuple[str, str], Any]
@@ -50,7 +60,17 @@ class Scorer:
         self._objectives = objectives
         self.tasks = load_tasks(objectives, trust_tasks=trust_tasks)
         self._memory_checked = False
+        self._proxied = set(objectives.proxied_tasks())
+        self._references: References = {}
+        for task in self.tasks:
+            if task.name in self._proxied:
+                check_proxied(task)
         self._items: dict[tuple[str, str, str, str], list[list[Item]]] = {}
+
+    def use_references(self, references: References) -> None:
+        """Take the specialists' correct answers, which the rung `proxy` needs."""
+        self._references = references
+        self._items = {key: items for key, items in self._items.items() if key[0] != PROXY}
 
     def score(
         self, path: Path | str, rung: str, on_progress: OnProgress | None = None
@@ -61,7 +81,7 @@ class Scorer:
             ScoringError: the file cannot be loaded or decoded, or its chat template fails.
             ObjectivesError: the first candidate's KV caches would not fit in memory.
         """
-        if rung not in RUNGS:
+        if rung not in (PROXY, *RUNGS):
             raise ValueError(f"no rung {rung!r}")
         with Engine(path, self._objectives.runtime) as engine:
             return self.score_engine(engine, rung, on_progress)
@@ -84,19 +104,33 @@ class Scorer:
             for request, outcome in zip(batch.requests, batch.prepared.outcomes, strict=True)
         }
         return {
-            task.name: _task_result(task, items, outcomes)
+            task.name: (proxy_result if self._has_proxy(task, rung) else _task_result)(
+                task, items, outcomes
+            )
             for task, items in zip(self.tasks, per_task, strict=True)
         }
+
+    def _has_proxy(self, task: LoadedTask, rung: str) -> bool:
+        return rung == PROXY and task.name in self._proxied
 
     def _items_for(self, lm: CandidateLM, rung: str) -> list[list[Item]]:
         """Return the items with their prompts, made anew only for a template not seen before."""
         template = lm.template if self._objectives.apply_chat_template else None
         key = ("", "", "") if template is None else (template.text, template.bos, template.eos)
         if (rung, *key) not in self._items:
-            self._items[(rung, *key)] = [
-                build_items(task, rung, self._objectives, template) for task in self.tasks
-            ]
+            self._items[(rung, *key)] = [self._built(task, rung, template) for task in self.tasks]
         return self._items[(rung, *key)]
+
+    def _built(self, task: LoadedTask, rung: str, template: ChatTemplate | None) -> list[Item]:
+        """Make a task's items; the proxy's are those of the search."""
+        of = "search" if rung == PROXY else rung
+        items = build_items(task, of, self._objectives, template)
+        if not self._has_proxy(task, rung):
+            return items
+        answers = self._references.get(task.name, {})
+        if not answers and needs_answers(task):
+            raise ScoringError("no reference texts for its proxy", where=task.name)
+        return proxy_items(items, answers)
 
     def _batches(self, lm: CandidateLM, per_task: Sequence[Sequence[Item]]) -> list[_Batch]:
         batches: list[_Batch] = []
