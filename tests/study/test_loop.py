@@ -116,6 +116,14 @@ def test_every_item_is_on_record(tmp_path: Path) -> None:
     ]
 
 
+def test_texts_are_left_out_where_they_are_switched_off(tmp_path: Path) -> None:
+    silent = Objectives.from_yaml(OBJECTIVES + "keep_texts: false\n", Path())
+    run_study(tmp_path, search(objectives=silent), StudySettings(trials=1, sampler="sobol"))
+    with Ledger.open(tmp_path) as ledger:
+        (first, _) = ledger.items(0, task="words")
+    assert (first.text, first.tokens_out) == (None, 2)
+
+
 @pytest.mark.parametrize("sampler", LENGTHS)
 def test_the_same_seed_gives_the_same_trials(tmp_path: Path, unbroken, sampler: str) -> None:
     run(tmp_path, sampler=sampler, trials=LENGTHS[sampler], seed=3)
