@@ -192,8 +192,10 @@ def _search(
     threads: int | None,
 ) -> Search:
     from mergesearch.candidate import build_candidate
+    from mergesearch.scoring.task_files import outside_data
     from mergesearch.study.settings import Search
 
+    data = outside_data(inputs.objectives.task_folder)
     depth = int(next(iter(parents.values())).config["num_hidden_layers"])
     return Search(
         space=inputs.space,
@@ -204,7 +206,11 @@ def _search(
         use_references=scorer.use_references,
         shares=lambda recipe: recipe.shares(depth),
         space_text=inputs.space_text,
-        fingerprints={"parents": _parents_digest(parents), "scoring": _scoring_versions()},
+        fingerprints={
+            "parents": _parents_digest(parents),
+            "scoring": _scoring_versions(),
+            **({} if data is None else {"data": data}),
+        },
     )
 
 
