@@ -12,6 +12,7 @@ from mergesearch.errors import ObjectivesError, ScoringError
 from mergesearch.objective import Objectives
 from mergesearch.scoring.harness import CandidateLM, load_tasks
 from mergesearch.scoring.requests import Prepared, generation_options
+from mergesearch.scoring.sampling import Sampling
 from mergesearch.scoring.scorer import Scorer
 from mergesearch.scoring.sequences import Likelihood
 
@@ -137,7 +138,7 @@ def test_a_long_prompt_is_cut_on_the_left_and_the_cut_counted():
         n_ctx=8, bos=None, eos=0, tokenize=lambda text, add_special=True: tuple(text.encode())
     )
     requests = [
-        SimpleNamespace(request_type=kind, args=args, task_name="t", doc_id=0)
+        SimpleNamespace(request_type=kind, args=args, idx=0, task_name="t", doc_id=0)
         for kind, args in [
             ("generate_until", ("abcdefghij", {"max_gen_toks": 3, "until": "x"})),
         ]
@@ -152,7 +153,7 @@ def test_spaces_before_a_continuation_belong_to_it_and_empty_contexts_get_a_pref
         n_ctx=99, bos=None, eos=0, tokenize=lambda text, add_special=True: tuple(text.encode())
     )
     requests = [
-        SimpleNamespace(request_type="loglikelihood", args=args, task_name="t", doc_id=0)
+        SimpleNamespace(request_type="loglikelihood", args=args, idx=0, task_name="t", doc_id=0)
         for args in [("ab ", "c"), ("", "c")]
     ]
     prepared = Prepared(requests, vocabulary, 4)
@@ -162,14 +163,14 @@ def test_spaces_before_a_continuation_belong_to_it_and_empty_contexts_get_a_pref
 
 
 def test_generation_options():
-    assert generation_options({}) == (256, ())
-    assert generation_options({"until": "x", "max_gen_toks": 7}) == (7, ("x",))
-    assert generation_options({"do_sample": True, "temperature": 0, "until": ["a", "b"]}) == (
-        256,
-        ("a", "b"),
-    )
-    with pytest.raises(ScoringError, match="sampled"):
-        generation_options({"do_sample": True, "temperature": 0.7})
+    assert generation_options({}) == (256, (), None)
+    assert generation_options({"until": "x", "max_gen_toks": 7}) == (7, ("x",), None)
+    greedy = {"do_sample": True, "temperature": 0, "until": ["a", "b"]}
+    assert generation_options(greedy) == (256, ("a", "b"), None)
+    assert generation_options({"temperature": 0.7})[2] is None
+    sampled = {"do_sample": True, "temperature": 0.7, "top_p": 0.9, "top_k": 20}
+    assert generation_options(sampled)[2] == Sampling(0.7, 20, 0.9)
+    assert generation_options({"do_sample": True})[2] == Sampling(1.0, 0, 1.0)
 
 
 @pytest.fixture
@@ -262,6 +263,33 @@ def test_metrics_of_several_filters_have_full_names(folder, tmp_path, installed,
     scorer = Scorer(_one_task(folder, "filtered", "exact_match,digits"))
     result = scorer.score_engine(q4, "search")["filtered"]
     assert set(result.metrics) == {"exact_match,whole", "exact_match,digits"}
+
+
+SAMPLED = """
+repeats: 3
+filter_list:
+  - {name: first, filter: [{function: take_first}]}
+"""
+
+
+def _sampled(folder, tmp_path):
+    text = (folder / "tasks" / "answer.yaml").read_text().replace("tiny_answer", "sampled", 1)
+    text = text.replace("do_sample: false", "do_sample: true, temperature: 2.0, top_p: 0.95")
+    text = text.replace("tiny_answer.jsonl", str(folder / "tasks" / "tiny_answer.jsonl"))
+    (tmp_path / "sampled.yaml").write_text(text + SAMPLED)
+    return Scorer(replace(_one_task(folder, "sampled", "exact"), task_folder=tmp_path))
+
+
+def test_sampled_answers_are_the_same_every_time_and_differ_between_repeats(folder, tmp_path, q4):
+    scorer = _sampled(folder, tmp_path)
+    first = scorer.score_engine(q4, "search")["sampled"].items
+    items = next(iter(scorer._items.values()))[0]
+    answers = [one.requests[0].resps for one in items]
+    assert {len(one) for one in answers} == {3}
+    assert sum(len(set(one)) == 3 for one in answers) > 6
+    assert all(one.tokens_out > 12 for one in first)  # of all three answers
+    again = Scorer(scorer._objectives).score_engine(q4, "search")["sampled"].items
+    assert [one.text for one in first] == [one.text for one in again]
 
 
 # -- wrong objectives -----------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from mergesearch.scoring.harness import (
 )
 from mergesearch.scoring.protocol import OnProgress, Progress
 from mergesearch.scoring.proxy import check_proxied, needs_answers, proxy_items, proxy_result
-from mergesearch.scoring.requests import Outcome, Prepared
+from mergesearch.scoring.requests import Outcome, Prepared, copies
 from mergesearch.scoring.template import ChatTemplate
 
 _log = logging.getLogger(__name__)
@@ -98,11 +98,7 @@ class Scorer:
             self._memory_checked = True
         _run(engine, batches, on_progress)
         _report_cuts(batches)
-        outcomes = {
-            id(request): outcome
-            for batch in batches
-            for request, outcome in zip(batch.requests, batch.prepared.outcomes, strict=True)
-        }
+        outcomes = _by_request(batches)
         return {
             task.name: (proxy_result if self._has_proxy(task, rung) else _task_result)(
                 task, items, outcomes
@@ -136,7 +132,7 @@ class Scorer:
         batches: list[_Batch] = []
         jobs = 0
         for task, items in zip(self.tasks, per_task, strict=True):
-            requests = [one for item in items for one in item.requests]
+            requests = [one for item in items for one in item.requests for _ in range(copies(one))]
             for kind in dict.fromkeys(one.request_type for one in requests):
                 of_kind = [one for one in requests if one.request_type == kind]
                 batches.append(_Batch(task, of_kind, lm.prepare(of_kind), jobs))
@@ -165,6 +161,18 @@ def _run(engine: Engine, batches: Sequence[_Batch], on_progress: OnProgress | No
             on_progress(Progress(name, done[name], total[name]))
 
     engine.run([jobs[index] for index in order], finish)
+
+
+def _by_request(batches: Sequence[_Batch]) -> dict[int, Outcome]:
+    """The outcome of every request by its id; further answers to it are the outcome's copies."""
+    outcomes: dict[int, Outcome] = {}
+    for batch in batches:
+        for request, outcome in zip(batch.requests, batch.prepared.outcomes, strict=True):
+            if id(request) in outcomes:
+                outcomes[id(request)].copies.append(outcome)
+            else:
+                outcomes[id(request)] = outcome
+    return outcomes
 
 
 def _report_cuts(batches: Sequence[_Batch]) -> None:
@@ -204,10 +212,11 @@ def _process(
         found = [outcomes[id(one)] for one in item.requests]
         item.failure = next((one.failure for one in found if one.failure is not None), None)
         for request, outcome in zip(item.requests, found, strict=True):
-            value = outcome.value
-            if request.request_type == "loglikelihood_rolling" and value is not None:
-                value = value[0]
-            request.resps = [value] * (request.repeats or 1)
+            values = [one.value for one in outcome.all()]
+            if request.request_type == "loglikelihood_rolling" and values[0] is not None:
+                values = [values[0][0]]
+            same = (request.repeats or 1) if len(values) == 1 else 1
+            request.resps = values * same
     apply_filters(member, [item for item in items if item.failure is None])
     return [_process_one(item) for item in items]
 
@@ -225,7 +234,8 @@ def _process_one(item: Item) -> Raw | None:
 def _item_result(
     task: LoadedTask, item: Item, raw: Raw | None, outcomes: dict[int, Outcome]
 ) -> ItemResult:
-    found = [outcomes[id(one)] for one in item.requests]
+    asked = [outcomes[id(one)] for one in item.requests]
+    found = [one for first in asked for one in first.all()]
     values = {key: item_value(value) for key, value in (raw or {}).items()}
     numbers = {key: value for key, value in values.items() if value is not None}
     text = found[0].value if item.requests[0].request_type == "generate_until" else None

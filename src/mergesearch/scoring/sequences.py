@@ -13,18 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch.scoring.chunks import Group, Tokens
+from mergesearch.scoring.sampling import Sampling, draw
 
 
 @dataclass(frozen=True)
 class GenRequest:
-    """A prompt to continue greedily for at most `max_tokens` tokens or up to a string of `until`.
+    """A prompt to continue for at most `max_tokens` tokens or up to a string of `until`.
 
-    The prompt and the new tokens fit in the context together (chunks.fit_prompt).
+    The prompt and the new tokens fit in the context together (chunks.fit_prompt). Without
+    `sampling` the answer is greedy.
     """
 
     tokens: Tokens
     max_tokens: int
     until: tuple[str, ...] = ()
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,13 @@ class Answer:
         self._until = [one.encode() for one in request.until if one]
         self._end = -1
         self._stopped = "length"
+        self._drawing = None if request.sampling is None else request.sampling.generator()
+
+    def next_token(self, logits: npt.NDArray[np.float32], best: int) -> int:
+        """Return the token that comes next; `best` is the likeliest of the logits, (n_vocab,)."""
+        if self._drawing is None or self._request.sampling is None:
+            return best
+        return draw(logits, self._request.sampling, self._drawing)
 
     def unread(self) -> Sequence[int]:
         """Return the tokens that llama.cpp has not read yet."""

@@ -1,4 +1,4 @@
-"""Greedy generation and log-likelihoods of many requests at once: the only user of llama_cpp.
+"""Generation and log-likelihoods of many requests at once: the only user of llama_cpp.
 
 The unit of work is a chunk of requests. A chunk starts from an empty KV cache, and what it returns
 depends on its requests and the runtime settings alone. So chunks may be decoded side by side: a
@@ -203,7 +203,7 @@ class Engine:
     # -- chunks ----------------------------------------------------------------------------------
 
     def generate(self, requests: Sequence[GenRequest]) -> list[Generated]:
-        """Continue the prompts of one chunk greedily; equal logits: the lowest token id wins."""
+        """Continue the prompts of one chunk; of equal logits a greedy answer takes the first."""
         return self._workers[0].generate(requests)
 
     def loglikelihood(self, pairs: Sequence[Pair]) -> list[Likelihood]:

@@ -148,9 +148,12 @@ class Worker:
     def _advance(
         self, context: Context, active: Mapping[int, Answer], members: Sequence[int]
     ) -> list[int]:
-        chosen = self._decode(context).argmax(axis=1).tolist()
+        logits = self._decode(context)
+        best = logits.argmax(axis=1).tolist()
         return [
-            slot for slot, token in zip(members, chosen, strict=True) if active[slot].take(token)
+            slot
+            for slot, row, token in zip(members, logits, best, strict=True)
+            if active[slot].take(active[slot].next_token(row, token))
         ]
 
     # -- log-likelihoods -------------------------------------------------------------------------

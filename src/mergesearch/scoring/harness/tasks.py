@@ -22,10 +22,9 @@ from lm_eval.api.metrics import mean, stderr_for_metric
 from lm_eval.api.task import ConfigurableTask, Task
 from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
 
-from mergesearch.errors import ObjectivesError, ScoringError
+from mergesearch.errors import ObjectivesError
 from mergesearch.objective import Objectives, TaskUse, split_items
 from mergesearch.scoring.aggregate import BOOTSTRAP_DRAWS
-from mergesearch.scoring.requests import generation_options
 from mergesearch.scoring.task_files import local_rows, read_tasks
 
 
@@ -228,13 +227,6 @@ def _check_task(use: TaskUse, task: Task) -> None:
         raise ObjectivesError("the task runs code that the model writes", where=use.task)
     if getattr(task, "MULTIMODAL", False):
         raise ObjectivesError("the task needs images or sound", where=use.task)
-    if task.OUTPUT_TYPE == "generate_until":
-        try:
-            generation_options(task.config.generation_kwargs or {})
-        except ScoringError as error:
-            raise ObjectivesError(
-                error.what, where=use.task, expected=error.expected, fix=error.fix
-            ) from error
     shots = task.get_config("num_fewshot") if use.num_fewshot is None else use.num_fewshot
     task.set_config(key="num_fewshot", value=shots or 0)
 
