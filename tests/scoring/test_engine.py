@@ -124,6 +124,19 @@ def theirs():
     return logprobs
 
 
+def test_questions_on_one_text_are_those_of_transformers_too(folder, theirs):
+    rng = np.random.default_rng(4)
+    texts = [_tokens(rng, 60, 90) for _ in range(3)]
+    contexts = [text + _tokens(rng, 3, 9) for text in texts for _ in range(4)]
+    pairs = [(one, _tokens(rng, 1, 5)) for one in contexts for _ in range(3)]
+    with Engine(folder / "f32.gguf", replace(RUNTIME, kv_type="f32")) as engine:
+        found = engine.loglikelihood(pairs)
+    for (context, continuation), mine in zip(pairs, found, strict=True):
+        rows = theirs(context + continuation[:-1])[len(context) - 1 :]
+        expected = rows[np.arange(len(continuation)), list(continuation)].sum()
+        assert mine.logprob == pytest.approx(expected, abs=0.001)
+
+
 @pytest.mark.parametrize(("kv_type", "close"), [("f16", 0.02), ("f32", 0.001)])
 def test_log_likelihoods_are_those_of_transformers(folder, theirs, kv_type, close):
     pairs = _pairs(15)

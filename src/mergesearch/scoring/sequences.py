@@ -124,22 +124,20 @@ class PackPlan:
         self.spans: list[tuple[int, int, int]] = []
         seq = 0
         for group in pack:
-            start, shared, width = len(tokens), len(group.prefix), len(group.requests)
-            tokens += group.prefix
-            positions += range(shared)
-            first_seq += [seq] * shared
-            n_seq += [width] * shared
-            for request, ending, targets in zip(
-                group.requests, group.endings, group.targets, strict=True
+            path: list[int] = []  # where the tokens of the sequence at hand stand in the pack
+            for request, sequence, shared, targets in zip(
+                group.requests, group.sequences, group.shared, group.targets, strict=True
             ):
-                offset = len(tokens) - shared  # where this ending's positions start counting
-                tokens += ending
-                positions += range(shared, shared + len(ending))
-                first_seq += [seq] * len(ending)
-                n_seq += [1] * len(ending)
+                path[shared:] = range(len(tokens), len(tokens) + len(sequence) - shared)
+                for at in path[:shared]:
+                    n_seq[at] += 1
+                tokens += sequence[shared:]
+                positions += range(shared, len(sequence))
+                first_seq += [seq] * (len(sequence) - shared)
+                n_seq += [1] * (len(sequence) - shared)
                 seq += 1
                 begin = len(want_at)
-                want_at += [(start if at < shared else offset) + at for at, _ in targets]
+                want_at += [path[at] for at, _ in targets]
                 want_token += [token for _, token in targets]
                 self.spans.append((request, begin, len(want_at)))
         self.tokens = np.array(tokens, np.int32)

@@ -165,9 +165,11 @@ class Worker:
         longest = max(len(one) + len(other) - 1 for one, other in pairs)
         cells = max(_LIKELIHOOD_CELLS, longest)
         groups = group_pairs(pairs, _LIKELIHOOD_SEQUENCES, cells)
+        packs = pack_groups(groups, _LIKELIHOOD_SEQUENCES, cells)
+        largest = max(sum(group.cells for group in pack) for pack in packs)
         results: dict[int, Likelihood] = {}
-        for pack in pack_groups(groups, _LIKELIHOOD_SEQUENCES, cells):
-            results.update(self._score_pack(pack, cells))
+        for pack in packs:
+            results.update(self._score_pack(pack, max(cells, largest)))
         return [results[index] for index in range(len(pairs))]
 
     def _score_pack(self, pack: Sequence[Group], cells: int) -> dict[int, Likelihood]:
