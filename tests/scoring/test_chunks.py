@@ -13,6 +13,7 @@ from mergesearch.scoring.chunks import (
     group_pairs,
     pack_groups,
     rolling_windows,
+    shared_header,
 )
 from mergesearch.scoring.sequences import PackPlan
 
@@ -90,6 +91,14 @@ def test_questions_on_one_text_share_it_and_texts_their_header():
     assert group.cells == 40 + (50 + 2 * (1 + 2)) + (60 + 2 * (1 + 2))
     assert [one.shared[0] for one in group_pairs(pairs, 64, 60)] == [0, 0]  # a text each
     assert [len(one.requests) for one in group_pairs(pairs, 2, 200)] == [2, 2, 2, 2]
+
+
+def test_a_header_is_what_all_prompts_begin_with():
+    header = (1,) * 70
+    assert shared_header([(*header, 2, 3), (*header, 4), (*header, 2)]) == 70
+    assert shared_header([(*header, 2), header]) == 69  # each keeps a token of its own
+    assert shared_header([header]) == 0
+    assert shared_header([(*header[:63], 2), (*header[:63], 3)]) == 0
 
 
 def test_contexts_that_begin_with_little_in_common_stand_alone():

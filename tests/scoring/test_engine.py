@@ -176,6 +176,19 @@ def test_greedy_text_is_that_of_one_sequence_at_a_time(folder, f32):
     assert same >= 0.95 * len(prompts)
 
 
+def test_a_header_that_all_prompts_share_does_not_change_their_answers(folder, f32):
+    header = _tokens(np.random.default_rng(6), 90, 91)
+    prompts = [replace(one, tokens=header + one.tokens) for one in _prompts(24)]
+    together = f32.generate(prompts)
+    alone = [f32.generate([one])[0] for one in prompts]
+    same = sum(one.tokens == other.tokens for one, other in zip(together, alone, strict=True))
+    assert same >= 23  # a near tie may fall the other way in another batch
+    assert f32.generate(prompts) == together
+    with Engine(folder / "f32.gguf", replace(RUNTIME, n_batch=64)) as engine:
+        split = engine.generate(prompts)
+    assert sum(one.tokens == two.tokens for one, two in zip(split, alone, strict=True)) >= 23
+
+
 # -- when generation ends ------------------------------------------------------------------------
 
 

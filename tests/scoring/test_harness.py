@@ -349,7 +349,7 @@ def test_too_little_memory_is_said_before_the_first_candidate(objectives, folder
     # caches of 256 tokens: 786,432 bytes a sequence, and 0.9 of 5 MB is free for them.
     with pytest.raises(ObjectivesError, match=r"takes 0\.0 GB in 2 workers") as caught:
         scorer.score(folder / "q4.gguf", "search")
-    assert "n_parallel: 5" in str(caught.value)
+    assert "n_parallel: 4" in str(caught.value)
     monkeypatch.setattr("mergesearch.scoring.engine.available_memory", lambda: 8_000_000)
     scorer.score(folder / "q4.gguf", "search")
     monkeypatch.setattr("mergesearch.scoring.engine.available_memory", lambda: 5_000_000)

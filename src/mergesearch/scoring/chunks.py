@@ -129,6 +129,21 @@ def common_prefix(sequences: Sequence[Tokens]) -> int:
     return min(len(shortest), len(longest))
 
 
+MIN_HEADER = 64
+"""Leading tokens that all prompts of a chunk must share for reading them once to be worth it."""
+
+
+def shared_header(prompts: Sequence[Tokens]) -> int:
+    """Return how many leading tokens of prompts to generate from are read once, 0 for none.
+
+    Every prompt keeps a token of its own, which its first new token is predicted from.
+    """
+    if len(prompts) < 2:
+        return 0
+    shared = min(common_prefix(prompts), min(map(len, prompts)) - 1)
+    return shared if shared >= MIN_HEADER else 0
+
+
 MIN_SHARED = 32
 """Leading tokens that different contexts must share for reading them once to be worth it."""
 

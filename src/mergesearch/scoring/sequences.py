@@ -64,11 +64,13 @@ class Pieces(Protocol):
 
 
 class Answer:
-    """One sequence being generated."""
+    """One sequence being generated, of whose prompt `n_read` tokens are read already."""
 
-    def __init__(self, index: int, request: GenRequest, vocabulary: Pieces) -> None:
+    def __init__(
+        self, index: int, request: GenRequest, vocabulary: Pieces, n_read: int = 0
+    ) -> None:
         self.index = index
-        self.n_read = 0
+        self.n_read = n_read
         self.tokens: list[int] = []
         self._request = request
         self._vocabulary = vocabulary
@@ -86,7 +88,7 @@ class Answer:
 
     def unread(self) -> Sequence[int]:
         """Return the tokens that llama.cpp has not read yet."""
-        return self.tokens[-1:] if self.n_read else self._request.tokens
+        return self.tokens[-1:] if self.tokens else self._request.tokens[self.n_read :]
 
     def take(self, token: int) -> bool:
         """Append a token; returns whether the answer is complete."""

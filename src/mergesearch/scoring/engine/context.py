@@ -98,6 +98,10 @@ class Context:
         """Free the cells of a sequence."""
         llama.llama_memory_seq_rm(self._memory, seq, -1, -1)
 
+    def copy(self, source: int, target: int) -> None:
+        """Give an empty sequence the cells of another."""
+        llama.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+
     def decode(self) -> npt.NDArray[np.float32]:
         """Run the batch and empty it; returns the logits asked for, (rows, n_vocab)."""
         rows, size = self.batch.rows, self.batch.size

@@ -35,12 +35,13 @@ def check_fits(n_parallel: int, cells: int, cell_bytes: int, workers: int, avail
         ObjectivesError: naming the `n_parallel` that would fit.
     """
     one = cells * cell_bytes * workers
-    if n_parallel * one <= _SHARE * available:
+    sequences = n_parallel + 1  # one for what prompts share
+    if sequences * one <= _SHARE * available:
         return
-    fitting = int(_SHARE * available // one)
+    fitting = max(0, int(_SHARE * available // one) - 1)
     raise ObjectivesError(
-        f"the KV cache of {n_parallel} sequences of {cells} tokens takes "
-        f"{n_parallel * one / 1e9:.1f} GB{f' in {workers} workers' if workers > 1 else ''}, "
+        f"the KV cache of {n_parallel} sequences of {cells} tokens and a shared one takes "
+        f"{sequences * one / 1e9:.1f} GB{f' in {workers} workers' if workers > 1 else ''}, "
         f"and {available / 1e9:.1f} GB are free",
         where="runtime.n_parallel",
         expected=f"at most {fitting}" if fitting else "less than even one sequence takes",

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch.objective import Runtime
-from mergesearch.scoring.chunks import Group, Tokens, group_pairs, pack_groups
+from mergesearch.scoring.chunks import Group, Tokens, group_pairs, pack_groups, shared_header
 from mergesearch.scoring.engine.context import Context
 from mergesearch.scoring.requests import Job
 from mergesearch.scoring.sequences import (
@@ -106,25 +106,39 @@ class Worker:
     # -- generation ------------------------------------------------------------------------------
 
     def generate(self, requests: Sequence[GenRequest]) -> list[Generated]:
-        """Longest prompts start first; a finished sequence's place is taken by the next prompt."""
+        """Longest prompts start first; a finished sequence's place is taken by the next prompt.
+
+        What all prompts of the chunk begin with is read once, in a sequence of its own.
+        """
         if not requests:
             return []
         places = self._engine.runtime.n_parallel
-        context = self._context(False, generation_cells(requests), places)
+        context = self._context(False, generation_cells(requests), places + 1)
+        header = shared_header([one.tokens for one in requests])
+        self._read(context, requests[0].tokens[:header], 0, places)
         waiting = sorted(range(len(requests)), key=lambda i: (len(requests[i].tokens), -i))
         free = list(range(places))[::-1]
         active: dict[int, Answer] = {}
         done: dict[int, Generated] = {}
         while waiting or active:
             while waiting and free:
-                index = waiting.pop()
-                active[free.pop()] = Answer(index, requests[index], self._engine)
+                index, slot = waiting.pop(), free.pop()
+                active[slot] = Answer(index, requests[index], self._engine, header)
+                if header:
+                    context.copy(places, slot)
             for slot in self._step(context, active):
                 answer = active.pop(slot)
                 done[answer.index] = answer.result()
                 context.forget(slot)
                 free.append(slot)
         return [done[index] for index in range(len(requests))]
+
+    def _read(self, context: Context, tokens: Sequence[int], start: int, seq: int) -> None:
+        """Read tokens that nothing is predicted from."""
+        for first in range(0, len(tokens), context.n_batch):
+            part = tokens[first : first + context.n_batch]
+            context.batch.add(part, start + first, seq, False)
+            self._decode(context)
 
     def _step(self, context: Context, active: Mapping[int, Answer]) -> list[int]:
         """Give every active sequence one more token; returns the slots that are done."""
@@ -135,11 +149,12 @@ class Worker:
             if members and context.batch.size + len(reading) > context.n_batch:
                 finished += self._advance(context, active, members)
                 members = []
-            while len(reading) > context.n_batch:
-                context.batch.add(reading[: context.n_batch], active[slot].n_read, slot, False)
-                self._decode(context)
-                active[slot].n_read += context.n_batch
-                reading = reading[context.n_batch :]
+            if len(reading) > context.n_batch:
+                whole = len(reading) // context.n_batch * context.n_batch
+                whole -= context.n_batch * (whole == len(reading))  # the last token predicts
+                self._read(context, reading[:whole], active[slot].n_read, slot)
+                active[slot].n_read += whole
+                reading = reading[whole:]
             context.batch.add(reading, active[slot].n_read, slot, True)
             active[slot].n_read += len(reading)
             members.append(slot)
