@@ -28,6 +28,13 @@ Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads for building; the result does not depend on it.")
 ]
 
+TrustTasks = Annotated[
+    bool,
+    typer.Option(
+        "--trust-tasks", help="Let task YAMLs of the task folder run Python code of their own."
+    ),
+]
+
 
 def parent_folders(pairs: list[str]) -> dict[str, Path]:
     """Return the folders or GGUF files that `--parent ID=DIR` options put in the place of ids.

@@ -13,6 +13,7 @@ from mergesearch.cli.options import (
     AsJson,
     Parents,
     Threads,
+    TrustTasks,
     check_overrides,
     cut_note,
     parent_folders,
@@ -32,6 +33,7 @@ def score(
     as_json: AsJson = False,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
+    trust_tasks: TrustTasks = False,
 ) -> None:
     """Score a model on the same items, in the same way, as a run does.
 
@@ -45,7 +47,10 @@ def score(
         raise InputError(f"unknown rung {rung!r}", where="--rung", expected=" or ".join(RUNGS))
     path = resources.objectives_file(objectives)
     wanted = Objectives.from_yaml(read_text(path), path.parent)
-    with _candidate(model, parent, threads) as candidate, ScoringProcess(wanted) as scorer:
+    with (
+        _candidate(model, parent, threads) as candidate,
+        ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer,
+    ):
         results = scorer.score(candidate, rung)
         scores = wanted.scores(results)
         digest = candidate.digest
