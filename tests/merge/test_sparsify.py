@@ -7,14 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mergesearch.merge.sparsify import ALL, NONE, apply_cut, magnitude_cut, ranked
+from mergesearch.merge.sparsify import ALL, NONE, Entries, apply_cut, magnitude_cut, ranked
 
 
 def cut_in_blocks(values: np.ndarray, density: float, block: int) -> np.ndarray:
     """The sparsified values, with thresholds and masks computed over blocks."""
     starts = range(0, len(values), block)
     cut = magnitude_cut(
-        lambda: (values[start : start + block] for start in starts), len(values), density
+        Entries.of(lambda: (values[start : start + block] for start in starts)),
+        len(values),
+        density,
     )
     return np.concatenate(
         [apply_cut(values[start : start + block], cut, start) for start in starts]
@@ -60,7 +62,7 @@ def test_ranks_equal_those_of_sorting(values: list[float], shares: list[float], 
     array = np.array(values, dtype=np.float32)
     ranks = [int(share * (len(array) - 1)) for share in shares]
     starts = range(0, len(array), block)
-    found = ranked(lambda: (array[start : start + block] for start in starts), ranks)
+    found = ranked(Entries.of(lambda: (array[start : start + block] for start in starts)), ranks)
     assert np.array_equal(found, np.sort(np.abs(array))[ranks])
 
 
@@ -72,8 +74,8 @@ def test_equal_magnitudes_keep_the_earlier() -> None:
 def test_extremes() -> None:
     """Density 1 keeps all, 0 none, and a small one at least one entry."""
     array = np.array([0.0, 5.0, 0.1], dtype=np.float32)
-    assert magnitude_cut(lambda: [array], 3, 1.0) == ALL
-    assert magnitude_cut(lambda: [array], 3, 0.0) == NONE
+    assert magnitude_cut(Entries.of(lambda: [array]), 3, 1.0) == ALL
+    assert magnitude_cut(Entries.of(lambda: [array]), 3, 0.0) == NONE
     assert apply_cut(array, NONE, 0).tolist() == [0, 0, 0]
     assert cut_in_blocks(array, 0.01, 2).tolist() == [0, 5, 0]
 

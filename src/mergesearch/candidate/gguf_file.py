@@ -11,6 +11,7 @@ from functools import partial
 import gguf
 import numpy as np
 import numpy.typing as npt
+from gguf import GGMLQuantizationType as Type
 from gguf.gguf_writer import WriterState
 
 from mergesearch.candidate.files import (
@@ -33,7 +34,7 @@ from mergesearch.gguf_layout import (
 )
 from mergesearch.gguf_vocab import read_vocabulary
 from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
-from mergesearch.quantize import MIXES, quantize_rows, row_bytes, tensor_type
+from mergesearch.quantize import MIXES, row_bytes, tensor_type
 from mergesearch.quantize.mix import Model
 from mergesearch.recipe import Recipe
 
@@ -44,7 +45,7 @@ class _Stored:
 
     tensor: PlannedTensor
     name: str
-    kind: gguf.GGMLQuantizationType
+    kind: Type
     together: int
     offset: int
 
@@ -135,8 +136,10 @@ def _gguf_pieces(
 
 
 def _write_rows(fd: int, plan: MergePlan, one: _Stored, start: int, stop: int, offset: int) -> None:
-    block = plan.finite_block(one.tensor.name, start, stop)
-    write_at(fd, quantize_rows(to_gguf_rows(block, one.together), one.kind), offset)
+    # Rows are quantized one by one, so that their order may change afterwards.
+    blocks = plan.blocks(one.tensor.name, start, stop, one.kind)
+    rows = blocks.view(np.float32) if one.kind == Type.F32 else blocks
+    write_at(fd, to_gguf_rows(rows, one.together), offset)
 
 
 def aligned(size: int) -> int:
