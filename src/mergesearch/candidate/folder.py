@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 from gguf import GGMLQuantizationType as Type
 
 from mergesearch.candidate.files import (
+    Piece,
     full_disk_is_build_error,
     row_blocks,
     run,
@@ -122,18 +123,23 @@ def _write_shard(
     try:
         with full_disk_is_build_error():
             os.pwrite(fd, len(text).to_bytes(8, "little") + text, 0)
-            run(_shard_pieces(fd, plan, tensors, dtype, begin), threads)
+            run(list(_shard_pieces(fd, plan, tensors, dtype, begin)), threads)
     finally:
         os.close(fd)
 
 
 def _shard_pieces(
     fd: int, plan: MergePlan, tensors: Sequence[PlannedTensor], dtype: _Dtype, offset: int
-) -> Iterator[Callable[[], None]]:
+) -> Iterator[Piece]:
     for one in tensors:
         pitch = one.cols * dtype.bytes
         for start, stop in row_blocks(one, 1):
-            yield partial(_write_plain, fd, plan, one, start, stop, dtype, offset + start * pitch)
+            place = offset + start * pitch
+            yield Piece(
+                place,
+                partial(_write_plain, fd, plan, one, start, stop, dtype, place),
+                partial(plan.read_ahead, one.name, start, stop),
+            )
         offset += one.rows * pitch
 
 

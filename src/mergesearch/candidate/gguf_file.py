@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,7 +15,8 @@ from gguf import GGMLQuantizationType as Type
 from gguf.gguf_writer import WriterState
 
 from mergesearch.candidate.files import (
-    file_digest,
+    Piece,
+    RunningDigest,
     full_disk_is_build_error,
     row_blocks,
     run,
@@ -71,8 +72,10 @@ def write_gguf(
             os.pwrite(fd, factors.tobytes(), data)
         end = max((one.offset + one.size for one in stored), default=data)
         os.ftruncate(fd, aligned(end))
-        run(_gguf_pieces(fd, plan, stored), threads)
-    return aligned(end), file_digest(fd)
+        pieces = list(_gguf_pieces(fd, plan, stored))
+        digest = RunningDigest(fd, pieces)
+        run(pieces, threads, digest.finished)
+    return aligned(end), digest.hexdigest(aligned(end))
 
 
 def _gguf_header(
@@ -125,14 +128,17 @@ def _typed(plan: MergePlan, mix: str) -> Iterator[_Stored]:
         yield _Stored(tensor, name, kind, rows_together(layout, tensor.name), 0)
 
 
-def _gguf_pieces(
-    fd: int, plan: MergePlan, stored: Sequence[_Stored]
-) -> Iterator[Callable[[], None]]:
-    """The work of every block of rows, in file order."""
+def _gguf_pieces(fd: int, plan: MergePlan, stored: Sequence[_Stored]) -> Iterator[Piece]:
+    """Every block of rows, in file order."""
     for one in stored:
         pitch = row_bytes(one.kind, one.tensor.cols)
         for start, stop in row_blocks(one.tensor, one.together):
-            yield partial(_write_rows, fd, plan, one, start, stop, one.offset + start * pitch)
+            offset = one.offset + start * pitch
+            yield Piece(
+                offset,
+                partial(_write_rows, fd, plan, one, start, stop, offset),
+                partial(plan.read_ahead, one.tensor.name, start, stop),
+            )
 
 
 def _write_rows(fd: int, plan: MergePlan, one: _Stored, start: int, stop: int, offset: int) -> None:

@@ -32,6 +32,8 @@ from mergesearch.recipe import METHOD_SPECS, Input, Recipe, Slice
 from mergesearch.tokenizer import Tokenizer, with_chat_template
 
 BLOCK_ELEMENTS = 1 << 18
+AHEAD = 64
+"""How many blocks before its turn a block is asked for from the disk."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,8 @@ class MergePlan:
         starts = range(0, tensor.rows, step)
 
         def read(index: int) -> Block:
+            later = starts[min(index + AHEAD, len(starts) - 1)]
+            self.read_ahead(tensor.name, later, min(later + step, tensor.rows))
             return self._read(tensor, starts[index], min(starts[index] + step, tensor.rows))
 
         blocks = Blocks(read, len(starts), spread) if len(starts) > 1 else Blocks.of([read(0)])
