@@ -31,7 +31,9 @@ def cut(
 
 
 def rows_of(merged: np.ndarray | Combination) -> np.ndarray:
-    """What a method gives, in float32; it must be finite."""
+    """What a method gives, in float32; what kernels compute must be finite."""
+    if isinstance(merged, np.ndarray):
+        return merged
     blocks = blocks_of(merged, Type.F32)
     assert blocks is not None
     return blocks.view(np.float32)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mergesearch.merge.sparsify import ALL, NONE, Entries, apply_cut, magnitude_cut, ranked
+from mergesearch.merge.sparsify import _LARGE, ALL, NONE, Entries, apply_cut, magnitude_cut, ranked
 
 
 def cut_in_blocks(values: np.ndarray, density: float, block: int) -> np.ndarray:
@@ -81,9 +81,14 @@ def test_extremes() -> None:
 
 
 @pytest.mark.parametrize("density", [0.1, 0.5, 0.93])
-def test_large_random_tensor(density: float) -> None:
-    array = np.random.default_rng(0).standard_normal(100_000).astype(np.float32)
-    assert np.array_equal(cut_in_blocks(array, density, 4096), cut_by_sorting(array, density))
+@pytest.mark.parametrize("size", [100_000, _LARGE + 5])
+@pytest.mark.parametrize("steps", [0, 1000])
+def test_large_random_tensor(density: float, size: int, steps: int) -> None:
+    """With narrow digits and wide ones, all entries different or many of them equal."""
+    array = np.random.default_rng(0).standard_normal(size).astype(np.float32)
+    if steps:
+        array = np.round(array * steps).astype(np.float32)
+    assert np.array_equal(cut_in_blocks(array, density, 70_000), cut_by_sorting(array, density))
 
 
 def test_numbers_that_are_not_finite_stay_visible() -> None:

@@ -19,7 +19,11 @@ from mergesearch._kernels import DIGIT_TABLES, kernels
 from mergesearch.checkpoint import Stored
 
 Float = npt.NDArray[np.float32]
-_DIGITS = ((15, 16), (0, 15))  # (shift, width) of each counting pass, 31 bits in all
+# (shift, width) of each counting pass, 31 bits in all. Wide digits save a pass, but small tensors
+# have fewer entries than such a digit has values.
+_WIDE = ((15, 16), (0, 15))
+_NARROW = ((20, 11), (10, 10), (0, 10))
+_LARGE = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def count_cut(entries: Entries, size: int, wanted: int) -> Cut:
     if wanted <= 0:
         return NONE
     bits, equal = 0, size
-    for shift, width in _DIGITS:
+    for shift, width in _WIDE if size >= _LARGE else _NARROW:
         counts = _digit_counts(entries, {bits}, shift, width)[bits]
         from_top = np.cumsum(counts[::-1])
         place = int(np.searchsorted(from_top, wanted))
@@ -116,7 +120,7 @@ def ranked(entries: Entries, ranks: Sequence[int]) -> list[np.float32]:
         ranks: 0 for the smallest.
     """
     found, below = [0] * len(ranks), list(ranks)
-    for shift, width in _DIGITS:
+    for shift, width in _NARROW:
         counts = _digit_counts(entries, set(found), shift, width)
         for index, bits in enumerate(found):
             up_to = np.cumsum(counts[bits])
