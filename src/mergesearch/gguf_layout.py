@@ -164,14 +164,14 @@ def rows_together(layout: Layout, name: str) -> int:
     return layout.head_dim if permuted else 1
 
 
-def to_gguf_rows(block: npt.NDArray[np.float32], together: int) -> npt.NDArray[np.float32]:
+def to_gguf_rows(block: npt.NDArray[Any], together: int) -> npt.NDArray[Any]:
     """Reorder rows of whole heads from Hugging Face's rotary order to llama.cpp's.
 
     The first half of a head's rows goes to its even rows, the second half to its odd ones
     (`conversion/llama.py`, `LlamaModel.permute`).
 
     Args:
-        block: shape `(k * together, cols)`, or `(1, k * together)` for a bias.
+        block: numbers or bytes, shape `(k * together, cols)`; or a bias, `(1, k * together)`.
         together: rows of one head; 1 where nothing is reordered.
     """
     if together == 1:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import gguf
 import numpy as np
 import numpy.typing as npt
+from gguf import GGMLQuantizationType as Type
 from gguf.gguf_writer import WriterState
 
 from mergesearch.candidate.files import (
-    file_digest,
+    Piece,
+    RunningDigest,
     full_disk_is_build_error,
     row_blocks,
     run,
@@ -33,7 +35,7 @@ from mergesearch.gguf_layout import (
 )
 from mergesearch.gguf_vocab import read_vocabulary
 from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
-from mergesearch.quantize import MIXES, quantize_rows, row_bytes, tensor_type
+from mergesearch.quantize import MIXES, row_bytes, tensor_type
 from mergesearch.quantize.mix import Model
 from mergesearch.recipe import Recipe
 
@@ -44,7 +46,7 @@ class _Stored:
 
     tensor: PlannedTensor
     name: str
-    kind: gguf.GGMLQuantizationType
+    kind: Type
     together: int
     offset: int
 
@@ -70,8 +72,10 @@ def write_gguf(
             os.pwrite(fd, factors.tobytes(), data)
         end = max((one.offset + one.size for one in stored), default=data)
         os.ftruncate(fd, aligned(end))
-        run(_gguf_pieces(fd, plan, stored), threads)
-    return aligned(end), file_digest(fd)
+        pieces = list(_gguf_pieces(fd, plan, stored))
+        digest = RunningDigest(fd, pieces)
+        run(pieces, threads, digest.finished)
+    return aligned(end), digest.hexdigest(aligned(end))
 
 
 def _gguf_header(
@@ -124,19 +128,24 @@ def _typed(plan: MergePlan, mix: str) -> Iterator[_Stored]:
         yield _Stored(tensor, name, kind, rows_together(layout, tensor.name), 0)
 
 
-def _gguf_pieces(
-    fd: int, plan: MergePlan, stored: Sequence[_Stored]
-) -> Iterator[Callable[[], None]]:
-    """The work of every block of rows, in file order."""
+def _gguf_pieces(fd: int, plan: MergePlan, stored: Sequence[_Stored]) -> Iterator[Piece]:
+    """Every block of rows, in file order."""
     for one in stored:
         pitch = row_bytes(one.kind, one.tensor.cols)
         for start, stop in row_blocks(one.tensor, one.together):
-            yield partial(_write_rows, fd, plan, one, start, stop, one.offset + start * pitch)
+            offset = one.offset + start * pitch
+            yield Piece(
+                offset,
+                partial(_write_rows, fd, plan, one, start, stop, offset),
+                partial(plan.read_ahead, one.tensor.name, start, stop),
+            )
 
 
 def _write_rows(fd: int, plan: MergePlan, one: _Stored, start: int, stop: int, offset: int) -> None:
-    block = plan.finite_block(one.tensor.name, start, stop)
-    write_at(fd, quantize_rows(to_gguf_rows(block, one.together), one.kind), offset)
+    # Rows are quantized one by one, so that their order may change afterwards.
+    blocks = plan.blocks(one.tensor.name, start, stop, one.kind)
+    rows = blocks.view(np.float32) if one.kind == Type.F32 else blocks
+    write_at(fd, to_gguf_rows(rows, one.together), offset)
 
 
 def aligned(size: int) -> int:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mergesearch.checkpoint.gguf_config import config_of_gguf
 from mergesearch.checkpoint.gguf_header import GgufTensor, read_gguf_header
-from mergesearch.checkpoint.parent import TensorInfo, check_tensors
+from mergesearch.checkpoint.parent import Stored, TensorInfo, check_tensors
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf_layout import (
     ROPE_FACTORS,
@@ -88,6 +88,13 @@ class GgufCheckpoint:
         first = start // together * together
         block = self._read(stored, first, -(-stop // together) * together)
         return from_gguf_rows(block, together)[start - first : stop - first]
+
+    def stored(self, name: str, start: int, stop: int) -> Stored:
+        """Return the same rows: what is stored are blocks."""
+        return self.rows(name, start, stop)
+
+    def read_ahead(self, name: str, start: int, stop: int) -> None:
+        """Leave it to the system: dequantizing takes longer than reading."""
 
     def _read(self, one: GgufTensor, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Dequantize rows in the order of the file."""
