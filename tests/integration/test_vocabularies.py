@@ -67,7 +67,7 @@ def test_transformers_loads_a_union(two: tuple[Path, Path], tmp_path: Path) -> N
 
 
 def test_a_family_of_its_own_loads_a_union(two: tuple[Path, Path], tmp_path: Path) -> None:
-    """Qwen's class takes only the added tokens that tokenizer_config.json lists, if it lists any."""
+    """Of the added tokens Qwen's class takes those that tokenizer_config.json lists, if any."""
     file = two[0] / "tokenizer_config.json"
     settings = json.loads(file.read_text()) | {"tokenizer_class": "Qwen2Tokenizer"}
     settings |= dict.fromkeys(("pad_token", "unk_token", "bos_token"), "<|end|>")
