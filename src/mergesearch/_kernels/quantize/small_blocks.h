@@ -50,7 +50,10 @@ inline Range range_of(const float* x) {
 // The value of largest magnitude, the first of equals; 0 in a block of zeros.
 inline float extreme_of(const float* x) {
     const Range range = range_of(x);
-    const float larger = -range.low > range.high ? range.low : range.high;
+    // By masks, so that no branch depends on a sign that nobody can predict.
+    const auto low = bits_as<std::int32_t>(range.low), high = bits_as<std::int32_t>(range.high);
+    const std::int32_t lower = -static_cast<std::int32_t>((low & 0x7fffffff) > high);
+    const auto larger = bits_as<float>((low & lower) | (high & ~lower));
     if (-range.low == range.high) {
         for (int i = 0; i < block_size; ++i) {
             if (magnitude(x[i]) == range.high) {
