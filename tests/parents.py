@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from mergesearch.gguf_layout import layout_of, tensor_shapes
-from mergesearch.gguf_vocab import _WORDS
+from mergesearch.tokenizer.pre_tokenizers import WORDS
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
@@ -26,7 +27,11 @@ TEXTS = [
     "Überraschung! 東京 🦙 naïve café 3333 33333",
     "WORDS IN CAPITALS'LL BE FINE, I'M SURE; x = y + 42 / 7.5",
 ]
-ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM"}
+ARCHITECTURES = {
+    "llama": "LlamaForCausalLM",
+    "mistral": "MistralForCausalLM",
+    "qwen2": "Qwen2ForCausalLM",
+}
 
 
 def make_config(arch: str = "qwen2", **changes: Any) -> dict[str, Any]:
@@ -65,8 +70,8 @@ def make_weights(
     return weights
 
 
-def make_tokenizer(kind: str = "gpt-2", size: int = 360) -> Tokenizer:
-    """A small BPE tokenizer trained on `TEXTS`; `kind` is llama.cpp's name of its pre-tokenizer."""
+def make_tokenizer(kind: str = "gpt-2", size: int = 360, texts: Sequence[str] = TEXTS) -> Tokenizer:
+    """A small BPE tokenizer; `kind` is llama.cpp's name of its pre-tokenizer."""
     if kind == "spm":
         return _make_sentencepiece_like(size)
     tokenizer = Tokenizer(models.BPE(ignore_merges=kind == "llama-bpe"))
@@ -78,7 +83,7 @@ def make_tokenizer(kind: str = "gpt-2", size: int = 360) -> Tokenizer:
         "smollm": [pre_tokenizers.Digits(individual_digits=True)],
     }
     digits = {"qwen2": "", "llama-bpe": "{1,3}"}.get(kind, "")
-    split = pre_tokenizers.Split(_regex(_WORDS % digits), "isolated")
+    split = pre_tokenizers.Split(_regex(WORDS % digits), "isolated")
     steps = [*first.get(kind, [split]), byte_level]
     tokenizer.pre_tokenizer = steps[0] if len(steps) == 1 else pre_tokenizers.Sequence(steps)
     tokenizer.decoder = decoders.ByteLevel()
@@ -88,7 +93,7 @@ def make_tokenizer(kind: str = "gpt-2", size: int = 360) -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
 

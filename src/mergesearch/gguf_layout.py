@@ -6,7 +6,6 @@ writes (`conversion/base.py`, `conversion/llama.py`, `conversion/qwen.py`), with
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ ARCHITECTURES = {
 
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
+ROPE_FACTORS = "rope_freqs.weight"
 
 
 @dataclass(frozen=True)
@@ -164,14 +164,14 @@ def rows_together(layout: Layout, name: str) -> int:
     return layout.head_dim if permuted else 1
 
 
-def to_gguf_rows(block: npt.NDArray[np.float32], together: int) -> npt.NDArray[np.float32]:
+def to_gguf_rows(block: npt.NDArray[Any], together: int) -> npt.NDArray[Any]:
     """Reorder rows of whole heads from Hugging Face's rotary order to llama.cpp's.
 
     The first half of a head's rows goes to its even rows, the second half to its odd ones
     (`conversion/llama.py`, `LlamaModel.permute`).
 
     Args:
-        block: shape `(k * together, cols)`, or `(1, k * together)` for a bias.
+        block: numbers or bytes, shape `(k * together, cols)`; or a bias, `(1, k * together)`.
         together: rows of one head; 1 where nothing is reordered.
     """
     if together == 1:
@@ -179,6 +179,16 @@ def to_gguf_rows(block: npt.NDArray[np.float32], together: int) -> npt.NDArray[n
     bias = block.shape[0] == 1
     rows = block.reshape(-1, 1) if bias else block
     heads = rows.reshape(-1, 2, together // 2, rows.shape[1]).swapaxes(1, 2)
+    return np.ascontiguousarray(heads.reshape(block.shape))
+
+
+def from_gguf_rows(block: npt.NDArray[np.float32], together: int) -> npt.NDArray[np.float32]:
+    """Bring rows of whole heads back into the order of Hugging Face: undoes `to_gguf_rows`."""
+    if together == 1:
+        return block
+    bias = block.shape[0] == 1
+    rows = block.reshape(-1, 1) if bias else block
+    heads = rows.reshape(-1, together // 2, 2, rows.shape[1]).swapaxes(1, 2)
     return np.ascontiguousarray(heads.reshape(block.shape))
 
 
@@ -219,7 +229,10 @@ def rope_factors(layout: Layout, config: Mapping[str, Any]) -> npt.NDArray[np.fl
 
 
 def add_model_metadata(
-    writer: gguf.GGUFWriter, layout: Layout, config: Mapping[str, Any], folder: Path
+    writer: gguf.GGUFWriter,
+    layout: Layout,
+    config: Mapping[str, Any],
+    generation: Mapping[str, Any],
 ) -> None:
     """Add everything but the vocabulary and the file type to a GGUF.
 
@@ -227,10 +240,10 @@ def add_model_metadata(
         writer: takes the keys, in this order.
         layout: the model's sizes.
         config: its `config.json`.
-        folder: where a `generation_config.json` with sampling defaults may lie.
+        generation: its `generation_config.json`, which may hold sampling defaults.
     """
     writer.add_type(gguf.GGUFType.MODEL)
-    _add_sampling(writer, folder / "generation_config.json")
+    _add_sampling(writer, generation)
     writer.add_name(GENERAL_NAME)
     count = sum(math.prod(shape) for shape in tensor_shapes(layout).values())
     factors = rope_factors(layout, config)
@@ -287,13 +300,7 @@ def _add_yarn(writer: gguf.GGUFWriter, rope: Mapping[str, Any]) -> None:
             add(value)
 
 
-def _add_sampling(writer: gguf.GGUFWriter, file: Path) -> None:
-    if not file.is_file():
-        return
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"not JSON: {error}", where=file) from error
+def _add_sampling(writer: gguf.GGUFWriter, settings: Mapping[str, Any]) -> None:
     for key, method in _SAMPLING.items():
         if settings.get(key) is not None:
             getattr(writer, method)(settings[key])

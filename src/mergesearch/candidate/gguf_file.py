@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from pathlib import Path
+from functools import partial
 
 import gguf
 import numpy as np
 import numpy.typing as npt
+from gguf import GGMLQuantizationType as Type
 from gguf.gguf_writer import WriterState
 
 from mergesearch.candidate.files import (
-    file_digest,
-    finite,
+    Piece,
+    RunningDigest,
     full_disk_is_build_error,
     row_blocks,
     run,
     write_at,
 )
 from mergesearch.checkpoint import Checkpoint
-from mergesearch.errors import RecipeError
+from mergesearch.errors import CheckpointError
 from mergesearch.gguf_layout import (
+    ROPE_FACTORS,
     add_model_metadata,
     gguf_names,
     layer_of,
@@ -32,13 +33,11 @@ from mergesearch.gguf_layout import (
     rows_together,
     to_gguf_rows,
 )
-from mergesearch.gguf_vocab import Vocabulary, read_vocabulary
+from mergesearch.gguf_vocab import read_vocabulary
 from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
-from mergesearch.quantize import MIXES, quantize_rows, row_bytes, tensor_type
+from mergesearch.quantize import MIXES, row_bytes, tensor_type
 from mergesearch.quantize.mix import Model
 from mergesearch.recipe import Recipe
-
-ROPE_FACTORS = "rope_freqs.weight"
 
 
 @dataclass(frozen=True)
@@ -47,30 +46,13 @@ class _Stored:
 
     tensor: PlannedTensor
     name: str
-    kind: gguf.GGMLQuantizationType
+    kind: Type
     together: int
     offset: int
 
     @property
     def size(self) -> int:
         return self.tensor.rows * row_bytes(self.kind, self.tensor.cols)
-
-
-def tokenizer_donor(recipe: Recipe, parents: Mapping[str, Checkpoint]) -> Path:
-    """Return the folder of the parent whose tokenizer the result takes.
-
-    Raises:
-        RecipeError: `tokenizer_source` names no parent.
-    """
-    source = recipe.tokenizer_source
-    if source in (None, "base"):
-        source = recipe.base_model or recipe.parents()[0]
-    if source not in parents:
-        raise RecipeError(
-            f"tokenizer_source {source!r} is no parent of this recipe",
-            expected="base, or one of " + ", ".join(parents),
-        )
-    return parents[source].folder
 
 
 def write_gguf(
@@ -83,29 +65,35 @@ def write_gguf(
     """Write the whole file and return its size and digest."""
     plan = plan_merge(recipe, parents)
     factors = rope_factors(plan.layout, plan.config)
-    header, data, stored = _gguf_header(recipe, parents, plan, mix, factors)
+    header, data, stored = _gguf_header(recipe, plan, mix, factors)
     with full_disk_is_build_error():
         os.pwrite(fd, header, 0)
         if factors is not None:
             os.pwrite(fd, factors.tobytes(), data)
         end = max((one.offset + one.size for one in stored), default=data)
         os.ftruncate(fd, aligned(end))
-        run(_gguf_pieces(fd, plan, stored), threads)
-    return aligned(end), file_digest(fd)
+        pieces = list(_gguf_pieces(fd, plan, stored))
+        digest = RunningDigest(fd, pieces)
+        run(pieces, threads, digest.finished)
+    return aligned(end), digest.hexdigest(aligned(end))
 
 
 def _gguf_header(
     recipe: Recipe,
-    parents: Mapping[str, Checkpoint],
     plan: MergePlan,
     mix: str,
     factors: npt.NDArray[np.float32] | None,
 ) -> tuple[bytes, int, list[_Stored]]:
     """The bytes before the data, where the data begins, and every tensor's place."""
-    folder = tokenizer_donor(recipe, parents)
+    if plan.tokenizer is None:
+        raise CheckpointError(
+            "the parent that gives the tokenizer has no tokenizer.json",
+            where=recipe.base_model or recipe.named()[0],
+            fix="name a parent that has one: tokenizer_source",
+        )
     writer = gguf.GGUFWriter(None, gguf.MODEL_ARCH_NAMES[plan.layout.arch])
-    add_model_metadata(writer, plan.layout, plan.config, folder)
-    _vocabulary(folder, plan.layout.vocab_rows).add_to(writer)
+    add_model_metadata(writer, plan.layout, plan.config, plan.tokenizer.generation)
+    read_vocabulary(plan.tokenizer, plan.layout.vocab_rows).add_to(writer)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_file_type(MIXES[mix].file_type)
     if factors is not None:
@@ -140,25 +128,24 @@ def _typed(plan: MergePlan, mix: str) -> Iterator[_Stored]:
         yield _Stored(tensor, name, kind, rows_together(layout, tensor.name), 0)
 
 
-def _gguf_pieces(
-    fd: int, plan: MergePlan, stored: Sequence[_Stored]
-) -> Iterator[Callable[[], None]]:
-    """The work of every block of rows, in file order."""
+def _gguf_pieces(fd: int, plan: MergePlan, stored: Sequence[_Stored]) -> Iterator[Piece]:
+    """Every block of rows, in file order."""
     for one in stored:
         pitch = row_bytes(one.kind, one.tensor.cols)
         for start, stop in row_blocks(one.tensor, one.together):
-            yield partial(_write_rows, fd, plan, one, start, stop, one.offset + start * pitch)
+            offset = one.offset + start * pitch
+            yield Piece(
+                offset,
+                partial(_write_rows, fd, plan, one, start, stop, offset),
+                partial(plan.read_ahead, one.tensor.name, start, stop),
+            )
 
 
 def _write_rows(fd: int, plan: MergePlan, one: _Stored, start: int, stop: int, offset: int) -> None:
-    block = finite(plan.block(one.tensor.name, start, stop), one.tensor.name)
-    write_at(fd, quantize_rows(to_gguf_rows(block, one.together), one.kind), offset)
-
-
-@lru_cache(maxsize=4)
-def _vocabulary(folder: Path, rows: int) -> Vocabulary:
-    """A folder's vocabulary; it does not depend on the recipe, so it is read once."""
-    return read_vocabulary(folder, rows)
+    # Rows are quantized one by one, so that their order may change afterwards.
+    blocks = plan.blocks(one.tensor.name, start, stop, one.kind)
+    rows = blocks.view(np.float32) if one.kind == Type.F32 else blocks
+    write_at(fd, to_gguf_rows(rows, one.together), offset)
 
 
 def aligned(size: int) -> int:

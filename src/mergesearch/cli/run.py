@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import typer
 
 from mergesearch.cli.export import header
 from mergesearch.cli.options import (
+    PINS_FILE,
     Parents,
     Threads,
     TrustTasks,
@@ -22,6 +24,7 @@ from mergesearch.cli.options import (
     parent_folders,
     read_text,
     write_text,
+    written_pins,
 )
 from mergesearch.errors import InputError, RunFolderError
 
@@ -90,7 +93,10 @@ def run(
         seed=seed,
         sampler=None if sampler is None else check_sampler(sampler),
     )
-    parents = _open_parents(inputs.space, parent_folders(parent))
+    overrides = parent_folders(parent)
+    check_overrides(overrides, inputs.space.parents())
+    pins = _pins(inputs, overrides)
+    parents = _open_parents(inputs.space, overrides, pins)
     with (
         _run_folder(inputs) as log,
         ScoringProcess(
@@ -100,7 +106,7 @@ def run(
         search = _search(inputs, parents, scorer, threads)
         check_run_folder(inputs.folder, search, settings)
         scorer.start()
-        _write_inputs(inputs)
+        _write_inputs(inputs, pins)
         with watch(_console(), log) as observe:
             run_study(inputs.folder, search, settings, observe)
     _write_recipes(inputs.folder)
@@ -152,15 +158,28 @@ def _objectives_of(space: str) -> str:
     raise InputError("a space of your own needs objectives", fix="name them: --objectives FILE")
 
 
-def _open_parents(space: Space, overrides: Mapping[str, Path]) -> dict[str, Checkpoint]:
-    """Open the parents and prove that every method of the space can merge them."""
-    from mergesearch.checkpoint import open_parents
+def _pins(inputs: Inputs, overrides: Mapping[str, Path]) -> dict[str, str]:
+    """The parents' ids with the commits that they stand for; an existing run keeps its own."""
+    from mergesearch.checkpoint import pin_parents
+
+    before = written_pins(inputs.folder)
+    return (
+        pin_parents([ref for ref in inputs.space.parents() if ref not in before], overrides)
+        | before
+    )
+
+
+def _open_parents(
+    space: Space, overrides: Mapping[str, Path], pins: Mapping[str, str]
+) -> dict[str, Checkpoint]:
+    """Open the parents and prove that every method and choice of the space can merge them."""
+    from mergesearch.checkpoint import open_all
     from mergesearch.merge.plan import plan_merge
 
-    recipes = space.examples("high")
-    check_overrides(overrides, recipes[0].parents())
-    parents = open_parents(recipes[0], overrides)
-    for recipe in recipes:
+    refs = space.parents()
+    opened = open_all([pins[ref] for ref in refs], space.stages(), overrides)
+    parents = dict(zip(refs, opened.values(), strict=True))
+    for recipe in space.examples("high"):
         plan_merge(recipe, parents)
     return parents
 
@@ -181,7 +200,7 @@ def _run_folder(inputs: Inputs) -> Iterator[Path]:
         yield folder / LOG_FILE
     finally:
         if not (folder / DATABASE).is_file():
-            for name in (LOG_FILE, SPACE_FILE, OBJECTIVES_FILE):
+            for name in (LOG_FILE, SPACE_FILE, OBJECTIVES_FILE, PINS_FILE):
                 (folder / name).unlink(missing_ok=True)
             if not existed:
                 folder.rmdir()
@@ -242,12 +261,13 @@ def _scoring_versions() -> str:
     return ", ".join(f"{name} {versions[name]}" for name in _SCORING_PACKAGES)
 
 
-def _write_inputs(inputs: Inputs) -> None:
-    """Put the space and the objectives beside a new run's database."""
-    for name, text in (
-        (SPACE_FILE, inputs.space_text),
-        (OBJECTIVES_FILE, inputs.objectives.to_yaml()),
-    ):
+def _write_inputs(inputs: Inputs, pins: Mapping[str, str]) -> None:
+    """Put the space, the objectives and the pinned parents beside a new run's database."""
+    texts = {SPACE_FILE: inputs.space_text, OBJECTIVES_FILE: inputs.objectives.to_yaml()}
+    pinned = {ref: one for ref, one in pins.items() if ref != one}
+    if pinned:
+        texts[PINS_FILE] = json.dumps(pinned, indent=2) + "\n"
+    for name, text in texts.items():
         if not (inputs.folder / name).exists():
             write_text(inputs.folder / name, text)
 
@@ -258,9 +278,10 @@ def _write_recipes(folder: Path) -> None:
     from mergesearch.recipe import Recipe
     from mergesearch.study.document import front_members
 
+    pins = written_pins(folder)
     with Ledger.open(folder) as ledger:
         for trial in front_members(ledger.run().axes, ledger.trials()):
-            recipe = Recipe.from_dict(dict(trial.recipe))
+            recipe = Recipe.from_dict(dict(trial.recipe)).renamed(pins)
             path = folder / "recipes" / f"trial-{trial.number}.yaml"
             write_text(path, header(trial) + recipe.to_yaml())
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mergesearch.merge.blocks import Block, Float, Method, Settings, sum32, weighted_sum
+from mergesearch.merge.blocks import Block, Float, Method, Settings, sum32
+from mergesearch.merge.combination import Combination
 from mergesearch.merge.geometry import (
     model_stock,
     model_stock_statistics,
@@ -21,19 +22,24 @@ from mergesearch.merge.geometry import (
     slerp_statistics,
 )
 from mergesearch.merge.medians import geometric_median, geometric_median_statistics, median
+from mergesearch.merge.ram import ram, ramplus, ramplus_statistics
 from mergesearch.merge.sce import sce, sce_statistics
+from mergesearch.merge.spheres import (
+    karcher,
+    karcher_statistics,
+    multislerp,
+    multislerp_statistics,
+)
+from mergesearch.merge.swaps import arcee_fusion, arcee_fusion_statistics, nearswap
 from mergesearch.merge.task_arithmetic import family_methods
 
 __all__ = ["METHODS", "Block", "Method", "Settings"]
 
 
-def linear(block: Block, settings: Settings, statistics: None = None) -> Float:
+def linear(block: Block, settings: Settings, statistics: None = None) -> Combination:
     """Return the weighted sum of the inputs, divided by the sum of weights if `normalize`."""
-    merged = weighted_sum(block.inputs, settings.weights)
-    if settings.normalize:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            merged /= sum32(settings.weights)
-    return merged
+    divisor = float(sum32(settings.weights)) if settings.normalize else 1.0
+    return Combination(block, settings.weights, divisor)
 
 
 def passthrough(block: Block, settings: Settings, statistics: None = None) -> Float:
@@ -51,4 +57,10 @@ METHODS: dict[str, Method] = {
     "median": Method(median, None, takes_base=False),
     "geometric_median": Method(geometric_median, geometric_median_statistics, takes_base=False),
     "nuslerp": Method(nuslerp, nuslerp_statistics, takes_base=True, base_optional=True),
+    "multislerp": Method(multislerp, multislerp_statistics, takes_base=True, base_optional=True),
+    "karcher": Method(karcher, karcher_statistics, takes_base=False),
+    "ram": Method(ram, None, takes_base=True),
+    "ramplus_tl": Method(ramplus, ramplus_statistics, takes_base=True),
+    "nearswap": Method(nearswap, None, takes_base=True),
+    "arcee_fusion": Method(arcee_fusion, arcee_fusion_statistics, takes_base=True),
 }

@@ -1,5 +1,8 @@
 """A recipe as a list of output tensors, each of which can be computed by rows.
 
+A stage is a parent whose rows are computed from a plan of its own whenever they are read, in
+float32; it is never stored.
+
 Which parent's layer goes where, and what a gradient's depth is, match mergekit 0.1.5 (`plan.py`):
 gradients run over the layers of a slice, the embedding takes the first slice's inputs, the last
 norm and the head the last slice's, all three at the first point of a gradient.
@@ -7,22 +10,30 @@ norm and the head the last slice's, all three at the first point of a gradient.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from gguf import GGMLQuantizationType as Type
 
-from mergesearch.checkpoint import Checkpoint
-from mergesearch.errors import RecipeError
+from mergesearch.checkpoint import Checkpoint, Stored, TensorInfo, align, check_compatible
+from mergesearch.errors import BuildError, CheckpointError, RecipeError
 from mergesearch.gguf_layout import EMBEDDING, Layout, layer_of, tensor_shapes
+from mergesearch.merge.blocks import Blocks
+from mergesearch.merge.combination import blocks_of
+from mergesearch.merge.config import output_config
+from mergesearch.merge.crew import Crew
 from mergesearch.merge.methods import METHODS, Block, Method, Settings
 from mergesearch.merge.noise import noise_key
 from mergesearch.recipe import METHOD_SPECS, Input, Recipe, Slice
+from mergesearch.tokenizer import Tokenizer, with_chat_template
 
 BLOCK_ELEMENTS = 1 << 18
+AHEAD = 64
+"""How many blocks before its turn a block is asked for from the disk."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,7 @@ class MergePlan:
         config: `config.json` of the output.
         layout: its sizes.
         tensors: in the order of the output file.
+        tokenizer: of the output, None where no parent has one.
     """
 
     def __init__(
@@ -87,53 +99,122 @@ class MergePlan:
         method: Method,
         parents: Mapping[str, Checkpoint],
         config: dict[str, Any],
-        layout: Layout,
         tensors: Sequence[PlannedTensor],
+        layout: Layout,
+        tokenizer: Tokenizer | None,
     ) -> None:
         self.config = config
+        self.tokenizer = tokenizer
         self.layout = layout
         self.tensors = tuple(tensors)
         self._method = method
         self._parents = parents
         self._by_name = {tensor.name: tensor for tensor in self.tensors}
-        self._statistics: dict[str, Any] = {}
-        self._locks = {tensor.name: threading.Lock() for tensor in self.tensors}
+        self._crews = {
+            one.name: Crew(partial(self._collect, one))
+            for one in self.tensors
+            if method.statistics is not None
+        }
 
-    def block(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
-        """Return merged rows of a tensor, shape `(stop - start, cols)`; a vector is one row."""
+    def blocks(self, name: str, start: int, stop: int, kind: Type) -> npt.NDArray[np.uint8]:
+        """Return merged rows of a tensor as blocks of a ggml type; a vector is one row.
+
+        Returns:
+            uint8, shape `(stop - start, bytes of a row)`.
+
+        Raises:
+            CheckpointError: a parent holds NaN or infinity there, or elsewhere in the tensor, which
+                what concerns the whole tensor carries here.
+            BuildError: the merge made some of finite parents.
+        """
         tensor = self._by_name[name]
-        return self._method.merge(
-            self._read(tensor, start, stop), tensor.settings, self._tensor_statistics(tensor)
+        statistics = self._crews[name].result() if name in self._crews else None
+        merged = self._method.merge(self._read(tensor, start, stop), tensor.settings, statistics)
+        blocks = blocks_of(merged, kind)
+        if blocks is not None:
+            return blocks
+        step = rows_per_block(tensor.cols)
+        for first in range(0, tensor.rows, step):
+            self._check_sources(name, first, min(first + step, tensor.rows))
+        raise BuildError(
+            "the merge gives numbers that are not finite",
+            where=name,
+            fix="check the weights: do they sum to zero with normalize, or are they very large?",
         )
+
+    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Return merged rows as `blocks` does, in float32, shape `(stop - start, cols)`."""
+        return self.blocks(name, start, stop, Type.F32).view(np.float32)
+
+    def read_ahead(self, name: str, start: int, stop: int) -> None:
+        """Let the system read what merged rows are made of from the disk."""
+        tensor = self._by_name[name]
+        for source in (tensor.base, *tensor.inputs):
+            if source is not None:
+                self._parents[source.parent].read_ahead(source.name, start, stop)
+
+    def _check_sources(self, name: str, start: int, stop: int) -> None:
+        """Refuse rows of parents that are not finite, those that a stage is made of first."""
+        tensor = self._by_name[name]
+        for source in (tensor.base, *tensor.inputs):
+            if source is None:
+                continue
+            parent = self._parents[source.parent]
+            if isinstance(parent, Stage):
+                parent.plan._check_sources(source.name, start, stop)
+            elif not np.isfinite(parent.rows(source.name, start, stop)).all():
+                raise CheckpointError(
+                    f"{source.name} holds numbers that are not finite",
+                    where=source.parent,
+                    fix="use a parent whose weights are whole; this one was stored damaged",
+                )
 
     def _read(self, tensor: PlannedTensor, start: int, stop: int) -> Block:
-        def rows(source: Source) -> npt.NDArray[np.float32]:
-            return self._parents[source.parent].rows(source.name, start, stop)
+        def stored(source: Source) -> Stored:
+            return self._parents[source.parent].stored(source.name, start, stop)
 
-        base = None if tensor.base is None else rows(tensor.base)
-        return Block(base, [rows(one) for one in tensor.inputs], start * tensor.cols)
+        base = None if tensor.base is None else stored(tensor.base)
+        return Block(base, [stored(one) for one in tensor.inputs], start * tensor.cols)
 
-    def _tensor_statistics(self, tensor: PlannedTensor) -> Any:
-        """The method's statistics of a whole tensor, collected once, over fixed blocks."""
-        if self._method.statistics is None:
-            return None
-        with self._locks[tensor.name]:
-            if tensor.name not in self._statistics:
-                self._statistics[tensor.name] = self._method.statistics(
-                    self._fixed_blocks(tensor), tensor.rows * tensor.cols, tensor.settings
-                )
-            return self._statistics[tensor.name]
-
-    def _fixed_blocks(self, tensor: PlannedTensor) -> Callable[[], Iterable[Block]]:
-        """A function that walks the tensor's blocks, which are read anew unless there is one."""
+    def _collect(self, tensor: PlannedTensor, spread: Callable[..., Iterable[Any]]) -> Any:
+        """The method's statistics of a whole tensor, over fixed blocks."""
+        assert self._method.statistics is not None
         step = rows_per_block(tensor.cols)
-        if tensor.rows <= step:
-            only = self._read(tensor, 0, tensor.rows)
-            return lambda: (only,)
         starts = range(0, tensor.rows, step)
-        return lambda: (
-            self._read(tensor, start, min(start + step, tensor.rows)) for start in starts
-        )
+
+        def read(index: int) -> Block:
+            later = starts[min(index + AHEAD, len(starts) - 1)]
+            self.read_ahead(tensor.name, later, min(later + step, tensor.rows))
+            return self._read(tensor, starts[index], min(starts[index] + step, tensor.rows))
+
+        blocks = Blocks(read, len(starts), spread) if len(starts) > 1 else Blocks.of([read(0)])
+        return self._method.statistics(blocks, tensor.rows * tensor.cols, tensor.settings)
+
+
+class Stage:
+    """The result of an earlier merge as a parent of later ones; see `checkpoint.Checkpoint`."""
+
+    def __init__(self, ref: str, plan: MergePlan) -> None:
+        self.ref = ref
+        self.plan = plan
+        self.tokenizer = plan.tokenizer
+        self.config = plan.config
+        self.layout = plan.layout
+        self.tensors: Mapping[str, TensorInfo] = {
+            one.name: TensorInfo(one.shape, "F32") for one in plan.tensors
+        }
+
+    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Return merged rows, shape `(stop - start, cols)`; a vector is one row."""
+        return self.plan.rows(name, start, stop)
+
+    def stored(self, name: str, start: int, stop: int) -> Stored:
+        """Return the same rows: they are stored nowhere."""
+        return self.rows(name, start, stop)
+
+    def read_ahead(self, name: str, start: int, stop: int) -> None:
+        """Let the system read what the rows are made of from the disk."""
+        self.plan.read_ahead(name, start, stop)
 
 
 def rows_per_block(cols: int, together: int = 1) -> int:
@@ -145,10 +226,32 @@ def plan_merge(recipe: Recipe, parents: Mapping[str, Checkpoint]) -> MergePlan:
     """Plan a recipe over opened parents.
 
     Raises:
+        CheckpointError: parents or stages that do not fit each other.
         RecipeError: a layer range beyond a parent's layers, or a slice without the base.
     """
+    available: dict[str, Checkpoint] = dict(parents)
+    for stage in recipe.stages:
+        name = str(stage.name)
+        available[name] = Stage(name, _plan(stage, recipe.seed, name, available))
+    return _plan(recipe, recipe.seed, "", available)
+
+
+def _plan(recipe: Recipe, seed: int, stage: str, available: Mapping[str, Checkpoint]) -> MergePlan:
+    """Plan one merge over parents and earlier stages; seed and stage's name key its noise."""
+    named = {ref: available[ref] for ref in recipe.named()}
+    check_compatible(named, same_depth=not recipe.slices)
+    aligned = align(named, recipe.base_model, recipe.tokenizer)
+    parents, tokenizer = aligned.parents, aligned.tokenizer
+    if recipe.chat_template is not None:
+        if tokenizer is None:
+            raise CheckpointError(
+                "no tokenizer.json that could hold the chat_template",
+                where=recipe.base_model or recipe.named()[0],
+            )
+        theirs = [one.tokenizer for one in named.values() if one.tokenizer is not None]
+        tokenizer = with_chat_template(tokenizer, recipe.chat_template, theirs)
     method = METHODS[recipe.merge_method]
-    donor = parents[recipe.base_model or recipe.parents()[0]]
+    donor = parents[recipe.base_model or recipe.named()[0]]
     parts = [_part(recipe, one, method, parents, donor) for one in recipe.slices or (None,)]
     layers = [(part, offset) for part in parts for offset in range(part.depth)]
     layout = replace(donor.layout, n_layers=len(layers))
@@ -156,9 +259,29 @@ def plan_merge(recipe: Recipe, parents: Mapping[str, Checkpoint]) -> MergePlan:
     for name, shape in tensor_shapes(layout).items():
         index = layer_of(name)
         part, offset = layers[index] if index is not None else (_outer(name, parts), None)
-        tensors.append(_plan_tensor(recipe, method, part, name, shape, offset))
-    config = _output_config(donor.config, [part.layer(_first(part), at) for part, at in layers])
-    return MergePlan(method, parents, config, layout, tensors)
+        tensors.append(_plan_tensor(recipe, (seed, stage), method, part, name, shape, offset))
+    config = output_config(
+        donor.config,
+        _context_parent(recipe, donor, available).config,
+        [part.layer(_first(part), at) for part, at in layers],
+    )
+    if tokenizer is not None:  # the donor's rows may stand for other tokens
+        config |= {f"{kind}_token_id": row for kind, row in tokenizer.ids.items()}
+    return MergePlan(method, parents, config, tensors, layout, tokenizer)
+
+
+def _context_parent(
+    recipe: Recipe, donor: Checkpoint, available: Mapping[str, Checkpoint]
+) -> Checkpoint:
+    source = recipe.context_source
+    if source in (None, "base"):
+        return donor
+    if source not in available:
+        raise RecipeError(
+            f"context_source {source!r} is no parent of this recipe",
+            expected="base, or one of " + ", ".join(available),
+        )
+    return available[source]
 
 
 def _outer(name: str, parts: Sequence[_Part]) -> _Part:
@@ -186,21 +309,25 @@ def _part(
             )
     span = named[0].layer_range
     depth = donor.layout.n_layers if span is None else span[1] - span[0]
-    without_base = method.base_optional and recipe.base_model is None
-    if not method.takes_base or without_base:
+    base_model = recipe.base_of(slice_)
+    if not method.takes_base or (method.base_optional and base_model is None):
+        adds = METHOD_SPECS[recipe.merge_method].adds_base and slice_ is None
+        if adds and base_model is not None and all(one.model != base_model for one in named):
+            named = (*named, Input(base_model, {}))
         return _Part(slice_, None, named, depth)
-    base = next((one for one in named if one.model == recipe.base_model), None)
+    base = next((one for one in named if one.model == base_model), None)
     if base is None and slice_ is not None:
         raise RecipeError(
-            f"a slice does not name the base {recipe.base_model}",
+            f"a slice does not name the base {base_model}",
             expected=f"{recipe.merge_method} needs the base's layers in every slice",
         )
-    base = base or Input(str(recipe.base_model), {})
+    base = base or Input(str(base_model), {})
     return _Part(slice_, base, tuple(one for one in named if one.model != base.model), depth)
 
 
 def _plan_tensor(
     recipe: Recipe,
+    origin: tuple[int, str],
     method: Method,
     part: _Part,
     name: str,
@@ -232,12 +359,19 @@ def _plan_tensor(
         rescale=bool(shared("rescale", "rescale" in spec.on)),
         scale=float(shared("lambda", 1.0)),
         t=float(shared("t", 0.5)),
-        keys=tuple(noise_key(recipe.seed, "", one.parent, name) for one in inputs),
+        keys=tuple(noise_key(*origin, one.parent, name) for one in inputs),
         factors=each("scale", 1.0),
         select_topk=float(shared("select_topk", 1.0)),
         filter_wise=bool(shared("filter_wise", "filter_wise" in spec.on)),
         flatten=bool(shared("nuslerp_flatten", "nuslerp_flatten" in spec.on)),
         row_wise=bool(shared("nuslerp_row_wise", "nuslerp_row_wise" in spec.on)),
+        normalize_weights=bool(shared("normalize_weights", "normalize_weights" in spec.on)),
+        eps=float(shared("eps", 1e-8)),
+        tol=float(shared("tol", 1e-5)),
+        max_iter=int(shared("max_iter", 10)),
+        epsilon=float(shared("epsilon", 1e-5)),
+        r=float(shared("r", 0.1)),
+        alpha=float(shared("alpha", 0.2)),
     )
     if "epsilon" in spec.per_parent:
         _check_chances(recipe.merge_method, name, inputs, settings)
@@ -263,12 +397,3 @@ def _source(part: _Part, source: Input, name: str, offset: int | None) -> Source
     head, _, rest = name.removeprefix("model.layers.").partition(".")
     del head
     return Source(source.model, f"model.layers.{part.layer(source, offset)}.{rest}")
-
-
-def _output_config(config: Mapping[str, Any], layers: Sequence[int]) -> dict[str, Any]:
-    """The donor's config with as many layers as the output has, each of its donor's kind."""
-    result = {**config, "num_hidden_layers": len(layers)}
-    kinds = config.get("layer_types")
-    if isinstance(kinds, list) and kinds:
-        result["layer_types"] = [kinds[min(layer, len(kinds) - 1)] for layer in layers]
-    return result

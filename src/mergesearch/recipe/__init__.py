@@ -1,4 +1,4 @@
-"""A recipe: one merge, fully written down, in mergekit's YAML.
+"""A recipe: one model, fully written down, in mergekit's YAML.
 
 Beside mergekit's keys a recipe may name `quantize`, the GGUF mix of the candidate, and `seed`, of
 random numbers. How a parameter is looked up (input, then slice, then global), filtered and
@@ -9,30 +9,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mergesearch.errors import RecipeError
-from mergesearch.recipe.parse import load_document, parse_fields
+from mergesearch.recipe.documents import in_order, load_document
+from mergesearch.recipe.parse import parse_fields
+from mergesearch.recipe.shares import mean_shares
 from mergesearch.recipe.types import (
     METHOD_SPECS,
     QUANT_MIXES,
+    STRAY_PARAMETERS,
     Filtered,
     Input,
     MethodSpec,
     Parameter,
     Scalar,
     Slice,
+    TokenizerChoice,
+    TokenSource,
     evaluate,
 )
+from mergesearch.recipe.write import mergekit_documents, stage_document, to_yaml
 
 __all__ = [
     "METHOD_SPECS",
     "QUANT_MIXES",
+    "STRAY_PARAMETERS",
     "Filtered",
     "Input",
     "MethodSpec",
@@ -40,6 +45,8 @@ __all__ = [
     "Recipe",
     "Scalar",
     "Slice",
+    "TokenSource",
+    "TokenizerChoice",
     "evaluate",
     "load_document",
 ]
@@ -47,7 +54,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Recipe:
-    """One merge as frozen data; either `models` or `slices` is filled.
+    """One merge as frozen data, with the merges before it; either `models` or `slices` is filled.
 
     Attributes:
         merge_method: a key of `METHOD_SPECS`.
@@ -56,9 +63,14 @@ class Recipe:
         base_model: id of the base, None where the method needs none.
         parameters: global parameters.
         dtype: of the safetensors output; merging itself is always float32.
-        tokenizer_source: `base` or a parent's id; None: all parents share one vocabulary.
+        tokenizer: which tokens the result has; None: all parents share one vocabulary.
+        chat_template: a template, `auto` or the name of a built-in one; None: the tokenizer's own.
+        context_source: `base` or the id of the parent whose long-context settings the result has;
+            None for the base's, else the first parent's.
         quantize: the GGUF mix of the candidate, one of `QUANT_MIXES`.
         seed: of the random numbers of the methods that draw some.
+        name: of a stage, by which other merges take its result.
+        stages: the merges whose results this one or later stages take, in order.
     """
 
     merge_method: str
@@ -67,9 +79,13 @@ class Recipe:
     base_model: str | None = None
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     dtype: str = "bfloat16"
-    tokenizer_source: str | None = None
+    tokenizer: TokenizerChoice | None = None
+    chat_template: str | None = None
+    context_source: str | None = None
     quantize: str = "Q4_K_M"
     seed: int = 0
+    name: str | None = None
+    stages: tuple[Recipe, ...] = ()
 
     @classmethod
     def from_yaml(cls, text: str, where: str | Path = "recipe") -> Recipe:
@@ -83,55 +99,54 @@ class Recipe:
     @classmethod
     def from_dict(cls, document: Mapping[str, Any], where: str | Path = "recipe") -> Recipe:
         """Build and validate a recipe from a parsed document; raises as `from_yaml`."""
-        return cls(**parse_fields(document, where))
+        last = dict(document)
+        given = last.pop("stages", [])
+        if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+            raise RecipeError("`stages` is not a list of documents", where=where)
+        stages = tuple(
+            cls(**parse_fields(one, f"{where}, stage {one['name']}", stage=True))
+            for one in in_order(given, where)
+        )
+        recipe = cls(**parse_fields(last, where, stage=False), stages=stages)
+        if recipe.name in recipe.named():
+            raise RecipeError(f"{recipe.name!r} takes its own result", where=where)
+        used = {ref for merge in (*stages, recipe) for ref in merge.named()}
+        for stage in stages:
+            if stage.name not in used:
+                raise RecipeError(f"no document uses the stage {stage.name!r}", where=where)
+        return recipe
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the document that `from_dict` reads back to an equal recipe."""
-        document: dict[str, Any] = {"merge_method": self.merge_method}
-        if self.base_model is not None:
-            document["base_model"] = self.base_model
-        if self.models:
-            document["models"] = [_input_to_dict(one) for one in self.models]
-        if self.slices:
-            document["slices"] = [_slice_to_dict(one) for one in self.slices]
-        if self.parameters:
-            document["parameters"] = _parameters_to_dict(self.parameters)
-        document["dtype"] = self.dtype
-        if self.tokenizer_source is not None:
-            document["tokenizer_source"] = self.tokenizer_source
+        """Return the document that `from_dict` reads back to an equal recipe.
+
+        Stages stand in a list under `stages`.
+        """
+        document = stage_document(self)
         document["quantize"] = self.quantize
         if self.seed:
             document["seed"] = self.seed
+        if self.stages:
+            document["stages"] = [stage_document(stage) for stage in self.stages]
         return document
 
     def to_yaml(self) -> str:
         """Return the recipe as YAML that `from_yaml` reads back to an equal recipe."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        last = self.to_dict()
+        return to_yaml([*last.pop("stages", []), last])
 
     def to_mergekit(self, folders: Mapping[str, str] | None = None) -> str:
         """Return the YAML that mergekit runs to the same weights.
 
+        Stages become documents for `mergekit-multi`. What a method draws at random mergekit draws
+        anew, from its own `--random-seed`.
+
         Args:
             folders: paths or ids to write in the place of parents' ids.
 
-        mergekit casts weights to the working dtype, so the merge is asked for in float32 and only
-        the result is stored in `dtype`. What a method draws at random mergekit draws anew, from its
-        own `--random-seed`. Linear and passthrough have no base; mergekit would
-        take one that is named for a parent without weight.
-
         Raises:
-            RecipeError: mergekit does not have the method.
+            RecipeError: mergekit does not have a method.
         """
-        spec = METHOD_SPECS[self.merge_method]
-        if not spec.in_mergekit:
-            raise RecipeError(f"mergekit has no {self.merge_method}; export the recipe instead")
-        document = self.renamed(folders or {}).to_dict()
-        if spec.counts_base and not spec.needs_base:
-            document.pop("base_model", None)
-        del document["quantize"]
-        document.pop("seed", None)
-        document["dtype"], document["out_dtype"] = "float32", self.dtype
-        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+        return to_yaml(mergekit_documents(self.renamed(folders or {})))
 
     def digest(self) -> str:
         """Return the SHA-256 (hex) of the recipe's canonical JSON."""
@@ -140,7 +155,14 @@ class Recipe:
 
     def parents(self) -> tuple[str, ...]:
         """Return the distinct ids of all parents, base included, in order of appearance."""
+        stages = {stage.name for stage in self.stages}
+        named = [ref for merge in (*self.stages, self) for ref in merge.named()]
+        return tuple(dict.fromkeys(ref for ref in named if ref not in stages))
+
+    def named(self) -> tuple[str, ...]:
+        """Return the distinct parents and stages of this merge alone, the base first."""
         named = [one.model for one in self.inputs()]
+        named += [part.base_model for part in self.slices if part.base_model is not None]
         if self.base_model is not None:
             named.insert(0, self.base_model)
         return tuple(dict.fromkeys(named))
@@ -155,16 +177,24 @@ class Recipe:
         def rename(one: Input) -> Input:
             return replace(one, model=names.get(one.model, one.model))
 
-        base, source = self.base_model, self.tokenizer_source
+        def of(ref: str | None) -> str | None:
+            return None if ref is None else names.get(ref, ref)
+
         return replace(
             self,
             models=tuple(rename(one) for one in self.models),
             slices=tuple(
-                replace(part, sources=tuple(rename(one) for one in part.sources))
+                replace(
+                    part,
+                    sources=tuple(rename(one) for one in part.sources),
+                    base_model=of(part.base_model),
+                )
                 for part in self.slices
             ),
-            base_model=None if base is None else names.get(base, base),
-            tokenizer_source=None if source is None else names.get(source, source),
+            base_model=of(self.base_model),
+            tokenizer=None if self.tokenizer is None else self.tokenizer.renamed(names),
+            context_source=of(self.context_source),
+            stages=tuple(stage.renamed(names) for stage in self.stages),
         )
 
     def value(
@@ -196,97 +226,14 @@ class Recipe:
     def shares(self, n_layers: int) -> dict[str, float]:
         """Return each parent's mean coefficient in the merged weights; the values sum to 1.
 
-        The mean runs over the attention and the MLP of every layer. Sparsifying and sign
-        consensus leave the coefficients as they are. Where the coefficients depend on the tensors
-        (sce, model_stock, the medians) the parents beside the base have equal parts.
+        Args:
+            n_layers: layers of the parents.
         """
-        totals = dict.fromkeys(self.parents(), 0.0)
-        places = list(self._places(n_layers))
-        for part, inputs, tensor_name, t in places:
-            for parent, share in self._coefficients(part, inputs, tensor_name, t).items():
-                totals[parent] += share / len(places)
-        return totals
+        return mean_shares(self, n_layers)
 
-    def _places(
-        self, n_layers: int
-    ) -> Iterable[tuple[Slice | None, tuple[Input, ...], str, float]]:
-        for part in self.slices or (None,):
-            inputs = self.models if part is None else part.sources
-            span = inputs[0].layer_range or (0, n_layers)
-            depth = span[1] - span[0]
-            for layer in range(depth):
-                t = layer / (depth - 1) if depth > 1 else 1.0
-                for group in ("self_attn.q_proj", "mlp.down_proj"):
-                    yield part, inputs, f"model.layers.{layer}.{group}.weight", t
-
-    def _coefficients(
-        self, part: Slice | None, inputs: tuple[Input, ...], tensor_name: str, t: float
-    ) -> dict[str, float]:
-        def look(name: str, source: Input | None, default: Scalar) -> float:
-            return float(self.value(name, source, part, tensor_name, t, default))
-
-        base = self.base_model
-        if self.merge_method == "slerp":
-            first, second = _slerp_pair(inputs, base)
-            ratio = look("t", None, 0.5)
-            return {first: 1.0 - ratio, second: ratio}
-        spec = METHOD_SPECS[self.merge_method]
-        parents = [one for one in inputs if spec.counts_base or one.model != base]
-        equal = {one.model: 1.0 / len(parents) for one in parents}
-        if "weight" not in spec.per_parent:
-            return equal
-        weights = {one.model: look("weight", one, 1.0) for one in parents}
-        total = sum(weights.values())
-        if self.merge_method == "nuslerp" and abs(total) < 1e-6:
-            return equal
-        if look("normalize", None, "normalize" in spec.on) and total != 0:
-            weights = {model: weight / total for model, weight in weights.items()}
-        if spec.counts_base or base is None:
-            return weights
-        scale = look("lambda", None, 1.0)
-        shares = {model: weight * scale for model, weight in weights.items()}
-        return {base: 1.0 - sum(shares.values())} | shares
-
-
-def _slerp_pair(inputs: tuple[Input, ...], base: str | None) -> tuple[str, str]:
-    """The two parents of a slerp, the base (t = 0) first."""
-    models = [one.model for one in inputs]
-    if base in models:
-        return str(base), next(model for model in models if model != base)
-    return models[0], models[1]
-
-
-def _value_to_dict(value: Parameter) -> Any:
-    if not isinstance(value, tuple):
-        return value
-    if not isinstance(value[0], Filtered):
-        return list(value)
-    return [
-        ({} if one.filter is None else {"filter": one.filter})
-        | {"value": _value_to_dict(one.value)}
-        for one in value
-        if isinstance(one, Filtered)
-    ]
-
-
-def _parameters_to_dict(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
-    return {name: _value_to_dict(value) for name, value in parameters.items()}
-
-
-def _input_to_dict(one: Input) -> dict[str, Any]:
-    document: dict[str, Any] = {"model": one.model}
-    if one.layer_range is not None:
-        document["layer_range"] = list(one.layer_range)
-    if one.parameters:
-        document["parameters"] = _parameters_to_dict(one.parameters)
-    return document
-
-
-def _slice_to_dict(part: Slice) -> dict[str, Any]:
-    document: dict[str, Any] = {"sources": [_input_to_dict(one) for one in part.sources]}
-    if part.parameters:
-        document["parameters"] = _parameters_to_dict(part.parameters)
-    return document
+    def base_of(self, part: Slice | None) -> str | None:
+        """Return the base of a slice, or of the whole merge."""
+        return part.base_model if part is not None and part.base_model else self.base_model
 
 
 def _canonical(value: Any) -> Any:

@@ -1,179 +1,230 @@
-"""From a YAML document to the fields of a recipe, refusing everything that is not understood."""
+"""From a parsed document to the fields of a recipe, refusing everything that is not understood.
+
+What mergekit reads without effect is read here too where it agrees with what holds: published
+recipes carry `int8_mask` and `normalize` beside `parameters`, and global parameters at a parent.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from mergesearch.errors import RecipeError
+from mergesearch.recipe.fields import Place, checked_keys, choice_of, list_of, text_of
+from mergesearch.recipe.tokenizers import parse_tokenizer
 from mergesearch.recipe.types import (
     DTYPES,
     METHOD_SPECS,
     QUANT_MIXES,
-    RANGES,
+    STRAY_PARAMETERS,
     SWITCHES,
+    WHOLE,
     Filtered,
     Input,
     Parameter,
     Scalar,
     Slice,
+    as_filters,
+    evaluate,
+    range_of,
 )
 
-
-def load_document(text: str, where: str | Path) -> dict[str, Any]:
-    """Parse one YAML document that must be a mapping.
-
-    Raises:
-        RecipeError: not YAML, several documents, or not a mapping.
-    """
-    try:
-        documents = [one for one in yaml.safe_load_all(text) if one is not None]
-    except yaml.YAMLError as error:
-        raise RecipeError(f"not valid YAML: {error}", where=where) from error
-    if len(documents) != 1 or not isinstance(documents[0], dict):
-        raise RecipeError(
-            f"{len(documents)} YAML documents" if len(documents) != 1 else "not a mapping",
-            where=where,
-            expected="one document with `merge_method` and `models` or `slices`",
-        )
-    return documents[0]
-
-
-def check_parameters(
-    method: str, parameters: Iterable[str], allowed: tuple[str, ...], where: str
-) -> None:
-    """Refuse parameters that `method` does not take at this place.
-
-    Raises:
-        RecipeError: naming the first unknown parameter.
-    """
-    for name in parameters:
-        if name not in allowed:
-            raise RecipeError(
-                f"{method} takes no parameter {name!r} here",
-                where=where,
-                expected=", ".join(allowed) or "no parameters",
-            )
-
-
-class _Place:
-    """Where in a document a value stands, for error messages."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __truediv__(self, key: object) -> _Place:
-        return _Place(f"{self.path}: {key}" if ": " not in self.path else f"{self.path}.{key}")
-
-    def error(self, what: str, expected: str | None = None) -> RecipeError:
-        return RecipeError(what, where=self.path, expected=expected)
-
-
-_TOP_KEYS = (
+_STAGE_KEYS = (
+    "name",
     "merge_method",
     "base_model",
     "models",
     "slices",
+    "modules",
     "parameters",
     "dtype",
     "out_dtype",
     "tokenizer_source",
-    "quantize",
-    "seed",
+    "tokenizer",
+    "chat_template",
+    "context_source",
 )
+_LAST_KEYS = ("quantize", "seed")
+_MODULE = "default"  # mergekit's name of the only module of a model without vision or speech
 
 
-def _keys(document: Any, allowed: tuple[str, ...], place: _Place) -> dict[str, Any]:
-    if not isinstance(document, dict):
-        raise place.error(f"{document!r} is not a mapping", expected=", ".join(allowed))
-    for key in document:
-        if key not in allowed:
-            raise place.error(f"unknown key {key!r}", expected=", ".join(allowed))
-    return document
+def parse_fields(document: Mapping[str, Any], where: str | Path, stage: bool) -> dict[str, Any]:
+    """Return the validated fields of a `Recipe` but for its stages.
 
-
-def parse_fields(document: Mapping[str, Any], where: str | Path) -> dict[str, Any]:
-    """Return the validated fields of a `Recipe`.
+    Args:
+        document: one merge.
+        where: names it in messages.
+        stage: it feeds another one, so it has no `quantize` and no `seed`.
 
     Raises:
         RecipeError: an unknown key, method or parameter, or a value out of range.
     """
-    place = _Place(str(where))
+    place = Place(str(where))
     if "start_from" in document:
         raise place.error("this is a search space", expected="a recipe, which has no start_from")
-    top = _keys(document, _TOP_KEYS, place)
-    method = _choice(top, "merge_method", tuple(METHOD_SPECS), None, place)
+    last = () if stage else _LAST_KEYS
+    top = checked_keys(document, _STAGE_KEYS + last, place, also=STRAY_PARAMETERS)
+    method = choice_of(top, "merge_method", tuple(METHOD_SPECS), None, place)
     spec = METHOD_SPECS[method]
+    parameters = _parse_parameters(
+        top.get("parameters"), method, spec.glob + spec.per_parent, place / "parameters"
+    )
+    _check_stray_keys(top, method, parameters, place)
+    top, parameters = _without_modules(top, method, parameters, place)
     if ("models" in top) == ("slices" in top):
         raise place.error("needs either `models` or `slices`")
-    base = _text(top, "base_model", place)
+    base = text_of(top, "base_model", place)
     models: tuple[Input, ...] = ()
     slices: tuple[Slice, ...] = ()
     if "models" in top:
         here = place / "models"
-        models = _list(top["models"], here, lambda one, at: _parse_input(one, method, at, False))
+        models = list_of(
+            top["models"], here, lambda one, at: _parse_input(one, method, parameters, at, False)
+        )
         _check_inputs(models, method, base, here)
     else:
-        here = place / "slices"
-        slices = _list(top["slices"], here, lambda one, at: _parse_slice(one, method, base, at))
-    if spec.needs_base and base is None:
-        raise place.error(f"{method} needs `base_model`")
-    dtype = _choice(top, "dtype", DTYPES, "bfloat16", place)
-    parameters = _parse_parameters(
-        top.get("parameters"), method, spec.glob + spec.per_parent, place / "parameters"
-    )
+        slices = list_of(
+            top["slices"],
+            place / "slices",
+            lambda one, at: _parse_slice(one, method, parameters, base, at),
+        )
+    _check_needed(method, slices or (Slice(()),), parameters, place)
+    dtype = choice_of(top, "dtype", DTYPES, "bfloat16", place)
     return {
+        "name": text_of(top, "name", place),
         "merge_method": method,
         "models": models,
         "slices": slices,
         "base_model": base,
         "parameters": parameters,
-        "dtype": _choice(top, "out_dtype", DTYPES, dtype, place),
-        "tokenizer_source": _text(top, "tokenizer_source", place),
-        "quantize": _choice(top, "quantize", QUANT_MIXES, "Q4_K_M", place),
+        "dtype": choice_of(top, "out_dtype", DTYPES, dtype, place),
+        "tokenizer": parse_tokenizer(top, place),
+        "chat_template": text_of(top, "chat_template", place),
+        "context_source": text_of(top, "context_source", place),
+        "quantize": choice_of(top, "quantize", QUANT_MIXES, "Q4_K_M", place),
         "seed": _seed(top, place),
     }
 
 
-def _seed(top: Mapping[str, Any], place: _Place) -> int:
+def _check_needed(
+    method: str, slices: Iterable[Slice], shared: Mapping[str, Parameter], place: Place
+) -> None:
+    """Refuse a parameter without a default that has no value for some tensors."""
+    for part in slices:
+        for name in METHOD_SPECS[method].needed:
+            held = [one[name] for one in (part.parameters, shared) if name in one]
+            if all(evaluate(one, "", 0.0) is None for one in held):
+                raise place.error(
+                    f"{method} has no default for `{name}`",
+                    expected=f"`{name}` among the parameters, with a value for every tensor",
+                )
+
+
+def _check_stray_keys(
+    top: Mapping[str, Any], method: str, parameters: Mapping[str, Parameter], place: Place
+) -> None:
+    """Refuse a parameter that stands beside `parameters` and disagrees with what holds."""
+    spec = METHOD_SPECS[method]
+    for name in STRAY_PARAMETERS:
+        holds = parameters.get(name, name in spec.on)
+        if name in top and name != "int8_mask" and name in spec.glob and top[name] != holds:
+            raise place.error(
+                f"`{name}` beside `parameters` has no effect, and {method} takes {holds}",
+                expected=f"`{name}` inside `parameters`",
+            )
+
+
+def _without_modules(
+    top: Mapping[str, Any], method: str, parameters: dict[str, Parameter], place: Place
+) -> tuple[dict[str, Any], dict[str, Parameter]]:
+    """The document with the contents of its one module at the top.
+
+    A module's parameters come before the global ones.
+    """
+    if "modules" not in top:
+        return dict(top), parameters
+    here = place / "modules"
+    module = checked_keys(top["modules"], (_MODULE,), here).get(_MODULE)
+    keys = checked_keys(module, ("models", "slices", "parameters"), here / _MODULE)
+    if "models" in top or "slices" in top:
+        raise here.error("the models or slices stand in a module and outside of it")
+    spec = METHOD_SPECS[method]
+    own = _parse_parameters(
+        keys.get("parameters"), method, spec.glob + spec.per_parent, here / _MODULE
+    )
+    rest = {key: value for key, value in top.items() if key != "modules"}
+    inner = {key: value for key, value in keys.items() if key != "parameters"}
+    return rest | inner, parameters | {
+        name: _before(value, parameters.get(name)) for name, value in own.items()
+    }
+
+
+def _before(value: Parameter, fallback: Parameter | None) -> Parameter:
+    """A value, and where none of its filters matches another one."""
+    entries = as_filters(value)
+    if fallback is None or entries[-1].filter in (None, "*"):
+        return value
+    return entries + as_filters(fallback)
+
+
+def _seed(top: Mapping[str, Any], place: Place) -> int:
     seed = top.get("seed", 0)
     if type(seed) is not int or seed < 0:
         raise place.error(f"`seed` {seed!r} is not a whole number", expected="0 or more")
     return seed
 
 
-def _parse_slice(document: Any, method: str, base: str | None, place: _Place) -> Slice:
-    keys = _keys(document, ("sources", "parameters"), place)
+def _parse_slice(
+    document: Any,
+    method: str,
+    shared: Mapping[str, Parameter],
+    base: str | None,
+    place: Place,
+) -> Slice:
+    keys = checked_keys(document, ("sources", "parameters", "base_model"), place)
     spec = METHOD_SPECS[method]
     here = place / "sources"
-    sources = _list(keys.get("sources"), here, lambda one, at: _parse_input(one, method, at, True))
-    _check_inputs(sources, method, base, here)
-    lengths = {one.layer_range[1] - one.layer_range[0] for one in sources if one.layer_range}
-    if len(lengths) > 1:
-        raise here.error("the sources' layer ranges have different lengths")
     parameters = _parse_parameters(
         keys.get("parameters"), method, spec.glob + spec.per_parent, place / "parameters"
     )
-    return Slice(sources, parameters)
+    sources = list_of(
+        keys.get("sources"),
+        here,
+        lambda one, at: _parse_input(one, method, {**shared, **parameters}, at, True),
+    )
+    own_base = text_of(keys, "base_model", place)
+    _check_inputs(sources, method, own_base or base, here)
+    lengths = {one.layer_range[1] - one.layer_range[0] for one in sources if one.layer_range}
+    if len(lengths) > 1:
+        raise here.error("the sources' layer ranges have different lengths")
+    return Slice(sources, parameters, own_base)
 
 
-def _parse_input(document: Any, method: str, place: _Place, in_slice: bool) -> Input:
+def _parse_input(
+    document: Any, method: str, shared: Mapping[str, Parameter], place: Place, in_slice: bool
+) -> Input:
     allowed = ("model", "parameters") + (("layer_range",) if in_slice else ())
-    keys = _keys(document, allowed, place)
-    model = _text(keys, "model", place)
+    keys = checked_keys(document, allowed, place)
+    model = text_of(keys, "model", place)
     if model is None:
         raise place.error("needs `model`")
+    spec = METHOD_SPECS[method]
+    here = place / "parameters"
     parameters = _parse_parameters(
-        keys.get("parameters"), method, METHOD_SPECS[method].per_parent, place / "parameters"
+        keys.get("parameters"), method, spec.per_parent, here, elsewhere=spec.glob
     )
+    for name in [one for one in parameters if one not in spec.per_parent]:
+        if parameters.pop(name) != shared.get(name) and name != "int8_mask":
+            raise here.error(
+                f"{name} of one parent has no effect: it is a parameter of the whole merge",
+                expected=f"{name} among the global parameters",
+            )
     return Input(model, parameters, _layer_range(keys, place) if in_slice else None)
 
 
-def _layer_range(keys: Mapping[str, Any], place: _Place) -> tuple[int, int]:
+def _layer_range(keys: Mapping[str, Any], place: Place) -> tuple[int, int]:
     span = keys.get("layer_range")
     if (
         isinstance(span, list)
@@ -187,93 +238,96 @@ def _layer_range(keys: Mapping[str, Any], place: _Place) -> tuple[int, int]:
     )
 
 
-def _check_inputs(inputs: tuple[Input, ...], method: str, base: str | None, place: _Place) -> None:
+def _check_inputs(inputs: tuple[Input, ...], method: str, base: str | None, place: Place) -> None:
     models = [one.model for one in inputs]
     for model in models:
         if models.count(model) > 1:
             raise place.error(f"{model!r} is named twice")
     spec = METHOD_SPECS[method]
+    if spec.needs_base and base is None:
+        raise place.error(f"{method} needs `base_model`")
     counted = [model for model in models if spec.counts_base or model != base]
     beside = "" if spec.counts_base else " beside the base"
     if spec.exactly is not None and len(counted) != spec.exactly:
         raise place.error(
-            f"{method} merges exactly {spec.exactly} parents{beside}, {len(counted)} are named"
+            f"{method} merges exactly {_parents(spec.exactly)}{beside}, {len(counted)} are named"
         )
-    if method == "slerp" and base is not None and base not in models:
-        raise place.error(f"slerp's base_model {base!r} must be one of its two parents")
     if len(counted) < spec.at_least:
-        number = "one parent" if spec.at_least == 1 else f"{spec.at_least} parents"
-        raise place.error(f"needs at least {number}{beside}")
+        raise place.error(f"needs at least {_parents(spec.at_least)}{beside}")
+
+
+def _parents(number: int) -> str:
+    return "one parent" if number == 1 else f"{number} parents"
 
 
 def _parse_parameters(
-    document: Any, method: str, allowed: tuple[str, ...], place: _Place
+    document: Any,
+    method: str,
+    allowed: tuple[str, ...],
+    place: Place,
+    elsewhere: tuple[str, ...] = (),
 ) -> dict[str, Parameter]:
+    """The parsed parameters; those of `elsewhere` are read, for the caller to judge."""
     if document is None:
         return {}
     if not isinstance(document, dict):
         raise place.error(f"{document!r} is not a mapping", expected=", ".join(allowed))
-    check_parameters(method, document, allowed, place.path)
-    return {name: _parse_value(name, value, place / name) for name, value in document.items()}
+    found, known = {}, allowed + elsewhere
+    for name, value in document.items():
+        if name in STRAY_PARAMETERS + METHOD_SPECS[method].without_effect and name not in known:
+            continue
+        if name not in known:
+            raise place.error(
+                f"{method} takes no parameter {name!r} here",
+                expected=", ".join(allowed) or "no parameters",
+            )
+        found[name] = _parse_value(method, name, value, place / name)
+    return found
 
 
-def _parse_value(name: str, value: Any, place: _Place) -> Parameter:
+def _parse_value(method: str, name: str, value: Any, place: Place) -> Parameter:
+    if isinstance(value, dict) and "value" in value:
+        value = [value]
     if not isinstance(value, list):
-        return _scalar(name, value, place)
+        return _scalar(method, name, value, place)
     if not value:
         raise place.error("an empty list")
     if not any(isinstance(one, dict) for one in value):
-        return tuple(_number(name, one, place) for one in value)
+        if name in WHOLE and len(value) > 1:
+            raise place.error(f"{name} has no gradient", expected="one whole number")
+        return tuple(_scalar(method, name, one, place) for one in value)
     entries = []
     for index, one in enumerate(value):
-        keys = _keys(one, ("filter", "value"), place / index)
+        keys = checked_keys(one, ("filter", "value"), place / index)
         if "value" not in keys:
             raise (place / index).error("needs `value`")
-        inner = _parse_value(name, keys["value"], place / index)
+        inner = _parse_value(method, name, keys["value"], place / index)
         if isinstance(inner, tuple) and isinstance(inner[0], Filtered):
             raise (place / index).error("a filter list inside a filter list")
-        entries.append(Filtered(_text(keys, "filter", place / index), inner))
+        entries.append(Filtered(text_of(keys, "filter", place / index), inner))
     return tuple(entries)
 
 
-def _scalar(name: str, value: Any, place: _Place) -> Scalar:
+def _scalar(method: str, name: str, value: Any, place: Place) -> Scalar:
     if name in SWITCHES:
         if not isinstance(value, bool):
             raise place.error(f"{value!r} is not true or false")
         return value
-    return _number(name, value, place)
+    return _number(method, name, value, place)
 
 
-def _number(name: str, value: Any, place: _Place) -> float:
+def _number(method: str, name: str, value: Any, place: Place) -> float:
+    if isinstance(value, str):  # YAML reads 1e-5 as a text
+        with suppress(ValueError):
+            value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         expected = "a number, a list of numbers, or a list of {filter, value}"
         if isinstance(value, dict):
             expected += "; in a search space also {search: [low, high]}"
         raise place.error(f"{value!r} is not a number", expected=expected)
-    low, high = RANGES.get(name, (-math.inf, math.inf))
+    low, high = range_of(method, name)
     if not low <= value <= high:
         raise place.error(f"{name} {value} is out of range", expected=f"{low} to {high}")
-    return float(value)
-
-
-def _text(keys: Mapping[str, Any], name: str, place: _Place) -> str | None:
-    value = keys.get(name)
-    if value is not None and not (isinstance(value, str) and value):
-        raise place.error(f"`{name}` {value!r} is not a text")
-    return value
-
-
-def _choice(
-    keys: Mapping[str, Any], name: str, choices: tuple[str, ...], default: str | None, place: _Place
-) -> str:
-    value = keys.get(name, default)
-    if value not in choices:
-        what = f"needs `{name}`" if value is None else f"unknown {name} {value!r}"
-        raise place.error(what, expected=", ".join(choices))
-    return str(value)
-
-
-def _list(document: Any, place: _Place, parse: Callable[[Any, _Place], Any]) -> tuple[Any, ...]:
-    if not isinstance(document, list) or not document:
-        raise place.error("needs a list with at least one entry")
-    return tuple(parse(one, place / index) for index, one in enumerate(document))
+    if name in WHOLE and value != int(value):
+        raise place.error(f"{name} {value} is not a whole number")
+    return int(value) if name in WHOLE else float(value)

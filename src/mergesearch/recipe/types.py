@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 Scalar = float | int | bool | str
 
@@ -16,15 +17,15 @@ class Filtered:
     """
 
     filter: str | None
-    value: Scalar | tuple[float, ...]
+    value: Scalar | tuple[Scalar, ...]
 
     def matches(self, tensor_name: str) -> bool:
         """Whether the entry applies to a tensor (its Hugging Face name)."""
         return self.filter is None or self.filter == "*" or self.filter in tensor_name
 
 
-Parameter = Scalar | tuple[float, ...] | tuple[Filtered, ...]
-"""A plain value, a gradient over depth (numbers), or a filter list."""
+Parameter = Scalar | tuple[Scalar, ...] | tuple[Filtered, ...]
+"""A plain value, a gradient over depth, or a filter list."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,10 @@ class MethodSpec:
         exactly: number of parents, None where it is free.
         at_least: smallest number of parents.
         counts_base: a base among the parents counts as one of them.
+        adds_base: a base that is named beside the models of a whole-model merge is one more parent.
         on: the switches that are true where nothing is named.
+        needed: parameters without a default.
+        without_effect: what mergekit reads for it to no effect, and we leave out.
         in_mergekit: mergekit has the method.
     """
 
@@ -48,7 +52,10 @@ class MethodSpec:
     exactly: int | None = None
     at_least: int = 1
     counts_base: bool = False
+    adds_base: bool = False
     on: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
+    without_effect: tuple[str, ...] = ()
     in_mergekit: bool = True
 
 
@@ -60,6 +67,7 @@ def _deltas(*per_parent: str, on: tuple[str, ...] = ()) -> MethodSpec:
         ("normalize", *sparse, "lambda", "int8_mask"),
         needs_base=True,
         on=on,
+        without_effect=() if per_parent else ("density", "rescale"),
     )
 
 
@@ -80,7 +88,7 @@ METHOD_SPECS: dict[str, MethodSpec] = {
     "geometric_median": MethodSpec((), (), needs_base=False, counts_base=True, in_mergekit=False),
     "sce": MethodSpec((), ("select_topk", "int8_mask"), needs_base=True),
     "model_stock": MethodSpec((), ("filter_wise",), needs_base=True, at_least=2),
-    "slerp": MethodSpec((), ("t",), needs_base=True, exactly=2, counts_base=True),
+    "slerp": MethodSpec((), ("t",), needs_base=True, exactly=1),
     "nuslerp": MethodSpec(
         ("weight",),
         ("nuslerp_flatten", "nuslerp_row_wise"),
@@ -88,18 +96,41 @@ METHOD_SPECS: dict[str, MethodSpec] = {
         exactly=2,
         on=("normalize", "nuslerp_flatten"),  # normalized always: only the ratio of weights counts
     ),
+    "multislerp": MethodSpec(
+        ("weight",), ("normalize_weights", "eps"), needs_base=False, on=("normalize_weights",)
+    ),
+    "karcher": MethodSpec(
+        (), ("max_iter", "tol"), needs_base=False, counts_base=True, adds_base=True
+    ),
+    "ram": MethodSpec((), ("epsilon",), needs_base=True),
+    "ramplus_tl": MethodSpec((), ("r", "alpha", "epsilon"), needs_base=True),
+    "nearswap": MethodSpec((), ("t",), needs_base=True, exactly=1, needed=("t",)),
+    "arcee_fusion": MethodSpec((), (), needs_base=True, exactly=1),
 }
 
 QUANT_MIXES = ("Q4_K_M", "Q4_0")
 DTYPES = ("float32", "bfloat16", "float16")
 
+_ANY = (-math.inf, math.inf)
+_NOT_NEGATIVE = (0.0, math.inf)
 RANGES: dict[str, tuple[float, float]] = {
     "density": (0.0, 1.0),
     "epsilon": (0.0, 0.5),
     "gamma": (0.0, 1.0),
     "select_topk": (0.0, 1.0),
     "t": (0.0, 1.0),
+    "eps": _NOT_NEGATIVE,
+    "tol": _NOT_NEGATIVE,
+    "max_iter": _NOT_NEGATIVE,
+    "alpha": _NOT_NEGATIVE,
 }
+"""From the least to the largest value of a parameter, whatever the method but for `OWN_RANGES`."""
+OWN_RANGES: dict[tuple[str, str], tuple[float, float]] = {
+    ("nearswap", "t"): _NOT_NEGATIVE,
+    ("ram", "epsilon"): _NOT_NEGATIVE,
+    ("ramplus_tl", "epsilon"): _NOT_NEGATIVE,
+}
+WHOLE = ("max_iter",)
 SWITCHES = (
     "normalize",
     "rescale",
@@ -107,7 +138,17 @@ SWITCHES = (
     "filter_wise",
     "nuslerp_flatten",
     "nuslerp_row_wise",
+    "normalize_weights",
 )
+
+
+STRAY_PARAMETERS = ("int8_mask", "normalize")
+"""Read for any method and in any place where they change nothing, as in published recipes."""
+
+
+def range_of(method: str, parameter: str) -> tuple[float, float]:
+    """Return the least and the largest value of a method's parameter."""
+    return OWN_RANGES.get((method, parameter), RANGES.get(parameter, _ANY))
 
 
 @dataclass(frozen=True)
@@ -121,10 +162,11 @@ class Input:
 
 @dataclass(frozen=True)
 class Slice:
-    """A run of output layers and the parents' layers that make it."""
+    """A run of output layers and the parents' layers that make it; it may have its own base."""
 
     sources: tuple[Input, ...]
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    base_model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -158,12 +200,35 @@ class TokenizerChoice:
     tokens: Mapping[str, TokenSource] = field(default_factory=dict)
     pad_to_multiple_of: int | None = None
 
+    def renamed(self, names: Mapping[str, str]) -> TokenizerChoice:
+        """Return the choice with parents' ids replaced by `names` where it holds them."""
+        return replace(
+            self,
+            source=names.get(self.source, self.source),
+            tokens={
+                text: one
+                if one.model is None
+                else replace(one, model=names.get(one.model, one.model))
+                for text, one in self.tokens.items()
+            },
+        )
+
+
+def as_filters(value: Parameter) -> tuple[Filtered, ...]:
+    """Return a parameter as a filter list, a plain one with a single entry for every tensor."""
+    if isinstance(value, tuple):
+        entries = tuple(one for one in value if isinstance(one, Filtered))
+        if entries:
+            return entries
+        return (Filtered(None, tuple(one for one in value if not isinstance(one, Filtered))),)
+    return (Filtered(None, value),)
+
 
 def evaluate(setting: Parameter, tensor_name: str, t: float) -> Scalar | None:
     """Return a parameter's value for one tensor, None where no filter applies.
 
-    Gradients are piecewise linear over `t` in [0, 1]
-    (`mergekit/config.py`, `evaluate_setting`).
+    Gradients are piecewise linear over `t` in [0, 1]; one of switches takes the last switch that
+    `t` has reached (`mergekit/config.py`, `evaluate_setting`).
     """
     if not isinstance(setting, tuple):
         return setting
@@ -171,9 +236,11 @@ def evaluate(setting: Parameter, tensor_name: str, t: float) -> Scalar | None:
         entries = [one for one in setting if isinstance(one, Filtered)]
         chosen = next((one for one in entries if one.matches(tensor_name)), None)
         return None if chosen is None else evaluate(chosen.value, tensor_name, t)
-    points = [float(one) for one in setting if not isinstance(one, Filtered)]
+    points = [one for one in setting if not isinstance(one, Filtered)]
     scaled = t * (len(points) - 1)
     low = int(scaled)
+    if isinstance(points[low], bool):
+        return points[low]
     high = min(low + 1, len(points) - 1)
     fraction = scaled - low
-    return (1.0 - fraction) * points[low] + fraction * points[high]
+    return (1.0 - fraction) * float(points[low]) + fraction * float(points[high])

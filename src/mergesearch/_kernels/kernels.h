@@ -1,0 +1,23 @@
+// The kernels as templates over `Lanes`. Included once by each file in variants/.
+//
+// Everything in these headers has internal linkage, and of the standard library they use C functions
+// and types only, no function templates: the linker would keep one copy of a function that several
+// variants share, perhaps the one with instructions that the processor lacks.
+#pragma once
+
+#include "finite.h"
+#include "lanes.h"
+#include "merge/combine.h"
+#include "merge/counts.h"
+#include "quantize/quantize.h"
+#include "variant.h"
+
+namespace {
+
+template <class L>
+constexpr mergesearch::Variant make_variant(const char* name) {
+    return {name,        first_nonfinite, quantize_rows<L>, combine_rows<L>,
+            read_rows,   count_digits,    find_equal};
+}
+
+}  // namespace

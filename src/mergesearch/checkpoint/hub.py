@@ -1,0 +1,177 @@
+"""Parents on the Hugging Face Hub: pinned to a commit, downloaded into the hub's own cache.
+
+Only safetensors, configuration and tokenizer files are fetched, never pickles.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mergesearch.errors import CheckpointError
+
+FILES = (
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*.safetensors",
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+)
+"""What is downloaded of a repository's top level."""
+
+_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?", re.ASCII)
+
+
+def is_id(ref: str) -> bool:
+    """Whether a parent's id has the form `ORG/NAME` or `ORG/NAME@REVISION`."""
+    return _ID.fullmatch(ref) is not None
+
+
+def pinned(ref: str) -> str:
+    """Return `ORG/NAME@COMMIT`, with the commit in 40 hexadecimal digits.
+
+    Where the hub cannot be reached, the commit is the one that its cache remembers.
+
+    Raises:
+        CheckpointError: the hub does not know the id, or cannot be asked and nothing is cached.
+    """
+    import huggingface_hub
+
+    name, _, revision = ref.partition("@")
+    with _hub_errors(ref):
+        found = huggingface_hub.HfApi().resolve_revision(name, revision=revision or None)
+    return f"{name}@{found.resolved}"
+
+
+def download(ref: str) -> Path:
+    """Return the folder of a parent's or adapter's snapshot, downloading what is missing of it.
+
+    What is fetched and how large it is goes to stderr before it starts, then the hub's own
+    progress bars. A connection that breaks is taken up where it broke, and files that are there
+    are not fetched again.
+
+    Raises:
+        CheckpointError: an unknown, gated or pickled repository; no network and no snapshot.
+    """
+    from huggingface_hub.errors import DryRunError
+
+    name, _, commit = pinned(ref).partition("@")
+    with _hub_errors(ref):
+        try:
+            files = _snapshot(name, commit, dry_run=True, tqdm_class=_without_bars())
+        except DryRunError as error:
+            return _cached(name, commit, error)
+        _check_safetensors([file.filename for file in files], ref)
+        missing = [file.file_size or 0 for file in files if file.will_download]
+        if not missing:
+            return Path(_snapshot(name, commit, tqdm_class=_without_bars()))
+        print(
+            f"downloading {name}@{commit[:12]}: {len(missing)} files, {sum(missing) / 1e9:.3g} GB",
+            file=sys.stderr,
+            flush=True,
+        )
+        return Path(_snapshot(name, commit))
+
+
+def _cached(name: str, commit: str, error: Exception) -> Path:
+    """The snapshot in the cache, where the hub gave an error instead of a list of files."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(_snapshot(name, commit, local_files_only=True))
+    except LocalEntryNotFoundError as missing:
+        raise error.__cause__ or missing from error
+
+
+def _check_safetensors(names: Sequence[str], ref: str) -> None:
+    if not any(name.endswith(".safetensors") for name in names):
+        raise CheckpointError(
+            "the repository holds no safetensors",
+            where=ref,
+            expected="model.safetensors, or shards with model.safetensors.index.json",
+            fix="convert its weights to safetensors; for a GGUF, download it and name the file",
+        )
+
+
+def _snapshot(name: str, revision: str, **options: Any) -> Any:
+    import huggingface_hub
+
+    return huggingface_hub.snapshot_download(
+        name, revision=revision, allow_patterns=list(FILES), ignore_patterns=["*/*"], **options
+    )
+
+
+def _without_bars() -> type[Any]:
+    """The hub's progress bar, switched off."""
+    from huggingface_hub.utils import tqdm
+
+    class Hidden(tqdm):  # type: ignore[misc]
+        def __init__(self, *values: Any, **options: Any) -> None:
+            super().__init__(*values, **(options | {"disable": True}))
+
+    return Hidden
+
+
+@contextmanager
+def _hub_errors(ref: str) -> Iterator[None]:
+    """Turn the hub's errors into ours."""
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise CheckpointError(
+            "the repository is gated",
+            where=ref,
+            fix="accept its terms on huggingface.co, then log in: hf auth login",
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise CheckpointError(
+            "no such repository on the Hugging Face Hub, or a private one",
+            where=ref,
+            fix=f"check the id; if it is private, log in: hf auth login; {_local_copy(ref)}",
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise CheckpointError(
+            "the repository has no such revision", where=ref, expected="a branch, tag or commit"
+        ) from error
+    except (errors.HfHubHTTPError, errors.HFValidationError) as error:
+        raise _failed(ref, error) from error
+    except (
+        errors.LocalEntryNotFoundError,
+        errors.RevisionResolutionError,
+        errors.HTTPError,
+        errors.OfflineModeIsEnabled,
+    ) as error:
+        raise CheckpointError(
+            "the Hugging Face Hub cannot be reached, and its cache holds no complete copy",
+            where=ref,
+            fix=f"connect and try again (HF_HUB_OFFLINE must be off); {_local_copy(ref)}",
+        ) from error
+    except OSError as error:
+        raise _failed(ref, error) from error
+
+
+def _failed(ref: str, error: Exception) -> CheckpointError:
+    first = next(iter(str(error).splitlines()), type(error).__name__)
+    return CheckpointError(
+        f"the download failed: {first}", where=ref, fix="try again; finished files are kept"
+    )
+
+
+def _local_copy(ref: str) -> str:
+    return f"or name the place of a copy: --parent {ref}=FOLDER"

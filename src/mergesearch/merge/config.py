@@ -1,0 +1,39 @@
+"""The `config.json` of a merged model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+CONTEXT_KEYS = (
+    "max_position_embeddings",
+    "original_max_position_embeddings",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+    "sliding_window",
+    "use_sliding_window",
+    "max_window_layers",
+    "layer_types",
+    "dual_chunk_attention_config",
+)
+"""What decides how long a text a model reads and how it tells positions apart."""
+
+
+def output_config(
+    config: Mapping[str, Any], context: Mapping[str, Any], layers: Sequence[int]
+) -> dict[str, Any]:
+    """Return a parent's config with another's long-context settings and the output's layers.
+
+    Args:
+        config: of the parent that gives everything else.
+        context: of the parent whose `CONTEXT_KEYS` hold; one that it lacks the result lacks too.
+        layers: for each layer of the output the parent's layer that tells its kind.
+    """
+    result = {key: value for key, value in config.items() if key not in CONTEXT_KEYS}
+    result |= {key: context[key] for key in CONTEXT_KEYS if key in context}
+    result["num_hidden_layers"] = len(layers)
+    kinds = result.get("layer_types")
+    if isinstance(kinds, list) and kinds:
+        result["layer_types"] = [kinds[min(layer, len(kinds) - 1)] for layer in layers]
+    return result

@@ -1,0 +1,102 @@
+"""One or several YAML documents as one mapping: the last merge, with its `stages` before it.
+
+Several documents that feed each other are mergekit's format for `mergekit-multi`
+(`scripts/multimerge.py`): a document takes the result of another by its `name`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mergesearch.errors import RecipeError
+
+_REFERRING = ("model", "base_model", "tokenizer_source", "context_source", "source")
+
+
+def load_document(text: str, where: str | Path) -> dict[str, Any]:
+    """Parse a recipe's or a space's YAML into one mapping.
+
+    Of several documents the one that no other uses is the mapping itself; the others are the list
+    under `stages`, each after those that it uses.
+
+    Raises:
+        RecipeError: not YAML, no mapping, a document without a name that others could use, or
+            documents that do not lead to one model.
+    """
+    try:
+        documents = [one for one in yaml.safe_load_all(text) if one is not None]
+    except yaml.YAMLError as error:
+        raise RecipeError(f"not valid YAML: {error}", where=where) from error
+    if not documents or not all(isinstance(one, dict) for one in documents):
+        raise RecipeError(
+            "not a mapping" if documents else "no YAML document",
+            where=where,
+            expected="documents with `merge_method` and `models` or `slices`",
+        )
+    if len(documents) == 1:
+        return documents[0]
+    names = [one.get("name") for one in documents]
+    used = {ref for one in documents for ref in references(one)}
+    last = [one for one, name in zip(documents, names, strict=True) if name not in used]
+    if len(last) > 1:
+        shown = ", ".join(str(one.get("name", "the unnamed one")) for one in last)
+        raise RecipeError(
+            f"no document uses the results of {shown}",
+            where=where,
+            expected="one last document, which all others lead to",
+        )
+    stages = [one for one in documents if not last or one is not last[0]]
+    ordered = in_order(stages, where)
+    assert last, "without a last document there is a cycle"
+    return {**last[0], "stages": ordered}
+
+
+def in_order(stages: Sequence[Mapping[str, Any]], where: str | Path) -> list[dict[str, Any]]:
+    """Return stages so that each comes after those that it uses, otherwise in their order.
+
+    Raises:
+        RecipeError: a stage without a name, two of one name, or stages that use each other.
+    """
+    by_name: dict[str, dict[str, Any]] = {}
+    for stage in stages:
+        name = stage.get("name")
+        if not isinstance(name, str) or not name:
+            raise RecipeError(f"a stage's `name` is {name!r}", where=where, expected="a text")
+        if name in by_name:
+            raise RecipeError(f"two stages have the name {name!r}", where=where)
+        by_name[name] = dict(stage)
+    graph = {}
+    for name, one in by_name.items():
+        used = set(references(one))
+        graph[name] = [other for other in by_name if other in used]
+    try:
+        order = list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        circle = " -> ".join(reversed(error.args[1]))
+        raise RecipeError(f"the stages use each other in a circle: {circle}", where=where) from None
+    return [by_name[name] for name in order]
+
+
+def references(node: Any) -> Iterator[str]:
+    """Every parent or stage that a document names, in holes of a space too."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in _REFERRING:
+                yield from _texts(value)
+            yield from references(value)
+    elif isinstance(node, list):
+        for one in node:
+            yield from references(one)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = value.get("search")
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, str):
+            yield one

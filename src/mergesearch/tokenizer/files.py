@@ -1,0 +1,170 @@
+"""A tokenizer as it lies in a model's folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mergesearch.errors import CheckpointError
+
+TOKENIZER, SETTINGS, GENERATION, CONFIG = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "generation_config.json",
+    "config.json",
+)
+TEMPLATE, MORE_TEMPLATES = "chat_template.jinja", "additional_chat_templates"
+LISTED = "added_tokens_decoder"
+KINDS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+"""The special tokens that settings name as `KIND_token`."""
+
+_COPIED = (
+    TOKENIZER,
+    SETTINGS,
+    GENERATION,
+    TEMPLATE,
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Tokenizer:
+    """A tokenizer and what goes with it; two of them are equal only where they are one object.
+
+    Attributes:
+        document: `tokenizer.json`.
+        settings: `tokenizer_config.json`, the chat template in it; empty where there is none.
+        generation: `generation_config.json`; empty where there is none.
+        files: the folder that it was read from and still equals; None where it was made.
+        ids: rows of the special tokens, by kind, that the model's `config.json` names.
+    """
+
+    document: dict[str, Any]
+    settings: dict[str, Any]
+    generation: dict[str, Any]
+    files: Path | None = None
+    ids: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def chat_template(self) -> str | None:
+        """The chat template; of several the one called `default`."""
+        template = self.settings.get("chat_template")
+        if isinstance(template, list):
+            named = {one.get("name"): one.get("template") for one in template}
+            template = named.get("default")
+        return template if isinstance(template, str) else None
+
+
+def read_tokenizer(folder: Path) -> Tokenizer | None:
+    """Read a folder's tokenizer; None where it has no `tokenizer.json`.
+
+    Raises:
+        CheckpointError: a file is no JSON object, the tokenizer is not a BPE, or its added tokens
+            are damaged.
+    """
+    if not (folder / TOKENIZER).is_file():
+        return None
+    document = _read(folder / TOKENIZER)
+    model = document.get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict):
+        raise CheckpointError("not a tokenizer.json", where=folder / TOKENIZER)
+    if model.get("type") != "BPE":
+        raise CheckpointError(
+            f"{model.get('type')} tokenizer", where=folder / TOKENIZER, expected="a BPE tokenizer"
+        )
+    settings = _read(folder / SETTINGS)
+    template = _template(folder)
+    if template is not None and "chat_template" not in settings:
+        settings["chat_template"] = template
+    config = _read(folder / CONFIG)
+    ids = {kind: config.get(f"{kind}_token_id") for kind in KINDS}
+    found = Tokenizer(
+        document,
+        settings,
+        _read(folder / GENERATION),
+        folder,
+        {kind: row for kind, row in ids.items() if type(row) is int and row >= 0},
+    )
+    try:
+        added_tokens(found)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"added tokens that cannot be read ({type(error).__name__}: {error})", where=folder
+        ) from error
+    return found
+
+
+def _template(folder: Path) -> str | list[dict[str, str]] | None:
+    """The chat template beside the settings, or several by their names."""
+    file = folder / TEMPLATE
+    if not file.is_file():
+        return None
+    template = file.read_text(encoding="utf-8")
+    others = sorted((folder / MORE_TEMPLATES).glob("*.jinja"))
+    if not others:
+        return template
+    return [
+        {"name": name, "template": text}
+        for name, text in (
+            ("default", template),
+            *((other.stem, other.read_text(encoding="utf-8")) for other in others),
+        )
+    ]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is no file."""
+    if not file.is_file():
+        return {}
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"not JSON: {error}", where=file) from error
+    if not isinstance(document, dict):
+        raise CheckpointError("not a JSON object", where=file)
+    return document
+
+
+def added_tokens(tokenizer: Tokenizer) -> dict[int, Mapping[str, Any]]:
+    """Return the added tokens by their rows, as `added_tokens` of `tokenizer.json` has them.
+
+    Those that only the settings list count too, as they do for transformers.
+    """
+    listed = tokenizer.settings.get(LISTED) or {}
+    in_document = tokenizer.document.get("added_tokens") or []
+    return {int(row): {"id": int(row), **one} for row, one in listed.items()} | {
+        int(one["id"]): one for one in in_document
+    }
+
+
+@lru_cache(maxsize=32)
+def tokens_of(tokenizer: Tokenizer) -> Mapping[int, str]:
+    """Return every token's row and text, added tokens too."""
+    rows = {row: text for text, row in tokenizer.document["model"]["vocab"].items()}
+    return rows | {row: str(one["content"]) for row, one in added_tokens(tokenizer).items()}
+
+
+def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write a tokenizer's files into a folder, those that it was read from as they are."""
+    if tokenizer.files is not None:
+        for name in _COPIED:
+            if (tokenizer.files / name).is_file():
+                shutil.copyfile(tokenizer.files / name, folder / name)
+        return
+    for name, document in (
+        (TOKENIZER, tokenizer.document),
+        (SETTINGS, tokenizer.settings),
+        (GENERATION, tokenizer.generation),
+    ):
+        if document:
+            text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+            (folder / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,92 @@
+"""`search init`: files that a person can go on with, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from command import search
+
+from mergesearch.objective import Objectives
+from mergesearch.recipe import Recipe
+from mergesearch.space import Space
+
+RECIPE = """
+merge_method: ties
+base_model: demo:base
+models:
+  - {model: demo:instruct, parameters: {weight: 0.75, density: 0.5}}
+  - {model: demo:reason, parameters: {weight: 0.25}}
+"""
+EVOLVE = """
+genome: {models: [demo:instruct, demo:reason], merge_method: linear}
+tasks: [ifeval, {name: gsm8k, metric: "exact_match,strict-match"}]
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def space(path: str) -> Space:
+    return Space.from_yaml(Path(path).read_text(encoding="utf-8"), path)
+
+
+def test_without_a_recipe_the_demo_is_the_beginning() -> None:
+    outcome = search("init")
+    assert outcome.code == 0
+    assert "next: search run space.yaml --objectives demo" in outcome.out
+    assert len(space("space.yaml").dimensions) == 11
+    again = search("init")
+    assert again.code == 2
+    assert "space.yaml: it exists already" in again.err
+
+
+def test_a_recipe_becomes_a_space_that_tries_it_first() -> None:
+    Path("mine.yaml").write_text(RECIPE, encoding="utf-8")
+    outcome = search("init", "--from", "mine.yaml")
+    assert outcome.code == 0
+    assert "(3 dimensions)" in outcome.out
+    made = space("mine-space.yaml")
+    assert made.recipe(made.starts()[0]) == Recipe.from_yaml(RECIPE)
+
+
+def test_what_is_opened_can_be_named() -> None:
+    Path("mine.yaml").write_text(RECIPE, encoding="utf-8")
+    outcome = search("init", "--from", "mine.yaml", "--open", "demo:reason.weight", "-o", "s.yaml")
+    assert outcome.code == 0
+    assert [one.name for one in space("s.yaml").dimensions] == ["demo:reason.weight"]
+    wrong = search("init", "--from", "mine.yaml", "--open", "wieght", "-o", "t.yaml")
+    assert wrong.code == 2
+    assert "nothing to open is called 'wieght'" in wrong.err
+    assert not Path("t.yaml").exists()
+
+
+def test_an_evolve_file_becomes_a_space_and_objectives() -> None:
+    Path("evo.yaml").write_text(EVOLVE, encoding="utf-8")
+    outcome = search("init", "--from", "evo.yaml")
+    assert outcome.code == 0
+    assert len(space("evo-space.yaml").dimensions) == 2
+    text = Path("evo-objectives.yaml").read_text(encoding="utf-8")
+    Objectives.from_yaml(text, Path())
+    assert list(yaml.safe_load(text)["objectives"]) == ["ifeval", "gsm8k"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("merge_method: median\nmodels: [{model: a}, {model: b}]", "no number that can be"),
+        ("merge_method: magic\nmodels: [{model: a}]", "unknown merge_method 'magic'"),
+        ("a: [", "not valid YAML"),
+        ("genome: {models: [a], merge_method: sce}\ntasks: [x]", "merge_method 'sce'"),
+    ],
+)
+def test_files_without_a_space(text: str, message: str) -> None:
+    Path("f.yaml").write_text(text, encoding="utf-8")
+    outcome = search("init", "--from", "f.yaml")
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert [one.name for one in Path().iterdir()] == ["f.yaml"]

@@ -1,0 +1,161 @@
+"""Merges that feed each other: a stage is what its result would be as a parent on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from parents import make_family, make_parent
+from safetensors.torch import load_file, save_file
+
+from mergesearch.candidate import build_candidate, build_safetensors
+from mergesearch.checkpoint import open_parents
+from mergesearch.errors import CheckpointError, RecipeError
+from mergesearch.merge import plan_merge
+from mergesearch.recipe import Recipe
+
+FIRST = {
+    "name": "mix",
+    "merge_method": "ties",
+    "base_model": "base",
+    "models": [
+        {"model": "a", "parameters": {"weight": [0.2, 0.9], "density": 0.5}},
+        {"model": "b", "parameters": {"density": 0.7}},
+    ],
+}
+LAST = {
+    "merge_method": "slerp",
+    "base_model": "a",
+    "models": [{"model": "mix"}, {"model": "a"}],
+    "parameters": {"t": [0.2, 0.7]},
+}
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return make_family(tmp_path_factory.mktemp("family"), num_hidden_layers=3)
+
+
+def merged(document: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    recipe = Recipe.from_dict(document).renamed(names)
+    plan = plan_merge(recipe, open_parents(recipe))
+    return {one.name: plan.rows(one.name, 0, one.rows) for one in plan.tensors}
+
+
+def test_a_stage_equals_its_result_on_disk(family: dict[str, str], tmp_path: Path) -> None:
+    """The same merge of a float32 folder that holds the first merge's result, to the bit."""
+    first = Recipe.from_dict(FIRST | {"dtype": "float32"}).renamed(family)
+    build_safetensors(first, open_parents(first), tmp_path / "mix")
+    expected = merged(LAST, family | {"mix": str(tmp_path / "mix")})
+    found = merged(LAST | {"stages": [FIRST]}, family)
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values, err_msg=name)
+
+
+def test_stages_of_stages_and_of_other_depths(family: dict[str, str]) -> None:
+    """A frankenmerge of five layers, merged with another of five."""
+    spans = {"x": ([0, 3], [1, 3]), "y": ([0, 2], [0, 3])}
+    stages = [
+        {
+            "name": name,
+            "merge_method": "passthrough",
+            "slices": [
+                {"sources": [{"model": one, "layer_range": span}]}
+                for one, span in zip("ab", pair, strict=True)
+            ],
+        }
+        for name, pair in spans.items()
+    ]
+    last = {"merge_method": "linear", "models": [{"model": "x"}, {"model": "y"}]}
+    found = merged(last | {"stages": stages}, family)
+    stored = {name: load_file(Path(family[name]) / "model.safetensors") for name in "ab"}
+    name = "model.layers.{}.input_layernorm.weight"
+    expected = (stored["b"][name.format(1)].float() + stored["b"][name.format(1)].float()) / 2
+    np.testing.assert_array_equal(found[name.format(3)][0], expected.numpy())
+    expected = (stored["a"][name.format(2)].float() + stored["b"][name.format(0)].float()) / 2
+    np.testing.assert_array_equal(found[name.format(2)][0], expected.numpy())
+    assert len([one for one in found if one.endswith("input_layernorm.weight")]) == 5
+
+
+def test_two_random_stages_draw_different_numbers(family: dict[str, str]) -> None:
+    """Noise depends on the stage's name, so the same merge twice is not the same sample."""
+    stage = {
+        "merge_method": "dare_linear",
+        "base_model": "base",
+        "models": [{"model": "a", "parameters": {"density": 0.5}}],
+        "parameters": {"rescale": False},
+    }
+    last = {"merge_method": "linear", "models": [{"model": "x"}]}
+    x = merged(last | {"stages": [stage | {"name": "x"}]}, family)
+    y = merged(
+        {"merge_method": "linear", "models": [{"model": "y"}], "stages": [stage | {"name": "y"}]},
+        family,
+    )
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert (x[name] != y[name]).mean() == pytest.approx(0.5, abs=0.05)
+    again = merged(last | {"stages": [stage | {"name": "x"}]}, family)
+    np.testing.assert_array_equal(x[name], again[name])
+
+
+def test_the_number_of_threads_changes_nothing(family: dict[str, str]) -> None:
+    recipe = Recipe.from_dict(LAST | {"stages": [FIRST]}).renamed(family)
+    parents = open_parents(recipe)
+    with (
+        build_candidate(recipe, parents, threads=1) as one,
+        build_candidate(recipe, parents, threads=3) as three,
+    ):
+        assert one.digest == three.digest
+
+
+def test_context_settings_come_from_the_named_parent(tmp_path: Path) -> None:
+    """Every setting of the long context is the named parent's, one that it lacks is gone."""
+    a = make_parent(tmp_path / "a", 0, sliding_window=128, use_sliding_window=True)
+    longer = {"max_position_embeddings": 4096, "rope_theta": 1e7, "rope_scaling": None}
+    b = make_parent(tmp_path / "b", 1, **longer)
+    document = {"merge_method": "linear", "models": [{"model": str(a)}, {"model": str(b)}]}
+    for source, window in ((None, 128), ("base", 128), (str(b), None)):
+        recipe = Recipe.from_dict(document | ({} if source is None else {"context_source": source}))
+        config = plan_merge(recipe, open_parents(recipe)).config
+        assert config.get("sliding_window") == window
+        assert config["max_position_embeddings"] == (256 if window else 4096)
+        assert config["rope_theta"] == (1e4 if window else 1e7)
+    recipe = Recipe.from_dict(document | {"context_source": "c"})
+    with pytest.raises(RecipeError, match="context_source 'c' is no parent"):
+        plan_merge(recipe, open_parents(recipe))
+
+
+def test_numbers_that_are_not_finite_are_traced_to_the_parent(
+    family: dict[str, str], tmp_path: Path
+) -> None:
+    """The damaged parent and its tensor are named, through a stage too."""
+    name = "model.layers.1.mlp.down_proj.weight"
+    folder = make_parent(tmp_path / "b", 9, num_hidden_layers=3)
+    weights = load_file(folder / "model.safetensors")
+    weights[name][3, 5] = float("inf")
+    save_file(weights, folder / "model.safetensors")
+    recipe = Recipe.from_dict(LAST | {"stages": [FIRST]}).renamed(family | {"b": str(folder)})
+    with pytest.raises(CheckpointError, match=f"{name} holds numbers.*not finite") as caught:
+        build_candidate(recipe, open_parents(recipe))
+    assert str(folder) in str(caught.value)
+
+
+def test_an_unknown_name_is_neither_stage_nor_parent(family: dict[str, str]) -> None:
+    last = {"merge_method": "linear", "models": [{"model": "mix"}, {"model": "mxi"}]}
+    recipe = Recipe.from_dict(last | {"stages": [FIRST]}).renamed(family)
+    with pytest.raises(RecipeError, match="'mxi' is neither a stage nor") as caught:
+        open_parents(recipe)
+    assert caught.value.expected == "a folder, or one of the stages mix"
+
+
+def test_stages_of_other_depths_do_not_fit(family: dict[str, str]) -> None:
+    short = {
+        "name": "short",
+        "merge_method": "passthrough",
+        "slices": [{"sources": [{"model": "a", "layer_range": [0, 2]}]}],
+    }
+    last = {"merge_method": "linear", "models": [{"model": "short"}, {"model": "a"}]}
+    with pytest.raises(CheckpointError, match="num_hidden_layers: 2 in short, 3 in"):
+        merged(last | {"stages": [short]}, family)
