@@ -1,9 +1,12 @@
 """How fast candidates are scored: python benchmarks/scoring.py [GGUF] [--objectives demo].
 
-Ratios are taken within one run, alternating, best of several rounds, with one thread, so that they
-hold beside other work. Peers: a bare loop over `llama_decode` with the same batches (every sequence
-a KV stream of its own, flash attention as here), and llama-cpp-python's own `Llama.generate`, one
-prompt at a time (n_batch 2048, logits of the last token only).
+Ratios are taken within one run, alternating, best of several rounds. Peers, at their fastest
+settings: a bare loop over `llama_decode` with the same batches (every sequence a KV stream of its
+own, flash attention as here), with one thread and by CPU time; and llama-cpp-python one at a time
+(n_batch 2048, logits of the last token only), by wall time with all cores on both sides:
+`Llama.generate` of each prompt, and `Llama.eval` of each question with each of its choices. That
+one reads the text again for every choice, as lm-eval asks for it, and is spared the logits inside
+the choice, which scoring it would need.
 """
 
 from __future__ import annotations
@@ -17,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from mergesearch import resources
+from mergesearch.machine import available_cores
 from mergesearch.objective import Objectives, Runtime
 from mergesearch.scoring import ScoringProcess
 from mergesearch.scoring.engine import Engine, log_to
+from mergesearch.scoring.requests import Job
 from mergesearch.scoring.scorer import Scorer
 from mergesearch.scoring.sequences import GenRequest
 
@@ -27,6 +32,7 @@ import llama_cpp  # isort: skip  (after mergesearch.scoring, which sets its envi
 import numpy as np  # isort: skip
 
 ROUNDS = 3
+CHOICES = 4
 Tokens = tuple[int, ...]
 
 
@@ -125,14 +131,47 @@ def against_bare_loop(path: Path, sequences: int, length: int, new: int) -> None
     print(f"  against a bare llama_decode loop: {both[1] / both[0]:.2f}")
 
 
-def against_one_at_a_time(path: Path) -> None:
-    single = llama_cpp.Llama(
-        str(path), n_ctx=512, n_batch=2048, n_threads=1, n_threads_batch=1, verbose=False
-    )
+TOGETHER = Runtime(n_ctx=1024, n_parallel=32, chunk_items=32)
 
+
+def run_in_chunks(engine: Engine, requests: Sequence[Any], generates: bool) -> list[Any]:
+    """Run requests as a candidate's are: in chunks, side by side."""
+    size = TOGETHER.chunk_items * (1 if generates else CHOICES)
+    parts = [tuple(requests[at : at + size]) for at in range(0, len(requests), size)]
+    found: dict[int, list[Any]] = {}
+    engine.run(
+        [Job(part, generates) for part in parts],
+        lambda index, results, seconds: found.update({index: results}),
+    )
+    return [one for index in range(len(parts)) for one in found[index]]
+
+
+def alternating(ours: Callable[[], Any], theirs: Callable[[], Any]) -> tuple[float, float]:
+    """Smallest wall seconds of both, taken in turn."""
+    times = [(wall(ours), wall(theirs)) for _ in range(ROUNDS)]
+    return min(one for one, _ in times), min(other for _, other in times)
+
+
+def wall(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def against_one_at_a_time(path: Path) -> None:
+    cores = available_cores()
+    single = llama_cpp.Llama(
+        str(path), n_ctx=1024, n_batch=2048, n_threads=cores, n_threads_batch=cores, verbose=False
+    )
+    with Engine(path, TOGETHER) as engine:
+        generations_one_at_a_time(engine, single)
+        choices_one_at_a_time(engine, single)
+
+
+def generations_one_at_a_time(engine: Engine, single: Any) -> None:
     counts: list[int] = []
 
-    def alone(requests: Sequence[GenRequest]) -> None:
+    def alone() -> None:
         counts.clear()
         for request in requests:
             single.reset()
@@ -141,14 +180,41 @@ def against_one_at_a_time(path: Path) -> None:
                     break
             counts.append(count)
 
-    with Engine(path, Runtime(n_ctx=512, n_parallel=32, threads=1)) as engine:
-        requests = [GenRequest(one, 64) for one in prompts(64, 60, engine.n_vocab)]
-        tokens = sum(len(one.tokens) for one in engine.generate(requests))
-        mine = best(lambda: engine.generate(requests))[1]
-        theirs = best(lambda: alone(requests))[1]
-    print(f"64 generations of up to 64 tokens ({tokens} in all): {mine:.2f} s CPU")
+    requests = [GenRequest(one, 64) for one in prompts(64, 60, engine.n_vocab)]
+    tokens = sum(len(one.tokens) for one in run_in_chunks(engine, requests, True))
+    mine, theirs = alternating(lambda: run_in_chunks(engine, requests, True), alone)
+    print(f"64 generations of up to 64 tokens ({tokens} in all): {mine:.2f} s")
     per_token = theirs / sum(counts) / (mine / tokens)
-    print(f"  against one at a time ({sum(counts)} tokens): {per_token:.1f} times faster")
+    print(f"  against one at a time ({sum(counts)} tokens): {per_token:.2f} times faster")
+
+
+def choices_one_at_a_time(engine: Engine, single: Any) -> None:
+    texts = prompts(64, 600, engine.n_vocab)
+    endings = prompts(64 * CHOICES, 4, engine.n_vocab)
+    pairs = [(texts[at // CHOICES], ending) for at, ending in enumerate(endings)]
+
+    def alone() -> None:
+        for text, ending in pairs:
+            single.reset()
+            single.eval([*text, *ending[:-1]])
+
+    run_in_chunks(engine, pairs, False)
+    mine, theirs = alternating(lambda: run_in_chunks(engine, pairs, False), alone)
+    print(f"64 questions of {CHOICES} choices over texts of 600 tokens: {mine:.2f} s")
+    print(f"  against one at a time: {theirs / mine:.2f} times faster")
+
+
+def cost_of_chunks(path: Path, objectives: Objectives) -> None:
+    """One endless batch is one chunk of everything, on one worker: compare CPU time."""
+    times = {}
+    for chunk_items in (objectives.runtime.chunk_items, 1_000_000):
+        runtime = replace(objectives.runtime, threads=1, chunk_items=chunk_items)
+        scorer = Scorer(replace(objectives, runtime=runtime))
+        scorer.score(path, "search")
+        times[chunk_items] = best(lambda scorer=scorer: scorer.score(path, "search"))[1]
+    chunks, endless = times.values()
+    print(f"chunks of {objectives.runtime.chunk_items} items: {chunks:.2f} s CPU")
+    print(f"  against one endless batch: {chunks / endless:.2f} times its time")
 
 
 def candidate(path: Path, objectives: Objectives) -> None:
@@ -205,6 +271,7 @@ def main() -> None:
         against_bare_loop(path, 16, 60, 48)
         against_one_at_a_time(path)
         candidate(path, objectives)
+        cost_of_chunks(path, objectives)
 
 
 if __name__ == "__main__":

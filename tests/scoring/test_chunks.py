@@ -137,7 +137,7 @@ def test_every_sequence_reads_its_own_tokens_at_their_positions(contexts, sequen
 def test_groups_respect_sequences_and_cells():
     pairs = [((1, 2), (token, 0)) for token in range(5)]
     assert [one.requests for one in group_pairs(pairs, 2, 100)] == [(0, 1), (2, 3), (4,)]
-    assert [one.requests for one in group_pairs(pairs, 9, 4)] == [(0, 1), (2,), (3, 4)]
+    assert [one.requests for one in group_pairs(pairs, 9, 2)] == [(0, 1), (2,), (3, 4)]
 
 
 def test_packs_are_filled_largest_first():

@@ -116,3 +116,29 @@ def _alive(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_an_interrupted_candidate_goes_on_after_its_last_chunk(objectives, candidate, tmp_path):
+    """Chunks that finished are read back; the results are the same to the bit."""
+    candidate.digest = "ab" * 32
+    with ScoringProcess(objectives) as process:
+        expected = _without_times(process.score(candidate, "search"))
+
+    def stop(progress):
+        if len(list((tmp_path / "partial").glob("*/*.json"))) >= 3:
+            raise KeyboardInterrupt
+
+    with (
+        pytest.raises(KeyboardInterrupt),
+        ScoringProcess(objectives, partial=tmp_path / "partial") as process,
+    ):
+        process.score(candidate, "search", stop)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "partial").glob("*/*.json")}
+    assert len(kept) >= 3
+    with ScoringProcess(objectives, partial=tmp_path / "partial") as process:
+        assert _without_times(process.score(candidate, "search")) == expected
+        assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
+        candidate.digest = "cd" * 32
+        assert _without_times(process.score(candidate, "search")) == expected
+        assert not any(path.exists() for path in kept)  # another candidate: those are done with
+    assert not (tmp_path / "partial").exists()

@@ -99,7 +99,9 @@ def run(
     parents = _open_parents(inputs.space, overrides, pins)
     with (
         _run_folder(inputs) as log,
-        ScoringProcess(inputs.objectives, log=log, trust_tasks=trust_tasks) as scorer,
+        ScoringProcess(
+            inputs.objectives, log=log, trust_tasks=trust_tasks, partial=inputs.folder / "partial"
+        ) as scorer,
     ):
         search = _search(inputs, parents, scorer, threads)
         check_run_folder(inputs.folder, search, settings)

@@ -45,10 +45,12 @@ def _die_with_parent() -> None:
 
 def _serve(channel: Channel) -> None:
     scorer: Any = None
+    setup: dict[str, Any] = {}
     while (received := channel.receive()) is not None:
         message, descriptor = received
         try:
             if message["type"] == "setup":
+                setup = message
                 scorer = _load(message)
                 channel.send({"type": "ready"})
             elif message["type"] == "references":
@@ -56,7 +58,7 @@ def _serve(channel: Channel) -> None:
                     {task: dict(answers) for task, answers in message["texts"].items()}
                 )
             elif message["type"] == "score":
-                channel.send(_score(scorer, channel, message, descriptor))
+                channel.send(_score(scorer, channel, setup, message, descriptor))
             else:
                 return
         except (BrokenPipeError, ConnectionResetError):
@@ -79,20 +81,32 @@ def _load(message: dict[str, Any]) -> Any:
 
 
 def _score(
-    scorer: Any, channel: Channel, message: dict[str, Any], descriptor: int | None
+    scorer: Any,
+    channel: Channel,
+    setup: dict[str, Any],
+    message: dict[str, Any],
+    descriptor: int | None,
 ) -> dict[str, Any]:
     def report(progress: Progress) -> None:
         channel.send({"type": "progress", "progress": asdict(progress)})
 
     path = Path(message["path"]) if descriptor is None else _path_of(descriptor)
     try:
-        results = scorer.score(path, message["rung"], report)
+        results = scorer.score(path, message["rung"], report, _partial(scorer, setup, message))
     except ScoringError as error:
         if error.where == str(path):  # the descriptor means nothing on the other side
             error.where = message["name"]
         raise
     sys.stderr.flush()
     return {"type": "result", "results": results_to_json(results)}
+
+
+def _partial(scorer: Any, setup: dict[str, Any], message: dict[str, Any]) -> Any:
+    from mergesearch.scoring.partial import PartialScores
+
+    if setup["partial"] is None:
+        return None
+    return PartialScores(Path(setup["partial"]), message["digest"], scorer.fingerprint)
 
 
 def _path_of(descriptor: int) -> Path:

@@ -153,24 +153,25 @@ def group_pairs(
 ) -> list[Group]:
     """Put requests together that have the same context, or contexts that begin alike.
 
-    Requests of one context take at most `max_sequences` and `max_cells`; those of several contexts
-    (questions on one text, prompts after one few-shot header) up to twice the cells, since every
-    group reads again what its contexts share.
+    A group has at most `max_sequences`, and at most twice `max_cells`: every further group reads
+    again what its contexts (choices of a question, questions on one text, prompts after one
+    few-shot header) share, but a token attends over all cells of its group.
     """
     by_context: dict[Tokens, list[int]] = {}
     for index, (context, _) in enumerate(pairs):
         by_context.setdefault(context, []).append(index)
+    most = 2 * max_cells
     groups: list[Group] = []
     for alike in _alike(list(by_context)):
         together: list[int] = []
         for context in alike:
             members = by_context[context]
-            if len(alike) > 1 and _fits(pairs, [*together, *members], max_sequences, 2 * max_cells):
+            if len(alike) > 1 and _fits(pairs, [*together, *members], max_sequences, most):
                 together += members
                 continue
-            groups += _groups_of(pairs, together, max_sequences, max_cells)
+            groups += _groups_of(pairs, together, max_sequences, most)
             together = list(members)
-        groups += _groups_of(pairs, together, max_sequences, max_cells)
+        groups += _groups_of(pairs, together, max_sequences, most)
     return groups
 
 

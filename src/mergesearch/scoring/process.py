@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ class ScoredCandidate(Protocol):
 
     fd: int | None
     path: Path
+    digest: str
 
 
 class ScoringProcess:
@@ -36,13 +38,21 @@ class ScoringProcess:
         objectives: what to score.
         log: file that its output and llama.cpp's messages are appended to; None: nowhere.
         trust_tasks: whether task YAMLs of the task folder may run code of their own.
+        partial: folder for the finished chunks of a candidate, so that one whose scoring was
+            interrupted goes on where it stood; removed at the end. None: it begins anew.
     """
 
     def __init__(
-        self, objectives: Objectives, *, log: Path | None = None, trust_tasks: bool = False
+        self,
+        objectives: Objectives,
+        *,
+        log: Path | None = None,
+        trust_tasks: bool = False,
+        partial: Path | None = None,
     ) -> None:
         self._objectives = objectives
         self._trust_tasks = trust_tasks
+        self._partial = partial
         self._log = log
         self._references: References = {}
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,6 +88,7 @@ class ScoringProcess:
                 "type": "setup",
                 "objectives": self._objectives.to_yaml(),
                 "trust_tasks": self._trust_tasks,
+                "partial": None if self._partial is None else str(self._partial.resolve()),
             }
         )
         try:
@@ -116,6 +127,7 @@ class ScoringProcess:
             "rung": rung,
             "descriptor": by_descriptor,
             "name": str(candidate.path),
+            "digest": "" if self._partial is None else candidate.digest,
         }
         if not by_descriptor:
             message["path"] = str(candidate.path)
@@ -155,6 +167,8 @@ class ScoringProcess:
         if kind is not None:
             self._kill()
         self.close()
+        if kind is None and self._partial is not None:
+            shutil.rmtree(self._partial, ignore_errors=True)
 
     def _output(self) -> IO[bytes]:
         return open(os.devnull if self._log is None else self._log, "ab")

@@ -30,6 +30,7 @@ from mergesearch.scoring.harness import (
     load_tasks,
     process_item,
 )
+from mergesearch.scoring.partial import PartialScores
 from mergesearch.scoring.protocol import OnProgress, Progress
 from mergesearch.scoring.proxy import check_proxied, needs_answers, proxy_items, proxy_result
 from mergesearch.scoring.requests import Outcome, Prepared, copies
@@ -52,12 +53,17 @@ class _Batch:
 class Scorer:
     """Everything that is made once for an objectives file and used for each candidate.
 
+    Attributes:
+        tasks: of the file, loaded.
+        fingerprint: of the file.
+
     Raises:
         ObjectivesError: see `harness.load_tasks`.
     """
 
     def __init__(self, objectives: Objectives, *, trust_tasks: bool = False) -> None:
         self._objectives = objectives
+        self.fingerprint = objectives.fingerprint()
         self.tasks = load_tasks(objectives, trust_tasks=trust_tasks)
         self._memory_checked = False
         self._proxied = set(objectives.proxied_tasks())
@@ -73,9 +79,15 @@ class Scorer:
         self._items = {key: items for key, items in self._items.items() if key[0] != PROXY}
 
     def score(
-        self, path: Path | str, rung: str, on_progress: OnProgress | None = None
+        self,
+        path: Path | str,
+        rung: str,
+        on_progress: OnProgress | None = None,
+        partial: PartialScores | None = None,
     ) -> dict[str, TaskResult]:
         """Score a GGUF on a rung's items; results by task name.
+
+        Chunks that `partial` holds are not run again; those that finish are added to it.
 
         Raises:
             ScoringError: the file cannot be loaded or decoded, or its chat template fails.
@@ -84,10 +96,14 @@ class Scorer:
         if rung not in (PROXY, *RUNGS):
             raise ValueError(f"no rung {rung!r}")
         with Engine(path, self._objectives.runtime) as engine:
-            return self.score_engine(engine, rung, on_progress)
+            return self.score_engine(engine, rung, on_progress, partial)
 
     def score_engine(
-        self, engine: Engine, rung: str, on_progress: OnProgress | None = None
+        self,
+        engine: Engine,
+        rung: str,
+        on_progress: OnProgress | None = None,
+        partial: PartialScores | None = None,
     ) -> dict[str, TaskResult]:
         """Score a candidate that is loaded already."""
         lm = CandidateLM(engine)
@@ -96,7 +112,7 @@ class Scorer:
         if not self._memory_checked:  # later ones are as large, and a study is not to end on them
             engine.check_memory([job for batch in batches for job in batch.prepared.jobs])
             self._memory_checked = True
-        _run(engine, batches, on_progress)
+        _run(engine, batches, on_progress, partial)
         _report_cuts(batches)
         outcomes = _by_request(batches)
         return {
@@ -140,18 +156,24 @@ class Scorer:
         return batches
 
 
-def _run(engine: Engine, batches: Sequence[_Batch], on_progress: OnProgress | None) -> None:
+def _run(
+    engine: Engine,
+    batches: Sequence[_Batch],
+    on_progress: OnProgress | None,
+    partial: PartialScores | None,
+) -> None:
     """Run the chunks of all tasks side by side, the heaviest first."""
     jobs = [job for batch in batches for job in batch.prepared.jobs]
     owner = [batch for batch in batches for _ in batch.prepared.jobs]
-    order = sorted(range(len(jobs)), key=lambda at: (-jobs[at].weight, at))
+    stored = {} if partial is None else {at: partial.read(job) for at, job in enumerate(jobs)}
+    left = [at for at in range(len(jobs)) if stored.get(at) is None]
+    order = sorted(left, key=lambda at: (-jobs[at].weight, at))
     done = {batch.task.name: 0 for batch in batches}
     total = {batch.task.name: 0 for batch in batches}
     for batch in batches:
         total[batch.task.name] += len(batch.requests)
 
-    def finish(at: int, results: list[Any], seconds: float) -> None:
-        index = order[at]
+    def take(index: int, results: list[Any], seconds: float) -> None:
         batch = owner[index]
         local = index - batch.first_job
         batch.prepared.take(local, results, seconds)
@@ -160,6 +182,14 @@ def _run(engine: Engine, batches: Sequence[_Batch], on_progress: OnProgress | No
         if on_progress is not None:
             on_progress(Progress(name, done[name], total[name]))
 
+    def finish(at: int, results: list[Any], seconds: float) -> None:
+        if partial is not None:
+            partial.write(jobs[order[at]], results, seconds)
+        take(order[at], results, seconds)
+
+    for index, found in stored.items():
+        if found is not None:
+            take(index, *found)
     engine.run([jobs[index] for index in order], finish)
 
 

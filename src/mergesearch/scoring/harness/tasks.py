@@ -18,6 +18,7 @@ import lm_eval.utils
 import numpy as np
 from jinja2 import BaseLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from langdetect import DetectorFactory
 from lm_eval.api.metrics import mean, stderr_for_metric
 from lm_eval.api.task import ConfigurableTask, Task
 from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
@@ -93,6 +94,7 @@ def load_tasks(objectives: Objectives, *, trust_tasks: bool = False) -> list[Loa
     """
     _be_quiet()
     _sandbox_templates()
+    DetectorFactory.seed = 0  # IFEval's guesses of a language are drawn at random otherwise
     folder = objectives.task_folder
     own = {} if folder is None else read_tasks(folder, trusted=trust_tasks)
     source = _Source(own)
