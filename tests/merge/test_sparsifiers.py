@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -33,7 +36,10 @@ def apply(
     def blocks(rows: int) -> list[tuple[int, np.ndarray]]:
         return [(at * delta.shape[1], delta[at : at + rows]) for at in range(0, len(delta), rows)]
 
-    sparse = sparsified(sparsifier, lambda: blocks(7), delta.size, choice, rescale)
+    def deltas(use: Callable[[int, int, np.ndarray], Any]) -> list[Any]:
+        return [use(number, *one) for number, one in enumerate(blocks(7))]
+
+    sparse = sparsified(sparsifier, deltas, delta.size, choice, rescale)
     return np.concatenate([sparse(rows, offset) for offset, rows in blocks(step)])
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import gguf
 import numpy as np
@@ -38,6 +39,7 @@ from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
 from mergesearch.quantize import MIXES, row_bytes, tensor_type
 from mergesearch.quantize.mix import Model
 from mergesearch.recipe import Recipe
+from mergesearch.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,18 @@ def _gguf_header(
             where=recipe.base_model or recipe.named()[0],
             fix="name a parent that has one: tokenizer_source",
         )
-    writer = gguf.GGUFWriter(None, gguf.MODEL_ARCH_NAMES[plan.layout.arch])
-    add_model_metadata(writer, plan.layout, plan.config, plan.tokenizer.generation)
-    read_vocabulary(plan.tokenizer, plan.layout.vocab_rows).add_to(writer)
-    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    writer.add_file_type(MIXES[mix].file_type)
+    arch = gguf.MODEL_ARCH_NAMES[plan.layout.arch]
+    model = gguf.GGUFWriter(None, arch)
+    add_model_metadata(model, plan.layout, plan.config, plan.tokenizer.generation)
+    kind = _without_keys(arch)
+    kind.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    kind.add_file_type(MIXES[mix].file_type)
+    sections = [
+        _packed_keys(model),
+        _packed_vocabulary(plan.tokenizer, plan.layout.vocab_rows),
+        _packed_keys(kind),
+    ]
+    writer = _without_keys(arch)
     if factors is not None:
         writer.add_tensor_info(ROPE_FACTORS, factors.shape, factors.dtype, factors.nbytes)
     relative = 0 if factors is None else aligned(factors.nbytes)
@@ -106,14 +115,42 @@ def _gguf_header(
         )
         stored.append(replace(one, offset=relative))
         relative += aligned(one.size)
-    buffer = io.BytesIO()
-    writer.fout, writer.state = [buffer], WriterState.EMPTY
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    header = buffer.getvalue()
+    counts = (len(writer.tensors[0]), sum(count for count, _ in sections))
+    header = struct.pack("<IIQQ", gguf.GGUF_MAGIC, gguf.GGUF_VERSION, *counts)
+    header += b"".join(keys for _, keys in sections) + _packed_tensors(writer)
     data = aligned(len(header))
     return header, data, [replace(one, offset=data + one.offset) for one in stored]
+
+
+@lru_cache(maxsize=4)
+def _packed_vocabulary(tokenizer: Tokenizer, rows: int) -> tuple[int, bytes]:
+    """A vocabulary's keys, packed once for all candidates: it takes longer than all the rest."""
+    writer = _without_keys("")
+    read_vocabulary(tokenizer, rows).add_to(writer)
+    return _packed_keys(writer)
+
+
+def _without_keys(arch: str) -> gguf.GGUFWriter:
+    """A writer that has not even the key of the architecture, which a new one has."""
+    writer = gguf.GGUFWriter(None, arch)
+    writer.kv_data[0].clear()
+    return writer
+
+
+def _packed_keys(writer: gguf.GGUFWriter) -> tuple[int, bytes]:
+    """How many keys were added to a writer, and their bytes in a GGUF."""
+    buffer = io.BytesIO()
+    writer.fout, writer.state = [buffer], WriterState.HEADER
+    writer.write_kv_data_to_file()
+    return len(writer.kv_data[0]), buffer.getvalue()
+
+
+def _packed_tensors(writer: gguf.GGUFWriter) -> bytes:
+    """The bytes in a GGUF of the tensors' names, shapes, types and places."""
+    buffer = io.BytesIO()
+    writer.fout, writer.state = [buffer], WriterState.KV_DATA
+    writer.write_ti_data_to_file()
+    return buffer.getvalue()
 
 
 def _typed(plan: MergePlan, mix: str) -> Iterator[_Stored]:

@@ -8,6 +8,7 @@ are summed in float64 over fixed blocks in order; the combination itself is floa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -47,12 +48,13 @@ def gram_of_tensor(
     blocks: Blocks, vectors: Vectors = vectors_of, axis: int | None = None
 ) -> Float64:
     """Return the inner products over the whole tensor (axis None) or over its columns (0)."""
-    total: Float64 | None = None
-    for block in blocks():
-        part = gram(vectors(block), axis)
-        total = part if total is None else total + part
-    assert total is not None
-    return total
+
+    def part(index: int, block: Block) -> Float64:
+        return gram(vectors(block), axis)
+
+    # Numbers of every column are too many to keep those of all blocks, as a shared pass does.
+    parts = blocks.map(part) if axis is None else map(part, range(blocks.count), blocks())
+    return reduce(np.add, parts)
 
 
 def combine(block: Block, coefficients: Sequence[float] | Float64) -> Float:

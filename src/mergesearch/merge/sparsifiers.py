@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,9 @@ from mergesearch.merge.blocks import Float
 from mergesearch.merge.noise import noise
 from mergesearch.merge.sparsify import Entries, count_cut, kept_by
 
-Deltas = Callable[[], Iterable[tuple[int, Float]]]
-"""Walks a delta's consecutive blocks of rows, each after the flat index of its first entry."""
+Deltas = Callable[[Callable[[int, int, Float], Any]], Iterable[Any]]
+"""Applies a function to a delta's consecutive blocks of rows: number, flat index of the first
+entry, rows; the results come in order."""
 Sparse = Callable[[Float, int], Float]
 """Sparsifies a block of rows, given the flat index of its first entry."""
 
@@ -53,7 +55,7 @@ def sparsified(
 
     Args:
         sparsifier: one of the functions below.
-        deltas: walks the delta's blocks.
+        deltas: walks over the delta's blocks.
         size: entries of the delta.
         choice: its parameters.
         rescale: multiply by (sum of magnitudes before) / (after), both measured; near 1 / density
@@ -65,7 +67,7 @@ def sparsified(
     sparse = sparsifier(deltas, size, choice)
     if not rescale:
         return sparse
-    factor = restoring(sums_of(delta, sparse(delta, offset)) for offset, delta in deltas())
+    factor = restoring(deltas(lambda _, offset, delta: sums_of(delta, sparse(delta, offset))))
     return lambda delta, offset: sparse(delta, offset) * factor
 
 
@@ -134,7 +136,9 @@ def by_rank(deltas: Deltas, size: int, choice: Choice) -> Sparse:
 
 
 def _entries(deltas: Deltas) -> Entries:
-    return Entries.of(lambda: (delta for _, delta in deltas()))
+    return Entries(
+        lambda use: deltas(lambda index, _, delta: use(index, np.ascontiguousarray(delta), None))
+    )
 
 
 def _threshold(chance: float | npt.NDArray[np.float64]) -> npt.NDArray[np.uint32]:

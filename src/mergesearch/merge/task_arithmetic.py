@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -153,9 +154,8 @@ def plan_sparse(
 ) -> tuple[Sparse, ...]:
     """Return, per input, the function that sparsifies its delta."""
 
-    def deltas(index: int) -> Iterable[tuple[int, Float]]:
-        for block in blocks():
-            yield block.offset, block.delta(index)
+    def deltas(index: int, use: Callable[[int, int, Float], Any]) -> Iterable[Any]:
+        return blocks.map(lambda number, block: use(number, block.offset, block.delta(index)))
 
     return tuple(
         sparsified(
