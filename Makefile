@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+KERNELS := CMakeLists.txt $(shell find src/mergesearch/_kernels -name '*.cpp' -o -name '*.h')
 
 .PHONY: demo test test-faults test-real lint bench clean
 
-$(VENV)/.runtime: pyproject.toml constraints.txt
+$(VENV)/.runtime: pyproject.toml constraints.txt $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing (llama.cpp is compiled once, for some minutes) ..."
 	$(PIP) torch

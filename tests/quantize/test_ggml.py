@@ -12,7 +12,7 @@ from gguf import GGMLQuantizationType as Type
 from gguf import dequantize, quantize
 
 from mergesearch.quantize import quantize_rows, row_bytes
-from mergesearch.quantize.ggml import TYPES
+from mergesearch.quantize.formats import TYPES
 
 ROWS = np.random.default_rng(0).standard_normal((16, 512)).astype(np.float32)
 

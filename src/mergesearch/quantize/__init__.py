@@ -1,6 +1,7 @@
 """Blocks of float32 rows to ggml's types, and which type each tensor of a GGUF takes."""
 
-from mergesearch.quantize.ggml import quantize_rows, row_bytes
+from mergesearch.quantize.formats import row_bytes
+from mergesearch.quantize.kernels import quantize_rows
 from mergesearch.quantize.mix import MIXES, tensor_type
 
 __all__ = ["MIXES", "quantize_rows", "row_bytes", "tensor_type"]

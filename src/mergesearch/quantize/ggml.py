@@ -1,4 +1,7 @@
-"""ggml's own quantization, called in the library that llama-cpp-python ships."""
+"""ggml's own quantization, called in the library that llama-cpp-python ships.
+
+It is the yardstick of the kernels' tests and benchmarks; candidates are built without it.
+"""
 
 from __future__ import annotations
 
@@ -9,69 +12,30 @@ import threading
 from functools import lru_cache
 from pathlib import Path
 
-import gguf
 import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
 from mergesearch.errors import MergeSearchError
-
-TYPES = (
-    Type.F32,
-    Type.F16,
-    Type.Q4_0,
-    Type.Q4_1,
-    Type.Q5_0,
-    Type.Q5_1,
-    Type.Q8_0,
-    Type.Q4_K,
-    Type.Q5_K,
-    Type.Q6_K,
-)
+from mergesearch.quantize.formats import empty_blocks, importance_row
 
 _lock = threading.Lock()
 _initialized: set[Type] = set()
 
 
-def block_elements(kind: Type) -> int:
-    """Elements of one block of a type; a row must be a whole number of blocks."""
-    return int(gguf.GGML_QUANT_SIZES[kind][0])
-
-
-def row_bytes(kind: Type, cols: int) -> int:
-    """Bytes of a row of `cols` elements.
-
-    Raises:
-        ValueError: `cols` is not a whole number of blocks.
-    """
-    elements, size = gguf.GGML_QUANT_SIZES[kind]
-    if cols % elements:
-        raise ValueError(f"{cols} columns are not a multiple of {elements}, as {kind.name} needs")
-    return int(cols // elements * size)
-
-
-def quantize_rows(block: npt.NDArray[np.float32], kind: Type) -> npt.NDArray[np.uint8]:
-    """Quantize rows; the interpreter's lock is released meanwhile.
-
-    Args:
-        block: finite float32, shape `(rows, cols)`.
-        kind: one of `TYPES`.
-
-    Returns:
-        uint8, shape `(rows, row_bytes(kind, cols))`, the bytes of `ggml_quantize_chunk`
-        (`ggml/src/ggml.c`).
-
-    Raises:
-        ValueError: a type that is not in `TYPES`, or columns that do not fill its blocks.
-    """
-    if kind not in TYPES:
-        raise ValueError(f"{kind.name} is not one of {', '.join(one.name for one in TYPES)}")
+def quantize_rows(
+    block: npt.NDArray[np.float32],
+    kind: Type,
+    importance: npt.NDArray[np.float32] | None = None,
+) -> npt.NDArray[np.uint8]:
+    """Quantize rows as `kernels.quantize_rows` does, by `ggml_quantize_chunk` (`ggml.c`)."""
     source = np.ascontiguousarray(block, dtype=np.float32)
+    target = empty_blocks(kind, source.shape)
     rows, cols = source.shape
-    target = np.empty((rows, row_bytes(kind, cols)), dtype=np.uint8)
-    library = _initialized_library(kind)
-    written = library.ggml_quantize_chunk(
-        int(kind), source.ctypes.data, target.ctypes.data, 0, rows, cols, None
+    weights = importance_row(importance, cols)
+    pointer = None if weights is None else weights.ctypes.data
+    written = _initialized_library(kind).ggml_quantize_chunk(
+        int(kind), source.ctypes.data, target.ctypes.data, 0, rows, cols, pointer
     )
     assert written == target.nbytes, (kind.name, written, target.nbytes)
     return target

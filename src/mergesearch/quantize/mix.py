@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gguf import GGMLQuantizationType as Type
 from gguf import LlamaFileType
 
-from mergesearch.quantize.ggml import block_elements
+from mergesearch.quantize.formats import block_elements
 
 EMBEDDING, HEAD = "token_embd.weight", "output.weight"
 

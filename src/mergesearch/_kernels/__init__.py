@@ -1,0 +1,40 @@
+"""Kernels in C++, compiled for several instruction sets and picked at run time.
+
+All variants give the same bytes; `MERGESEARCH_ISA` names one where tests or benchmarks need it.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from mergesearch._kernels._native import Variant, supported_variants
+from mergesearch.errors import InputError
+
+__all__ = ["ISA_VARIABLE", "Variant", "kernels", "supported_variants"]
+
+ISA_VARIABLE = "MERGESEARCH_ISA"
+
+
+def kernels() -> Variant:
+    """Return the fastest variant that this processor runs, or the one `MERGESEARCH_ISA` names.
+
+    Raises:
+        InputError: that name is unknown, or this build or processor does not have it.
+    """
+    return _named(os.environ.get(ISA_VARIABLE, ""))
+
+
+@cache
+def _named(name: str) -> Variant:
+    found = {one.name: one for one in supported_variants()}
+    if not name:
+        return next(iter(found.values()))
+    if name not in found:
+        raise InputError(
+            f"{name!r} is not an instruction set that this build and processor have",
+            where=ISA_VARIABLE,
+            expected=", ".join(found),
+            fix="name one of these, or unset the variable for the fastest",
+        )
+    return found[name]

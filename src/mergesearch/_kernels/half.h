@@ -1,0 +1,43 @@
+// float16 (IEEE binary16) as bits, to and from float32.
+#pragma once
+
+#include <cstdint>
+
+#include "lanes.h"
+
+namespace {
+
+// Rounds to nearest, ties to even; too large becomes infinity, every NaN the quiet one.
+inline std::uint16_t to_half(float value) {
+    const auto bits = bits_as<std::uint32_t>(value);
+    const std::uint32_t sign = (bits >> 16) & 0x8000u;
+    const std::uint32_t magnitude = bits & 0x7fffffffu;
+    if (magnitude > 0x7f800000u) {
+        return static_cast<std::uint16_t>(sign | 0x7e00u);
+    }
+    if (magnitude >= 0x47800000u) {  // 2^16
+        return static_cast<std::uint16_t>(sign | 0x7c00u);
+    }
+    if (magnitude < 0x38800000u) {  // 2^-14: a subnormal half, counted in units of 2^-24
+        const float shifted = bits_as<float>(magnitude) + 0.5f;
+        return static_cast<std::uint16_t>(sign | (bits_as<std::uint32_t>(shifted) - 0x3f000000u));
+    }
+    const std::uint32_t tie_to_even = (magnitude >> 13) & 1u;
+    const std::uint32_t rounded = magnitude + 0x0fffu + tie_to_even - 0x38000000u;
+    return static_cast<std::uint16_t>(sign | (rounded >> 13));
+}
+
+inline float from_half(std::uint16_t half) {
+    const std::uint32_t sign = (half & 0x8000u) << 16;
+    const std::uint32_t magnitude = half & 0x7fffu;
+    if (magnitude >= 0x7c00u) {
+        return bits_as<float>(sign | 0x7f800000u | ((magnitude & 0x3ffu) << 13));
+    }
+    if (magnitude < 0x0400u) {
+        const float size = static_cast<float>(magnitude) * 0x1p-24f;
+        return bits_as<float>(sign | bits_as<std::uint32_t>(size));
+    }
+    return bits_as<float>(sign | ((magnitude << 13) + 0x38000000u));
+}
+
+}  // namespace

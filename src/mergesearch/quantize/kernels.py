@@ -1,0 +1,44 @@
+"""Rows of float32 to ggml's blocks by the compiled kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from gguf import GGMLQuantizationType as Type
+
+from mergesearch._kernels import Variant, kernels
+from mergesearch.quantize.formats import empty_blocks, importance_row
+
+
+def quantize_rows(
+    block: npt.NDArray[np.float32],
+    kind: Type,
+    importance: npt.NDArray[np.float32] | None = None,
+    *,
+    variant: Variant | None = None,
+) -> npt.NDArray[np.uint8]:
+    """Quantize rows; the interpreter's lock is released meanwhile.
+
+    Args:
+        block: finite float32, shape `(rows, cols)`.
+        kind: one of `formats.TYPES`.
+        importance: one weight per column from an importance matrix; Q8_0 and the float types do
+            not look at it.
+        variant: the instruction set to use; by default the fastest one here.
+
+    Returns:
+        uint8, shape `(rows, row_bytes(kind, cols))`, the bytes of `ggml_quantize_chunk`
+        (`ggml/src/ggml.c`).
+
+    Raises:
+        ValueError: a type that is not in `TYPES`, columns that do not fill its blocks, or an
+            importance that does not fit them.
+    """
+    source = np.ascontiguousarray(block, dtype=np.float32)
+    target = empty_blocks(kind, source.shape)
+    weights = importance_row(importance, source.shape[1])
+    if kind == Type.F32:
+        target.view(np.float32)[:] = source
+    else:
+        (variant or kernels()).quantize(int(kind), source, target, weights)
+    return target
