@@ -62,6 +62,12 @@ class Layout:
         """Whether query and key rows are stored in another order in GGUF."""
         return bool(self.arch == gguf.MODEL_ARCH.LLAMA)
 
+    @property
+    def wide_groups(self) -> bool:
+        """Whether llama.cpp takes it for a 70 B model, whose few value heads it keeps finer."""
+        grouped = self.arch == gguf.MODEL_ARCH.LLAMA and self.n_heads != self.n_kv_heads
+        return self.n_layers == 80 and (grouped or self.arch == gguf.MODEL_ARCH.QWEN2)
+
 
 def layout_of(config: Mapping[str, Any], where: str | Path) -> Layout:
     """Read the sizes out of a `config.json`.

@@ -21,7 +21,7 @@ from mergesearch.candidate.folder import build_safetensors
 from mergesearch.candidate.gguf_file import tokenizer_donor, write_gguf
 from mergesearch.checkpoint import Checkpoint
 from mergesearch.errors import CheckpointError
-from mergesearch.recipe import Recipe
+from mergesearch.recipe import Quantization, Recipe
 
 __all__ = [
     "Candidate",
@@ -112,7 +112,7 @@ def build_gguf(
         recipe: what to build.
         parents: opened parents by id.
         path: an existing file is replaced.
-        quant: a key of `quantize.MIXES`; None for the recipe's own.
+        quant: a key of `quantize.MIXES`; None for what the recipe says.
         threads: None for one per processor.
 
     Raises:
@@ -122,7 +122,8 @@ def build_gguf(
     fd, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         try:
-            _, digest = write_gguf(fd, recipe, parents, quant or recipe.quantize, threads)
+            wanted = recipe.quantize if quant is None else Quantization(quant)
+            _, digest = write_gguf(fd, recipe, parents, wanted, threads)
             let_others_read(fd)
         finally:
             os.close(fd)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -26,16 +27,15 @@ from mergesearch.errors import RecipeError
 from mergesearch.gguf_layout import (
     add_model_metadata,
     gguf_names,
-    layer_of,
     rope_factors,
     rows_together,
     to_gguf_rows,
 )
 from mergesearch.gguf_vocab import Vocabulary, read_vocabulary
 from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
-from mergesearch.quantize import MIXES, quantize_rows, row_bytes, tensor_type
+from mergesearch.quantize import MIXES, is_quantized, quantize_rows, row_bytes, tensor_types
 from mergesearch.quantize.mix import Model
-from mergesearch.recipe import Recipe
+from mergesearch.recipe import Quantization, Recipe
 
 ROPE_FACTORS = "rope_freqs.weight"
 
@@ -76,13 +76,13 @@ def write_gguf(
     fd: int,
     recipe: Recipe,
     parents: Mapping[str, Checkpoint],
-    mix: str,
+    quantization: Quantization,
     threads: int | None,
 ) -> tuple[int, str]:
     """Write the whole file and return its size and digest."""
     plan = plan_merge(recipe, parents)
     factors = rope_factors(plan.layout, plan.config)
-    header, data, stored = _gguf_header(recipe, parents, plan, mix, factors)
+    header, data, stored = _gguf_header(recipe, parents, plan, quantization, factors)
     with full_disk_is_build_error():
         os.pwrite(fd, header, 0)
         if factors is not None:
@@ -97,7 +97,7 @@ def _gguf_header(
     recipe: Recipe,
     parents: Mapping[str, Checkpoint],
     plan: MergePlan,
-    mix: str,
+    quantization: Quantization,
     factors: npt.NDArray[np.float32] | None,
 ) -> tuple[bytes, int, list[_Stored]]:
     """The bytes before the data, where the data begins, and every tensor's place."""
@@ -106,12 +106,12 @@ def _gguf_header(
     add_model_metadata(writer, plan.layout, plan.config, folder)
     _vocabulary(folder, plan.layout.vocab_rows).add_to(writer)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    writer.add_file_type(MIXES[mix].file_type)
+    writer.add_file_type(MIXES[quantization.mix].file_type)
     if factors is not None:
         writer.add_tensor_info(ROPE_FACTORS, factors.shape, factors.dtype, factors.nbytes)
     relative = 0 if factors is None else aligned(factors.nbytes)
     stored = []
-    for one in _typed(plan, mix):
+    for one in _typed(plan, quantization):
         writer.add_tensor_info(
             one.name, one.tensor.shape, np.dtype(np.float32), one.size, raw_dtype=one.kind
         )
@@ -127,16 +127,37 @@ def _gguf_header(
     return header, data, [replace(one, offset=data + one.offset) for one in stored]
 
 
-def _typed(plan: MergePlan, mix: str) -> Iterator[_Stored]:
+def _typed(plan: MergePlan, quantization: Quantization) -> Iterator[_Stored]:
     """Every tensor with its GGUF name and type, still without a place."""
     layout = plan.layout
-    grouped = layout.arch == gguf.MODEL_ARCH.QWEN2 or layout.n_heads != layout.n_kv_heads
-    model = Model(layout.n_layers, layout.tied, layout.n_layers == 80 and grouped)
     names = gguf_names(layout)
+    shapes = {names[one.name]: one.shape for one in plan.tensors}
+    overrides = _overrides(quantization, shapes)
+    model = Model(layout.n_layers, wide_groups=layout.wide_groups)
+    types = tensor_types(quantization.mix, shapes, model, overrides)
     for tensor in plan.tensors:
         name = names[tensor.name]
-        kind = tensor_type(mix, name, tensor.shape, layer_of(name), model)
-        yield _Stored(tensor, name, kind, rows_together(layout, tensor.name), 0)
+        yield _Stored(tensor, name, types[name], rows_together(layout, tensor.name), 0)
+
+
+def _overrides(
+    quantization: Quantization, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, gguf.GGMLQuantizationType]:
+    """The types of single tensors that a recipe asks for.
+
+    Raises:
+        RecipeError: one that no quantized tensor takes.
+    """
+    overrides = {one: gguf.GGMLQuantizationType[kind] for one, kind in quantization.tensors.items()}
+    quantized = [name for name, shape in shapes.items() if is_quantized(name, shape)]
+    for expression in overrides:
+        if not any(re.search(expression, name) for name in quantized):
+            raise RecipeError(
+                f"{expression!r} is found in the name of no tensor that is quantized",
+                where="quantize.tensors",
+                expected="a part of a GGUF name, such as attn_v or blk.0.ffn_down",
+            )
+    return overrides
 
 
 def _gguf_pieces(

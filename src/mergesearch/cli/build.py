@@ -33,7 +33,7 @@ def build(
         Target.GGUF
     ),
     quant: Annotated[
-        str | None, typer.Option(help="GGUF mix: Q4_K_M, Q4_0; default: the recipe's own.")
+        str | None, typer.Option(help="GGUF mix, such as Q8_0; default: what the recipe says.")
     ] = None,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,

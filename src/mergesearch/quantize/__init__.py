@@ -2,6 +2,12 @@
 
 from mergesearch.quantize.formats import row_bytes
 from mergesearch.quantize.kernels import quantize_rows
-from mergesearch.quantize.mix import MIXES, tensor_type
+from mergesearch.quantize.mix import MIXES, is_quantized, tensor_types
 
-__all__ = ["MIXES", "quantize_rows", "row_bytes", "tensor_type"]
+__all__ = [
+    "MIXES",
+    "is_quantized",
+    "quantize_rows",
+    "row_bytes",
+    "tensor_types",
+]

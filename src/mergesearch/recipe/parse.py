@@ -7,6 +7,7 @@ recipes carry `int8_mask` and `normalize` beside `parameters`, and global parame
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,9 +21,12 @@ from mergesearch.recipe.types import (
     RANGES,
     STRAY_PARAMETERS,
     SWITCHES,
+    TENSOR_TYPES,
+    UNQUANTIZED,
     Filtered,
     Input,
     Parameter,
+    Quantization,
     Scalar,
     Slice,
     as_filters,
@@ -122,9 +126,27 @@ def parse_fields(document: Mapping[str, Any], where: str | Path, stage: bool) ->
         "dtype": _choice(top, "out_dtype", DTYPES, dtype, place),
         "tokenizer_source": _text(top, "tokenizer_source", place),
         "context_source": _text(top, "context_source", place),
-        "quantize": _choice(top, "quantize", QUANT_MIXES, "Q4_K_M", place),
+        "quantize": _quantization(top.get("quantize", "Q4_K_M"), place / "quantize"),
         "seed": _seed(top, place),
     }
+
+
+def _quantization(value: Any, place: _Place) -> Quantization:
+    """The name of a mix, or a mapping with one and types of single tensors."""
+    document = value if isinstance(value, dict) else {"mix": value}
+    mix = _choice(_keys(document, ("mix", "tensors"), place), "mix", QUANT_MIXES, "Q4_K_M", place)
+    tensors = document.get("tensors", {})
+    if not isinstance(tensors, dict):
+        raise place.error(f"`tensors` {tensors!r} is not a mapping", expected="expression: type")
+    if tensors and mix in UNQUANTIZED:
+        raise place.error(f"`tensors` has no effect in {mix}", expected="a mix that quantizes")
+    for expression in tensors:
+        _choice(tensors, expression, TENSOR_TYPES, None, place / "tensors")
+        try:
+            re.compile(expression)
+        except (re.error, TypeError) as error:
+            raise place.error(f"{expression!r} is no regular expression: {error}") from error
+    return Quantization(mix, dict(tensors))
 
 
 def _check_stray_keys(

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from mergesearch.errors import RecipeError
-from mergesearch.recipe.types import METHOD_SPECS, Filtered, Input, Parameter, Slice
+from mergesearch.recipe.types import (
+    METHOD_SPECS,
+    Filtered,
+    Input,
+    Parameter,
+    Quantization,
+    Slice,
+)
 
 if TYPE_CHECKING:
     from mergesearch.recipe import Recipe
@@ -32,6 +39,13 @@ def stage_document(recipe: Recipe) -> dict[str, Any]:
     if recipe.context_source is not None:
         document["context_source"] = recipe.context_source
     return document
+
+
+def quantization_document(choice: Quantization) -> str | dict[str, Any]:
+    """Return a mix by its name, or with the types of single tensors."""
+    if not choice.tensors:
+        return choice.mix
+    return {"mix": choice.mix, "tensors": dict(choice.tensors)}
 
 
 def mergekit_documents(recipe: Recipe) -> list[dict[str, Any]]:
