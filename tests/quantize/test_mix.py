@@ -33,6 +33,15 @@ SHAPES: dict[str, dict[str, Any]] = {
     "llama, 32 layers, tied, grouped": {"hidden_size": 256, "intermediate_size": 256}
     | {"arch": "llama", "num_hidden_layers": 32, "tied": True}
     | {"num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 16},
+    "qwen3, 6 layers, untied": WIDE | {"arch": "qwen3", "num_hidden_layers": 6},
+    "qwen3, 10 layers, tied, odd width": ODD
+    | {"arch": "qwen3", "num_hidden_layers": 10, "tied": True, "num_key_value_heads": 3},
+    "gemma2, 5 layers": WIDE | {"arch": "gemma2", "num_hidden_layers": 5, "tied": True},
+    "gemma3, 9 layers, odd width": ODD
+    | {"arch": "gemma3_text", "num_hidden_layers": 9, "tied": True, "num_key_value_heads": 1},
+    "gemma3, 8 layers, untied": WIDE | {"arch": "gemma3_text", "num_hidden_layers": 8},
+    "phi3, 9 layers, untied": WIDE | {"arch": "phi3", "num_hidden_layers": 9},
+    "phi3, 4 layers, tied": WIDE | {"arch": "phi3", "num_hidden_layers": 4, "tied": True},
     "qwen2, 4 layers, widths that only F16 holds": {"hidden_size": 80, "num_attention_heads": 5}
     | {"arch": "qwen2", "num_hidden_layers": 4, "num_key_value_heads": 5, "head_dim": 16},
 }

@@ -21,9 +21,9 @@ from mergesearch.merge import PlannedTensor
 from mergesearch.merge.plan import rows_per_block
 
 
-def row_blocks(tensor: PlannedTensor, together: int) -> Iterator[tuple[int, int]]:
+def row_blocks(tensor: PlannedTensor) -> Iterator[tuple[int, int]]:
     """Cut a tensor into blocks: first row, and one after the last."""
-    step = rows_per_block(tensor.cols, together)
+    step = rows_per_block(tensor.cols)
     for start in range(0, tensor.rows, step):
         yield start, min(start + step, tensor.rows)
 

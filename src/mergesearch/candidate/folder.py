@@ -145,7 +145,7 @@ def _shard_pieces(
 ) -> Iterator[Callable[[], None]]:
     for one in tensors:
         pitch = one.cols * dtype.bytes
-        for start, stop in row_blocks(one, 1):
+        for start, stop in row_blocks(one):
             yield partial(_write_plain, fd, plan, one, start, stop, dtype, offset + start * pitch)
         offset += one.rows * pitch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,41 +19,42 @@ from gguf.gguf_writer import WriterState
 from mergesearch.candidate.files import (
     file_digest,
     full_disk_is_build_error,
-    row_blocks,
     run,
     write_at,
 )
 from mergesearch.checkpoint import Checkpoint
 from mergesearch.errors import RecipeError
 from mergesearch.gguf_layout import (
+    GgufTensor,
+    Piece,
     add_model_metadata,
-    gguf_names,
-    rope_factors,
-    rows_together,
-    to_gguf_rows,
+    extra_tensors,
+    gguf_tensors,
 )
 from mergesearch.gguf_vocab import Vocabulary, read_vocabulary
-from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
+from mergesearch.merge import MergePlan, plan_merge
+from mergesearch.merge.plan import rows_per_block
 from mergesearch.quantize import MIXES, is_quantized, quantize_rows, row_bytes, tensor_types
 from mergesearch.quantize.mix import Model
 from mergesearch.recipe import Quantization, Recipe
 
-ROPE_FACTORS = "rope_freqs.weight"
-
 
 @dataclass(frozen=True)
 class _Stored:
-    """A tensor of the output file: what it is made from, its type and its place."""
+    """A tensor of the output file, its type and its place."""
 
-    tensor: PlannedTensor
-    name: str
+    tensor: GgufTensor
     kind: gguf.GGMLQuantizationType
-    together: int
     offset: int
 
     @property
+    def pitch(self) -> int:
+        """Bytes of one row."""
+        return row_bytes(self.kind, self.tensor.cols)
+
+    @property
     def size(self) -> int:
-        return self.tensor.rows * row_bytes(self.kind, self.tensor.cols)
+        return math.prod(self.tensor.shape[:-1]) * self.pitch
 
 
 def tokenizer_donor(recipe: Recipe, parents: Mapping[str, Checkpoint]) -> Path:
@@ -81,13 +83,15 @@ def write_gguf(
 ) -> tuple[int, str]:
     """Write the whole file and return its size and digest."""
     plan = plan_merge(recipe, parents)
-    factors = rope_factors(plan.layout, plan.config)
-    header, data, stored = _gguf_header(recipe, parents, plan, quantization, factors)
+    extra = extra_tensors(plan.layout, plan.config)
+    header, data, stored = _gguf_header(recipe, parents, plan, quantization, extra)
     with full_disk_is_build_error():
         os.pwrite(fd, header, 0)
-        if factors is not None:
-            os.pwrite(fd, factors.tobytes(), data)
-        end = max((one.offset + one.size for one in stored), default=data)
+        place = data
+        for values in extra.values():
+            write_at(fd, values, place)
+            place += aligned(values.nbytes)
+        end = max((one.offset + one.size for one in stored), default=place)
         os.ftruncate(fd, aligned(end))
         run(_gguf_pieces(fd, plan, stored), threads)
     return aligned(end), file_digest(fd)
@@ -98,22 +102,24 @@ def _gguf_header(
     parents: Mapping[str, Checkpoint],
     plan: MergePlan,
     quantization: Quantization,
-    factors: npt.NDArray[np.float32] | None,
+    extra: Mapping[str, npt.NDArray[np.float32]],
 ) -> tuple[bytes, int, list[_Stored]]:
-    """The bytes before the data, where the data begins, and every tensor's place."""
+    """The bytes before the data, where the data begins, and every merged tensor's place."""
     folder = tokenizer_donor(recipe, parents)
     writer = gguf.GGUFWriter(None, gguf.MODEL_ARCH_NAMES[plan.layout.arch])
     add_model_metadata(writer, plan.layout, plan.config, folder)
     _vocabulary(folder, plan.layout.vocab_rows).add_to(writer)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_file_type(MIXES[quantization.mix].file_type)
-    if factors is not None:
-        writer.add_tensor_info(ROPE_FACTORS, factors.shape, factors.dtype, factors.nbytes)
-    relative = 0 if factors is None else aligned(factors.nbytes)
+    relative = 0
+    for name, values in extra.items():
+        writer.add_tensor_info(name, values.shape, values.dtype, values.nbytes)
+        relative += aligned(values.nbytes)
     stored = []
     for one in _typed(plan, quantization):
+        tensor = one.tensor
         writer.add_tensor_info(
-            one.name, one.tensor.shape, np.dtype(np.float32), one.size, raw_dtype=one.kind
+            tensor.name, tensor.shape, np.dtype(np.float32), one.size, raw_dtype=one.kind
         )
         stored.append(replace(one, offset=relative))
         relative += aligned(one.size)
@@ -128,16 +134,14 @@ def _gguf_header(
 
 
 def _typed(plan: MergePlan, quantization: Quantization) -> Iterator[_Stored]:
-    """Every tensor with its GGUF name and type, still without a place."""
+    """Every tensor with its type, still without a place."""
     layout = plan.layout
-    names = gguf_names(layout)
-    shapes = {names[one.name]: one.shape for one in plan.tensors}
-    overrides = _overrides(quantization, shapes)
+    tensors = gguf_tensors(layout)
+    shapes = {one.name: one.shape for one in tensors}
     model = Model(layout.n_layers, wide_groups=layout.wide_groups)
-    types = tensor_types(quantization.mix, shapes, model, overrides)
-    for tensor in plan.tensors:
-        name = names[tensor.name]
-        yield _Stored(tensor, name, types[name], rows_together(layout, tensor.name), 0)
+    types = tensor_types(quantization.mix, shapes, model, _overrides(quantization, shapes))
+    for one in tensors:
+        yield _Stored(one, types[one.name], 0)
 
 
 def _overrides(
@@ -165,14 +169,26 @@ def _gguf_pieces(
 ) -> Iterator[Callable[[], None]]:
     """The work of every block of rows, in file order."""
     for one in stored:
-        pitch = row_bytes(one.kind, one.tensor.cols)
-        for start, stop in row_blocks(one.tensor, one.together):
-            yield partial(_write_rows, fd, plan, one, start, stop, one.offset + start * pitch)
+        offset = one.offset
+        for piece in one.tensor.pieces:
+            step = rows_per_block(one.tensor.cols, piece.change.together)
+            for start in range(piece.start, piece.stop, step):
+                stop = min(start + step, piece.stop)
+                yield partial(_write_rows, fd, plan, piece, start, stop, one.kind, offset)
+                offset += (stop - start) * one.pitch
 
 
-def _write_rows(fd: int, plan: MergePlan, one: _Stored, start: int, stop: int, offset: int) -> None:
-    block = plan.finite_block(one.tensor.name, start, stop)
-    write_at(fd, quantize_rows(to_gguf_rows(block, one.together), one.kind), offset)
+def _write_rows(
+    fd: int,
+    plan: MergePlan,
+    piece: Piece,
+    start: int,
+    stop: int,
+    kind: gguf.GGMLQuantizationType,
+    offset: int,
+) -> None:
+    block = plan.finite_block(piece.name, start, stop)
+    write_at(fd, quantize_rows(piece.change.to_gguf(block), kind), offset)
 
 
 @lru_cache(maxsize=4)

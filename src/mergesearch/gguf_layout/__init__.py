@@ -1,0 +1,36 @@
+"""Between Hugging Face checkpoints and GGUF: tensors, their names and rows, metadata."""
+
+from mergesearch.gguf_layout.layout import (
+    EMBEDDING,
+    HEAD,
+    Layout,
+    gguf_names,
+    gguf_tensors,
+    layer_of,
+    layout_of,
+    row_change,
+    tensor_shapes,
+)
+from mergesearch.gguf_layout.metadata import GENERAL_NAME, add_model_metadata
+from mergesearch.gguf_layout.rope import ROPE_FACTORS, extra_tensors, rope_parameters
+from mergesearch.gguf_layout.rows import GgufTensor, Piece, RowChange
+
+__all__ = [
+    "EMBEDDING",
+    "GENERAL_NAME",
+    "HEAD",
+    "ROPE_FACTORS",
+    "GgufTensor",
+    "Layout",
+    "Piece",
+    "RowChange",
+    "add_model_metadata",
+    "extra_tensors",
+    "gguf_names",
+    "gguf_tensors",
+    "layer_of",
+    "layout_of",
+    "rope_parameters",
+    "row_change",
+    "tensor_shapes",
+]
