@@ -33,7 +33,7 @@ class Family:
         permuted: rows of query and key heads are stored in another order.
         norm_shift: added to the weights of norms.
         always_tied: llama.cpp knows no head apart from the embedding.
-        head_sizes: the head's length is written even where it follows from the others.
+        head_sizes: the head's length is written even where config.json does not name it.
         window_pattern: every so many layers one attends to everything, the others to a window;
             0 where llama.cpp has no windows.
         defaults: values that `transformers` takes where a config.json is silent.
@@ -84,6 +84,7 @@ FAMILIES: dict[gguf.MODEL_ARCH, Family] = {
     Arch.PHI3: Family(
         fused=True,
         biased=False,
+        head_sizes=False,
         defaults={"rms_norm_eps": 1e-5, "max_position_embeddings": 4096}
         | {"original_max_position_embeddings": 4096},
     ),
