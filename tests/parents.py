@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from mergesearch.gguf_layout import layout_of, tensor_shapes
-from mergesearch.gguf_vocab import _WORDS
+from mergesearch.tokenizer.pre_tokenizers import WORDS
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
@@ -85,14 +85,18 @@ def make_weights(
     return weights
 
 
-@lru_cache
 def make_tokenizer(kind: str = "gpt-2", size: int = 360) -> Tokenizer:
     """A small BPE tokenizer trained on `TEXTS`; `kind` is llama.cpp's name of its pre-tokenizer.
 
-    Made once: the trainer breaks ties between rare characters by chance.
+    Trained once: the trainer breaks ties between rare characters by chance.
     """
+    return Tokenizer.from_str(_trained(kind, size))
+
+
+@lru_cache
+def _trained(kind: str, size: int) -> str:
     if kind == "spm":
-        return _make_sentencepiece_like(size)
+        return str(_make_sentencepiece_like(size).to_str())
     tokenizer = Tokenizer(models.BPE(ignore_merges=kind == "llama-bpe"))
     byte_level = pre_tokenizers.ByteLevel(
         add_prefix_space=False, use_regex=kind in ("gpt-2", "smollm")
@@ -102,7 +106,7 @@ def make_tokenizer(kind: str = "gpt-2", size: int = 360) -> Tokenizer:
         "smollm": [pre_tokenizers.Digits(individual_digits=True)],
     }
     digits = {"qwen2": "", "llama-bpe": "{1,3}"}.get(kind, "")
-    split = pre_tokenizers.Split(_regex(_WORDS % digits), "isolated")
+    split = pre_tokenizers.Split(_regex(WORDS % digits), "isolated")
     steps = [*first.get(kind, [split]), byte_level]
     tokenizer.pre_tokenizer = steps[0] if len(steps) == 1 else pre_tokenizers.Sequence(steps)
     tokenizer.decoder = decoders.ByteLevel()
@@ -113,7 +117,7 @@ def make_tokenizer(kind: str = "gpt-2", size: int = 360) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(TEXTS, trainer)
-    return tokenizer
+    return str(tokenizer.to_str())
 
 
 def _regex(pattern: str) -> Any:

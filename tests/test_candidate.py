@@ -315,12 +315,13 @@ def test_tokenizer_source_picks_the_vocabulary(tmp_path: Path) -> None:
     a = make_parent(tmp_path / "a", 0, tokenizer="gpt-2")
     b = make_parent(tmp_path / "b", 1, tokenizer="qwen2")
     document = {"merge_method": "linear", "models": [{"model": str(a)}, {"model": str(b)}]}
-    with pytest.raises(CheckpointError, match="token"):
-        open_parents(Recipe.from_dict(document))
-    for source, name in ((str(a), "gpt-2"), (str(b), "qwen2")):
+    recipe = Recipe.from_dict(document)
+    with pytest.raises(CheckpointError, match="differ in token"):
+        build_candidate(recipe, open_parents(recipe))
+    for source, name in ((str(a), "gpt-2"), (str(b), "qwen2"), ("union", "gpt-2")):
         recipe = Recipe.from_dict(document | {"tokenizer_source": source})
         with build_candidate(recipe, open_parents(recipe)) as built:
             assert load(built.path, vocab_only=True).metadata["tokenizer.ggml.pre"] == name
-    recipe = Recipe.from_dict(document | {"tokenizer_source": "union"})
-    with pytest.raises(RecipeError, match="union"):
+    recipe = Recipe.from_dict(document | {"tokenizer_source": "c"})
+    with pytest.raises(RecipeError, match="tokenizer of 'c' is not there"):
         build_candidate(recipe, open_parents(recipe))

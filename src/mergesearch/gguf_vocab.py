@@ -9,29 +9,18 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import gguf
 
 from mergesearch.errors import CheckpointError
-
-_WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-_BYTES = ("ByteLevel", False)
-_BYTES_SPLIT_AS_GPT2 = ("ByteLevel", True)
-
-PRE_TOKENIZERS: dict[tuple[Any, ...], str] = {
-    (_BYTES_SPLIT_AS_GPT2,): "gpt-2",
-    (("Split", _WORDS % ""), _BYTES): "qwen2",
-    (("Split", _WORDS % "{1,3}"), _BYTES): "llama-bpe",
-    (("Digits", True), _BYTES_SPLIT_AS_GPT2): "smollm",
-}
-"""llama.cpp's name of each pre-tokenizer, keyed by the steps of the `pre_tokenizer` section."""
+from mergesearch.tokenizer import Tokenizer, write_tokenizer
+from mergesearch.tokenizer.pre_tokenizers import PRE_TOKENIZERS
 
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
 _UNUSED_SCORE, _ADDED_SCORE = -10000.0, -1000.0
@@ -72,37 +61,19 @@ class Vocabulary:
         self.special.add_to_gguf(writer, quiet=True)
 
 
-def read_tokenizer(folder: Path) -> dict[str, Any]:
-    """Parse a folder's `tokenizer.json`.
+@lru_cache(maxsize=8)
+def read_vocabulary(tokenizer: Tokenizer, rows: int) -> Vocabulary:
+    """Return a tokenizer's vocabulary, padded with unused tokens to `rows`.
+
+    It does not depend on weights, so a search reads each once.
 
     Raises:
-        CheckpointError: missing, not JSON, or not a BPE tokenizer.
+        CheckpointError: more tokens than rows, or a tokenizer that llama.cpp cannot reproduce.
     """
-    file = folder / "tokenizer.json"
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-        kind = document["model"]["type"]
-        document["model"]["vocab"].items()
-    except FileNotFoundError as error:
-        raise CheckpointError("no tokenizer.json", where=folder) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError("not a tokenizer.json", where=file) from error
-    if kind != "BPE":
-        raise CheckpointError(f"{kind} tokenizer", where=file, expected="a BPE tokenizer")
-    return document
-
-
-def read_vocabulary(folder: Path, rows: int) -> Vocabulary:
-    """Read the vocabulary of a model folder, padded with unused tokens to `rows`.
-
-    Raises:
-        CheckpointError: no tokenizer.json, more tokens than rows, or a tokenizer that llama.cpp
-            cannot reproduce.
-    """
-    document = read_tokenizer(folder)
-    where = folder / "tokenizer.json"
+    document = tokenizer.document
+    where = tokenizer.files or "the tokenizer of the result"
     sentencepiece = bool(document["model"].get("byte_fallback"))
-    added = _added_tokens(document, folder)
+    added = _added_tokens(tokenizer)
     texts = {index: text for text, index in document["model"]["vocab"].items()}
     texts |= {index: text for index, (text, _) in added.items()}
     if texts and max(texts) >= rows:
@@ -121,11 +92,20 @@ def read_vocabulary(folder: Path, rows: int) -> Vocabulary:
         types=types,
         scores=_scores(document, tokens, types) if sentencepiece else None,
         space_prefix=False if sentencepiece and not _prefixes_space(document) else None,
-        special=gguf.SpecialVocab(folder, load_merges=not sentencepiece, n_vocab=rows),
+        special=_special(tokenizer, rows, load_merges=not sentencepiece),
     )
 
 
-def pre_tokenizer_name(document: Mapping[str, Any], where: Path) -> str:
+def _special(tokenizer: Tokenizer, rows: int, load_merges: bool) -> gguf.SpecialVocab:
+    """Merges, special ids and chat template, which `gguf` reads from a folder."""
+    if tokenizer.files is not None:
+        return gguf.SpecialVocab(tokenizer.files, load_merges=load_merges, n_vocab=rows)
+    with tempfile.TemporaryDirectory() as folder:
+        write_tokenizer(tokenizer, Path(folder))
+        return gguf.SpecialVocab(folder, load_merges=load_merges, n_vocab=rows)
+
+
+def pre_tokenizer_name(document: Mapping[str, Any], where: str | Path) -> str:
     """Return llama.cpp's name for the `pre_tokenizer` of a byte-level BPE tokenizer.json.
 
     Raises:
@@ -166,13 +146,13 @@ def _kind(section: Any) -> str | None:
     return section.get("type") if isinstance(section, dict) else None
 
 
-def _added_tokens(document: Mapping[str, Any], folder: Path) -> dict[int, tuple[str, bool]]:
+def _added_tokens(tokenizer: Tokenizer) -> dict[int, tuple[str, bool]]:
     """Added tokens by id: their text, and whether they are control tokens."""
+    document, settings = tokenizer.document, tokenizer.settings
     added = {
         int(one["id"]): (str(one["content"]), bool(one.get("special")))
         for one in document.get("added_tokens") or []
     }
-    settings = _tokenizer_config(folder)
     for index, one in (settings.get("added_tokens_decoder") or {}).items():
         added.setdefault(int(index), (str(one["content"]), bool(one.get("special"))))
     special = set(_special_texts(settings))
@@ -182,19 +162,6 @@ def _added_tokens(document: Mapping[str, Any], folder: Path) -> dict[int, tuple[
         index: (text, control or text in special or _looks_special(text))
         for index, (text, control) in added.items()
     }
-
-
-def _tokenizer_config(folder: Path) -> dict[str, Any]:
-    file = folder / "tokenizer_config.json"
-    if not file.is_file():
-        return {}
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"not JSON: {error}", where=file) from error
-    if not isinstance(settings, dict):
-        raise CheckpointError("not a JSON object", where=file)
-    return settings
 
 
 def _special_texts(settings: Mapping[str, Any]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from types import TracebackType
 
 from mergesearch.candidate.files import file_digest, let_others_read, scratch_file
 from mergesearch.candidate.folder import build_safetensors
-from mergesearch.candidate.gguf_file import tokenizer_donor, write_gguf
+from mergesearch.candidate.gguf_file import write_gguf
 from mergesearch.checkpoint import Checkpoint
 from mergesearch.errors import CheckpointError
 from mergesearch.recipe import Quantization, Recipe
@@ -29,7 +29,6 @@ __all__ = [
     "build_gguf",
     "build_safetensors",
     "open_gguf",
-    "tokenizer_donor",
 ]
 
 

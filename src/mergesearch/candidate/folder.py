@@ -22,24 +22,13 @@ from mergesearch.candidate.files import (
     write_at,
     write_json,
 )
-from mergesearch.candidate.gguf_file import tokenizer_donor
 from mergesearch.checkpoint import Checkpoint
 from mergesearch.errors import BuildError, InputError
 from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
 from mergesearch.recipe import Recipe
+from mergesearch.tokenizer import write_tokenizer
 
 SHARD_BYTES = 4_000_000_000
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "tokenizer.model",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "generation_config.json",
-)
 
 
 def build_safetensors(
@@ -52,7 +41,7 @@ def build_safetensors(
     """Build a recipe as a Hugging Face folder in its own `dtype`, whole or not at all.
 
     Weights are cut into shards of at most 4 GB; the tokenizer's files are copied from the parent
-    that the recipe takes it from.
+    that the recipe takes it from, or written where it is a new one.
 
     Raises:
         InputError: `folder` exists and is not empty.
@@ -61,7 +50,6 @@ def build_safetensors(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError("the output folder is not empty", where=folder)
     plan = plan_merge(recipe, parents)
-    donor = tokenizer_donor(recipe, parents)
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -69,9 +57,8 @@ def build_safetensors(
         _write_shards(scratch, plan, recipe.dtype, threads)
         config = {**plan.config, "dtype": recipe.dtype, "torch_dtype": recipe.dtype}
         write_json(scratch / "config.json", config)
-        for name in TOKENIZER_FILES:
-            if (donor / name).is_file():
-                shutil.copyfile(donor / name, scratch / name)
+        if plan.tokenizer is not None:
+            write_tokenizer(plan.tokenizer, scratch)
         os.replace(scratch, folder)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -8,8 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from pathlib import Path
+from functools import partial
 
 import gguf
 import numpy as np
@@ -23,15 +22,15 @@ from mergesearch.candidate.files import (
     write_at,
 )
 from mergesearch.checkpoint import Checkpoint
-from mergesearch.errors import RecipeError
+from mergesearch.errors import CheckpointError, RecipeError
 from mergesearch.gguf_layout import (
-    GgufTensor,
     Piece,
+    StoredTensor,
     add_model_metadata,
     extra_tensors,
     gguf_tensors,
 )
-from mergesearch.gguf_vocab import Vocabulary, read_vocabulary
+from mergesearch.gguf_vocab import read_vocabulary
 from mergesearch.merge import MergePlan, plan_merge
 from mergesearch.merge.plan import rows_per_block
 from mergesearch.quantize import MIXES, is_quantized, quantize_rows, row_bytes, tensor_types
@@ -43,7 +42,7 @@ from mergesearch.recipe import Quantization, Recipe
 class _Stored:
     """A tensor of the output file, its type and its place."""
 
-    tensor: GgufTensor
+    tensor: StoredTensor
     kind: gguf.GGMLQuantizationType
     offset: int
 
@@ -57,23 +56,6 @@ class _Stored:
         return math.prod(self.tensor.shape[:-1]) * self.pitch
 
 
-def tokenizer_donor(recipe: Recipe, parents: Mapping[str, Checkpoint]) -> Path:
-    """Return the folder of the parent whose tokenizer the result takes.
-
-    Raises:
-        RecipeError: `tokenizer_source` names no parent.
-    """
-    source = recipe.tokenizer_source
-    if source in (None, "base"):
-        source = recipe.base_model or recipe.parents()[0]
-    if source not in parents:
-        raise RecipeError(
-            f"tokenizer_source {source!r} is no parent of this recipe",
-            expected="base, or one of " + ", ".join(parents),
-        )
-    return parents[source].folder
-
-
 def write_gguf(
     fd: int,
     recipe: Recipe,
@@ -84,7 +66,7 @@ def write_gguf(
     """Write the whole file and return its size and digest."""
     plan = plan_merge(recipe, parents)
     extra = extra_tensors(plan.layout, plan.config)
-    header, data, stored = _gguf_header(recipe, parents, plan, quantization, extra)
+    header, data, stored = _gguf_header(recipe, plan, quantization, extra)
     with full_disk_is_build_error():
         os.pwrite(fd, header, 0)
         place = data
@@ -99,16 +81,20 @@ def write_gguf(
 
 def _gguf_header(
     recipe: Recipe,
-    parents: Mapping[str, Checkpoint],
     plan: MergePlan,
     quantization: Quantization,
     extra: Mapping[str, npt.NDArray[np.float32]],
 ) -> tuple[bytes, int, list[_Stored]]:
     """The bytes before the data, where the data begins, and every merged tensor's place."""
-    folder = tokenizer_donor(recipe, parents)
+    if plan.tokenizer is None:
+        raise CheckpointError(
+            "the parent that gives the tokenizer has no tokenizer.json",
+            where=recipe.base_model or recipe.named()[0],
+            fix="name a parent that has one: tokenizer_source",
+        )
     writer = gguf.GGUFWriter(None, gguf.MODEL_ARCH_NAMES[plan.layout.arch])
-    add_model_metadata(writer, plan.layout, plan.config, folder)
-    _vocabulary(folder, plan.layout.vocab_rows).add_to(writer)
+    add_model_metadata(writer, plan.layout, plan.config, plan.tokenizer.generation)
+    read_vocabulary(plan.tokenizer, plan.layout.vocab_rows).add_to(writer)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_file_type(MIXES[quantization.mix].file_type)
     relative = 0
@@ -189,12 +175,6 @@ def _write_rows(
 ) -> None:
     block = plan.finite_block(piece.name, start, stop)
     write_at(fd, quantize_rows(piece.change.to_gguf(block), kind), offset)
-
-
-@lru_cache(maxsize=4)
-def _vocabulary(folder: Path, rows: int) -> Vocabulary:
-    """A folder's vocabulary; it does not depend on the recipe, so it is read once."""
-    return read_vocabulary(folder, rows)
 
 
 def aligned(size: int) -> int:

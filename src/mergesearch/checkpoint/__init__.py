@@ -1,19 +1,24 @@
-"""Parents on disk behind one protocol, and the check that they can be merged."""
+"""Parents behind one protocol, wherever they lie, and the check that they can be merged."""
 
+from mergesearch.checkpoint.align import align
 from mergesearch.checkpoint.compatibility import check_compatible
-from mergesearch.checkpoint.folder import (
-    Checkpoint,
-    TensorInfo,
+from mergesearch.checkpoint.opening import (
     open_all,
     open_checkpoint,
     open_parents,
+    pin,
+    pin_parents,
 )
+from mergesearch.checkpoint.parent import Checkpoint, TensorInfo
 
 __all__ = [
     "Checkpoint",
     "TensorInfo",
+    "align",
     "check_compatible",
     "open_all",
     "open_checkpoint",
     "open_parents",
+    "pin",
+    "pin_parents",
 ]

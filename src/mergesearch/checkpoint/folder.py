@@ -3,47 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mergesearch.checkpoint.compatibility import check_vocabularies
+from mergesearch.checkpoint.parent import TensorInfo, check_tensors
 from mergesearch.checkpoint.safetensors import SafetensorsFile
-from mergesearch.errors import CheckpointError, RecipeError
-from mergesearch.gguf_layout import HEAD, Layout, layout_of, tensor_shapes
-from mergesearch.recipe import Recipe
-from mergesearch.resources import DEMO_PREFIX, parent_folder
+from mergesearch.errors import CheckpointError
+from mergesearch.gguf_layout import HEAD, layout_of
+
+if TYPE_CHECKING:
+    from mergesearch.tokenizer import Tokenizer
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # Constants that old checkpoints store beside the weights; the architecture computes them.
 _BUFFERS = (".rotary_emb.inv_freq", ".attention.masked_bias", ".attention.bias")
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """A stored tensor: shape `(rows, cols)` or `(cols,)`, and dtype `F32`, `BF16` or `F16`."""
-
-    shape: tuple[int, ...]
-    dtype: str
-
-
-class Checkpoint(Protocol):
-    """A parent's weights, read by rows."""
-
-    ref: str
-    folder: Path
-    config: dict[str, Any]
-    layout: Layout
-    tensors: Mapping[str, TensorInfo]
-
-    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
-        """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
-        ...
 
 
 class FolderCheckpoint:
@@ -66,72 +45,18 @@ class FolderCheckpoint:
             for name, file in self._files.items()
             if not name.endswith(_BUFFERS) and not (tied and name == HEAD)
         }
-        _check_tensors(self.tensors, self.layout, folder)
+        check_tensors(self.tensors, self.layout, folder)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer | None:
+        """The parent's tokenizer; None where the folder has no tokenizer.json."""
+        from mergesearch.tokenizer import read_tokenizer
+
+        return read_tokenizer(self.folder)
 
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
         return self._files[name].rows(name, start, stop)
-
-
-def open_checkpoint(ref: str, overrides: Mapping[str, Path] | None = None) -> Checkpoint:
-    """Open a parent by its id.
-
-    Args:
-        ref: `demo:NAME`, or a folder.
-        overrides: folders to use for some ids, before anything else is tried.
-
-    Raises:
-        CheckpointError: no such folder, or one that is damaged or not supported.
-        InputError: no bundled parent of that name.
-    """
-    folder = Path((overrides or {}).get(ref, ref)).expanduser()
-    if ref.startswith(DEMO_PREFIX) and ref not in (overrides or {}):
-        folder = parent_folder(ref)
-    if not folder.is_dir():
-        raise CheckpointError(
-            f"no folder for the parent {ref!r}",
-            where=folder,
-            fix=f"download it and name its folder: --parent {ref}=FOLDER",
-        )
-    return FolderCheckpoint(ref, folder)
-
-
-def open_parents(
-    recipe: Recipe, overrides: Mapping[str, Path] | None = None
-) -> dict[str, Checkpoint]:
-    """Open every parent of a recipe, those of its stages too.
-
-    Raises:
-        RecipeError: a name that is neither a stage nor a folder.
-        CheckpointError: as `open_checkpoint`, or parents whose vocabularies differ.
-    """
-    stages = [str(stage.name) for stage in recipe.stages]
-    parents = open_all(recipe.parents(), stages, overrides)
-    if recipe.tokenizer_source is None and not stages:
-        check_vocabularies(parents)
-    return parents
-
-
-def open_all(
-    refs: Iterable[str], stages: Sequence[str], overrides: Mapping[str, Path] | None = None
-) -> dict[str, Checkpoint]:
-    """Open parents by their ids; the names of stages are for the message about an unknown one.
-
-    Raises:
-        As `open_parents`.
-    """
-    parents = {}
-    for ref in refs:
-        try:
-            parents[ref] = open_checkpoint(ref, overrides)
-        except CheckpointError as error:
-            if stages and error.what.startswith("no folder for the parent"):
-                raise RecipeError(
-                    f"{ref!r} is neither a stage nor a parent that can be found",
-                    expected="a folder, or one of the stages " + ", ".join(stages),
-                ) from error
-            raise
-    return parents
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -140,20 +65,32 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: missing, not a JSON object, or of a quantized checkpoint.
     """
-    file = folder / "config.json"
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError("no config.json", where=folder) from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"not a config.json: {error}", where=file) from error
-    if not isinstance(config, dict):
-        raise CheckpointError("not a JSON object", where=file)
+    config = read_json(folder, "config.json")
     if config.get("quantization_config"):
         raise CheckpointError(
-            "a quantized checkpoint", where=file, fix="use the unquantized checkpoint"
+            "a quantized checkpoint",
+            where=folder / "config.json",
+            fix="use the unquantized checkpoint",
         )
     return config
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """Read a JSON object out of a folder.
+
+    Raises:
+        CheckpointError: missing, or not a JSON object.
+    """
+    file = folder / name
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no {name}", where=folder) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"not a {name}: {error}", where=file) from error
+    if not isinstance(document, dict):
+        raise CheckpointError("not a JSON object", where=file)
+    return document
 
 
 def _open_files(folder: Path) -> dict[str, SafetensorsFile]:
@@ -163,17 +100,26 @@ def _open_files(folder: Path) -> dict[str, SafetensorsFile]:
     if (folder / _SINGLE).is_file():
         file = SafetensorsFile(folder / _SINGLE)
         return dict.fromkeys(file.entries, file)
+    refuse_pickles(folder, f"{_SINGLE} or {_INDEX}")
+    raise CheckpointError(
+        "no weights", where=folder, expected=f"{_SINGLE}, or shards with {_INDEX}"
+    )
+
+
+def refuse_pickles(folder: Path, expected: str) -> None:
+    """Refuse a folder that holds pickles, in the place of what was expected.
+
+    Raises:
+        CheckpointError: naming the first of them.
+    """
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickles:
         raise CheckpointError(
             f"{pickles[0]} is a pickle, which can run code when it is read",
             where=folder,
-            expected=f"{_SINGLE} or {_INDEX}",
+            expected=expected,
             fix="convert the checkpoint to safetensors",
         )
-    raise CheckpointError(
-        "no weights", where=folder, expected=f"{_SINGLE}, or shards with {_INDEX}"
-    )
 
 
 def _open_shards(folder: Path) -> dict[str, SafetensorsFile]:
@@ -200,24 +146,3 @@ def _open_shard(folder: Path, shard: Any) -> SafetensorsFile:
             f"the shard {shard} is missing", where=folder, fix="download the checkpoint again"
         )
     return SafetensorsFile(folder / shard)
-
-
-def _check_tensors(tensors: Mapping[str, TensorInfo], layout: Layout, folder: Path) -> None:
-    """Refuse a checkpoint whose tensors are not those that its config.json describes."""
-    expected = tensor_shapes(layout)
-    for name, shape in expected.items():
-        if name not in tensors:
-            raise CheckpointError(f"the tensor {name} is missing", where=folder)
-        if tensors[name].shape != shape:
-            raise CheckpointError(
-                f"{name} has shape {tensors[name].shape}",
-                where=folder,
-                expected=f"{shape}, by config.json",
-            )
-    for name in tensors:
-        if name not in expected:
-            raise CheckpointError(
-                f"unknown tensor {name}",
-                where=folder,
-                expected="the tensors of " + str(layout.arch.name).capitalize(),
-            )

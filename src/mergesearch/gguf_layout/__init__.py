@@ -13,17 +13,17 @@ from mergesearch.gguf_layout.layout import (
 )
 from mergesearch.gguf_layout.metadata import GENERAL_NAME, add_model_metadata
 from mergesearch.gguf_layout.rope import ROPE_FACTORS, extra_tensors, rope_parameters
-from mergesearch.gguf_layout.rows import GgufTensor, Piece, RowChange
+from mergesearch.gguf_layout.rows import Piece, RowChange, StoredTensor
 
 __all__ = [
     "EMBEDDING",
     "GENERAL_NAME",
     "HEAD",
     "ROPE_FACTORS",
-    "GgufTensor",
     "Layout",
     "Piece",
     "RowChange",
+    "StoredTensor",
     "add_model_metadata",
     "extra_tensors",
     "gguf_names",

@@ -12,7 +12,7 @@ import gguf
 
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf_layout.families import ARCHITECTURES, FAMILIES, Family, completed
-from mergesearch.gguf_layout.rows import GgufTensor, Piece, RowChange
+from mergesearch.gguf_layout.rows import Piece, RowChange, StoredTensor
 
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
@@ -182,11 +182,11 @@ def row_change(layout: Layout, name: str) -> RowChange:
     return RowChange(together=layout.head_dim if family.permuted and turned else 1)
 
 
-def gguf_tensors(layout: Layout) -> list[GgufTensor]:
+def gguf_tensors(layout: Layout) -> list[StoredTensor]:
     """Return every tensor of the GGUF in order, with the rows that it is made of."""
     names = gguf_names(layout)
     return [
-        GgufTensor(
+        StoredTensor(
             names[name], shape, (Piece(name, 0, math.prod(shape[:-1]), row_change(layout, name)),)
         )
         for name, shape in tensor_shapes(layout).items()

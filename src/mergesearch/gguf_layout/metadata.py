@@ -7,10 +7,8 @@ refused.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import gguf
@@ -26,7 +24,10 @@ Own = Callable[[gguf.GGUFWriter, Layout, Mapping[str, Any]], None]
 
 
 def add_model_metadata(
-    writer: gguf.GGUFWriter, layout: Layout, config: Mapping[str, Any], folder: Path
+    writer: gguf.GGUFWriter,
+    layout: Layout,
+    config: Mapping[str, Any],
+    generation: Mapping[str, Any],
 ) -> None:
     """Add everything but the vocabulary and the file type to a GGUF.
 
@@ -34,14 +35,14 @@ def add_model_metadata(
         writer: takes the keys, in this order.
         layout: the model's sizes.
         config: its `config.json`.
-        folder: where a `generation_config.json` with sampling defaults may lie.
+        generation: its `generation_config.json`, which may hold sampling defaults.
 
     Raises:
         CheckpointError: the config.json asks for what llama.cpp does not compute.
     """
     config = completed(config, layout.family)
     writer.add_type(gguf.GGUFType.MODEL)
-    _add_sampling(writer, folder / "generation_config.json")
+    _add_sampling(writer, generation)
     writer.add_name(GENERAL_NAME)
     count = sum(math.prod(shape) for shape in tensor_shapes(layout).values())
     count += sum(values.size for values in extra_tensors(layout, config).values())
@@ -194,13 +195,7 @@ _OWN: dict[gguf.MODEL_ARCH, Own] = {
 }
 
 
-def _add_sampling(writer: gguf.GGUFWriter, file: Path) -> None:
-    if not file.is_file():
-        return
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"not JSON: {error}", where=file) from error
+def _add_sampling(writer: gguf.GGUFWriter, settings: Mapping[str, Any]) -> None:
     for key, method in _SAMPLING.items():
         if settings.get(key) is not None:
             getattr(writer, method)(settings[key])

@@ -66,7 +66,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class GgufTensor:
+class StoredTensor:
     """A tensor of the GGUF: its name, shape, and the pieces whose rows follow each other in it.
 
     Shapes are `(cols,)`, `(rows, cols)` or `(experts, rows, cols)`.

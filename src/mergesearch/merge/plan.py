@@ -13,19 +13,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mergesearch.checkpoint import Checkpoint, TensorInfo, check_compatible
+from mergesearch.checkpoint import Checkpoint, TensorInfo, align, check_compatible
 from mergesearch.errors import BuildError, CheckpointError, RecipeError
 from mergesearch.gguf_layout import EMBEDDING, Layout, layer_of, tensor_shapes
 from mergesearch.merge.config import output_config
 from mergesearch.merge.methods import METHODS, Block, Method, Settings
 from mergesearch.merge.noise import noise_key
 from mergesearch.recipe import METHOD_SPECS, Input, Recipe, Slice
+from mergesearch.tokenizer import Tokenizer, with_chat_template
 
 BLOCK_ELEMENTS = 1 << 18
 
@@ -85,6 +85,7 @@ class MergePlan:
         config: `config.json` of the output.
         layout: its sizes.
         tensors: in the order of the output file.
+        tokenizer: of the output, None where no parent has one.
     """
 
     def __init__(
@@ -92,10 +93,12 @@ class MergePlan:
         method: Method,
         parents: Mapping[str, Checkpoint],
         config: dict[str, Any],
-        layout: Layout,
         tensors: Sequence[PlannedTensor],
+        layout: Layout,
+        tokenizer: Tokenizer | None,
     ) -> None:
         self.config = config
+        self.tokenizer = tokenizer
         self.layout = layout
         self.tensors = tuple(tensors)
         self._method = method
@@ -177,10 +180,10 @@ class MergePlan:
 class Stage:
     """The result of an earlier merge as a parent of later ones; see `checkpoint.Checkpoint`."""
 
-    def __init__(self, ref: str, folder: Path, plan: MergePlan) -> None:
+    def __init__(self, ref: str, plan: MergePlan) -> None:
         self.ref = ref
-        self.folder = folder
         self.plan = plan
+        self.tokenizer = plan.tokenizer
         self.config = plan.config
         self.layout = plan.layout
         self.tensors: Mapping[str, TensorInfo] = {
@@ -206,16 +209,20 @@ def plan_merge(recipe: Recipe, parents: Mapping[str, Checkpoint]) -> MergePlan:
     """
     available: dict[str, Checkpoint] = dict(parents)
     for stage in recipe.stages:
-        donor = available[stage.base_model or stage.named()[0]]
         name = str(stage.name)
-        available[name] = Stage(name, donor.folder, _plan(stage, recipe.seed, name, available))
+        available[name] = Stage(name, _plan(stage, recipe.seed, name, available))
     return _plan(recipe, recipe.seed, "", available)
 
 
 def _plan(recipe: Recipe, seed: int, stage: str, available: Mapping[str, Checkpoint]) -> MergePlan:
     """Plan one merge over parents and earlier stages; seed and stage's name key its noise."""
-    parents = {ref: available[ref] for ref in recipe.named()}
-    check_compatible(parents, same_depth=not recipe.slices)
+    named = {ref: available[ref] for ref in recipe.named()}
+    check_compatible(named, same_depth=not recipe.slices)
+    aligned = align(named, recipe.base_model, recipe.tokenizer)
+    parents, tokenizer = aligned.parents, aligned.tokenizer
+    if recipe.chat_template is not None and tokenizer is not None:
+        theirs = [one.tokenizer for one in named.values() if one.tokenizer is not None]
+        tokenizer = with_chat_template(tokenizer, recipe.chat_template, theirs)
     method = METHODS[recipe.merge_method]
     donor = parents[recipe.base_model or recipe.named()[0]]
     parts = [_part(recipe, one, method, parents, donor) for one in recipe.slices or (None,)]
@@ -231,7 +238,7 @@ def _plan(recipe: Recipe, seed: int, stage: str, available: Mapping[str, Checkpo
         _context_parent(recipe, donor, available).config,
         [part.layer(_first(part), at) for part, at in layers],
     )
-    return MergePlan(method, parents, config, layout, tensors)
+    return MergePlan(method, parents, config, tensors, layout, tokenizer)
 
 
 def _context_parent(

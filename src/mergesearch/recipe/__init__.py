@@ -29,6 +29,8 @@ from mergesearch.recipe.types import (
     Quantization,
     Scalar,
     Slice,
+    TokenizerChoice,
+    TokenSource,
     evaluate,
 )
 from mergesearch.recipe.write import (
@@ -50,6 +52,8 @@ __all__ = [
     "Recipe",
     "Scalar",
     "Slice",
+    "TokenSource",
+    "TokenizerChoice",
     "evaluate",
     "load_document",
 ]
@@ -66,7 +70,8 @@ class Recipe:
         base_model: id of the base, None where the method needs none.
         parameters: global parameters.
         dtype: of the safetensors output; merging itself is always float32.
-        tokenizer_source: `base` or a parent's id; None: all parents share one vocabulary.
+        tokenizer: which tokens the result has; None: all parents share one vocabulary.
+        chat_template: a template, `auto` or the name of a built-in one; None: the tokenizer's own.
         context_source: `base` or the id of the parent whose long-context settings the result has;
             None for the base's, else the first parent's.
         quantize: the GGUF mix of the candidate.
@@ -81,7 +86,8 @@ class Recipe:
     base_model: str | None = None
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     dtype: str = "bfloat16"
-    tokenizer_source: str | None = None
+    tokenizer: TokenizerChoice | None = None
+    chat_template: str | None = None
     context_source: str | None = None
     quantize: Quantization = field(default_factory=Quantization)
     seed: int = 0
@@ -193,7 +199,7 @@ class Recipe:
                 for part in self.slices
             ),
             base_model=of(self.base_model),
-            tokenizer_source=of(self.tokenizer_source),
+            tokenizer=None if self.tokenizer is None else self.tokenizer.renamed(names),
             context_source=of(self.context_source),
             stages=tuple(stage.renamed(names) for stage in self.stages),
         )

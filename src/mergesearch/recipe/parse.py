@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mergesearch.errors import RecipeError
+from mergesearch.recipe.fields import Place, checked_keys, choice_of, list_of, text_of
+from mergesearch.recipe.tokenizers import parse_tokenizer
 from mergesearch.recipe.types import (
     DTYPES,
     METHOD_SPECS,
@@ -32,20 +33,6 @@ from mergesearch.recipe.types import (
     as_filters,
 )
 
-
-class _Place:
-    """Where in a document a value stands, for error messages."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __truediv__(self, key: object) -> _Place:
-        return _Place(f"{self.path}: {key}" if ": " not in self.path else f"{self.path}.{key}")
-
-    def error(self, what: str, expected: str | None = None) -> RecipeError:
-        return RecipeError(what, where=self.path, expected=expected)
-
-
 _STAGE_KEYS = (
     "name",
     "merge_method",
@@ -57,22 +44,12 @@ _STAGE_KEYS = (
     "dtype",
     "out_dtype",
     "tokenizer_source",
+    "tokenizer",
+    "chat_template",
     "context_source",
 )
 _LAST_KEYS = ("quantize", "seed")
 _MODULE = "default"  # mergekit's name of the only module of a model without vision or speech
-
-
-def _keys(
-    document: Any, allowed: tuple[str, ...], place: _Place, also: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """The document, a mapping with keys of `allowed`; those of `also` go unmentioned."""
-    if not isinstance(document, dict):
-        raise place.error(f"{document!r} is not a mapping", expected=", ".join(allowed))
-    for key in document:
-        if key not in allowed + also:
-            raise place.error(f"unknown key {key!r}", expected=", ".join(allowed))
-    return document
 
 
 def parse_fields(document: Mapping[str, Any], where: str | Path, stage: bool) -> dict[str, Any]:
@@ -86,12 +63,12 @@ def parse_fields(document: Mapping[str, Any], where: str | Path, stage: bool) ->
     Raises:
         RecipeError: an unknown key, method or parameter, or a value out of range.
     """
-    place = _Place(str(where))
+    place = Place(str(where))
     if "start_from" in document:
         raise place.error("this is a search space", expected="a recipe, which has no start_from")
     last = () if stage else _LAST_KEYS
-    top = _keys(document, _STAGE_KEYS + last, place, also=STRAY_PARAMETERS)
-    method = _choice(top, "merge_method", tuple(METHOD_SPECS), None, place)
+    top = checked_keys(document, _STAGE_KEYS + last, place, also=STRAY_PARAMETERS)
+    method = choice_of(top, "merge_method", tuple(METHOD_SPECS), None, place)
     spec = METHOD_SPECS[method]
     parameters = _parse_parameters(
         top.get("parameters"), method, spec.glob + spec.per_parent, place / "parameters"
@@ -100,48 +77,51 @@ def parse_fields(document: Mapping[str, Any], where: str | Path, stage: bool) ->
     top, parameters = _without_modules(top, method, parameters, place)
     if ("models" in top) == ("slices" in top):
         raise place.error("needs either `models` or `slices`")
-    base = _text(top, "base_model", place)
+    base = text_of(top, "base_model", place)
     models: tuple[Input, ...] = ()
     slices: tuple[Slice, ...] = ()
     if "models" in top:
         here = place / "models"
-        models = _list(
+        models = list_of(
             top["models"], here, lambda one, at: _parse_input(one, method, parameters, at, False)
         )
         _check_inputs(models, method, base, here)
     else:
-        slices = _list(
+        slices = list_of(
             top["slices"],
             place / "slices",
             lambda one, at: _parse_slice(one, method, parameters, base, at),
         )
-    dtype = _choice(top, "dtype", DTYPES, "bfloat16", place)
+    dtype = choice_of(top, "dtype", DTYPES, "bfloat16", place)
     return {
-        "name": _text(top, "name", place),
+        "name": text_of(top, "name", place),
         "merge_method": method,
         "models": models,
         "slices": slices,
         "base_model": base,
         "parameters": parameters,
-        "dtype": _choice(top, "out_dtype", DTYPES, dtype, place),
-        "tokenizer_source": _text(top, "tokenizer_source", place),
-        "context_source": _text(top, "context_source", place),
+        "dtype": choice_of(top, "out_dtype", DTYPES, dtype, place),
+        "tokenizer": parse_tokenizer(top, place),
+        "chat_template": text_of(top, "chat_template", place),
+        "context_source": text_of(top, "context_source", place),
         "quantize": _quantization(top.get("quantize", "Q4_K_M"), place / "quantize"),
         "seed": _seed(top, place),
     }
 
 
-def _quantization(value: Any, place: _Place) -> Quantization:
+def _quantization(value: Any, place: Place) -> Quantization:
     """The name of a mix, or a mapping with one and types of single tensors."""
     document = value if isinstance(value, dict) else {"mix": value}
-    mix = _choice(_keys(document, ("mix", "tensors"), place), "mix", QUANT_MIXES, "Q4_K_M", place)
+    mix = choice_of(
+        checked_keys(document, ("mix", "tensors"), place), "mix", QUANT_MIXES, "Q4_K_M", place
+    )
     tensors = document.get("tensors", {})
     if not isinstance(tensors, dict):
         raise place.error(f"`tensors` {tensors!r} is not a mapping", expected="expression: type")
     if tensors and mix in UNQUANTIZED:
         raise place.error(f"`tensors` has no effect in {mix}", expected="a mix that quantizes")
     for expression in tensors:
-        _choice(tensors, expression, TENSOR_TYPES, None, place / "tensors")
+        choice_of(tensors, expression, TENSOR_TYPES, None, place / "tensors")
         try:
             re.compile(expression)
         except (re.error, TypeError) as error:
@@ -150,7 +130,7 @@ def _quantization(value: Any, place: _Place) -> Quantization:
 
 
 def _check_stray_keys(
-    top: Mapping[str, Any], method: str, parameters: Mapping[str, Parameter], place: _Place
+    top: Mapping[str, Any], method: str, parameters: Mapping[str, Parameter], place: Place
 ) -> None:
     """Refuse a parameter that stands beside `parameters` and disagrees with what holds."""
     spec = METHOD_SPECS[method]
@@ -164,7 +144,7 @@ def _check_stray_keys(
 
 
 def _without_modules(
-    top: Mapping[str, Any], method: str, parameters: dict[str, Parameter], place: _Place
+    top: Mapping[str, Any], method: str, parameters: dict[str, Parameter], place: Place
 ) -> tuple[dict[str, Any], dict[str, Parameter]]:
     """The document with the contents of its one module at the top.
 
@@ -173,8 +153,8 @@ def _without_modules(
     if "modules" not in top:
         return dict(top), parameters
     here = place / "modules"
-    module = _keys(top["modules"], (_MODULE,), here).get(_MODULE)
-    keys = _keys(module, ("models", "slices", "parameters"), here / _MODULE)
+    module = checked_keys(top["modules"], (_MODULE,), here).get(_MODULE)
+    keys = checked_keys(module, ("models", "slices", "parameters"), here / _MODULE)
     if "models" in top or "slices" in top:
         raise here.error("the models or slices stand in a module and outside of it")
     spec = METHOD_SPECS[method]
@@ -196,7 +176,7 @@ def _before(value: Parameter, fallback: Parameter | None) -> Parameter:
     return entries + as_filters(fallback)
 
 
-def _seed(top: Mapping[str, Any], place: _Place) -> int:
+def _seed(top: Mapping[str, Any], place: Place) -> int:
     seed = top.get("seed", 0)
     if type(seed) is not int or seed < 0:
         raise place.error(f"`seed` {seed!r} is not a whole number", expected="0 or more")
@@ -208,20 +188,20 @@ def _parse_slice(
     method: str,
     shared: Mapping[str, Parameter],
     base: str | None,
-    place: _Place,
+    place: Place,
 ) -> Slice:
-    keys = _keys(document, ("sources", "parameters", "base_model"), place)
+    keys = checked_keys(document, ("sources", "parameters", "base_model"), place)
     spec = METHOD_SPECS[method]
     here = place / "sources"
     parameters = _parse_parameters(
         keys.get("parameters"), method, spec.glob + spec.per_parent, place / "parameters"
     )
-    sources = _list(
+    sources = list_of(
         keys.get("sources"),
         here,
         lambda one, at: _parse_input(one, method, {**shared, **parameters}, at, True),
     )
-    own_base = _text(keys, "base_model", place)
+    own_base = text_of(keys, "base_model", place)
     _check_inputs(sources, method, own_base or base, here)
     lengths = {one.layer_range[1] - one.layer_range[0] for one in sources if one.layer_range}
     if len(lengths) > 1:
@@ -230,11 +210,11 @@ def _parse_slice(
 
 
 def _parse_input(
-    document: Any, method: str, shared: Mapping[str, Parameter], place: _Place, in_slice: bool
+    document: Any, method: str, shared: Mapping[str, Parameter], place: Place, in_slice: bool
 ) -> Input:
     allowed = ("model", "parameters") + (("layer_range",) if in_slice else ())
-    keys = _keys(document, allowed, place)
-    model = _text(keys, "model", place)
+    keys = checked_keys(document, allowed, place)
+    model = text_of(keys, "model", place)
     if model is None:
         raise place.error("needs `model`")
     spec = METHOD_SPECS[method]
@@ -251,7 +231,7 @@ def _parse_input(
     return Input(model, parameters, _layer_range(keys, place) if in_slice else None)
 
 
-def _layer_range(keys: Mapping[str, Any], place: _Place) -> tuple[int, int]:
+def _layer_range(keys: Mapping[str, Any], place: Place) -> tuple[int, int]:
     span = keys.get("layer_range")
     if (
         isinstance(span, list)
@@ -265,7 +245,7 @@ def _layer_range(keys: Mapping[str, Any], place: _Place) -> tuple[int, int]:
     )
 
 
-def _check_inputs(inputs: tuple[Input, ...], method: str, base: str | None, place: _Place) -> None:
+def _check_inputs(inputs: tuple[Input, ...], method: str, base: str | None, place: Place) -> None:
     models = [one.model for one in inputs]
     for model in models:
         if models.count(model) > 1:
@@ -290,7 +270,7 @@ def _parse_parameters(
     document: Any,
     method: str,
     allowed: tuple[str, ...],
-    place: _Place,
+    place: Place,
     elsewhere: tuple[str, ...] = (),
 ) -> dict[str, Parameter]:
     """The parsed parameters; those of `elsewhere` are read, for the caller to judge."""
@@ -311,7 +291,7 @@ def _parse_parameters(
     return found
 
 
-def _parse_value(name: str, value: Any, place: _Place) -> Parameter:
+def _parse_value(name: str, value: Any, place: Place) -> Parameter:
     if isinstance(value, dict) and "value" in value:
         value = [value]
     if not isinstance(value, list):
@@ -322,17 +302,17 @@ def _parse_value(name: str, value: Any, place: _Place) -> Parameter:
         return tuple(_scalar(name, one, place) for one in value)
     entries = []
     for index, one in enumerate(value):
-        keys = _keys(one, ("filter", "value"), place / index)
+        keys = checked_keys(one, ("filter", "value"), place / index)
         if "value" not in keys:
             raise (place / index).error("needs `value`")
         inner = _parse_value(name, keys["value"], place / index)
         if isinstance(inner, tuple) and isinstance(inner[0], Filtered):
             raise (place / index).error("a filter list inside a filter list")
-        entries.append(Filtered(_text(keys, "filter", place / index), inner))
+        entries.append(Filtered(text_of(keys, "filter", place / index), inner))
     return tuple(entries)
 
 
-def _scalar(name: str, value: Any, place: _Place) -> Scalar:
+def _scalar(name: str, value: Any, place: Place) -> Scalar:
     if name in SWITCHES:
         if not isinstance(value, bool):
             raise place.error(f"{value!r} is not true or false")
@@ -340,7 +320,7 @@ def _scalar(name: str, value: Any, place: _Place) -> Scalar:
     return _number(name, value, place)
 
 
-def _number(name: str, value: Any, place: _Place) -> float:
+def _number(name: str, value: Any, place: Place) -> float:
     if isinstance(value, str):  # YAML reads 1e-5 as a text
         with suppress(ValueError):
             value = float(value)
@@ -353,26 +333,3 @@ def _number(name: str, value: Any, place: _Place) -> float:
     if not low <= value <= high:
         raise place.error(f"{name} {value} is out of range", expected=f"{low} to {high}")
     return float(value)
-
-
-def _text(keys: Mapping[str, Any], name: str, place: _Place) -> str | None:
-    value = keys.get(name)
-    if value is not None and not (isinstance(value, str) and value):
-        raise place.error(f"`{name}` {value!r} is not a text")
-    return value
-
-
-def _choice(
-    keys: Mapping[str, Any], name: str, choices: tuple[str, ...], default: str | None, place: _Place
-) -> str:
-    value = keys.get(name, default)
-    if value not in choices:
-        what = f"needs `{name}`" if value is None else f"unknown {name} {value!r}"
-        raise place.error(what, expected=", ".join(choices))
-    return str(value)
-
-
-def _list(document: Any, place: _Place, parse: Callable[[Any, _Place], Any]) -> tuple[Any, ...]:
-    if not isinstance(document, list) or not document:
-        raise place.error("needs a list with at least one entry")
-    return tuple(parse(one, place / index) for index, one in enumerate(document))

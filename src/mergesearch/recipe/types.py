@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 Scalar = float | int | bool | str
 
@@ -178,6 +178,19 @@ class TokenizerChoice:
     source: str = "union"
     tokens: Mapping[str, TokenSource] = field(default_factory=dict)
     pad_to_multiple_of: int | None = None
+
+    def renamed(self, names: Mapping[str, str]) -> TokenizerChoice:
+        """Return the choice with parents' ids replaced by `names` where it holds them."""
+        return replace(
+            self,
+            source=names.get(self.source, self.source),
+            tokens={
+                text: one
+                if one.model is None
+                else replace(one, model=names.get(one.model, one.model))
+                for text, one in self.tokens.items()
+            },
+        )
 
 
 def as_filters(value: Parameter) -> tuple[Filtered, ...]:

@@ -15,6 +15,8 @@ from mergesearch.recipe.types import (
     Parameter,
     Quantization,
     Slice,
+    TokenizerChoice,
+    TokenSource,
 )
 
 if TYPE_CHECKING:
@@ -34,8 +36,10 @@ def stage_document(recipe: Recipe) -> dict[str, Any]:
     if recipe.parameters:
         document["parameters"] = _parameters(recipe.parameters)
     document["dtype"] = recipe.dtype
-    if recipe.tokenizer_source is not None:
-        document["tokenizer_source"] = recipe.tokenizer_source
+    if recipe.tokenizer is not None:
+        document |= _tokenizer(recipe.tokenizer)
+    if recipe.chat_template is not None:
+        document["chat_template"] = recipe.chat_template
     if recipe.context_source is not None:
         document["context_source"] = recipe.context_source
     return document
@@ -115,6 +119,26 @@ def _input(one: Input) -> dict[str, Any]:
     if one.parameters:
         document["parameters"] = _parameters(one.parameters)
     return document
+
+
+def _tokenizer(choice: TokenizerChoice) -> dict[str, Any]:
+    """The old key where it says everything, the block elsewhere."""
+    if not choice.tokens and choice.pad_to_multiple_of is None:
+        return {"tokenizer_source": choice.source}
+    block: dict[str, Any] = {"source": choice.source}
+    if choice.tokens:
+        block["tokens"] = {text: _token(one) for text, one in choice.tokens.items()}
+    if choice.pad_to_multiple_of is not None:
+        block["pad_to_multiple_of"] = choice.pad_to_multiple_of
+    return {"tokenizer": block}
+
+
+def _token(one: TokenSource) -> dict[str, Any]:
+    source: Any = {"kind": "zero"} if one.model is None else one.model
+    if one.token is not None or one.token_id is not None:
+        source = {"kind": "model_token", "model": one.model}
+        source |= {"token_id": one.token_id} if one.token is None else {"token": one.token}
+    return {"source": source} | ({"force": True} if one.force else {})
 
 
 def _slice(part: Slice) -> dict[str, Any]:

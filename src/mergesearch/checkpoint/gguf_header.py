@@ -1,0 +1,202 @@
+"""The GGUF format: metadata, then what tensors there are, then their data at aligned places.
+
+Every count and length is checked against the file before it is followed, so that a damaged or
+hostile file is refused with its reason. Format: ggml, `docs/gguf.md`.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gguf
+
+from mergesearch.errors import CheckpointError
+
+_FIX = "download the file again"
+_SMALLEST_FIELD, _SMALLEST_TENSOR = 8 + 4 + 1, 8 + 4 + 4 + 8
+_MOST_DIMENSIONS = 4
+
+_KINDS = gguf.GGUFValueType
+_SCALARS = {
+    _KINDS.UINT8: "B",
+    _KINDS.INT8: "b",
+    _KINDS.UINT16: "H",
+    _KINDS.INT16: "h",
+    _KINDS.UINT32: "I",
+    _KINDS.INT32: "i",
+    _KINDS.FLOAT32: "f",
+    _KINDS.UINT64: "Q",
+    _KINDS.INT64: "q",
+    _KINDS.FLOAT64: "d",
+    _KINDS.BOOL: "?",
+}
+
+
+@dataclass(frozen=True)
+class GgufTensor:
+    """One tensor of a file: type, shape `(rows, cols)` or `(cols,)`, its bytes `begin:end`."""
+
+    kind: gguf.GGMLQuantizationType
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class GgufHeader:
+    """What stands before the data: metadata by key, and tensors by their GGUF name."""
+
+    fields: Mapping[str, Any]
+    tensors: Mapping[str, GgufTensor]
+
+
+def read_gguf_header(path: Path) -> GgufHeader:
+    """Read and check a file's header.
+
+    Raises:
+        CheckpointError: missing, truncated, not GGUF, or tensors that reach beyond the file or
+            share bytes.
+    """
+    try:
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            return _read(_Cursor(data, path), path)
+    except OSError as error:
+        raise CheckpointError(f"cannot be read: {error.strerror}", where=path) from error
+    except ValueError as error:  # an empty file cannot be mapped
+        raise CheckpointError(f"not a GGUF file: {error}", where=path, fix=_FIX) from error
+
+
+class _Cursor:
+    """A place in the file that moves on with every value that is read."""
+
+    def __init__(self, data: mmap.mmap, path: Path) -> None:
+        self.data = data
+        self.path = path
+        self.place = 0
+
+    def take(self, count: int) -> bytes:
+        """The next bytes."""
+        if count > len(self.data) - self.place:
+            raise self.refuse(f"truncated: {count} bytes are wanted at byte {self.place}")
+        self.place += count
+        return self.data[self.place - count : self.place]
+
+    def scalar(self, code: str) -> Any:
+        """The next number, by its `struct` code."""
+        return struct.unpack("<" + code, self.take(struct.calcsize("<" + code)))[0]
+
+    def count(self, smallest: int) -> int:
+        """The next count of things of at least `smallest` bytes each, which must still fit."""
+        count = int(self.scalar("Q"))
+        if count * smallest > len(self.data) - self.place:
+            raise self.refuse(f"truncated: {count} entries are wanted at byte {self.place}")
+        return count
+
+    def text(self) -> str:
+        """The next string."""
+        try:
+            return self.take(self.count(1)).decode()
+        except UnicodeDecodeError:
+            raise self.refuse(f"the text before byte {self.place} is not UTF-8") from None
+
+    def refuse(self, what: str) -> CheckpointError:
+        return CheckpointError(what, where=self.path, fix=_FIX)
+
+
+def _read(cursor: _Cursor, path: Path) -> GgufHeader:
+    if cursor.take(4) != b"GGUF":
+        raise CheckpointError("not a GGUF file", where=path)
+    version = cursor.scalar("I")
+    if version not in (2, 3):
+        raise CheckpointError(f"GGUF version {version}", where=path, expected="2 or 3")
+    tensors = cursor.count(_SMALLEST_TENSOR)
+    fields = _named(cursor, cursor.count(_SMALLEST_FIELD), _value, "key")
+    infos = _named(cursor, tensors, _tensor, "tensor")
+    alignment = fields.get("general.alignment", gguf.GGUF_DEFAULT_ALIGNMENT)
+    if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
+        raise cursor.refuse(f"an alignment of {alignment!r}")
+    data = -(-cursor.place // alignment) * alignment
+    placed = {name: _placed(cursor, name, one, data) for name, one in infos.items()}
+    _check_apart(cursor, placed)
+    return GgufHeader(fields, placed)
+
+
+def _named(
+    cursor: _Cursor, count: int, read: Callable[[_Cursor], Any], what: str
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for _ in range(count):
+        name = cursor.text()
+        if name in found:
+            raise cursor.refuse(f"the {what} {name!r} stands twice")
+        found[name] = read(cursor)
+    return found
+
+
+def _kind(cursor: _Cursor) -> gguf.GGUFValueType:
+    number = cursor.scalar("I")
+    try:
+        return _KINDS(number)
+    except ValueError:
+        raise cursor.refuse(f"unknown kind of value {number}") from None
+
+
+def _value(cursor: _Cursor) -> Any:
+    kind = _kind(cursor)
+    if kind == _KINDS.STRING:
+        return cursor.text()
+    return _array(cursor) if kind == _KINDS.ARRAY else cursor.scalar(_SCALARS[kind])
+
+
+def _array(cursor: _Cursor) -> list[Any]:
+    kind = _kind(cursor)
+    if kind == _KINDS.ARRAY:
+        raise cursor.refuse("an array of arrays")
+    if kind == _KINDS.STRING:
+        return [cursor.text() for _ in range(cursor.count(8))]
+    code = _SCALARS[kind]
+    count = cursor.count(struct.calcsize(code))
+    return list(struct.unpack(f"<{count}{code}", cursor.take(count * struct.calcsize(code))))
+
+
+def _tensor(cursor: _Cursor) -> tuple[tuple[int, ...], int, int]:
+    dimensions = cursor.scalar("I")
+    if not 1 <= dimensions <= _MOST_DIMENSIONS:
+        raise cursor.refuse(f"a tensor of {dimensions} dimensions")
+    shape = tuple(int(cursor.scalar("Q")) for _ in range(dimensions))
+    return tuple(reversed(shape)), cursor.scalar("I"), cursor.scalar("Q")
+
+
+def _placed(
+    cursor: _Cursor, name: str, info: tuple[tuple[int, ...], int, int], data: int
+) -> GgufTensor:
+    shape, number, offset = info
+    try:
+        kind = gguf.GGMLQuantizationType(number)
+    except ValueError:
+        raise cursor.refuse(f"{name}: unknown type {number}") from None
+    block, size = gguf.GGML_QUANT_SIZES[kind]
+    if shape[-1] % block:
+        raise cursor.refuse(f"{name}: rows of {shape[-1]} are not whole blocks of {kind.name}")
+    begin = data + offset
+    end = begin + math.prod(shape) // block * size
+    if end > len(cursor.data):
+        raise cursor.refuse(f"truncated: {name} ends at byte {end} of {len(cursor.data)}")
+    return GgufTensor(kind, shape, begin, end)
+
+
+def _check_apart(cursor: _Cursor, tensors: Mapping[str, GgufTensor]) -> None:
+    place = 0
+    for name, one in sorted(tensors.items(), key=lambda pair: (pair[1].begin, pair[1].end)):
+        if one.begin < place:
+            raise cursor.refuse(f"{name} overlaps the tensor before it")
+        place = one.end

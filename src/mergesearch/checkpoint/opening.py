@@ -1,0 +1,128 @@
+"""From a parent's id to an open checkpoint: local, bundled, downloaded, adapted, or a GGUF."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from mergesearch.checkpoint import hub
+from mergesearch.checkpoint.folder import FolderCheckpoint
+from mergesearch.checkpoint.gguf_file import GgufCheckpoint, gguf_inside
+from mergesearch.checkpoint.lora import LoraCheckpoint
+from mergesearch.checkpoint.parent import Checkpoint
+from mergesearch.errors import CheckpointError, RecipeError
+from mergesearch.recipe import Recipe
+from mergesearch.resources import DEMO_PREFIX, parent_folder
+
+ADAPTER = "+"
+"""Stands between a parent and the adapter on it, as in mergekit's recipes."""
+
+
+def open_parents(
+    recipe: Recipe, overrides: Mapping[str, Path] | None = None
+) -> dict[str, Checkpoint]:
+    """Open every parent of a recipe, those of its stages too.
+
+    Raises:
+        RecipeError: a name that is neither a stage nor a folder.
+        CheckpointError: as `open_checkpoint`.
+    """
+    return open_all(recipe.parents(), [str(stage.name) for stage in recipe.stages], overrides)
+
+
+def open_all(
+    refs: Iterable[str], stages: Sequence[str], overrides: Mapping[str, Path] | None = None
+) -> dict[str, Checkpoint]:
+    """Open parents by their ids; the names of stages are for the message about an unknown one.
+
+    Raises:
+        As `open_parents`.
+    """
+    parents = {}
+    for ref in refs:
+        try:
+            parents[ref] = open_checkpoint(ref, overrides)
+        except CheckpointError as error:
+            if stages and error.what.startswith("no folder for the parent"):
+                raise RecipeError(
+                    f"{ref!r} is neither a stage nor a parent that can be found",
+                    expected="a folder, or one of the stages " + ", ".join(stages),
+                ) from error
+            raise
+    return parents
+
+
+def open_checkpoint(ref: str, overrides: Mapping[str, Path] | None = None) -> Checkpoint:
+    """Open a parent by its id.
+
+    Args:
+        ref: a folder, a GGUF file, `demo:NAME`, or `ORG/NAME` or `ORG/NAME@REVISION` on the
+            Hugging Face Hub; each also with `+ADAPTER`, a folder or an id of the hub.
+        overrides: folders or GGUF files that stand for an id, or for a part of it beside the `+`.
+
+    Raises:
+        CheckpointError: no such parent, or one that is damaged or not supported.
+        InputError: no bundled parent of that name.
+    """
+    local = _local(ref, overrides or {})
+    if local is None and ADAPTER in ref:
+        base, _, adapter = ref.rpartition(ADAPTER)
+        folder = _local(adapter, overrides or {}) or _downloaded(adapter)
+        return LoraCheckpoint(ref, open_checkpoint(base, overrides), folder)
+    path = local or _downloaded(ref)
+    file = gguf_inside(path)
+    return FolderCheckpoint(ref, path) if file is None else GgufCheckpoint(ref, file)
+
+
+def pin(ref: str) -> str:
+    """Return a parent's id with the commit that it stands for today.
+
+    What lies on this machine, what is bundled and what is pinned already stays as it is.
+
+    Raises:
+        CheckpointError: the hub does not know the id, or cannot be asked and nothing is cached.
+    """
+    return pin_parents([ref], {})[ref]
+
+
+def pin_parents(refs: Iterable[str], overrides: Mapping[str, Path]) -> dict[str, str]:
+    """Return the pinned id of every parent, keyed by its id; what is overridden stays as it is.
+
+    Raises:
+        CheckpointError: as `pin`.
+    """
+    return {ref: _pinned(ref, overrides) for ref in refs}
+
+
+def _pinned(ref: str, overrides: Mapping[str, Path]) -> str:
+    if _local(ref, overrides) is not None:
+        return ref
+    if ADAPTER in ref:
+        base, _, adapter = ref.rpartition(ADAPTER)
+        return _pinned(base, overrides) + ADAPTER + _pinned(adapter, overrides)
+    return hub.pinned(ref) if hub.is_id(ref) else ref
+
+
+def _local(ref: str, overrides: Mapping[str, Path]) -> Path | None:
+    """Where a parent or an adapter lies on this machine, None where it does not."""
+    if ref in overrides:
+        path = Path(overrides[ref]).expanduser()
+        if not path.exists():
+            raise CheckpointError(f"no folder for the parent {ref!r}", where=path)
+        return path
+    if ref.startswith(DEMO_PREFIX) and ADAPTER not in ref:
+        return parent_folder(ref)
+    path = Path(ref).expanduser()
+    return path if path.exists() else None
+
+
+def _downloaded(ref: str) -> Path:
+    """Folder with a downloaded parent or adapter."""
+    if hub.is_id(ref):
+        return hub.download(ref)
+    raise CheckpointError(
+        f"no folder for the parent {ref!r}",
+        where=Path(ref).expanduser(),
+        expected="a folder, a GGUF file, demo:NAME, or ORG/NAME on the Hugging Face Hub",
+        fix=f"name the place of a copy: --parent {ref}=FOLDER",
+    )

@@ -1,0 +1,21 @@
+"""Tokenizers as documents: read from folders and GGUFs, chosen, united, written."""
+
+from mergesearch.tokenizer.chat import with_chat_template
+from mergesearch.tokenizer.choice import chosen_tokenizer
+from mergesearch.tokenizer.files import (
+    Tokenizer,
+    read_tokenizer,
+    tokens_of,
+    write_tokenizer,
+)
+from mergesearch.tokenizer.from_gguf import tokenizer_from_gguf
+
+__all__ = [
+    "Tokenizer",
+    "chosen_tokenizer",
+    "read_tokenizer",
+    "tokenizer_from_gguf",
+    "tokens_of",
+    "with_chat_template",
+    "write_tokenizer",
+]

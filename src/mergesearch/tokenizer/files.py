@@ -1,0 +1,118 @@
+"""A tokenizer as it lies in a model's folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mergesearch.errors import CheckpointError
+
+TOKENIZER, SETTINGS, GENERATION = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "generation_config.json",
+)
+TEMPLATE = "chat_template.jinja"
+_COPIED = (
+    TOKENIZER,
+    SETTINGS,
+    GENERATION,
+    TEMPLATE,
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Tokenizer:
+    """A tokenizer and what goes with it; two of them are equal only where they are one object.
+
+    Attributes:
+        document: `tokenizer.json`.
+        settings: `tokenizer_config.json`, the chat template in it; empty where there is none.
+        generation: `generation_config.json`; empty where there is none.
+        files: the folder that it was read from and still equals; None where it was made.
+    """
+
+    document: dict[str, Any]
+    settings: dict[str, Any]
+    generation: dict[str, Any]
+    files: Path | None = None
+
+    @property
+    def chat_template(self) -> str | None:
+        """The chat template; of several the one called `default`."""
+        template = self.settings.get("chat_template")
+        if isinstance(template, list):
+            named = {one.get("name"): one.get("template") for one in template}
+            template = named.get("default")
+        return template if isinstance(template, str) else None
+
+
+def read_tokenizer(folder: Path) -> Tokenizer | None:
+    """Read a folder's tokenizer; None where it has no `tokenizer.json`.
+
+    Raises:
+        CheckpointError: a file is no JSON object, or the tokenizer is not a BPE.
+    """
+    if not (folder / TOKENIZER).is_file():
+        return None
+    document = _read(folder / TOKENIZER)
+    model = document.get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict):
+        raise CheckpointError("not a tokenizer.json", where=folder / TOKENIZER)
+    if model.get("type") != "BPE":
+        raise CheckpointError(
+            f"{model.get('type')} tokenizer", where=folder / TOKENIZER, expected="a BPE tokenizer"
+        )
+    settings = _read(folder / SETTINGS)
+    template = folder / TEMPLATE
+    if template.is_file() and "chat_template" not in settings:
+        settings["chat_template"] = template.read_text(encoding="utf-8")
+    return Tokenizer(document, settings, _read(folder / GENERATION), folder)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is no file."""
+    if not file.is_file():
+        return {}
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"not JSON: {error}", where=file) from error
+    if not isinstance(document, dict):
+        raise CheckpointError("not a JSON object", where=file)
+    return document
+
+
+@lru_cache(maxsize=64)
+def tokens_of(tokenizer: Tokenizer) -> Mapping[int, str]:
+    """Return every token's row and text, added tokens too."""
+    rows = {row: text for text, row in tokenizer.document["model"]["vocab"].items()}
+    added = tokenizer.document.get("added_tokens") or []
+    return rows | {int(one["id"]): str(one["content"]) for one in added}
+
+
+def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write a tokenizer's files into a folder, those that it was read from as they are."""
+    if tokenizer.files is not None:
+        for name in _COPIED:
+            if (tokenizer.files / name).is_file():
+                shutil.copyfile(tokenizer.files / name, folder / name)
+        return
+    for name, document in (
+        (TOKENIZER, tokenizer.document),
+        (SETTINGS, tokenizer.settings),
+        (GENERATION, tokenizer.generation),
+    ):
+        if document:
+            text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+            (folder / name).write_text(text, encoding="utf-8")
