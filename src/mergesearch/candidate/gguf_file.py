@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,29 +11,22 @@ from functools import partial
 
 import gguf
 import numpy as np
-import numpy.typing as npt
 from gguf.gguf_writer import WriterState
 
+from mergesearch.candidate.contents import Contents, built_in_contents
 from mergesearch.candidate.files import (
     file_digest,
     full_disk_is_build_error,
     run,
     write_at,
 )
+from mergesearch.candidate.template import Template
 from mergesearch.checkpoint import Checkpoint
-from mergesearch.errors import CheckpointError, RecipeError
-from mergesearch.gguf_layout import (
-    Piece,
-    StoredTensor,
-    add_model_metadata,
-    extra_tensors,
-    gguf_tensors,
-)
-from mergesearch.gguf_vocab import read_vocabulary
+from mergesearch.errors import RecipeError
+from mergesearch.gguf_layout import Piece, StoredTensor
 from mergesearch.merge import MergePlan, plan_merge
 from mergesearch.merge.plan import rows_per_block
 from mergesearch.quantize import MIXES, is_quantized, quantize_rows, row_bytes, tensor_types
-from mergesearch.quantize.mix import Model
 from mergesearch.recipe import Quantization, Recipe
 
 
@@ -48,12 +40,12 @@ class _Stored:
 
     @property
     def pitch(self) -> int:
-        """Bytes of one row."""
+        """Bytes of one row, or of one element of a vector."""
         return row_bytes(self.kind, self.tensor.cols)
 
     @property
     def size(self) -> int:
-        return math.prod(self.tensor.shape[:-1]) * self.pitch
+        return self.tensor.rows * self.pitch
 
 
 def write_gguf(
@@ -62,15 +54,16 @@ def write_gguf(
     parents: Mapping[str, Checkpoint],
     quantization: Quantization,
     threads: int | None,
+    template: Template | None = None,
 ) -> tuple[int, str]:
     """Write the whole file and return its size and digest."""
     plan = plan_merge(recipe, parents)
-    extra = extra_tensors(plan.layout, plan.config)
-    header, data, stored = _gguf_header(recipe, plan, quantization, extra)
+    contents = built_in_contents(recipe, plan) if template is None else template.contents(plan)
+    header, data, stored = _gguf_header(contents, quantization)
     with full_disk_is_build_error():
         os.pwrite(fd, header, 0)
         place = data
-        for values in extra.values():
+        for values in contents.constants.values():
             write_at(fd, values, place)
             place += aligned(values.nbytes)
         end = max((one.offset + one.size for one in stored), default=place)
@@ -80,29 +73,17 @@ def write_gguf(
 
 
 def _gguf_header(
-    recipe: Recipe,
-    plan: MergePlan,
-    quantization: Quantization,
-    extra: Mapping[str, npt.NDArray[np.float32]],
+    contents: Contents, quantization: Quantization
 ) -> tuple[bytes, int, list[_Stored]]:
     """The bytes before the data, where the data begins, and every merged tensor's place."""
-    if plan.tokenizer is None:
-        raise CheckpointError(
-            "the parent that gives the tokenizer has no tokenizer.json",
-            where=recipe.base_model or recipe.named()[0],
-            fix="name a parent that has one: tokenizer_source",
-        )
-    writer = gguf.GGUFWriter(None, gguf.MODEL_ARCH_NAMES[plan.layout.arch])
-    add_model_metadata(writer, plan.layout, plan.config, plan.tokenizer.generation)
-    read_vocabulary(plan.tokenizer, plan.layout.vocab_rows).add_to(writer)
-    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    writer.add_file_type(MIXES[quantization.mix].file_type)
+    writer = gguf.GGUFWriter(None, contents.arch)
+    contents.add_metadata(writer, MIXES[quantization.mix].file_type)
     relative = 0
-    for name, values in extra.items():
+    for name, values in contents.constants.items():
         writer.add_tensor_info(name, values.shape, values.dtype, values.nbytes)
         relative += aligned(values.nbytes)
     stored = []
-    for one in _typed(plan, quantization):
+    for one in _typed(contents, quantization):
         tensor = one.tensor
         writer.add_tensor_info(
             tensor.name, tensor.shape, np.dtype(np.float32), one.size, raw_dtype=one.kind
@@ -119,14 +100,12 @@ def _gguf_header(
     return header, data, [replace(one, offset=data + one.offset) for one in stored]
 
 
-def _typed(plan: MergePlan, quantization: Quantization) -> Iterator[_Stored]:
+def _typed(contents: Contents, quantization: Quantization) -> Iterator[_Stored]:
     """Every tensor with its type, still without a place."""
-    layout = plan.layout
-    tensors = gguf_tensors(layout)
-    shapes = {one.name: one.shape for one in tensors}
-    model = Model(layout.n_layers, wide_groups=layout.wide_groups)
-    types = tensor_types(quantization.mix, shapes, model, _overrides(quantization, shapes))
-    for one in tensors:
+    shapes = {one.name: one.shape for one in contents.tensors}
+    overrides = _overrides(quantization, shapes)
+    types = tensor_types(quantization.mix, shapes, contents.model, overrides)
+    for one in contents.tensors:
         yield _Stored(one, types[one.name], 0)
 
 
@@ -157,24 +136,23 @@ def _gguf_pieces(
     for one in stored:
         offset = one.offset
         for piece in one.tensor.pieces:
+            whole = one.tensor.is_vector or piece.transposed
             step = rows_per_block(one.tensor.cols, piece.change.together)
+            step = piece.stop - piece.start if whole else step
             for start in range(piece.start, piece.stop, step):
-                stop = min(start + step, piece.stop)
-                yield partial(_write_rows, fd, plan, piece, start, stop, one.kind, offset)
-                offset += (stop - start) * one.pitch
+                part = replace(piece, start=start, stop=min(start + step, piece.stop))
+                yield partial(_write_rows, fd, plan, part, one, offset)
+                offset += (part.stop - part.start) * one.pitch
 
 
-def _write_rows(
-    fd: int,
-    plan: MergePlan,
-    piece: Piece,
-    start: int,
-    stop: int,
-    kind: gguf.GGMLQuantizationType,
-    offset: int,
-) -> None:
-    block = plan.finite_block(piece.name, start, stop)
-    write_at(fd, quantize_rows(piece.change.to_gguf(block), kind), offset)
+def _write_rows(fd: int, plan: MergePlan, piece: Piece, one: _Stored, offset: int) -> None:
+    if one.tensor.is_vector:
+        block = plan.finite_block(piece.name, 0, 1)[:, piece.start : piece.stop]
+    elif piece.transposed:
+        block = plan.finite_block(piece.name, 0, one.tensor.cols).T
+    else:
+        block = plan.finite_block(piece.name, piece.start, piece.stop)
+    write_at(fd, quantize_rows(piece.change.to_gguf(block), one.kind), offset)
 
 
 def aligned(size: int) -> int:

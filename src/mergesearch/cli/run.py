@@ -190,7 +190,7 @@ def _search(
     from mergesearch.candidate import build_candidate
     from mergesearch.study.settings import Search
 
-    depth = int(next(iter(parents.values())).config["num_hidden_layers"])
+    depth = next(iter(parents.values())).layout.n_layers
     return Search(
         space=inputs.space,
         objectives=inputs.objectives,

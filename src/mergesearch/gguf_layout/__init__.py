@@ -4,18 +4,21 @@ from mergesearch.gguf_layout.layout import (
     EMBEDDING,
     HEAD,
     Layout,
+    found_layout,
     gguf_names,
     gguf_tensors,
     layer_of,
     layout_of,
     row_change,
     tensor_shapes,
+    with_layer,
 )
 from mergesearch.gguf_layout.metadata import GENERAL_NAME, add_model_metadata
-from mergesearch.gguf_layout.rope import ROPE_FACTORS, extra_tensors, rope_parameters
+from mergesearch.gguf_layout.rope import CONSTANTS, ROPE_FACTORS, extra_tensors, rope_parameters
 from mergesearch.gguf_layout.rows import Piece, RowChange, StoredTensor
 
 __all__ = [
+    "CONSTANTS",
     "EMBEDDING",
     "GENERAL_NAME",
     "HEAD",
@@ -26,6 +29,7 @@ __all__ = [
     "StoredTensor",
     "add_model_metadata",
     "extra_tensors",
+    "found_layout",
     "gguf_names",
     "gguf_tensors",
     "layer_of",
@@ -33,4 +37,5 @@ __all__ = [
     "rope_parameters",
     "row_change",
     "tensor_shapes",
+    "with_layer",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,8 @@ class Layout:
         qkv_bias: query, key and value projections have a bias.
         output_bias: the attention's output projection has one.
         mlp_bias: the feed-forward projections have one.
+        found: where the architecture is not built in, every tensor's Hugging Face name and shape
+            as the files hold them; the sizes say nothing then, and `arch` is Hugging Face's name.
     """
 
     arch: gguf.MODEL_ARCH
@@ -43,6 +44,12 @@ class Layout:
     qkv_bias: bool
     output_bias: bool
     mlp_bias: bool
+    found: Mapping[str, tuple[int, ...]] | None = None
+
+    @property
+    def title(self) -> str:
+        """The architecture's name in messages."""
+        return str(self.arch if self.found is not None else self.arch.name.capitalize())
 
     @property
     def family(self) -> Family:
@@ -112,8 +119,30 @@ def _size(
     return value
 
 
+def found_layout(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> Layout:
+    """Return the layout of a model that nothing is known of but its tensors."""
+    layers = [layer for name in shapes if (layer := layer_of(name)) is not None]
+    return Layout(
+        arch=(config.get("architectures") or ["unknown"])[0],
+        n_layers=max(layers, default=-1) + 1,
+        hidden=0,
+        feed_forward=0,
+        n_heads=0,
+        n_kv_heads=0,
+        head_dim=0,
+        vocab_rows=0,
+        tied=False,
+        qkv_bias=False,
+        output_bias=False,
+        mlp_bias=False,
+        found=shapes,
+    )
+
+
 def tensor_shapes(layout: Layout) -> dict[str, tuple[int, ...]]:
     """Return every tensor's Hugging Face name and shape `(rows, cols)` or `(cols,)`, in order."""
+    if layout.found is not None:
+        return dict(layout.found)
     shapes: dict[str, tuple[int, ...]] = {EMBEDDING: (layout.vocab_rows, layout.hidden)}
     for layer in range(layout.n_layers):
         for name, shape in _layer_shapes(layout).items():
@@ -162,6 +191,13 @@ def layer_of(name: str) -> int | None:
     return next((int(part) for part in parts[1:-1] if part.isdecimal()), None)
 
 
+def with_layer(name: str, layer: int) -> str:
+    """Return a tensor's name with another layer in the place of its own."""
+    parts = name.split(".")
+    place = next(at for at, part in enumerate(parts) if at and part.isdecimal())
+    return ".".join([*parts[:place], str(layer), *parts[place + 1 :]])
+
+
 def gguf_names(layout: Layout) -> dict[str, str]:
     """Return the GGUF name of every tensor, keyed by its Hugging Face name."""
     names = gguf.get_tensor_name_map(layout.arch, layout.n_layers)
@@ -186,8 +222,6 @@ def gguf_tensors(layout: Layout) -> list[StoredTensor]:
     """Return every tensor of the GGUF in order, with the rows that it is made of."""
     names = gguf_names(layout)
     return [
-        StoredTensor(
-            names[name], shape, (Piece(name, 0, math.prod(shape[:-1]), row_change(layout, name)),)
-        )
+        StoredTensor(names[name], shape, (Piece(name, 0, shape[0], row_change(layout, name)),))
         for name, shape in tensor_shapes(layout).items()
     ]

@@ -15,6 +15,9 @@ from mergesearch.gguf_layout.layout import Layout
 
 ROPE_FACTORS = "rope_freqs.weight"
 LONG_FACTORS, SHORT_FACTORS = "rope_factors_long.weight", "rope_factors_short.weight"
+CONSTANTS = (ROPE_FACTORS, LONG_FACTORS, SHORT_FACTORS)
+"""Vectors of a GGUF that follow from the config.json, not from weights."""
+
 _BESIDE = ("rope_theta", "original_max_position_embeddings", "partial_rotary_factor")
 
 

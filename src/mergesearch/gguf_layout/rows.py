@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,7 @@ class RowChange:
         (`conversion/llama.py`, `LlamaModel.permute`).
 
         Args:
-            block: shape `(k * together, cols)`, or `(1, k * together)` for a bias.
+            block: shape `(k * together, cols)`, or `(1, k * together)` for a vector.
         """
         moved = _by_heads(block, (2, self.together // 2)) if self.together > 1 else block
         return moved + np.float32(self.added) if self.added else moved
@@ -54,15 +55,17 @@ class Piece:
 
     Attributes:
         name: the Hugging Face tensor.
-        start: first row; a vector is one row.
+        start: first row; in vectors the elements count as rows.
         stop: one after the last row.
         change: what is done to the rows.
+        transposed: the whole tensor is stored with rows and columns exchanged.
     """
 
     name: str
     start: int
     stop: int
     change: RowChange = RowChange()
+    transposed: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,16 @@ class StoredTensor:
     pieces: tuple[Piece, ...]
 
     @property
+    def is_vector(self) -> bool:
+        """Whether pieces count elements instead of rows."""
+        return len(self.shape) == 1
+
+    @property
     def cols(self) -> int:
-        """Elements of one row."""
-        return self.shape[-1]
+        """Elements of what pieces count."""
+        return 1 if self.is_vector else self.shape[-1]
+
+    @property
+    def rows(self) -> int:
+        """How many of them there are."""
+        return math.prod(self.shape) // self.cols
