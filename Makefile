@@ -23,13 +23,13 @@ demo: $(VENV)/.runtime
 	$(BIN)/search export results/demo --pick knee -o results/demo/recipes/knee.yaml
 
 test: lint
-	$(BIN)/python -m pytest -m "not faults and not real"
+	$(BIN)/python -m pytest -m "not faults and not real and not cross"
 
 test-faults: $(VENV)/.dev
 	$(BIN)/python -m pytest -m faults
 
 test-real: $(VENV)/.dev
-	$(BIN)/python -m pytest -m real
+	$(BIN)/python -m pytest -m "real or cross"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check --quiet src tests benchmarks
@@ -38,6 +38,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports pyproject.toml
 
 bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/quantize.py
 	$(BIN)/python benchmarks/candidate.py
 	$(BIN)/python benchmarks/scoring.py
 

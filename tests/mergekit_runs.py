@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from safetensors.numpy import load_file
+from safetensors.torch import load_file
 
 from mergesearch.checkpoint import open_parents
 from mergesearch.merge import MergePlan, plan_merge
@@ -16,13 +16,16 @@ from mergesearch.recipe import Recipe
 
 
 def compare_with_mergekit(
-    document: dict[str, Any], family: dict[str, str], folder: Path
+    document: dict[str, Any], family: dict[str, str], folder: Path, dtype: str = "float32"
 ) -> tuple[float, int]:
-    """Largest difference of any tensor, relative to its largest value, and the tensor count."""
+    """Largest difference of any tensor, relative to its largest value, and the tensor count.
+
+    mergekit computes in `dtype`.
+    """
     recipe = Recipe.from_dict(document).renamed(family)
     written = recipe.to_dict()
     del written["quantize"]
-    expected = run_mergekit(written, folder / "merged")
+    expected = run_mergekit(written, folder / "merged", dtype)
     return largest_difference(recipe, expected), len(expected)
 
 
@@ -44,13 +47,13 @@ def merged(plan: MergePlan, name: str) -> Any:
     return plan.block(name, 0, tensor.rows)
 
 
-def run_mergekit(document: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Every tensor of mergekit's float32 result for one document."""
+def run_mergekit(document: dict[str, Any], out: Path, dtype: str = "float32") -> dict[str, Any]:
+    """Every tensor of mergekit's result for one document, computed and stored in `dtype`."""
     pytest.importorskip("mergekit")
     from mergekit.config import MergeConfiguration
     from mergekit.merge import MergeOptions, run_merge
 
-    document = document | {"dtype": "float32", "out_dtype": "float32"}
+    document = document | {"dtype": dtype, "out_dtype": dtype}
     options = MergeOptions(copy_tokenizer=False, write_model_card=False, quiet=True)
     run_merge(
         MergeConfiguration.model_validate(yaml.safe_load(yaml.dump(document))), str(out), options
@@ -73,9 +76,9 @@ def run_mergekit_multi(text: str, out: Path) -> dict[str, Any]:
 
 
 def stored(folder: Path) -> dict[str, Any]:
-    """Every tensor of a folder's safetensors files."""
+    """Every tensor of a folder's safetensors files, as float32."""
     return {
-        name: values
+        name: values.float().numpy()
         for file in folder.glob("*.safetensors")
         for name, values in load_file(file).items()
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -85,16 +86,16 @@ def make_weights(
     return weights
 
 
-def make_tokenizer(kind: str = "gpt-2", size: int = 360) -> Tokenizer:
-    """A small BPE tokenizer trained on `TEXTS`; `kind` is llama.cpp's name of its pre-tokenizer.
+def make_tokenizer(kind: str = "gpt-2", size: int = 360, texts: Sequence[str] = TEXTS) -> Tokenizer:
+    """A small BPE tokenizer; `kind` is llama.cpp's name of its pre-tokenizer.
 
     Trained once: the trainer breaks ties between rare characters by chance.
     """
-    return Tokenizer.from_str(_trained(kind, size))
+    return Tokenizer.from_str(_trained(kind, size, tuple(texts)))
 
 
 @lru_cache
-def _trained(kind: str, size: int) -> str:
+def _trained(kind: str, size: int, texts: tuple[str, ...]) -> str:
     if kind == "spm":
         return str(_make_sentencepiece_like(size).to_str())
     tokenizer = Tokenizer(models.BPE(ignore_merges=kind == "llama-bpe"))
@@ -116,7 +117,7 @@ def _trained(kind: str, size: int) -> str:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     return str(tokenizer.to_str())
 
 

@@ -323,5 +323,5 @@ def test_tokenizer_source_picks_the_vocabulary(tmp_path: Path) -> None:
         with build_candidate(recipe, open_parents(recipe)) as built:
             assert load(built.path, vocab_only=True).metadata["tokenizer.ggml.pre"] == name
     recipe = Recipe.from_dict(document | {"tokenizer_source": "c"})
-    with pytest.raises(RecipeError, match="tokenizer of 'c' is not there"):
+    with pytest.raises(RecipeError, match="source 'c' is no parent of this recipe"):
         build_candidate(recipe, open_parents(recipe))

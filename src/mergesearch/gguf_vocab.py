@@ -19,7 +19,7 @@ from typing import Any
 import gguf
 
 from mergesearch.errors import CheckpointError
-from mergesearch.tokenizer import Tokenizer, write_tokenizer
+from mergesearch.tokenizer import Tokenizer
 from mergesearch.tokenizer.pre_tokenizers import PRE_TOKENIZERS
 
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
@@ -97,11 +97,19 @@ def read_vocabulary(tokenizer: Tokenizer, rows: int) -> Vocabulary:
 
 
 def _special(tokenizer: Tokenizer, rows: int, load_merges: bool) -> gguf.SpecialVocab:
-    """Merges, special ids and chat template, which `gguf` reads from a folder."""
-    if tokenizer.files is not None:
-        return gguf.SpecialVocab(tokenizer.files, load_merges=load_merges, n_vocab=rows)
+    """Merges, special ids and chat template, which `gguf` reads from files of a folder."""
+    document = {
+        "added_tokens": tokenizer.document.get("added_tokens") or [],
+        "post_processor": tokenizer.document.get("post_processor"),
+        "model": {"merges": tokenizer.document["model"].get("merges")},
+    }
+    config = {f"{kind}_token_id": row for kind, row in tokenizer.ids.items()}
+    files = {"tokenizer.json": document, "config.json": config}
+    if tokenizer.settings:
+        files["tokenizer_config.json"] = tokenizer.settings
     with tempfile.TemporaryDirectory() as folder:
-        write_tokenizer(tokenizer, Path(folder))
+        for name, content in files.items():
+            (Path(folder) / name).write_text(json.dumps(content), encoding="utf-8")
         return gguf.SpecialVocab(folder, load_merges=load_merges, n_vocab=rows)
 
 

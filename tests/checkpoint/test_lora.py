@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import threadpoolctl
 from adapters import PREFIX, make_pair, make_tensors, write_adapter
 from parents import make_config, make_parent
 from safetensors.numpy import load_file, save_file
@@ -159,6 +160,16 @@ def test_stored_base_of_an_embedding(base: Path, tmp_path: Path) -> None:
     both = open_checkpoint(f"{base}+{write_adapter(tmp_path / 'both', stored)}")
     plain = open_checkpoint(f"{base}+{write_adapter(tmp_path / 'plain', tensors)}")
     assert np.allclose(read(both, EMBEDDING) - own, change(plain, base, EMBEDDING), atol=1e-5)
+
+
+def test_rows_do_not_depend_on_the_threads_of_blas(base: Path, tmp_path: Path) -> None:
+    tensors = make_tensors(CONFIG, ("mlp.gate_proj", "embed_tokens"), rank=61)
+    adapter = write_adapter(tmp_path / "lora", tensors, r=61)
+    adapted = open_checkpoint(f"{base}+{adapter}")
+    for name in ("model.layers.1.mlp.gate_proj.weight", EMBEDDING):
+        several = read(adapted, name)
+        with threadpoolctl.threadpool_limits(1):
+            assert np.array_equal(read(adapted, name), several)
 
 
 def test_adapters_are_stacked(base: Path, tmp_path: Path) -> None:

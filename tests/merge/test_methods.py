@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
+from blockwise import merge, random_tensors
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mergesearch.merge.methods import METHODS, Block, Settings
 from mergesearch.recipe import METHOD_SPECS
@@ -137,6 +141,37 @@ def test_the_cut_into_blocks_does_not_matter(method: str) -> None:
     whole = chosen.merge(block(0, 6), settings, statistics)
     parts = [chosen.merge(block(at, at + 1), settings, statistics) for at in range(6)]
     assert np.array_equal(np.concatenate(parts), whole)
+
+
+WITHOUT_SUMS = ("linear", "ties", "nearswap", "arcee_fusion", "ram", "ramplus_tl", "median")
+
+
+@given(
+    method=st.sampled_from(sorted(METHODS)),
+    places=st.sets(st.integers(1, 5)).map(sorted),
+    seed=st.integers(0, 1000),
+)
+@hypothesis.settings(max_examples=100, deadline=None)
+def test_statistics_do_not_depend_on_the_blocks(method: str, places: list[int], seed: int) -> None:
+    """Those that count give the same bits; float64 sums agree to float32's last place."""
+    base, *inputs = random_tensors(seed, 4)
+    values = {
+        "weights": (0.4, 0.9, -0.2),
+        "densities": (0.5, 0.3, 0.7),
+        "gammas": (0.1, 0.1, 0.1),
+        "epsilons": (0.2, 0.2, 0.1),
+        "normalize": method == "linear",
+        "keys": (1, 2, 3),
+        "factors": (1.5,),
+        "select_topk": 0.6,
+        "epsilon": 0.7,
+    }
+    apart = base if METHODS[method].takes_base else None
+    whole = merge(method, apart, *inputs, **values)
+    found = merge(method, apart, *inputs, counted=places, merged=places, **values)
+    if method in WITHOUT_SUMS:
+        assert np.array_equal(found, whole)
+    np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-6)
 
 
 def test_every_method_of_a_recipe_exists() -> None:

@@ -23,6 +23,17 @@ def test_numbers_are_fixed() -> None:
     assert noise(key, 2**40, 1).tolist() == [2061555973]
 
 
+def test_a_pinned_parent_draws_the_same_numbers() -> None:
+    """So that the recipe of a run, whose ids are pinned on export, gives the same bytes."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    for plain, pinned in (
+        ("org/a", f"org/a@{commit}"),
+        ("org/a+org/b", f"org/a@{commit}+org/b@{commit}"),
+    ):
+        assert noise_key(0, "", plain, "x") == noise_key(0, "", pinned, "x")
+    assert noise_key(0, "", "org/a@main", "x") != noise_key(0, "", "org/a", "x")
+
+
 def test_each_part_of_the_key_counts() -> None:
     changes = [(1, "", "a", "x"), (0, "s", "a", "x"), (0, "", "b", "x"), (0, "", "a", "y")]
     keys = [noise_key(0, "", "a", "x"), *(noise_key(*one) for one in changes)]

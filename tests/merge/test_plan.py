@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parents import make_family
+from parents import make_family, make_parent
+from safetensors.torch import load_file, save_file
 
 from mergesearch.checkpoint import open_parents
-from mergesearch.errors import RecipeError
+from mergesearch.errors import BuildError, CheckpointError, RecipeError
 from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
 from mergesearch.recipe import Recipe
 
@@ -61,6 +62,49 @@ def test_base_among_the_models_is_no_input(family: dict[str, str]) -> None:
     assert [one.parent for one in made.tensors[0].inputs] == [family["a"]]
     made, _ = plan({"merge_method": "linear", "base_model": "base", "models": models}, family)
     assert [one.parent for one in made.tensors[0].inputs] == [family["base"], family["a"]]
+
+
+def test_karcher_takes_a_base_beside_the_models_as_one_more(family: dict[str, str]) -> None:
+    """As mergekit does; a base among the models is there once, and slices name their own."""
+    for models, expected in (("ab", ["a", "b", "base"]), (["base", "a"], ["base", "a"])):
+        document = {
+            "merge_method": "karcher",
+            "base_model": "base",
+            "models": [{"model": one} for one in models],
+        }
+        made, _ = plan(document, family)
+        found = [one.parent for one in made.tensors[0].inputs]
+        assert found == [family[one] for one in expected]
+    sources = [{"model": one, "layer_range": [0, 2]} for one in ("a", "b")]
+    made, _ = plan(
+        {"merge_method": "karcher", "base_model": "base", "slices": [{"sources": sources}]}, family
+    )
+    assert [one.parent for one in made.tensors[0].inputs] == [family["a"], family["b"]]
+
+
+def test_directions_that_cancel_are_refused_by_the_tensor(family: dict[str, str]) -> None:
+    models = [
+        {"model": one, "parameters": {"weight": weight}} for one, weight in (("a", 1), ("b", -1))
+    ]
+    made, _ = plan({"merge_method": "multislerp", "models": models}, family)
+    with pytest.raises(BuildError, match=r"lm_head\.weight: the merge gives numbers"):
+        made.finite_block("lm_head.weight", 0, 2)
+
+
+@pytest.mark.parametrize("method", ["karcher", "multislerp", "geometric_median"])
+def test_a_damaged_row_elsewhere_in_the_tensor_is_traced(
+    method: str, family: dict[str, str], tmp_path: Path
+) -> None:
+    """What is known of the whole tensor carries it into every row."""
+    folder = make_parent(tmp_path / "b", 9, num_hidden_layers=4)
+    weights = load_file(folder / "model.safetensors")
+    weights["lm_head.weight"][-1, 5] = float("nan")
+    save_file(weights, folder / "model.safetensors")
+    models = [{"model": one} for one in ("a", "base", "b")]
+    made, _ = plan({"merge_method": method, "models": models}, family | {"b": str(folder)})
+    with pytest.raises(CheckpointError, match=r"lm_head\.weight holds numbers") as caught:
+        made.finite_block("lm_head.weight", 0, 1)
+    assert str(folder) in str(caught.value)
 
 
 def test_slices_renumber_layers(family: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mergesearch.merge.sparsify import ALL, NONE, apply_cut, magnitude_cut
+from mergesearch.merge.sparsify import ALL, NONE, apply_cut, magnitude_cut, ranked
 
 
 def cut_in_blocks(values: np.ndarray, density: float, block: int) -> np.ndarray:
@@ -47,6 +47,21 @@ def test_equals_a_stable_sort(values: list[float], density: float, block: int) -
     """Any values, many of them equal, any density, any blocks."""
     array = np.array(values, dtype=np.float32)
     assert np.array_equal(cut_in_blocks(array, density, block), cut_by_sorting(array, density))
+
+
+@given(
+    values=st.lists(NUMBERS, min_size=1, max_size=60),
+    shares=st.lists(st.floats(0, 1), min_size=1, max_size=4),
+    block=st.integers(1, 60),
+)
+@settings(max_examples=200, deadline=None)
+def test_ranks_equal_those_of_sorting(values: list[float], shares: list[float], block: int) -> None:
+    """Several at once, in any order, equal ones among them."""
+    array = np.array(values, dtype=np.float32)
+    ranks = [int(share * (len(array) - 1)) for share in shares]
+    starts = range(0, len(array), block)
+    found = ranked(lambda: (array[start : start + block] for start in starts), ranks)
+    assert np.array_equal(found, np.sort(np.abs(array))[ranks])
 
 
 def test_equal_magnitudes_keep_the_earlier() -> None:

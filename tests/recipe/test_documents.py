@@ -94,6 +94,14 @@ def test_mergekit_gets_every_stage_in_float32() -> None:
     assert "seed" not in documents[2]
 
 
+def test_a_gguf_is_not_exported_to_mergekit() -> None:
+    recipe = Recipe.from_dict(
+        {"merge_method": "linear", "models": [{"model": "m.gguf+lora"}, {"model": "b"}]}
+    )
+    with pytest.raises(RecipeError, match=r"cannot read the GGUF m\.gguf\+lora"):
+        recipe.to_mergekit()
+
+
 LINEAR: dict[str, Any] = {"merge_method": "linear", "models": [{"model": "p"}]}
 
 

@@ -199,7 +199,7 @@ def test_a_linear_mergekit_export_names_no_base() -> None:
         ({"merge_method": "nuslerp"}, "exactly 2 parents beside the base, 1 are named"),
         (
             {"merge_method": "passthrough", "models": [{"model": "a"}, {"model": "b"}]},
-            "exactly 1 parents, 2 are named",
+            "exactly one parent, 2 are named",
         ),
         ({"slices": []}, "either `models` or `slices`"),
     ],

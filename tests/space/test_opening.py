@@ -63,6 +63,17 @@ def test_ratios_that_nobody_wrote_are_there_too() -> None:
     assert opened(slerp, openings(slerp))["parameters"] == {"t": {"search": [0.0, 1.0]}}
 
 
+def test_a_threshold_is_searched_around_its_size() -> None:
+    document = {
+        "merge_method": "nearswap",
+        "base_model": "b",
+        "models": [{"model": "a"}],
+        "parameters": {"t": 0.0002},
+    }
+    (found,) = openings(document)
+    assert found.hole["search"] == pytest.approx([0.00002, 0.002])
+
+
 def test_by_default_the_rest_is_opened_while_it_is_few() -> None:
     assert [one.parameter for one in by_default(openings(TIES))] == [
         "weight",

@@ -70,6 +70,18 @@ def test_filling_gives_mergekit_gradients_and_filters() -> None:
     ]
 
 
+def test_narrow_ranges_have_more_decimals() -> None:
+    space = Space.from_yaml("""
+merge_method: nearswap
+base_model: b
+models: [{model: a}]
+parameters: {t: {search: [0.00001, 0.001]}}
+""")
+    recipe = space.recipe({"t": 0.000123456789})
+    assert recipe.parameters["t"] == 0.0001235
+    assert space.parameters_of(recipe) == {"t": 0.0001235}
+
+
 def test_parameters_of_another_method_are_left_out() -> None:
     space = Space.from_yaml(SPACE)
     values = {one.name: one.high for one in space.dimensions}
@@ -108,6 +120,18 @@ parameters: {t: {search: [0, 1]}}
 start_from: [parents, {ratio: {a: 3, b: 1}}]
 """)
     assert space.starts() == [{"t": 0.0}, {"t": 1.0}, {"t": 0.25}]
+
+
+def test_whole_numbers_are_chosen_from_a_list() -> None:
+    document = """
+merge_method: karcher
+models: [{model: a}, {model: b}]
+parameters: {max_iter: {search: %s}}
+"""
+    space = Space.from_yaml(document % "[5, 10, 50]")
+    assert space.recipe({"max_iter": 10.0}).parameters == {"max_iter": 10}
+    with pytest.raises(SpaceError, match="max_iter takes whole numbers only"):
+        Space.from_yaml(document % "[5, 50]")
 
 
 def test_a_foreign_recipe_is_not_in_the_space() -> None:

@@ -54,9 +54,29 @@ def test_built_in_templates_give_the_known_formats(name: str, expected: str) -> 
     assert jinja2.Template(BUILT_IN[name]).render(messages=MESSAGES, **given) == expected
 
 
+def test_mistrals_system_message_goes_before_the_first_of_the_user() -> None:
+    messages = [{"role": "system", "content": "Be brief."}, *MESSAGES]
+    rendered = jinja2.Template(BUILT_IN["mistral"]).render(
+        messages=messages, bos_token="<s>", eos_token="</s>"
+    )
+    expected = "<s>[INST] Be brief.\n\nOne? [/INST] Two.</s>[INST] Three? [/INST]"
+    assert rendered == expected
+
+
+def test_the_same_template_makes_the_same_tokenizer() -> None:
+    """What is cached by tokenizer stays so over the many plans of a search."""
+    plain = tokenizer()
+    assert with_chat_template(plain, "chatml", []) is with_chat_template(plain, "chatml", [])
+    assert with_chat_template(plain, "chatml", []).files is None
+
+
 @pytest.mark.parametrize(
     ("wanted", "message"),
-    [("chatmll", "unknown chat_template 'chatmll'"), ("{% for x in %}", "not valid Jinja")],
+    [
+        ("chatmll", "unknown chat_template 'chatmll'"),
+        ("{% for x in %}", "not valid Jinja"),
+        ("{{ messages | nothing }}", "not valid Jinja.*nothing"),
+    ],
 )
 def test_what_is_no_template(wanted: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):

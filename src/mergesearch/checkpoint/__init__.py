@@ -6,6 +6,7 @@ from mergesearch.checkpoint.opening import (
     open_all,
     open_checkpoint,
     open_parents,
+    parts,
     pin,
     pin_parents,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "open_all",
     "open_checkpoint",
     "open_parents",
+    "parts",
     "pin",
     "pin_parents",
 ]

@@ -1,17 +1,18 @@
 """Parents in one vocabulary: views whose embedding and head follow the tokens of the result.
 
 Where a parent lacks a token its rows come from the others as mergekit 0.1.5 takes them
-(`tokenizer/embed.py`): from the only parent that has it; from the base; else the mean of those
-that have it; zeros where none has. Nothing as large as an embedding is held: rows are gathered
-whenever they are read.
+(`tokenizer/embed.py`): from the base; where it lacks the token too, or there is no base, the mean
+of those that have it; zeros where none has. Nothing as large as an embedding is held: rows are
+gathered whenever they are read.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,9 @@ from mergesearch.gguf_layout import EMBEDDING, HEAD
 from mergesearch.recipe.types import TokenizerChoice, TokenSource
 from mergesearch.tokenizer import Tokenizer, chosen_tokenizer, tokens_of
 
-Float = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
+Float: TypeAlias = npt.NDArray[np.float32]
+Rows: TypeAlias = npt.NDArray[np.int64]
+_Sized: TypeAlias = tuple[Tokenizer | None, int]
 _ABSENT = -1
 _MEAN_ROWS = 4096
 
@@ -34,7 +36,7 @@ class Aligned:
 
     Attributes:
         parents: by id, all with the same rows and all tied or none.
-        tokenizer: of the result, None where no parent has one.
+        tokenizer: of the result, None where the parent that gives it has none.
     """
 
     parents: Mapping[str, Checkpoint]
@@ -47,7 +49,8 @@ def align(
     """Return the parents of a merge in the vocabulary of its result.
 
     Without a choice all must have the same tokens; the base, else the first parent, tells how many
-    rows there are, and gives those that another parent does not have.
+    rows there are, and gives those that another parent does not have. Only where all parents are
+    tied is the result; elsewhere the head of a tied parent is its embedding.
 
     Raises:
         CheckpointError: without a choice, vocabularies that differ.
@@ -55,64 +58,71 @@ def align(
     """
     first = base or next(iter(parents))
     parents = {first: parents[first], **parents}
-    tied = all(one.layout.tied for one in parents.values())
     if choice is None:
         check_vocabularies(parents)
-        rows = parents[first].layout.vocab_rows
-        if all((p.layout.vocab_rows, p.layout.tied) == (rows, tied) for p in parents.values()):
-            return Aligned(parents, parents[first].tokenizer)
-        maps = {ref: _padded(one, parents[first], rows, first) for ref, one in parents.items()}
         tokenizer = parents[first].tokenizer
+        maps = [_padded(one, parents[first]) for one in parents.values()]
     else:
-        sized = {
-            ref: (one.tokenizer, one.layout.vocab_rows)
-            for ref, one in parents.items()
-            if one.tokenizer is not None
-        }
-        tokenizer = chosen_tokenizer(sized, first, choice)
-        maps = dict(
-            zip(
-                parents,
-                _maps(tokenizer, _sizes(parents, first), _request(parents, choice)),
-                strict=True,
-            )
-        )
+        tokenizer = _chosen(parents, first, choice)
+        fallback = parents[first].tokenizer
+        sizes = [(one.tokenizer or fallback, one.layout.vocab_rows) for one in parents.values()]
+        request = _request(parents, choice)
+        maps = list(_maps(tokenizer, tuple(sizes), request, base is not None))
+    tied = all(one.layout.tied for one in parents.values())
+    members = tuple(parents.values())
     views = {
         ref: one
-        if maps[ref].keeps(one.layout.vocab_rows) and one.layout.tied == tied
-        else _View(one, parents, maps[ref], tied, tokenizer)
-        for ref, one in parents.items()
+        if where.keeps(one.layout.vocab_rows) and one.layout.tied == tied
+        else _View(one, members, where, tied, tokenizer)
+        for (ref, one), where in zip(parents.items(), maps, strict=True)
     }
     return Aligned(views, tokenizer)
 
 
-def check_vocabularies(parents: Mapping[str, Checkpoint]) -> None:
-    """Refuse parents whose tokenizers give different tokens to the rows of the embedding.
+def _chosen(parents: Mapping[str, Checkpoint], first: str, choice: TokenizerChoice) -> Tokenizer:
+    sized = {
+        ref: None if one.tokenizer is None else (one.tokenizer, one.layout.vocab_rows)
+        for ref, one in parents.items()
+    }
+    return chosen_tokenizer(sized, first, choice)
 
-    Parents without a tokenizer are not compared.
+
+def check_vocabularies(parents: Mapping[str, Checkpoint]) -> None:
+    """Refuse parents that give different tokens to the rows of the embedding.
+
+    A parent without a tokenizer must at least have as many rows as the others.
 
     Raises:
-        CheckpointError: naming the two parents and the first token that differs.
+        CheckpointError: naming the two parents and the first difference.
     """
-    found = {
-        ref: tokens_of(one.tokenizer) for ref, one in parents.items() if one.tokenizer is not None
-    }
-    if not found:
-        return
-    (first, one), *others = found.items()
+    (first, one), *others = parents.items()
     for ref, other in others:
-        if one == other:
-            continue
-        row = next(row for row in sorted({*one, *other}) if one.get(row) != other.get(row))
-        raise CheckpointError(
-            f"the parents differ in token {row}: {one.get(row)!r} in {first},"
-            f" {other.get(row)!r} in {ref}",
-            expected="fine-tunes of the same base",
-            fix="say which tokens the result has: tokenizer_source (base, union, or a parent)",
-        )
+        difference = None
+        if one.tokenizer is not None and other.tokenizer is not None:
+            difference = _first_difference(one.tokenizer, other.tokenizer)
+        elif one.layout.vocab_rows != other.layout.vocab_rows:
+            shapes = [str(parent.tensors[EMBEDDING].shape) for parent in (one, other)]
+            difference = (EMBEDDING, shapes[0], shapes[1])
+        if difference is not None:
+            what, mine, theirs = difference
+            raise CheckpointError(
+                f"the parents differ in {what}: {mine} in {first}, {theirs} in {ref}",
+                expected="fine-tunes of the same base",
+                fix="say which tokens the result has: tokenizer_source (base, union, or a parent)",
+            )
 
 
-@dataclass(frozen=True)
+@lru_cache(maxsize=64)
+def _first_difference(one: Tokenizer, other: Tokenizer) -> tuple[str, str, str] | None:
+    """The first row with another token in two tokenizers, and both tokens."""
+    mine, theirs = tokens_of(one), tokens_of(other)
+    if mine == theirs:
+        return None
+    row = next(row for row in sorted({*mine, *theirs}) if mine.get(row) != theirs.get(row))
+    return f"token {row}", repr(mine.get(row)), repr(theirs.get(row))
+
+
+@dataclass(frozen=True, eq=False)
 class _Map:
     """Where each row of the result's vocabulary comes from, for one parent.
 
@@ -120,13 +130,13 @@ class _Map:
         own: the parent's own row, -1 where others give it.
         others: for each parent by its place, the row of it that is added there, -1 for none.
         counts: what the sum of the others' rows is divided by.
-        tokens: rows that hold tokens; those beyond are the mean of these, None where all count.
+        tokens: rows before those that only fill up, each of which is the mean of these.
     """
 
     own: Rows
-    others: tuple[Rows, ...]
-    counts: npt.NDArray[np.float32]
-    tokens: int | None = None
+    others: tuple[tuple[int, Rows], ...]
+    counts: Float
+    tokens: int
 
     @property
     def rows(self) -> int:
@@ -137,28 +147,24 @@ class _Map:
         return self.rows == rows and bool((self.own == np.arange(rows)).all())
 
 
-def _padded(one: Checkpoint, donor: Checkpoint, rows: int, name: str) -> _Map:
+def _padded(one: Checkpoint, donor: Checkpoint) -> _Map:
     """The parent's rows, and the donor's where it has fewer."""
+    return _padding(one.layout.vocab_rows, donor.layout.vocab_rows)
+
+
+@lru_cache(maxsize=16)
+def _padding(own: int, rows: int) -> _Map:
     index = np.arange(rows)
-    lacking = index >= one.layout.vocab_rows
-    own = np.where(lacking, _ABSENT, index)
-    return _Map(own, (np.where(lacking, index, _ABSENT),), np.ones(rows, np.float32))
-
-
-def _sizes(
-    parents: Mapping[str, Checkpoint], first: str
-) -> tuple[tuple[Tokenizer | None, int], ...]:
-    """Each parent's tokenizer, the base's where it has none, and its rows."""
-    fallback = parents[first].tokenizer
-    return tuple((one.tokenizer or fallback, one.layout.vocab_rows) for one in parents.values())
+    given = ((0, index),)  # the donor is the first parent
+    return _Map(np.where(index < own, index, _ABSENT), given, np.ones(rows, np.float32), rows)
 
 
 @dataclass(frozen=True)
 class _Request:
-    """A choice with parents by their places, the first being the base; it can be compared."""
+    """What a choice says beyond the source, with parents by their places; it can be compared."""
 
     tokens: tuple[tuple[str, int | None, TokenSource], ...]
-    multiple: int | None
+    multiple: int
 
 
 def _request(parents: Mapping[str, Checkpoint], choice: TokenizerChoice) -> _Request:
@@ -173,41 +179,35 @@ def _request(parents: Mapping[str, Checkpoint], choice: TokenizerChoice) -> _Req
         (text, None if source.model is None else places[source.model], source)
         for text, source in choice.tokens.items()
     )
-    return _Request(tokens, choice.pad_to_multiple_of)
+    return _Request(tokens, choice.pad_to_multiple_of or 1)
 
 
 @lru_cache(maxsize=16)
 def _maps(
-    tokenizer: Tokenizer, sizes: tuple[tuple[Tokenizer | None, int], ...], request: _Request
+    tokenizer: Tokenizer, sizes: tuple[_Sized, ...], request: _Request, from_base: bool
 ) -> tuple[_Map, ...]:
     """The maps of all parents, in order; kept, since a search asks for the same ones each time."""
     texts = tokens_of(tokenizer)
     count = max(texts, default=-1) + 1
-    rows = count
-    if request.multiple:
-        rows = -(-count // request.multiple) * request.multiple
-    places = [_places(one, size) for one, size in sizes]
-    own = [np.full(rows, _ABSENT) for _ in sizes]
-    for row, text in texts.items():
-        for index, found in enumerate(places):
-            own[index][row] = found.get(text, _ABSENT)
-    given = _given([one.copy() for one in own])
+    rows = -(-count // request.multiple) * request.multiple
+    places = [_places(*one) for one in sizes]
+    own = [_row_array(rows, texts, place) for place in places]
+    given = [one.copy() for one in own]
+    if from_base:
+        for one in given[1:]:
+            one[own[0] != _ABSENT] = _ABSENT
     forced = np.zeros(rows, dtype=bool)
-    rows_of = {text: row for row, text in texts.items()}
-    for text, giver, source in request.tokens:
+    rows_of = {texts[row]: row for row in texts}
+    for text, place, source in request.tokens:
         row = rows_of[text]
         forced[row] = source.force
-        for index, others in enumerate(given):
-            named = index == giver
-            others[row] = _row_of(text, source, sizes[index], places[index]) if named else _ABSENT
+        for index, one in enumerate(given):
+            named = index == place
+            one[row] = _row_of(text, source, sizes[index][1], places[index]) if named else _ABSENT
     counts = np.maximum(1, np.count_nonzero(np.stack(given) != _ABSENT, axis=0))
+    others = tuple(enumerate(given))
     return tuple(
-        _Map(
-            np.where(forced, _ABSENT, mine),
-            tuple(given),
-            counts.astype(np.float32),
-            count if rows > count else None,
-        )
+        _Map(np.where(forced, _ABSENT, mine), others, counts.astype(np.float32), count)
         for mine in own
     )
 
@@ -218,35 +218,34 @@ def _places(tokenizer: Tokenizer | None, rows: int) -> dict[str, int]:
     return {text: row for row, text in found.items() if row < rows}
 
 
-def _given(own: Sequence[Rows]) -> list[Rows]:
-    """Whose rows stand in for those of parents that lack a token: the base's, else everybody's."""
-    from_base = own[0] != _ABSENT
-    return [own[0], *(np.where(from_base, _ABSENT, one) for one in own[1:])]
+def _row_array(rows: int, texts: Mapping[int, str], places: Mapping[str, int]) -> Rows:
+    """A parent's row of every token of the result, -1 where it lacks it."""
+    found = np.full(rows, _ABSENT)
+    found[list(texts)] = [places.get(text, _ABSENT) for text in texts.values()]
+    return found
 
 
-def _row_of(
-    text: str, source: TokenSource, size: tuple[Tokenizer | None, int], places: Mapping[str, int]
-) -> int:
+def _row_of(text: str, source: TokenSource, rows: int, places: Mapping[str, int]) -> int:
     """The row that a recipe names for a token.
 
     Raises:
         RecipeError: the parent has no such token or row.
     """
-    wanted = source.token if source.token is not None else text
-    row = source.token_id if source.token_id is not None else places.get(wanted)
-    if row is None or not 0 <= row < size[1]:
-        named = f"row {row}" if row is not None else f"token {wanted!r}"
+    wanted = text if source.token is None else source.token
+    row = places.get(wanted) if source.token_id is None else source.token_id
+    if row is None or row >= rows:
+        named = f"token {wanted!r}" if row is None else f"row {row}"
         raise RecipeError(f"{source.model} has no {named}, which {text!r} should take")
     return row
 
 
 class _View:
-    """A parent with the vocabulary of the result."""
+    """A parent with the vocabulary of the result; see `Checkpoint`."""
 
     def __init__(
         self,
         own: Checkpoint,
-        parents: Mapping[str, Checkpoint],
+        parents: Sequence[Checkpoint],
         where: _Map,
         tied: bool,
         tokenizer: Tokenizer | None,
@@ -265,47 +264,43 @@ class _View:
             **{name: TensorInfo(shape, own.tensors[_stored(own, name)].dtype) for name in names},
         }
         self._own = own
-        self._parents = tuple(parents.values())
+        self._parents = parents
         self._where = where
         self._means: dict[str, Float] = {}
+        self._lock = threading.Lock()
 
     def rows(self, name: str, start: int, stop: int) -> Float:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
         if name not in (EMBEDDING, HEAD):
             return self._own.rows(name, start, stop)
-        tokens = self._where.rows if self._where.tokens is None else self._where.tokens
-        known = self._gathered(name, start, min(stop, tokens)) if start < tokens else None
+        tokens = self._where.tokens
         if stop <= tokens:
-            assert known is not None
-            return known
-        more = np.repeat(self._mean(name), stop - max(start, tokens), axis=0)
-        return more if known is None else np.concatenate([known, more])
+            return self._gathered(name, start, stop)
+        filling = np.repeat(self._mean(name), stop - max(start, tokens), axis=0)
+        return np.concatenate([self._gathered(name, min(start, tokens), tokens), filling])
 
     def _gathered(self, name: str, start: int, stop: int) -> Float:
-        where = self._where
-        own = where.own[start:stop]
+        own = self._where.own[start:stop]
         found = _gather(self._own, name, own)
         lacking = np.flatnonzero(own == _ABSENT)
         if lacking.size:
             total = np.zeros((lacking.size, found.shape[1]), np.float32)
-            for parent, rows in zip(self._givers(), where.others, strict=True):
-                total += _gather(parent, name, rows[start:stop][lacking])
-            found[lacking] = total / where.counts[start:stop][lacking, None]
+            for place, rows in self._where.others:
+                total += _gather(self._parents[place], name, rows[start:stop][lacking])
+            found[lacking] = total / self._where.counts[start:stop][lacking, None]
         return found
 
-    def _givers(self) -> tuple[Checkpoint, ...]:
-        return self._parents[: len(self._where.others)]
-
     def _mean(self, name: str) -> Float:
-        """The mean of all rows with tokens, shape `(1, cols)`; the same whoever asks first."""
-        if name not in self._means:
-            tokens = self._where.tokens or self._where.rows
-            total = np.zeros(self.layout.hidden, np.float64)
-            for start in range(0, tokens, _MEAN_ROWS):
-                block = self._gathered(name, start, min(start + _MEAN_ROWS, tokens))
-                total += block.sum(axis=0, dtype=np.float64)
-            self._means[name] = (total / tokens).astype(np.float32)[None]
-        return self._means[name]
+        """The mean of all rows with tokens, shape `(1, cols)`, summed over fixed blocks."""
+        with self._lock:
+            if name not in self._means:
+                tokens = self._where.tokens
+                total = np.zeros(self.layout.hidden, np.float64)
+                for start in range(0, tokens, _MEAN_ROWS):
+                    block = self._gathered(name, start, min(start + _MEAN_ROWS, tokens))
+                    total += block.sum(axis=0, dtype=np.float64)
+                self._means[name] = (total / tokens).astype(np.float32)[None]
+            return self._means[name]
 
 
 def _stored(parent: Checkpoint, name: str) -> str:
@@ -316,9 +311,10 @@ def _stored(parent: Checkpoint, name: str) -> str:
 def _gather(parent: Checkpoint, name: str, rows: Rows) -> Float:
     """Rows of a parent in any order, zeros where the row is -1; runs are read together."""
     found = np.zeros((len(rows), parent.layout.hidden), np.float32)
-    breaks = np.flatnonzero((np.diff(rows) != 1) | (rows[:-1] == _ABSENT)) + 1
-    for begin, end in zip([0, *breaks], [*breaks, len(rows)], strict=True):
-        if len(rows) and rows[begin] != _ABSENT:
-            first = int(rows[begin])
-            found[begin:end] = parent.rows(_stored(parent, name), first, first + int(end - begin))
+    present = np.flatnonzero(rows != _ABSENT)
+    breaks = np.flatnonzero((np.diff(rows[present]) != 1) | (np.diff(present) != 1)) + 1
+    for run in np.split(present, breaks):
+        if run.size:
+            first = int(rows[run[0]])
+            found[run] = parent.rows(_stored(parent, name), first, first + run.size)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def config_of_gguf(
             that are not those of Llama 3.
     """
     arch = fields.get(gguf.Keys.General.ARCHITECTURE)
-    if arch not in _ARCHITECTURES:
+    if not isinstance(arch, str) or arch not in _ARCHITECTURES:
         raise CheckpointError(
             f"unsupported architecture {arch!r}", where=where, expected=", ".join(_ARCHITECTURES)
         )
@@ -75,7 +76,7 @@ def config_of_gguf(
     def field(key: str) -> Any:
         return fields.get(key.format(arch=arch))
 
-    config = {
+    config: dict[str, Any] = {
         "architectures": [name],
         "model_type": model_type,
         "hidden_act": "silu",
@@ -84,7 +85,14 @@ def config_of_gguf(
         "attention_bias": "blk.0.attn_q.bias" in shapes,
         "mlp_bias": "blk.0.ffn_up.bias" in shapes,
     }
-    config |= {key: _size(field(stored), stored, arch, where) for key, stored in _SIZES.items()}
+    config |= {
+        key: _whole(field(stored), stored.format(arch=arch), 1, where)
+        for key, stored in _SIZES.items()
+    }
+    if config["num_hidden_layers"] > len(shapes):
+        raise CheckpointError(
+            f"{config['num_hidden_layers']} layers of {len(shapes)} tensors", where=where
+        )
     heads = config["num_attention_heads"]
     config["num_key_value_heads"] = field(gguf.Keys.Attention.HEAD_COUNT_KV) or heads
     config["rms_norm_eps"] = _number(
@@ -94,7 +102,7 @@ def config_of_gguf(
         config["head_dim"] = head_dim
     for key, stored in _SPECIAL.items():
         if stored in fields:
-            config[key] = fields[stored]
+            config[key] = _whole(fields[stored], stored, 0, where)
     base = field(gguf.Keys.Rope.FREQ_BASE)
     config["rope_theta"] = 10000.0 if base is None else _number(base, "rope.freq_base", where)
     if scaling := _rope_scaling(field, where):
@@ -104,17 +112,17 @@ def config_of_gguf(
     return config
 
 
-def _size(value: Any, key: str, arch: str, where: Path) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+def _whole(value: Any, key: str, smallest: int, where: Path) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
         raise CheckpointError(
-            f"{key.format(arch=arch)} is {value!r}", where=where, expected="a positive whole number"
+            f"{key} is {value!r}", where=where, expected=f"a whole number from {smallest}"
         )
     return value
 
 
 def _number(value: Any, key: str, where: Path) -> float:
     """The shortest decimal that is stored as this float32: 1e-06, not 9.99999997e-07."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise CheckpointError(f"{key} is {value!r}", where=where, expected="a number above 0")
     return float(str(np.float32(value)))
 
@@ -128,8 +136,9 @@ def _rope_scaling(field: Any, where: Path) -> dict[str, Any]:
         raise CheckpointError(f"rope scaling {kind!r}", where=where, expected="linear or yarn")
     factor = _number(field(gguf.Keys.Rope.SCALING_FACTOR), "rope.scaling.factor", where)
     scaling: dict[str, Any] = {"rope_type": kind, "factor": factor}
-    if original := field(gguf.Keys.Rope.SCALING_ORIG_CTX_LEN):
-        scaling["original_max_position_embeddings"] = original
+    key = gguf.Keys.Rope.SCALING_ORIG_CTX_LEN
+    if field(key) is not None:
+        scaling["original_max_position_embeddings"] = _whole(field(key), key, 1, where)
     for key, stored in _YARN.items():
         if field(stored) is not None:
             scaling[key] = _number(field(stored), stored, where)
@@ -142,12 +151,12 @@ def _llama3_scaling(config: Mapping[str, Any], factors: Float, where: Path) -> d
     The largest factor is the scaling's; the two bounds are always published as 1 and 4, so that
     only the original context length is searched for.
     """
-    for scaling in _llama3_candidates(float(factors.max())):
+    layout = layout_of(config, where)
+    fits = factors.size * 2 == layout.head_dim
+    for scaling in _llama3_candidates(float(factors.max())) if fits else ():
         tried = {**config, "rope_scaling": scaling}
-        found = extra_tensors(layout_of(tried, where), tried).get(ROPE_FACTORS)
-        if found is None or found.shape != factors.shape:
-            continue
-        if np.allclose(found, factors, rtol=1e-5, atol=0.0):
+        found = extra_tensors(layout, tried).get(ROPE_FACTORS)
+        if found is not None and np.allclose(found, factors, rtol=1e-5, atol=0.0):
             return scaling
     raise CheckpointError(
         "rope_freqs.weight holds frequency factors that are not those of Llama 3",

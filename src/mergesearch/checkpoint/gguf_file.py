@@ -50,6 +50,8 @@ class GgufCheckpoint:
             header.fields, shapes, None if factors is None else self._read(factors, 0, 1)[0], path
         )
         self.layout = layout_of(self.config, path)
+        if self.layout.family.permuted and self.layout.head_dim % 2:
+            raise CheckpointError(f"heads of {self.layout.head_dim} rows", where=path)
         names = {stored: name for name, stored in gguf_names(self.layout).items()}
         self._stored = {
             names.get(name, name): one
@@ -68,7 +70,7 @@ class GgufCheckpoint:
 
         if gguf.Keys.Tokenizer.LIST not in self._fields:
             return None
-        return tokenizer_from_gguf(gguf.GGUFReader(self._path), self._path)
+        return tokenizer_from_gguf(self._fields, self._path)
 
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""

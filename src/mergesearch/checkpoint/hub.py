@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,6 @@ FILES = (
 """What is downloaded of a repository's top level."""
 
 _ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?", re.ASCII)
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_SECONDS = 10.0
 
 
 def is_id(ref: str) -> bool:
@@ -46,16 +44,17 @@ def is_id(ref: str) -> bool:
 def pinned(ref: str) -> str:
     """Return `ORG/NAME@COMMIT`, with the commit in 40 hexadecimal digits.
 
-    Where the hub cannot be reached, the commit is that of the snapshot in its cache.
+    Where the hub cannot be reached, the commit is the one that its cache remembers.
 
     Raises:
         CheckpointError: the hub does not know the id, or cannot be asked and nothing is cached.
     """
+    import huggingface_hub
+
     name, _, revision = ref.partition("@")
-    if _COMMIT.fullmatch(revision):
-        return ref
     with _hub_errors(ref):
-        return f"{name}@{_commit(name, revision or 'main')}"
+        found = huggingface_hub.HfApi().resolve_revision(name, revision=revision or None)
+    return f"{name}@{found.resolved}"
 
 
 def download(ref: str) -> Path:
@@ -68,47 +67,43 @@ def download(ref: str) -> Path:
     Raises:
         CheckpointError: an unknown, gated or pickled repository; no network and no snapshot.
     """
+    from huggingface_hub.errors import DryRunError
+
     name, _, commit = pinned(ref).partition("@")
     with _hub_errors(ref):
-        _announce(name, commit, ref)
+        try:
+            files = _snapshot(name, commit, dry_run=True, tqdm_class=_without_bars())
+        except DryRunError as error:
+            return _cached(name, commit, error)
+        _check_safetensors([file.filename for file in files], ref)
+        missing = [file.file_size or 0 for file in files if file.will_download]
+        if not missing:
+            return Path(_snapshot(name, commit, tqdm_class=_without_bars()))
+        print(
+            f"downloading {name}@{commit[:12]}: {len(missing)} files, {sum(missing) / 1e9:.3g} GB",
+            file=sys.stderr,
+            flush=True,
+        )
         return Path(_snapshot(name, commit))
 
 
-def _commit(name: str, revision: str) -> str:
-    """The commit of a branch or a tag: the hub's, or the cache's where the hub is out of reach."""
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
+def _cached(name: str, commit: str, error: Exception) -> Path:
+    """The snapshot in the cache, where the hub gave an error instead of a list of files."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        info = huggingface_hub.HfApi().model_info(name, revision=revision, timeout=_SECONDS)
-    except (OfflineModeIsEnabled, HTTPError) as error:
-        if isinstance(error, HfHubHTTPError) and error.response.status_code < 500:
-            raise
-        return Path(_snapshot(name, revision, local_files_only=True)).name
-    return str(info.sha)
+        return Path(_snapshot(name, commit, local_files_only=True))
+    except LocalEntryNotFoundError as missing:
+        raise error.__cause__ or missing from error
 
 
-def _announce(name: str, commit: str, ref: str) -> None:
-    """Tell what will be downloaded, if anything; refuse a repository without safetensors."""
-    from huggingface_hub.errors import DryRunError
-
-    try:
-        files = _snapshot(name, commit, dry_run=True)
-    except DryRunError:  # out of reach: the download itself finds a snapshot or says why not
-        return
-    if not any(file.filename.endswith(".safetensors") for file in files):
+def _check_safetensors(names: Sequence[str], ref: str) -> None:
+    if not any(name.endswith(".safetensors") for name in names):
         raise CheckpointError(
             "the repository holds no safetensors",
             where=ref,
             expected="model.safetensors, or shards with model.safetensors.index.json",
             fix="convert its weights to safetensors; for a GGUF, download it and name the file",
-        )
-    missing = [file.file_size or 0 for file in files if file.will_download]
-    if missing:
-        print(
-            f"downloading {name}@{commit[:12]}: {len(missing)} files, {sum(missing) / 1e9:.3g} GB",
-            file=sys.stderr,
-            flush=True,
         )
 
 
@@ -118,6 +113,17 @@ def _snapshot(name: str, revision: str, **options: Any) -> Any:
     return huggingface_hub.snapshot_download(
         name, revision=revision, allow_patterns=list(FILES), ignore_patterns=["*/*"], **options
     )
+
+
+def _without_bars() -> type[Any]:
+    """The hub's progress bar, switched off."""
+    from huggingface_hub.utils import tqdm
+
+    class Hidden(tqdm):  # type: ignore[misc]
+        def __init__(self, *values: Any, **options: Any) -> None:
+            super().__init__(*values, **(options | {"disable": True}))
+
+    return Hidden
 
 
 @contextmanager
@@ -143,17 +149,28 @@ def _hub_errors(ref: str) -> Iterator[None]:
         raise CheckpointError(
             "the repository has no such revision", where=ref, expected="a branch, tag or commit"
         ) from error
-    except errors.LocalEntryNotFoundError as error:
+    except (errors.HfHubHTTPError, errors.HFValidationError) as error:
+        raise _failed(ref, error) from error
+    except (
+        errors.LocalEntryNotFoundError,
+        errors.RevisionResolutionError,
+        errors.HTTPError,
+        errors.OfflineModeIsEnabled,
+    ) as error:
         raise CheckpointError(
             "the Hugging Face Hub cannot be reached, and its cache holds no complete copy",
             where=ref,
             fix=f"connect and try again (HF_HUB_OFFLINE must be off); {_local_copy(ref)}",
         ) from error
-    except (errors.HTTPError, errors.HFValidationError, OSError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        raise CheckpointError(
-            f"the download failed: {first}", where=ref, fix="try again; finished files are kept"
-        ) from error
+    except OSError as error:
+        raise _failed(ref, error) from error
+
+
+def _failed(ref: str, error: Exception) -> CheckpointError:
+    first = next(iter(str(error).splitlines()), type(error).__name__)
+    return CheckpointError(
+        f"the download failed: {first}", where=ref, fix="try again; finished files are kept"
+    )
 
 
 def _local_copy(ref: str) -> str:

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
-# Rows that are multiplied together; a product of always the same rows does not depend on how a
-# caller cuts the tensor.
-_TILE = 64
+# Rows that are multiplied together: a product of always the same rows does not depend on how a
+# caller cuts the tensor. A product is at most so large that BLAS leaves it to one thread: the
+# threads of a build would only wait for those of BLAS.
+_TILE = 32
+_MOST_PRODUCTS = 1 << 18
 
 # Settings that are followed below, and others that matter to training only or show in the tensors.
 _KNOWN = {
@@ -84,11 +86,21 @@ class _Product:
 
     def _tile(self, factor: Float, start: int, stop: int) -> Float:
         if self.transposed:
-            left = np.ascontiguousarray(factor[:, start:stop].T)
-            right = np.ascontiguousarray(self.file.rows(self.b, 0, self.shape[1]).T)
+            left, right = factor[:, start:stop].T, self.file.rows(self.b, 0, self.shape[1]).T
         else:
             left, right = self.file.rows(self.b, start, stop), factor
-        return np.matmul(left, right) * np.float32(self.scale)
+        return _multiplied(left, right) * np.float32(self.scale)
+
+
+def _multiplied(left: Float, right: Float) -> Float:
+    """The product of a tile `(rows, rank)` with `(rank, cols)`, some columns at a time."""
+    rank, cols = right.shape
+    product = np.empty((len(left), cols), dtype=np.float32)
+    width = max(1, _MOST_PRODUCTS // (_TILE * rank))
+    for first in range(0, cols, width):
+        part = slice(first, first + width)
+        np.matmul(left, right[:, part], out=product[:, part])
+    return product
 
 
 class LoraCheckpoint:

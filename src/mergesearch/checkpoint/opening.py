@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mergesearch.checkpoint import hub
@@ -92,6 +92,15 @@ def _refuse_as_found(as_found: bool, ref: str, what: str) -> None:
             f"the parent {ref!r} is {what}",
             expected="with a template, folders of safetensors only",
         )
+
+
+def parts(ref: str) -> Iterator[str]:
+    """Yield a parent's id and every part of it that an override may stand for."""
+    yield ref
+    if ADAPTER in ref:
+        base, _, adapter = ref.rpartition(ADAPTER)
+        yield from parts(base)
+        yield adapter
 
 
 def pin(ref: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mergesearch.cli.options import RunFolder, write_text
+from mergesearch.cli.options import RunFolder, write_text, written_pins
 from mergesearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def export(
 
     with Ledger.open(folder) as ledger:
         trial = picked(ledger, pick)
-    recipe = Recipe.from_dict(dict(trial.recipe))
+    recipe = Recipe.from_dict(dict(trial.recipe)).renamed(written_pins(folder))
     text = header(trial) + (
         recipe.to_yaml() if format is Format.RECIPE else recipe.to_mergekit(_folders(recipe))
     )

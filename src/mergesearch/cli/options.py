@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,11 +14,23 @@ from mergesearch.errors import InputError
 if TYPE_CHECKING:
     from mergesearch.objective import ItemResult
 
+PINS_FILE = "parents.json"
+
 RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `search run` wrote.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Parents = Annotated[
     list[str],
-    typer.Option("--parent", metavar="ID=DIR", help="Local folder in the place of a parent's id."),
+    typer.Option(
+        "--parent", metavar="ID=DIR", help="Local folder or GGUF in the place of a parent's id."
+    ),
+]
+TemplateFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--template",
+        metavar="FILE.gguf",
+        help="One parent converted by any tool, for an architecture that is not built in.",
+    ),
 ]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads for building; the result does not depend on it.")
@@ -25,10 +38,10 @@ Threads = Annotated[
 
 
 def parent_folders(pairs: list[str]) -> dict[str, Path]:
-    """Return the folders that `--parent ID=DIR` options put in the place of ids.
+    """Return the folders or GGUF files that `--parent ID=DIR` options put in the place of ids.
 
     Raises:
-        InputError: an option is not of that form, or its folder does not exist.
+        InputError: an option is not of that form, or what it names does not exist.
     """
     folders: dict[str, Path] = {}
     for pair in pairs:
@@ -36,21 +49,30 @@ def parent_folders(pairs: list[str]) -> dict[str, Path]:
         if not (ref and equals and folder):
             raise InputError(f"--parent {pair!r} is not of the form ID=DIR")
         folders[ref] = Path(folder).expanduser()
-        if not folders[ref].is_dir():
+        if not folders[ref].exists():
             raise InputError(f"no folder {folder}", where=f"--parent {pair}")
     return folders
 
 
 def check_overrides(folders: Mapping[str, Path], refs: Iterable[str]) -> None:
-    """Refuse a `--parent` whose id none of the recipe's parents has.
+    """Refuse a `--parent` whose id is neither a parent's nor one side of `PARENT+ADAPTER`.
 
     Raises:
         InputError: naming it and the ids there are.
     """
-    known = list(refs)
+    known = [part for ref in refs for part in dict.fromkeys([ref, *ref.split("+")])]
     for ref in folders:
         if ref not in known:
             raise InputError(f"no parent {ref!r}", where="--parent", expected=", ".join(known))
+
+
+def written_pins(folder: Path) -> dict[str, str]:
+    """Return the commits that a run pinned its parents of the hub to: id -> `ID@COMMIT`."""
+    file = folder / PINS_FILE
+    if not file.is_file():
+        return {}
+    pins: dict[str, str] = json.loads(read_text(file))
+    return pins
 
 
 def cut_note(items: Iterable[ItemResult]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,18 +16,22 @@ import typer
 
 from mergesearch.cli.export import header
 from mergesearch.cli.options import (
+    PINS_FILE,
     Parents,
+    TemplateFile,
     Threads,
     check_overrides,
     parent_folders,
     read_text,
     write_text,
+    written_pins,
 )
 from mergesearch.errors import InputError, RunFolderError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mergesearch.candidate import Template
     from mergesearch.checkpoint import Checkpoint
     from mergesearch.objective import Objectives
     from mergesearch.scoring import ScoringProcess
@@ -64,6 +69,7 @@ def run(
     ] = None,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
+    template: TemplateFile = None,
 ) -> None:
     """Search a space and hand over its Pareto front, confirmed on items the search never saw.
 
@@ -87,15 +93,19 @@ def run(
         seed=seed,
         sampler=None if sampler is None else check_sampler(sampler),
     )
-    parents = _open_parents(inputs.space, parent_folders(parent))
+    overrides = parent_folders(parent)
+    check_overrides(overrides, inputs.space.parents())
+    pins = _pins(inputs, overrides)
+    parents = _open_parents(inputs.space, overrides, pins, as_found=template is not None)
+    proved = _prove(inputs.space, parents, template)
     with (
         _run_folder(inputs) as log,
         ScoringProcess(inputs.objectives, log=log) as scorer,
     ):
-        search = _search(inputs, parents, scorer, threads)
+        search = _search(inputs, parents, scorer, threads, proved)
         check_run_folder(inputs.folder, search, settings)
         scorer.start()
-        _write_inputs(inputs)
+        _write_inputs(inputs, pins)
         with watch(_console(), log) as observe:
             run_study(inputs.folder, search, settings, observe)
     _write_recipes(inputs.folder)
@@ -147,16 +157,40 @@ def _objectives_of(space: str) -> str:
     raise InputError("a space of your own needs objectives", fix="name them: --objectives FILE")
 
 
-def _open_parents(space: Space, overrides: Mapping[str, Path]) -> dict[str, Checkpoint]:
-    """Open the parents and prove that every method and choice of the space can merge them."""
+def _pins(inputs: Inputs, overrides: Mapping[str, Path]) -> dict[str, str]:
+    """The parents' ids with the commits that they stand for; an existing run keeps its own."""
+    from mergesearch.checkpoint import pin_parents
+
+    before = written_pins(inputs.folder)
+    return (
+        pin_parents([ref for ref in inputs.space.parents() if ref not in before], overrides)
+        | before
+    )
+
+
+def _open_parents(
+    space: Space, overrides: Mapping[str, Path], pins: Mapping[str, str], as_found: bool
+) -> dict[str, Checkpoint]:
     from mergesearch.checkpoint import open_all
+
+    refs = space.parents()
+    opened = open_all([pins[ref] for ref in refs], space.stages(), overrides, as_found=as_found)
+    return dict(zip(refs, opened.values(), strict=True))
+
+
+def _prove(
+    space: Space, parents: Mapping[str, Checkpoint], template: Path | None
+) -> Template | None:
+    """Prove that every method and choice can merge the parents, and the template on one of them."""
+    from mergesearch.candidate import read_template
     from mergesearch.merge.plan import plan_merge
 
-    check_overrides(overrides, space.parents())
-    parents = open_all(space.parents(), space.stages(), overrides)
+    proved = None if template is None else read_template(template, parents)
     for recipe in space.examples("high"):
-        plan_merge(recipe, parents)
-    return parents
+        plan = plan_merge(recipe, parents)
+        if proved is not None:
+            proved.contents(plan)
+    return proved
 
 
 @contextmanager
@@ -175,7 +209,7 @@ def _run_folder(inputs: Inputs) -> Iterator[Path]:
         yield folder / LOG_FILE
     finally:
         if not (folder / DATABASE).is_file():
-            for name in (LOG_FILE, SPACE_FILE, OBJECTIVES_FILE):
+            for name in (LOG_FILE, SPACE_FILE, OBJECTIVES_FILE, PINS_FILE):
                 (folder / name).unlink(missing_ok=True)
             if not existed:
                 folder.rmdir()
@@ -186,6 +220,7 @@ def _search(
     parents: Mapping[str, Checkpoint],
     scorer: ScoringProcess,
     threads: int | None,
+    template: Template | None,
 ) -> Search:
     from mergesearch.candidate import build_candidate
     from mergesearch.study.settings import Search
@@ -194,11 +229,15 @@ def _search(
     return Search(
         space=inputs.space,
         objectives=inputs.objectives,
-        build=lambda recipe: build_candidate(recipe, parents, threads=threads),
+        build=lambda recipe: build_candidate(recipe, parents, threads=threads, template=template),
         score=scorer.score,
         shares=lambda recipe: recipe.shares(depth),
         space_text=inputs.space_text,
-        fingerprints={"parents": _parents_digest(parents), "scoring": _scoring_versions()},
+        fingerprints={
+            "parents": _parents_digest(parents),
+            "scoring": _scoring_versions(),
+            **({} if template is None else {"template": _file_digest(template.path)}),
+        },
     )
 
 
@@ -213,6 +252,11 @@ def _parents_digest(parents: Mapping[str, Checkpoint]) -> str:
     return digest.hexdigest()
 
 
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _scoring_versions() -> str:
     from mergesearch.study.settings import package_versions
 
@@ -220,12 +264,13 @@ def _scoring_versions() -> str:
     return ", ".join(f"{name} {versions[name]}" for name in _SCORING_PACKAGES)
 
 
-def _write_inputs(inputs: Inputs) -> None:
-    """Put the space and the objectives beside a new run's database."""
-    for name, text in (
-        (SPACE_FILE, inputs.space_text),
-        (OBJECTIVES_FILE, inputs.objectives.to_yaml()),
-    ):
+def _write_inputs(inputs: Inputs, pins: Mapping[str, str]) -> None:
+    """Put the space, the objectives and the pinned parents beside a new run's database."""
+    texts = {SPACE_FILE: inputs.space_text, OBJECTIVES_FILE: inputs.objectives.to_yaml()}
+    pinned = {ref: one for ref, one in pins.items() if ref != one}
+    if pinned:
+        texts[PINS_FILE] = json.dumps(pinned, indent=2) + "\n"
+    for name, text in texts.items():
         if not (inputs.folder / name).exists():
             write_text(inputs.folder / name, text)
 
@@ -236,9 +281,10 @@ def _write_recipes(folder: Path) -> None:
     from mergesearch.recipe import Recipe
     from mergesearch.study.document import front_members
 
+    pins = written_pins(folder)
     with Ledger.open(folder) as ledger:
         for trial in front_members(ledger.run().axes, ledger.trials()):
-            recipe = Recipe.from_dict(dict(trial.recipe))
+            recipe = Recipe.from_dict(dict(trial.recipe)).renamed(pins)
             path = folder / "recipes" / f"trial-{trial.number}.yaml"
             write_text(path, header(trial) + recipe.to_yaml())
 

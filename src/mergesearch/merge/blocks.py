@@ -24,13 +24,20 @@ class Settings:
         normalize: divide by the sum of the weights.
         rescale: give each sparsified delta its former sum of magnitudes.
         scale: `lambda`, the factor of the whole delta.
-        t: place between the base (0) and the other parent (1).
+        t: place between the base (0) and the other parent (1), or how far an entry may move.
         keys: of each input's random numbers.
         factors: `scale` of every input.
         select_topk: share of the entries that differ between the inputs to select.
         filter_wise: a coefficient for each row.
         flatten: the whole tensor is one vector.
         row_wise: each column is a vector, where the tensor is not one.
+        normalize_weights: divide the weights by their sum before they are used.
+        eps: length below which a vector has no direction.
+        tol: angle, or length, below which an iteration stops.
+        max_iter: its steps at most.
+        epsilon: magnitude of a delta up to which an entry counts as unchanged.
+        r: part of the ratio of shared to own entries that own entries grow by.
+        alpha: the ratio at most.
     """
 
     weights: tuple[float, ...] = ()
@@ -47,6 +54,13 @@ class Settings:
     filter_wise: bool = False
     flatten: bool = True
     row_wise: bool = False
+    normalize_weights: bool = True
+    eps: float = 1e-8
+    tol: float = 1e-5
+    max_iter: int = 10
+    epsilon: float = 1e-5
+    r: float = 0.1
+    alpha: float = 0.2
 
 
 @dataclass(frozen=True)

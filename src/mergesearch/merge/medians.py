@@ -6,11 +6,9 @@ One odd parent among several moves neither far, however far away it is. mergekit
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from mergesearch.merge.blocks import Block, Blocks, Float, Settings
-
-Float64 = npt.NDArray[np.float64]
+from mergesearch.merge.gram import Float64, gram_of_tensor
 
 _MOST_STEPS = 1000
 _SMALLEST_STEP = 1e-10  # of a coefficient
@@ -28,20 +26,17 @@ def geometric_median_statistics(blocks: Blocks, size: int, settings: Settings) -
     """Return each parent's coefficient in the geometric median of the whole tensor, shape `(n,)`.
 
     Every step of Weiszfeld's is a weighted mean of the parents, so that the distances between
-    them, and those from the start, are all that is needed of the tensor: one pass.
+    them, and those from the start, are all that is needed of the tensor.
     """
-    between: Float64 | None = None
-    start: Float64 | None = None
-    for block in blocks():
-        wide = np.stack([one.reshape(-1) for one in block.inputs]).astype(np.float64)
-        middle = (wide.mean(axis=0) + np.median(wide, axis=0)) / 2
-        pairs = np.array([[np.sum(np.square(one - two)) for two in wide] for one in wide])
-        first = np.array([np.sum(np.square(one - middle)) for one in wide])
-        between = pairs if between is None else between + pairs
-        start = first if start is None else start + first
-    assert between is not None
-    assert start is not None
-    return weiszfeld(between, start)
+    products = gram_of_tensor(blocks, _from_start)
+    start = np.diag(products)
+    return weiszfeld(np.maximum(start[:, None] + start - 2.0 * products, 0.0), start)
+
+
+def _from_start(block: Block) -> list[Float64]:
+    """The parents, float64, seen from the middle between their mean and entrywise median."""
+    wide = np.stack([one.reshape(-1) for one in block.inputs]).astype(np.float64)
+    return list(wide - (wide.mean(axis=0) + np.median(wide, axis=0)) / 2)
 
 
 def geometric_median(block: Block, settings: Settings, statistics: Float64) -> Float:
@@ -68,8 +63,8 @@ def weiszfeld(between: Float64, start: Float64) -> Float64:
         start: squared distances from the starting point, shape `(n,)`.
     """
     here = _SAME_PLACE * float(between.max())
-    if here == 0.0:
-        return np.full(len(start), 1.0 / len(start))
+    if not 0.0 < here < np.inf:  # all in one place, or no places at all
+        return np.full(len(start), 1.0 / len(start) if here == 0.0 else np.nan)
     for place in between <= here:  # the points where each point is, itself among them
         alone = place / place.sum()
         if _pull_at(alone, between, here) < place.sum() - _UNDECIDED:

@@ -21,7 +21,15 @@ from mergesearch.merge.geometry import (
     slerp_statistics,
 )
 from mergesearch.merge.medians import geometric_median, geometric_median_statistics, median
+from mergesearch.merge.ram import ram, ramplus, ramplus_statistics
 from mergesearch.merge.sce import sce, sce_statistics
+from mergesearch.merge.spheres import (
+    karcher,
+    karcher_statistics,
+    multislerp,
+    multislerp_statistics,
+)
+from mergesearch.merge.swaps import arcee_fusion, arcee_fusion_statistics, nearswap
 from mergesearch.merge.task_arithmetic import family_methods
 
 __all__ = ["METHODS", "Block", "Method", "Settings"]
@@ -51,4 +59,10 @@ METHODS: dict[str, Method] = {
     "median": Method(median, None, takes_base=False),
     "geometric_median": Method(geometric_median, geometric_median_statistics, takes_base=False),
     "nuslerp": Method(nuslerp, nuslerp_statistics, takes_base=True, base_optional=True),
+    "multislerp": Method(multislerp, multislerp_statistics, takes_base=True, base_optional=True),
+    "karcher": Method(karcher, karcher_statistics, takes_base=False),
+    "ram": Method(ram, None, takes_base=True),
+    "ramplus_tl": Method(ramplus, ramplus_statistics, takes_base=True),
+    "nearswap": Method(nearswap, None, takes_base=True),
+    "arcee_fusion": Method(arcee_fusion, arcee_fusion_statistics, takes_base=True),
 }

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 import numpy as np
 import numpy.typing as npt
 
+_COMMIT = re.compile(r"@[0-9a-f]{40}(?=\+|$)")
 _PER_COUNT = 8  # 32-bit numbers of one step of the counter: four 64-bit words
 
 
 def noise_key(seed: int, stage: str, parent: str, tensor: str) -> int:
-    """Return the 128-bit key of the random numbers of one parent's tensor."""
-    text = json.dumps([seed, stage, parent, tensor])
+    """Return the 128-bit key of the random numbers of one parent's tensor.
+
+    Whether the parent's id is pinned to a commit makes no difference.
+    """
+    text = json.dumps([seed, stage, _COMMIT.sub("", parent), tensor])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little")
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mergesearch._kernels import kernels
 from mergesearch.checkpoint import Checkpoint, TensorInfo, align, check_compatible
 from mergesearch.errors import BuildError, CheckpointError, RecipeError
 from mergesearch.gguf_layout import EMBEDDING, Layout, layer_of, tensor_shapes, with_layer
@@ -119,13 +120,17 @@ class MergePlan:
         """Return merged rows as `block`, all of them finite.
 
         Raises:
-            CheckpointError: a parent holds NaN or infinity there.
+            CheckpointError: a parent holds NaN or infinity there, or elsewhere in the tensor, which
+                what concerns the whole tensor carries here.
             BuildError: the merge made some of finite parents.
         """
         merged = self.block(name, start, stop)
-        if np.isfinite(merged).all():
+        if kernels().first_nonfinite(np.ascontiguousarray(merged)) < 0:
             return merged
-        self._check_sources(name, start, stop)
+        tensor = self._by_name[name]
+        step = rows_per_block(tensor.cols)
+        for first in range(0, tensor.rows, step):
+            self._check_sources(name, first, min(first + step, tensor.rows))
         raise BuildError(
             "the merge gives numbers that are not finite",
             where=name,
@@ -236,10 +241,12 @@ def _plan(recipe: Recipe, seed: int, stage: str, available: Mapping[str, Checkpo
         index = layer_of(name)
         part, offset = layers[index] if index is not None else (_outer(name, parts), None)
         tensors.append(_plan_tensor(recipe, (seed, stage), method, part, name, shape, offset))
-    config = donor.config
+    config = dict(donor.config)
     if layout.found is None:
         kinds = [part.layer(_first(part), at) for part, at in layers]
         config = output_config(config, _context_parent(recipe, donor, available).config, kinds)
+        if tokenizer is not None:  # the donor's rows may stand for other tokens
+            config |= {f"{kind}_token_id": row for kind, row in tokenizer.ids.items()}
     return MergePlan(method, parents, config, tensors, layout, tokenizer)
 
 
@@ -300,6 +307,9 @@ def _part(
     depth = donor.layout.n_layers if span is None else span[1] - span[0]
     base_model = recipe.base_of(slice_)
     if not method.takes_base or (method.base_optional and base_model is None):
+        adds = METHOD_SPECS[recipe.merge_method].adds_base and slice_ is None
+        if adds and base_model is not None and all(one.model != base_model for one in named):
+            named = (*named, Input(base_model, {}))
         return _Part(slice_, None, named, depth)
     base = next((one for one in named if one.model == base_model), None)
     if base is None and slice_ is not None:
@@ -351,6 +361,13 @@ def _plan_tensor(
         filter_wise=bool(shared("filter_wise", "filter_wise" in spec.on)),
         flatten=bool(shared("nuslerp_flatten", "nuslerp_flatten" in spec.on)),
         row_wise=bool(shared("nuslerp_row_wise", "nuslerp_row_wise" in spec.on)),
+        normalize_weights=bool(shared("normalize_weights", "normalize_weights" in spec.on)),
+        eps=float(shared("eps", 1e-8)),
+        tol=float(shared("tol", 1e-5)),
+        max_iter=int(shared("max_iter", 10)),
+        epsilon=float(shared("epsilon", 1e-5)),
+        r=float(shared("r", 0.1)),
+        alpha=float(shared("alpha", 0.2)),
     )
     if "epsilon" in spec.per_parent:
         _check_chances(recipe.merge_method, name, inputs, settings)

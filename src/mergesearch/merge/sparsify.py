@@ -7,7 +7,7 @@ lower ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +78,28 @@ def count_cut(blocks: Callable[[], Iterable[Float]], size: int, wanted: int) -> 
     if wanted == equal:
         return Cut(bits, ALL.ties_end)
     return Cut(bits, _end_of_ties(blocks(), bits, wanted))
+
+
+def ranked(blocks: Callable[[], Iterable[Float]], ranks: Sequence[int]) -> list[np.float32]:
+    """Return the magnitudes that would stand at `ranks` were all of a tensor's sorted upwards.
+
+    Args:
+        blocks: returns the tensor's consecutive blocks, each time anew.
+        ranks: 0 for the smallest.
+    """
+    found, below = [0] * len(ranks), list(ranks)
+    for shift, width in _DIGITS:
+        counts = {bits: np.zeros(1 << width, dtype=np.int64) for bits in found}
+        for block in blocks():
+            magnitudes = _bits(block)
+            for bits in counts:
+                counts[bits] += _digit_counts(magnitudes, bits, shift, width)
+        for index, bits in enumerate(found):
+            up_to = np.cumsum(counts[bits])
+            digit = int(np.searchsorted(up_to, below[index], side="right"))
+            below[index] -= int(up_to[digit] - counts[bits][digit])
+            found[index] = bits | digit << shift
+    return list(np.array(found, dtype=np.uint32).view(np.float32))
 
 
 def apply_cut(block: Float, cut: Cut, offset: int) -> Float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from mergesearch.recipe.types import (
     DTYPES,
     METHOD_SPECS,
     QUANT_MIXES,
-    RANGES,
     STRAY_PARAMETERS,
     SWITCHES,
     TENSOR_TYPES,
     UNQUANTIZED,
+    WHOLE,
     Filtered,
     Input,
     Parameter,
@@ -31,6 +31,8 @@ from mergesearch.recipe.types import (
     Scalar,
     Slice,
     as_filters,
+    evaluate,
+    range_of,
 )
 
 _STAGE_KEYS = (
@@ -92,6 +94,7 @@ def parse_fields(document: Mapping[str, Any], where: str | Path, stage: bool) ->
             place / "slices",
             lambda one, at: _parse_slice(one, method, parameters, base, at),
         )
+    _check_needed(method, slices or (Slice(()),), parameters, place)
     dtype = choice_of(top, "dtype", DTYPES, "bfloat16", place)
     return {
         "name": text_of(top, "name", place),
@@ -127,6 +130,20 @@ def _quantization(value: Any, place: Place) -> Quantization:
         except (re.error, TypeError) as error:
             raise place.error(f"{expression!r} is no regular expression: {error}") from error
     return Quantization(mix, dict(tensors))
+
+
+def _check_needed(
+    method: str, slices: Iterable[Slice], shared: Mapping[str, Parameter], place: Place
+) -> None:
+    """Refuse a parameter without a default that has no value for some tensors."""
+    for part in slices:
+        for name in METHOD_SPECS[method].needed:
+            held = [one[name] for one in (part.parameters, shared) if name in one]
+            if all(evaluate(one, "", 0.0) is None for one in held):
+                raise place.error(
+                    f"{method} has no default for `{name}`",
+                    expected=f"`{name}` among the parameters, with a value for every tensor",
+                )
 
 
 def _check_stray_keys(
@@ -257,13 +274,14 @@ def _check_inputs(inputs: tuple[Input, ...], method: str, base: str | None, plac
     beside = "" if spec.counts_base else " beside the base"
     if spec.exactly is not None and len(counted) != spec.exactly:
         raise place.error(
-            f"{method} merges exactly {spec.exactly} parents{beside}, {len(counted)} are named"
+            f"{method} merges exactly {_parents(spec.exactly)}{beside}, {len(counted)} are named"
         )
-    if method == "slerp" and base is not None and base not in models:
-        raise place.error(f"slerp's base_model {base!r} must be one of its two parents")
     if len(counted) < spec.at_least:
-        number = "one parent" if spec.at_least == 1 else f"{spec.at_least} parents"
-        raise place.error(f"needs at least {number}{beside}")
+        raise place.error(f"needs at least {_parents(spec.at_least)}{beside}")
+
+
+def _parents(number: int) -> str:
+    return "one parent" if number == 1 else f"{number} parents"
 
 
 def _parse_parameters(
@@ -278,49 +296,51 @@ def _parse_parameters(
         return {}
     if not isinstance(document, dict):
         raise place.error(f"{document!r} is not a mapping", expected=", ".join(allowed))
-    found = {}
+    found, known = {}, allowed + elsewhere
     for name, value in document.items():
-        if name in STRAY_PARAMETERS and name not in allowed + elsewhere:
+        if name in STRAY_PARAMETERS + METHOD_SPECS[method].without_effect and name not in known:
             continue
-        if name not in allowed + elsewhere:
+        if name not in known:
             raise place.error(
                 f"{method} takes no parameter {name!r} here",
                 expected=", ".join(allowed) or "no parameters",
             )
-        found[name] = _parse_value(name, value, place / name)
+        found[name] = _parse_value(method, name, value, place / name)
     return found
 
 
-def _parse_value(name: str, value: Any, place: Place) -> Parameter:
+def _parse_value(method: str, name: str, value: Any, place: Place) -> Parameter:
     if isinstance(value, dict) and "value" in value:
         value = [value]
     if not isinstance(value, list):
-        return _scalar(name, value, place)
+        return _scalar(method, name, value, place)
     if not value:
         raise place.error("an empty list")
     if not any(isinstance(one, dict) for one in value):
-        return tuple(_scalar(name, one, place) for one in value)
+        if name in WHOLE and len(value) > 1:
+            raise place.error(f"{name} has no gradient", expected="one whole number")
+        return tuple(_scalar(method, name, one, place) for one in value)
     entries = []
     for index, one in enumerate(value):
         keys = checked_keys(one, ("filter", "value"), place / index)
         if "value" not in keys:
             raise (place / index).error("needs `value`")
-        inner = _parse_value(name, keys["value"], place / index)
+        inner = _parse_value(method, name, keys["value"], place / index)
         if isinstance(inner, tuple) and isinstance(inner[0], Filtered):
             raise (place / index).error("a filter list inside a filter list")
         entries.append(Filtered(text_of(keys, "filter", place / index), inner))
     return tuple(entries)
 
 
-def _scalar(name: str, value: Any, place: Place) -> Scalar:
+def _scalar(method: str, name: str, value: Any, place: Place) -> Scalar:
     if name in SWITCHES:
         if not isinstance(value, bool):
             raise place.error(f"{value!r} is not true or false")
         return value
-    return _number(name, value, place)
+    return _number(method, name, value, place)
 
 
-def _number(name: str, value: Any, place: Place) -> float:
+def _number(method: str, name: str, value: Any, place: Place) -> float:
     if isinstance(value, str):  # YAML reads 1e-5 as a text
         with suppress(ValueError):
             value = float(value)
@@ -329,7 +349,9 @@ def _number(name: str, value: Any, place: Place) -> float:
         if isinstance(value, dict):
             expected += "; in a search space also {search: [low, high]}"
         raise place.error(f"{value!r} is not a number", expected=expected)
-    low, high = RANGES.get(name, (-math.inf, math.inf))
+    low, high = range_of(method, name)
     if not low <= value <= high:
         raise place.error(f"{name} {value} is out of range", expected=f"{low} to {high}")
-    return float(value)
+    if name in WHOLE and value != int(value):
+        raise place.error(f"{name} {value} is not a whole number")
+    return int(value) if name in WHOLE else float(value)

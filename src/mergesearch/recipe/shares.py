@@ -18,8 +18,9 @@ def mean_shares(recipe: Recipe, n_layers: int) -> dict[str, float]:
 
     The mean runs over the attention and the MLP of every layer. Sparsifying and sign consensus
     leave the coefficients as they are. Where the coefficients depend on the tensors (sce,
-    model_stock, the medians) the parents beside the base have equal parts. What a stage has in a
-    merge is divided among its own parents.
+    model_stock, karcher, ram, the medians) the parents beside the base have equal parts; the one
+    parent of nearswap and arcee_fusion shares with the base. What a stage has in a merge is
+    divided among its own parents.
 
     Args:
         recipe: all of its stages come with it.
@@ -83,30 +84,26 @@ def _coefficients(
 
     base = recipe.base_of(part)
     if recipe.merge_method == "slerp":
-        first, second = _slerp_pair(inputs, base)
+        other = next(one.model for one in inputs if one.model != base)
         ratio = look("t", None, 0.5)
-        return {first: 1.0 - ratio, second: ratio}
+        return {str(base): 1.0 - ratio, other: ratio}
     spec = METHOD_SPECS[recipe.merge_method]
-    parents = [one for one in inputs if spec.counts_base or one.model != base]
-    equal = {one.model: 1.0 / len(parents) for one in parents}
+    parents = {one.model: one for one in inputs if spec.counts_base or one.model != base}
     if "weight" not in spec.per_parent:
-        return equal
-    weights = {one.model: look("weight", one, 1.0) for one in parents}
+        counted = list(parents)
+        with_base = spec.exactly == 1 if spec.needs_base else spec.adds_base and part is None
+        if with_base and base is not None and base not in parents:
+            counted.append(base)
+        return dict.fromkeys(counted, 1.0 / len(counted))
+    weights = {model: look("weight", one, 1.0) for model, one in parents.items()}
     total = sum(weights.values())
     if recipe.merge_method == "nuslerp" and abs(total) < 1e-6:
-        return equal
-    if look("normalize", None, "normalize" in spec.on) and total != 0:
+        return dict.fromkeys(parents, 1.0 / len(parents))
+    switch = "normalize_weights" if "normalize_weights" in spec.glob else "normalize"
+    if look(switch, None, switch in spec.on) and total != 0:
         weights = {model: weight / total for model, weight in weights.items()}
     if spec.counts_base or base is None:
         return weights
     scale = look("lambda", None, 1.0)
     scaled = {model: weight * scale for model, weight in weights.items()}
     return {base: 1.0 - sum(scaled.values())} | scaled
-
-
-def _slerp_pair(inputs: tuple[Input, ...], base: str | None) -> tuple[str, str]:
-    """The two parents of a slerp, the base (t = 0) first."""
-    models = [one.model for one in inputs]
-    if base in models:
-        return str(base), next(model for model in models if model != base)
-    return models[0], models[1]

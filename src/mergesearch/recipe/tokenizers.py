@@ -24,15 +24,15 @@ def parse_tokenizer(top: Mapping[str, Any], place: Place) -> TokenizerChoice | N
         raise place.error("`tokenizer` and `tokenizer_source` cannot both be named")
     here = place / "tokenizer"
     keys = checked_keys(top["tokenizer"], ("source", "tokens", "pad_to_multiple_of"), here)
-    tokens = keys.get("tokens") or {}
+    tokens, there = keys.get("tokens") or {}, here / "tokens"
     if not isinstance(tokens, dict):
-        raise (here / "tokens").error(f"{tokens!r} is not a mapping of tokens")
+        raise there.error(f"{tokens!r} is not a mapping of tokens")
     multiple = keys.get("pad_to_multiple_of")
     if multiple is not None and (type(multiple) is not int or multiple < 1):
         raise here.error(f"`pad_to_multiple_of` {multiple!r} is not a whole number above 0")
     return TokenizerChoice(
         text_of(keys, "source", here) or "union",
-        {str(text): _token(one, here / text) for text, one in tokens.items()},
+        {str(text): _token(one, there / text) for text, one in tokens.items()},
         multiple,
     )
 
@@ -45,6 +45,8 @@ def _token(document: Any, place: Place) -> TokenSource:
     source = keys.get("source")
     if isinstance(source, str) and source:
         return TokenSource(source, force=force)
+    if source is None:
+        raise place.error("needs `source`", expected="a parent, or a mapping with `kind`")
     here = place / "source"
     inner = checked_keys(source, ("kind", "model", "token", "token_id"), here)
     if choice_of(inner, "kind", _KINDS, None, here) == "zero":

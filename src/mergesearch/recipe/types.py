@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -38,7 +39,10 @@ class MethodSpec:
         exactly: number of parents, None where it is free.
         at_least: smallest number of parents.
         counts_base: a base among the parents counts as one of them.
+        adds_base: a base that is named beside the models of a whole-model merge is one more parent.
         on: the switches that are true where nothing is named.
+        needed: parameters without a default.
+        without_effect: what mergekit reads for it to no effect, and we leave out.
         in_mergekit: mergekit has the method.
     """
 
@@ -48,7 +52,10 @@ class MethodSpec:
     exactly: int | None = None
     at_least: int = 1
     counts_base: bool = False
+    adds_base: bool = False
     on: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
+    without_effect: tuple[str, ...] = ()
     in_mergekit: bool = True
 
 
@@ -60,6 +67,7 @@ def _deltas(*per_parent: str, on: tuple[str, ...] = ()) -> MethodSpec:
         ("normalize", *sparse, "lambda", "int8_mask"),
         needs_base=True,
         on=on,
+        without_effect=() if per_parent else ("density", "rescale"),
     )
 
 
@@ -80,7 +88,7 @@ METHOD_SPECS: dict[str, MethodSpec] = {
     "geometric_median": MethodSpec((), (), needs_base=False, counts_base=True, in_mergekit=False),
     "sce": MethodSpec((), ("select_topk", "int8_mask"), needs_base=True),
     "model_stock": MethodSpec((), ("filter_wise",), needs_base=True, at_least=2),
-    "slerp": MethodSpec((), ("t",), needs_base=True, exactly=2, counts_base=True),
+    "slerp": MethodSpec((), ("t",), needs_base=True, exactly=1),
     "nuslerp": MethodSpec(
         ("weight",),
         ("nuslerp_flatten", "nuslerp_row_wise"),
@@ -88,6 +96,16 @@ METHOD_SPECS: dict[str, MethodSpec] = {
         exactly=2,
         on=("normalize", "nuslerp_flatten"),  # normalized always: only the ratio of weights counts
     ),
+    "multislerp": MethodSpec(
+        ("weight",), ("normalize_weights", "eps"), needs_base=False, on=("normalize_weights",)
+    ),
+    "karcher": MethodSpec(
+        (), ("max_iter", "tol"), needs_base=False, counts_base=True, adds_base=True
+    ),
+    "ram": MethodSpec((), ("epsilon",), needs_base=True),
+    "ramplus_tl": MethodSpec((), ("r", "alpha", "epsilon"), needs_base=True),
+    "nearswap": MethodSpec((), ("t",), needs_base=True, exactly=1, needed=("t",)),
+    "arcee_fusion": MethodSpec((), (), needs_base=True, exactly=1),
 }
 
 QUANT_MIXES = ("Q4_0", "Q4_K_S", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "F16", "BF16")
@@ -95,13 +113,26 @@ UNQUANTIZED = ("F16", "BF16")
 TENSOR_TYPES = ("F32", *UNQUANTIZED, "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K")
 DTYPES = ("float32", "bfloat16", "float16")
 
+_ANY = (-math.inf, math.inf)
+_NOT_NEGATIVE = (0.0, math.inf)
 RANGES: dict[str, tuple[float, float]] = {
     "density": (0.0, 1.0),
     "epsilon": (0.0, 0.5),
     "gamma": (0.0, 1.0),
     "select_topk": (0.0, 1.0),
     "t": (0.0, 1.0),
+    "eps": _NOT_NEGATIVE,
+    "tol": _NOT_NEGATIVE,
+    "max_iter": _NOT_NEGATIVE,
+    "alpha": _NOT_NEGATIVE,
 }
+"""From the least to the largest value of a parameter, whatever the method but for `OWN_RANGES`."""
+OWN_RANGES: dict[tuple[str, str], tuple[float, float]] = {
+    ("nearswap", "t"): _NOT_NEGATIVE,
+    ("ram", "epsilon"): _NOT_NEGATIVE,
+    ("ramplus_tl", "epsilon"): _NOT_NEGATIVE,
+}
+WHOLE = ("max_iter",)
 SWITCHES = (
     "normalize",
     "rescale",
@@ -109,11 +140,17 @@ SWITCHES = (
     "filter_wise",
     "nuslerp_flatten",
     "nuslerp_row_wise",
+    "normalize_weights",
 )
 
 
 STRAY_PARAMETERS = ("int8_mask", "normalize")
 """Read for any method and in any place where they change nothing, as in published recipes."""
+
+
+def range_of(method: str, parameter: str) -> tuple[float, float]:
+    """Return the least and the largest value of a method's parameter."""
+    return OWN_RANGES.get((method, parameter), RANGES.get(parameter, _ANY))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -21,6 +22,10 @@ from mergesearch.recipe.types import (
 
 if TYPE_CHECKING:
     from mergesearch.recipe import Recipe
+
+
+_MERGEKIT_NEEDS = {"weight": 1.0, "t": 0.5}
+"""Our defaults of what mergekit has none for."""
 
 
 def stage_document(recipe: Recipe) -> dict[str, Any]:
@@ -57,24 +62,44 @@ def mergekit_documents(recipe: Recipe) -> list[dict[str, Any]]:
 
     mergekit casts weights to the working dtype and stores every stage, so all is asked for in
     float32 and only the last result is stored in the recipe's dtype. Linear and passthrough have
-    no base; mergekit would take one that is named for a parent without weight.
+    no base; mergekit would take one that is named for a parent without weight. Weights and `t`,
+    which have no default there, are written out as global parameters.
 
     Raises:
-        RecipeError: mergekit does not have one of the methods.
+        RecipeError: mergekit does not have one of the methods, or cannot read a parent.
     """
+    _check_readable(recipe)
     documents = []
     for merge in (*recipe.stages, recipe):
         spec = METHOD_SPECS[merge.merge_method]
         if not spec.in_mergekit:
             raise RecipeError(f"mergekit has no {merge.merge_method}; export the recipe instead")
         document = stage_document(merge)
-        if spec.counts_base and not spec.needs_base:
+        if spec.counts_base and not (spec.needs_base or spec.adds_base):
             document.pop("base_model", None)
+        if "base_model" not in document and merge.tokenizer is not None:
+            document |= _tokenizer(_named_source(merge.tokenizer, merge))
+        defaults = {
+            name: value
+            for name, value in _MERGEKIT_NEEDS.items()
+            if name in spec.per_parent + spec.glob and name not in merge.parameters
+        }
+        if defaults:
+            document["parameters"] = document.get("parameters", {}) | defaults
         document.pop("context_source", None)
         document["dtype"] = "float32"
         document["out_dtype"] = recipe.dtype if merge is recipe else "float32"
         documents.append(document)
     return documents
+
+
+def _check_readable(recipe: Recipe) -> None:
+    for ref in recipe.parents():
+        if any(part.endswith(".gguf") for part in ref.split("+")):
+            raise RecipeError(
+                f"mergekit cannot read the GGUF {ref}",
+                fix="build it as safetensors (search build --to safetensors) and name that folder",
+            )
 
 
 def to_yaml(documents: Iterable[Mapping[str, Any]]) -> str:
@@ -131,6 +156,12 @@ def _tokenizer(choice: TokenizerChoice) -> dict[str, Any]:
     if choice.pad_to_multiple_of is not None:
         block["pad_to_multiple_of"] = choice.pad_to_multiple_of
     return {"tokenizer": block}
+
+
+def _named_source(choice: TokenizerChoice, merge: Recipe) -> TokenizerChoice:
+    """The choice with the parent's name for `base`, which mergekit takes for any one of them."""
+    first = merge.base_model or merge.named()[0]
+    return replace(choice, source=first) if choice.source == "base" else choice
 
 
 def _token(one: TokenSource) -> dict[str, Any]:

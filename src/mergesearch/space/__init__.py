@@ -103,7 +103,8 @@ class Space:
         return self.recipe(values)
 
     def recipe(self, values: Mapping[str, Value]) -> Recipe:
-        """Return the recipe for one value per dimension; numbers are rounded to four decimals.
+        """Return the recipe for one value per dimension; numbers are rounded to four decimals,
+        or more where their range is narrow.
 
         Parameters that the chosen method does not take are left out, and so are inputs whose model
         is null and stages that nothing uses then.
@@ -283,9 +284,10 @@ class Space:
         methods = choices(merge.get("merge_method"))
         specs = [METHOD_SPECS[one] for one in methods if one in METHOD_SPECS]
         known = {name for spec in specs for name in spec.per_parent + spec.glob}
+        ignored = {name for spec in specs for name in spec.without_effect + STRAY_PARAMETERS}
         for parameters in parameter_mappings(merge):
             for name in parameters:
-                if len(specs) == len(methods) and name not in (*known, *STRAY_PARAMETERS):
+                if len(specs) == len(methods) and name not in known | ignored:
                     raise SpaceError(
                         f"unknown parameter {name!r}",
                         where=self._where,

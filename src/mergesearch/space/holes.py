@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mergesearch.errors import SpaceError
+from mergesearch.recipe.types import WHOLE
 from mergesearch.space.document import Place
 
 Value = float | int | str | bool | None
@@ -17,7 +18,7 @@ GROUP_FILTERS = {"attn": "self_attn", "mlp": "mlp"}
 STRUCTURE = ("merge_method", "model", "base_model")
 """Keys outside of `parameters` that may be searched."""
 
-_DECIMALS = 4  # what a recipe shows of a proposed number; finer steps are below any score's error
+_DECIMALS = 4  # of numbers up to about 1; finer steps are below any score's error
 _HOLE_KEYS = ("search", "curve", "per")
 
 
@@ -29,6 +30,11 @@ class Dimension:
     low: float = 0.0
     high: float = 0.0
     choices: tuple[Value, ...] = ()
+
+    @property
+    def decimals(self) -> int:
+        """How many decimals of a proposed number a recipe shows: more for a narrow range."""
+        return decimals(self.low, self.high)
 
     def holds(self, value: Value) -> bool:
         """Whether `value` can be proposed."""
@@ -83,7 +89,9 @@ class Hole:
         """Return the recipe's value for the proposed ones."""
         filled: list[tuple[str | None, Any]] = []
         for group, points in self.groups():
-            found = [rounded(values[name]) for name in self.names(group, points)]
+            found = [
+                rounded(values[name], self.dimension.decimals) for name in self.names(group, points)
+            ]
             filled.append((group, found[0] if points == 1 else found))
         if not self.per:
             return filled[0][1]
@@ -114,13 +122,18 @@ class Hole:
         return values
 
 
-def rounded(value: Any) -> Any:
-    """Return a proposed number as a recipe shows it, and lists of such numbers."""
+def decimals(low: float, high: float) -> int:
+    """Return the decimals of numbers in a range: four, and one more for each tenth of its width."""
+    return _DECIMALS + max(0, math.floor(-math.log10(high - low))) if high > low else _DECIMALS
+
+
+def rounded(value: Any, digits: int) -> Any:
+    """Return a number as a recipe shows it, and so every number of a list or a filter list."""
     if isinstance(value, list):
-        return [rounded(one) for one in value]
+        return [rounded(one, digits) for one in value]
     if isinstance(value, dict):
-        return {key: rounded(one) for key, one in value.items()}
-    return round(value, _DECIMALS) if isinstance(value, float) else value
+        return {key: rounded(one, digits) for key, one in value.items()}
+    return round(value, digits) if isinstance(value, float) else value
 
 
 def find_holes(document: Mapping[str, Any], where: str) -> tuple[Hole, ...]:
@@ -180,6 +193,12 @@ def _parse_hole(node: dict[str, Any], where: str, place: Place, name: str) -> Ho
     dimension = _parse_dimension(name, node["search"], at, absent=parameter == "model")
     if structural and not dimension.choices:
         raise SpaceError(f"{node['search']!r} is not a list of choices", where=at)
+    if parameter in WHOLE and not dimension.choices:
+        raise SpaceError(
+            f"{parameter} takes whole numbers only",
+            where=at,
+            expected="at least three of them to choose from",
+        )
     curve, per = node.get("curve", 1), node.get("per", [])
     if type(curve) is not int or curve < 1:
         raise SpaceError(f"curve {curve!r} is not a number of points", where=at)

@@ -8,7 +8,7 @@ from typing import Any
 
 from mergesearch.recipe import METHOD_SPECS
 from mergesearch.space.document import Place, get, input_lists, merges, own_copy
-from mergesearch.space.holes import GROUP_FILTERS, rounded
+from mergesearch.space.holes import GROUP_FILTERS, decimals, rounded
 
 RANGES: dict[str, tuple[float, float]] = {
     "weight": (0.0, 1.5),
@@ -59,6 +59,8 @@ def openings(document: Mapping[str, Any]) -> list[Opening]:
         label = f"{merge['name']}." if at else ""
         for place, name, parameter, value in _values(merge):
             hole = _hole(parameter, value)
+            if merge["merge_method"] == "nearswap":
+                hole = _around(value)
             if hole is None or (parameter == "weight" and _alone(merge, place)):
                 continue
             points = hole.get("curve", 1)
@@ -84,7 +86,10 @@ def opened(document: Mapping[str, Any], chosen: Iterable[Opening]) -> dict[str, 
 
 def spelled_out(document: Mapping[str, Any], chosen: Iterable[Opening]) -> dict[str, Any]:
     """Return the document with the chosen values written out, as exact as a space proposes them."""
-    return _with(document, ((one.place, rounded(one.value)) for one in chosen))
+    return _with(
+        document,
+        ((one.place, rounded(one.value, decimals(*one.hole["search"]))) for one in chosen),
+    )
 
 
 def _with(document: Mapping[str, Any], entries: Iterable[tuple[Place, Any]]) -> dict[str, Any]:
@@ -157,6 +162,11 @@ def _hole(parameter: str, value: Any) -> dict[str, Any] | None:
     return _groups(parameter, value)
 
 
+def _around(value: Any) -> dict[str, Any] | None:
+    """The hole for a threshold, whose size tells what is near: a factor of ten each way."""
+    return {"search": [value / 10, value * 10]} if _number(value) and value > 0 else None
+
+
 def _groups(parameter: str, entries: list[Any]) -> dict[str, Any] | None:
     """The hole for a filter list over attention and MLP with one plain value for the rest."""
     names = {substring: group for group, substring in GROUP_FILTERS.items()}
@@ -177,7 +187,7 @@ def _groups(parameter: str, entries: list[Any]) -> dict[str, Any] | None:
 def _range(parameter: str, values: list[float]) -> list[float]:
     """The usual range, widened to hold the recipe's own values."""
     low, high = RANGES[parameter]
-    own = rounded(values)
+    own = rounded(values, decimals(low, high))
     return [min(low, *own), max(high, *own)]
 
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
+
+from jinja2 import TemplateSyntaxError
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mergesearch.errors import RecipeError
 from mergesearch.tokenizer.files import Tokenizer
@@ -25,23 +30,31 @@ BUILT_IN = {
         "{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"
     ),
     "mistral": (
-        "{{ bos_token }}{% for message in messages %}"
+        "{% set system, turns = '', messages %}"
+        "{% if messages[0]['role'] == 'system' %}"
+        "{% set system, turns = messages[0]['content'] + '\\n\\n', messages[1:] %}{% endif %}"
+        "{{ bos_token }}{% for message in turns %}"
         "{% if message['role'] == 'assistant' %}{{ ' ' + message['content'] + eos_token }}"
-        "{% else %}{{ '[INST] ' + message['content'] + ' [/INST]' }}{% endif %}{% endfor %}"
+        "{% else %}{{ '[INST] ' + (system if loop.first else '') + message['content'] }}"
+        "{{ ' [/INST]' }}{% endif %}{% endfor %}"
     ),
 }
-"""By the name that a recipe may give; the formats of Qwen, Llama 3 and Mistral."""
+"""By the name that a recipe may give: the formats of Qwen, Llama 3 and Mistral.
+
+Mistral's has no place for a system message, which goes before the first one of the user.
+"""
 
 
 def with_chat_template(
     tokenizer: Tokenizer, wanted: str, parents: Sequence[Tokenizer]
 ) -> Tokenizer:
-    """Return the tokenizer with another chat template.
+    """Return the tokenizer with another chat template; the same object for the same arguments.
 
     Args:
         tokenizer: of the result.
         wanted: a template, the name of a built-in one, or `auto`: the one that most parents have,
-            the first of them where several are as frequent (mergekit `merge.py`).
+            the first of them where several are as frequent; where none has one it stays as it is
+            (mergekit 0.1.5, `merge.py`).
         parents: the parents' tokenizers.
 
     Raises:
@@ -49,31 +62,26 @@ def with_chat_template(
     """
     if wanted == AUTO:
         found = Counter(one.chat_template.strip() for one in parents if one.chat_template)
-        if not found:
-            return tokenizer
-        template = found.most_common(1)[0][0]
-    elif wanted in BUILT_IN:
-        template = BUILT_IN[wanted]
-    elif "{" in wanted:
-        template = wanted
-    else:
+        return _with(tokenizer, found.most_common(1)[0][0]) if found else tokenizer
+    if wanted in BUILT_IN:
+        return _with(tokenizer, BUILT_IN[wanted])
+    if "{" not in wanted:
         raise RecipeError(
             f"unknown chat_template {wanted!r}",
             expected=f"{AUTO}, {', '.join(BUILT_IN)}, or a Jinja template",
         )
-    _check(template)
-    if template == tokenizer.chat_template:
-        return tokenizer
-    return replace(tokenizer, settings=tokenizer.settings | {"chat_template": template}, files=None)
+    return _with(tokenizer, wanted)
 
 
-def _check(template: str) -> None:
-    from jinja2 import TemplateSyntaxError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
+@lru_cache(maxsize=16)
+def _with(tokenizer: Tokenizer, template: str) -> Tokenizer:
+    """The tokenizer with a template that compiles."""
     try:
-        ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"]).parse(template)
+        ImmutableSandboxedEnvironment(extensions=[loopcontrols]).from_string(template)
     except TemplateSyntaxError as error:
         raise RecipeError(
             f"the chat_template is not valid Jinja: line {error.lineno}: {error.message}"
         ) from error
+    if template == tokenizer.settings.get("chat_template"):
+        return tokenizer
+    return replace(tokenizer, settings=tokenizer.settings | {"chat_template": template}, files=None)

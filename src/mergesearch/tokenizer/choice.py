@@ -10,47 +10,53 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
-from mergesearch.errors import RecipeError
+from mergesearch.errors import CheckpointError, RecipeError
 from mergesearch.recipe.types import TokenizerChoice
 from mergesearch.tokenizer.files import Tokenizer, tokens_of
 
-Sized = tuple[Tokenizer, int]
+Sized: TypeAlias = tuple[Tokenizer, int]
 """A tokenizer with the rows of its model's embedding; tokens beyond them do not count."""
 
 
 def chosen_tokenizer(
-    tokenizers: Mapping[str, Sized], base: str, choice: TokenizerChoice
+    tokenizers: Mapping[str, Sized | None], base: str, choice: TokenizerChoice
 ) -> Tokenizer:
     """Return the tokenizer of the result; the same object for the same arguments.
 
     Args:
-        tokenizers: of every parent that has one, in the recipe's order.
+        tokenizers: of every parent in the recipe's order, None where it has none.
         base: id of the base, or of the first parent where there is none.
         choice: whose tokenizer.
 
     Raises:
-        RecipeError: the choice names no parent, or one without a tokenizer.
+        RecipeError: the choice names no parent.
+        CheckpointError: the parent has no tokenizer.
     """
     source = base if choice.source in ("base", "union") else choice.source
     if source not in tokenizers:
         raise RecipeError(
-            f"the tokenizer of {source!r} is not there",
-            expected="base, union, or one of the parents " + ", ".join(tokenizers),
+            f"the tokenizer's source {source!r} is no parent of this recipe",
+            expected="base, union, or one of " + ", ".join(tokenizers),
         )
-    others = [one for ref, one in tokenizers.items() if ref != source]
+    first = tokenizers[source]
+    if first is None:
+        raise CheckpointError(
+            "no tokenizer.json",
+            where=source,
+            fix="name a parent that has one as the tokenizer's source",
+        )
+    others = [one for ref, one in tokenizers.items() if one is not None and ref != source]
     united = tuple(others) if choice.source == "union" else ()
-    return _built(tokenizers[source], united, tuple(choice.tokens))
+    return _built(first, united, tuple(choice.tokens))
 
 
 @lru_cache(maxsize=16)
 def _built(first: Sized, others: tuple[Sized, ...], added: tuple[str, ...]) -> Tokenizer:
     """The first tokenizer with the tokens of the others, then with some more."""
-    result = without_rows_beyond(*first)
-    for other, rows in others:
-        result = with_tokens(result, _entries(other, rows))
-    return with_tokens(result, (_entry(text) for text in added))
+    united = with_tokens(without_rows_beyond(*first), _entries(others))
+    return with_tokens(united, {text: _plain(text) for text in added})
 
 
 def without_rows_beyond(tokenizer: Tokenizer, rows: int) -> Tokenizer:
@@ -66,7 +72,13 @@ def without_rows_beyond(tokenizer: Tokenizer, rows: int) -> Tokenizer:
     document["added_tokens"] = [
         one for one in document.get("added_tokens") or [] if one["id"] < rows
     ]
-    return replace(tokenizer, document=document, files=None)
+    settings = dict(tokenizer.settings)
+    if "added_tokens_decoder" in settings:
+        listed = settings["added_tokens_decoder"]
+        settings["added_tokens_decoder"] = {
+            row: one for row, one in listed.items() if int(row) < rows
+        }
+    return replace(tokenizer, document=document, settings=settings, files=None)
 
 
 def _pair(merge: str | list[str]) -> list[str]:
@@ -75,47 +87,53 @@ def _pair(merge: str | list[str]) -> list[str]:
     return [left, right, left + right]
 
 
-def with_tokens(tokenizer: Tokenizer, entries: Iterable[dict[str, Any]]) -> Tokenizer:
-    """Return the tokenizer with added tokens that it does not have yet, after its last row.
+def with_tokens(tokenizer: Tokenizer, entries: Mapping[str, Mapping[str, Any]]) -> Tokenizer:
+    """Return the tokenizer with more tokens, which get the rows after its last one.
 
-    A token of the vocabulary that another tokenizer has as an added one becomes an added one too.
+    Those that it has keep their rows; one of its vocabulary becomes an added token if it is one
+    elsewhere.
+
+    Args:
+        tokenizer: comes first where both have a token.
+        entries: by text, as `added_tokens` has them; without an id where the token is an ordinary
+            one of its vocabulary.
     """
     known = {text: row for row, text in tokens_of(tokenizer).items()}
-    already = {one["content"] for one in tokenizer.document.get("added_tokens") or []}
+    before = tokenizer.document.get("added_tokens") or []
+    already = {one["content"] for one in before}
     following = max(known.values(), default=-1) + 1
     new = []
-    for entry in entries:
-        text = entry["content"]
-        if text in already or (text in known and entry.get("plain")):
+    for text, entry in entries.items():
+        if text in already or (text in known and "id" not in entry):
             continue
         if text not in known:
             known[text], following = following, following + 1
-        already.add(text)
-        own = {key: value for key, value in entry.items() if key != "plain"}
-        new.append(own | {"id": known[text]})
+        new.append({"id": known[text]} | dict(entry) | {"id": known[text]})
     if not new:
         return tokenizer
-    before = tokenizer.document.get("added_tokens") or []
     document = tokenizer.document | {
         "added_tokens": sorted([*before, *new], key=lambda one: one["id"])
     }
     return replace(tokenizer, document=document, files=None)
 
 
-def _entries(tokenizer: Tokenizer, rows: int) -> Iterable[dict[str, Any]]:
-    """Every token as an added one: those of the vocabulary, then the added ones."""
-    added = {one["id"]: one for one in tokenizer.document.get("added_tokens") or []}
-    for row, text in sorted(tokens_of(tokenizer).items()):
-        if row < rows and row not in added:
-            yield _entry(text) | {"plain": True}
-    for row, one in sorted(added.items()):
-        if row < rows:
-            yield one
+def _entries(tokenizers: Iterable[Sized]) -> dict[str, Mapping[str, Any]]:
+    """Every token of some tokenizers by its text, in order of rows; added ones come first."""
+    entries: dict[str, Mapping[str, Any]] = {}
+    for tokenizer, rows in tokenizers:
+        added = {one["id"]: one for one in tokenizer.document.get("added_tokens") or []}
+        for row, text in sorted(tokens_of(tokenizer).items()):
+            if row >= rows:
+                break
+            if row in added and "id" not in entries.get(text, {}):
+                entries[text] = added[row]
+            entries.setdefault(text, _plain(text))
+    return entries
 
 
-def _entry(text: str) -> dict[str, Any]:
+def _plain(text: str) -> dict[str, Any]:
+    """An added token as the `tokenizers` library makes one of a mere text."""
     return {
-        "id": -1,
         "content": text,
         "single_word": False,
         "lstrip": False,

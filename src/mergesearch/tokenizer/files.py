@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mergesearch.errors import CheckpointError
 
-TOKENIZER, SETTINGS, GENERATION = (
+TOKENIZER, SETTINGS, GENERATION, CONFIG = (
     "tokenizer.json",
     "tokenizer_config.json",
     "generation_config.json",
+    "config.json",
 )
-TEMPLATE = "chat_template.jinja"
+TEMPLATE, MORE_TEMPLATES = "chat_template.jinja", "additional_chat_templates"
+KINDS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+"""The special tokens that settings name as `KIND_token`."""
+
 _COPIED = (
     TOKENIZER,
     SETTINGS,
@@ -40,12 +44,14 @@ class Tokenizer:
         settings: `tokenizer_config.json`, the chat template in it; empty where there is none.
         generation: `generation_config.json`; empty where there is none.
         files: the folder that it was read from and still equals; None where it was made.
+        ids: rows of the special tokens, by kind, that the model's `config.json` names.
     """
 
     document: dict[str, Any]
     settings: dict[str, Any]
     generation: dict[str, Any]
     files: Path | None = None
+    ids: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def chat_template(self) -> str | None:
@@ -74,10 +80,36 @@ def read_tokenizer(folder: Path) -> Tokenizer | None:
             f"{model.get('type')} tokenizer", where=folder / TOKENIZER, expected="a BPE tokenizer"
         )
     settings = _read(folder / SETTINGS)
-    template = folder / TEMPLATE
-    if template.is_file() and "chat_template" not in settings:
-        settings["chat_template"] = template.read_text(encoding="utf-8")
-    return Tokenizer(document, settings, _read(folder / GENERATION), folder)
+    template = _template(folder)
+    if template is not None and "chat_template" not in settings:
+        settings["chat_template"] = template
+    config = _read(folder / CONFIG)
+    ids = {kind: config.get(f"{kind}_token_id") for kind in KINDS}
+    return Tokenizer(
+        document,
+        settings,
+        _read(folder / GENERATION),
+        folder,
+        {kind: row for kind, row in ids.items() if type(row) is int and row >= 0},
+    )
+
+
+def _template(folder: Path) -> str | list[dict[str, str]] | None:
+    """The chat template beside the settings, or several by their names."""
+    file = folder / TEMPLATE
+    if not file.is_file():
+        return None
+    template = file.read_text(encoding="utf-8")
+    others = sorted((folder / MORE_TEMPLATES).glob("*.jinja"))
+    if not others:
+        return template
+    return [
+        {"name": name, "template": text}
+        for name, text in (
+            ("default", template),
+            *((other.stem, other.read_text(encoding="utf-8")) for other in others),
+        )
+    ]
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -86,14 +118,14 @@ def _read(file: Path) -> dict[str, Any]:
         return {}
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"not JSON: {error}", where=file) from error
     if not isinstance(document, dict):
         raise CheckpointError("not a JSON object", where=file)
     return document
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def tokens_of(tokenizer: Tokenizer) -> Mapping[int, str]:
     """Return every token's row and text, added tokens too."""
     rows = {row: text for text, row in tokenizer.document["model"]["vocab"].items()}

@@ -18,3 +18,11 @@ PRE_TOKENIZERS: dict[tuple[Any, ...], str] = {
     (("Digits", True), _BYTES_SPLIT_AS_GPT2): "smollm",
 }
 """llama.cpp's name of each pre-tokenizer, keyed by the steps of the `pre_tokenizer` section."""
+
+SAME_AS = {
+    "deepseek-r1-qwen": "qwen2",
+    "megrez": "qwen2",
+    "llama3": "llama-bpe",
+    "llama-v3": "llama-bpe",
+}
+"""Other names that llama.cpp has for them (`src/llama-vocab.cpp`)."""

@@ -49,12 +49,12 @@ inline int unpack_scale(const std::uint8_t* packed, int j, int half) {
 
 // The fifth bit of element 64 * g + 32 * h + i is bit 2 * g + h of byte i.
 inline void pack_fifth_bits(const std::uint8_t* levels, std::uint8_t* into) {
-    for (int i = 0; i < 32; ++i) {
-        int byte = 0;
+    for (int i = 0; i < 32; i += 8) {
+        std::uint64_t bytes = 0;
         for (int j = 0; j < 8; ++j) {
-            byte |= (levels[32 * j + i] >> 4 & 1) << j;
+            bytes |= (eight_bytes(levels + 32 * j + i) >> 4 & 0x0101010101010101u) << j;
         }
-        into[i] = static_cast<std::uint8_t>(byte);
+        std::memcpy(into + i, &bytes, sizeof bytes);
     }
 }
 
@@ -63,10 +63,12 @@ template <int bits, int count>
 void pack_affine_k(const float* x, const AffineFits<count>& fits, int place, bool weighted,
                    std::uint8_t* into) {
     using Kind = AffineK<bits>;
+    // A negative scale's level has wrapped around as a byte; ggml limits it in Q5_K alone.
+    constexpr int limit = bits == 5 ? shared_top : 255;
     const float* weights = fits.weight + place;
-    const Shared scale = weighted ? share_by_weight(fits.scale + place, weights)
+    const Shared scale = weighted ? share_by_weight(fits.scale + place, weights, limit)
                                   : share_by_largest(fits.scale + place);
-    const Shared minimum = weighted ? share_by_weight(fits.minimum + place, weights)
+    const Shared minimum = weighted ? share_by_weight(fits.minimum + place, weights, limit)
                                     : share_by_largest(fits.minimum + place);
     const std::uint16_t halves[2] = {to_half(scale.scale), to_half(minimum.scale)};
     std::memcpy(into, halves, sizeof halves);
@@ -100,55 +102,55 @@ void pack_affine_k(const float* x, const AffineFits<count>& fits, int place, boo
 }
 
 // Variance of lane k's element: twice the mean square of its super-block.
-template <int lanes>
-inline Float<lanes> super_variances(const float* x, const Starts<lanes>& starts) {
-    float variances[lanes];
-    for (int k = 0; k < lanes; ++k) {
+template <class L>
+inline typename L::Float super_variances(const float* x, const Starts<L>& starts) {
+    float variances[L::count];
+    for (int k = 0; k < L::count; ++k) {
         const bool fresh = k == 0 || starts.at[k] / 256 != starts.at[k - 1] / 256;
         variances[k] = fresh ? 2 * sum_of_squares(x + starts.at[k] / 256 * 256, 256) / 256.f
                              : variances[k - 1];
     }
-    return bits_as<Float<lanes>>(variances);
+    return L::load(variances);
 }
 
-// Fits of `lanes` sub-blocks from `first` on, of `total` in all.
-template <int lanes, int bits, int count>
+// Fits of `L::count` sub-blocks from `first` on, of `total` in all.
+template <class L, int bits, int count>
 void fit_affine_k(const Source& source, std::int64_t first, std::int64_t total,
                   AffineFits<count>& fits, int place) {
     using Kind = AffineK<bits>;
-    Samples<lanes, Kind::size> samples;
-    const Starts<lanes> starts(first, total, Kind::size, source.rows * source.cols);
-    load<lanes, Kind::size>(source.values, starts, samples.x);
-    Float<lanes> weight{};
+    Samples<L, Kind::size> samples;
+    const Starts<L> starts(first, total, Kind::size, source.rows * source.cols);
+    load_rows<L>(source.values, starts.at, samples.x);
+    typename L::Float weight{};
     if (source.importance) {
-        const Starts<lanes> columns(first, total, Kind::size, source.cols);
-        load<lanes, Kind::size>(source.importance, columns, samples.w);
-        weigh_by_importance(samples, super_variances<lanes>(source.values, starts));
+        const Starts<L> columns(first, total, Kind::size, source.cols);
+        load_rows<L>(source.importance, columns.at, samples.w);
+        weigh_by_importance(samples, super_variances<L>(source.values, starts));
         for (int i = 0; i < Kind::size; ++i) {
             weight += samples.w[i];
         }
     } else {
         weigh_by_magnitude(samples);
     }
-    const AffineFit<lanes> fit =
+    const AffineFit<L> fit =
         fit_affine(samples, source.importance ? Kind::weighted : Kind::plain);
-    store<lanes>(fits.scale + place, fit.scale);
-    store<lanes>(fits.minimum + place, -fit.minimum);
-    store<lanes>(fits.level_scale + place, fit.level_scale);
-    store<lanes>(fits.level_minimum + place, fit.level_minimum);
-    store<lanes>(fits.weight + place, weight);
+    L::store(fits.scale + place, fit.scale);
+    L::store(fits.minimum + place, 0.f - fit.minimum);
+    L::store(fits.level_scale + place, fit.level_scale);
+    L::store(fits.level_minimum + place, fit.level_minimum);
+    L::store(fits.weight + place, weight);
 }
 
-template <int lanes, int bits>
+template <class L, int bits>
 void quantize_affine_k(const Source& source, std::uint8_t* into) {
     using Kind = AffineK<bits>;
-    constexpr int together = lanes > Kind::count ? lanes / Kind::count : 1;
+    constexpr int together = L::count > Kind::count ? L::count / Kind::count : 1;
     constexpr int count = together * Kind::count;
     const std::int64_t blocks = source.rows * source.cols / Kind::super;
     for (std::int64_t block = 0; block < blocks; block += together) {
         AffineFits<count> fits;
-        for (int place = 0; place < count; place += lanes) {
-            fit_affine_k<lanes, bits>(source, block * Kind::count + place, blocks * Kind::count,
+        for (int place = 0; place < count; place += L::count) {
+            fit_affine_k<L, bits>(source, block * Kind::count + place, blocks * Kind::count,
                                       fits, place);
         }
         for (int i = 0; i < together && block + i < blocks; ++i) {

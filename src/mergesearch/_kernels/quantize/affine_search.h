@@ -10,7 +10,7 @@
 
 namespace {
 
-// Levels 0..top; trial grids of (first + step * i + top) levels for i in 0..last.
+// Levels 0..top; trial i of 0..last spreads first + step * i + top levels over the range.
 struct Grid {
     int top;
     float first;
@@ -18,73 +18,132 @@ struct Grid {
     int last;
 };
 
-template <int lanes>
+template <class L>
 struct AffineFit {
-    Float<lanes> scale;
-    Float<lanes> minimum;
+    typename L::Float scale;
+    typename L::Float minimum;
     // The levels of the best fit are nearest(level_scale * (x - level_minimum)).
-    Float<lanes> level_scale;
-    Float<lanes> level_minimum;
+    typename L::Float level_scale;
+    typename L::Float level_minimum;
 };
 
-template <int lanes, int size>
-inline AffineFit<lanes> fit_affine(const Samples<lanes, size>& samples, const Grid& grid) {
-    using F = Float<lanes>;
+// What a sub-block is without any levels.
+template <class L>
+struct Whole {
+    typename L::Float low;  // 0 where all values are positive
+    typename L::Float high;
+    typename L::Float sum_w;
+    typename L::Float sum_x;
+};
+
+template <class L, int size>
+inline Whole<L> whole(const Samples<L, size>& samples) {
     const auto& x = samples.x;
     const auto& w = samples.w;
-    const F zero{};
-    F low = x[0], high = x[0], sum_w = w[0], sum_x = w[0] * x[0];
+    Whole<L> found{x[0], x[0], w[0], w[0] * x[0]};
     for (int i = 1; i < size; ++i) {
-        low = smaller<F>(x[i], low);
-        high = larger<F>(x[i], high);
-        sum_w += w[i];
-        sum_x += w[i] * x[i];
+        found.low = smaller(x[i], found.low);
+        found.high = larger(x[i], found.high);
+        found.sum_w += w[i];
+        found.sum_x += w[i] * x[i];
     }
-    low = select(low > 0.f, zero, low);
-    const auto flat = high == low;
-    const AffineFit<lanes> flat_fit{zero, low, zero, zero};
+    found.low = L::select(found.low > 0.f, 0.f, found.low);
+    return found;
+}
 
-    F level_scale = static_cast<float>(grid.top) / (high - low);
-    AffineFit<lanes> best{1.f / level_scale, low, level_scale, low};
-    F best_error{};
-    for (int i = 0; i < size; ++i) {
-        const F level = nearest_level<lanes>(level_scale * (x[i] - low), 0, grid.top);
-        const F off = best.scale * level + low - x[i];
-        best_error += w[i] * (off * off);
+// The levels for one grid, and their weighted sums.
+template <class L, int size>
+struct Leveled {
+    typename L::Float levels[size];
+    typename L::Float sum_l, sum_l2, sum_xl;
+
+    template <bool any_bits>
+    void take(const Samples<L, size>& samples, const typename L::Float& level_scale,
+              const typename L::Float& minimum, int top) {
+        typename L::Float l{}, l2{}, xl{};  // in registers, which members would not be
+        for (int i = 0; i < size; ++i) {
+            const auto& x = samples.x[i];
+            const auto level = nearest_level<L, any_bits>(level_scale * (x - minimum), 0, top);
+            const auto weighted = samples.w[i] * level;
+            levels[i] = level;
+            l += weighted;
+            l2 += weighted * level;
+            xl += weighted * x;
+        }
+        sum_l = l;
+        sum_l2 = l2;
+        sum_xl = xl;
     }
+
+    typename L::Float error(const Samples<L, size>& samples, const typename L::Float& scale,
+                            const typename L::Float& minimum) const {
+        typename L::Float sum{};
+        for (int i = 0; i < size; ++i) {
+            const auto off = scale * levels[i] + minimum - samples.x[i];
+            sum += samples.w[i] * (off * off);
+        }
+        return sum;
+    }
+};
+
+// Keeps the best fit. `usual` loses the lanes whose levels are taken of values beyond
+// `level_limit`: products and differences are monotonic, so the ends of the range tell.
+template <class L, int size, bool any_bits>
+inline AffineFit<L> search_affine(const Samples<L, size>& samples, const Whole<L>& all,
+                                  const Grid& grid, typename L::Int& usual) {
+    using Float = typename L::Float;
+    const auto top = static_cast<float>(grid.top);
+    Leveled<L, size> tried;
+    AffineFit<L> best;
+    best.minimum = best.level_minimum = all.low;
+    const auto take_levels = [&](const Float& level_scale) {
+        if constexpr (!any_bits) {
+            const Float first = L::absolute(level_scale * (all.low - best.minimum));
+            const Float last = L::absolute(level_scale * (all.high - best.minimum));
+            usual = usual & (first < level_limit) & (last < level_limit);
+        }
+        tried.template take<any_bits>(samples, level_scale, best.minimum, grid.top);
+    };
+
+    best.level_scale = top / (all.high - all.low);
+    best.scale = 1.f / best.level_scale;
+    take_levels(best.level_scale);
+    Float least = tried.error(samples, best.scale, all.low);
     for (int trial = 0; trial <= grid.last; ++trial) {
-        const float span = grid.first + grid.step * static_cast<float>(trial);
-        level_scale = (span + static_cast<float>(grid.top)) / (high - best.minimum);
-        F levels[size];
-        F sum_l{}, sum_l2{}, sum_xl{};
-        for (int i = 0; i < size; ++i) {
-            levels[i] = nearest_level<lanes>(level_scale * (x[i] - best.minimum), 0, grid.top);
-            const F weighted = w[i] * levels[i];
-            sum_l += weighted;
-            sum_l2 += weighted * levels[i];
-            sum_xl += weighted * x[i];
-        }
-        const F determinant = sum_w * sum_l2 - sum_l * sum_l;
-        F scale = (sum_w * sum_xl - sum_x * sum_l) / determinant;
-        F minimum = (sum_l2 * sum_x - sum_l * sum_xl) / determinant;
+        const float spread = grid.first + grid.step * static_cast<float>(trial) + top;
+        const Float level_scale = spread / (all.high - best.minimum);
+        take_levels(level_scale);
+        const Float determinant = all.sum_w * tried.sum_l2 - tried.sum_l * tried.sum_l;
+        Float scale = (all.sum_w * tried.sum_xl - all.sum_x * tried.sum_l) / determinant;
+        Float minimum = (tried.sum_l2 * all.sum_x - tried.sum_l * tried.sum_xl) / determinant;
         const auto above = minimum > 0.f;
-        scale = select(above, F(sum_xl / sum_l2), scale);
-        minimum = select(above, zero, minimum);
-        F error{};
-        for (int i = 0; i < size; ++i) {
-            const F off = scale * levels[i] + minimum - x[i];
-            error += w[i] * (off * off);
-        }
-        const auto wins = (determinant > 0.f) & (error < best_error);
-        best_error = select(wins, error, best_error);
-        best.level_scale = select(wins, level_scale, best.level_scale);
-        best.level_minimum = select(wins, best.minimum, best.level_minimum);
-        best.scale = select(wins, scale, best.scale);
-        best.minimum = select(wins, minimum, best.minimum);
+        scale = L::select(above, tried.sum_xl / tried.sum_l2, scale);
+        minimum = L::select(above, 0.f, minimum);
+        const Float error = tried.error(samples, scale, minimum);
+        const auto wins = (determinant > 0.f) & (error < least);
+        least = L::select(wins, error, least);
+        best.level_scale = L::select(wins, level_scale, best.level_scale);
+        best.level_minimum = L::select(wins, best.minimum, best.level_minimum);
+        best.scale = L::select(wins, scale, best.scale);
+        best.minimum = L::select(wins, minimum, best.minimum);
     }
-    return {select(flat, flat_fit.scale, best.scale), select(flat, flat_fit.minimum, best.minimum),
-            select(flat, flat_fit.level_scale, best.level_scale),
-            select(flat, flat_fit.level_minimum, best.level_minimum)};
+    return best;
+}
+
+template <class L, int size>
+inline AffineFit<L> fit_affine(const Samples<L, size>& samples, const Grid& grid) {
+    const Whole<L> all = whole(samples);
+    typename L::Int usual = -1;
+    AffineFit<L> best = search_affine<L, size, false>(samples, all, grid, usual);
+    const auto flat = all.high == all.low;
+    if (!L::all(usual | flat)) {
+        best = search_affine<L, size, true>(samples, all, grid, usual);
+    }
+    best.scale = L::select(flat, 0.f, best.scale);
+    best.minimum = L::select(flat, all.low, best.minimum);
+    best.level_scale = L::select(flat, 0.f, best.level_scale);
+    best.level_minimum = L::select(flat, 0.f, best.level_minimum);
+    return best;
 }
 
 // Levels of the fit of one sub-block.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "half.h"
+#include "quantize/pack.h"
 #include "quantize/scale_search.h"
 #include "quantize/source.h"
 
@@ -19,9 +20,9 @@ struct Q6K {
 inline float leading_scale(const float* scales) {
     float largest = 0, leading = 0;
     for (int j = 0; j < Q6K::count; ++j) {
-        const float magnitude = absolute<1>(scales[j]);
-        if (magnitude > largest) {
-            largest = magnitude;
+        const float size = magnitude(scales[j]);
+        if (size > largest) {
+            largest = size;
             leading = scales[j];
         }
     }
@@ -33,13 +34,13 @@ inline float leading_scale(const float* scales) {
 inline void pack_six_bits(const std::uint8_t* levels, std::uint8_t* into) {
     for (int half = 0; half < 2; ++half) {
         const std::uint8_t* from = levels + 128 * half;
-        std::uint8_t* low = into + 64 * half;
-        std::uint8_t* high = into + 128 + 32 * half;
-        for (int i = 0; i < 32; ++i) {
-            const int a = from[i], b = from[32 + i], c = from[64 + i], d = from[96 + i];
-            low[i] = static_cast<std::uint8_t>((a & 15) | (c & 15) << 4);
-            low[32 + i] = static_cast<std::uint8_t>((b & 15) | (d & 15) << 4);
-            high[i] = static_cast<std::uint8_t>(a >> 4 | b >> 4 << 2 | c >> 4 << 4 | d >> 4 << 6);
+        pack_nibbles<64>(from, into + 64 * half);
+        for (int i = 0; i < 32; i += 8) {
+            std::uint64_t high = 0;
+            for (int j = 0; j < 4; ++j) {
+                high |= (eight_bytes(from + 32 * j + i) >> 4 & 0x0303030303030303u) << 2 * j;
+            }
+            std::memcpy(into + 128 + 32 * half + i, &high, sizeof high);
         }
     }
 }
@@ -75,38 +76,41 @@ inline void pack_q6_k(const float* x, const float* scales, const float* level_sc
     std::memcpy(into + 208, &half, sizeof half);
 }
 
-// Fits of `lanes` sub-blocks from `first` on, of `total` in all.
-template <int lanes>
+// Fits of `L::count` sub-blocks from `first` on, of `total` in all.
+template <class L>
 void fit_q6_k(const Source& source, std::int64_t first, std::int64_t total, float* scales,
               float* level_scales) {
-    Samples<lanes, Q6K::size> samples;
-    const Starts<lanes> starts(first, total, Q6K::size, source.rows * source.cols);
-    load<lanes, Q6K::size>(source.values, starts, samples.x);
+    Samples<L, Q6K::size> samples;
+    const Starts<L> starts(first, total, Q6K::size, source.rows * source.cols);
+    load_rows<L>(source.values, starts.at, samples.x);
     if (source.importance) {
-        const Starts<lanes> columns(first, total, Q6K::size, source.cols);
-        load<lanes, Q6K::size>(source.importance, columns, samples.w);
+        const Starts<L> columns(first, total, Q6K::size, source.cols);
+        load_rows<L>(source.importance, columns.at, samples.w);
     } else {
         for (int i = 0; i < Q6K::size; ++i) {
             samples.w[i] = samples.x[i] * samples.x[i];
         }
     }
-    const ScaleFit<lanes> fit = fit_scale(samples, Q6K::top);
-    store<lanes>(scales, fit.scale);
-    store<lanes>(level_scales, fit.level_scale);
+    const ScaleFit<L> fit = fit_scale(samples, Q6K::top);
+    L::store(scales, fit.scale);
+    L::store(level_scales, fit.level_scale);
 }
 
-template <int lanes>
+template <class L>
 void quantize_q6_k(const Source& source, std::uint8_t* into) {
-    static_assert(lanes <= Q6K::count, "a super-block fills the lanes");
+    constexpr int together = L::count > Q6K::count ? L::count / Q6K::count : 1;
+    constexpr int count = together * Q6K::count;
     const std::int64_t blocks = source.rows * source.cols / Q6K::super;
-    for (std::int64_t block = 0; block < blocks; ++block) {
-        float scales[Q6K::count], level_scales[Q6K::count];
-        for (int place = 0; place < Q6K::count; place += lanes) {
-            fit_q6_k<lanes>(source, block * Q6K::count + place, blocks * Q6K::count,
-                            scales + place, level_scales + place);
+    for (std::int64_t block = 0; block < blocks; block += together) {
+        float scales[count], level_scales[count];
+        for (int place = 0; place < count; place += L::count) {
+            fit_q6_k<L>(source, block * Q6K::count + place, blocks * Q6K::count, scales + place,
+                        level_scales + place);
         }
-        pack_q6_k(source.values + block * Q6K::super, scales, level_scales,
-                  into + block * Q6K::bytes);
+        for (int i = 0; i < together && block + i < blocks; ++i) {
+            pack_q6_k(source.values + (block + i) * Q6K::super, scales + i * Q6K::count,
+                      level_scales + i * Q6K::count, into + (block + i) * Q6K::bytes);
+        }
     }
 }
 

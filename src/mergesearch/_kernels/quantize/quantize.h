@@ -9,17 +9,17 @@
 
 namespace {
 
-template <int lanes, int bits, bool minimum>
+template <class L, int bits, bool minimum>
 void quantize_32(const Source& source, std::uint8_t* into) {
     constexpr auto block = minimum ? quantize_affine<bits> : quantize_symmetric<bits>;
     if (source.importance) {
-        quantize_weighted<lanes, bits, minimum>(source, into);
+        quantize_weighted<L, bits, minimum>(source, into);
     } else {
         quantize_small<block, small_bytes<bits, minimum>>(source, into);
     }
 }
 
-template <int lanes>
+template <class L>
 void quantize_rows(mergesearch::Format format, const float* values, std::int64_t rows,
                    std::int64_t cols, const float* importance, std::uint8_t* into) {
     using mergesearch::Format;
@@ -27,14 +27,14 @@ void quantize_rows(mergesearch::Format format, const float* values, std::int64_t
     switch (format) {
         case Format::f16: return quantize_floats<to_half>(source, into);
         case Format::bf16: return quantize_floats<to_bfloat>(source, into);
-        case Format::q4_0: return quantize_32<lanes, 4, false>(source, into);
-        case Format::q4_1: return quantize_32<lanes, 4, true>(source, into);
-        case Format::q5_0: return quantize_32<lanes, 5, false>(source, into);
-        case Format::q5_1: return quantize_32<lanes, 5, true>(source, into);
+        case Format::q4_0: return quantize_32<L, 4, false>(source, into);
+        case Format::q4_1: return quantize_32<L, 4, true>(source, into);
+        case Format::q5_0: return quantize_32<L, 5, false>(source, into);
+        case Format::q5_1: return quantize_32<L, 5, true>(source, into);
         case Format::q8_0: return quantize_small<quantize_q8_0_block, 34>(source, into);
-        case Format::q4_k: return quantize_affine_k<lanes, 4>(source, into);
-        case Format::q5_k: return quantize_affine_k<lanes, 5>(source, into);
-        case Format::q6_k: return quantize_q6_k<lanes>(source, into);
+        case Format::q4_k: return quantize_affine_k<L, 4>(source, into);
+        case Format::q5_k: return quantize_affine_k<L, 5>(source, into);
+        case Format::q6_k: return quantize_q6_k<L>(source, into);
     }
 }
 

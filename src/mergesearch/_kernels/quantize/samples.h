@@ -1,62 +1,51 @@
 // Sub-blocks side by side, one in each lane, with the weight of every element.
 #pragma once
 
-#include "lanes.h"
+#include "transpose.h"
 
 namespace {
 
-// Element i of the sub-block in lane k is x[i][k], its weight w[i][k].
-template <int lanes, int size>
+// Element i of the sub-block in lane k is lane k of x[i], its weight that of w[i].
+template <class L, int size>
 struct Samples {
-    Float<lanes> x[size];
-    Float<lanes> w[size];
+    typename L::Float x[size];
+    typename L::Float w[size];
 };
 
-// Where the sub-block of each lane begins. Lanes past the end repeat the last sub-block.
-template <int lanes>
+// Where the sub-block of each lane begins: sub-blocks `first` on of `total`, in rows that repeat
+// after `period` elements. Lanes past the end take the last sub-block again.
+template <class L>
 struct Starts {
-    std::int64_t at[lanes];
+    std::int64_t at[L::count];
 
-    Starts(std::int64_t first, std::int64_t count, int size, std::int64_t period) {
-        for (int k = 0; k < lanes; ++k) {
-            const std::int64_t index = first + k < count ? first + k : count - 1;
+    Starts(std::int64_t first, std::int64_t total, int size, std::int64_t period) {
+        for (int k = 0; k < L::count; ++k) {
+            const std::int64_t index = first + k < total ? first + k : total - 1;
             at[k] = index * size % period;
         }
     }
 };
 
-template <int lanes, int size>
-inline void load(const float* values, const Starts<lanes>& starts, Float<lanes> (&into)[size]) {
-    if constexpr (lanes == 1) {
-        std::memcpy(into, values + starts.at[0], sizeof into);
-    } else {
-        for (int i = 0; i < size; ++i) {
-            for (int k = 0; k < lanes; ++k) {
-                into[i][k] = values[starts.at[k] + i];
-            }
-        }
-    }
-}
-
 // Without an importance matrix: root mean square of the sub-block plus the element's magnitude.
-template <int lanes, int size>
-inline void weigh_by_magnitude(Samples<lanes, size>& samples) {
-    Float<lanes> squares{};
+template <class L, int size>
+inline void weigh_by_magnitude(Samples<L, size>& samples) {
+    typename L::Float squares{};
     for (int i = 0; i < size; ++i) {
         squares += samples.x[i] * samples.x[i];
     }
-    const Float<lanes> spread = square_root<lanes>(squares / static_cast<float>(size));
+    const typename L::Float spread = L::square_root(squares / static_cast<float>(size));
     for (int i = 0; i < size; ++i) {
-        samples.w[i] = spread + absolute<lanes>(samples.x[i]);
+        samples.w[i] = spread + L::absolute(samples.x[i]);
     }
 }
 
 // With one: importance times the root of variance plus square; `w` holds the importance before.
-template <int lanes, int size>
-inline void weigh_by_importance(Samples<lanes, size>& samples, Float<lanes> variance) {
+template <class L, int size>
+inline void weigh_by_importance(Samples<L, size>& samples,
+                                const typename L::Float& variance) {
     for (int i = 0; i < size; ++i) {
-        const Float<lanes> spread = variance + samples.x[i] * samples.x[i];
-        samples.w[i] = samples.w[i] * square_root<lanes>(spread);
+        const auto spread = L::square_root(variance + samples.x[i] * samples.x[i]);
+        samples.w[i] = samples.w[i] * spread;
     }
 }
 

@@ -64,8 +64,9 @@ inline float best_factor(const float* values, const float* weights, float larges
 }
 
 // With an importance matrix: the best scale by least squares, then up to five rounds that move
-// single levels as long as the scale explains more (`make_qp_quants`, ggml-quants.c).
-inline Shared share_by_weight(const float* values, const float* weights) {
+// single levels as long as the scale explains more (`make_qp_quants`, ggml-quants.c). Levels above
+// `limit` become it at the end.
+inline Shared share_by_weight(const float* values, const float* weights, int limit) {
     float largest = 0;
     for (int j = 0; j < 8; ++j) {
         largest = largest > values[j] ? largest : values[j];
@@ -106,6 +107,9 @@ inline Shared share_by_weight(const float* values, const float* weights) {
                 moved = true;
             }
         }
+    }
+    for (std::uint8_t& level : shared.levels) {
+        level = static_cast<std::uint8_t>(level < limit ? level : limit);
     }
     shared.scale = sum_l2 > 0 ? sum_xl / sum_l2 : 0.f;
     return shared;

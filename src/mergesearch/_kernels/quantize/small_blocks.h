@@ -4,7 +4,8 @@
 // Plain loops that the compiler vectorizes: comparisons are made on integers, which it may reorder.
 #pragma once
 
-#include <cfloat>
+#include <float.h>
+#include <math.h>
 
 #include "half.h"
 #include "quantize/pack.h"
@@ -49,15 +50,15 @@ inline Range range_of(const float* x) {
 // The value of largest magnitude, the first of equals; 0 in a block of zeros.
 inline float extreme_of(const float* x) {
     const Range range = range_of(x);
-    if (-range.low != range.high) {
-        return -range.low > range.high ? range.low : range.high;
-    }
-    for (int i = 0; i < block_size; ++i) {
-        if (x[i] != 0.f && (x[i] == range.low || x[i] == range.high)) {
-            return x[i];
+    const float larger = -range.low > range.high ? range.low : range.high;
+    if (-range.low == range.high) {
+        for (int i = 0; i < block_size; ++i) {
+            if (magnitude(x[i]) == range.high) {
+                return x[i] + 0.f;
+            }
         }
     }
-    return 0.f;
+    return larger;
 }
 
 // Of zeros as minimum ggml keeps the first, and its sign shows in the file.
@@ -78,7 +79,7 @@ struct Inverse {
 
     Inverse(float d, float half) {
         const float inverse = 1.f / d;
-        const bool usable = absolute<1>(inverse) <= FLT_MAX && absolute<1>(d) <= FLT_MAX;
+        const bool usable = magnitude(inverse) <= FLT_MAX && magnitude(d) <= FLT_MAX;
         factor = usable ? inverse : 0.f;
         offset = usable || d == 0.f ? half : 0.f;
     }
@@ -126,8 +127,8 @@ inline void quantize_q8_0_block(const float* x, std::uint8_t* into) {
     constexpr float before_half = 0.49999997f;  // 0.5 itself would carry 0.49999997 to 1
     std::int32_t largest = 0;
     for (int i = 0; i < block_size; ++i) {
-        const std::int32_t magnitude = bits_as<std::int32_t>(x[i]) & 0x7fffffff;
-        largest = magnitude > largest ? magnitude : largest;
+        const std::int32_t size = bits_as<std::int32_t>(x[i]) & 0x7fffffff;
+        largest = size > largest ? size : largest;
     }
     const float d = bits_as<float>(largest) / 127;
     const Inverse inverse(d, 0.f);
@@ -135,7 +136,7 @@ inline void quantize_q8_0_block(const float* x, std::uint8_t* into) {
     std::memcpy(into, &half, sizeof half);
     for (int i = 0; i < block_size; ++i) {
         const float scaled = x[i] * inverse.factor;
-        const float rounded = scaled + __builtin_copysignf(before_half, scaled);
+        const float rounded = scaled + copysignf(before_half, scaled);
         into[2 + i] = static_cast<std::uint8_t>(static_cast<int>(rounded));
     }
 }

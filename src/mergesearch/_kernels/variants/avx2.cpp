@@ -3,7 +3,7 @@
 namespace mergesearch {
 
 const Variant& avx2_variant() {
-    static constexpr Variant variant = make_variant<8>("avx2");
+    static constexpr Variant variant = make_variant<Lanes<8, 2>>("avx2");
     return variant;
 }
 

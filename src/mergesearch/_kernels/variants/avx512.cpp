@@ -3,7 +3,7 @@
 namespace mergesearch {
 
 const Variant& avx512_variant() {
-    static constexpr Variant variant = make_variant<16>("avx512");
+    static constexpr Variant variant = make_variant<Lanes<16, 2>>("avx512");
     return variant;
 }
 

@@ -3,7 +3,7 @@
 namespace mergesearch {
 
 const Variant& neon_variant() {
-    static constexpr Variant variant = make_variant<8>("neon");
+    static constexpr Variant variant = make_variant<Lanes<4, 4>>("neon");
     return variant;
 }
 

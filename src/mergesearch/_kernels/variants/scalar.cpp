@@ -3,7 +3,7 @@
 namespace mergesearch {
 
 const Variant& scalar_variant() {
-    static constexpr Variant variant = make_variant<1>("scalar");
+    static constexpr Variant variant = make_variant<Lanes<1, 4>>("scalar");
     return variant;
 }
 

@@ -1,0 +1,48 @@
+"""Merging whole tensors the way a plan does: statistics over some blocks, rows over others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from mergesearch.merge.methods import METHODS, Block, Settings
+
+
+def cut(
+    base: np.ndarray | None, inputs: Sequence[np.ndarray], places: Sequence[int]
+) -> list[Block]:
+    """The rows in blocks that end at `places` and at the last row."""
+    rows, cols = inputs[0].shape
+    edges = [0, *places, rows]
+    return [
+        Block(
+            None if base is None else base[start:stop],
+            [one[start:stop] for one in inputs],
+            start * cols,
+        )
+        for start, stop in pairwise(edges)
+    ]
+
+
+def merge(
+    method: str,
+    base: np.ndarray | None,
+    *inputs: np.ndarray,
+    counted: Sequence[int] = (),
+    merged: Sequence[int] = (),
+    **settings: Any,
+) -> np.ndarray:
+    """Merge float32 matrices, cut at `counted` for statistics and at `merged` for the rows."""
+    chosen, given = METHODS[method], Settings(**settings)
+    blocks = cut(base, inputs, counted)
+    statistics = chosen.statistics and chosen.statistics(lambda: blocks, inputs[0].size, given)
+    parts = [chosen.merge(block, given, statistics) for block in cut(base, inputs, merged)]
+    return np.concatenate(parts)
+
+
+def random_tensors(seed: int, count: int, shape: tuple[int, int] = (6, 8)) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(shape).astype(np.float32) for _ in range(count)]

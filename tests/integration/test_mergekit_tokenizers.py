@@ -1,0 +1,154 @@
+"""Vocabularies against mergekit itself: which tokens the result has, and their rows.
+
+mergekit adds the tokens of a union in an order that changes from run to run, so rows are compared
+by the token's text.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mergekit_runs import merged, run_mergekit
+from parents import CHAT_TEMPLATE, TEXTS, make_parent, make_tokenizer
+from tokenizers import AddedToken
+
+from mergesearch.checkpoint import open_parents
+from mergesearch.gguf_layout import EMBEDDING, HEAD
+from mergesearch.merge import plan_merge
+from mergesearch.recipe import Recipe
+from mergesearch.tokenizer import tokens_of
+
+pytestmark = pytest.mark.mergekit
+
+MORE = [*TEXTS[1:], "the tool, the fox and the apples; the fox thinks, the fox jumps"]
+
+
+def write_vocabulary(
+    folder: Path, texts: list[str], size: int, special: list[str], plain: list[str]
+) -> None:
+    tokenizer = make_tokenizer("gpt-2", size, texts)
+    tokenizer.add_special_tokens([AddedToken(one, special=True) for one in special])
+    tokenizer.add_tokens([AddedToken(one, normalized=False) for one in plain])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **dict.fromkeys(("eos_token", "pad_token", "unk_token"), "<|end|>"),
+        "chat_template": CHAT_TEMPLATE,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+def make_three(folder: Path, tied: tuple[bool, bool, bool]) -> dict[str, str]:
+    """A base and two parents with other vocabularies, of other sizes and with other padding."""
+    vocabularies: dict[str, Any] = {
+        "base": (TEXTS, 340, ["<|pad|>"], [], 352),
+        "a": (MORE, 350, ["<|tool|>", "<|pad|>"], ["<think>"], 360),
+        "b": (TEXTS, 344, ["<|call|>"], ["<think>", "  "], 347),
+    }
+    family = {}
+    for seed, (name, (texts, size, special, plain, rows)) in enumerate(vocabularies.items()):
+        made = make_parent(
+            folder / name,
+            seed,
+            dtype=torch.float32,
+            tokenizer=None,
+            vocab_size=rows,
+            num_hidden_layers=1,
+            tie_word_embeddings=tied[seed],
+        )
+        write_vocabulary(made, texts, size, special, plain)
+        family[name] = str(made)
+    return family
+
+
+CHOICES: dict[str, Any] = {
+    "union": {"source": "union"},
+    "base": {"source": "base"},
+    "a parent": {"source": "a"},
+    "padded": {"source": "union", "pad_to_multiple_of": 64},
+    "padded base": {"source": "base", "pad_to_multiple_of": 11},
+    "tokens": {
+        "source": "base",
+        "tokens": {
+            "<think>": {"source": "b"},
+            "<|zero|>": {"source": {"kind": "zero"}},
+            "<|new|>": {"source": {"kind": "model_token", "model": "a", "token": "Ġfox"}},
+            "<|row|>": {"source": {"kind": "model_token", "model": "b", "token_id": 346}},
+            "<|end|>": {
+                "source": {"kind": "model_token", "model": "a", "token": "<|tool|>"},
+                "force": True,
+            },
+            "<|user|>": {"source": {"kind": "zero"}},
+            "e": {"source": "a", "force": True},
+            "<|pad|>": {"source": {"kind": "zero"}},
+        },
+    },
+}
+TIED = {"untied": (False,) * 3, "tied": (True,) * 3, "mixed": (False, True, False)}
+
+
+def linear(base: str | None, weights: list[float]) -> dict[str, Any]:
+    models = [
+        {"model": name, "parameters": {"weight": weight}}
+        for name, weight in zip(("a", "b"), weights, strict=True)
+    ]
+    if base is None:
+        return {"merge_method": "linear", "models": models}
+    return {"merge_method": "task_arithmetic", "models": models, "base_model": base}
+
+
+def placed(document: Any, family: dict[str, str]) -> Any:
+    """A document with folders in the place of names."""
+    if isinstance(document, dict):
+        return {
+            key: family.get(one, one)
+            if key in ("model", "source", "base_model") and isinstance(one, str)
+            else placed(one, family)
+            for key, one in document.items()
+        }
+    return [placed(one, family) for one in document] if isinstance(document, list) else document
+
+
+@pytest.mark.parametrize("tied", TIED)
+@pytest.mark.parametrize("choice", CHOICES)
+def test_rows_by_token(choice: str, tied: str, tmp_path: Path) -> None:
+    family = make_three(tmp_path, TIED[tied])
+    check(linear("base", [0.75, 0.5]) | {"tokenizer": CHOICES[choice]}, family, tmp_path / "out")
+
+
+def test_without_a_base_several_parents_give_their_mean(tmp_path: Path) -> None:
+    """Three parents of which two have a token."""
+    family = make_three(tmp_path, TIED["untied"])
+    document = linear(None, [0.75, 0.5]) | {"tokenizer": {"source": "b", "tokens": {}}}
+    document["models"].insert(0, {"model": "base", "parameters": {"weight": 1.5}})
+    check(document, family, tmp_path / "out")
+
+
+def check(document: dict[str, Any], family: dict[str, str], out: Path) -> None:
+    from transformers import AutoTokenizer
+
+    document = placed(document, family)
+    expected = run_mergekit(document, out)
+    recipe = Recipe.from_dict(document)
+    plan = plan_merge(recipe, open_parents(recipe))
+    theirs = AutoTokenizer.from_pretrained(out).get_vocab()
+    ours = {text: row for row, text in tokens_of(plan.tokenizer).items()}
+    assert set(ours) == set(theirs)
+    assert plan.config["vocab_size"] == json.loads((out / "config.json").read_text())["vocab_size"]
+    texts = list(ours)
+    mine, other = [ours[one] for one in texts], [theirs[one] for one in texts]
+    assert {tensor.name for tensor in plan.tensors} == set(expected)
+    for tensor in plan.tensors:
+        found, wanted = merged(plan, tensor.name), expected[tensor.name]
+        assert tensor.shape == wanted.shape, tensor.name
+        if tensor.name in (EMBEDDING, HEAD):
+            pad = slice(len(texts), None)
+            found = np.concatenate([found[mine], found[pad]])
+            wanted = np.concatenate([wanted[other], wanted[pad]])
+        worst = np.abs(found.reshape(wanted.shape) - wanted).max()
+        assert worst <= 1e-6 * np.abs(wanted).max(), (tensor.name, worst)

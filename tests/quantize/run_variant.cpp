@@ -1,0 +1,37 @@
+// Quantizes what stands on standard input with the NEON and the scalar variant, without Python.
+// Input: format, rows, cols, whether there is importance (int64 each), importance, rows.
+// Output: the blocks of both variants, one after the other.
+#include <cstdio>
+#include <vector>
+
+#include "variant.h"
+
+namespace {
+
+template <class Value>
+std::vector<Value> read(std::size_t count) {
+    std::vector<Value> values(count);
+    if (std::fread(values.data(), sizeof(Value), count, stdin) != count) {
+        std::vector<Value>().swap(values);
+    }
+    return values;
+}
+
+}  // namespace
+
+int main() {
+    using namespace mergesearch;
+    for (auto head = read<std::int64_t>(4); !head.empty(); head = read<std::int64_t>(4)) {
+        const auto format = static_cast<Format>(head[0]);
+        const std::int64_t rows = head[1], cols = head[2];
+        const auto importance = read<float>(head[3] ? cols : 0);
+        const auto values = read<float>(rows * cols);
+        const BlockShape shape = block_shape(format);
+        std::vector<std::uint8_t> blocks(rows * cols / shape.elements * shape.bytes);
+        for (const Variant* variant : {&neon_variant(), &scalar_variant()}) {
+            variant->quantize(format, values.data(), rows, cols,
+                              head[3] ? importance.data() : nullptr, blocks.data());
+            std::fwrite(blocks.data(), 1, blocks.size(), stdout);
+        }
+    }
+}
