@@ -36,6 +36,8 @@ class Family:
         head_sizes: the head's length is written even where config.json does not name it.
         window_pattern: every so many layers one attends to everything, the others to a window;
             0 where llama.cpp has no windows.
+        scaled_by_hidden: the number of layers that makes llama.cpp scale attention by the hidden
+            size per head instead of the head's length; 0 where it never does.
         defaults: values that `transformers` takes where a config.json is silent.
     """
 
@@ -50,6 +52,7 @@ class Family:
     always_tied: bool = False
     head_sizes: bool = True
     window_pattern: int = 0
+    scaled_by_hidden: int = 0
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -68,6 +71,7 @@ FAMILIES: dict[gguf.MODEL_ARCH, Family] = {
         norm_shift=1.0,
         always_tied=True,
         window_pattern=2,
+        scaled_by_hidden=46,
         defaults=_GEMMA
         | {"max_position_embeddings": 8192}
         | {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0},
@@ -78,6 +82,7 @@ FAMILIES: dict[gguf.MODEL_ARCH, Family] = {
         biased=False,
         norm_shift=1.0,
         window_pattern=6,
+        scaled_by_hidden=62,
         defaults=_GEMMA
         | {"max_position_embeddings": 131072, "rope_theta": 1e6, "rope_local_base_freq": 1e4},
     ),

@@ -107,7 +107,7 @@ def _llama(writer: gguf.GGUFWriter, layout: Layout, config: Mapping[str, Any]) -
 
 def _gemma2(writer: gguf.GGUFWriter, layout: Layout, config: Mapping[str, Any]) -> None:
     """Soft caps and the window; llama.cpp's own rotary base is the only one it knows."""
-    _check_gemma(layout, config, large=46)
+    _check_gemma(layout, config)
     rope = rope_parameters(config)
     _require(config, "rope_theta", rope.get("rope_theta", 10000.0), 10000.0)
     _require(config, "rope_type", rope.get("rope_type", "default"), "default")
@@ -123,7 +123,7 @@ def _gemma2(writer: gguf.GGUFWriter, layout: Layout, config: Mapping[str, Any]) 
 
 def _gemma3(writer: gguf.GGUFWriter, layout: Layout, config: Mapping[str, Any]) -> None:
     """The window, and the rotary base of the layers that have it."""
-    _check_gemma(layout, config, large=62)
+    _check_gemma(layout, config)
     _require(config, "attn_logit_softcapping", config.get("attn_logit_softcapping"), None)
     if config.get("final_logit_softcapping"):
         writer.add_final_logit_softcapping(config["final_logit_softcapping"])
@@ -131,14 +131,10 @@ def _gemma3(writer: gguf.GGUFWriter, layout: Layout, config: Mapping[str, Any]) 
     writer.add_rope_freq_base_swa(window_theta(config) or 10000.0)
 
 
-def _check_gemma(layout: Layout, config: Mapping[str, Any], large: int) -> None:
-    """Refuse attention that llama.cpp scales otherwise, or windows in other layers.
-
-    Args:
-        large: the number of layers that makes llama.cpp scale by the hidden size per head.
-    """
-    per_head = layout.hidden // layout.n_heads
-    expected = per_head if layout.n_layers == large else layout.head_dim
+def _check_gemma(layout: Layout, config: Mapping[str, Any]) -> None:
+    """Refuse attention that llama.cpp scales otherwise, or windows in other layers."""
+    large = layout.n_layers == layout.family.scaled_by_hidden
+    expected = layout.hidden // layout.n_heads if large else layout.head_dim
     _require(config, "query_pre_attn_scalar", config["query_pre_attn_scalar"], expected)
     period = layout.family.window_pattern
     _require(config, "sliding_window_pattern", config.get("sliding_window_pattern", period), period)
