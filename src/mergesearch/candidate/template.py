@@ -40,7 +40,7 @@ _Field = tuple[str, Any, gguf.GGUFValueType, gguf.GGUFValueType | None]
 
 _GENERAL = ("type", "name", "size_label", "sampling.", "quantization_version", "file_type")
 _KEPT_GENERAL = tuple(f"general.{one}" for one in _GENERAL)
-_DROPPED = ("GGUF.", "general.", "split.", "quantize.")
+_DROPPED = ("general.", "split.", "quantize.")
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def read_template(path: Path, parents: Mapping[str, Checkpoint]) -> Template:
         except _Unexplained as failure:
             failures.append(failure)
             continue
-        fields, model = _fields(path), _model(header, arch)
+        fields, model = _fields(header), _model(header, arch)
         return Template(path, parent, arch, model, fields, constants, tensors)
     nearest = max(failures, key=lambda one: one.explained)
     raise CheckpointError(
@@ -255,15 +255,13 @@ def _values(data: npt.NDArray[np.uint8], one: GgufTensor, start: int, stop: int)
     return values.reshape(stop - start, one.shape[-1])
 
 
-def _fields(path: Path) -> list[_Field]:
+def _fields(header: GgufHeader) -> list[_Field]:
     """The metadata to copy: all but what concerns the file itself or the parent by name."""
-    found: list[_Field] = []
-    for key, field in gguf.GGUFReader(path).fields.items():
-        dropped = key.startswith(_DROPPED) and not key.startswith(_KEPT_GENERAL)
-        if not dropped:
-            kind, *element = field.types
-            found.append((key, field.contents(), kind, element[0] if element else None))
-    return found
+    return [
+        (key, value, *header.kinds[key])
+        for key, value in header.fields.items()
+        if not key.startswith(_DROPPED) or key.startswith(_KEPT_GENERAL)
+    ]
 
 
 def _model(header: GgufHeader, arch: str) -> Model:
