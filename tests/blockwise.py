@@ -7,7 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from gguf import GGMLQuantizationType as Type
 
+from mergesearch.merge.blocks import Blocks
+from mergesearch.merge.combination import Combination, blocks_of
 from mergesearch.merge.methods import METHODS, Block, Settings
 
 
@@ -27,6 +30,15 @@ def cut(
     ]
 
 
+def rows_of(merged: np.ndarray | Combination) -> np.ndarray:
+    """What a method gives, in float32; what kernels compute must be finite."""
+    if isinstance(merged, np.ndarray):
+        return merged
+    blocks = blocks_of(merged, Type.F32)
+    assert blocks is not None
+    return blocks.view(np.float32)
+
+
 def merge(
     method: str,
     base: np.ndarray | None,
@@ -38,8 +50,9 @@ def merge(
     """Merge float32 matrices, cut at `counted` for statistics and at `merged` for the rows."""
     chosen, given = METHODS[method], Settings(**settings)
     blocks = cut(base, inputs, counted)
-    statistics = chosen.statistics and chosen.statistics(lambda: blocks, inputs[0].size, given)
-    parts = [chosen.merge(block, given, statistics) for block in cut(base, inputs, merged)]
+    size = inputs[0].size
+    statistics = chosen.statistics and chosen.statistics(Blocks.of(blocks), size, given)
+    parts = [rows_of(chosen.merge(one, given, statistics)) for one in cut(base, inputs, merged)]
     return np.concatenate(parts)
 
 

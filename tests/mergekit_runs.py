@@ -44,7 +44,7 @@ def largest_difference(recipe: Recipe, expected: dict[str, Any]) -> float:
 
 def merged(plan: MergePlan, name: str) -> Any:
     tensor = next(one for one in plan.tensors if one.name == name)
-    return plan.block(name, 0, tensor.rows)
+    return plan.rows(name, 0, tensor.rows)
 
 
 def run_mergekit(document: dict[str, Any], out: Path, dtype: str = "float32") -> dict[str, Any]:

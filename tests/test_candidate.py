@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,49 @@ def test_block_size_does_not_change_the_values(
     monkeypatch.setattr("mergesearch.merge.plan.BLOCK_ELEMENTS", 1 << 11)
     with build_candidate(recipe, parents) as pieces:
         assert pieces.digest == expected
+
+
+@pytest.mark.parametrize("method", ["linear", "ties"])
+def test_threads_that_share_the_statistics_of_a_stage_give_the_same_bytes(
+    method: str, family: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stage and a stored parent, in blocks so small that every tensor has many."""
+    monkeypatch.setattr("mergesearch.merge.plan.BLOCK_ELEMENTS", 1 << 11)
+    stage = {"name": "mix", "merge_method": "ties", "base_model": family["base"]}
+    stage["models"] = [
+        {"model": family[one], "parameters": {"density": 0.4, "weight": 0.8}} for one in "ab"
+    ]
+    models = [{"model": "mix"}, {"model": family["b"]}]
+    recipe = recipe_of(family, method, models=models, stages=[stage])
+    digests = set()
+    for threads in (1, 2, 3):
+        with build_candidate(recipe, open_parents(recipe), threads=threads) as built:
+            digests.add(built.digest)
+    assert len(digests) == 1
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="elsewhere compilers may fuse")
+@pytest.mark.parametrize(
+    ("method", "digest"),
+    [
+        ("linear", "21b69da2016997f44ce2e1d82f87690e09a74ad3f7ae0461370ce25182701720"),
+        ("task_arithmetic", "30ab17100503d3da164421b5fefb3f1f30a8e4b295259f59561606159112d491"),
+        ("ties", "26132275bc78be09b5abbca5c0fe9e241f539fdc67c92536639658264be1f37e"),
+    ],
+)
+def test_published_recipes_keep_their_bytes(method: str, digest: str) -> None:
+    """Of recipes over the bundled parents: what was found once can be built again."""
+    own: dict[str, Any] = {"weight": 0.3 if method == "linear" else 0.7}
+    own |= {"density": 0.4} if method == "ties" else {}
+    models = [
+        {"model": "demo:instruct", "parameters": own},
+        {"model": "demo:reason", "parameters": own | {"weight": [0.2, 1.1]}},
+    ]
+    document: dict[str, Any] = {"merge_method": method, "models": models}
+    document |= {} if method == "linear" else {"base_model": "demo:base"}
+    recipe = Recipe.from_dict(document)
+    with build_candidate(recipe, open_parents(recipe)) as built:
+        assert built.digest == digest
 
 
 class TableGelu(torch.nn.Module):

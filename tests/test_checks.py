@@ -6,6 +6,8 @@ from mergesearch.checks import (
     CHECKS,
     answer_results,
     instruct_results,
+    last_number_results,
+    likelihood_results,
     normalized_answer,
     run_check,
 )
@@ -103,3 +105,20 @@ def test_normalized_answer_without_candidates() -> None:
     """Without candidates and numbers, the words remain, articles left out."""
     assert normalized_answer("The red Cup.") == "red cup"
     assert normalized_answer("no name here", ["Ann"]) == ""
+
+
+def test_the_last_number_of_a_worked_answer_counts() -> None:
+    doc = {"answer": "Two and two make 4.\n#### 1,204"}
+    for text, expected in (
+        ("so 1204", 1.0),
+        ("It is 1,204.00 in all", 1.0),
+        ("1204 - 4 = 1200", 0.0),
+        ("none", 0.0),
+        ("minus -1204", 0.0),
+    ):
+        assert last_number_results(doc, [text]) == {"exact": expected}
+
+
+def test_a_likelihood_counts_per_character() -> None:
+    found = likelihood_results({"answer": "abcd"}, [(-6.0, False)])
+    assert found == {"nat_per_character": -1.5}

@@ -167,7 +167,7 @@ def test_tensors_are_those_of_transformers(arch: str) -> None:
     layout = layout_of(config, "test")
     assert tensor_shapes(layout) == expected
     stored = gguf_tensors(layout)
-    assert [one.pieces[0].name for one in stored] == list(tensor_shapes(layout))
+    assert [one.parts[0].name for one in stored] == list(tensor_shapes(layout))
     assert len({one.name for one in stored}) == len(stored)
 
 

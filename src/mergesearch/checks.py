@@ -178,3 +178,21 @@ def answer_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, 
     target = str(doc["answer"]).lower()
     candidates = () if target.isdigit() else doc["candidates"]
     return {"exact": float(normalized_answer(results[0].strip(_EDGES), candidates) == target)}
+
+
+def last_number_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+    """Score a worked answer: 1 where its last number is that of the solution."""
+    found = [_last_number(text) for text in (results[0], str(doc["answer"]))]
+    return {"exact": float(found[0] is not None and found[0] == found[1])}
+
+
+def _last_number(text: str) -> float | None:
+    numbers = re.findall(r"-?\d[\d,]*(?:\.\d+)?", text)
+    return float(numbers[-1].replace(",", "")) if numbers else None
+
+
+def likelihood_results(
+    doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]
+) -> dict[str, float]:
+    """Score how likely the text ``answer`` of an item is, in nat per character."""
+    return {"nat_per_character": results[0][0] / max(1, len(doc["answer"]))}

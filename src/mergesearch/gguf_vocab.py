@@ -19,7 +19,7 @@ from typing import Any
 import gguf
 
 from mergesearch.errors import CheckpointError
-from mergesearch.tokenizer import Tokenizer
+from mergesearch.tokenizer import Tokenizer, added_tokens
 from mergesearch.tokenizer.pre_tokenizers import PRE_TOKENIZERS
 
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
@@ -158,11 +158,9 @@ def _added_tokens(tokenizer: Tokenizer) -> dict[int, tuple[str, bool]]:
     """Added tokens by id: their text, and whether they are control tokens."""
     document, settings = tokenizer.document, tokenizer.settings
     added = {
-        int(one["id"]): (str(one["content"]), bool(one.get("special")))
-        for one in document.get("added_tokens") or []
+        row: (str(one["content"]), bool(one.get("special")))
+        for row, one in added_tokens(tokenizer).items()
     }
-    for index, one in (settings.get("added_tokens_decoder") or {}).items():
-        added.setdefault(int(index), (str(one["content"]), bool(one.get("special"))))
     special = set(_special_texts(settings))
     vocab = document["model"]["vocab"]
     added |= {vocab[text]: (text, True) for text in special if text in vocab}

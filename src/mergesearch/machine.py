@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 
 def available_cores() -> int:
@@ -10,3 +11,44 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def available_memory() -> int | None:
+    """Bytes that this process may still take without swapping; None where the system hides it.
+
+    The smaller of what is free (MemAvailable of /proc/meminfo) and what a control group leaves.
+    """
+    free = _mem_available()
+    if free is None:
+        return None
+    limit = _number(_CGROUP / "memory.max")
+    return free if limit is None else min(free, max(0, limit - _cgroup_used()))
+
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def _mem_available() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return 1024 * int(found[0]) if found else None
+
+
+def _cgroup_used() -> int:
+    """Memory of the control group that cannot be dropped; the page cache can."""
+    try:
+        text = (_CGROUP / "memory.stat").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    counts = dict(line.split() for line in text.splitlines())
+    return sum(int(counts.get(name, 0)) for name in ("anon", "shmem", "kernel"))
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):  # absent, or "max"
+        return None

@@ -169,8 +169,8 @@ def test_experts_are_joined(tmp_path: Path) -> None:
     experts_of(tmp_path / "a", tmp_path / "t.gguf")
     recipe = recipe_of(tmp_path / "a")
     proved = read_template(tmp_path / "t.gguf", open_parents(recipe, as_found=True))
-    pieces = next(one.pieces for one in proved.tensors if "exps" in one.name)
-    assert [(piece.name.split(".")[5], piece.start, piece.stop) for piece in pieces] == [
+    parts = next(one.parts for one in proved.tensors if "exps" in one.name)
+    assert [(part.name.split(".")[5], part.start, part.stop) for part in parts] == [
         (str(one), 0, 96) for one in (1, 2, 3, 4)
     ]
     through_template(recipe, tmp_path / "t.gguf", tmp_path / "m.gguf", "F32")
@@ -186,16 +186,16 @@ def test_how_the_rows_are_stored_is_derived(tmp_path: Path) -> None:
     a = make_parent(tmp_path / "a", arch="llama", attention_bias=True)
     template = convert(a, tmp_path / "t.gguf")
     proved = read_template(template, open_parents(recipe_of(a), as_found=True))
-    pieces = {one.name: one.pieces for one in proved.tensors}
+    parts = {one.name: one.parts for one in proved.tensors}
     for name in ("blk.0.attn_q.weight", "blk.1.attn_k.bias"):
-        assert [piece.change for piece in pieces[name]] == [RowChange(together=16)]
-    assert [piece.change for piece in pieces["blk.0.attn_v.weight"]] == [RowChange()]
+        assert [part.change for part in parts[name]] == [RowChange(together=16)]
+    assert [part.change for part in parts["blk.0.attn_v.weight"]] == [RowChange()]
     gemma = make_parent(tmp_path / "g", arch="gemma2")
     proved = read_template(
         convert(gemma, tmp_path / "g.gguf"), open_parents(recipe_of(gemma), as_found=True)
     )
-    pieces = {one.name: one.pieces for one in proved.tensors}
-    assert pieces["output_norm.weight"][0].change == RowChange(added=1.0)
+    parts = {one.name: one.parts for one in proved.tensors}
+    assert parts["output_norm.weight"][0].change == RowChange(added=1.0)
 
 
 @pytest.mark.parametrize("quant", ["F32", "Q4_K_M"])

@@ -13,7 +13,7 @@ import pytest
 from parents import make_config, make_parent, make_tokenizer, make_weights, write_parent
 
 from mergesearch.checkpoint import Checkpoint, align, open_checkpoint
-from mergesearch.errors import RecipeError
+from mergesearch.errors import CheckpointError, RecipeError
 from mergesearch.gguf_layout import EMBEDDING, HEAD
 from mergesearch.recipe import TokenizerChoice, TokenSource
 from mergesearch.tokenizer import Tokenizer, tokens_of
@@ -127,6 +127,35 @@ def test_padding_rows_of_other_counts_come_from_the_base(tmp_path: Path) -> None
     np.testing.assert_array_equal(
         swapped.parents["base"].rows(HEAD, 0, 384), base.rows(HEAD, 0, 384)
     )
+
+
+def test_rows_that_nobody_can_tell_apart_from_padding_are_refused(tmp_path: Path) -> None:
+    """Without a tokenizer of its own a parent must have the base's number of rows."""
+    base = open_checkpoint(str(make_parent(tmp_path / "base", 0, vocab_size=400)))
+    a = open_checkpoint(str(make_parent(tmp_path / "a", 1, tokenizer=None)))
+    message = r"differ in model.embed_tokens.weight: \(400, 64\) in base, \(384, 64\) in a"
+    with pytest.raises(CheckpointError, match=message):
+        align({"base": base, "a": a}, "base", None)
+    same = open_checkpoint(str(make_parent(tmp_path / "b", 1, tokenizer=None, vocab_size=400)))
+    assert align({"base": base, "b": same}, "base", None).parents["b"] is same
+
+
+def test_without_a_base_the_others_give_their_mean(three: dict[str, Checkpoint]) -> None:
+    """<z> is in a and b, not in the first parent; with a base that lacks it nothing changes."""
+    for base in (None, "base"):
+        aligned = align(three, base, TokenizerChoice("a"))
+        row = {text: row for row, text in tokens_of(_of(three["a"])).items()}
+        row_b = {text: row for row, text in tokens_of(_of(three["b"])).items()}["<z>"]
+        expected = (
+            whole(three["a"], EMBEDDING)[row["<z>"]] + whole(three["b"], EMBEDDING)[row_b]
+        ) / 2
+        found = aligned.parents["base"].rows(EMBEDDING, row["<z>"], row["<z>"] + 1)
+        np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+        x = aligned.parents["b"].rows(EMBEDDING, row["<x>"], row["<x>"] + 1)[0]
+        in_base = {text: row for row, text in tokens_of(_of(three["base"])).items()}["<x>"]
+        bases = whole(three["base"], EMBEDDING)[in_base]
+        both = (bases + whole(three["a"], EMBEDDING)[row["<x>"]]) / 2
+        np.testing.assert_allclose(x, both if base is None else bases, rtol=1e-6)
 
 
 def test_parents_that_agree_are_left_alone(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from mergesearch.checkpoint import to_float32
 from mergesearch.checkpoint.safetensors import MAX_HEADER, SafetensorsFile, read_header
 from mergesearch.errors import CheckpointError
 
@@ -22,15 +23,16 @@ def test_rows_equal_torch(dtype: torch.dtype, tmp_path: Path) -> None:
     vector = torch.tensor([1.5, -0.0, 65504.0]).to(dtype)
     save_file({"matrix": matrix, "vector": vector}, tmp_path / "x.safetensors")
     file = SafetensorsFile(tmp_path / "x.safetensors")
-    assert np.array_equal(file.rows("matrix", 2, 6), matrix[2:6].float().numpy())
-    assert np.array_equal(file.rows("vector", 0, 1), vector.float().numpy()[None])
-    assert file.rows("matrix", 0, 7).dtype == np.float32
+    rows = to_float32(file.stored("matrix", 2, 6))
+    assert np.array_equal(rows, matrix[2:6].float().numpy())
+    assert rows.dtype == np.float32
+    assert np.array_equal(to_float32(file.stored("vector", 0, 1)), vector.float().numpy()[None])
 
 
 def test_data_may_start_at_an_odd_byte(tmp_path: Path) -> None:
     path = write_raw(tmp_path, {"x": entry([3], [0, 12])}, np.arange(3, dtype="<f4").tobytes())
     assert path.stat().st_size % 2 == 1
-    assert SafetensorsFile(path).rows("x", 0, 1).tolist() == [[0.0, 1.0, 2.0]]
+    assert SafetensorsFile(path).stored("x", 0, 1).tolist() == [[0.0, 1.0, 2.0]]
 
 
 def entry(shape: list[int], offsets: list[int], dtype: str = "F32") -> dict[str, Any]:

@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mergekit_runs import merged, run_mergekit
+import yaml
+from mergekit_runs import merged, run_mergekit, run_mergekit_multi
 from parents import CHAT_TEMPLATE, TEXTS, make_parent, make_tokenizer
 from tokenizers import AddedToken
+from transformers import AutoTokenizer
 
+from mergesearch.candidate import build_safetensors
 from mergesearch.checkpoint import open_parents
 from mergesearch.gguf_layout import EMBEDDING, HEAD
 from mergesearch.merge import plan_merge
@@ -102,12 +105,15 @@ def linear(base: str | None, weights: list[float]) -> dict[str, Any]:
     return {"merge_method": "task_arithmetic", "models": models, "base_model": base}
 
 
+REFERRING = ("model", "source", "base_model", "tokenizer_source")
+
+
 def placed(document: Any, family: dict[str, str]) -> Any:
     """A document with folders in the place of names."""
     if isinstance(document, dict):
         return {
             key: family.get(one, one)
-            if key in ("model", "source", "base_model") and isinstance(one, str)
+            if key in REFERRING and isinstance(one, str)
             else placed(one, family)
             for key, one in document.items()
         }
@@ -121,21 +127,75 @@ def test_rows_by_token(choice: str, tied: str, tmp_path: Path) -> None:
     check(linear("base", [0.75, 0.5]) | {"tokenizer": CHOICES[choice]}, family, tmp_path / "out")
 
 
-def test_without_a_base_several_parents_give_their_mean(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["b", "union"])
+def test_without_a_base_several_parents_give_their_mean(source: str, tmp_path: Path) -> None:
     """Three parents of which two have a token."""
     family = make_three(tmp_path, TIED["untied"])
-    document = linear(None, [0.75, 0.5]) | {"tokenizer": {"source": "b", "tokens": {}}}
+    document = linear(None, [0.75, 0.5]) | {"tokenizer_source": source}
     document["models"].insert(0, {"model": "base", "parameters": {"weight": 1.5}})
     check(document, family, tmp_path / "out")
 
 
-def check(document: dict[str, Any], family: dict[str, str], out: Path) -> None:
-    from transformers import AutoTokenizer
+@pytest.mark.parametrize("method", ["slerp", "ties", "model_stock"])
+def test_methods_that_need_whole_tensors(method: str, tmp_path: Path) -> None:
+    """Norms, thresholds and angles are those of the aligned rows."""
+    family = make_three(tmp_path, TIED["mixed"])
+    document: dict[str, Any] = {"merge_method": method, "base_model": "base"}
+    document["models"] = [{"model": "a"}, {"model": "b"}]
+    if method == "slerp":
+        document |= {"models": [{"model": "base"}, {"model": "a"}], "parameters": {"t": 0.4}}
+    if method == "ties":
+        for one, weight in zip(document["models"], (0.6, 0.9), strict=True):
+            one["parameters"] = {"weight": weight, "density": 0.5}
+    check(document | {"tokenizer": {"source": "union"}}, family, tmp_path / "out")
 
-    document = placed(document, family)
-    expected = run_mergekit(document, out)
+
+def test_a_stage_has_the_tokenizer_of_its_own_document(tmp_path: Path) -> None:
+    """The second document takes the first one's union; base and a are stored in it, b is not."""
+    family = make_three(tmp_path, TIED["mixed"])
+    stage = linear("base", [0.75, 0.5]) | {"name": "mix", "tokenizer": {"source": "union"}}
+    del stage["models"][1]
+    last = {
+        "merge_method": "task_arithmetic",
+        "base_model": "mix",
+        "models": [{"model": "b", "parameters": {"weight": 0.4}}],
+        "tokenizer": {"source": "union", "pad_to_multiple_of": 32},
+    }
+    documents = [placed(one, family) | {"dtype": "float32"} for one in (stage, last)]
+    recipe = Recipe.from_yaml(yaml.dump_all(documents))
+    expected = run_mergekit_multi(yaml.dump_all(documents), tmp_path / "out")
+    compare(recipe, expected, tmp_path / "out" / "last")
+
+
+@pytest.mark.parametrize("template", ["auto", "chatml", "{{ bos_token }}{{ messages[0].content }}"])
+def test_chat_template(template: str, tmp_path: Path) -> None:
+    """What a conversation becomes."""
+    family = make_three(tmp_path, TIED["tied"])
+    document = linear("base", [0.75, 0.5]) | {"tokenizer_source": "base"}
+    document = placed(document, family) | {"chat_template": template}
+    run_mergekit(document, tmp_path / "theirs")
     recipe = Recipe.from_dict(document)
+    build_safetensors(recipe, open_parents(recipe), tmp_path / "ours")
+    messages = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Yes?"}]
+    rendered = [
+        AutoTokenizer.from_pretrained(tmp_path / one).apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+        for one in ("ours", "theirs")
+    ]
+    assert rendered[0] == rendered[1]
+    assert "Hi." in rendered[0]
+
+
+def check(document: dict[str, Any], family: dict[str, str], out: Path) -> None:
+    document = placed(document, family)
+    compare(Recipe.from_dict(document), run_mergekit(document, out), out)
+
+
+def compare(recipe: Recipe, expected: dict[str, Any], out: Path) -> None:
+    """Every tensor within 1e-6 of its largest value, vocabulary rows token by token."""
     plan = plan_merge(recipe, open_parents(recipe))
+    assert plan.tokenizer is not None
     theirs = AutoTokenizer.from_pretrained(out).get_vocab()
     ours = {text: row for row, text in tokens_of(plan.tokenizer).items()}
     assert set(ours) == set(theirs)

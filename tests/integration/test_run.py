@@ -57,6 +57,10 @@ def test_status_show_and_front_are_readable(run: Run) -> None:
     assert "built in" in shown.out
     assert "merge_method" in shown.out
     assert f" {knee} " in search("front", run.folder).out
+    against = search("show", run.folder, 0, "--against", 1)
+    assert "trial 0 is better than trial 1 on " in against.out
+    assert "demo_instruct, item " in against.out
+    assert search("show", run.folder, 0, "--against", 99).code == 2
     missing = search("show", run.folder, 99)
     assert (missing.code, "no trial 99" in missing.err) == (2, True)
 

@@ -13,7 +13,7 @@ import torch
 from parents import TEXTS, make_parent, make_tokenizer
 from tokenizers import AddedToken
 from tokenizers import Tokenizer as Library
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from mergesearch.candidate import build_candidate, build_gguf, build_safetensors
 from mergesearch.checkpoint import open_parents
@@ -64,6 +64,25 @@ def test_transformers_loads_a_union(two: tuple[Path, Path], tmp_path: Path) -> N
     assert tokenizer.all_special_tokens == first.all_special_tokens
     with torch.no_grad():
         assert model(torch.tensor([tokenizer(TALK).input_ids])).logits.shape[-1] == 368
+
+
+def test_a_family_of_its_own_loads_a_union(two: tuple[Path, Path], tmp_path: Path) -> None:
+    """Of the added tokens Qwen's class takes those that tokenizer_config.json lists, if any."""
+    file = two[0] / "tokenizer_config.json"
+    settings = json.loads(file.read_text()) | {"tokenizer_class": "Qwen2Tokenizer"}
+    settings |= dict.fromkeys(("pad_token", "unk_token", "bos_token"), "<|end|>")
+    document = json.loads((two[0] / "tokenizer.json").read_text())
+    settings["added_tokens_decoder"] = {
+        str(one["id"]): {key: value for key, value in one.items() if key != "id"}
+        for one in document["added_tokens"]
+    }
+    file.write_text(json.dumps(settings))
+    made = recipe(two, tokenizer_source="union")
+    build_safetensors(made, open_parents(made), tmp_path / "out")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert type(tokenizer).__name__ == "Qwen2Tokenizer"
+    assert len(tokenizer) == 364
+    assert tokenizer.tokenize("<|call|><think><|tool|>") == ["<|call|>", "<think>", "<|tool|>"]
 
 
 def test_special_ids_follow_the_tokenizer(two: tuple[Path, Path], tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from blockwise import rows_of
 
+from mergesearch.merge.blocks import Blocks
 from mergesearch.merge.methods import METHODS, Block, Settings
 
 RNG = np.random.default_rng(17)
@@ -28,8 +30,8 @@ def run(method: str, base: np.ndarray | None, *inputs: np.ndarray, **settings: A
             for at in range(0, rows, step)
         ]
 
-    statistics = chosen.statistics and chosen.statistics(lambda: blocks(4), rows * cols, given)
-    return np.concatenate([chosen.merge(block, given, statistics) for block in blocks(2)])
+    statistics = chosen.statistics and chosen.statistics(Blocks.of(blocks(4)), rows * cols, given)
+    return np.concatenate([rows_of(chosen.merge(one, given, statistics)) for one in blocks(2)])
 
 
 def arc(first: np.ndarray, second: np.ndarray, t: float) -> np.ndarray:

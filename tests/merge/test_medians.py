@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from blockwise import rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
+from mergesearch.merge.blocks import Blocks
 from mergesearch.merge.medians import weiszfeld
 from mergesearch.merge.methods import METHODS, Block, Settings
 
@@ -20,8 +22,8 @@ def run(method: str, *inputs: np.ndarray, step: int = 2) -> np.ndarray:
         for at in range(0, rows, step)
     ]
     chosen = METHODS[method]
-    statistics = chosen.statistics and chosen.statistics(lambda: blocks, rows * cols, Settings())
-    return np.concatenate([chosen.merge(block, Settings(), statistics) for block in blocks])
+    statistics = chosen.statistics and chosen.statistics(Blocks.of(blocks), rows * cols, Settings())
+    return np.concatenate([rows_of(chosen.merge(one, Settings(), statistics)) for one in blocks])
 
 
 def parents(count: int, seed: int = 0) -> list[np.ndarray]:

@@ -8,10 +8,11 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
-from blockwise import merge, random_tensors
+from blockwise import merge, random_tensors, rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mergesearch.merge.blocks import Blocks
 from mergesearch.merge.methods import METHODS, Block, Settings
 from mergesearch.recipe import METHOD_SPECS
 
@@ -25,8 +26,8 @@ def run(method: str, settings: Settings, base: np.ndarray, *inputs: np.ndarray) 
     block = Block(base if chosen.takes_base else None, inputs, 0)
     statistics = None
     if chosen.statistics is not None:
-        statistics = chosen.statistics(lambda: [block], base.size, settings)
-    return chosen.merge(block, settings, statistics)
+        statistics = chosen.statistics(Blocks.of([block]), base.size, settings)
+    return rows_of(chosen.merge(block, settings, statistics))
 
 
 def tensors(*arrays: np.ndarray) -> list[torch.Tensor]:
@@ -136,10 +137,10 @@ def test_the_cut_into_blocks_does_not_matter(method: str) -> None:
         return Block(base, [one[start:stop] for one in inputs], start * BASE.shape[1])
 
     statistics = chosen.statistics and chosen.statistics(
-        lambda: [block(0, 2), block(2, 6)], BASE.size, settings
+        Blocks.of([block(0, 2), block(2, 6)]), BASE.size, settings
     )
-    whole = chosen.merge(block(0, 6), settings, statistics)
-    parts = [chosen.merge(block(at, at + 1), settings, statistics) for at in range(6)]
+    whole = rows_of(chosen.merge(block(0, 6), settings, statistics))
+    parts = [rows_of(chosen.merge(block(at, at + 1), settings, statistics)) for at in range(6)]
     assert np.array_equal(np.concatenate(parts), whole)
 
 

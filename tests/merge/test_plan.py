@@ -88,7 +88,7 @@ def test_directions_that_cancel_are_refused_by_the_tensor(family: dict[str, str]
     ]
     made, _ = plan({"merge_method": "multislerp", "models": models}, family)
     with pytest.raises(BuildError, match=r"lm_head\.weight: the merge gives numbers"):
-        made.finite_block("lm_head.weight", 0, 2)
+        made.rows("lm_head.weight", 0, 2)
 
 
 @pytest.mark.parametrize("method", ["karcher", "multislerp", "geometric_median"])
@@ -103,7 +103,7 @@ def test_a_damaged_row_elsewhere_in_the_tensor_is_traced(
     models = [{"model": one} for one in ("a", "base", "b")]
     made, _ = plan({"merge_method": method, "models": models}, family | {"b": str(folder)})
     with pytest.raises(CheckpointError, match=r"lm_head\.weight holds numbers") as caught:
-        made.finite_block("lm_head.weight", 0, 1)
+        made.rows("lm_head.weight", 0, 1)
     assert str(folder) in str(caught.value)
 
 
@@ -123,7 +123,7 @@ def test_slices_renumber_layers(family: dict[str, str]) -> None:
     ]
     assert sources["model.embed_tokens.weight"][0] == family["a"]
     assert sources["lm_head.weight"][0] == sources["model.norm.weight"][0] == family["b"]
-    found = made.block(name.format(4), 0, 1)
+    found = made.rows(name.format(4), 0, 1)
     assert np.array_equal(found, parents[family["b"]].rows(name.format(3), 0, 1))
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from blockwise import rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mergesearch.merge.blocks import Blocks
 from mergesearch.merge.methods import METHODS, Block, Settings
 
 
@@ -19,8 +21,8 @@ def run(base: np.ndarray, *inputs: np.ndarray, select_topk: float, step: int = 3
     ]
     sce = METHODS["sce"]
     assert sce.statistics is not None
-    statistics = sce.statistics(lambda: blocks, base.size, given)
-    return np.concatenate([sce.merge(block, given, statistics) for block in blocks])
+    statistics = sce.statistics(Blocks.of(blocks), base.size, given)
+    return np.concatenate([rows_of(sce.merge(one, given, statistics)) for one in blocks])
 
 
 def by_sorting(base: np.ndarray, *inputs: np.ndarray, select_topk: float) -> np.ndarray:

@@ -14,7 +14,6 @@ from mergesearch.merge.sparsifiers import Choice, Sparsifier, sparsified
 DELTA = np.random.default_rng(11).standard_normal((300, 200)).astype(np.float32)
 KEY = noise_key(0, "", "a", "x")
 ALL = [
-    sparsifiers.largest,
     sparsifiers.without_outliers,
     sparsifiers.random,
     sparsifiers.by_rank,

@@ -7,14 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mergesearch.merge.sparsify import ALL, NONE, apply_cut, magnitude_cut, ranked
+from mergesearch.merge.sparsify import _LARGE, ALL, NONE, Entries, apply_cut, magnitude_cut, ranked
 
 
 def cut_in_blocks(values: np.ndarray, density: float, block: int) -> np.ndarray:
     """The sparsified values, with thresholds and masks computed over blocks."""
     starts = range(0, len(values), block)
     cut = magnitude_cut(
-        lambda: (values[start : start + block] for start in starts), len(values), density
+        Entries.of(lambda: (values[start : start + block] for start in starts)),
+        len(values),
+        density,
     )
     return np.concatenate(
         [apply_cut(values[start : start + block], cut, start) for start in starts]
@@ -60,7 +62,7 @@ def test_ranks_equal_those_of_sorting(values: list[float], shares: list[float], 
     array = np.array(values, dtype=np.float32)
     ranks = [int(share * (len(array) - 1)) for share in shares]
     starts = range(0, len(array), block)
-    found = ranked(lambda: (array[start : start + block] for start in starts), ranks)
+    found = ranked(Entries.of(lambda: (array[start : start + block] for start in starts)), ranks)
     assert np.array_equal(found, np.sort(np.abs(array))[ranks])
 
 
@@ -72,16 +74,21 @@ def test_equal_magnitudes_keep_the_earlier() -> None:
 def test_extremes() -> None:
     """Density 1 keeps all, 0 none, and a small one at least one entry."""
     array = np.array([0.0, 5.0, 0.1], dtype=np.float32)
-    assert magnitude_cut(lambda: [array], 3, 1.0) == ALL
-    assert magnitude_cut(lambda: [array], 3, 0.0) == NONE
+    assert magnitude_cut(Entries.of(lambda: [array]), 3, 1.0) == ALL
+    assert magnitude_cut(Entries.of(lambda: [array]), 3, 0.0) == NONE
     assert apply_cut(array, NONE, 0).tolist() == [0, 0, 0]
     assert cut_in_blocks(array, 0.01, 2).tolist() == [0, 5, 0]
 
 
 @pytest.mark.parametrize("density", [0.1, 0.5, 0.93])
-def test_large_random_tensor(density: float) -> None:
-    array = np.random.default_rng(0).standard_normal(100_000).astype(np.float32)
-    assert np.array_equal(cut_in_blocks(array, density, 4096), cut_by_sorting(array, density))
+@pytest.mark.parametrize("size", [100_000, _LARGE + 5])
+@pytest.mark.parametrize("steps", [0, 1000])
+def test_large_random_tensor(density: float, size: int, steps: int) -> None:
+    """With narrow digits and wide ones, all entries different or many of them equal."""
+    array = np.random.default_rng(0).standard_normal(size).astype(np.float32)
+    if steps:
+        array = np.round(array * steps).astype(np.float32)
+    assert np.array_equal(cut_in_blocks(array, density, 70_000), cut_by_sorting(array, density))
 
 
 def test_numbers_that_are_not_finite_stay_visible() -> None:

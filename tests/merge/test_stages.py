@@ -41,7 +41,7 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def merged(document: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     recipe = Recipe.from_dict(document).renamed(names)
     plan = plan_merge(recipe, open_parents(recipe))
-    return {one.name: plan.block(one.name, 0, one.rows) for one in plan.tensors}
+    return {one.name: plan.rows(one.name, 0, one.rows) for one in plan.tensors}
 
 
 def test_a_stage_equals_its_result_on_disk(family: dict[str, str], tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from blockwise import rows_of
 from parents import make_family
 
 from mergesearch.checkpoint import open_parents
 from mergesearch.errors import RecipeError
 from mergesearch.merge import MergePlan, plan_merge
+from mergesearch.merge.blocks import Blocks
 from mergesearch.merge.methods import METHODS, Block, Settings
 from mergesearch.merge.noise import noise
 from mergesearch.merge.task_arithmetic import FAMILY
@@ -24,8 +26,8 @@ NAME = "model.layers.1.mlp.up_proj.weight"
 def run(method: str, settings: Settings, base: np.ndarray, *inputs: np.ndarray) -> np.ndarray:
     chosen = METHODS[method]
     block = Block(base, inputs, 0)
-    statistics = chosen.statistics and chosen.statistics(lambda: [block], base.size, settings)
-    return chosen.merge(block, settings, statistics)
+    statistics = chosen.statistics and chosen.statistics(Blocks.of([block]), base.size, settings)
+    return rows_of(chosen.merge(block, settings, statistics))
 
 
 def test_dare_linear_by_its_formula() -> None:
@@ -40,10 +42,10 @@ def test_dare_linear_by_its_formula() -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("method", [one for one in FAMILY if one != "task_arithmetic"])
+@pytest.mark.parametrize("method", FAMILY)
 def test_at_density_one_members_are_task_arithmetic_or_ties(method: str) -> None:
     settings = Settings((0.5, 0.8), (1.0, 1.0), (0.1, 0.1), (0.1, 0.1), rescale=True, keys=(1, 2))
-    plain = "ties" if method in ("ties", "della") or "_ties" in method else "task_arithmetic"
+    plain = "ties" if method == "della" or "_ties" in method else "task_arithmetic"
     expected = run(plain, settings, BASE, A, B)
     assert np.array_equal(run(method, settings, BASE, A, B), expected)
 
@@ -64,7 +66,7 @@ def plan(family: dict[str, str], method: str, inputs: str = "ab", **change: Any)
 
 def whole(plan: MergePlan, name: str = NAME) -> np.ndarray:
     tensor = next(one for one in plan.tensors if one.name == name)
-    return plan.block(name, 0, tensor.rows)
+    return plan.rows(name, 0, tensor.rows)
 
 
 @pytest.mark.parametrize("method", ["dare_linear", "dare_ties", "della_linear", "della"])
@@ -72,7 +74,7 @@ def test_random_merges_repeat_by_rows_in_any_order(method: str, family: dict[str
     expected = whole(plan(family, method))
     again = plan(family, method)
     rows = len(expected)
-    parts = [again.block(NAME, at, min(at + 5, rows)) for at in reversed(range(0, rows, 5))]
+    parts = [again.rows(NAME, at, min(at + 5, rows)) for at in reversed(range(0, rows, 5))]
     assert np.array_equal(np.concatenate(parts[::-1]), expected)
     assert not np.array_equal(whole(plan(family, method, seed=1)), expected)
 
@@ -116,9 +118,9 @@ def test_chances_beyond_zero_and_one_are_refused(
 
 def test_defaults_of_normalize_and_rescale() -> None:
     """As in mergekit: normalized are ties and della, rescaled the random ones."""
-    on = {method: METHOD_SPECS[method].on for method in FAMILY}
-    assert {method for method in FAMILY if "normalize" in on[method]} == {"ties", "della"}
-    assert {method for method in FAMILY if "rescale" in on[method]} == {
+    on = {method: METHOD_SPECS[method].on for method in ("task_arithmetic", "ties", *FAMILY)}
+    assert {method for method in on if "normalize" in on[method]} == {"ties", "della"}
+    assert {method for method in on if "rescale" in on[method]} == {
         "dare_linear",
         "dare_ties",
         "della_linear",

@@ -1,6 +1,7 @@
 """What `search front`, `search show` and `search status` print, as literal text."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -157,3 +158,27 @@ def test_a_finished_trial_in_one_line() -> None:
         "instruction 50.0 ± 4.4, reasoning 50.0 ± 4.5, 4.0 s (same candidate as trial 2)"
     )
     assert trial_line(TRIALS[3], AXES) == "failed: trial 3: killed by SIGSEGV"
+
+
+def test_proxies_are_shown_in_nat_with_how_far_they_can_be_trusted() -> None:
+    axes = (replace(AXES[0], proxy=True), AXES[1])
+    members = []
+    for number, (proxy, value) in enumerate([(-0.9, 0.1), (-0.8, 0.3), (-0.7, 0.2), (-0.6, 0.0)]):
+        found = {
+            "proxy": rung("proxy", scores(proxy, 0.5)),
+            "search": rung("search", scores(value, 0.5)),
+        }
+        members.append(trial(number, 0, 0, rungs=found))
+    assert trial_line(trial(9, 0, 0, rungs={"proxy": rung("proxy", scores(-0.5, 0.4))}), axes) == (
+        "instruction -0.500 ± 0.0437 nat (proxy), reasoning 40.0 ± 4.5, 4.0 s"
+    )
+    run = replace(RUN, axes=axes)
+    few = shown(render_status(run, members, running=False, now=0.0), 120)
+    assert "proxy: rank correlation with the metric not known yet, over 4 promoted trials" in few
+    members.append(trial(4, 0, 0, rungs=members[0].rungs))
+    status = shown(render_status(run, members, running=False, now=0.0), 120)
+    note = "proxy: rank correlation with the metric -0.16 over 5 promoted trials; below 0.5: do not"
+    assert note in status
+    front = shown(render_front(front_document(axes, members), 120), 120)
+    assert f"instruction: {note} trust it" in front
+    assert "-0.5" not in front  # the front holds metrics

@@ -47,6 +47,12 @@ def test_a_missing_score_is_a_dash() -> None:
     assert text.score({}, percent=True) == "–"
 
 
+def test_many_unscored_items_stand_beside_the_score() -> None:
+    one = {"value": 0.632, "stderr": 0.044, "n": 92, "n_unscored": 8}
+    assert text.score(one, percent=True) == "63.2 ± 4.4 (8 % unscored)"
+    assert text.score(one | {"n": 156}, percent=True) == "63.2 ± 4.4"
+
+
 def test_names_are_short_where_that_is_clear() -> None:
     assert text.short_names(["demo:base", "org/Model-7B", "./out/mine/"]) == [
         "base",

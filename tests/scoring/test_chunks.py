@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mergesearch.scoring.chunks import (
     DoesNotFit,
@@ -11,7 +13,9 @@ from mergesearch.scoring.chunks import (
     group_pairs,
     pack_groups,
     rolling_windows,
+    shared_header,
 )
+from mergesearch.scoring.sequences import PackPlan
 
 
 def test_chunks_hold_whole_items_of_one_task():
@@ -64,13 +68,70 @@ def test_choices_share_their_question_and_more():
     context = (1, 2, 3)
     pairs = [(context, (9, 4, 5)), (context, (9, 6)), (context, (9,))]
     (group,) = group_pairs(pairs, 8, 100)
-    assert group.prefix == (1, 2, 3)
-    assert group.endings == ((9, 4), (9,), ())
+    assert group.sequences == ((1, 2, 3, 9, 4), (1, 2, 3, 9), (1, 2, 3))
+    assert group.shared == (0, 3, 3)
     assert group.targets == (((2, 9), (3, 4), (4, 5)), ((2, 9), (3, 6)), ((2, 9),))
     assert group.cells == 6
     (two,) = group_pairs(pairs[:2], 8, 100)
-    assert two.prefix == (1, 2, 3, 9)
-    assert two.endings == ((4,), ())
+    assert two.shared == (0, 4)
+    assert two.cells == 5
+
+
+def test_questions_on_one_text_share_it_and_texts_their_header():
+    header, first, second = (1,) * 40, (2,) * 50, (3,) * 60
+    pairs = [
+        ((*header, *text, question), (choice, 0))
+        for text in (second, first)
+        for question in (7, 8)
+        for choice in (4, 5)
+    ]
+    (group,) = group_pairs(pairs, 64, 200)
+    assert group.requests == (4, 5, 6, 7, 0, 1, 2, 3)  # texts in the order of their tokens
+    assert group.shared == (0, 91, 90, 91, 40, 101, 100, 101)
+    assert group.cells == 40 + (50 + 2 * (1 + 2)) + (60 + 2 * (1 + 2))
+    assert [one.shared[0] for one in group_pairs(pairs, 64, 60)] == [0, 0]  # a text each
+    assert [len(one.requests) for one in group_pairs(pairs, 2, 200)] == [2, 2, 2, 2]
+
+
+def test_a_header_is_what_all_prompts_begin_with():
+    header = (1,) * 70
+    assert shared_header([(*header, 2, 3), (*header, 4), (*header, 2)]) == 70
+    assert shared_header([(*header, 2), header]) == 69  # each keeps a token of its own
+    assert shared_header([header]) == 0
+    assert shared_header([(*header[:63], 2), (*header[:63], 3)]) == 0
+
+
+def test_contexts_that_begin_with_little_in_common_stand_alone():
+    pairs = [((1,) * 31 + (token, token), (0,)) for token in range(5)]
+    assert len(group_pairs(pairs, 64, 500)) == 5
+
+
+@given(
+    st.lists(
+        st.tuples(st.lists(st.integers(0, 1), min_size=1, max_size=6), st.integers(0, 2)),
+        min_size=1,
+        max_size=12,
+    ),
+    st.integers(1, 8),
+    st.integers(8, 60),
+)
+def test_every_sequence_reads_its_own_tokens_at_their_positions(contexts, sequences, cells):
+    """What llama.cpp is given, taken apart again sequence by sequence."""
+    pairs = [((*[9] * 33, *context), (token, 3, token)) for context, token in contexts]
+    seen = []
+    for pack in pack_groups(group_pairs(pairs, sequences, cells), sequences, cells):
+        plan = PackPlan(pack)
+        for seq, (request, begin, end) in enumerate(plan.spans):
+            mine = (plan.first_seq <= seq) & (seq < plan.first_seq + plan.n_seq)
+            context, continuation = pairs[request]
+            assert tuple(plan.tokens[mine]) == context + continuation[:-1]
+            assert plan.positions[mine].tolist() == list(range(mine.sum()))
+            assert tuple(plan.want_token[begin:end]) == continuation
+            predicted_from = plan.positions[plan.want_at[begin:end]]
+            assert predicted_from.tolist() == [len(context) - 1 + n for n in range(3)]
+            assert mine[plan.want_at[begin:end]].all()
+            seen.append(request)
+    assert sorted(seen) == list(range(len(pairs)))
 
 
 def test_groups_respect_sequences_and_cells():

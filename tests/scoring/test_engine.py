@@ -124,6 +124,19 @@ def theirs():
     return logprobs
 
 
+def test_questions_on_one_text_are_those_of_transformers_too(folder, theirs):
+    rng = np.random.default_rng(4)
+    texts = [_tokens(rng, 60, 90) for _ in range(3)]
+    contexts = [text + _tokens(rng, 3, 9) for text in texts for _ in range(4)]
+    pairs = [(one, _tokens(rng, 1, 5)) for one in contexts for _ in range(3)]
+    with Engine(folder / "f32.gguf", replace(RUNTIME, kv_type="f32")) as engine:
+        found = engine.loglikelihood(pairs)
+    for (context, continuation), mine in zip(pairs, found, strict=True):
+        rows = theirs(context + continuation[:-1])[len(context) - 1 :]
+        expected = rows[np.arange(len(continuation)), list(continuation)].sum()
+        assert mine.logprob == pytest.approx(expected, abs=0.001)
+
+
 @pytest.mark.parametrize(("kv_type", "close"), [("f16", 0.02), ("f32", 0.001)])
 def test_log_likelihoods_are_those_of_transformers(folder, theirs, kv_type, close):
     pairs = _pairs(15)
@@ -161,6 +174,19 @@ def test_greedy_text_is_that_of_one_sequence_at_a_time(folder, f32):
         same += tuple(expected) == mine.tokens
     single.close()
     assert same >= 0.95 * len(prompts)
+
+
+def test_a_header_that_all_prompts_share_does_not_change_their_answers(folder, f32):
+    header = _tokens(np.random.default_rng(6), 90, 91)
+    prompts = [replace(one, tokens=header + one.tokens) for one in _prompts(24)]
+    together = f32.generate(prompts)
+    alone = [f32.generate([one])[0] for one in prompts]
+    same = sum(one.tokens == other.tokens for one, other in zip(together, alone, strict=True))
+    assert same >= 23  # a near tie may fall the other way in another batch
+    assert f32.generate(prompts) == together
+    with Engine(folder / "f32.gguf", replace(RUNTIME, n_batch=64)) as engine:
+        split = engine.generate(prompts)
+    assert sum(one.tokens == two.tokens for one, two in zip(split, alone, strict=True)) >= 23
 
 
 # -- when generation ends ------------------------------------------------------------------------

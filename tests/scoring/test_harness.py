@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from mergesearch.errors import ObjectivesError, ScoringError
 from mergesearch.objective import Objectives
 from mergesearch.scoring.harness import CandidateLM, load_tasks
 from mergesearch.scoring.requests import Prepared, generation_options
+from mergesearch.scoring.sampling import Sampling
 from mergesearch.scoring.scorer import Scorer
 from mergesearch.scoring.sequences import Likelihood
 
@@ -136,7 +138,7 @@ def test_a_long_prompt_is_cut_on_the_left_and_the_cut_counted():
         n_ctx=8, bos=None, eos=0, tokenize=lambda text, add_special=True: tuple(text.encode())
     )
     requests = [
-        SimpleNamespace(request_type=kind, args=args, task_name="t", doc_id=0)
+        SimpleNamespace(request_type=kind, args=args, idx=0, task_name="t", doc_id=0)
         for kind, args in [
             ("generate_until", ("abcdefghij", {"max_gen_toks": 3, "until": "x"})),
         ]
@@ -151,7 +153,7 @@ def test_spaces_before_a_continuation_belong_to_it_and_empty_contexts_get_a_pref
         n_ctx=99, bos=None, eos=0, tokenize=lambda text, add_special=True: tuple(text.encode())
     )
     requests = [
-        SimpleNamespace(request_type="loglikelihood", args=args, task_name="t", doc_id=0)
+        SimpleNamespace(request_type="loglikelihood", args=args, idx=0, task_name="t", doc_id=0)
         for args in [("ab ", "c"), ("", "c")]
     ]
     prepared = Prepared(requests, vocabulary, 4)
@@ -161,14 +163,14 @@ def test_spaces_before_a_continuation_belong_to_it_and_empty_contexts_get_a_pref
 
 
 def test_generation_options():
-    assert generation_options({}) == (256, ())
-    assert generation_options({"until": "x", "max_gen_toks": 7}) == (7, ("x",))
-    assert generation_options({"do_sample": True, "temperature": 0, "until": ["a", "b"]}) == (
-        256,
-        ("a", "b"),
-    )
-    with pytest.raises(ScoringError, match="sampled"):
-        generation_options({"do_sample": True, "temperature": 0.7})
+    assert generation_options({}) == (256, (), None)
+    assert generation_options({"until": "x", "max_gen_toks": 7}) == (7, ("x",), None)
+    greedy = {"do_sample": True, "temperature": 0, "until": ["a", "b"]}
+    assert generation_options(greedy) == (256, ("a", "b"), None)
+    assert generation_options({"temperature": 0.7})[2] is None
+    sampled = {"do_sample": True, "temperature": 0.7, "top_p": 0.9, "top_k": 20}
+    assert generation_options(sampled)[2] == Sampling(0.7, 20, 0.9)
+    assert generation_options({"do_sample": True})[2] == Sampling(1.0, 0, 1.0)
 
 
 @pytest.fixture
@@ -263,6 +265,33 @@ def test_metrics_of_several_filters_have_full_names(folder, tmp_path, installed,
     assert set(result.metrics) == {"exact_match,whole", "exact_match,digits"}
 
 
+SAMPLED = """
+repeats: 3
+filter_list:
+  - {name: first, filter: [{function: take_first}]}
+"""
+
+
+def _sampled(folder, tmp_path):
+    text = (folder / "tasks" / "answer.yaml").read_text().replace("tiny_answer", "sampled", 1)
+    text = text.replace("do_sample: false", "do_sample: true, temperature: 2.0, top_p: 0.95")
+    text = text.replace("tiny_answer.jsonl", str(folder / "tasks" / "tiny_answer.jsonl"))
+    (tmp_path / "sampled.yaml").write_text(text + SAMPLED)
+    return Scorer(replace(_one_task(folder, "sampled", "exact"), task_folder=tmp_path))
+
+
+def test_sampled_answers_are_the_same_every_time_and_differ_between_repeats(folder, tmp_path, q4):
+    scorer = _sampled(folder, tmp_path)
+    first = scorer.score_engine(q4, "search")["sampled"].items
+    items = next(iter(scorer._items.values()))[0]
+    answers = [one.requests[0].resps for one in items]
+    assert {len(one) for one in answers} == {3}
+    assert sum(len(set(one)) == 3 for one in answers) > 6
+    assert all(one.tokens_out > 12 for one in first)  # of all three answers
+    again = Scorer(scorer._objectives).score_engine(q4, "search")["sampled"].items
+    assert [one.text for one in first] == [one.text for one in again]
+
+
 # -- wrong objectives -----------------------------------------------------------------------------
 
 
@@ -299,3 +328,29 @@ def test_a_model_without_a_chat_template_is_said_so(objectives, tmp_path, scorer
         scorer.score(path, "search")
     plain = Scorer(replace(objectives, apply_chat_template=False))
     assert plain.score(path, "search")["tiny_choice"].n == 20
+
+
+def test_templates_of_tasks_run_in_a_sandbox(objectives, folder, tmp_path):
+    shutil.copytree(folder / "tasks", tmp_path / "tasks")
+    path = tmp_path / "tasks" / "answer.yaml"
+    path.write_text(
+        path.read_text().replace(
+            "{{question}}", "{{question.__class__.__mro__[1].__subclasses__()}}"
+        )
+    )
+    with pytest.raises(ObjectivesError, match="SecurityError: access to attribute '__class__'"):
+        Scorer(replace(objectives, task_folder=tmp_path / "tasks"))
+
+
+def test_too_little_memory_is_said_before_the_first_candidate(objectives, folder, monkeypatch):
+    monkeypatch.setattr("mergesearch.scoring.engine.available_memory", lambda: 5_000_000)
+    scorer = Scorer(objectives)
+    # 3 layers of 2 heads, keys and values of 64 f16 each: 1536 bytes a token. Two workers have
+    # caches of 256 tokens: 786,432 bytes a sequence, and 0.9 of 5 MB is free for them.
+    with pytest.raises(ObjectivesError, match=r"takes 0\.0 GB in 2 workers") as caught:
+        scorer.score(folder / "q4.gguf", "search")
+    assert "n_parallel: 4" in str(caught.value)
+    monkeypatch.setattr("mergesearch.scoring.engine.available_memory", lambda: 8_000_000)
+    scorer.score(folder / "q4.gguf", "search")
+    monkeypatch.setattr("mergesearch.scoring.engine.available_memory", lambda: 5_000_000)
+    scorer.score(folder / "q4.gguf", "search")  # a study is not to end on what changed since

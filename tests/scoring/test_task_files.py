@@ -4,7 +4,7 @@ import pytest
 
 from mergesearch.checks import answer_results
 from mergesearch.errors import ObjectivesError
-from mergesearch.scoring.task_files import local_rows, read_tasks
+from mergesearch.scoring.task_files import local_rows, outside_data, read_tasks
 
 
 def test_functions_are_resolved_and_data_files_absolute(folder):
@@ -51,3 +51,54 @@ def test_damaged_data_are_named(tmp_path, content, message):
         (tmp_path / "x.jsonl").write_text(content)
     with pytest.raises(ObjectivesError, match=message):
         local_rows(read_tasks(tmp_path)["x"])
+
+
+def _with_code(folder, text="def results(doc, results):\n    return {'acc': 1.0}\n"):
+    (folder / "x.yaml").write_text("task: x\nprocess_results: !function utils.results")
+    (folder / "utils.py").write_text(text)
+
+
+def test_code_beside_a_task_runs_only_where_it_is_trusted(tmp_path):
+    _with_code(tmp_path)
+    with pytest.raises(ObjectivesError, match="runs code of its own") as caught:
+        read_tasks(tmp_path)
+    assert "--trust-tasks" in str(caught.value)
+    assert read_tasks(tmp_path, trusted=True)["x"]["process_results"]({}, []) == {"acc": 1.0}
+
+
+def test_trusted_code_that_fails_to_load_is_named(tmp_path):
+    _with_code(tmp_path, "import nothing_of_this_name")
+    with pytest.raises(ObjectivesError, match="utils cannot be loaded"):
+        read_tasks(tmp_path, trusted=True)
+
+
+def test_functions_of_installed_tasks_are_not_foreign_code(tmp_path):
+    (tmp_path / "x.yaml").write_text(
+        "task: x\nprocess_results: !function lm_eval.tasks.ifeval.utils.agg_inst_level_acc"
+    )
+    assert read_tasks(tmp_path)["x"]["process_results"]([[True, False]]) == 0.5
+
+
+def test_data_may_stand_where_an_environment_variable_says(tmp_path, monkeypatch):
+    tasks, data = tmp_path / "tasks", tmp_path / "data"
+    tasks.mkdir()
+    data.mkdir()
+    (tasks / "x.yaml").write_text(
+        "task: x\nprocess_results: !function os.system\n"
+        "dataset_path: json\ndataset_kwargs: {data_files: {test: $THE_DATA/x.jsonl}}"
+    )
+    monkeypatch.delenv("THE_DATA", raising=False)
+    with pytest.raises(ObjectivesError, match=r"variable in \$THE_DATA/x.jsonl is not set"):
+        outside_data(tasks)
+    monkeypatch.setenv("THE_DATA", str(data))
+    with pytest.raises(ObjectivesError, match="no data file"):
+        outside_data(tasks)
+    (data / "x.jsonl").write_text("{}\n")
+    first = outside_data(tasks)
+    (data / "x.jsonl").write_text('{"a": 1}\n')
+    assert None is not first != outside_data(tasks)
+
+
+def test_data_beside_the_tasks_are_not_outside(folder):
+    assert outside_data(folder / "tasks") is None
+    assert outside_data(None) is None

@@ -21,6 +21,7 @@ from mergesearch.errors import (
     InputError,
     Interrupted,
     MergeSearchError,
+    ObjectivesError,
     RunFolderError,
     ScorerCrashed,
     SpaceError,
@@ -113,6 +114,14 @@ def test_every_item_is_on_record(tmp_path: Path) -> None:
         (4, "answer to words", None),
         (9, None, "too long"),
     ]
+
+
+def test_texts_are_left_out_where_they_are_switched_off(tmp_path: Path) -> None:
+    silent = Objectives.from_yaml(OBJECTIVES + "keep_texts: false\n", Path())
+    run_study(tmp_path, search(objectives=silent), StudySettings(trials=1, sampler="sobol"))
+    with Ledger.open(tmp_path) as ledger:
+        (first, _) = ledger.items(0, task="words")
+    assert (first.text, first.tokens_out) == (None, 2)
 
 
 @pytest.mark.parametrize("sampler", LENGTHS)
@@ -253,6 +262,17 @@ def test_a_search_that_can_only_fail_stops_early(tmp_path: Path) -> None:
     assert len(trials(tmp_path)) == 8
 
 
+def test_what_no_candidate_could_do_better_on_ends_the_run_and_fails_no_trial(
+    tmp_path: Path,
+) -> None:
+    error = ObjectivesError("the KV cache does not fit", where="runtime.n_parallel")
+    with pytest.raises(ObjectivesError, match="does not fit"):
+        run(tmp_path, Bench(before_score=raise_at(2, error)))
+    assert [one.state for one in trials(tmp_path)] == ["complete", "complete", "interrupted"]
+    run(tmp_path)
+    assert {one.state for one in trials(tmp_path)} == {"complete"}
+
+
 def test_a_recipe_that_the_space_refuses_is_a_failed_trial(tmp_path: Path) -> None:
     space = Space.from_yaml(SPACE)
     suggest = space.suggest
@@ -272,8 +292,8 @@ def test_a_recipe_that_the_space_refuses_is_a_failed_trial(tmp_path: Path) -> No
 
 def test_a_score_that_is_no_number_is_a_failure(tmp_path: Path) -> None:
     class Undefined(Objectives):
-        def scores(self, results: Any) -> Any:
-            scores = super().scores(results)
+        def scores(self, results: Any, rung: str = "search") -> Any:
+            scores = super().scores(results, rung)
             return {name: type(one)(float("nan"), 0.0, 1, 0) for name, one in scores.items()}
 
     made = Objectives.from_yaml(OBJECTIVES, Path())
@@ -374,7 +394,8 @@ def test_the_clock_ends_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Each build takes ten minutes of a pretended clock."""
     clock = SimpleNamespace(now=1e9)
     pretended = SimpleNamespace(time=lambda: clock.now, perf_counter=lambda: clock.now)
-    monkeypatch.setattr("mergesearch.study.loop.time", pretended)
+    for module in ("loop", "measuring"):
+        monkeypatch.setattr(f"mergesearch.study.{module}.time", pretended)
 
     def build(count: int) -> None:
         clock.now += 600

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,33 @@ def test_tokens_beyond_the_embedding_are_gone() -> None:
     for text in TEXTS:
         assert max(library(stripped).encode(text).ids) < 300
     assert without_rows_beyond(whole, 360) is whole
+
+
+def test_the_settings_list_of_added_tokens_follows(two: dict[str, tuple[Tokenizer, int]]) -> None:
+    """Where a tokenizer_config.json lists them, transformers takes no others."""
+    base, rows = two["base"]
+    listed = {str(row): {"content": text, "special": True} for row, text in enumerate(SPECIAL)}
+    base = replace(base, settings={"added_tokens_decoder": listed})
+    united = chosen_tokenizer({**two, "base": (base, rows)}, "base", TokenizerChoice("union"))
+    found = united.settings["added_tokens_decoder"]
+    assert [one["content"] for one in found.values()] == [*SPECIAL, "<|think|>", "doesn't it?"]
+    assert list(found) == ["0", "1", "2", "360", "361"]
+    assert not found["361"]["special"]
+    stripped = without_rows_beyond(united, 361)
+    assert list(stripped.settings["added_tokens_decoder"]) == ["0", "1", "2", "360"]
+
+
+def test_flags_of_an_added_token_come_before_an_ordinary_one(
+    two: dict[str, tuple[Tokenizer, int]],
+) -> None:
+    """What is ordinary in one parent and a control token in the next is a control token."""
+    ordinary, control = make_tokenizer("gpt-2", 300), make_tokenizer("gpt-2", 300)
+    control.add_special_tokens(["\u0120a"])
+    other = {
+        "b": (document(make_tokenizer()), 360),
+        "c": (document(control), 384),
+        "a": (document(ordinary), 300),
+    }
+    united = chosen_tokenizer(other, "a", TokenizerChoice("union"))
+    flags = {one["content"]: one["special"] for one in united.document["added_tokens"]}
+    assert flags["\u0120a"]

@@ -11,7 +11,7 @@ from parents import CHAT_TEMPLATE, SPECIAL, TEXTS, write_tokenizer
 from tokenizers import Tokenizer as Library
 
 from mergesearch.errors import CheckpointError
-from mergesearch.tokenizer import Tokenizer, read_tokenizer, tokens_of
+from mergesearch.tokenizer import Tokenizer, added_tokens, read_tokenizer, tokens_of
 from mergesearch.tokenizer import write_tokenizer as write
 
 
@@ -72,7 +72,51 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         ("[]", "not a JSON object"),
         ('{"model": {"type": "BPE"}}', "not a tokenizer.json"),
         ('{"model": {"type": "Unigram", "vocab": {}}}', "Unigram tokenizer"),
+        (
+            '{"model": {"type": "BPE", "vocab": {}}, "added_tokens": [{}]}',
+            "added tokens that cannot",
+        ),
+        (
+            '{"model": {"type": "BPE", "vocab": {}}, "added_tokens": [3]}',
+            "added tokens that cannot",
+        ),
     ):
         (tmp_path / "tokenizer.json").write_text(text)
         with pytest.raises(CheckpointError, match=message):
             read_tokenizer(tmp_path)
+
+
+def test_tokens_that_only_the_settings_list_count(tmp_path: Path) -> None:
+    """As for transformers; `tokenizer.json` comes first."""
+    write_tokenizer(tmp_path)
+    settings = {
+        "added_tokens_decoder": {
+            "1": {"content": "<|user|>", "special": False},
+            "360": {"content": "<|late|>", "special": True},
+        }
+    }
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    found = read(tmp_path)
+    assert tokens_of(found)[360] == "<|late|>"
+    assert [added_tokens(found)[row]["special"] for row in (1, 360)] == [True, True]
+    (tmp_path / "tokenizer_config.json").write_text('{"added_tokens_decoder": {"x": {}}}')
+    with pytest.raises(CheckpointError, match="added tokens that cannot be read"):
+        read(tmp_path)
+
+
+def test_special_ids_of_the_config(tmp_path: Path) -> None:
+    """Lists and what is no row are left out."""
+    write_tokenizer(tmp_path)
+    config = {"eos_token_id": [1, 2], "bos_token_id": 1, "pad_token_id": None, "unk_token_id": -1}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert read(tmp_path).ids == {"bos": 1}
+
+
+def test_several_templates_beside_the_settings(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    (tmp_path / "chat_template.jinja").write_text("d")
+    (tmp_path / "additional_chat_templates").mkdir()
+    (tmp_path / "additional_chat_templates" / "tools.jinja").write_text("t")
+    assert read(tmp_path).chat_template == "d"
+    assert read(tmp_path).settings["chat_template"][1] == {"name": "tools", "template": "t"}

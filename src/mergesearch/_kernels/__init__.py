@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from functools import cache
 
-from mergesearch._kernels._native import Variant, supported_variants
+from mergesearch._kernels._native import DIGIT_TABLES, Variant, supported_variants
 from mergesearch.errors import InputError
 
-__all__ = ["ISA_VARIABLE", "Variant", "kernels", "supported_variants"]
+__all__ = ["DIGIT_TABLES", "ISA_VARIABLE", "Variant", "kernels", "supported_variants"]
 
 ISA_VARIABLE = "MERGESEARCH_ISA"
 

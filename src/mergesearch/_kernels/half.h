@@ -30,15 +30,10 @@ inline std::uint16_t to_half(float value) {
 
 inline float from_half(std::uint16_t half) {
     const std::uint32_t sign = (half & 0x8000u) << 16;
-    const std::uint32_t magnitude = half & 0x7fffu;
-    if (magnitude >= 0x7c00u) {
-        return bits_as<float>(sign | 0x7f800000u | ((magnitude & 0x3ffu) << 13));
-    }
-    if (magnitude < 0x0400u) {
-        const float size = static_cast<float>(magnitude) * 0x1p-24f;
-        return bits_as<float>(sign | bits_as<std::uint32_t>(size));
-    }
-    return bits_as<float>(sign | ((magnitude << 13) + 0x38000000u));
+    const std::uint32_t magnitude = (half & 0x7fffu) << 13;
+    // The power of two moves the exponent, subnormal halves' too, without rounding.
+    const std::uint32_t finite = bits_as<std::uint32_t>(bits_as<float>(magnitude) * 0x1p112f);
+    return bits_as<float>(sign | (magnitude < 0x0f800000u ? finite : magnitude | 0x7f800000u));
 }
 
 }  // namespace

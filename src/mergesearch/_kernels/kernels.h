@@ -7,6 +7,8 @@
 
 #include "finite.h"
 #include "lanes.h"
+#include "merge/combine.h"
+#include "merge/counts.h"
 #include "quantize/quantize.h"
 #include "variant.h"
 
@@ -14,7 +16,8 @@ namespace {
 
 template <class L>
 constexpr mergesearch::Variant make_variant(const char* name) {
-    return {name, first_nonfinite, quantize_rows<L>};
+    return {name,        first_nonfinite, quantize_rows<L>, combine_rows<L>,
+            read_rows,   count_digits,    find_equal};
 }
 
 }  // namespace

@@ -2,10 +2,13 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <optional>
 #include <stdexcept>
+#include <tuple>
+#include <vector>
 
 #include "dispatch.h"
 
@@ -19,6 +22,10 @@ namespace {
 using Weights = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Blocks = nb::ndarray<std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Rows = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Floats = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
+using Tables = nb::ndarray<std::uint32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+// float32, float16, or uint16 that holds the bits of bfloat16; of any shape.
+using Values = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 
 std::int64_t first_nonfinite(const Variant& variant, Rows rows) {
     return variant.first_nonfinite(rows.data(), static_cast<std::int64_t>(rows.size()));
@@ -44,6 +51,103 @@ void quantize(const Variant& variant, int number, Rows rows, Blocks into,
                      into.data());
 }
 
+mergesearch::Stored stored(const Values& values, std::size_t entries) {
+    using mergesearch::Dtype;
+    if (values.size() != entries) {
+        throw std::invalid_argument("arrays of different sizes");
+    }
+    const auto* bytes = static_cast<const std::uint8_t*>(values.data());
+    if (values.dtype() == nb::dtype<float>()) {
+        return {bytes, Dtype::f32};
+    }
+    if (values.dtype() == nb::dtype<std::uint16_t>()) {
+        return {bytes, Dtype::bf16};
+    }
+    if (values.dtype().code == static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float) &&
+        values.dtype().bits == 16) {
+        return {bytes, Dtype::f16};
+    }
+    throw std::invalid_argument("stored values are float32, float16 or uint16");
+}
+
+mergesearch::Stored stored_base(const std::optional<Values>& base, std::size_t entries) {
+    return base ? stored(*base, entries) : mergesearch::Stored{nullptr, mergesearch::Dtype::f32};
+}
+
+// Weight, factor, and the cut's bits and end of ties.
+using TermSettings = std::tuple<double, double, std::uint32_t, std::int64_t>;
+
+std::int64_t combine(const Variant& variant, int number, const std::vector<Values>& inputs,
+                     const std::optional<Values>& base, const std::vector<TermSettings>& settings,
+                     double divisor, double scale, bool elect, bool normalize, std::int64_t offset,
+                     Blocks into) {
+    const auto format = static_cast<Format>(number);
+    const auto shape = mergesearch::block_shape(format);
+    if (inputs.empty() || inputs.size() != settings.size()) {
+        throw std::invalid_argument("not as many settings as inputs, or none");
+    }
+    const std::size_t entries = inputs[0].size();
+    if (shape.elements == 0 || (elect && !base)) {
+        throw std::invalid_argument("not a type of blocks, or deltas without a base");
+    }
+    // Rows of whole blocks, so that their ends do not matter to the kernel.
+    if (static_cast<std::int64_t>(into.size()) * shape.elements !=
+            static_cast<std::int64_t>(entries) * shape.bytes ||
+        static_cast<std::int64_t>(into.shape(1)) % shape.bytes) {
+        throw std::invalid_argument("the blocks' array does not fit the inputs");
+    }
+    std::vector<mergesearch::Term> terms;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const auto& [weight, factor, lowest, ties_end] = settings[i];
+        terms.push_back({stored(inputs[i], entries), static_cast<float>(weight),
+                         {lowest, ties_end}, static_cast<float>(factor)});
+    }
+    const mergesearch::Combination of{terms.data(),
+                                      static_cast<int>(terms.size()),
+                                      stored_base(base, entries),
+                                      elect,
+                                      normalize,
+                                      static_cast<float>(divisor),
+                                      static_cast<float>(scale),
+                                      offset};
+    return variant.combine(of, format, static_cast<std::int64_t>(entries), into.data());
+}
+
+void read_rows(const Variant& variant, const Values& values, Floats into) {
+    const auto entries = values.size();
+    if (into.size() != entries) {
+        throw std::invalid_argument("arrays of different sizes");
+    }
+    variant.read(stored(values, entries), static_cast<std::int64_t>(entries), into.data());
+}
+
+void count_digits(const Variant& variant, const Values& values, const std::optional<Values>& base,
+                  std::uint32_t prefix, int shift, Tables tables) {
+    const auto entries = values.size();
+    int width = 0;
+    while ((std::size_t{1} << width) < tables.shape(1)) {
+        ++width;
+    }
+    if ((std::size_t{1} << width) != tables.shape(1) || shift < 0 || shift + width > 31 ||
+        tables.shape(0) != mergesearch::digit_tables) {
+        throw std::invalid_argument("four tables of a digit in the lower 31 bits");
+    }
+    variant.count_digits(stored(values, entries), stored_base(base, entries),
+                         static_cast<std::int64_t>(entries), {prefix, shift, width},
+                         tables.data());
+}
+
+std::int64_t find_equal(const Variant& variant, const Values& values,
+                        const std::optional<Values>& base, std::uint32_t bits,
+                        std::int64_t wanted) {
+    const auto entries = values.size();
+    if (wanted < 1) {
+        throw std::invalid_argument("entries are counted from 1");
+    }
+    return variant.find_equal(stored(values, entries), stored_base(base, entries),
+                              static_cast<std::int64_t>(entries), bits, wanted);
+}
+
 }  // namespace
 
 NB_MODULE(_native, module) {
@@ -55,6 +159,14 @@ NB_MODULE(_native, module) {
         .def_prop_ro("name", [](const Variant& variant) { return variant.name; })
         .def("first_nonfinite", first_nonfinite, "rows"_a.noconvert(), Unlocked())
         .def("quantize", quantize, "kind"_a, "rows"_a.noconvert(), "into"_a.noconvert(),
-             "importance"_a.noconvert().none() = nb::none(), Unlocked());
+             "importance"_a.noconvert().none() = nb::none(), Unlocked())
+        .def("combine", combine, "kind"_a, "inputs"_a, "base"_a.none(), "terms"_a, "divisor"_a,
+             "scale"_a, "elect"_a, "normalize"_a, "offset"_a, "into"_a.noconvert(), Unlocked())
+        .def("read", read_rows, "values"_a, "into"_a.noconvert(), Unlocked())
+        .def("count_digits", count_digits, "values"_a, "base"_a.none(), "prefix"_a, "shift"_a,
+             "tables"_a.noconvert(), Unlocked())
+        .def("find_equal", find_equal, "values"_a, "base"_a.none(), "bits"_a, "wanted"_a,
+             Unlocked());
+    module.attr("DIGIT_TABLES") = mergesearch::digit_tables;
     module.def("supported_variants", mergesearch::supported_variants, nb::rv_policy::reference);
 }

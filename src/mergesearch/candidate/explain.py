@@ -1,7 +1,7 @@
 """Explaining a tensor of a GGUF by the tensors of the parent that it was converted from.
 
-Nothing is guessed from names alone: an explanation is a list of pieces whose values, changed as the
-pieces say, are those of the GGUF: exactly where it holds floats, within the error of its type where
+Nothing is guessed from names alone: an explanation is a list of parts whose values, changed as the
+parts say, are those of the GGUF: exactly where it holds floats, within the error of its type where
 it is quantized.
 """
 
@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
-from mergesearch.gguf_layout import Piece, RowChange
+from mergesearch.gguf_layout import Part, RowChange
 from mergesearch.merge.plan import rows_per_block
 from mergesearch.quantize import quantize_rows
 from mergesearch.quantize.formats import FLOATS
 
 Float = npt.NDArray[np.float32]
 
-_MOST_PIECES = 4096
+_MOST_PARTS = 4096
 _MOST_STARTS = 4
 _SHORTEST_VECTOR = 8  # shorter runs of equal elements may be chance
 _LARGEST_HEAD = 4096
@@ -67,53 +67,53 @@ def equal_rows(stored: Float, values: Float, kind: Type) -> npt.NDArray[np.bool_
     return np.asarray(error <= tolerance(kind) * np.linalg.norm(values, axis=1))
 
 
-def explanation(target: Matrix, source: Matrix) -> tuple[Piece, ...] | None:
-    """Return the pieces of one tensor that make another one; None where it does not."""
-    if target.cols == source.cols and (pieces := joined(target, [source])):
-        return pieces
+def explanation(target: Matrix, source: Matrix) -> tuple[Part, ...] | None:
+    """Return the parts of one tensor that make another one; None where it does not."""
+    if target.cols == source.cols and (parts := joined(target, [source])):
+        return parts
     return _with_constant(target, source) or _transposed(target, source)
 
 
-def joined(target: Matrix, sources: Sequence[Matrix]) -> tuple[Piece, ...] | None:
-    """Return pieces of several tensors whose rows, one after the other, make one tensor."""
-    pieces: list[Piece] = []
+def joined(target: Matrix, sources: Sequence[Matrix]) -> tuple[Part, ...] | None:
+    """Return parts of several tensors whose rows, one after the other, make one tensor."""
+    parts: list[Part] = []
     place = 0
     shortest = _SHORTEST_VECTOR if target.cols == 1 else 1
     while place < target.rows:
-        piece = _longest(target, place, sources, pieces[-1:])
-        if piece is None or len(pieces) == _MOST_PIECES:
+        part = _longest(target, place, sources, parts[-1:])
+        if part is None or len(parts) == _MOST_PARTS:
             return None
-        length = piece.stop - piece.start
+        length = part.stop - part.start
         if length < min(shortest, target.rows):
             return None
-        pieces.append(piece)
+        parts.append(part)
         place += length
-    return tuple(pieces)
+    return tuple(parts)
 
 
 def _longest(
-    target: Matrix, place: int, sources: Sequence[Matrix], last: Sequence[Piece]
-) -> Piece | None:
-    """The longest piece that gives the rows of a tensor from a place on."""
-    best: Piece | None = None
+    target: Matrix, place: int, sources: Sequence[Matrix], last: Sequence[Part]
+) -> Part | None:
+    """The longest part that gives the rows of a tensor from a place on."""
+    best: Part | None = None
     for source, start in _starts(target, place, sources, last):
         for together in (1, *_heads(target, place, source, start)):
             change = RowChange(together)
             count = _agreeing(target, place, source, start, change)
             if count and (best is None or count > best.stop - best.start):
-                best = Piece(source.name, start, start + count, change)
+                best = Part(source.name, start, start + count, change)
             if place + count == target.rows:
                 return best
     return best
 
 
 def _starts(
-    target: Matrix, place: int, sources: Sequence[Matrix], last: Sequence[Piece]
+    target: Matrix, place: int, sources: Sequence[Matrix], last: Sequence[Part]
 ) -> Iterator[tuple[Matrix, int]]:
     """Rows that equal one of the target: first the likely ones, else all there are."""
     row = target.read(place, place + 1)
     likely = [(one, 0) for one in sources]
-    likely += [(one, piece.stop) for piece in last for one in sources if one.name == piece.name]
+    likely += [(one, part.stop) for part in last for one in sources if one.name == part.name]
     found = [
         (one, at)
         for one, at in likely
@@ -167,7 +167,7 @@ def _blocks(first: int, stop: int, cols: int, together: int = 1) -> Iterator[tup
         yield start, min(start + step, stop)
 
 
-def _with_constant(target: Matrix, source: Matrix) -> tuple[Piece, ...] | None:
+def _with_constant(target: Matrix, source: Matrix) -> tuple[Part, ...] | None:
     """The whole tensor with a small whole number added, as Gemma's norms have it."""
     if (target.rows, target.cols) != (source.rows, source.cols) or target.kind != Type.F32:
         return None
@@ -177,14 +177,14 @@ def _with_constant(target: Matrix, source: Matrix) -> tuple[Piece, ...] | None:
     change = RowChange(added=added)
     if _agreeing(target, 0, source, 0, change) < target.rows:
         return None
-    return (Piece(source.name, 0, source.rows, change),)
+    return (Part(source.name, 0, source.rows, change),)
 
 
-def _transposed(target: Matrix, source: Matrix) -> tuple[Piece, ...] | None:
+def _transposed(target: Matrix, source: Matrix) -> tuple[Part, ...] | None:
     """The whole tensor with rows and columns exchanged."""
     if (target.rows, target.cols) != (source.cols, source.rows) or target.cols == 1:
         return None
     values = np.ascontiguousarray(source.read(0, source.rows).T)
     if not equal_rows(target.read(0, target.rows), values, target.kind).all():
         return None
-    return (Piece(source.name, 0, target.rows, transposed=True),)
+    return (Part(source.name, 0, target.rows, transposed=True),)

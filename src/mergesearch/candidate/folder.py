@@ -6,16 +6,17 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from gguf import GGMLQuantizationType as Type
 
 from mergesearch.candidate.files import (
+    Piece,
     full_disk_is_build_error,
     row_blocks,
     run,
@@ -122,18 +123,23 @@ def _write_shard(
     try:
         with full_disk_is_build_error():
             os.pwrite(fd, len(text).to_bytes(8, "little") + text, 0)
-            run(_shard_pieces(fd, plan, tensors, dtype, begin), threads)
+            run(list(_shard_pieces(fd, plan, tensors, dtype, begin)), threads)
     finally:
         os.close(fd)
 
 
 def _shard_pieces(
     fd: int, plan: MergePlan, tensors: Sequence[PlannedTensor], dtype: _Dtype, offset: int
-) -> Iterator[Callable[[], None]]:
+) -> Iterator[Piece]:
     for one in tensors:
         pitch = one.cols * dtype.bytes
         for start, stop in row_blocks(one):
-            yield partial(_write_plain, fd, plan, one, start, stop, dtype, offset + start * pitch)
+            place = offset + start * pitch
+            yield Piece(
+                place,
+                partial(_write_plain, fd, plan, one, start, stop, dtype, place),
+                partial(plan.read_ahead, one.name, start, stop),
+            )
         offset += one.rows * pitch
 
 
@@ -146,38 +152,23 @@ def _write_plain(
     dtype: _Dtype,
     offset: int,
 ) -> None:
-    block = plan.finite_block(one.name, start, stop)
-    write_at(fd, _finite_bytes(block, dtype, one.name), offset)
-
-
-def _finite_bytes(
-    block: npt.NDArray[np.float32], dtype: _Dtype, name: str
-) -> npt.NDArray[np.generic]:
-    with np.errstate(over="ignore"):
-        stored = dtype.convert(block)
-    if dtype.stored == "F16" and not np.isfinite(stored).all():
+    rows = plan.blocks(one.name, start, stop, dtype.kind)
+    if dtype.kind == Type.F16 and not np.isfinite(rows.view(np.float16)).all():
         raise BuildError(
-            "numbers beyond float16's range", where=name, fix="store it in bfloat16 or float32"
+            "numbers beyond float16's range", where=one.name, fix="store it in bfloat16 or float32"
         )
-    return stored
-
-
-def _to_bf16(block: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-    """Finite float32 to bfloat16 bits, rounding to nearest, ties to even."""
-    bits = np.ascontiguousarray(block).view(np.uint32)
-    last = (bits >> np.uint32(16)) & np.uint32(1)
-    return ((bits + np.uint32(0x7FFF) + last) >> np.uint32(16)).astype("<u2")
+    write_at(fd, rows, offset)
 
 
 @dataclass(frozen=True)
 class _Dtype:
     stored: str
     bytes: int
-    convert: Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
+    kind: Type
 
 
 _DTYPES = {
-    "float32": _Dtype("F32", 4, lambda block: block.astype("<f4")),
-    "float16": _Dtype("F16", 2, lambda block: block.astype("<f2")),
-    "bfloat16": _Dtype("BF16", 2, _to_bf16),
+    "float32": _Dtype("F32", 4, Type.F32),
+    "float16": _Dtype("F16", 2, Type.F16),
+    "bfloat16": _Dtype("BF16", 2, Type.BF16),
 }

@@ -5,17 +5,20 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import gguf
 import numpy as np
+import numpy.typing as npt
+from gguf import GGMLQuantizationType as Type
 from gguf.gguf_writer import WriterState
 
 from mergesearch.candidate.contents import Contents, built_in_contents
 from mergesearch.candidate.files import (
-    file_digest,
+    Piece,
+    RunningDigest,
     full_disk_is_build_error,
     run,
     write_at,
@@ -23,7 +26,7 @@ from mergesearch.candidate.files import (
 from mergesearch.candidate.template import Template
 from mergesearch.checkpoint import Checkpoint
 from mergesearch.errors import RecipeError
-from mergesearch.gguf_layout import Piece, StoredTensor
+from mergesearch.gguf_layout import Part, StoredTensor
 from mergesearch.merge import MergePlan, plan_merge
 from mergesearch.merge.plan import rows_per_block
 from mergesearch.quantize import MIXES, is_quantized, quantize_rows, row_bytes, tensor_types
@@ -35,7 +38,7 @@ class _Stored:
     """A tensor of the output file, its type and its place."""
 
     tensor: StoredTensor
-    kind: gguf.GGMLQuantizationType
+    kind: Type
     offset: int
 
     @property
@@ -68,8 +71,10 @@ def write_gguf(
             place += aligned(values.nbytes)
         end = max((one.offset + one.size for one in stored), default=place)
         os.ftruncate(fd, aligned(end))
-        run(_gguf_pieces(fd, plan, stored), threads)
-    return aligned(end), file_digest(fd)
+        pieces = list(_gguf_pieces(fd, plan, stored))
+        digest = RunningDigest(fd, pieces)
+        run(pieces, threads, digest.finished)
+    return aligned(end), digest.hexdigest(aligned(end))
 
 
 def _gguf_header(
@@ -111,13 +116,13 @@ def _typed(contents: Contents, quantization: Quantization) -> Iterator[_Stored]:
 
 def _overrides(
     quantization: Quantization, shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, gguf.GGMLQuantizationType]:
+) -> dict[str, Type]:
     """The types of single tensors that a recipe asks for.
 
     Raises:
         RecipeError: one that no quantized tensor takes.
     """
-    overrides = {one: gguf.GGMLQuantizationType[kind] for one, kind in quantization.tensors.items()}
+    overrides = {one: Type[kind] for one, kind in quantization.tensors.items()}
     quantized = [name for name, shape in shapes.items() if is_quantized(name, shape)]
     for expression in overrides:
         if not any(re.search(expression, name) for name in quantized):
@@ -129,30 +134,48 @@ def _overrides(
     return overrides
 
 
-def _gguf_pieces(
-    fd: int, plan: MergePlan, stored: Sequence[_Stored]
-) -> Iterator[Callable[[], None]]:
-    """The work of every block of rows, in file order."""
+def _gguf_pieces(fd: int, plan: MergePlan, stored: Sequence[_Stored]) -> Iterator[Piece]:
+    """Every block of rows, in file order."""
     for one in stored:
         offset = one.offset
-        for piece in one.tensor.pieces:
-            whole = one.tensor.is_vector or piece.transposed
-            step = rows_per_block(one.tensor.cols, piece.change.together)
-            step = piece.stop - piece.start if whole else step
-            for start in range(piece.start, piece.stop, step):
-                part = replace(piece, start=start, stop=min(start + step, piece.stop))
-                yield partial(_write_rows, fd, plan, part, one, offset)
+        for whole in one.tensor.parts:
+            for part in _blocks(whole, one.tensor):
+                read = (0, 1) if one.tensor.is_vector else (part.start, part.stop)
+                yield Piece(
+                    offset,
+                    partial(_write_rows, fd, plan, part, one, offset),
+                    partial(plan.read_ahead, part.name, *read),
+                )
                 offset += (part.stop - part.start) * one.pitch
 
 
-def _write_rows(fd: int, plan: MergePlan, piece: Piece, one: _Stored, offset: int) -> None:
-    if one.tensor.is_vector:
-        block = plan.finite_block(piece.name, 0, 1)[:, piece.start : piece.stop]
-    elif piece.transposed:
-        block = plan.finite_block(piece.name, 0, one.tensor.cols).T
-    else:
-        block = plan.finite_block(piece.name, piece.start, piece.stop)
-    write_at(fd, quantize_rows(piece.change.to_gguf(block), one.kind), offset)
+def _blocks(part: Part, tensor: StoredTensor) -> Iterator[Part]:
+    """A part in blocks of whole heads; a vector, or what is transposed, in one."""
+    if tensor.is_vector or part.transposed:
+        yield part
+        return
+    step = rows_per_block(tensor.cols, part.change.together)
+    for start in range(part.start, part.stop, step):
+        yield replace(part, start=start, stop=min(start + step, part.stop))
+
+
+def _write_rows(fd: int, plan: MergePlan, part: Part, one: _Stored, offset: int) -> None:
+    if one.tensor.is_vector or part.transposed or part.change.added:
+        values = part.change.to_gguf(_values(plan, part, one.tensor))
+        write_at(fd, quantize_rows(values, one.kind), offset)
+        return
+    # Rows are quantized one by one, so that their order may change afterwards.
+    blocks = plan.blocks(part.name, part.start, part.stop, one.kind)
+    write_at(fd, part.change.to_gguf(blocks), offset)
+
+
+def _values(plan: MergePlan, part: Part, tensor: StoredTensor) -> npt.NDArray[np.float32]:
+    """What a part takes from the merge, before its rows are changed."""
+    if tensor.is_vector:
+        return plan.rows(part.name, 0, 1)[:, part.start : part.stop]
+    if part.transposed:
+        return plan.rows(part.name, 0, tensor.cols).T
+    return plan.rows(part.name, part.start, part.stop)
 
 
 def aligned(size: int) -> int:

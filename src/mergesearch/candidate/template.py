@@ -24,7 +24,7 @@ from mergesearch.errors import CheckpointError
 from mergesearch.gguf_layout import (
     CONSTANTS,
     GENERAL_NAME,
-    Piece,
+    Part,
     StoredTensor,
     layer_of,
     tensor_shapes,
@@ -89,7 +89,7 @@ class Template:
 
     def _check(self, plan: MergePlan) -> None:
         shapes, expected = tensor_shapes(plan.layout), tensor_shapes(self.parent.layout)
-        for name in {piece.name for one in self.tensors for piece in one.pieces}:
+        for name in {part.name for one in self.tensors for part in one.parts}:
             if shapes.get(name) != expected[name]:
                 raise self._refuse(f"{name} has the shape {shapes.get(name)}", expected[name])
         for key in CONTEXT_KEYS:
@@ -162,7 +162,7 @@ def _derive(
 ) -> list[StoredTensor]:
     """How every tensor of the template is made from a parent's."""
     named = _names(arch, parent, header)
-    found: dict[str, tuple[Piece, ...]] = {}
+    found: dict[str, tuple[Part, ...]] = {}
     patterns: dict[str, tuple[str, ...]] = {}
     weights = [name for name in header.tensors if name not in CONSTANTS]
     for name in sorted(weights, key=lambda one: math.prod(header.tensors[one].shape)):
@@ -173,33 +173,31 @@ def _derive(
         if layer is not None:
             first = tuple(with_layer(one, layer) for one in first)
         sources = _sources(parent, layer, target.cols == 1)
-        pieces, reason = _explain(
-            target, [sources[one] for one in first if one in sources], sources
-        )
-        if pieces is None:
+        parts, reason = _explain(target, [sources[one] for one in first if one in sources], sources)
+        if parts is None:
             raise _Unexplained(name, reason, parent.ref, len(found))
-        found[name] = pieces
-        patterns[pattern] = tuple(dict.fromkeys(piece.name for piece in pieces))
+        found[name] = parts
+        patterns[pattern] = tuple(dict.fromkeys(part.name for part in parts))
     return [StoredTensor(name, header.tensors[name].shape, found[name]) for name in weights]
 
 
 def _explain(
     target: Matrix, likely: Sequence[Matrix], sources: Mapping[str, Matrix]
-) -> tuple[tuple[Piece, ...] | None, str]:
-    """The pieces of a tensor, or the reason why there are none.
+) -> tuple[tuple[Part, ...] | None, str]:
+    """The parts of a tensor, or the reason why there are none.
 
     What converters usually make of these names, or what held in another layer, is tried first.
     """
-    if len(likely) == 1 and (pieces := explanation(target, likely[0])):
-        return pieces, ""
-    if len(likely) > 1 and (pieces := joined(target, likely)):
-        return pieces, ""
-    ways = [pieces for one in sources.values() if (pieces := explanation(target, one))]
+    if len(likely) == 1 and (parts := explanation(target, likely[0])):
+        return parts, ""
+    if len(likely) > 1 and (parts := joined(target, likely)):
+        return parts, ""
+    ways = [parts for one in sources.values() if (parts := explanation(target, one))]
     if len(ways) > 1:
         return None, f"{ways[0][0].name} and {ways[1][0].name} explain it alike in the weights"
     alike = [one for one in sources.values() if one.cols == target.cols]
-    pieces = ways[0] if ways else joined(target, alike)
-    return pieces, "its values are not found in the weights"
+    parts = ways[0] if ways else joined(target, alike)
+    return parts, "its values are not found in the weights"
 
 
 def _names(arch: str, parent: Checkpoint, header: GgufHeader) -> dict[str, tuple[str, ...]]:

@@ -10,10 +10,11 @@ from mergesearch.checkpoint.opening import (
     pin,
     pin_parents,
 )
-from mergesearch.checkpoint.parent import Checkpoint, TensorInfo
+from mergesearch.checkpoint.parent import Checkpoint, Stored, TensorInfo, to_float32
 
 __all__ = [
     "Checkpoint",
+    "Stored",
     "TensorInfo",
     "align",
     "check_compatible",
@@ -23,4 +24,5 @@ __all__ = [
     "parts",
     "pin",
     "pin_parents",
+    "to_float32",
 ]

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mergesearch.checkpoint.parent import Checkpoint, TensorInfo
+from mergesearch.checkpoint.parent import Checkpoint, Stored, TensorInfo
 from mergesearch.errors import CheckpointError, RecipeError
 from mergesearch.gguf_layout import EMBEDDING, HEAD
 from mergesearch.recipe.types import TokenizerChoice, TokenSource
@@ -278,6 +278,17 @@ class _View:
             return self._gathered(name, start, stop)
         filling = np.repeat(self._mean(name), stop - max(start, tokens), axis=0)
         return np.concatenate([self._gathered(name, min(start, tokens), tokens), filling])
+
+    def stored(self, name: str, start: int, stop: int) -> Stored:
+        """Return the same rows; as the parent stores them where no vocabulary orders them."""
+        if name in (EMBEDDING, HEAD):
+            return self.rows(name, start, stop)
+        return self._own.stored(name, start, stop)
+
+    def read_ahead(self, name: str, start: int, stop: int) -> None:
+        """Let the system read from the disk the rows that stand at the same places."""
+        if name not in (EMBEDDING, HEAD):
+            self._own.read_ahead(name, start, stop)
 
     def _gathered(self, name: str, start: int, stop: int) -> Float:
         own = self._where.own[start:stop]

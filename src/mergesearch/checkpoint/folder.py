@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mergesearch.checkpoint.parent import TensorInfo, check_tensors
+from mergesearch.checkpoint.parent import Stored, TensorInfo, check_tensors
 from mergesearch.checkpoint.safetensors import SafetensorsFile
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf_layout import HEAD, found_layout, layout_of
@@ -67,6 +67,14 @@ class FolderCheckpoint:
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
         return self._files[name].rows(name, start, stop)
+
+    def stored(self, name: str, start: int, stop: int) -> Stored:
+        """Return the same rows as they lie in the file; see `Checkpoint.stored`."""
+        return self._files[name].stored(name, start, stop)
+
+    def read_ahead(self, name: str, start: int, stop: int) -> None:
+        """Let the system read rows from the disk; see `Checkpoint.read_ahead`."""
+        self._files[name].read_ahead(name, start, stop)
 
 
 def _infos(files: Mapping[str, SafetensorsFile]) -> dict[str, TensorInfo]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mergesearch.checkpoint.gguf_config import config_of_gguf
 from mergesearch.checkpoint.gguf_header import GgufTensor, read_gguf_header
-from mergesearch.checkpoint.parent import TensorInfo, check_tensors
+from mergesearch.checkpoint.parent import Stored, TensorInfo, check_tensors
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf_layout import (
     ROPE_FACTORS,
@@ -70,7 +70,14 @@ class GgufCheckpoint:
 
         if gguf.Keys.Tokenizer.LIST not in self._fields:
             return None
-        return tokenizer_from_gguf(self._fields, self._path)
+        try:
+            return tokenizer_from_gguf(self._fields, self._path)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(
+                f"the tokenizer in the metadata is damaged: {type(error).__name__}: {error}",
+                where=self._path,
+                fix="download the file again",
+            ) from error
 
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
@@ -80,6 +87,13 @@ class GgufCheckpoint:
         first = start // change.together * change.together
         block = self._read(stored, first, -(-stop // change.together) * change.together)
         return change.from_gguf(block)[start - first : stop - first]
+
+    def stored(self, name: str, start: int, stop: int) -> Stored:
+        """Return the same rows: what is stored are blocks."""
+        return self.rows(name, start, stop)
+
+    def read_ahead(self, name: str, start: int, stop: int) -> None:
+        """Leave it to the system: dequantizing takes longer than reading."""
 
     def _read(self, one: GgufTensor, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Dequantize rows in the order of the file."""

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch.checkpoint.folder import read_json, refuse_pickles
-from mergesearch.checkpoint.parent import Checkpoint, TensorInfo, check_tensors
+from mergesearch.checkpoint.parent import Checkpoint, Stored, TensorInfo, check_tensors
 from mergesearch.checkpoint.safetensors import SafetensorsFile
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf_layout import EMBEDDING, HEAD, layout_of
@@ -152,11 +152,25 @@ class LoraCheckpoint:
         if name in self._whole:
             rows = self._file.rows(self._whole[name], start, stop)
         else:
-            source = EMBEDDING if name == HEAD and self._unties else name
-            rows = self._base.rows(source, start, stop)
+            rows = self._base.rows(self._source(name), start, stop)
         if name in self._products:
             rows = rows + self._products[name].rows(start, stop)
         return rows
+
+    def stored(self, name: str, start: int, stop: int) -> Stored:
+        """Return the same rows; those that the adapter leaves alone as the base stores them."""
+        if name in self._whole or name in self._products:
+            return self.rows(name, start, stop)
+        return self._base.stored(self._source(name), start, stop)
+
+    def read_ahead(self, name: str, start: int, stop: int) -> None:
+        """Let the system read the base's rows from the disk; the adapter is small."""
+        if name not in self._whole:
+            self._base.read_ahead(self._source(name), start, stop)
+
+    def _source(self, name: str) -> str:
+        """The base's tensor that the adapter's tensor is made of."""
+        return EMBEDDING if name == HEAD and self._unties else name
 
     def _check_known(self, stored: Mapping[str, TensorInfo]) -> None:
         for name in sorted(self._changed - set(stored)):

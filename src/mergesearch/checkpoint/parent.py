@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mergesearch._kernels import kernels
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf_layout import Layout, tensor_shapes
 
 if TYPE_CHECKING:
     from mergesearch.tokenizer import Tokenizer
+
+
+Stored = npt.NDArray[Any]
+"""Values as a checkpoint stores them: float32, float16, or uint16 with the bits of bfloat16."""
+
+_FIX = "download the file again"
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,23 @@ class Checkpoint(Protocol):
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
         ...
+
+    def stored(self, name: str, start: int, stop: int) -> Stored:
+        """Return the same rows as they are stored, without a copy; computed ones in float32."""
+        ...
+
+    def read_ahead(self, name: str, start: int, stop: int) -> None:
+        """Let the system read rows that will soon be asked for from the disk."""
+        ...
+
+
+def to_float32(rows: Stored) -> npt.NDArray[np.float32]:
+    """Return stored rows in float32; every value is exact."""
+    if rows.dtype == np.float32:
+        return rows
+    converted = np.empty(rows.shape, dtype=np.float32)
+    kernels().read(np.ascontiguousarray(rows), converted)
+    return converted
 
 
 def check_tensors(tensors: Mapping[str, TensorInfo], layout: Layout, where: Path) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mergesearch.checkpoint.parent import Stored, to_float32
 from mergesearch.errors import CheckpointError
 
 MAX_HEADER = 100_000_000
 ITEM_BYTES = {"F32": 4, "BF16": 2, "F16": 2}
+_DTYPES: dict[str, Any] = {"F32": "<f4", "BF16": "<u2", "F16": "<f2"}
 
 _FIX = "download the file again"
 
@@ -40,22 +44,32 @@ class SafetensorsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.entries = read_header(path)
-        self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
+        self._file = path.open("rb")
+        mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._bytes = np.frombuffer(mapped, dtype=np.uint8)
 
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return rows of a tensor as float32, shape `(stop - start, cols)`; a vector is one row."""
+        return to_float32(self.stored(name, start, stop))
+
+    def stored(self, name: str, start: int, stop: int) -> Stored:
+        """Return rows of a tensor as they lie in the file; see `Checkpoint.stored`."""
         entry = self.entries[name]
+        begin, end = self._place(entry, start, stop)
         cols = entry.shape[-1] if entry.shape else 1
-        pitch = cols * ITEM_BYTES[entry.dtype]
-        raw = self._bytes[entry.begin + start * pitch : entry.begin + stop * pitch]
-        return to_float32(raw, entry.dtype).reshape(stop - start, cols)
+        rows: Stored = self._bytes[begin:end].view(_DTYPES[entry.dtype])
+        return rows.reshape(stop - start, cols)
 
+    def read_ahead(self, name: str, start: int, stop: int) -> None:
+        """Let the system read rows from the disk; returns when it has all but the last."""
+        begin, end = self._place(self.entries[name], start, stop)
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._file.fileno(), begin, end - begin, os.POSIX_FADV_WILLNEED)
 
-def to_float32(raw: npt.NDArray[np.uint8], dtype: str) -> npt.NDArray[np.float32]:
-    """Return little-endian `F32`, `F16` or `BF16` bytes as float32; every value is exact."""
-    if dtype == "BF16":
-        return (raw.view("<u2").astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return raw.view({"F32": "<f4", "F16": "<f2"}[dtype]).astype(np.float32)
+    def _place(self, entry: Entry, start: int, stop: int) -> tuple[int, int]:
+        """Bytes of rows: the first, and one after the last."""
+        pitch = (entry.shape[-1] if entry.shape else 1) * ITEM_BYTES[entry.dtype]
+        return entry.begin + start * pitch, entry.begin + stop * pitch
 
 
 def read_header(path: Path) -> dict[str, Entry]:

@@ -36,6 +36,13 @@ Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads for building; the result does not depend on it.")
 ]
 
+TrustTasks = Annotated[
+    bool,
+    typer.Option(
+        "--trust-tasks", help="Let task YAMLs of the task folder run Python code of their own."
+    ),
+]
+
 
 def parent_folders(pairs: list[str]) -> dict[str, Path]:
     """Return the folders or GGUF files that `--parent ID=DIR` options put in the place of ids.
@@ -60,7 +67,9 @@ def check_overrides(folders: Mapping[str, Path], refs: Iterable[str]) -> None:
     Raises:
         InputError: naming it and the ids there are.
     """
-    known = [part for ref in refs for part in dict.fromkeys([ref, *ref.split("+")])]
+    from mergesearch.checkpoint import parts
+
+    known = list(dict.fromkeys(part for ref in refs for part in parts(ref)))
     for ref in folders:
         if ref not in known:
             raise InputError(f"no parent {ref!r}", where="--parent", expected=", ".join(known))

@@ -20,6 +20,7 @@ from mergesearch.cli.options import (
     Parents,
     TemplateFile,
     Threads,
+    TrustTasks,
     check_overrides,
     parent_folders,
     read_text,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from mergesearch.candidate import Template
     from mergesearch.checkpoint import Checkpoint
     from mergesearch.objective import Objectives
+    from mergesearch.recipe import Recipe
     from mergesearch.scoring import ScoringProcess
     from mergesearch.space import Space
     from mergesearch.study.settings import Search
@@ -70,6 +72,7 @@ def run(
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
     template: TemplateFile = None,
+    trust_tasks: TrustTasks = False,
 ) -> None:
     """Search a space and hand over its Pareto front, confirmed on items the search never saw.
 
@@ -100,7 +103,7 @@ def run(
     proved = _prove(inputs.space, parents, template)
     with (
         _run_folder(inputs) as log,
-        ScoringProcess(inputs.objectives, log=log) as scorer,
+        ScoringProcess(inputs.objectives, log=log, trust_tasks=trust_tasks) as scorer,
     ):
         search = _search(inputs, parents, scorer, threads, proved)
         check_run_folder(inputs.folder, search, settings)
@@ -223,22 +226,35 @@ def _search(
     template: Template | None,
 ) -> Search:
     from mergesearch.candidate import build_candidate
+    from mergesearch.scoring.task_files import outside_data
     from mergesearch.study.settings import Search
 
+    data = outside_data(inputs.objectives.task_folder)
     depth = next(iter(parents.values())).layout.n_layers
     return Search(
         space=inputs.space,
         objectives=inputs.objectives,
         build=lambda recipe: build_candidate(recipe, parents, threads=threads, template=template),
         score=scorer.score,
+        parents={ref: _alone(ref) for ref in parents},
+        use_references=scorer.use_references,
         shares=lambda recipe: recipe.shares(depth),
         space_text=inputs.space_text,
         fingerprints={
             "parents": _parents_digest(parents),
             "scoring": _scoring_versions(),
             **({} if template is None else {"template": _file_digest(template.path)}),
+            **({} if data is None else {"data": data}),
         },
     )
+
+
+def _alone(parent: str) -> Recipe:
+    """The recipe of a parent as it is."""
+    from mergesearch.recipe import Recipe
+
+    models = [{"model": parent, "parameters": {"weight": 1.0}}]
+    return Recipe.from_dict({"merge_method": "linear", "models": models})
 
 
 def _parents_digest(parents: Mapping[str, Checkpoint]) -> str:

@@ -14,6 +14,7 @@ from mergesearch.cli.options import (
     Parents,
     TemplateFile,
     Threads,
+    TrustTasks,
     check_overrides,
     cut_note,
     parent_folders,
@@ -34,6 +35,7 @@ def score(
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
     template: TemplateFile = None,
+    trust_tasks: TrustTasks = False,
 ) -> None:
     """Score a model on the same items, in the same way, as a run does.
 
@@ -49,7 +51,7 @@ def score(
     wanted = Objectives.from_yaml(read_text(path), path.parent)
     with (
         _candidate(model, parent, threads, template) as candidate,
-        ScoringProcess(wanted) as scorer,
+        ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer,
     ):
         results = scorer.score(candidate, rung)
         scores = wanted.scores(results)

@@ -1,32 +1,68 @@
-"""`search show`: one trial of a run."""
+"""`search show`: one trial of a run, alone or against another."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mergesearch.cli.options import RunFolder, cut_note
 from mergesearch.errors import InputError
 
+if TYPE_CHECKING:
+    from mergesearch.ledger import Ledger
+    from mergesearch.objective import ItemResult
+
 
 def show(
-    folder: RunFolder, trial: Annotated[int, typer.Argument(min=0, help="Number of the trial.")]
+    folder: RunFolder,
+    trial: Annotated[int, typer.Argument(min=0, help="Number of the trial.")],
+    against: Annotated[
+        int | None,
+        typer.Option(min=0, help="Another trial: list the items on which it did worse."),
+    ] = None,
+    rung: Annotated[
+        str, typer.Option(help="Which items to compare: search or validate.")
+    ] = "search",
 ) -> None:
     """Show everything on record about one trial: state, scores, times, shares and recipe.
 
-    Example: search show results/demo 17
+    With --against, show instead what it got right and another trial got wrong, with the texts.
+
+    Example: search show results/demo 17 --against 3
     """
     from rich.console import Console
 
     from mergesearch.ledger import Ledger
-    from mergesearch.report import render_trial
+    from mergesearch.objective import RUNGS
+    from mergesearch.report import gains, render_gains, render_trial
 
+    if rung not in RUNGS:
+        raise InputError(f"unknown rung {rung!r}", where="--rung", expected=" or ".join(RUNGS))
     with Ledger.open(folder) as ledger:
         run, found = ledger.run(), ledger.trial(trial)
+        if found is None:
+            raise InputError(f"the run has no trial {trial}", where=folder)
+        if against is not None:
+            one, other = _items(ledger, trial, rung), _items(ledger, against, rung)
+            won, lost = (gains(run.objectives, *pair) for pair in ((one, other), (other, one)))
+            print(render_gains(trial, against, won, len(lost), rung))
+            return
         note = cut_note(ledger.items(trial))
-    if found is None:
-        raise InputError(f"the run has no trial {trial}", where=folder)
     Console().print(render_trial(found, run))
     if note:
         print(note)
+
+
+def _items(ledger: Ledger, number: int, rung: str) -> tuple[ItemResult, ...]:
+    """A trial's items on a rung; those of the trial whose scores it reused."""
+    trial = ledger.trial(number)
+    source = number if trial is None or trial.reused_from is None else trial.reused_from
+    items = ledger.items(source, rung)
+    if not items:
+        known = [] if trial is None else [name for name in trial.rungs if trial.scores(name)]
+        raise InputError(
+            f"trial {number} has no items on the rung {rung!r}",
+            expected=f"one of: {', '.join(known)}" if known else "a trial that was scored",
+        )
+    return items

@@ -15,7 +15,7 @@ from mergesearch.gguf_layout.layout import (
 )
 from mergesearch.gguf_layout.metadata import GENERAL_NAME, add_model_metadata
 from mergesearch.gguf_layout.rope import CONSTANTS, ROPE_FACTORS, extra_tensors, rope_parameters
-from mergesearch.gguf_layout.rows import Piece, RowChange, StoredTensor
+from mergesearch.gguf_layout.rows import Part, RowChange, StoredTensor
 
 __all__ = [
     "CONSTANTS",
@@ -24,7 +24,7 @@ __all__ = [
     "HEAD",
     "ROPE_FACTORS",
     "Layout",
-    "Piece",
+    "Part",
     "RowChange",
     "StoredTensor",
     "add_model_metadata",

@@ -11,7 +11,7 @@ import gguf
 
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf_layout.families import ARCHITECTURES, FAMILIES, Family, completed
-from mergesearch.gguf_layout.rows import Piece, RowChange, StoredTensor
+from mergesearch.gguf_layout.rows import Part, RowChange, StoredTensor
 
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
@@ -222,6 +222,6 @@ def gguf_tensors(layout: Layout) -> list[StoredTensor]:
     """Return every tensor of the GGUF in order, with the rows that it is made of."""
     names = gguf_names(layout)
     return [
-        StoredTensor(names[name], shape, (Piece(name, 0, shape[0], row_change(layout, name)),))
+        StoredTensor(names[name], shape, (Part(name, 0, shape[0], row_change(layout, name)),))
         for name, shape in tensor_shapes(layout).items()
     ]

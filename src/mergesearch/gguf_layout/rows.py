@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Rows = npt.NDArray[np.float32]
+Rows = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class RowChange:
         (`conversion/llama.py`, `LlamaModel.permute`).
 
         Args:
-            block: shape `(k * together, cols)`, or `(1, k * together)` for a vector.
+            block: shape `(k * together, cols)`, or `(1, k * together)` for a vector; bytes of
+                quantized rows too where nothing is added.
         """
         moved = _by_heads(block, (2, self.together // 2)) if self.together > 1 else block
         return moved + np.float32(self.added) if self.added else moved
@@ -50,7 +52,7 @@ def _by_heads(block: Rows, split: tuple[int, int]) -> Rows:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Part:
     """Rows `start:stop` of a Hugging Face tensor, as a part of a GGUF tensor.
 
     Attributes:
@@ -70,23 +72,23 @@ class Piece:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor of the GGUF: its name, shape, and the pieces whose rows follow each other in it.
+    """A tensor of the GGUF: its name, shape, and the parts whose rows follow each other in it.
 
     Shapes are `(cols,)`, `(rows, cols)` or `(experts, rows, cols)`.
     """
 
     name: str
     shape: tuple[int, ...]
-    pieces: tuple[Piece, ...]
+    parts: tuple[Part, ...]
 
     @property
     def is_vector(self) -> bool:
-        """Whether pieces count elements instead of rows."""
+        """Whether parts count elements instead of rows."""
         return len(self.shape) == 1
 
     @property
     def cols(self) -> int:
-        """Elements of what pieces count."""
+        """Elements of what parts count."""
         return 1 if self.is_vector else self.shape[-1]
 
     @property

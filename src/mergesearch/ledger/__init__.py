@@ -7,8 +7,9 @@ trial either whole or visibly unfinished. Reading works while another process wr
 
 import sqlite3
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -25,11 +26,12 @@ from mergesearch.ledger.records import (
     RUNNING,
     Axis,
     Measurement,
+    Reference,
     RungRecord,
     RunRecord,
     TrialRecord,
 )
-from mergesearch.ledger.tables import ITEM, RUN, RUNG, SCORE, TRIAL, metadata
+from mergesearch.ledger.tables import ITEM, REFERENCE, RUN, RUNG, SCORE, TRIAL, metadata
 from mergesearch.objective import ItemResult, Score
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "Axis",
     "Ledger",
     "Measurement",
+    "Reference",
     "RunRecord",
     "RungRecord",
     "TrialRecord",
@@ -132,7 +135,7 @@ class Ledger:
             "created": run.created.timestamp(),
             "space": run.space,
             "objectives": dict(run.objectives),
-            "axes": [[axis.name, axis.direction, axis.reference] for axis in run.axes],
+            "axes": [list(astuple(axis)) for axis in run.axes],
             "fingerprints": dict(run.fingerprints),
             "versions": dict(run.versions),
             "seed": run.seed,
@@ -206,8 +209,21 @@ class Ledger:
         with self._engine.begin() as connection:
             self._update_trial(connection, number, {"state": INTERRUPTED, "ended": _now()})
 
-    def finish_trial(self, number: int, measured: Measurement) -> None:
-        """Record the end of a trial with everything that was measured on the search rung.
+    def finish_trial(
+        self,
+        number: int,
+        measured: Measurement,
+        *,
+        rung: str = "search",
+        promoted: Measurement | None = None,
+    ) -> None:
+        """Record the end of a trial with everything that was measured.
+
+        Args:
+            number: of the trial.
+            measured: on `rung`; whether it failed is whether the trial did.
+            rung: the first rung of the search.
+            promoted: what was measured on the search rung after a proxy.
 
         Raises:
             ValueError: the trial has already finished, or was never begun.
@@ -222,7 +238,9 @@ class Ledger:
                 "ended": _now(),
             }
             self._update_trial(connection, number, ending)
-            self._insert_rung(connection, number, "search", measured)
+            self._insert_rung(connection, number, rung, measured)
+            if promoted is not None:
+                self._insert_rung(connection, number, "search", promoted)
 
     def record_rung(self, number: int, rung: str, measured: Measurement) -> None:
         """Record a finished trial's measurement on a further rung; a failed one is replaced.
@@ -232,6 +250,33 @@ class Ledger:
         """
         with self._engine.begin() as connection:
             self._insert_rung(connection, number, rung, measured)
+
+    def record_references(self, references: Sequence[Reference]) -> None:
+        """Record the specialists' answers that proxies are made of; once."""
+        with self._engine.begin() as connection:
+            run_id = self._run_id(connection)
+            rows = [
+                {
+                    "run_id": run_id,
+                    "task": one.task,
+                    "item": one.item,
+                    "parent": one.parent,
+                    "text": zlib.compress(one.text.encode()),
+                }
+                for one in references
+            ]
+            connection.execute(REFERENCE.insert(), rows)
+
+    def references(self) -> tuple[Reference, ...]:
+        """Return the answers that proxies are made of, by task and item."""
+        with self._engine.connect() as connection:
+            key = REFERENCE.c.run_id == self._run_id(connection)
+            query = sa.select(REFERENCE).where(key).order_by(REFERENCE.c.task, REFERENCE.c.item)
+            rows = connection.execute(query).all()
+        return tuple(
+            Reference(row.task, row.item, row.parent, zlib.decompress(row.text).decode())
+            for row in rows
+        )
 
     def trials(self) -> tuple[TrialRecord, ...]:
         """Return every trial, by number."""

@@ -24,11 +24,30 @@ class Axis:
         name: of the objective.
         direction: `maximize` or `minimize`.
         reference: its coordinate of the hypervolume's reference point.
+        proxy: whether the search optimizes a proxy of it.
     """
 
     name: str
     direction: Direction
     reference: float
+    proxy: bool = False
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A specialist's correct answer, whose likelihood is a proxy.
+
+    Attributes:
+        task: the item's task.
+        item: index of the item in the task's own order.
+        parent: the specialist.
+        text: its answer.
+    """
+
+    task: str
+    item: int
+    parent: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +83,7 @@ class RungRecord:
     """One trial's measurement on one rung.
 
     Attributes:
-        rung: `search` or `validate`.
+        rung: `proxy`, `search` or `validate`.
         scores: a score for each objective; empty where it failed.
         build_seconds: reading, merging and quantizing the candidate; 0 where it was not built.
         score_seconds: loading and scoring it; 0 where it was not scored.
@@ -128,7 +147,10 @@ class TrialRecord:
         return None if self.ended is None else (self.ended - self.started).total_seconds()
 
     def scores(self, rung: str = "search") -> Mapping[str, Score]:
-        """Return the scores on `rung`, empty where there are none."""
+        """Return the scores on `rung`, empty where there are none.
+
+        Where the search has proxies, only promoted trials have any on `search`.
+        """
         return self.rungs[rung].scores if rung in self.rungs else {}
 
 

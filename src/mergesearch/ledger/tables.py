@@ -74,3 +74,12 @@ ITEM = sa.Table(
     sa.Column("seconds", sa.Float(53), nullable=False),
     sa.Column("text", sa.LargeBinary),  # UTF-8, compressed with zlib
 )
+REFERENCE = sa.Table(
+    "mergesearch_reference",
+    metadata,
+    sa.Column("run_id", sa.ForeignKey(RUN.c.id), primary_key=True),
+    sa.Column("task", sa.String(255), primary_key=True),
+    sa.Column("item", sa.Integer, primary_key=True),
+    sa.Column("parent", sa.Text, nullable=False),
+    sa.Column("text", sa.LargeBinary, nullable=False),  # UTF-8, compressed with zlib
+)

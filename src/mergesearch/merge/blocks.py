@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from mergesearch.checkpoint import Stored, to_float32
+
+if TYPE_CHECKING:
+    from mergesearch.merge.combination import Combination
+
 Float = npt.NDArray[np.float32]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -68,14 +75,24 @@ class Block:
     """The same rows of every input.
 
     Attributes:
-        base: float32, shape `(rows, cols)`; None where the method takes no base.
-        inputs: the other parents' rows, same shape.
+        stored_base: as stored, shape `(rows, cols)`; None where the method takes no base.
+        stored_inputs: the other parents' rows, same shape.
         offset: flat index in the tensor of the block's first entry.
     """
 
-    base: Float | None
-    inputs: Sequence[Float]
+    stored_base: Stored | None
+    stored_inputs: Sequence[Stored]
     offset: int
+
+    @cached_property
+    def base(self) -> Float | None:
+        """The base's rows in float32."""
+        return None if self.stored_base is None else to_float32(self.stored_base)
+
+    @cached_property
+    def inputs(self) -> Sequence[Float]:
+        """The other parents' rows in float32."""
+        return [to_float32(one) for one in self.stored_inputs]
 
     def delta(self, index: int) -> Float:
         """The rows of one input minus the base's."""
@@ -83,7 +100,32 @@ class Block:
         return self.inputs[index] - self.base
 
 
-Blocks = Callable[[], Iterable[Block]]
+@dataclass(frozen=True)
+class Blocks:
+    """The consecutive blocks of a tensor, read each time they are asked for.
+
+    Attributes:
+        read: gives a block by its number.
+        count: how many there are.
+        spread: as the built-in `map`; the plan's lets other threads help.
+    """
+
+    read: Callable[[int], Block]
+    count: int
+    spread: Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]] = map
+
+    @staticmethod
+    def of(blocks: Sequence[Block]) -> Blocks:
+        """Return blocks that have been read."""
+        return Blocks(blocks.__getitem__, len(blocks))
+
+    def __call__(self) -> Iterator[Block]:
+        """Read one block after the other."""
+        return (self.read(index) for index in range(self.count))
+
+    def map(self, function: Callable[[int, Block], Result]) -> Iterable[Result]:
+        """Apply a function to every number and its block; results come in order."""
+        return self.spread(lambda index: function(index, self.read(index)), range(self.count))
 
 
 @dataclass(frozen=True)
@@ -91,13 +133,14 @@ class Method:
     """A merge method.
 
     Attributes:
-        merge: rows of the result, from rows of the inputs and the statistics of the whole tensor.
+        merge: rows of the result, from rows of the inputs and the statistics of the whole tensor;
+            or the combination of the inputs that they are.
         statistics: collects them over the tensor's fixed blocks; None where there are none.
         takes_base: the base is apart from the inputs.
         base_optional: it may also be missing.
     """
 
-    merge: Callable[[Block, Settings, Any], Float]
+    merge: Callable[[Block, Settings, Any], Float | Combination]
     statistics: Callable[[Blocks, int, Settings], Any] | None
     takes_base: bool
     base_optional: bool = False

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mergesearch.merge.blocks import Block, Float, Method, Settings, sum32, weighted_sum
+from mergesearch.merge.blocks import Block, Float, Method, Settings, sum32
+from mergesearch.merge.combination import Combination
 from mergesearch.merge.geometry import (
     model_stock,
     model_stock_statistics,
@@ -35,13 +36,10 @@ from mergesearch.merge.task_arithmetic import family_methods
 __all__ = ["METHODS", "Block", "Method", "Settings"]
 
 
-def linear(block: Block, settings: Settings, statistics: None = None) -> Float:
+def linear(block: Block, settings: Settings, statistics: None = None) -> Combination:
     """Return the weighted sum of the inputs, divided by the sum of weights if `normalize`."""
-    merged = weighted_sum(block.inputs, settings.weights)
-    if settings.normalize:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            merged /= sum32(settings.weights)
-    return merged
+    divisor = float(sum32(settings.weights)) if settings.normalize else 1.0
+    return Combination(block, settings.weights, divisor)
 
 
 def passthrough(block: Block, settings: Settings, statistics: None = None) -> Float:

@@ -11,25 +11,30 @@ norm and the head the last slice's, all three at the first point of a gradient.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from gguf import GGMLQuantizationType as Type
 
-from mergesearch._kernels import kernels
-from mergesearch.checkpoint import Checkpoint, TensorInfo, align, check_compatible
+from mergesearch.checkpoint import Checkpoint, Stored, TensorInfo, align, check_compatible
 from mergesearch.errors import BuildError, CheckpointError, RecipeError
 from mergesearch.gguf_layout import EMBEDDING, Layout, layer_of, tensor_shapes, with_layer
+from mergesearch.merge.blocks import Blocks
+from mergesearch.merge.combination import blocks_of
 from mergesearch.merge.config import output_config
+from mergesearch.merge.crew import Crew
 from mergesearch.merge.methods import METHODS, Block, Method, Settings
 from mergesearch.merge.noise import noise_key
 from mergesearch.recipe import METHOD_SPECS, Input, Recipe, Slice
 from mergesearch.tokenizer import Tokenizer, with_chat_template
 
 BLOCK_ELEMENTS = 1 << 18
+AHEAD = 64
+"""How many blocks before its turn a block is asked for from the disk."""
 
 
 @dataclass(frozen=True)
@@ -106,28 +111,29 @@ class MergePlan:
         self._method = method
         self._parents = parents
         self._by_name = {tensor.name: tensor for tensor in self.tensors}
-        self._statistics: dict[str, Any] = {}
-        self._locks = {tensor.name: threading.Lock() for tensor in self.tensors}
+        self._crews = {
+            one.name: Crew(partial(self._collect, one))
+            for one in self.tensors
+            if method.statistics is not None
+        }
 
-    def block(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
-        """Return merged rows of a tensor, shape `(stop - start, cols)`; a vector is one row."""
-        tensor = self._by_name[name]
-        return self._method.merge(
-            self._read(tensor, start, stop), tensor.settings, self._tensor_statistics(tensor)
-        )
+    def blocks(self, name: str, start: int, stop: int, kind: Type) -> npt.NDArray[np.uint8]:
+        """Return merged rows of a tensor as blocks of a ggml type; a vector is one row.
 
-    def finite_block(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
-        """Return merged rows as `block`, all of them finite.
+        Returns:
+            uint8, shape `(stop - start, bytes of a row)`.
 
         Raises:
             CheckpointError: a parent holds NaN or infinity there, or elsewhere in the tensor, which
                 what concerns the whole tensor carries here.
             BuildError: the merge made some of finite parents.
         """
-        merged = self.block(name, start, stop)
-        if kernels().first_nonfinite(np.ascontiguousarray(merged)) < 0:
-            return merged
         tensor = self._by_name[name]
+        statistics = self._crews[name].result() if name in self._crews else None
+        merged = self._method.merge(self._read(tensor, start, stop), tensor.settings, statistics)
+        blocks = blocks_of(merged, kind)
+        if blocks is not None:
+            return blocks
         step = rows_per_block(tensor.cols)
         for first in range(0, tensor.rows, step):
             self._check_sources(name, first, min(first + step, tensor.rows))
@@ -136,6 +142,17 @@ class MergePlan:
             where=name,
             fix="check the weights: do they sum to zero with normalize, or are they very large?",
         )
+
+    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Return merged rows as `blocks` does, in float32, shape `(stop - start, cols)`."""
+        return self.blocks(name, start, stop, Type.F32).view(np.float32)
+
+    def read_ahead(self, name: str, start: int, stop: int) -> None:
+        """Let the system read what merged rows are made of from the disk."""
+        tensor = self._by_name[name]
+        for source in (tensor.base, *tensor.inputs):
+            if source is not None:
+                self._parents[source.parent].read_ahead(source.name, start, stop)
 
     def _check_sources(self, name: str, start: int, stop: int) -> None:
         """Refuse rows of parents that are not finite, those that a stage is made of first."""
@@ -154,33 +171,25 @@ class MergePlan:
                 )
 
     def _read(self, tensor: PlannedTensor, start: int, stop: int) -> Block:
-        def rows(source: Source) -> npt.NDArray[np.float32]:
-            return self._parents[source.parent].rows(source.name, start, stop)
+        def stored(source: Source) -> Stored:
+            return self._parents[source.parent].stored(source.name, start, stop)
 
-        base = None if tensor.base is None else rows(tensor.base)
-        return Block(base, [rows(one) for one in tensor.inputs], start * tensor.cols)
+        base = None if tensor.base is None else stored(tensor.base)
+        return Block(base, [stored(one) for one in tensor.inputs], start * tensor.cols)
 
-    def _tensor_statistics(self, tensor: PlannedTensor) -> Any:
-        """The method's statistics of a whole tensor, collected once, over fixed blocks."""
-        if self._method.statistics is None:
-            return None
-        with self._locks[tensor.name]:
-            if tensor.name not in self._statistics:
-                self._statistics[tensor.name] = self._method.statistics(
-                    self._fixed_blocks(tensor), tensor.rows * tensor.cols, tensor.settings
-                )
-            return self._statistics[tensor.name]
-
-    def _fixed_blocks(self, tensor: PlannedTensor) -> Callable[[], Iterable[Block]]:
-        """A function that walks the tensor's blocks, which are read anew unless there is one."""
+    def _collect(self, tensor: PlannedTensor, spread: Callable[..., Iterable[Any]]) -> Any:
+        """The method's statistics of a whole tensor, over fixed blocks."""
+        assert self._method.statistics is not None
         step = rows_per_block(tensor.cols)
-        if tensor.rows <= step:
-            only = self._read(tensor, 0, tensor.rows)
-            return lambda: (only,)
         starts = range(0, tensor.rows, step)
-        return lambda: (
-            self._read(tensor, start, min(start + step, tensor.rows)) for start in starts
-        )
+
+        def read(index: int) -> Block:
+            later = starts[min(index + AHEAD, len(starts) - 1)]
+            self.read_ahead(tensor.name, later, min(later + step, tensor.rows))
+            return self._read(tensor, starts[index], min(starts[index] + step, tensor.rows))
+
+        blocks = Blocks(read, len(starts), spread) if len(starts) > 1 else Blocks.of([read(0)])
+        return self._method.statistics(blocks, tensor.rows * tensor.cols, tensor.settings)
 
 
 class Stage:
@@ -198,7 +207,15 @@ class Stage:
 
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return merged rows, shape `(stop - start, cols)`; a vector is one row."""
-        return self.plan.block(name, start, stop)
+        return self.plan.rows(name, start, stop)
+
+    def stored(self, name: str, start: int, stop: int) -> Stored:
+        """Return the same rows: they are stored nowhere."""
+        return self.rows(name, start, stop)
+
+    def read_ahead(self, name: str, start: int, stop: int) -> None:
+        """Let the system read what the rows are made of from the disk."""
+        self.plan.read_ahead(name, start, stop)
 
 
 def rows_per_block(cols: int, together: int = 1) -> int:
@@ -228,7 +245,12 @@ def _plan(recipe: Recipe, seed: int, stage: str, available: Mapping[str, Checkpo
         _check_whole(recipe)
     aligned = align(named, recipe.base_model, recipe.tokenizer)
     parents, tokenizer = aligned.parents, aligned.tokenizer
-    if recipe.chat_template is not None and tokenizer is not None:
+    if recipe.chat_template is not None:
+        if tokenizer is None:
+            raise CheckpointError(
+                "no tokenizer.json that could hold the chat_template",
+                where=recipe.base_model or recipe.named()[0],
+            )
         theirs = [one.tokenizer for one in named.values() if one.tokenizer is not None]
         tokenizer = with_chat_template(tokenizer, recipe.chat_template, theirs)
     method = METHODS[recipe.merge_method]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from mergesearch.merge.blocks import Block, Blocks, Float, Settings, agreeing
-from mergesearch.merge.sparsify import ALL, NONE, Cut, count_cut, kept_by
+from mergesearch.merge.sparsify import ALL, NONE, Cut, Entries, count_cut, kept_by
 
 _SMALLEST_TOTAL = 1e-6
 
@@ -77,4 +77,4 @@ def _selection(blocks: Blocks, size: int, share: float) -> Cut:
         return (_variance(_deltas(block)) for block in blocks())
 
     differing = sum(int(np.count_nonzero(one)) for one in variances())
-    return count_cut(variances, size, int(differing * share))
+    return count_cut(Entries.of(variances), size, int(differing * share))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from mergesearch.merge.blocks import Float
 from mergesearch.merge.noise import noise
-from mergesearch.merge.sparsify import apply_cut, count_cut, kept_by, magnitude_cut
+from mergesearch.merge.sparsify import Entries, count_cut, kept_by
 
 Deltas = Callable[[], Iterable[tuple[int, Float]]]
 """Walks a delta's consecutive blocks of rows, each after the flat index of its first entry."""
@@ -65,20 +65,24 @@ def sparsified(
     sparse = sparsifier(deltas, size, choice)
     if not rescale:
         return sparse
-    before, after = 0.0, 0.0
-    for offset, delta in deltas():
-        before += float(np.abs(delta).sum(dtype=np.float64))
-        after += float(np.abs(sparse(delta, offset)).sum(dtype=np.float64))
-    if before < _SMALLEST_SUM or after < _SMALLEST_SUM:
-        return sparse
-    factor = np.float32(before / after)
+    factor = restoring(sums_of(delta, sparse(delta, offset)) for offset, delta in deltas())
     return lambda delta, offset: sparse(delta, offset) * factor
 
 
-def largest(deltas: Deltas, size: int, choice: Choice) -> Sparse:
-    """Keep the entries of largest magnitude (https://arxiv.org/abs/2306.01708, trim)."""
-    cut = magnitude_cut(lambda: (delta for _, delta in deltas()), size, choice.density)
-    return lambda delta, offset: apply_cut(delta, cut, offset)
+def sums_of(delta: Float, sparse: Float) -> tuple[float, float]:
+    """Return the sums of magnitudes of a block before and after it was made sparse."""
+    before, after = (np.abs(one).sum(dtype=np.float64) for one in (delta, sparse))
+    return float(before), float(after)
+
+
+def restoring(sums: Iterable[tuple[float, float]]) -> np.float32:
+    """Return the factor that gives a sparse delta its former sum, from the sums of its blocks."""
+    before, after = 0.0, 0.0
+    for one, other in sums:
+        before += one
+        after += other
+    usable = before >= _SMALLEST_SUM and after >= _SMALLEST_SUM
+    return np.float32(before / after if usable else 1.0)
 
 
 def without_outliers(deltas: Deltas, size: int, choice: Choice) -> Sparse:
@@ -89,9 +93,8 @@ def without_outliers(deltas: Deltas, size: int, choice: Choice) -> Sparse:
     """
     kept = int(choice.density * size)
     lowest = max(0, size - kept - int(choice.gamma * size))
-    magnitudes = lambda: (delta for _, delta in deltas())  # noqa: E731
-    above = count_cut(magnitudes, size, size - lowest)
-    outliers = count_cut(magnitudes, size, size - lowest - kept)
+    above = count_cut(_entries(deltas), size, size - lowest)
+    outliers = count_cut(_entries(deltas), size, size - lowest - kept)
 
     def sparse(delta: Float, offset: int) -> Float:
         return delta * (kept_by(delta, above, offset) & ~kept_by(delta, outliers, offset))
@@ -128,6 +131,10 @@ def by_rank(deltas: Deltas, size: int, choice: Choice) -> Sparse:
         return delta * (noise(choice.key, offset, delta.size).reshape(delta.shape) < below)
 
     return sparse
+
+
+def _entries(deltas: Deltas) -> Entries:
+    return Entries.of(lambda: (delta for _, delta in deltas()))
 
 
 def _threshold(chance: float | npt.NDArray[np.float64]) -> npt.NDArray[np.uint32]:

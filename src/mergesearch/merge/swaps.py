@@ -8,7 +8,7 @@ import numpy as np
 
 from mergesearch.merge.blocks import Block, Blocks, Float, Settings
 from mergesearch.merge.gram import Float64
-from mergesearch.merge.sparsify import ranked
+from mergesearch.merge.sparsify import Entries, ranked
 
 _SMALLEST_DIFFERENCE = np.float32(1e-6)
 _QUARTILES = (0.25, 0.5, 0.75)
@@ -51,7 +51,7 @@ def arcee_fusion_statistics(blocks: Blocks, size: int, settings: Settings) -> Fu
     """
     divergences = np.concatenate([_divergences(block) for block in blocks()])
     lower, middle, upper = ranked(
-        lambda: (_importance(block, divergences) for block in blocks()),
+        Entries.of(lambda: (_importance(block, divergences) for block in blocks())),
         [int(share * (size - 1)) for share in _QUARTILES],
     )
     return Fusion(divergences, np.float32(middle + np.float32(1.5) * (upper - lower)))

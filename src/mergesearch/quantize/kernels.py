@@ -37,8 +37,5 @@ def quantize_rows(
     source = np.ascontiguousarray(block, dtype=np.float32)
     target = empty_blocks(kind, source.shape)
     weights = importance_row(importance, source.shape[1])
-    if kind == Type.F32:
-        target.view(np.float32)[:] = source
-    else:
-        (variant or kernels()).quantize(int(kind), source, target, weights)
+    (variant or kernels()).quantize(int(kind), source, target, weights)
     return target

@@ -16,6 +16,7 @@ from mergesearch.report.state import RunState, best_of
 from mergesearch.report.tables import render_front, scores_line, trial_line
 from mergesearch.study.events import (
     Event,
+    ParentMeasured,
     RunFinished,
     RunStarted,
     TrialFinished,
@@ -74,6 +75,8 @@ def render_line(event: Event, state: RunState) -> str | None:
                 goal.append(f"until {datetime.fromtimestamp(state.rule.deadline):%H:%M}")
             before = f", {state.before} done before" if state.before else ""
             return f"search with {state.sampler}: {' or '.join(goal) or 'until stopped'}{before}"
+        case ParentMeasured(parent, scores, seconds):
+            return f"{parent}: {scores_line(scores, state.axes)}, {text.duration(seconds)}"
         case TrialFinished(trial):
             of = f"/{state.rule.trials}" if state.rule.trials is not None else ""
             return f"trial {trial.number} ({state.n_finished}{of}) {trial_line(trial, state.axes)}"

@@ -138,7 +138,7 @@ class RunState:
 
 def best_of(axes: tuple[Axis, ...], trials: list[TrialRecord]) -> list[tuple[int, Score]]:
     """Return the trial that is best on each objective with its score; empty without trials."""
-    complete = [one for one in trials if one.state == COMPLETE]
+    complete = [one for one in trials if one.state == COMPLETE and one.scores()]
     best = []
     for axis in axes if complete else ():
         sign = 1 if axis.direction == "maximize" else -1

@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from mergesearch.ledger import COMPLETE, FAILED, RungRecord, RunRecord, TrialRecord
-from mergesearch.objective import Score
+from mergesearch.objective import PROXY, Score
 from mergesearch.report import text
 from mergesearch.report.state import best_of
 from mergesearch.study.document import front_document
+from mergesearch.study.proxies import TRUSTED, Agreement
 
 KNEE = "◆"
 _SEARCHED, _CONFIRMED = "search", "validated"
@@ -38,6 +39,7 @@ def render_front(document: Mapping[str, Any], width: int) -> RenderableType:
         f"{KNEE} knee{below}",
         f"shares in %: {' / '.join(text.short_names(parents))}" if parents else "",
         f"hypervolume {document['hypervolume']:.4f}, {_counts(document)}",
+        *(f"{name}: {note}" for name, note in proxy_notes(document)),
     ]
     return Group(table, Text("\n".join(note for note in notes if note), style="dim"))
 
@@ -148,9 +150,11 @@ def _scores_table(record: TrialRecord, run: RunRecord) -> Table:
     table.add_column("unscored", justify="right")
     for axis in run.axes:
         scores = {rung: one.scores[axis.name] for rung, one in record.rungs.items() if one.scores}
-        percent = text.in_percent([*(one.value for one in scores.values()), axis.reference])
+        real = [one.value for rung, one in scores.items() if not _is_proxy(axis, rung)]
+        percent = text.in_percent([*real, axis.reference])
         for rung, one in scores.items():
-            shown = Text(text.score(vars(one), percent))
+            proxy = _is_proxy(axis, rung)
+            shown = Text(text.score(vars(one), percent and not proxy) + (" nat" if proxy else ""))
             table.add_row(axis.name, rung, shown, str(one.n), str(one.n_unscored))
     return table
 
@@ -173,6 +177,7 @@ def render_status(
     for axis, (number, found) in zip(run.axes, best_of(run.axes, list(trials)), strict=False):
         percent = text.in_percent([found.value, axis.reference])
         facts.append((f"best {axis.name}", f"{text.score(vars(found), percent)} (trial {number})"))
+    facts += proxy_notes(document)
     failed = [one for one in trials if one.state == FAILED]
     if failed:
         reason = text.first_line(failed[-1].failure)
@@ -205,16 +210,37 @@ def trial_line(trial: TrialRecord, run_axes: Sequence[Any]) -> str:
     """Return one finished trial in one line."""
     if trial.state != COMPLETE:
         return f"failed: {text.first_line(trial.failure)}"
-    parts = scores_line(trial.scores(), run_axes)
+    rung = "search" if trial.scores() else PROXY
+    parts = scores_line(trial.scores(rung), run_axes, rung)
     same = "" if trial.reused_from is None else f" (same candidate as trial {trial.reused_from})"
     return f"{parts}, {text.duration(trial.seconds or 0.0)}{same}"
 
 
-def scores_line(scores: Mapping[str, Score], axes: Sequence[Any]) -> str:
-    """Return every objective's score in one line."""
+def scores_line(scores: Mapping[str, Score], axes: Sequence[Any], rung: str = "search") -> str:
+    """Return every objective's score on a rung in one line."""
     parts = []
     for axis in axes:
-        one = scores[axis.name]
-        shown = text.score(vars(one), text.in_percent([one.value, axis.reference]))
-        parts.append(f"{axis.name} {shown}")
+        one, proxy = scores[axis.name], _is_proxy(axis, rung)
+        percent = not proxy and text.in_percent([one.value, axis.reference])
+        shown = text.score(vars(one), percent)
+        parts.append(f"{axis.name} {shown}{' nat (proxy)' if proxy else ''}")
     return ", ".join(parts)
+
+
+def _is_proxy(axis: Any, rung: str) -> bool:
+    return rung == PROXY and axis.proxy
+
+
+def proxy_notes(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return, for each objective with a proxy, its name and how far the proxy can be trusted."""
+    notes = []
+    for name, one in document.get("proxies", {}).items():
+        found = Agreement(one["correlation"], one["trials"])
+        over = f"over {text.plural(found.trials, 'promoted trial')}"
+        if found.correlation is None:
+            notes.append((name, f"proxy: rank correlation with the metric not known yet, {over}"))
+            continue
+        warning = f"; below {TRUSTED}: do not trust it" if found.misleads else ""
+        known = f"proxy: rank correlation with the metric {found.correlation:.2f} {over}"
+        notes.append((name, known + warning))
+    return notes

@@ -14,11 +14,20 @@ def value(number: float, percent: bool) -> str:
     return f"{100 * number:.1f}" if percent else f"{number:#.3g}".rstrip(".")
 
 
+UNSCORED_SHOWN = 0.05
+"""Share of unscored items from which it stands beside the score; a raised limit allows more."""
+
+
 def score(one: Mapping[str, Any] | None, percent: bool) -> str:
-    """Return a score with its standard error, `63.2 ± 4.4`; a dash for none."""
+    """Return a score with its standard error, `63.2 ± 4.4`; a dash for none.
+
+    Where many items could not be scored, so does their share: `63.2 ± 4.4 (8 % unscored)`.
+    """
     if not one:
         return "–"
-    return f"{value(one['value'], percent)} ± {value(one['stderr'], percent)}"
+    shown = f"{value(one['value'], percent)} ± {value(one['stderr'], percent)}"
+    share = one["n_unscored"] / max(1, one["n"] + one["n_unscored"])
+    return f"{shown} ({100 * share:.0f} % unscored)" if share > UNSCORED_SHOWN else shown
 
 
 def duration(seconds: float) -> str:

@@ -31,15 +31,15 @@ for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
 
 
-def check_objectives(objectives: Objectives) -> None:
+def check_objectives(objectives: Objectives, *, trust_tasks: bool = False) -> None:
     """Find everything that is wrong with an objectives file's tasks before anything runs.
 
     Raises:
-        ObjectivesError: unknown task or metric, data that are not here, fewer items than asked for.
+        ObjectivesError: see `harness.load_tasks`.
     """
     from mergesearch.scoring.harness import load_tasks
 
-    load_tasks(objectives)
+    load_tasks(objectives, trust_tasks=trust_tasks)
 
 
 def score_in_process(

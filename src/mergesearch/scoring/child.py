@@ -49,8 +49,12 @@ def _serve(channel: Channel) -> None:
         message, descriptor = received
         try:
             if message["type"] == "setup":
-                scorer = _load(message["objectives"])
+                scorer = _load(message)
                 channel.send({"type": "ready"})
+            elif message["type"] == "references":
+                scorer.use_references(
+                    {task: dict(answers) for task, answers in message["texts"].items()}
+                )
             elif message["type"] == "score":
                 channel.send(_score(scorer, channel, message, descriptor))
             else:
@@ -65,12 +69,13 @@ def _serve(channel: Channel) -> None:
                 os.close(descriptor)
 
 
-def _load(text: str) -> Any:
+def _load(message: dict[str, Any]) -> Any:
     from mergesearch.scoring.engine import log_to
     from mergesearch.scoring.scorer import Scorer
 
     log_to(lambda line: print(line, end="", file=sys.stderr))
-    return Scorer(Objectives.from_yaml(text, Path.cwd()))
+    objectives = Objectives.from_yaml(message["objectives"], Path.cwd())
+    return Scorer(objectives, trust_tasks=message["trust_tasks"])
 
 
 def _score(

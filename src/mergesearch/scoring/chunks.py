@@ -100,25 +100,24 @@ def rolling_windows(tokens: Sequence[int], prefix: int, n_ctx: int) -> list[tupl
 
 @dataclass(frozen=True)
 class Group:
-    """Requests that read a common prefix once.
+    """Requests that read what they have in common once, as a tree of sequences, branch by branch.
 
     Attributes:
         requests: indices of the requests, one sequence each.
-        prefix: the tokens all sequences share.
-        endings: what each sequence reads after the prefix.
-        targets: for each request, (position it is predicted from, token) pairs; positions count
-            from the start of the prefix.
+        sequences: the tokens each of them reads.
+        shared: how many leading tokens a sequence shares with the one before it; 0 for the first.
+        targets: for each request, (position it is predicted from, token) pairs.
     """
 
     requests: tuple[int, ...]
-    prefix: Tokens
-    endings: tuple[Tokens, ...]
+    sequences: tuple[Tokens, ...]
+    shared: tuple[int, ...]
     targets: tuple[tuple[tuple[int, int], ...], ...]
 
     @property
     def cells(self) -> int:
         """Number of KV cells the group takes, one per token read."""
-        return len(self.prefix) + sum(map(len, self.endings))
+        return sum(map(len, self.sequences)) - sum(self.shared)
 
 
 def common_prefix(sequences: Sequence[Tokens]) -> int:
@@ -130,18 +129,79 @@ def common_prefix(sequences: Sequence[Tokens]) -> int:
     return min(len(shortest), len(longest))
 
 
+MIN_HEADER = 64
+"""Leading tokens that all prompts of a chunk must share for reading them once to be worth it."""
+
+
+def shared_header(prompts: Sequence[Tokens]) -> int:
+    """Return how many leading tokens of prompts to generate from are read once, 0 for none.
+
+    Every prompt keeps a token of its own, which its first new token is predicted from.
+    """
+    if len(prompts) < 2:
+        return 0
+    shared = min(common_prefix(prompts), min(map(len, prompts)) - 1)
+    return shared if shared >= MIN_HEADER else 0
+
+
+MIN_SHARED = 32
+"""Leading tokens that different contexts must share for reading them once to be worth it."""
+
+
 def group_pairs(
     pairs: Sequence[tuple[Tokens, Tokens]], max_sequences: int, max_cells: int
 ) -> list[Group]:
-    """Put requests with the same context together, at most `max_sequences` and `max_cells` each."""
+    """Put requests together that have the same context, or contexts that begin alike.
+
+    Requests of one context take at most `max_sequences` and `max_cells`; those of several contexts
+    (questions on one text, prompts after one few-shot header) up to twice the cells, since every
+    group reads again what its contexts share.
+    """
     by_context: dict[Tokens, list[int]] = {}
     for index, (context, _) in enumerate(pairs):
         by_context.setdefault(context, []).append(index)
     groups: list[Group] = []
-    for members in by_context.values():
-        for first in range(0, len(members), max_sequences):
-            groups += _fitting_groups(pairs, members[first : first + max_sequences], max_cells)
+    for alike in _alike(list(by_context)):
+        together: list[int] = []
+        for context in alike:
+            members = by_context[context]
+            if len(alike) > 1 and _fits(pairs, [*together, *members], max_sequences, 2 * max_cells):
+                together += members
+                continue
+            groups += _groups_of(pairs, together, max_sequences, max_cells)
+            together = list(members)
+        groups += _groups_of(pairs, together, max_sequences, max_cells)
     return groups
+
+
+def _alike(contexts: Sequence[Tokens]) -> list[list[Tokens]]:
+    """Contexts in order of their tokens, cut where neighbours begin with too little in common."""
+    runs: list[list[Tokens]] = []
+    for context in sorted(contexts):
+        if runs and common_prefix([runs[-1][-1], context]) >= MIN_SHARED:
+            runs[-1].append(context)
+        else:
+            runs.append([context])
+    return runs
+
+
+def _fits(
+    pairs: Sequence[tuple[Tokens, Tokens]], members: Sequence[int], sequences: int, cells: int
+) -> bool:
+    return len(members) <= sequences and _group(pairs, members).cells <= cells
+
+
+def _groups_of(
+    pairs: Sequence[tuple[Tokens, Tokens]], members: list[int], max_sequences: int, max_cells: int
+) -> list[Group]:
+    """Groups of requests of one context, or the one group of several contexts that fit."""
+    if len({pairs[one][0] for one in members}) > 1:
+        return [_group(pairs, members)]
+    return [
+        group
+        for first in range(0, len(members), max_sequences)
+        for group in _fitting_groups(pairs, members[first : first + max_sequences], max_cells)
+    ]
 
 
 def _fitting_groups(
@@ -158,12 +218,17 @@ def _fitting_groups(
 
 def _group(pairs: Sequence[tuple[Tokens, Tokens]], members: Sequence[int]) -> Group:
     sequences = [pairs[one][0] + pairs[one][1][:-1] for one in members]
-    shared = common_prefix(sequences)
     targets = tuple(
         tuple(enumerate(pairs[one][1], start=len(pairs[one][0]) - 1)) for one in members
     )
-    endings = tuple(one[shared:] for one in sequences)
-    return Group(tuple(members), sequences[0][:shared], endings, targets)
+    shared: list[int] = []
+    contexts = [pairs[one][0] for one in members]
+    for context, run in groupby(range(len(members)), key=lambda at: contexts[at]):
+        at = list(run)
+        before = contexts[at[0] - 1] if at[0] else ()
+        own = common_prefix([sequences[one] for one in at])
+        shared += [common_prefix([before, context]), *[own] * (len(at) - 1)]
+    return Group(tuple(members), tuple(sequences), tuple(shared), targets)
 
 
 def pack_groups(

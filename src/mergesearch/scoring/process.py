@@ -14,7 +14,7 @@ from typing import IO, Any, Protocol
 
 import mergesearch
 from mergesearch.errors import ObjectivesError, ScorerCrashed, ScoringError
-from mergesearch.objective import Objectives, TaskResult
+from mergesearch.objective import Objectives, References, TaskResult
 from mergesearch.scoring.protocol import Channel, OnProgress, Progress, results_from_json
 
 _FAREWELL_SECONDS = 5.0
@@ -35,11 +35,16 @@ class ScoringProcess:
     Args:
         objectives: what to score.
         log: file that its output and llama.cpp's messages are appended to; None: nowhere.
+        trust_tasks: whether task YAMLs of the task folder may run code of their own.
     """
 
-    def __init__(self, objectives: Objectives, *, log: Path | None = None) -> None:
+    def __init__(
+        self, objectives: Objectives, *, log: Path | None = None, trust_tasks: bool = False
+    ) -> None:
         self._objectives = objectives
+        self._trust_tasks = trust_tasks
         self._log = log
+        self._references: References = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
 
@@ -68,12 +73,32 @@ class ScoringProcess:
                 env=_environment(),
             )
         self._channel = Channel(ours)
-        self._send({"type": "setup", "objectives": self._objectives.to_yaml()})
+        self._send(
+            {
+                "type": "setup",
+                "objectives": self._objectives.to_yaml(),
+                "trust_tasks": self._trust_tasks,
+            }
+        )
         try:
             self._receive("ready", None)
         except BaseException:
             self.close()
             raise
+        self._send_references()
+
+    def use_references(self, references: References) -> None:
+        """Give it the specialists' correct answers; another process after a crash gets them too."""
+        self._references = references
+        if self._channel is not None:
+            self._send_references()
+
+    def _send_references(self) -> None:
+        texts = {
+            task: [[item, text] for item, text in answers.items()]
+            for task, answers in self._references.items()
+        }
+        self._send({"type": "references", "texts": texts})
 
     def score(
         self, candidate: ScoredCandidate, rung: str, on_progress: OnProgress | None = None

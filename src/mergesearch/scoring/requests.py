@@ -6,11 +6,11 @@ importing it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from mergesearch.errors import ScoringError
 from mergesearch.scoring.chunks import (
     DoesNotFit,
     Tokens,
@@ -19,6 +19,7 @@ from mergesearch.scoring.chunks import (
     fit_prompt,
     rolling_windows,
 )
+from mergesearch.scoring.sampling import Sampling, item_seed, sampling_options
 from mergesearch.scoring.sequences import Generated, GenRequest, Likelihood
 
 DEFAULT_MAX_TOKENS = 256
@@ -30,8 +31,10 @@ class Instance(Protocol):
     """The part of lm-eval's `Instance` that is used."""
 
     request_type: str
+    idx: int
     task_name: str | None
     doc_id: int | None
+    repeats: int | None
 
     @property
     def args(self) -> tuple[Any, ...]:
@@ -64,16 +67,24 @@ class Outcome:
         failure: reason, None where there is a value.
         tokens_in: tokens read; of a context shared between requests each counts it.
         tokens_out: tokens generated.
+        tokens_predicted: tokens of the continuation, whose log-probability was asked for.
         cut: tokens cut from the left of the prompt because it exceeded the context.
         seconds: the request's part of its chunk's time.
+        copies: further sampled answers to the same request.
     """
 
     value: Any = None
     failure: str | None = None
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_predicted: int = 0
     cut: int = 0
     seconds: float = 0.0
+    copies: list[Outcome] = field(default_factory=list)
+
+    def all(self) -> list[Outcome]:
+        """Return this and its copies."""
+        return [self, *self.copies]
 
 
 @dataclass(frozen=True)
@@ -92,24 +103,24 @@ class Job:
         )
 
 
-def generation_options(options: Mapping[str, Any]) -> tuple[int, tuple[str, ...]]:
-    """Return the most new tokens and the stop strings that a task's `generation_kwargs` ask for.
-
-    Raises:
-        ScoringError: the task samples; answers here are greedy.
-    """
-    if options.get("do_sample") and float(options.get("temperature", 1.0)) > 0:
-        raise ScoringError(
-            "the task asks for sampled answers",
-            expected="do_sample: false",
-            fix="choose another task, or write its YAML anew with do_sample: false",
-        )
+def generation_options(
+    options: Mapping[str, Any],
+) -> tuple[int, tuple[str, ...], Sampling | None]:
+    """Return what a task's `generation_kwargs` ask for: most new tokens, stop strings, sampling."""
     limit = next((int(options[key]) for key in _MAX_TOKENS_KEYS if options.get(key)), None)
     until = options.get("until") or ()
     return (
         DEFAULT_MAX_TOKENS if limit is None else limit,
         (until,) if isinstance(until, str) else tuple(until),
+        sampling_options(options),
     )
+
+
+def copies(request: Instance) -> int:
+    """Return how many answers a request needs: its repeats, where they differ."""
+    if request.request_type != "generate_until" or sampling_options(request.args[1]) is None:
+        return 1
+    return request.repeats or 1
 
 
 class Prepared:
@@ -120,6 +131,7 @@ class Prepared:
     ) -> None:
         self._vocabulary = vocabulary
         self._contexts: dict[str, Tokens] = {}
+        self._asked: Counter[tuple[str, int | None, int]] = Counter()
         self.outcomes = [Outcome() for _ in instances]
         self.jobs: list[Job] = []
         self.members: list[range] = []
@@ -134,7 +146,7 @@ class Prepared:
         kind = instances[chunk[0]].request_type
         for index in chunk:
             try:
-                made, cut = _MAKERS[kind](self, instances[index].args)
+                made, cut = _MAKERS[kind](self, instances[index])
             except DoesNotFit as reason:
                 self.outcomes[index].failure = str(reason)
                 continue
@@ -147,19 +159,24 @@ class Prepared:
 
     # -- requests of each type -------------------------------------------------------------------
 
-    def _generation(self, arguments: Sequence[Any]) -> tuple[list[Any], int]:
-        max_tokens, until = generation_options(arguments[1])
-        tokens = self._vocabulary.tokenize(arguments[0])
+    def _generation(self, asked: Instance) -> tuple[list[Any], int]:
+        prompt, options = asked.args
+        max_tokens, until, sampling = generation_options(options)
+        tokens = self._vocabulary.tokenize(prompt)
         kept, cut = fit_prompt(tokens, max_tokens, self._vocabulary.n_ctx)
-        return [GenRequest(kept, max_tokens, until)], cut
+        if sampling is not None:
+            owner = str(asked.task_name), asked.doc_id, asked.idx
+            sampling = replace(sampling, seed=item_seed(*owner, self._asked[owner]))
+            self._asked[owner] += 1
+        return [GenRequest(kept, max_tokens, until, sampling)], cut
 
-    def _pair(self, arguments: Sequence[Any]) -> tuple[list[Any], int]:
-        context, continuation = self._encode_pair(arguments[0], arguments[1])
+    def _pair(self, asked: Instance) -> tuple[list[Any], int]:
+        context, continuation = self._encode_pair(asked.args[0], asked.args[1])
         first, second, cut = fit_pair(context, continuation, self._vocabulary.n_ctx)
         return [(first, second)], cut
 
-    def _rolling(self, arguments: Sequence[Any]) -> tuple[list[Any], int]:
-        tokens = self._vocabulary.tokenize(arguments[0], add_special=False)
+    def _rolling(self, asked: Instance) -> tuple[list[Any], int]:
+        tokens = self._vocabulary.tokenize(asked.args[0], add_special=False)
         windows = rolling_windows(tokens, self._prefix_token(), self._vocabulary.n_ctx)
         if not windows:
             raise DoesNotFit("the text has no tokens")
@@ -207,6 +224,7 @@ class Prepared:
             else:  # a further window of a rolling text
                 outcome.value = (outcome.value[0] + result.logprob, False)
             outcome.tokens_in += context + more
+            outcome.tokens_predicted += more
             outcome.seconds += seconds * read / max(1, total)
 
 
@@ -216,7 +234,7 @@ def _tokens(request: GenRequest | tuple[Tokens, Tokens]) -> tuple[int, int]:
     return len(request[0]), len(request[1])
 
 
-_MAKERS: dict[str, Callable[[Prepared, Sequence[Any]], tuple[list[Any], int]]] = {
+_MAKERS: dict[str, Callable[[Prepared, Instance], tuple[list[Any], int]]] = {
     "generate_until": Prepared._generation,
     "loglikelihood": Prepared._pair,
     "loglikelihood_rolling": Prepared._rolling,

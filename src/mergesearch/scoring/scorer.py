@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from mergesearch.errors import ScoringError
-from mergesearch.objective import RUNGS, ItemResult, MetricValue, Objectives, TaskResult
+from mergesearch.objective import (
+    PROXY,
+    RUNGS,
+    ItemResult,
+    MetricValue,
+    Objectives,
+    References,
+    TaskResult,
+)
 from mergesearch.scoring.aggregate import combine, item_value, named_metrics, standard_error
 from mergesearch.scoring.engine import Engine
 from mergesearch.scoring.harness import (
@@ -23,7 +31,9 @@ from mergesearch.scoring.harness import (
     process_item,
 )
 from mergesearch.scoring.protocol import OnProgress, Progress
-from mergesearch.scoring.requests import Outcome, Prepared
+from mergesearch.scoring.proxy import check_proxied, needs_answers, proxy_items, proxy_result
+from mergesearch.scoring.requests import Outcome, Prepared, copies
+from mergesearch.scoring.template import ChatTemplate
 
 _log = logging.getLogger(__name__)
 Raw = dict[tuple[str, str], Any]
@@ -46,10 +56,21 @@ class Scorer:
         ObjectivesError: see `harness.load_tasks`.
     """
 
-    def __init__(self, objectives: Objectives) -> None:
+    def __init__(self, objectives: Objectives, *, trust_tasks: bool = False) -> None:
         self._objectives = objectives
-        self.tasks = load_tasks(objectives)
+        self.tasks = load_tasks(objectives, trust_tasks=trust_tasks)
+        self._memory_checked = False
+        self._proxied = set(objectives.proxied_tasks())
+        self._references: References = {}
+        for task in self.tasks:
+            if task.name in self._proxied:
+                check_proxied(task)
         self._items: dict[tuple[str, str, str, str], list[list[Item]]] = {}
+
+    def use_references(self, references: References) -> None:
+        """Take the specialists' correct answers, which the rung `proxy` needs."""
+        self._references = references
+        self._items = {key: items for key, items in self._items.items() if key[0] != PROXY}
 
     def score(
         self, path: Path | str, rung: str, on_progress: OnProgress | None = None
@@ -58,8 +79,9 @@ class Scorer:
 
         Raises:
             ScoringError: the file cannot be loaded or decoded, or its chat template fails.
+            ObjectivesError: the first candidate's KV caches would not fit in memory.
         """
-        if rung not in RUNGS:
+        if rung not in (PROXY, *RUNGS):
             raise ValueError(f"no rung {rung!r}")
         with Engine(path, self._objectives.runtime) as engine:
             return self.score_engine(engine, rung, on_progress)
@@ -71,33 +93,46 @@ class Scorer:
         lm = CandidateLM(engine)
         per_task = self._items_for(lm, rung)
         batches = self._batches(lm, per_task)
+        if not self._memory_checked:  # later ones are as large, and a study is not to end on them
+            engine.check_memory([job for batch in batches for job in batch.prepared.jobs])
+            self._memory_checked = True
         _run(engine, batches, on_progress)
         _report_cuts(batches)
-        outcomes = {
-            id(request): outcome
-            for batch in batches
-            for request, outcome in zip(batch.requests, batch.prepared.outcomes, strict=True)
-        }
+        outcomes = _by_request(batches)
         return {
-            task.name: _task_result(task, items, outcomes)
+            task.name: (proxy_result if self._has_proxy(task, rung) else _task_result)(
+                task, items, outcomes
+            )
             for task, items in zip(self.tasks, per_task, strict=True)
         }
+
+    def _has_proxy(self, task: LoadedTask, rung: str) -> bool:
+        return rung == PROXY and task.name in self._proxied
 
     def _items_for(self, lm: CandidateLM, rung: str) -> list[list[Item]]:
         """Return the items with their prompts, made anew only for a template not seen before."""
         template = lm.template if self._objectives.apply_chat_template else None
         key = ("", "", "") if template is None else (template.text, template.bos, template.eos)
         if (rung, *key) not in self._items:
-            self._items[(rung, *key)] = [
-                build_items(task, rung, self._objectives, template) for task in self.tasks
-            ]
+            self._items[(rung, *key)] = [self._built(task, rung, template) for task in self.tasks]
         return self._items[(rung, *key)]
+
+    def _built(self, task: LoadedTask, rung: str, template: ChatTemplate | None) -> list[Item]:
+        """Make a task's items; the proxy's are those of the search."""
+        of = "search" if rung == PROXY else rung
+        items = build_items(task, of, self._objectives, template)
+        if not self._has_proxy(task, rung):
+            return items
+        answers = self._references.get(task.name, {})
+        if not answers and needs_answers(task):
+            raise ScoringError("no reference texts for its proxy", where=task.name)
+        return proxy_items(items, answers)
 
     def _batches(self, lm: CandidateLM, per_task: Sequence[Sequence[Item]]) -> list[_Batch]:
         batches: list[_Batch] = []
         jobs = 0
         for task, items in zip(self.tasks, per_task, strict=True):
-            requests = [one for item in items for one in item.requests]
+            requests = [one for item in items for one in item.requests for _ in range(copies(one))]
             for kind in dict.fromkeys(one.request_type for one in requests):
                 of_kind = [one for one in requests if one.request_type == kind]
                 batches.append(_Batch(task, of_kind, lm.prepare(of_kind), jobs))
@@ -126,6 +161,18 @@ def _run(engine: Engine, batches: Sequence[_Batch], on_progress: OnProgress | No
             on_progress(Progress(name, done[name], total[name]))
 
     engine.run([jobs[index] for index in order], finish)
+
+
+def _by_request(batches: Sequence[_Batch]) -> dict[int, Outcome]:
+    """The outcome of every request by its id; further answers to it are the outcome's copies."""
+    outcomes: dict[int, Outcome] = {}
+    for batch in batches:
+        for request, outcome in zip(batch.requests, batch.prepared.outcomes, strict=True):
+            if id(request) in outcomes:
+                outcomes[id(request)].copies.append(outcome)
+            else:
+                outcomes[id(request)] = outcome
+    return outcomes
 
 
 def _report_cuts(batches: Sequence[_Batch]) -> None:
@@ -165,10 +212,11 @@ def _process(
         found = [outcomes[id(one)] for one in item.requests]
         item.failure = next((one.failure for one in found if one.failure is not None), None)
         for request, outcome in zip(item.requests, found, strict=True):
-            value = outcome.value
-            if request.request_type == "loglikelihood_rolling" and value is not None:
-                value = value[0]
-            request.resps = [value] * (request.repeats or 1)
+            values = [one.value for one in outcome.all()]
+            if request.request_type == "loglikelihood_rolling" and values[0] is not None:
+                values = [values[0][0]]
+            same = (request.repeats or 1) if len(values) == 1 else 1
+            request.resps = values * same
     apply_filters(member, [item for item in items if item.failure is None])
     return [_process_one(item) for item in items]
 
@@ -186,7 +234,8 @@ def _process_one(item: Item) -> Raw | None:
 def _item_result(
     task: LoadedTask, item: Item, raw: Raw | None, outcomes: dict[int, Outcome]
 ) -> ItemResult:
-    found = [outcomes[id(one)] for one in item.requests]
+    asked = [outcomes[id(one)] for one in item.requests]
+    found = [one for first in asked for one in first.all()]
     values = {key: item_value(value) for key, value in (raw or {}).items()}
     numbers = {key: value for key, value in values.items() if value is not None}
     text = found[0].value if item.requests[0].request_type == "generate_until" else None

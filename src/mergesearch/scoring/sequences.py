@@ -13,18 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch.scoring.chunks import Group, Tokens
+from mergesearch.scoring.sampling import Sampling, draw
 
 
 @dataclass(frozen=True)
 class GenRequest:
-    """A prompt to continue greedily for at most `max_tokens` tokens or up to a string of `until`.
+    """A prompt to continue for at most `max_tokens` tokens or up to a string of `until`.
 
-    The prompt and the new tokens fit in the context together (chunks.fit_prompt).
+    The prompt and the new tokens fit in the context together (chunks.fit_prompt). Without
+    `sampling` the answer is greedy.
     """
 
     tokens: Tokens
     max_tokens: int
     until: tuple[str, ...] = ()
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,13 @@ class Pieces(Protocol):
 
 
 class Answer:
-    """One sequence being generated."""
+    """One sequence being generated, of whose prompt `n_read` tokens are read already."""
 
-    def __init__(self, index: int, request: GenRequest, vocabulary: Pieces) -> None:
+    def __init__(
+        self, index: int, request: GenRequest, vocabulary: Pieces, n_read: int = 0
+    ) -> None:
         self.index = index
-        self.n_read = 0
+        self.n_read = n_read
         self.tokens: list[int] = []
         self._request = request
         self._vocabulary = vocabulary
@@ -73,10 +78,17 @@ class Answer:
         self._until = [one.encode() for one in request.until if one]
         self._end = -1
         self._stopped = "length"
+        self._drawing = None if request.sampling is None else request.sampling.generator()
+
+    def next_token(self, logits: npt.NDArray[np.float32], best: int) -> int:
+        """Return the token that comes next; `best` is the likeliest of the logits, (n_vocab,)."""
+        if self._drawing is None or self._request.sampling is None:
+            return best
+        return draw(logits, self._request.sampling, self._drawing)
 
     def unread(self) -> Sequence[int]:
         """Return the tokens that llama.cpp has not read yet."""
-        return self.tokens[-1:] if self.n_read else self._request.tokens
+        return self.tokens[-1:] if self.tokens else self._request.tokens[self.n_read :]
 
     def take(self, token: int) -> bool:
         """Append a token; returns whether the answer is complete."""
@@ -114,22 +126,20 @@ class PackPlan:
         self.spans: list[tuple[int, int, int]] = []
         seq = 0
         for group in pack:
-            start, shared, width = len(tokens), len(group.prefix), len(group.requests)
-            tokens += group.prefix
-            positions += range(shared)
-            first_seq += [seq] * shared
-            n_seq += [width] * shared
-            for request, ending, targets in zip(
-                group.requests, group.endings, group.targets, strict=True
+            path: list[int] = []  # where the tokens of the sequence at hand stand in the pack
+            for request, sequence, shared, targets in zip(
+                group.requests, group.sequences, group.shared, group.targets, strict=True
             ):
-                offset = len(tokens) - shared  # where this ending's positions start counting
-                tokens += ending
-                positions += range(shared, shared + len(ending))
-                first_seq += [seq] * len(ending)
-                n_seq += [1] * len(ending)
+                path[shared:] = range(len(tokens), len(tokens) + len(sequence) - shared)
+                for at in path[:shared]:
+                    n_seq[at] += 1
+                tokens += sequence[shared:]
+                positions += range(shared, len(sequence))
+                first_seq += [seq] * (len(sequence) - shared)
+                n_seq += [1] * (len(sequence) - shared)
                 seq += 1
                 begin = len(want_at)
-                want_at += [(start if at < shared else offset) + at for at, _ in targets]
+                want_at += [path[at] for at, _ in targets]
                 want_token += [token for _, token in targets]
                 self.spans.append((request, begin, len(want_at)))
         self.tokens = np.array(tokens, np.int32)

@@ -2,53 +2,92 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.util
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import yaml
 
 from mergesearch.errors import ObjectivesError
 
-ALLOWED_MODULES = ("mergesearch.checks",)
-"""Modules whose functions a task YAML may name with `!function`."""
+ALLOWED_MODULES = ("mergesearch.checks", "mergesearch.needle")
+"""Modules whose functions a task YAML may name with `!function`; those of lm-eval's tasks too."""
+_INSTALLED_TASKS = "lm_eval.tasks."
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with `!function package.module.name`."""
+    """YAML with `!function package.module.name` of our own modules."""
+
+    trusted = False
 
 
-def _function(loader: yaml.SafeLoader, node: yaml.Node) -> Callable[..., Any]:
+class _TrustingLoader(_Loader):
+    """YAML with `!function module.name` of any module, one beside the YAML before all others."""
+
+    trusted = True
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML whose functions stay names."""
+
+
+def _function(loader: _Loader, node: yaml.Node) -> Callable[..., Any]:
     name = str(node.value)
     module, _, attribute = name.rpartition(".")
-    if module not in ALLOWED_MODULES:
+    ours = module in ALLOWED_MODULES or module.startswith(_INSTALLED_TASKS)
+    if not ours and not loader.trusted:
         raise ObjectivesError(
-            f"!function {name} is not allowed",
+            f"!function {name} is not allowed: it runs code of its own",
             where=loader.name,
-            expected="a function of " + ", ".join(ALLOWED_MODULES),
+            expected=f"a function of {', '.join(ALLOWED_MODULES)} or {_INSTALLED_TASKS}...",
+            fix="read that code, then pass --trust-tasks",
         )
-    function = getattr(importlib.import_module(module), attribute, None)
+    function = getattr(_module(module, Path(loader.name)), attribute, None)
     if not callable(function):
         raise ObjectivesError(f"{module} has no function {attribute!r}", where=loader.name)
     return function
 
 
+def _module(name: str, yaml_file: Path) -> ModuleType:
+    """Load a module: the file of that name beside the YAML, as lm-eval does, else an import."""
+    path = yaml_file.parent.joinpath(*name.split(".")).with_suffix(".py")
+    try:
+        if name in ALLOWED_MODULES or not path.is_file():
+            return importlib.import_module(name)
+        spec = importlib.util.spec_from_file_location(f"{yaml_file.parent.name}.{name}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    except Exception as error:  # a module may raise anything
+        raise ObjectivesError(
+            f"{name} cannot be loaded ({type(error).__name__}: {error})", where=yaml_file
+        ) from error
+    return module
+
+
 _Loader.add_constructor("!function", _function)
+_PlainLoader.add_constructor("!function", lambda loader, node: str(node.value))
 
 
-def read_tasks(folder: Path) -> dict[str, dict[str, Any]]:
+def read_tasks(folder: Path, *, trusted: bool = False) -> dict[str, dict[str, Any]]:
     """Return the configuration of every task YAML in a folder and below, by the task's name.
 
-    Relative data files become absolute: they stand beside the YAML.
+    Relative data files become absolute: they stand beside the YAML. Where the folder is `trusted`,
+    its YAMLs may name functions of any module.
 
     Raises:
         ObjectivesError: not valid YAML, two tasks of one name, code that is not ours.
     """
     tasks: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.rglob("*.yaml")):
-        config = _read(path)
+        config = _read(path, _TrustingLoader if trusted else _Loader)
         if not isinstance(config, dict) or "task" not in config:
             continue
         name = str(config["task"])
@@ -58,10 +97,10 @@ def read_tasks(folder: Path) -> dict[str, dict[str, Any]]:
     return tasks
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, loader: type[yaml.SafeLoader]) -> Any:
     try:
         with path.open(encoding="utf-8") as file:
-            return yaml.load(file, _Loader)
+            return yaml.load(file, loader)
     except yaml.YAMLError as error:
         raise ObjectivesError(f"not valid YAML: {error}", where=path) from error
 
@@ -79,7 +118,47 @@ def _absolute(files: Any, folder: Path) -> Any:
         return {split: _absolute(one, folder) for split, one in files.items()}
     if isinstance(files, list):
         return [_absolute(one, folder) for one in files]
-    return str((folder / str(files)).resolve())
+    path = os.path.expandvars(str(files))
+    if "$" in path:
+        raise ObjectivesError(
+            f"the environment variable in {files} is not set",
+            where=folder,
+            fix="set it to the folder with your data",
+        )
+    return str((folder / path).resolve())
+
+
+def outside_data(folder: Path | None) -> str | None:
+    """Return a SHA-256 (hex) of the data files that a task folder's tasks have outside it.
+
+    None where there are none; the contents of the folder are part of the objectives' fingerprint.
+
+    Raises:
+        ObjectivesError: a YAML is not valid, a file is missing.
+    """
+    if folder is None:
+        return None
+    found: set[Path] = set()
+    for path in sorted(folder.rglob("*.yaml")):
+        config = _read(path, _PlainLoader)
+        if isinstance(config, dict) and "task" in config:
+            options = _with_absolute_files(config, path.parent).get("dataset_kwargs") or {}
+            found |= set(_paths(options.get("data_files")))
+    digest = hashlib.sha256()
+    outside = sorted(path for path in found if not path.is_relative_to(folder.resolve()))
+    for path in outside:
+        if not path.is_file():
+            raise ObjectivesError(f"no data file {path}", where=folder)
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest() if outside else None
+
+
+def _paths(files: Any) -> list[Path]:
+    if files is None:
+        return []
+    if isinstance(files, Mapping):
+        return [path for one in files.values() for path in _paths(one)]
+    return [Path(one) for one in (files if isinstance(files, list) else [files])]
 
 
 def local_rows(config: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]] | None:
@@ -96,7 +175,7 @@ def local_rows(config: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]] | N
         files = {"train": files}
     rows: dict[str, list[dict[str, Any]]] = {}
     for split, listed in files.items():
-        paths = [Path(one) for one in (listed if isinstance(listed, list) else [listed])]
+        paths = _paths(listed)
         if any(path.suffix != ".jsonl" for path in paths):
             return None
         rows[str(split)] = [row for path in paths for row in _read_lines(path, config["task"])]

@@ -9,6 +9,7 @@ from typing import Any
 from mergesearch.front import hypervolume, knee, non_dominated
 from mergesearch.ledger import COMPLETE, FAILED, Axis, TrialRecord
 from mergesearch.objective import Score
+from mergesearch.study.proxies import agreements
 
 FRONT_NAME = "front.json"
 """Name of the document in a run folder."""
@@ -17,10 +18,13 @@ FRONT_NAME = "front.json"
 def front_members(axes: Sequence[Axis], trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Return the complete trials that no other dominates on the search items.
 
-    A trial that reused another's scores is that other one again, so it is left out. The best in
-    the first objective comes first; of equals the earlier trial.
+    Where there are proxies, these are among the promoted trials. A trial that reused another's
+    scores is that other one again, so it is left out. The best in the first objective comes first;
+    of equals the earlier trial.
     """
-    own = [one for one in trials if one.state == COMPLETE and one.reused_from is None]
+    own = [
+        one for one in trials if one.state == COMPLETE and one.reused_from is None and one.scores()
+    ]
     values = [[one.scores()[axis.name].value for axis in axes] for one in own]
     members = [own[index] for index in non_dominated(values, _directions(axes))]
     sign = -1 if axes[0].direction == "maximize" else 1
@@ -33,12 +37,15 @@ def front_document(axes: Sequence[Axis], trials: Sequence[TrialRecord]) -> dict[
     Keys: `objectives` (names in order), `directions` and `reference_point` (by objective),
     `hypervolume` (of the search values), `knee` (a trial's number, null for an empty front),
     `front` (members, see `front_members`), `trials` (finished ones), `failed` (among them).
-    `validated` is null where a member was not scored on the validate items.
+    `validated` is null where a member was not scored on the validate items. Where objectives have
+    proxies also `proxies`, by objective: the rank `correlation` of proxy and metric (null where it
+    is not known yet) over so many promoted `trials`.
     """
     members = front_members(axes, trials)
     values = [[one.scores()[axis.name].value for axis in axes] for one in members]
     directions = _directions(axes)
     reference = [axis.reference for axis in axes]
+    proxies = {name: vars(one) for name, one in agreements(axes, trials).items()}
     return {
         "objectives": [axis.name for axis in axes],
         "directions": {axis.name: axis.direction for axis in axes},
@@ -48,6 +55,7 @@ def front_document(axes: Sequence[Axis], trials: Sequence[TrialRecord]) -> dict[
         "front": [_member(one) for one in members],
         "trials": sum(one.finished for one in trials),
         "failed": sum(one.state == FAILED for one in trials),
+        **({"proxies": proxies} if proxies else {}),
     }
 
 

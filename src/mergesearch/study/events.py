@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mergesearch.ledger import Axis, TrialRecord
+from mergesearch.objective import Score
 from mergesearch.study.stopping import StopRule
 
 
@@ -23,6 +24,21 @@ class RunStarted:
     rule: StopRule
     sampler: str
     trials: tuple[TrialRecord, ...]
+
+
+@dataclass(frozen=True)
+class ParentMeasured:
+    """A parent was measured, to find out whose answers the proxies are made of.
+
+    Attributes:
+        parent: its id.
+        scores: on the search items.
+        seconds: that building and scoring it took.
+    """
+
+    parent: str
+    scores: Mapping[str, Score]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,7 @@ class RunFinished:
 
 Event = (
     RunStarted
+    | ParentMeasured
     | StageStarted
     | Progressed
     | TrialFinished

@@ -8,7 +8,6 @@ start).
 
 import hashlib
 import json
-import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +19,12 @@ from typing import Any
 import optuna
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
-from mergesearch.errors import Interrupted, MergeSearchError, RunFolderError, ScoringError
+from mergesearch.errors import (
+    Interrupted,
+    MergeSearchError,
+    ObjectivesError,
+    RunFolderError,
+)
 from mergesearch.ledger import (
     COMPLETE,
     DATABASE,
@@ -28,16 +32,17 @@ from mergesearch.ledger import (
     Axis,
     Ledger,
     Measurement,
+    Reference,
     RunRecord,
     TrialRecord,
     database_url,
 )
-from mergesearch.objective import Score
+from mergesearch.objective import PROXY
 from mergesearch.recipe import Recipe
 from mergesearch.study.document import FRONT_NAME, front_document, front_members, write_document
 from mergesearch.study.events import (
     Event,
-    Progressed,
+    ParentMeasured,
     RunFinished,
     RunStarted,
     StageStarted,
@@ -46,6 +51,13 @@ from mergesearch.study.events import (
     ValidationStarted,
 )
 from mergesearch.study.lock import run_lock
+from mergesearch.study.measuring import Measuring
+from mergesearch.study.proxies import (
+    by_task,
+    candidates,
+    correct_answers,
+    specialists,
+)
 from mergesearch.study.samplers import (
     Problem,
     check_sampler,
@@ -55,8 +67,6 @@ from mergesearch.study.samplers import (
 )
 from mergesearch.study.settings import Search, StudySettings, package_versions
 from mergesearch.study.stopping import SignalGuard, StopRule
-
-_FAILURES = (MergeSearchError, OSError, MemoryError)
 
 
 def run_study(
@@ -79,7 +89,10 @@ def run_study(
     with run_lock(folder), SignalGuard() as guard, Ledger.create(folder) as ledger:
         run = _begin_run(ledger, search, settings, folder)
         with _opened_study(folder, run) as study:
-            return _Run(folder, search, settings, ledger, run, study, guard, observe).go()
+            measuring = Measuring(search, run.axes, ledger, guard, observe)
+            return _Run(
+                folder, search, settings, ledger, run, study, guard, observe, measuring
+            ).go()
 
 
 def check_run_folder(folder: Path, search: Search, settings: StudySettings) -> None:
@@ -137,7 +150,10 @@ def _describe(search: Search, settings: StudySettings, before: RunRecord | None)
     return RunRecord(
         space=search.space_text,
         objectives=objectives.to_dict(),
-        axes=tuple(Axis(o.name, o.direction, o.reference) for o in objectives.objectives),
+        axes=tuple(
+            Axis(o.name, o.direction, o.reference, o.proxy is not None)
+            for o in objectives.objectives
+        ),
         fingerprints={
             "space": _digest(search.space.to_dict()),
             "objectives": objectives.fingerprint(),
@@ -185,12 +201,14 @@ class _Run:
     study: optuna.Study
     guard: SignalGuard
     observe: Callable[[Event], None]
+    measuring: Measuring
 
     def go(self) -> dict[str, Any]:
         """Search until the stop rule says so, validate, and write the front."""
         rule = StopRule.of(self.settings, time.time())
         self._tell_finished()
         self.observe(RunStarted(self.run.axes, rule, self.run.sampler, self.ledger.trials()))
+        self._prepare_proxies()
         reason = self._search(rule)
         if self.settings.validate:
             self._validate(reason)
@@ -198,6 +216,38 @@ class _Run:
         write_document(self.folder / FRONT_NAME, document)
         self.observe(RunFinished(document))
         return document
+
+    @property
+    def _first_rung(self) -> str:
+        return self.search.objectives.first_rung
+
+    def _prepare_proxies(self) -> None:
+        """Let the specialists answer their sides' search items, once in a search."""
+        if self._first_rung != PROXY:
+            return
+        references = self.ledger.references()
+        if not references:
+            references = self._specialists_answers()
+            self.ledger.record_references(references)
+        self.search.use_references(by_task(references))
+
+    def _specialists_answers(self) -> tuple[Reference, ...]:
+        objectives = self.search.objectives
+        measured: dict[str, Measurement] = {}
+        for ref in candidates(objectives, list(self.search.parents)):
+            start = time.perf_counter()
+            with self.guard.interruptible(), self.search.build(self.search.parents[ref]) as built:
+                results = self.search.score(built, "search", lambda report: None)
+            measured[ref] = Measurement(objectives.scores(results), results)
+            seconds = time.perf_counter() - start
+            self.observe(ParentMeasured(ref, measured[ref].scores, seconds))
+        best = specialists(objectives, {ref: one.scores for ref, one in measured.items()})
+        return tuple(
+            reference
+            for one in objectives.objectives
+            if one.proxy
+            for reference in correct_answers(one, best[one.name], measured[best[one.name]].results)
+        )
 
     def _search(self, rule: StopRule) -> str:
         """Run trials; return why no further one is begun."""
@@ -228,7 +278,7 @@ class _Run:
             if not trial.state.is_finished():
                 return trial
         number = len(trials)
-        self.observe(StageStarted(number, "search", "proposing"))
+        self.observe(StageStarted(number, self._first_rung, "proposing"))
         problem = Problem(
             distributions(self.search.space.dimensions),
             [axis.direction for axis in self.run.axes],
@@ -246,7 +296,7 @@ class _Run:
         return self.study.get_trials(deepcopy=False)[number]
 
     def _run_trial(self, asked: FrozenTrial) -> TrialRecord:
-        """Build and score one trial on the search rung, and put its end on disk."""
+        """Build and score one trial on the rungs of the search, and put its end on disk."""
         number = asked.number
         recipe, failure = self._recipe(asked.params)
         self.ledger.begin_trial(
@@ -256,15 +306,19 @@ class _Run:
             recipe_digest="" if recipe is None else recipe.digest(),
             shares={} if recipe is None else self.search.shares(recipe),
         )
+        rung, promoted = self._first_rung, None
         if recipe is None:
             measured = Measurement(failure=failure)
         else:
             try:
-                measured = self._same_recipe(recipe) or self._measure(number, "search", recipe)
-            except (Interrupted, KeyboardInterrupt):
+                same = self.measuring.same_recipe(recipe)
+                found = {rung: same} if same else self.measuring.measure(number, rung, recipe)
+            except (Interrupted, KeyboardInterrupt, ObjectivesError):
                 self.ledger.interrupt_trial(number)
                 raise
-        self.ledger.finish_trial(number, measured)
+            measured = found[rung]
+            promoted = found.get("search") if rung != "search" else None
+        self.ledger.finish_trial(number, measured, rung=rung, promoted=promoted)
         record = self._record(number)
         self._tell(record)
         self.observe(TrialFinished(record))
@@ -279,67 +333,6 @@ class _Run:
         except MergeSearchError as error:
             return None, str(error)
 
-    def _measure(self, number: int, rung: str, recipe: Recipe, *, digest: str = "") -> Measurement:
-        """Build and score a recipe; whatever fails on the way is the measurement's failure.
-
-        Where `digest` is given, a candidate with another one is not scored.
-        """
-        seen: dict[str, Any] = {}  # what is known when it fails
-        start = time.perf_counter()
-        try:
-            with self.guard.interruptible():
-                self.observe(StageStarted(number, rung, "building"))
-                with self.search.build(recipe) as candidate:
-                    seen = {"digest": candidate.digest, "size": candidate.size}
-                    seen["build_seconds"] = time.perf_counter() - start
-                    if digest and candidate.digest != digest:
-                        raise ScoringError(
-                            f"the rebuilt candidate is {candidate.digest}",
-                            where=f"trial {number}",
-                            expected=f"{digest}, which the search scored",
-                        )
-                    if rung == "search" and (twin := self._twin(candidate.digest)) is not None:
-                        return Measurement(twin.scores(), reused_from=twin.number, **seen)
-                    self.observe(StageStarted(number, rung, "scoring"))
-                    start = time.perf_counter()
-                    seen["results"] = self.search.score(
-                        candidate, rung, self._progress(number, rung)
-                    )
-                    seen["score_seconds"] = time.perf_counter() - start
-            scores = self.search.objectives.scores(seen["results"])
-            _check_finite(scores)
-        except Interrupted:
-            raise
-        except _FAILURES as error:
-            self.guard.check()  # a failure of what the signal reached first is an interruption
-            return Measurement(failure=_reason(error), **seen)
-        return Measurement(scores, **seen)
-
-    def _progress(self, number: int, rung: str) -> Callable[[Any], None]:
-        return lambda report: self.observe(
-            Progressed(number, rung, report.task, report.done, report.total)
-        )
-
-    def _same_recipe(self, recipe: Recipe) -> Measurement | None:
-        """The scores of an earlier trial with the same recipe, which need no building."""
-        digest = recipe.digest()
-        for one in self.ledger.trials():
-            if one.state == COMPLETE and one.recipe_digest == digest and one.reused_from is None:
-                return Measurement(
-                    one.scores(),
-                    digest=one.candidate_digest,
-                    size=one.candidate_size,
-                    reused_from=one.number,
-                )
-        return None
-
-    def _twin(self, digest: str) -> TrialRecord | None:
-        """The first complete trial with this very candidate."""
-        for one in self.ledger.trials():
-            if one.state == COMPLETE and one.candidate_digest == digest:
-                return one
-        return None
-
     def _tell_finished(self) -> None:
         """Tell the study what the ledger has, where a kill came between the two."""
         for trial in self.study.get_trials(deepcopy=False):
@@ -350,7 +343,7 @@ class _Run:
 
     def _tell(self, record: TrialRecord) -> None:
         if record.state == COMPLETE:
-            scores = record.scores()
+            scores = record.scores(self._first_rung)
             self.study.tell(record.number, [scores[axis.name].value for axis in self.run.axes])
         else:
             self.study.tell(record.number, state=TrialState.FAIL)
@@ -369,9 +362,9 @@ class _Run:
             measured = (
                 Measurement(failure=failure)
                 if recipe is None
-                else self._measure(
+                else self.measuring.measure(
                     one.number, "validate", recipe, digest=one.candidate_digest or ""
-                )
+                )["validate"]
             )
             self.ledger.record_rung(one.number, "validate", measured)
             self.observe(Validated(self._record(one.number)))
@@ -380,13 +373,3 @@ class _Run:
         record = self.ledger.trial(number)
         assert record is not None
         return record
-
-
-def _check_finite(scores: Mapping[str, Score]) -> None:
-    for name, score in scores.items():
-        if not (math.isfinite(score.value) and math.isfinite(score.stderr)):
-            raise ScoringError(f"{score.value} ± {score.stderr} is no score", where=name)
-
-
-def _reason(error: BaseException) -> str:
-    return str(error) if isinstance(error, MergeSearchError) else f"{type(error).__name__}: {error}"

@@ -7,7 +7,7 @@ from importlib import metadata
 from types import TracebackType
 from typing import Any, Protocol
 
-from mergesearch.objective import Objectives, TaskResult
+from mergesearch.objective import Objectives, References, TaskResult
 from mergesearch.recipe import Recipe
 
 
@@ -82,6 +82,9 @@ class Search:
         objectives: turn task results into scores.
         build: recipe -> candidate; a MergeSearchError, OSError or MemoryError fails the trial.
         score: (candidate, rung, progress callback) -> results by task; fails a trial likewise.
+        parents: by id, the recipe of each parent alone; where there are proxies, the specialists
+            are among them.
+        use_references: takes the specialists' correct answers, before the first trial is scored.
         shares: effective share of each parent in a recipe, for the record.
         space_text: the space file as written, for the record.
         fingerprints: named digests of what else the values depend on, such as the parents' files;
@@ -92,6 +95,8 @@ class Search:
     objectives: Objectives
     build: Build
     score: ScoreCandidate
+    parents: Mapping[str, Recipe] = field(default_factory=dict)
+    use_references: Callable[[References], None] = lambda references: None
     shares: Callable[[Recipe], Mapping[str, float]] = lambda recipe: {}
     space_text: str = ""
     fingerprints: Mapping[str, str] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from mergesearch.tokenizer.chat import with_chat_template
 from mergesearch.tokenizer.choice import chosen_tokenizer
 from mergesearch.tokenizer.files import (
     Tokenizer,
+    added_tokens,
     read_tokenizer,
     tokens_of,
     write_tokenizer,
@@ -12,6 +13,7 @@ from mergesearch.tokenizer.from_gguf import tokenizer_from_gguf
 
 __all__ = [
     "Tokenizer",
+    "added_tokens",
     "chosen_tokenizer",
     "read_tokenizer",
     "tokenizer_from_gguf",

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from mergesearch.errors import CheckpointError, RecipeError
 from mergesearch.recipe.types import TokenizerChoice
-from mergesearch.tokenizer.files import Tokenizer, tokens_of
+from mergesearch.tokenizer.files import LISTED, Tokenizer, added_tokens, tokens_of
 
 Sized: TypeAlias = tuple[Tokenizer, int]
 """A tokenizer with the rows of its model's embedding; tokens beyond them do not count."""
@@ -73,11 +73,8 @@ def without_rows_beyond(tokenizer: Tokenizer, rows: int) -> Tokenizer:
         one for one in document.get("added_tokens") or [] if one["id"] < rows
     ]
     settings = dict(tokenizer.settings)
-    if "added_tokens_decoder" in settings:
-        listed = settings["added_tokens_decoder"]
-        settings["added_tokens_decoder"] = {
-            row: one for row, one in listed.items() if int(row) < rows
-        }
+    if LISTED in settings:
+        settings[LISTED] = {row: one for row, one in settings[LISTED].items() if int(row) < rows}
     return replace(tokenizer, document=document, settings=settings, files=None)
 
 
@@ -99,29 +96,34 @@ def with_tokens(tokenizer: Tokenizer, entries: Mapping[str, Mapping[str, Any]]) 
             one of its vocabulary.
     """
     known = {text: row for row, text in tokens_of(tokenizer).items()}
-    before = tokenizer.document.get("added_tokens") or []
-    already = {one["content"] for one in before}
+    before = added_tokens(tokenizer)
+    already = {one["content"] for one in before.values()}
     following = max(known.values(), default=-1) + 1
-    new = []
+    new = {}
     for text, entry in entries.items():
         if text in already or (text in known and "id" not in entry):
             continue
         if text not in known:
             known[text], following = following, following + 1
-        new.append({"id": known[text]} | dict(entry) | {"id": known[text]})
+        new[known[text]] = dict(entry) | {"id": known[text]}
     if not new:
         return tokenizer
-    document = tokenizer.document | {
-        "added_tokens": sorted([*before, *new], key=lambda one: one["id"])
-    }
-    return replace(tokenizer, document=document, files=None)
+    added = [one for _, one in sorted((before | new).items())]
+    settings = dict(tokenizer.settings)
+    if LISTED in settings:  # transformers takes no others where this is there
+        settings[LISTED] = {
+            str(one["id"]): {key: value for key, value in one.items() if key != "id"}
+            for one in added
+        }
+    document = tokenizer.document | {"added_tokens": added}
+    return replace(tokenizer, document=document, settings=settings, files=None)
 
 
 def _entries(tokenizers: Iterable[Sized]) -> dict[str, Mapping[str, Any]]:
     """Every token of some tokenizers by its text, in order of rows; added ones come first."""
     entries: dict[str, Mapping[str, Any]] = {}
     for tokenizer, rows in tokenizers:
-        added = {one["id"]: one for one in tokenizer.document.get("added_tokens") or []}
+        added = added_tokens(tokenizer)
         for row, text in sorted(tokens_of(tokenizer).items()):
             if row >= rows:
                 break

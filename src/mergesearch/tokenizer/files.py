@@ -19,6 +19,7 @@ TOKENIZER, SETTINGS, GENERATION, CONFIG = (
     "config.json",
 )
 TEMPLATE, MORE_TEMPLATES = "chat_template.jinja", "additional_chat_templates"
+LISTED = "added_tokens_decoder"
 KINDS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 """The special tokens that settings name as `KIND_token`."""
 
@@ -67,7 +68,8 @@ def read_tokenizer(folder: Path) -> Tokenizer | None:
     """Read a folder's tokenizer; None where it has no `tokenizer.json`.
 
     Raises:
-        CheckpointError: a file is no JSON object, or the tokenizer is not a BPE.
+        CheckpointError: a file is no JSON object, the tokenizer is not a BPE, or its added tokens
+            are damaged.
     """
     if not (folder / TOKENIZER).is_file():
         return None
@@ -85,13 +87,20 @@ def read_tokenizer(folder: Path) -> Tokenizer | None:
         settings["chat_template"] = template
     config = _read(folder / CONFIG)
     ids = {kind: config.get(f"{kind}_token_id") for kind in KINDS}
-    return Tokenizer(
+    found = Tokenizer(
         document,
         settings,
         _read(folder / GENERATION),
         folder,
         {kind: row for kind, row in ids.items() if type(row) is int and row >= 0},
     )
+    try:
+        added_tokens(found)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"added tokens that cannot be read ({type(error).__name__}: {error})", where=folder
+        ) from error
+    return found
 
 
 def _template(folder: Path) -> str | list[dict[str, str]] | None:
@@ -125,12 +134,23 @@ def _read(file: Path) -> dict[str, Any]:
     return document
 
 
+def added_tokens(tokenizer: Tokenizer) -> dict[int, Mapping[str, Any]]:
+    """Return the added tokens by their rows, as `added_tokens` of `tokenizer.json` has them.
+
+    Those that only the settings list count too, as they do for transformers.
+    """
+    listed = tokenizer.settings.get(LISTED) or {}
+    in_document = tokenizer.document.get("added_tokens") or []
+    return {int(row): {"id": int(row), **one} for row, one in listed.items()} | {
+        int(one["id"]): one for one in in_document
+    }
+
+
 @lru_cache(maxsize=32)
 def tokens_of(tokenizer: Tokenizer) -> Mapping[int, str]:
     """Return every token's row and text, added tokens too."""
     rows = {row: text for text, row in tokenizer.document["model"]["vocab"].items()}
-    added = tokenizer.document.get("added_tokens") or []
-    return rows | {int(one["id"]): str(one["content"]) for one in added}
+    return rows | {row: str(one["content"]) for row, one in added_tokens(tokenizer).items()}
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:

@@ -25,6 +25,9 @@ void quantize_rows(mergesearch::Format format, const float* values, std::int64_t
     using mergesearch::Format;
     const Source source{values, rows, cols, importance};
     switch (format) {
+        case Format::f32:
+            std::memcpy(into, values, static_cast<std::size_t>(rows * cols) * sizeof(float));
+            return;
         case Format::f16: return quantize_floats<to_half>(source, into);
         case Format::bf16: return quantize_floats<to_bfloat>(source, into);
         case Format::q4_0: return quantize_32<L, 4, false>(source, into);

@@ -1,0 +1,76 @@
+// Values as checkpoints store them, read as float32; every value is exact.
+#pragma once
+
+#include "bits.h"
+#include "half.h"
+#include "variant.h"
+
+namespace {
+
+// Each gives the i-th value at `bytes`, which need no alignment.
+struct ReadF32 {
+    const std::uint8_t* bytes;
+    float operator()(std::int64_t i) const {
+        float value;
+        std::memcpy(&value, bytes + 4 * i, sizeof value);
+        return value;
+    }
+};
+
+struct ReadF16 {
+    const std::uint8_t* bytes;
+    float operator()(std::int64_t i) const {
+        std::uint16_t half;
+        std::memcpy(&half, bytes + 2 * i, sizeof half);
+        return from_half(half);
+    }
+};
+
+struct ReadBF16 {
+    const std::uint8_t* bytes;
+    float operator()(std::int64_t i) const {
+        std::uint16_t high;
+        std::memcpy(&high, bytes + 2 * i, sizeof high);
+        return bits_as<float>(static_cast<std::uint32_t>(high) << 16);
+    }
+};
+
+// Calls `use` with the reader of values from the `start`-th on, so that its loops are compiled for
+// each type.
+template <class Use>
+inline void with_reader(const mergesearch::Stored& values, std::int64_t start, Use use) {
+    using mergesearch::Dtype;
+    switch (values.dtype) {
+        case Dtype::f32: return use(ReadF32{values.bytes + 4 * start});
+        case Dtype::f16: return use(ReadF16{values.bytes + 2 * start});
+        case Dtype::bf16: return use(ReadBF16{values.bytes + 2 * start});
+    }
+}
+
+inline void read_floats(const mergesearch::Stored& values, std::int64_t start, std::int64_t count,
+                        float* into) {
+    with_reader(values, start, [=](auto read) {
+        for (std::int64_t i = 0; i < count; ++i) {
+            into[i] = read(i);
+        }
+    });
+}
+
+// Values from the `start`-th on, minus those of the base where there is one.
+inline void read_deltas(const mergesearch::Stored& values, const mergesearch::Stored& base,
+                        std::int64_t start, std::int64_t count, float* into) {
+    read_floats(values, start, count, into);
+    if (base.bytes) {
+        with_reader(base, start, [=](auto read) {
+            for (std::int64_t i = 0; i < count; ++i) {
+                into[i] -= read(i);
+            }
+        });
+    }
+}
+
+inline void read_rows(const mergesearch::Stored& values, std::int64_t entries, float* into) {
+    read_floats(values, 0, entries, into);
+}
+
+}  // namespace

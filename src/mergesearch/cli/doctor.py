@@ -1,0 +1,98 @@
+"""`search doctor`: what this machine and this installation offer, and what would hinder a run."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import sys
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mergesearch.cli.options import AsJson
+
+_NEEDED = ("optuna", "torch", "lm-eval", "llama-cpp-python", "gguf", "numpy")
+_LITTLE_DISK, _LITTLE_MEMORY = 2e9, 2e9
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Show the processor kernels, llama.cpp, memory and defaults in use here.
+
+    Exit code 1 where something would hinder a run.
+
+    Example: search doctor
+    """
+    facts = _facts()
+    problems = _problems(facts)
+    if as_json:
+        print(json.dumps(facts | {"problems": problems}, indent=2))
+    else:
+        for name, value in facts.items():
+            print(f"{name.replace('_', ' '):<18}{_shown(value)}")
+        for problem in problems:
+            print(f"problem: {problem}")
+        print("ready" if not problems else f"{len(problems)} problem(s)")
+    if problems:
+        sys.exit(1)
+
+
+def _facts() -> dict[str, Any]:
+    from mergesearch._kernels import kernels, supported_variants
+    from mergesearch.machine import available_cores, available_memory
+    from mergesearch.objective import Runtime
+    from mergesearch.scoring.engine.features import features
+
+    llama = features()
+    runtime = asdict(Runtime())
+    return {
+        "mergesearch": metadata.version("mergesearch"),
+        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "cores": available_cores(),
+        "memory_free": available_memory(),
+        "disk_free": shutil.disk_usage(Path.cwd()).free,
+        "kernels": kernels().name,
+        "kernels_here": [one.name for one in supported_variants()],
+        "llama_cpp_gpu": llama.gpu,
+        "llama_cpp_cpu": list(llama.instructions),
+        "packages": {name: _version(name) for name in _NEEDED},
+        "runtime": runtime | {"threads": runtime["threads"] or available_cores()},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _problems(facts: dict[str, Any]) -> list[str]:
+    """What would hinder a run, in words, with what to do."""
+    found = [
+        f"{name} is not installed: pip install {name}"
+        for name, version in facts["packages"].items()
+        if version is None
+    ]
+    if facts["memory_free"] is not None and facts["memory_free"] < _LITTLE_MEMORY:
+        found.append(f"only {_bytes(facts['memory_free'])} of memory are free")
+    if facts["disk_free"] < _LITTLE_DISK:
+        found.append(f"only {_bytes(facts['disk_free'])} are free on this disk")
+    if sys.platform == "win32":
+        found.append("Windows is not supported: use WSL")
+    return found
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {one}" for name, one in value.items())
+    if isinstance(value, list):
+        return " ".join(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return _bytes(value) if isinstance(value, int) and value > 1_000_000 else str(value)
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"

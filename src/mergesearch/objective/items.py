@@ -1,0 +1,41 @@
+"""The division of a task's items into those that are searched and those that confirm."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from mergesearch.errors import ObjectivesError
+
+
+def split_items(
+    contents: Sequence[str], n_search: int, n_validate: int, seed: int
+) -> tuple[list[int], list[int]]:
+    """Divide items into disjoint search and validate sets by a seeded hash of their content.
+
+    Items are ordered by SHA-256 of seed and content; the first `n_search` are search items, the
+    next `n_validate` validate items. Of items with the same content only the first takes part, so
+    that no validate item was seen in the search. A smaller `n_search` gives a subset.
+
+    Args:
+        contents: one text per item, in the task's order.
+        n_search: number of search items.
+        n_validate: number of validate items.
+        seed: of the hash.
+
+    Returns:
+        Indices of both sets, each in the order of the hash.
+
+    Raises:
+        ObjectivesError: there are fewer distinct items than asked for.
+    """
+    distinct = {content: index for index, content in reversed(list(enumerate(contents)))}
+    order = sorted(distinct, key=lambda one: hashlib.sha256(f"{seed}\0{one}".encode()).digest())
+    wanted = n_search + n_validate
+    if len(order) < wanted:
+        raise ObjectivesError(
+            f"{wanted} items are asked for, the task has {len(order)} distinct ones",
+            fix="lower search_items or validate_items",
+        )
+    chosen = [distinct[one] for one in order[:wanted]]
+    return chosen[:n_search], chosen[n_search:]

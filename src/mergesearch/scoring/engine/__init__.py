@@ -1,0 +1,244 @@
+"""Generation and log-likelihoods of many requests at once: the only user of llama_cpp.
+
+The unit of work is a chunk of requests. A chunk starts from an empty KV cache, and what it returns
+depends on its requests and the runtime settings alone. So chunks may be decoded side by side: a
+small model, whose matrices do not keep several threads busy, is decoded by several workers of one
+thread each, a large one by a single worker of many threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any
+
+import llama_cpp as llama
+
+from mergesearch.errors import ScoringError
+from mergesearch.machine import available_cores, available_memory
+from mergesearch.objective import Runtime
+from mergesearch.scoring.chunks import Tokens
+from mergesearch.scoring.engine.context import log_to
+from mergesearch.scoring.engine.memory import check_fits, kv_bytes
+from mergesearch.scoring.engine.worker import Pair, Worker, generation_cells
+from mergesearch.scoring.requests import Job
+from mergesearch.scoring.sequences import Generated, GenRequest, Likelihood
+
+__all__ = ["Engine", "log_to"]
+
+_SMALL_MODEL_BYTES = 1 << 28  # up to here one thread per worker decodes faster
+
+
+class Engine:
+    """A GGUF loaded by llama.cpp; a context manager.
+
+    Attributes:
+        n_ctx: tokens a sequence may have, the model's own limit included.
+        n_vocab: columns of the logits.
+        load_seconds: that loading took.
+        llama_seconds: time spent inside llama.cpp so far, summed over workers.
+
+    Raises:
+        ScoringError: llama.cpp cannot load the file, or cannot make a context.
+    """
+
+    def __init__(self, path: Path | str, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self._workers: list[Worker] = []
+        self._pieces: dict[tuple[int, bool], bytes] = {}
+        llama.llama_backend_init()
+        parameters = llama.llama_model_default_params()
+        parameters.n_gpu_layers = runtime.n_gpu_layers
+        start = time.perf_counter()
+        self._model = llama.llama_model_load_from_file(os.fsencode(path), parameters)
+        self.load_seconds = time.perf_counter() - start
+        if not self._model:
+            raise ScoringError(
+                "llama.cpp cannot load this GGUF",
+                where=str(path),
+                expected="a whole file, of an architecture that this llama.cpp knows",
+            )
+        self._vocab = llama.llama_model_get_vocab(self._model)
+        self.n_vocab = int(llama.llama_vocab_n_tokens(self._vocab))
+        self.n_ctx = min(runtime.n_ctx, int(llama.llama_model_n_ctx_train(self._model)))
+        size = int(llama.llama_model_size(self._model))
+        threads = runtime.threads or available_cores()
+        alone = size > _SMALL_MODEL_BYTES or runtime.n_gpu_layers > 0
+        for _ in range(1 if alone else threads):
+            self._workers.append(Worker(self, self._model, threads if alone else 1))
+
+    # -- life ------------------------------------------------------------------------------------
+
+    @property
+    def llama_seconds(self) -> float:
+        """Time spent inside llama.cpp so far, loading included, summed over workers."""
+        return self.load_seconds + sum(one.seconds for one in self._workers)
+
+    def close(self) -> None:
+        """Free the contexts and the model; calling it again does nothing."""
+        for worker in self._workers:
+            worker.close()
+        if self._model:
+            llama.llama_model_free(self._model)
+            self._model = None
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- vocabulary ------------------------------------------------------------------------------
+
+    @property
+    def bos(self) -> int | None:
+        """Token that begins a text, None where the file names none."""
+        return self._special("tokenizer.ggml.bos_token_id")
+
+    @property
+    def eos(self) -> int | None:
+        """Token that ends a text, None where the file names none."""
+        return self._special("tokenizer.ggml.eos_token_id")
+
+    def _special(self, key: str) -> int | None:
+        # llama.cpp falls back to some token of its own where the file names none: ask the file.
+        value = self._metadata(key)
+        return None if value is None else int(value)
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether the vocabulary asks for a leading beginning-of-text token."""
+        return self.bos is not None and bool(llama.llama_vocab_get_add_bos(self._vocab))
+
+    @property
+    def chat_template(self) -> str | None:
+        """The chat template (Jinja) in the GGUF's metadata."""
+        text = llama.llama_model_chat_template(self._model, None)
+        return None if text is None else text.decode()
+
+    def tokenize(self, text: str, *, add_special: bool = True) -> Tokens:
+        """Return the tokens of a text; the name of a special token becomes that token.
+
+        With `add_special`, a beginning-of-text token is put first where the vocabulary asks for it
+        and the text does not bring its own.
+        """
+        raw = text.encode()
+        bos = self.bos
+        if add_special and self.adds_bos and bos is not None:
+            add_special = not raw.startswith(self.piece(bos, special=True))
+        size = len(raw) + 2
+        buffer = (llama.llama_token * size)()
+        count = llama.llama_tokenize(
+            self._vocab, raw, len(raw), buffer, size, add_special and self.adds_bos, True
+        )
+        if count < 0:
+            raise ScoringError(f"llama.cpp cannot tokenize a text of {len(raw)} bytes")
+        return tuple(buffer[:count])
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """Return the bytes a token stands for; none for a special token without `special`."""
+        key = token, special
+        if key not in self._pieces:
+            size = 64
+            buffer = (ctypes.c_char * size)()
+            count = llama.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            if count < 0:
+                size = -count
+                buffer = (ctypes.c_char * size)()
+                count = llama.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            self._pieces[key] = bytes(buffer.raw[:count])
+        return self._pieces[key]
+
+    def ends(self, token: int) -> bool:
+        """Say whether a token ends generation (end of text, of turn...)."""
+        return bool(llama.llama_vocab_is_eog(self._vocab, token))
+
+    # -- memory ----------------------------------------------------------------------------------
+
+    @property
+    def kv_bytes(self) -> int:
+        """Bytes that one token takes in the KV cache."""
+        heads = int(llama.llama_model_n_head(self._model))
+        width = int(llama.llama_model_n_embd(self._model)) // max(1, heads)
+        prefix = f"{self._metadata('general.architecture')}.attention."
+        return kv_bytes(
+            layers=int(llama.llama_model_n_layer(self._model)),
+            heads=int(llama.llama_model_n_head_kv(self._model)),
+            key_width=int(self._metadata(prefix + "key_length") or width),
+            value_width=int(self._metadata(prefix + "value_length") or width),
+            kv_type=self.runtime.kv_type,
+        )
+
+    def check_memory(self, jobs: Sequence[Job]) -> None:
+        """Refuse jobs whose KV caches exceed the memory that is free now.
+
+        Layers on a GPU keep theirs there, where llama.cpp itself refuses.
+
+        Raises:
+            ObjectivesError: naming the `n_parallel` that would fit.
+        """
+        available = available_memory()
+        longest = max((generation_cells(job.requests) for job in jobs if job.generates), default=0)
+        if available is not None and self.runtime.n_gpu_layers == 0:
+            check_fits(
+                self.runtime.n_parallel, longest, self.kv_bytes, len(self._workers), available
+            )
+
+    def _metadata(self, key: str) -> str | None:
+        buffer = ctypes.create_string_buffer(256)
+        count = llama.llama_model_meta_val_str(self._model, key.encode(), buffer, 256)
+        return None if count < 0 else buffer.value.decode()
+
+    # -- chunks ----------------------------------------------------------------------------------
+
+    def generate(self, requests: Sequence[GenRequest]) -> list[Generated]:
+        """Continue the prompts of one chunk; of equal logits a greedy answer takes the first."""
+        return self._workers[0].generate(requests)
+
+    def loglikelihood(self, pairs: Sequence[Pair]) -> list[Likelihood]:
+        """Return the log-likelihood of each (context, continuation) of one chunk.
+
+        Requests with the same context read it once. Each pair fits in the context
+        (chunks.fit_pair).
+        """
+        return self._workers[0].loglikelihood(pairs)
+
+    def run(self, jobs: Sequence[Job], on_done: Callable[[int, list[Any], float], None]) -> None:
+        """Run chunks, side by side where there are several workers.
+
+        Args:
+            jobs: the chunks.
+            on_done: told each chunk's index, results and seconds as it is done, in any order, in
+                the calling thread.
+        """
+        free: SimpleQueue[Worker] = SimpleQueue()
+        for worker in self._workers[: len(jobs)]:
+            free.put(worker)
+
+        def work(job: Job) -> tuple[list[Any], float]:
+            worker = free.get()
+            start = time.perf_counter()
+            try:
+                return worker.run(job), time.perf_counter() - start
+            finally:
+                free.put(worker)
+
+        with ThreadPoolExecutor(max(1, free.qsize())) as pool:
+            futures = {pool.submit(work, job): index for index, job in enumerate(jobs)}
+            try:
+                for future in as_completed(futures):
+                    on_done(futures[future], *future.result())
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise

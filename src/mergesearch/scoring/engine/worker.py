@@ -1,0 +1,210 @@
+"""What runs chunks: two llama.cpp contexts of one model, and the bookkeeping of their sequences."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mergesearch.objective import Runtime
+from mergesearch.scoring.chunks import Group, Tokens, group_pairs, pack_groups, shared_header
+from mergesearch.scoring.engine.context import Context
+from mergesearch.scoring.requests import Job
+from mergesearch.scoring.sequences import (
+    Answer,
+    Generated,
+    GenRequest,
+    Likelihood,
+    PackPlan,
+    Pieces,
+    pick,
+)
+
+Pair = tuple[Tokens, Tokens]
+
+_LIKELIHOOD_SEQUENCES = 64  # of one pack; llama.cpp allows 256
+_LIKELIHOOD_CELLS = 256  # of one pack: a token attends over all of them, so more is slower
+_LOGITS_BYTES = 1 << 26  # of one decode's output; bounds memory where the vocabulary is large
+_CELLS = 256  # llama.cpp rounds the cells of a sequence up to this
+
+
+class Model(Pieces, Protocol):
+    """What a worker needs to know of the model that is loaded."""
+
+    runtime: Runtime
+    n_vocab: int
+
+
+def generation_cells(requests: Sequence[GenRequest]) -> int:
+    """Return the KV cells that each sequence of a chunk is given."""
+    return _rounded(max((len(one.tokens) + one.max_tokens for one in requests), default=0))
+
+
+def _rounded(cells: int) -> int:
+    return -(-cells // _CELLS) * _CELLS
+
+
+class Worker:
+    """Two llama.cpp contexts of one model, each made when it is first needed.
+
+    Generation gives every sequence a KV stream of its own, so that a token attends over its own
+    sequence's cells only. Log-likelihoods use one unified cache, where the tokens of a common
+    prefix carry the ids of all sequences that share it.
+    """
+
+    def __init__(self, engine: Model, model: Any, threads: int) -> None:
+        self.seconds = 0.0
+        self._engine = engine
+        self._model = model
+        self._threads = threads
+        self._contexts: dict[bool, Context] = {}
+        self._rows = max(1, _LOGITS_BYTES // (4 * engine.n_vocab))
+
+    def run(self, job: Job) -> list[Any]:
+        """Run a chunk."""
+        return [*(self.generate if job.generates else self.loglikelihood)(job.requests)]
+
+    def close(self) -> None:
+        """Free the contexts."""
+        for context in self._contexts.values():
+            context.close()
+        self._contexts.clear()
+
+    def _context(self, unified: bool, cells: int, sequences: int) -> Context:
+        """Return an empty context; made again, larger, where the one at hand is too small.
+
+        Its size does not change results: llama.cpp attends over the cells in use, rounded up.
+        """
+        cells = _rounded(cells)
+        have = self._contexts.get(unified)
+        if have is None or have.cells < cells:
+            start = time.perf_counter()
+            if have is not None:
+                have.close()
+            have = Context(
+                self._model,
+                self._engine.runtime,
+                unified=unified,
+                cells=cells,
+                sequences=sequences,
+                threads=self._threads,
+            )
+            self._contexts[unified] = have
+            self.seconds += time.perf_counter() - start
+        have.clear()
+        return have
+
+    def _decode(self, context: Context) -> npt.NDArray[np.float32]:
+        start = time.perf_counter()
+        logits = context.decode()
+        self.seconds += time.perf_counter() - start
+        return logits
+
+    # -- generation ------------------------------------------------------------------------------
+
+    def generate(self, requests: Sequence[GenRequest]) -> list[Generated]:
+        """Longest prompts start first; a finished sequence's place is taken by the next prompt.
+
+        What all prompts of the chunk begin with is read once, in a sequence of its own.
+        """
+        if not requests:
+            return []
+        places = self._engine.runtime.n_parallel
+        context = self._context(False, generation_cells(requests), places + 1)
+        header = shared_header([one.tokens for one in requests])
+        self._read(context, requests[0].tokens[:header], 0, places)
+        waiting = sorted(range(len(requests)), key=lambda i: (len(requests[i].tokens), -i))
+        free = list(range(places))[::-1]
+        active: dict[int, Answer] = {}
+        done: dict[int, Generated] = {}
+        while waiting or active:
+            while waiting and free:
+                index, slot = waiting.pop(), free.pop()
+                active[slot] = Answer(index, requests[index], self._engine, header)
+                if header:
+                    context.copy(places, slot)
+            for slot in self._step(context, active):
+                answer = active.pop(slot)
+                done[answer.index] = answer.result()
+                context.forget(slot)
+                free.append(slot)
+        return [done[index] for index in range(len(requests))]
+
+    def _read(self, context: Context, tokens: Sequence[int], start: int, seq: int) -> None:
+        """Read tokens that nothing is predicted from."""
+        for first in range(0, len(tokens), context.n_batch):
+            part = tokens[first : first + context.n_batch]
+            context.batch.add(part, start + first, seq, False)
+            self._decode(context)
+
+    def _step(self, context: Context, active: Mapping[int, Answer]) -> list[int]:
+        """Give every active sequence one more token; returns the slots that are done."""
+        finished: list[int] = []
+        members: list[int] = []
+        for slot in sorted(active):
+            reading = active[slot].unread()
+            if members and context.batch.size + len(reading) > context.n_batch:
+                finished += self._advance(context, active, members)
+                members = []
+            if len(reading) > context.n_batch:
+                whole = len(reading) // context.n_batch * context.n_batch
+                whole -= context.n_batch * (whole == len(reading))  # the last token predicts
+                self._read(context, reading[:whole], active[slot].n_read, slot)
+                active[slot].n_read += whole
+                reading = reading[whole:]
+            context.batch.add(reading, active[slot].n_read, slot, True)
+            active[slot].n_read += len(reading)
+            members.append(slot)
+        return finished + self._advance(context, active, members)
+
+    def _advance(
+        self, context: Context, active: Mapping[int, Answer], members: Sequence[int]
+    ) -> list[int]:
+        logits = self._decode(context)
+        best = logits.argmax(axis=1).tolist()
+        return [
+            slot
+            for slot, row, token in zip(members, logits, best, strict=True)
+            if active[slot].take(active[slot].next_token(row, token))
+        ]
+
+    # -- log-likelihoods -------------------------------------------------------------------------
+
+    def loglikelihood(self, pairs: Sequence[Pair]) -> list[Likelihood]:
+        """Score packs of groups, each pack in an empty cache."""
+        if not pairs:
+            return []
+        longest = max(len(one) + len(other) - 1 for one, other in pairs)
+        cells = max(_LIKELIHOOD_CELLS, longest)
+        groups = group_pairs(pairs, _LIKELIHOOD_SEQUENCES, cells)
+        packs = pack_groups(groups, _LIKELIHOOD_SEQUENCES, cells)
+        largest = max(sum(group.cells for group in pack) for pack in packs)
+        results: dict[int, Likelihood] = {}
+        for pack in packs:
+            results.update(self._score_pack(pack, max(cells, largest)))
+        return [results[index] for index in range(len(pairs))]
+
+    def _score_pack(self, pack: Sequence[Group], cells: int) -> dict[int, Likelihood]:
+        context = self._context(True, cells, _LIKELIHOOD_SEQUENCES)
+        plan = PackPlan(pack)
+        logprobs = np.empty(len(plan.want_at), np.float64)
+        greedy = np.empty(len(plan.want_at), bool)
+        for part, first_row in plan.parts(context.n_batch, self._rows):
+            context.batch.add_arrays(
+                plan.tokens[part],
+                plan.positions[part],
+                plan.first_seq[part],
+                plan.n_seq[part],
+                plan.wanted[part],
+            )
+            logits = self._decode(context)
+            mine = np.flatnonzero((plan.want_at >= part.start) & (plan.want_at < part.stop))
+            rows = plan.rows[mine] - first_row
+            logprobs[mine], greedy[mine] = pick(logits, rows, plan.want_token[mine])
+        return {
+            request: Likelihood(float(logprobs[begin:end].sum()), bool(greedy[begin:end].all()))
+            for request, begin, end in plan.spans
+        }

@@ -1,0 +1,72 @@
+"""The two-round space for Qwen2.5-14B on made-up parents: every choice can be built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from parents import make_config, make_tokenizer, make_weights, write_parent
+
+from mergesearch import resources
+from mergesearch.candidate import build_candidate
+from mergesearch.checkpoint import Checkpoint, open_all
+from mergesearch.merge import plan_merge
+from mergesearch.space import Space
+
+INSTRUCT, LONG = "Qwen/Qwen2.5-14B-Instruct", "Qwen/Qwen2.5-14B-Instruct-1M"
+
+
+@pytest.fixture(scope="module")
+def space() -> Space:
+    return Space.from_yaml(resources.space_file("zyh-v4").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def parents(space: Space, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checkpoint]:
+    """Tiny ones; the distilled ones have other special tokens, as the real ones do."""
+    folders = {}
+    for seed, ref in enumerate(space.parents()):
+        longer = {"max_position_embeddings": 4096, "rope_theta": 1e7} if ref == LONG else {}
+        config = make_config(vocab_size=400, **longer)
+        folder = tmp_path_factory.mktemp("parent") / "p"
+        write_parent(folder, config, make_weights(config, seed))
+        tokenizer = make_tokenizer("qwen2", 360)
+        tokenizer.add_tokens(["<think>", "<bos>"] if "R1" in ref else ["<tool>"])
+        tokenizer.save(str(folder / "tokenizer.json"))
+        folders[ref] = folder
+    return open_all(space.parents(), space.stages(), folders)
+
+
+def test_it_names_the_parents_of_the_card(space: Space) -> None:
+    assert len(space.parents()) == 7
+    assert len(space.dimensions) == 12
+    assert space.stages() == ("mixture-1", "mixture-2", "mixture-3")
+
+
+def test_the_recipe_as_it_is_told_comes_first(space: Space) -> None:
+    """Three mixtures of one to one, then three to one with an instruction model."""
+    recipe = space.recipe(space.starts()[0])
+    assert [one.parameters["weight"] for one in recipe.models] == [0.25] * 4
+    assert {stage.parameters["t"] for stage in recipe.stages} == {0.5}
+    shares = recipe.shares(48)
+    reasoning = sum(share for ref, share in shares.items() if "R1" in ref)
+    assert reasoning == pytest.approx(0.375)
+
+
+def test_every_choice_can_be_merged(space: Space, parents: dict[str, Checkpoint]) -> None:
+    for recipe in space.examples():
+        plan = plan_merge(recipe, parents)
+        assert plan.config["max_position_embeddings"] == 4096
+        assert plan.config["rope_theta"] == 1e7
+        assert plan.layout.vocab_rows == 361  # the tokens of Instruct-1M
+
+
+def test_the_first_candidate_is_the_same_each_time(
+    space: Space, parents: dict[str, Checkpoint], tmp_path: Path
+) -> None:
+    recipe = space.recipe(space.starts()[0])
+    with (
+        build_candidate(recipe, parents, threads=1) as one,
+        build_candidate(recipe, parents, threads=2) as two,
+    ):
+        assert one.digest == two.digest

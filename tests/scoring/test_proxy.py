@@ -1,0 +1,143 @@
+"""The likelihood proxy: what it asks for, and what it makes of the responses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mergesearch.errors import ObjectivesError, ScoringError
+from mergesearch.objective import Objectives
+from mergesearch.scoring import ScoringProcess
+from mergesearch.scoring.proxy import margin
+from mergesearch.scoring.scorer import Scorer
+
+TEXT = """
+task_folder: tasks
+runtime: {n_ctx: 256, n_parallel: 8, n_batch: 256, chunk_items: 8, threads: 2}
+objectives:
+  answers:
+    proxy: likelihood
+    tasks:
+      - {task: tiny_answer, metric: exact, search_items: 20, validate_items: 10}
+      - {task: tiny_choice, metric: acc, search_items: 20, validate_items: 10}
+    reference: 0
+"""
+
+
+@pytest.fixture(scope="module")
+def proxied(folder):
+    return Objectives.from_yaml(TEXT, folder)
+
+
+@pytest.fixture(scope="module")
+def scorer(proxied):
+    return Scorer(proxied)
+
+
+@pytest.fixture(scope="module")
+def references(scorer, q4):
+    """The model's own answers, as a specialist's."""
+    answers = scorer.score_engine(q4, "search")["tiny_answer"].items
+    kept = {one.item: one.text for one in answers if (one.text or "").strip()}
+    assert len(kept) > 10
+    return {"tiny_answer": dict(list(kept.items())[:10])}
+
+
+def test_the_margin_is_over_the_best_wrong_choice():
+    assert margin([-3.0, -1.0, -2.0], [1]) == 1.0
+    assert margin([-3.0, -1.0, -2.0], [0]) == -2.0
+    assert margin([-3.0, -1.0, -2.0], [0, 2]) == -1.0
+
+
+def test_an_answer_s_proxy_is_its_mean_log_probability_per_token(scorer, q4, references):
+    scorer.use_references(references)
+    result = scorer.score_engine(q4, "proxy")["tiny_answer"]
+    assert [one.item for one in result.items] == sorted(references["tiny_answer"])
+    member = next(one for one in scorer.tasks if one.name == "tiny_answer").members[0]
+    for one in result.items:
+        prompt = f"<|user|>{member.docs[one.item]['question']}<|bot|>"
+        context = q4.tokenize(prompt)
+        both = q4.tokenize(prompt + references["tiny_answer"][one.item])
+        (alone,) = q4.loglikelihood([(context, both[len(context) :])])
+        expected = alone.logprob / (len(both) - len(context))
+        assert one.metrics["proxy"] == pytest.approx(expected, abs=0.05)  # another batch
+        assert one.tokens_out == 0
+    values = [one.metrics["proxy"] for one in result.items]
+    assert result.metrics["proxy"].value == pytest.approx(np.mean(values))
+    error = np.std(values, ddof=1) / len(values) ** 0.5
+    assert result.metrics["proxy"].stderr == pytest.approx(error)
+
+
+def test_own_greedy_answers_are_likelier_than_anothers(scorer, q4, references):
+    scorer.use_references(references)
+    own = scorer.score_engine(q4, "proxy")["tiny_answer"].metrics["proxy"].value
+    items, texts = zip(*references["tiny_answer"].items(), strict=True)
+    shuffled = dict(zip(items, reversed(texts), strict=True))
+    scorer.use_references({"tiny_answer": shuffled})
+    assert scorer.score_engine(q4, "proxy")["tiny_answer"].metrics["proxy"].value < own
+    scorer.use_references(references)
+
+
+def test_a_positive_margin_is_a_right_choice(scorer, q4, references):
+    scorer.use_references(references)
+    proxies = scorer.score_engine(q4, "proxy")["tiny_choice"].items
+    real = scorer.score_engine(q4, "search")["tiny_choice"].items
+    assert len(proxies) == len(real) == 20
+    for one, other in zip(proxies, real, strict=True):
+        assert one.item == other.item
+        assert (one.metrics["proxy"] > 0) == (other.metrics["acc"] == 1.0)
+
+
+def test_objectives_take_the_proxy_on_its_rung_only(scorer, proxied, q4, references):
+    scorer.use_references(references)
+    found = proxied.scores(scorer.score_engine(q4, "proxy"), "proxy")["answers"]
+    assert found.value < 0
+    assert found.n == 30
+    assert proxied.scores(scorer.score_engine(q4, "search"))["answers"].value >= 0
+    assert proxied.first_rung == "proxy"
+
+
+def test_without_reference_texts_there_is_no_proxy(proxied, q4):
+    with pytest.raises(ScoringError, match="no reference texts"):
+        Scorer(proxied).score_engine(q4, "proxy")
+
+
+def test_a_likelihood_needs_no_proxy(folder):
+    text = TEXT.replace("tiny_answer, metric: exact, search_items: 20, validate_items: 10", "TASK")
+    text = text.replace(
+        "TASK", "tiny_text, metric: word_perplexity, search_items: 6, validate_items: 4"
+    )
+    with pytest.raises(ObjectivesError, match="of type loglikelihood_rolling needs no proxy"):
+        Scorer(Objectives.from_yaml(text, folder))
+
+
+def test_a_process_of_its_own_gives_the_same_also_after_a_crash(
+    scorer, proxied, q4, candidate, references
+):
+    scorer.use_references(references)
+    expected = scorer.score_engine(q4, "proxy")["tiny_answer"].metrics
+    with ScoringProcess(proxied) as process:
+        process.use_references(references)
+        assert process.score(candidate, "proxy")["tiny_answer"].metrics == expected
+        process._kill()
+        assert process.score(candidate, "proxy")["tiny_answer"].metrics == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("proxy: likelihood", "proxy: guess", "unknown proxy 'guess'"),
+        ("proxy: likelihood", "specialist: x", "a specialist is for a proxy"),
+        ("reference: 0", "reference: 0\n    direction: minimize", "to be maximized"),
+    ],
+)
+def test_impossible_proxies_are_refused(folder, old, new, message):
+    with pytest.raises(ObjectivesError, match=message):
+        Objectives.from_yaml(TEXT.replace(old, new), folder)
+
+
+def test_the_fingerprint_follows_the_proxy(proxied):
+    plain = tuple(replace(one, proxy=None) for one in proxied.objectives)
+    assert replace(proxied, objectives=plain).fingerprint() != proxied.fingerprint()
