@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,24 @@ ARCHITECTURES = {
     "llama": "LlamaForCausalLM",
     "mistral": "MistralForCausalLM",
     "qwen2": "Qwen2ForCausalLM",
+    "qwen3": "Qwen3ForCausalLM",
+    "gemma2": "Gemma2ForCausalLM",
+    "gemma3_text": "Gemma3ForCausalLM",
+    "phi3": "Phi3ForCausalLM",
+}
+_GEMMA = {"head_dim": 32, "query_pre_attn_scalar": 32, "sliding_window": 16}
+_GEMMA |= {"hidden_activation": "gelu_pytorch_tanh", "tie_word_embeddings": True}
+OWN: dict[str, dict[str, Any]] = {
+    "qwen3": {"head_dim": 32},
+    "gemma2": _GEMMA | {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0},
+    "gemma3_text": _GEMMA
+    | {"num_hidden_layers": 7, "rope_local_base_freq": 5000.0, "rope_theta": 1e6},
+    "phi3": {"original_max_position_embeddings": 256, "pad_token_id": 0, "sliding_window": 128},
 }
 
 
 def make_config(arch: str = "qwen2", **changes: Any) -> dict[str, Any]:
-    """A config.json with hidden size 64, two layers and grouped queries, with `changes`."""
+    """A config.json with hidden size 64, grouped queries and few layers, with `changes`."""
     config: dict[str, Any] = {
         "architectures": [ARCHITECTURES[arch]],
         "model_type": arch,
@@ -54,26 +68,36 @@ def make_config(arch: str = "qwen2", **changes: Any) -> dict[str, Any]:
         "eos_token_id": 0,
         "torch_dtype": "bfloat16",
     }
-    return config | changes
+    return config | OWN.get(arch, {}) | changes
 
 
 def make_weights(
     config: dict[str, Any], seed: int, scale: float = 0.3, dtype: torch.dtype = torch.bfloat16
 ) -> dict[str, torch.Tensor]:
-    """Random weights of every tensor that the config describes; norms lie around 1."""
+    """Random weights of every tensor that the config describes; norms scale by about 1."""
     generator = torch.Generator().manual_seed(seed)
     weights = {}
-    for name, shape in tensor_shapes(layout_of(config, "test")).items():
+    layout = layout_of(config, "test")
+    middle = 1 - layout.family.norm_shift
+    for name, shape in tensor_shapes(layout).items():
         values = torch.randn(shape, generator=generator)
         spread = scale if len(shape) < 2 else scale * 4 / shape[1] ** 0.5
-        weights[name] = (values * spread + ("norm.weight" in name)).to(dtype)
+        weights[name] = (values * spread + middle * ("norm.weight" in name)).to(dtype)
     return weights
 
 
 def make_tokenizer(kind: str = "gpt-2", size: int = 360, texts: Sequence[str] = TEXTS) -> Tokenizer:
-    """A small BPE tokenizer; `kind` is llama.cpp's name of its pre-tokenizer."""
+    """A small BPE tokenizer; `kind` is llama.cpp's name of its pre-tokenizer.
+
+    Trained once: the trainer breaks ties between rare characters by chance.
+    """
+    return Tokenizer.from_str(_trained(kind, size, tuple(texts)))
+
+
+@lru_cache
+def _trained(kind: str, size: int, texts: tuple[str, ...]) -> str:
     if kind == "spm":
-        return _make_sentencepiece_like(size)
+        return str(_make_sentencepiece_like(size).to_str())
     tokenizer = Tokenizer(models.BPE(ignore_merges=kind == "llama-bpe"))
     byte_level = pre_tokenizers.ByteLevel(
         add_prefix_space=False, use_regex=kind in ("gpt-2", "smollm")
@@ -94,7 +118,7 @@ def make_tokenizer(kind: str = "gpt-2", size: int = 360, texts: Sequence[str] = 
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
+    return str(tokenizer.to_str())
 
 
 def _regex(pattern: str) -> Any:

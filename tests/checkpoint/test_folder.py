@@ -142,7 +142,7 @@ def test_refused_with_its_reason(case: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"arch": "llama"}, "architecture: QWEN2 in .*a, LLAMA in .*b"),
+        ({"arch": "llama"}, "architecture: Qwen2 in .*a, Llama in .*b"),
         ({"hidden_size": 128}, r"embed_tokens.weight: \(384, 64\) in .*a, \(384, 128\) in .*b"),
         ({"intermediate_size": 128}, r"mlp.gate_proj.weight: \(96, 64\) .* \(128, 64\)"),
         ({"num_hidden_layers": 3}, "num_hidden_layers: 2 in .*a, 3 in .*b"),

@@ -6,16 +6,18 @@ import ctypes
 from pathlib import Path
 from typing import Any
 
+import gguf
 import llama_cpp
+import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
-from gguf import GGUFReader
 from parents import make_family
 
 from mergesearch.candidate import build_gguf
 from mergesearch.checkpoint import open_parents
-from mergesearch.quantize.mix import MIXES, Model, deserves_more_bits, tensor_type
-from mergesearch.recipe import Recipe
+from mergesearch.errors import RecipeError
+from mergesearch.quantize.mix import MIXES, Model, deserves_more_bits, tensor_types
+from mergesearch.recipe import QUANT_MIXES, Recipe
 
 WIDE = {"hidden_size": 256, "intermediate_size": 256, "num_attention_heads": 4}
 ODD = {"hidden_size": 192, "intermediate_size": 256, "num_attention_heads": 3}
@@ -31,16 +33,31 @@ SHAPES: dict[str, dict[str, Any]] = {
     "llama, 32 layers, tied, grouped": {"hidden_size": 256, "intermediate_size": 256}
     | {"arch": "llama", "num_hidden_layers": 32, "tied": True}
     | {"num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 16},
+    "qwen3, 6 layers, untied": WIDE | {"arch": "qwen3", "num_hidden_layers": 6},
+    "qwen3, 10 layers, tied, odd width": ODD
+    | {"arch": "qwen3", "num_hidden_layers": 10, "tied": True, "num_key_value_heads": 3},
+    "gemma2, 5 layers": WIDE | {"arch": "gemma2", "num_hidden_layers": 5, "tied": True},
+    "gemma3, 9 layers, odd width": ODD
+    | {"arch": "gemma3_text", "num_hidden_layers": 9, "tied": True, "num_key_value_heads": 1},
+    "gemma3, 8 layers, untied": WIDE | {"arch": "gemma3_text", "num_hidden_layers": 8},
+    "phi3, 9 layers, untied": WIDE | {"arch": "phi3", "num_hidden_layers": 9},
+    "phi3, 4 layers, tied": WIDE | {"arch": "phi3", "num_hidden_layers": 4, "tied": True},
     "qwen2, 4 layers, widths that only F16 holds": {"hidden_size": 80, "num_attention_heads": 5}
     | {"arch": "qwen2", "num_hidden_layers": 4, "num_key_value_heads": 5, "head_dim": 16},
 }
 
 
-def llama_quantize(source: Path, target: Path, mix: str) -> None:
+def llama_quantize(
+    source: Path, target: Path, mix: str, overrides: dict[str, Type] | None = None
+) -> None:
     """Quantize a GGUF with llama.cpp itself."""
     settings = llama_cpp.llama_model_quantize_default_params()
     settings.ftype = int(MIXES[mix].file_type)
     settings.nthread = 2
+    table = (llama_cpp.llama_model_tensor_override * (len(overrides or {}) + 1))()
+    for place, (expression, kind) in enumerate((overrides or {}).items()):
+        table[place].pattern, table[place].type = expression.encode(), int(kind)
+    settings.tt_overrides = table
     code = llama_cpp.llama_model_quantize(
         str(source).encode(), str(target).encode(), ctypes.byref(settings)
     )
@@ -51,39 +68,122 @@ def contents(path: Path) -> dict[str, tuple[str, list[int], bytes]]:
     """Every tensor's type, shape and bytes."""
     return {
         one.name: (one.tensor_type.name, [int(size) for size in one.shape], one.data.tobytes())
-        for one in GGUFReader(path).tensors
+        for one in gguf.GGUFReader(path).tensors
     }
+
+
+def metadata(path: Path) -> dict[str, Any]:
+    reader = gguf.GGUFReader(path)
+    return {name: field.contents() for name, field in sorted(reader.fields.items())}
+
+
+def merge_of(folder: Path, shape: dict[str, Any], **changes: Any) -> Recipe:
+    options = dict(shape)
+    tied = options.pop("tied", False)
+    family = make_family(folder, ("a", "b"), tie_word_embeddings=tied, **options)
+    models = [
+        {"model": family["a"], "parameters": {"weight": 0.75}},
+        {"model": family["b"], "parameters": {"weight": [0.25, 0.5]}},
+    ]
+    return Recipe.from_dict({"merge_method": "linear", "models": models} | changes)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_files_equal_llama_model_quantize(shape: str, tmp_path: Path) -> None:
     """Every mix equals llama.cpp's of the same merge in F32."""
-    options = dict(SHAPES[shape])
-    tied = options.pop("tied", False)
-    family = make_family(tmp_path, ("a", "b"), tie_word_embeddings=tied, **options)
-    recipe = Recipe.from_dict(
-        {
-            "merge_method": "linear",
-            "models": [
-                {"model": family["a"], "parameters": {"weight": 0.75}},
-                {"model": family["b"], "parameters": {"weight": [0.25, 0.5]}},
-            ],
-        }
-    )
+    recipe = merge_of(tmp_path, SHAPES[shape])
     parents = open_parents(recipe)
-    plain = tmp_path / "plain.gguf"
+    plain, ours, theirs = (tmp_path / f"{one}.gguf" for one in ("plain", "ours", "theirs"))
     build_gguf(recipe, parents, plain, quant="F32")
-    for mix in ("Q4_K_M", "Q4_0"):
-        ours, theirs = tmp_path / "ours.gguf", tmp_path / "theirs.gguf"
+    for mix in QUANT_MIXES:
         build_gguf(recipe, parents, ours, quant=mix)
         llama_quantize(plain, theirs, mix)
-        assert contents(ours) == contents(theirs)
+        assert contents(ours) == contents(theirs), mix
         assert metadata(ours) == metadata(theirs)
 
 
-def metadata(path: Path) -> dict[str, Any]:
-    reader = GGUFReader(path)
-    return {name: field.contents() for name, field in sorted(reader.fields.items())}
+def test_overrides_equal_llama_model_quantize(tmp_path: Path) -> None:
+    """The first expression that is found counts, falls back too, and shifts the mix's counting."""
+    tensors = {r"blk\.[12]\.attn_v": "Q8_0", "attn_(q|v)": "Q5_K", "ffn_down": "F16"}
+    tensors |= {"token_embd": "Q4_1", "^output.weight$": "Q5_0", "attn_output": "BF16"}
+    shape = WIDE | {"arch": "llama", "num_hidden_layers": 9, "intermediate_size": 352}
+    recipe = merge_of(tmp_path, shape, quantize={"mix": "Q4_K_M", "tensors": tensors})
+    parents = open_parents(recipe)
+    plain, ours, theirs = (tmp_path / f"{one}.gguf" for one in ("plain", "ours", "theirs"))
+    build_gguf(recipe, parents, plain, quant="F32")
+    build_gguf(recipe, parents, ours)
+    llama_quantize(plain, theirs, "Q4_K_M", {one: Type[kind] for one, kind in tensors.items()})
+    assert contents(ours) == contents(theirs)
+    found = {name: kind for name, (kind, _, _) in contents(ours).items()}
+    assert found["blk.1.attn_v.weight"] == "Q8_0"
+    assert found["blk.0.attn_v.weight"] == "Q5_K"
+    assert found["blk.0.attn_q.weight"] == "Q5_K"
+
+
+def test_overrides_that_no_tensor_takes_are_refused(tmp_path: Path) -> None:
+    for expression in ("attn_qkv", "attn_norm"):
+        tensors = {"attn_v": "Q6_K", expression: "Q8_0"}
+        recipe = merge_of(tmp_path, {"arch": "qwen2"}, quantize={"mix": "Q4_0", "tensors": tensors})
+        with pytest.raises(RecipeError, match=expression):
+            build_gguf(recipe, open_parents(recipe), tmp_path / "m.gguf")
+
+
+def made_up_file(path: Path, arch: str, n_layers: int, n_experts: int, kv_heads: int) -> Model:
+    """An F32 GGUF with what the choice of types depends on, and next to nothing else."""
+    writer = gguf.GGUFWriter(path, arch)
+    writer.add_block_count(n_layers)
+    writer.add_context_length(64)
+    writer.add_embedding_length(256)
+    writer.add_feed_forward_length(256)
+    writer.add_head_count(8)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_vocab_size(8)
+    if n_experts:
+        writer.add_expert_count(n_experts)
+        writer.add_expert_used_count(1)
+    expert = (n_experts, 2, 256) if n_experts else (2, 256)
+    suffix = "_exps" if n_experts else ""
+    attention = ("attn_q", "attn_k", "attn_v", "attn_output")
+    layer = {f"{one}.weight": (2, 256) for one in attention}
+    layer |= {f"ffn_{one}{suffix}.weight": expert for one in ("down", "gate", "up")}
+    layer |= {"ffn_gate_inp.weight": (n_experts, 256)} if n_experts else {}
+    names = {"token_embd.weight": (8, 256), "output.weight": (8, 256), "output_norm.weight": (256,)}
+    for index in range(n_layers):
+        names |= {f"blk.{index}.{name}": shape for name, shape in layer.items()}
+    for name, shape in names.items():
+        writer.add_tensor(name, np.ones(shape, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return Model(n_layers, n_experts, wide_groups=n_layers == 80 and kv_heads < 8)
+
+
+@pytest.mark.parametrize(
+    ("arch", "n_layers", "n_experts", "kv_heads"),
+    [
+        ("llama", 9, 8, 2),
+        ("llama", 9, 2, 8),
+        ("llama", 80, 0, 1),
+        ("llama", 80, 0, 8),
+        ("qwen2", 80, 0, 1),
+    ],
+)
+def test_experts_and_large_models(
+    arch: str, n_layers: int, n_experts: int, kv_heads: int, tmp_path: Path
+) -> None:
+    """Experts' matrices are stacked; eight of them, or 80 layers, have rules of their own."""
+    plain, theirs = tmp_path / "plain.gguf", tmp_path / "theirs.gguf"
+    model = made_up_file(plain, arch, n_layers, n_experts, kv_heads)
+    shapes = {
+        one.name: tuple(reversed([int(size) for size in one.shape]))
+        for one in gguf.GGUFReader(plain).tensors
+    }
+    for mix in QUANT_MIXES:
+        llama_quantize(plain, theirs, mix)
+        found = {one.name: one.tensor_type for one in gguf.GGUFReader(theirs).tensors}
+        assert tensor_types(mix, shapes, model) == found, mix
 
 
 def test_layers_with_more_bits() -> None:
@@ -94,42 +194,33 @@ def test_layers_with_more_bits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mix", "name", "cols", "layer", "tied", "expected"),
+    ("mix", "name", "cols", "tied", "expected"),
     [
-        ("Q4_K_M", "token_embd.weight", 256, None, True, Type.Q6_K),
-        ("Q4_K_M", "token_embd.weight", 256, None, False, Type.Q4_K),
-        ("Q4_K_M", "token_embd.weight", 896, None, True, Type.Q8_0),
-        ("Q4_K_M", "token_embd.weight", 896, None, False, Type.Q5_0),
-        ("Q4_K_M", "output.weight", 256, None, False, Type.Q6_K),
-        ("Q4_K_M", "blk.2.ffn_down.weight", 256, 2, False, Type.Q6_K),
-        ("Q4_K_M", "blk.2.ffn_down.weight", 896, 2, False, Type.Q8_0),
-        ("Q4_K_M", "blk.0.ffn_down.weight", 896, 0, False, Type.Q5_0),
-        ("Q4_K_M", "blk.0.ffn_down.weight", 40, 0, False, Type.F16),
-        ("Q4_K_M", "blk.2.ffn_up.weight", 256, 2, False, Type.Q4_K),
-        ("Q4_0", "blk.2.attn_v.weight", 896, 2, False, Type.Q4_0),
-        ("Q4_0", "output.weight", 896, None, False, Type.Q8_0),
-        ("Q4_0", "output.weight", 256, None, False, Type.Q6_K),
-        ("F16", "output.weight", 40, None, False, Type.F16),
+        ("Q4_K_M", "token_embd.weight", 256, True, Type.Q6_K),
+        ("Q4_K_M", "token_embd.weight", 256, False, Type.Q4_K),
+        ("Q4_K_M", "token_embd.weight", 896, True, Type.Q8_0),
+        ("Q4_K_M", "token_embd.weight", 896, False, Type.Q5_0),
+        ("Q4_K_M", "output.weight", 256, False, Type.Q6_K),
+        ("Q4_K_M", "blk.0.ffn_down.weight", 896, False, Type.Q5_0),
+        ("Q4_K_M", "blk.0.ffn_down.weight", 40, False, Type.F16),
+        ("Q4_K_M", "blk.2.ffn_up.weight", 256, False, Type.Q4_K),
+        ("Q4_0", "blk.2.attn_v.weight", 896, False, Type.Q4_0),
+        ("Q4_0", "output.weight", 896, False, Type.Q8_0),
+        ("Q4_0", "output.weight", 256, False, Type.Q6_K),
+        ("F16", "output.weight", 40, False, Type.F16),
+        ("Q4_K_M", "blk.0.attn_q.bias", None, False, Type.F32),
+        ("Q4_K_M", "output_norm.weight", None, False, Type.F32),
+        ("Q4_K_M", "blk.0.attn_q_norm.weight", 256, False, Type.F32),
     ],
 )
 def test_type_of_single_tensors(
-    mix: str, name: str, cols: int, layer: int | None, tied: bool, expected: Type
+    mix: str, name: str, cols: int | None, tied: bool, expected: Type
 ) -> None:
-    assert tensor_type(mix, name, (8, cols), layer, Model(4, tied)) == expected
+    shapes: dict[str, tuple[int, ...]] = {} if tied else {"output.weight": (8, 256)}
+    shapes[name] = (256,) if cols is None else (8, cols)
+    assert tensor_types(mix, shapes, Model(4))[name] == expected
 
 
-def test_vectors_and_norms_stay_float() -> None:
-    model = Model(4, tied=False)
-    for name, shape in (("blk.0.attn_q.bias", (256,)), ("output_norm.weight", (256,))):
-        assert tensor_type("Q4_K_M", name, shape, 0, model) == Type.F32
-    assert tensor_type("Q4_K_M", "blk.0.attn_k.weight", (1, 256), 0, model) == Type.F32
-
-
-def test_eighty_layers_with_grouped_queries_keep_values_finer() -> None:
-    """The values of 70 B models take Q5_K where others take Q4_K."""
-    values = [
-        tensor_type("Q4_K_M", "blk.12.attn_v.weight", (8, 256), layer, Model(80, False, wide))
-        for layer in (11, 12)
-        for wide in (False, True)
-    ]
-    assert values == [Type.Q4_K, Type.Q5_K, Type.Q6_K, Type.Q6_K]
+def test_a_single_row_is_not_quantized() -> None:
+    name = "blk.0.attn_k.weight"
+    assert tensor_types("Q4_K_M", {name: (1, 256)}, Model(4)) == {name: Type.F32}

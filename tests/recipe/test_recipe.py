@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch.errors import RecipeError
-from mergesearch.recipe import METHOD_SPECS, Filtered, Recipe, evaluate
+from mergesearch.recipe import METHOD_SPECS, Filtered, Quantization, Recipe, evaluate
 
 TIES = """
 merge_method: ties
@@ -150,6 +150,14 @@ def test_mergekit_export_asks_for_float32_arithmetic_and_real_folders() -> None:
     assert [one["model"] for one in document["models"]] == ["base", "/models/a", "b"]
 
 
+def test_types_of_single_tensors_are_kept() -> None:
+    quantize = {"mix": "Q5_K_M", "tensors": {"attn_v": "Q8_0", "blk.0": "Q6_K"}}
+    recipe = Recipe.from_dict(yaml.safe_load(TIES) | {"quantize": quantize})
+    assert recipe.quantize == Quantization("Q5_K_M", {"attn_v": "Q8_0", "blk.0": "Q6_K"})
+    assert Recipe.from_yaml(recipe.to_yaml()) == recipe
+    assert recipe.to_dict()["quantize"] == quantize
+
+
 def test_a_linear_mergekit_export_names_no_base() -> None:
     recipe = Recipe.from_dict(
         {"merge_method": "linear", "base_model": "b", "models": [{"model": "a"}]}
@@ -173,7 +181,12 @@ def test_a_linear_mergekit_export_names_no_base() -> None:
         ({"models": [{"model": "a", "parameters": {"weight": float("nan")}}]}, "not a number"),
         ({"models": [{"model": "a", "weight": 1}]}, "unknown key 'weight'"),
         ({"dtype": "int4"}, "unknown dtype 'int4'"),
-        ({"quantize": "Q3_K"}, "unknown quantize 'Q3_K'"),
+        ({"quantize": "Q3_K"}, "unknown mix 'Q3_K'"),
+        ({"quantize": {"mix": "Q4_K_M", "types": {}}}, "unknown key 'types'"),
+        ({"quantize": {"tensors": {"attn_v": "Q9"}}}, "unknown attn_v 'Q9'"),
+        ({"quantize": {"tensors": {"attn_(v": "Q6_K"}}}, "no regular expression"),
+        ({"quantize": {"mix": "F16", "tensors": {"attn_v": "Q6_K"}}}, "no effect in F16"),
+        ({"quantize": {"tensors": ["Q6_K"]}}, "not a mapping"),
         ({"seed": -1}, "`seed` -1 is not a whole number"),
         ({"seed": 0.5}, "`seed` 0.5 is not a whole number"),
         ({"merge_method": "della", "parameters": {"epsilon": 0.6}}, "epsilon 0.6 is out of range"),

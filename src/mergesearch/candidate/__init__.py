@@ -19,16 +19,19 @@ from types import TracebackType
 from mergesearch.candidate.files import file_digest, let_others_read, scratch_file
 from mergesearch.candidate.folder import build_safetensors
 from mergesearch.candidate.gguf_file import write_gguf
+from mergesearch.candidate.template import Template, read_template
 from mergesearch.checkpoint import Checkpoint
 from mergesearch.errors import CheckpointError
-from mergesearch.recipe import Recipe
+from mergesearch.recipe import Quantization, Recipe
 
 __all__ = [
     "Candidate",
+    "Template",
     "build_candidate",
     "build_gguf",
     "build_safetensors",
     "open_gguf",
+    "read_template",
 ]
 
 
@@ -74,7 +77,11 @@ class Candidate:
 
 
 def build_candidate(
-    recipe: Recipe, parents: Mapping[str, Checkpoint], *, threads: int | None = None
+    recipe: Recipe,
+    parents: Mapping[str, Checkpoint],
+    *,
+    threads: int | None = None,
+    template: Template | None = None,
 ) -> Candidate:
     """Build a recipe's GGUF in memory.
 
@@ -82,6 +89,7 @@ def build_candidate(
         recipe: what to build, in its own `quantize` mix.
         parents: opened parents by id.
         threads: None for one per processor.
+        template: of an architecture that is not built in; the parents are opened as found then.
 
     Raises:
         BuildError: the merge gives numbers that are not finite, or memory runs out.
@@ -90,7 +98,7 @@ def build_candidate(
     begun = time.perf_counter()
     fd, path, temporary = scratch_file()
     try:
-        size, digest = write_gguf(fd, recipe, parents, recipe.quantize, threads)
+        size, digest = write_gguf(fd, recipe, parents, recipe.quantize, threads, template)
     except BaseException:
         Candidate(fd, path, 0, "", 0.0, temporary).close()
         raise
@@ -104,6 +112,7 @@ def build_gguf(
     *,
     quant: str | None = None,
     threads: int | None = None,
+    template: Template | None = None,
 ) -> str:
     """Build a recipe's GGUF as a file, whole or not at all, and return its SHA-256 (hex).
 
@@ -111,8 +120,9 @@ def build_gguf(
         recipe: what to build.
         parents: opened parents by id.
         path: an existing file is replaced.
-        quant: a key of `quantize.MIXES`; None for the recipe's own.
+        quant: a key of `quantize.MIXES`; None for what the recipe says.
         threads: None for one per processor.
+        template: as in `build_candidate`.
 
     Raises:
         As `build_candidate`.
@@ -121,7 +131,8 @@ def build_gguf(
     fd, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         try:
-            _, digest = write_gguf(fd, recipe, parents, quant or recipe.quantize, threads)
+            wanted = recipe.quantize if quant is None else Quantization(quant)
+            _, digest = write_gguf(fd, recipe, parents, wanted, threads, template)
             let_others_read(fd)
         finally:
             os.close(fd)

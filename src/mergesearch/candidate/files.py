@@ -25,9 +25,9 @@ from mergesearch.merge.plan import AHEAD, rows_per_block
 HASHED_AT_ONCE = 1 << 20
 
 
-def row_blocks(tensor: PlannedTensor, together: int) -> Iterator[tuple[int, int]]:
+def row_blocks(tensor: PlannedTensor) -> Iterator[tuple[int, int]]:
     """Cut a tensor into blocks: first row, and one after the last."""
-    step = rows_per_block(tensor.cols, together)
+    step = rows_per_block(tensor.cols)
     for start in range(0, tensor.rows, step):
         yield start, min(start + step, tensor.rows)
 

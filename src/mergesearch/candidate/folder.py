@@ -133,7 +133,7 @@ def _shard_pieces(
 ) -> Iterator[Piece]:
     for one in tensors:
         pitch = one.cols * dtype.bytes
-        for start, stop in row_blocks(one, 1):
+        for start, stop in row_blocks(one):
             place = offset + start * pitch
             yield Piece(
                 place,

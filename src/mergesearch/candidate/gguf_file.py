@@ -2,77 +2,74 @@
 
 from __future__ import annotations
 
-import io
 import os
-import struct
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 
 import gguf
 import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
-from gguf.gguf_writer import WriterState
 
+from mergesearch.candidate.contents import Contents, built_in_contents
 from mergesearch.candidate.files import (
     Piece,
     RunningDigest,
     full_disk_is_build_error,
-    row_blocks,
     run,
     write_at,
 )
+from mergesearch.candidate.header import packed_header, writer_without_keys
+from mergesearch.candidate.template import Template
 from mergesearch.checkpoint import Checkpoint
-from mergesearch.errors import CheckpointError
-from mergesearch.gguf_layout import (
-    ROPE_FACTORS,
-    add_model_metadata,
-    gguf_names,
-    layer_of,
-    rope_factors,
-    rows_together,
-    to_gguf_rows,
-)
-from mergesearch.gguf_vocab import read_vocabulary
-from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
-from mergesearch.quantize import MIXES, row_bytes, tensor_type
-from mergesearch.quantize.mix import Model
-from mergesearch.recipe import Recipe
-from mergesearch.tokenizer import Tokenizer
+from mergesearch.errors import RecipeError
+from mergesearch.gguf_layout import Part, StoredTensor
+from mergesearch.merge import MergePlan, plan_merge
+from mergesearch.merge.plan import rows_per_block
+from mergesearch.quantize import MIXES, is_quantized, quantize_rows, row_bytes, tensor_types
+from mergesearch.recipe import Quantization, Recipe
 
 
 @dataclass(frozen=True)
-class _Stored:
-    """A tensor of the output file: what it is made from, its type and its place."""
+class TypedTensor:
+    """A tensor of the output file, its type and its place."""
 
-    tensor: PlannedTensor
-    name: str
+    tensor: StoredTensor
     kind: Type
-    together: int
     offset: int
 
     @property
+    def pitch(self) -> int:
+        """Bytes of one row, or of one element of a vector."""
+        return row_bytes(self.kind, self.tensor.cols)
+
+    @property
     def size(self) -> int:
-        return self.tensor.rows * row_bytes(self.kind, self.tensor.cols)
+        """Bytes of the tensor."""
+        return self.tensor.rows * self.pitch
 
 
 def write_gguf(
     fd: int,
     recipe: Recipe,
     parents: Mapping[str, Checkpoint],
-    mix: str,
+    quantization: Quantization,
     threads: int | None,
+    template: Template | None = None,
 ) -> tuple[int, str]:
     """Write the whole file and return its size and digest."""
     plan = plan_merge(recipe, parents)
-    factors = rope_factors(plan.layout, plan.config)
-    header, data, stored = _gguf_header(recipe, plan, mix, factors)
+    contents = built_in_contents(recipe, plan) if template is None else template.contents(plan)
+    header, data, stored = _gguf_header(contents, quantization)
     with full_disk_is_build_error():
         os.pwrite(fd, header, 0)
-        if factors is not None:
-            os.pwrite(fd, factors.tobytes(), data)
-        end = max((one.offset + one.size for one in stored), default=data)
+        place = data
+        for values in contents.constants.values():
+            write_at(fd, values, place)
+            place += aligned(values.nbytes)
+        end = max((one.offset + one.size for one in stored), default=place)
         os.ftruncate(fd, aligned(end))
         pieces = list(_gguf_pieces(fd, plan, stored))
         digest = RunningDigest(fd, pieces)
@@ -81,108 +78,102 @@ def write_gguf(
 
 
 def _gguf_header(
-    recipe: Recipe,
-    plan: MergePlan,
-    mix: str,
-    factors: npt.NDArray[np.float32] | None,
-) -> tuple[bytes, int, list[_Stored]]:
-    """The bytes before the data, where the data begins, and every tensor's place."""
-    if plan.tokenizer is None:
-        raise CheckpointError(
-            "the parent that gives the tokenizer has no tokenizer.json",
-            where=recipe.base_model or recipe.named()[0],
-            fix="name a parent that has one: tokenizer_source",
-        )
-    arch = gguf.MODEL_ARCH_NAMES[plan.layout.arch]
-    model = gguf.GGUFWriter(None, arch)
-    add_model_metadata(model, plan.layout, plan.config, plan.tokenizer.generation)
-    kind = _without_keys(arch)
-    kind.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    kind.add_file_type(MIXES[mix].file_type)
-    sections = [
-        _packed_keys(model),
-        _packed_vocabulary(plan.tokenizer, plan.layout.vocab_rows),
-        _packed_keys(kind),
-    ]
-    writer = _without_keys(arch)
-    if factors is not None:
-        writer.add_tensor_info(ROPE_FACTORS, factors.shape, factors.dtype, factors.nbytes)
-    relative = 0 if factors is None else aligned(factors.nbytes)
+    contents: Contents, quantization: Quantization
+) -> tuple[bytes, int, list[TypedTensor]]:
+    """The bytes before the data, where the data begins, and every merged tensor's place."""
+    writer = writer_without_keys(contents.arch)
+    relative = 0
+    for name, values in contents.constants.items():
+        writer.add_tensor_info(name, values.shape, values.dtype, values.nbytes)
+        relative += aligned(values.nbytes)
     stored = []
-    for one in _typed(plan, mix):
+    for one in typed_tensors(contents, quantization):
+        tensor = one.tensor
         writer.add_tensor_info(
-            one.name, one.tensor.shape, np.dtype(np.float32), one.size, raw_dtype=one.kind
+            tensor.name, tensor.shape, np.dtype(np.float32), one.size, raw_dtype=one.kind
         )
         stored.append(replace(one, offset=relative))
         relative += aligned(one.size)
-    counts = (len(writer.tensors[0]), sum(count for count, _ in sections))
-    header = struct.pack("<IIQQ", gguf.GGUF_MAGIC, gguf.GGUF_VERSION, *counts)
-    header += b"".join(keys for _, keys in sections) + _packed_tensors(writer)
+    header = packed_header(contents.keys(MIXES[quantization.mix].file_type), writer)
     data = aligned(len(header))
     return header, data, [replace(one, offset=data + one.offset) for one in stored]
 
 
-@lru_cache(maxsize=4)
-def _packed_vocabulary(tokenizer: Tokenizer, rows: int) -> tuple[int, bytes]:
-    """A vocabulary's keys, packed once for all candidates: it takes longer than all the rest."""
-    writer = _without_keys("")
-    read_vocabulary(tokenizer, rows).add_to(writer)
-    return _packed_keys(writer)
+def typed_tensors(contents: Contents, quantization: Quantization) -> Iterator[TypedTensor]:
+    """Every tensor with its type, still without a place.
+
+    Raises:
+        RecipeError: a type is asked for that no quantized tensor takes.
+    """
+    shapes = {one.name: one.shape for one in contents.tensors}
+    overrides = _overrides(quantization, shapes)
+    types = tensor_types(quantization.mix, shapes, contents.model, overrides)
+    for one in contents.tensors:
+        yield TypedTensor(one, types[one.name], 0)
 
 
-def _without_keys(arch: str) -> gguf.GGUFWriter:
-    """A writer that has not even the key of the architecture, which a new one has."""
-    writer = gguf.GGUFWriter(None, arch)
-    writer.kv_data[0].clear()
-    return writer
+def _overrides(
+    quantization: Quantization, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Type]:
+    """The types of single tensors that a recipe asks for.
+
+    Raises:
+        RecipeError: one that no quantized tensor takes.
+    """
+    overrides = {one: Type[kind] for one, kind in quantization.tensors.items()}
+    quantized = [name for name, shape in shapes.items() if is_quantized(name, shape)]
+    for expression in overrides:
+        if not any(re.search(expression, name) for name in quantized):
+            raise RecipeError(
+                f"{expression!r} is found in the name of no tensor that is quantized",
+                where="quantize.tensors",
+                expected="a part of a GGUF name, such as attn_v or blk.0.ffn_down",
+            )
+    return overrides
 
 
-def _packed_keys(writer: gguf.GGUFWriter) -> tuple[int, bytes]:
-    """How many keys were added to a writer, and their bytes in a GGUF."""
-    buffer = io.BytesIO()
-    writer.fout, writer.state = [buffer], WriterState.HEADER
-    writer.write_kv_data_to_file()
-    return len(writer.kv_data[0]), buffer.getvalue()
-
-
-def _packed_tensors(writer: gguf.GGUFWriter) -> bytes:
-    """The bytes in a GGUF of the tensors' names, shapes, types and places."""
-    buffer = io.BytesIO()
-    writer.fout, writer.state = [buffer], WriterState.KV_DATA
-    writer.write_ti_data_to_file()
-    return buffer.getvalue()
-
-
-def _typed(plan: MergePlan, mix: str) -> Iterator[_Stored]:
-    """Every tensor with its GGUF name and type, still without a place."""
-    layout = plan.layout
-    grouped = layout.arch == gguf.MODEL_ARCH.QWEN2 or layout.n_heads != layout.n_kv_heads
-    model = Model(layout.n_layers, layout.tied, layout.n_layers == 80 and grouped)
-    names = gguf_names(layout)
-    for tensor in plan.tensors:
-        name = names[tensor.name]
-        kind = tensor_type(mix, name, tensor.shape, layer_of(name), model)
-        yield _Stored(tensor, name, kind, rows_together(layout, tensor.name), 0)
-
-
-def _gguf_pieces(fd: int, plan: MergePlan, stored: Sequence[_Stored]) -> Iterator[Piece]:
+def _gguf_pieces(fd: int, plan: MergePlan, stored: Sequence[TypedTensor]) -> Iterator[Piece]:
     """Every block of rows, in file order."""
     for one in stored:
-        pitch = row_bytes(one.kind, one.tensor.cols)
-        for start, stop in row_blocks(one.tensor, one.together):
-            offset = one.offset + start * pitch
-            yield Piece(
-                offset,
-                partial(_write_rows, fd, plan, one, start, stop, offset),
-                partial(plan.read_ahead, one.tensor.name, start, stop),
-            )
+        offset = one.offset
+        for whole in one.tensor.parts:
+            for part in _blocks(whole, one.tensor):
+                read = (0, 1) if one.tensor.is_vector else (part.start, part.stop)
+                yield Piece(
+                    offset,
+                    partial(_write_rows, fd, plan, part, one, offset),
+                    partial(plan.read_ahead, part.name, *read),
+                )
+                offset += (part.stop - part.start) * one.pitch
 
 
-def _write_rows(fd: int, plan: MergePlan, one: _Stored, start: int, stop: int, offset: int) -> None:
+def _blocks(part: Part, tensor: StoredTensor) -> Iterator[Part]:
+    """A part in blocks of whole heads; a vector, or what is transposed, in one."""
+    if tensor.is_vector or part.transposed:
+        yield part
+        return
+    step = rows_per_block(tensor.cols, part.change.together)
+    for start in range(part.start, part.stop, step):
+        yield replace(part, start=start, stop=min(start + step, part.stop))
+
+
+def _write_rows(fd: int, plan: MergePlan, part: Part, one: TypedTensor, offset: int) -> None:
+    if one.tensor.is_vector or part.transposed or part.change.added:
+        values = part.change.to_gguf(_values(plan, part, one.tensor))
+        write_at(fd, quantize_rows(values, one.kind), offset)
+        return
     # Rows are quantized one by one, so that their order may change afterwards.
-    blocks = plan.blocks(one.tensor.name, start, stop, one.kind)
-    rows = blocks.view(np.float32) if one.kind == Type.F32 else blocks
-    write_at(fd, to_gguf_rows(rows, one.together), offset)
+    blocks = plan.blocks(part.name, part.start, part.stop, one.kind)
+    write_at(fd, part.change.to_gguf(blocks), offset)
+
+
+def _values(plan: MergePlan, part: Part, tensor: StoredTensor) -> npt.NDArray[np.float32]:
+    """What a part takes from the merge, before its rows are changed."""
+    if tensor.is_vector:
+        return plan.rows(part.name, 0, 1)[:, part.start : part.stop]
+    if part.transposed:
+        return plan.rows(part.name, 0, tensor.cols).T
+    return plan.rows(part.name, part.start, part.stop)
 
 
 def aligned(size: int) -> int:

@@ -28,7 +28,7 @@ def check_compatible(parents: Mapping[str, _Parent], *, same_depth: bool = True)
     for ref, other in others:
         mine, theirs = one.layout, other.layout
         if mine.arch != theirs.arch:
-            raise _differ("architecture", first, mine.arch.name, ref, theirs.arch.name)
+            raise _differ("architecture", first, mine.title, ref, theirs.title)
         if same_depth and mine.n_layers != theirs.n_layers:
             raise _differ("num_hidden_layers", first, mine.n_layers, ref, theirs.n_layers)
         _check_shapes(first, mine, ref, theirs)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mergesearch.checkpoint.parent import Stored, TensorInfo, check_tensors
 from mergesearch.checkpoint.safetensors import SafetensorsFile
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf_layout import HEAD, layout_of
+from mergesearch.gguf_layout import HEAD, found_layout, layout_of
 
 if TYPE_CHECKING:
     from mergesearch.tokenizer import Tokenizer
@@ -30,20 +30,30 @@ class FolderCheckpoint:
 
     A tied head that is stored nevertheless counts as absent, and a head that is absent counts as
     tied, in `config` too.
+
+    Args:
+        ref: the parent's id.
+        folder: what to read.
+        as_found: take the tensors as they are, whatever the architecture: a template says what
+            they mean.
     """
 
-    def __init__(self, ref: str, folder: Path) -> None:
+    def __init__(self, ref: str, folder: Path, *, as_found: bool = False) -> None:
         self.ref = ref
         self.folder = folder
         config = read_config(folder)
         self._files = _open_files(folder)
+        if as_found:
+            self.config = config
+            self.tensors: Mapping[str, TensorInfo] = _infos(self._files)
+            shapes = {name: one.shape for name, one in self.tensors.items()}
+            self.layout = found_layout(config, shapes)
+            return
         tied = bool(config.get("tie_word_embeddings", False)) or HEAD not in self._files
         self.config = {**config, "tie_word_embeddings": tied}
         self.layout = layout_of(self.config, folder)
-        self.tensors: Mapping[str, TensorInfo] = {
-            name: TensorInfo(file.entries[name].shape, file.entries[name].dtype)
-            for name, file in self._files.items()
-            if not name.endswith(_BUFFERS) and not (tied and name == HEAD)
+        self.tensors = {
+            name: one for name, one in _infos(self._files).items() if not (tied and name == HEAD)
         }
         check_tensors(self.tensors, self.layout, folder)
 
@@ -65,6 +75,15 @@ class FolderCheckpoint:
     def read_ahead(self, name: str, start: int, stop: int) -> None:
         """Let the system read rows from the disk; see `Checkpoint.read_ahead`."""
         self._files[name].read_ahead(name, start, stop)
+
+
+def _infos(files: Mapping[str, SafetensorsFile]) -> dict[str, TensorInfo]:
+    """Every stored tensor but for the constants of old checkpoints."""
+    return {
+        name: TensorInfo(file.entries[name].shape, file.entries[name].dtype)
+        for name, file in files.items()
+        if not name.endswith(_BUFFERS)
+    }
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -12,13 +12,24 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf_layout import layout_of, rope_factors
+from mergesearch.gguf_layout import ROPE_FACTORS, extra_tensors, layout_of
+from mergesearch.gguf_layout.families import FAMILIES
 
 # Mistral's own architecture is stored as Llama's, from which it does not differ.
 _ARCHITECTURES = {
     "llama": ("LlamaForCausalLM", "llama"),
     "qwen2": ("Qwen2ForCausalLM", "qwen2"),
+    "qwen3": ("Qwen3ForCausalLM", "qwen3"),
+    "gemma2": ("Gemma2ForCausalLM", "gemma2"),
+    "gemma3": ("Gemma3ForCausalLM", "gemma3_text"),
+    "phi3": ("Phi3ForCausalLM", "phi3"),
 }
+_CAPS = {"final_logit_softcapping": gguf.Keys.LLM.FINAL_LOGIT_SOFTCAPPING}
+_NUMBERS = {
+    "gemma2": _CAPS | {"attn_logit_softcapping": gguf.Keys.LLM.ATTN_LOGIT_SOFTCAPPING},
+    "gemma3": _CAPS | {"rope_local_base_freq": gguf.Keys.Rope.FREQ_BASE_SWA},
+}
+_WINDOWED = ("gemma2", "gemma3", "phi3")
 _SIZES = {
     "num_hidden_layers": gguf.Keys.LLM.BLOCK_COUNT,
     "hidden_size": gguf.Keys.LLM.EMBEDDING_LENGTH,
@@ -108,7 +119,30 @@ def config_of_gguf(
         config["rope_scaling"] = scaling
     if factors is not None:
         config["rope_scaling"] = _llama3_scaling(config, factors, where)
-    return config
+    return config | _own_settings(arch, field, config, where)
+
+
+def _own_settings(arch: str, field: Any, config: Mapping[str, Any], where: Path) -> dict[str, Any]:
+    """What only some architectures have: windows, soft caps, scales, partial rotary positions."""
+    own: dict[str, Any] = {
+        key: _number(field(stored), stored.format(arch=arch), where)
+        for key, stored in _NUMBERS.get(arch, {}).items()
+        if field(stored) is not None
+    }
+    if arch in _WINDOWED:
+        own["sliding_window"] = field(gguf.Keys.Attention.SLIDING_WINDOW) or None
+    per_head = config["hidden_size"] // config["num_attention_heads"]
+    family = FAMILIES[layout_of(config, where).arch]
+    if family.scaled_by_hidden:
+        large = config["num_hidden_layers"] == family.scaled_by_hidden
+        own["query_pre_attn_scalar"] = per_head if large else config.get("head_dim", per_head)
+        own["hidden_activation"] = "gelu_pytorch_tanh"
+    if arch == "phi3":
+        key = gguf.Keys.Rope.SCALING_ORIG_CTX_LEN
+        own["original_max_position_embeddings"] = _whole(field(key), key, 1, where)
+        turned = _whole(field(gguf.Keys.Rope.DIMENSION_COUNT), "rope.dimension_count", 1, where)
+        own["partial_rotary_factor"] = turned / per_head
+    return own
 
 
 def _whole(value: Any, key: str, smallest: int, where: Path) -> int:
@@ -153,7 +187,8 @@ def _llama3_scaling(config: Mapping[str, Any], factors: Float, where: Path) -> d
     layout = layout_of(config, where)
     fits = factors.size * 2 == layout.head_dim
     for scaling in _llama3_candidates(float(factors.max())) if fits else ():
-        found = rope_factors(layout, {**config, "rope_scaling": scaling})
+        tried = {**config, "rope_scaling": scaling}
+        found = extra_tensors(layout, tried).get(ROPE_FACTORS)
         if found is not None and np.allclose(found, factors, rtol=1e-5, atol=0.0):
             return scaling
     raise CheckpointError(

@@ -17,10 +17,9 @@ from mergesearch.checkpoint.parent import Stored, TensorInfo, check_tensors
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf_layout import (
     ROPE_FACTORS,
-    from_gguf_rows,
     gguf_names,
     layout_of,
-    rows_together,
+    row_change,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class GgufCheckpoint:
             header.fields, shapes, None if factors is None else self._read(factors, 0, 1)[0], path
         )
         self.layout = layout_of(self.config, path)
-        if self.layout.permuted and self.layout.head_dim % 2:
+        if self.layout.family.permuted and self.layout.head_dim % 2:
             raise CheckpointError(f"heads of {self.layout.head_dim} rows", where=path)
         names = {stored: name for name, stored in gguf_names(self.layout).items()}
         self._stored = {
@@ -82,12 +81,12 @@ class GgufCheckpoint:
 
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
-        stored, together = self._stored[name], rows_together(self.layout, name)
+        stored, change = self._stored[name], row_change(self.layout, name)
         if len(stored.shape) == 1:
-            return from_gguf_rows(self._read(stored, start, stop), together)
-        first = start // together * together
-        block = self._read(stored, first, -(-stop // together) * together)
-        return from_gguf_rows(block, together)[start - first : stop - first]
+            return change.from_gguf(self._read(stored, start, stop))
+        first = start // change.together * change.together
+        block = self._read(stored, first, -(-stop // change.together) * change.together)
+        return change.from_gguf(block)[start - first : stop - first]
 
     def stored(self, name: str, start: int, stop: int) -> Stored:
         """Return the same rows: what is stored are blocks."""

@@ -38,6 +38,9 @@ _SCALARS = {
 }
 
 
+Kinds = tuple[gguf.GGUFValueType, gguf.GGUFValueType | None]
+
+
 @dataclass(frozen=True)
 class GgufTensor:
     """One tensor of a file: type, shape `(rows, cols)` or `(cols,)`, its bytes `begin:end`."""
@@ -50,9 +53,16 @@ class GgufTensor:
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """What stands before the data: metadata by key, and tensors by their GGUF name."""
+    """What stands before the data.
+
+    Attributes:
+        fields: the metadata by key.
+        kinds: the type of each, and of an array's elements.
+        tensors: by their GGUF name.
+    """
 
     fields: Mapping[str, Any]
+    kinds: Mapping[str, Kinds]
     tensors: Mapping[str, GgufTensor]
 
 
@@ -119,7 +129,8 @@ def _read(cursor: _Cursor, path: Path) -> GgufHeader:
     if version not in (2, 3):
         raise CheckpointError(f"GGUF version {version}", where=path, expected="2 or 3")
     tensors = cursor.count(_SMALLEST_TENSOR)
-    fields = _named(cursor, cursor.count(_SMALLEST_FIELD), _value, "key")
+    found = _named(cursor, cursor.count(_SMALLEST_FIELD), _field, "key")
+    fields = {key: value for key, (value, _) in found.items()}
     infos = _named(cursor, tensors, _tensor, "tensor")
     alignment = fields.get("general.alignment", gguf.GGUF_DEFAULT_ALIGNMENT)
     if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
@@ -127,7 +138,7 @@ def _read(cursor: _Cursor, path: Path) -> GgufHeader:
     data = -(-cursor.place // alignment) * alignment
     placed = {name: _placed(cursor, name, one, data) for name, one in infos.items()}
     _check_apart(cursor, placed)
-    return GgufHeader(fields, placed)
+    return GgufHeader(fields, {key: kinds for key, (_, kinds) in found.items()}, placed)
 
 
 def _named(
@@ -150,17 +161,18 @@ def _kind(cursor: _Cursor) -> gguf.GGUFValueType:
         raise cursor.refuse(f"unknown kind of value {number}") from None
 
 
-def _value(cursor: _Cursor) -> Any:
+def _field(cursor: _Cursor) -> tuple[Any, Kinds]:
     kind = _kind(cursor)
-    if kind == _KINDS.STRING:
-        return cursor.text()
-    return _array(cursor) if kind == _KINDS.ARRAY else cursor.scalar(_SCALARS[kind])
-
-
-def _array(cursor: _Cursor) -> list[Any]:
-    kind = _kind(cursor)
-    if kind == _KINDS.ARRAY:
+    if kind != _KINDS.ARRAY:
+        value = cursor.text() if kind == _KINDS.STRING else cursor.scalar(_SCALARS[kind])
+        return value, (kind, None)
+    element = _kind(cursor)
+    if element == _KINDS.ARRAY:
         raise cursor.refuse("an array of arrays")
+    return _array(cursor, element), (kind, element)
+
+
+def _array(cursor: _Cursor, kind: gguf.GGUFValueType) -> list[Any]:
     if kind == _KINDS.STRING:
         return [cursor.text() for _ in range(cursor.count(8))]
     code = _SCALARS[kind]

@@ -19,7 +19,7 @@ ADAPTER = "+"
 
 
 def open_parents(
-    recipe: Recipe, overrides: Mapping[str, Path] | None = None
+    recipe: Recipe, overrides: Mapping[str, Path] | None = None, *, as_found: bool = False
 ) -> dict[str, Checkpoint]:
     """Open every parent of a recipe, those of its stages too.
 
@@ -27,11 +27,16 @@ def open_parents(
         RecipeError: a name that is neither a stage nor a folder.
         CheckpointError: as `open_checkpoint`.
     """
-    return open_all(recipe.parents(), [str(stage.name) for stage in recipe.stages], overrides)
+    stages = [str(stage.name) for stage in recipe.stages]
+    return open_all(recipe.parents(), stages, overrides, as_found=as_found)
 
 
 def open_all(
-    refs: Iterable[str], stages: Sequence[str], overrides: Mapping[str, Path] | None = None
+    refs: Iterable[str],
+    stages: Sequence[str],
+    overrides: Mapping[str, Path] | None = None,
+    *,
+    as_found: bool = False,
 ) -> dict[str, Checkpoint]:
     """Open parents by their ids; the names of stages are for the message about an unknown one.
 
@@ -41,7 +46,7 @@ def open_all(
     parents = {}
     for ref in refs:
         try:
-            parents[ref] = open_checkpoint(ref, overrides)
+            parents[ref] = open_checkpoint(ref, overrides, as_found=as_found)
         except CheckpointError as error:
             if stages and error.what.startswith("no folder for the parent"):
                 raise RecipeError(
@@ -52,13 +57,16 @@ def open_all(
     return parents
 
 
-def open_checkpoint(ref: str, overrides: Mapping[str, Path] | None = None) -> Checkpoint:
+def open_checkpoint(
+    ref: str, overrides: Mapping[str, Path] | None = None, *, as_found: bool = False
+) -> Checkpoint:
     """Open a parent by its id.
 
     Args:
         ref: a folder, a GGUF file, `demo:NAME`, or `ORG/NAME` or `ORG/NAME@REVISION` on the
             Hugging Face Hub; each also with `+ADAPTER`, a folder or an id of the hub.
         overrides: folders or GGUF files that stand for an id, or for a part of it beside the `+`.
+        as_found: take the tensors of a folder as they are, for a template to say what they mean.
 
     Raises:
         CheckpointError: no such parent, or one that is damaged or not supported.
@@ -66,12 +74,24 @@ def open_checkpoint(ref: str, overrides: Mapping[str, Path] | None = None) -> Ch
     """
     local = _local(ref, overrides or {})
     if local is None and ADAPTER in ref:
+        _refuse_as_found(as_found, ref, "an adapter")
         base, _, adapter = ref.rpartition(ADAPTER)
         folder = _local(adapter, overrides or {}) or _downloaded(adapter)
         return LoraCheckpoint(ref, open_checkpoint(base, overrides), folder)
     path = local or _downloaded(ref)
     file = gguf_inside(path)
-    return FolderCheckpoint(ref, path) if file is None else GgufCheckpoint(ref, file)
+    if file is None:
+        return FolderCheckpoint(ref, path, as_found=as_found)
+    _refuse_as_found(as_found, ref, "a GGUF")
+    return GgufCheckpoint(ref, file)
+
+
+def _refuse_as_found(as_found: bool, ref: str, what: str) -> None:
+    if as_found:
+        raise CheckpointError(
+            f"the parent {ref!r} is {what}",
+            expected="with a template, folders of safetensors only",
+        )
 
 
 def parts(ref: str) -> Iterator[str]:

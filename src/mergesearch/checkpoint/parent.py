@@ -95,5 +95,5 @@ def check_tensors(tensors: Mapping[str, TensorInfo], layout: Layout, where: Path
             raise CheckpointError(
                 f"unknown tensor {name}",
                 where=where,
-                expected="the tensors of " + str(layout.arch.name).capitalize(),
+                expected="the tensors of " + layout.title,
             )

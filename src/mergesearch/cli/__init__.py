@@ -9,6 +9,7 @@ from types import FrameType
 import typer
 
 from mergesearch.cli.build import build
+from mergesearch.cli.check import check
 from mergesearch.cli.doctor import doctor
 from mergesearch.cli.export import export
 from mergesearch.cli.front import front
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _command in (run, status, front, show, export, build, score, init, doctor):
+for _command in (run, status, front, show, export, build, score, init, check, doctor):
     app.command()(_command)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from mergesearch.cli.options import (
     Parents,
+    TemplateFile,
     Threads,
     check_overrides,
     check_target,
@@ -33,16 +34,17 @@ def build(
         Target.GGUF
     ),
     quant: Annotated[
-        str | None, typer.Option(help="GGUF mix: Q4_K_M, Q4_0; default: the recipe's own.")
+        str | None, typer.Option(help="GGUF mix, such as Q8_0; default: what the recipe says.")
     ] = None,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
+    template: TemplateFile = None,
 ) -> None:
     """Build the model a recipe describes and print its SHA-256.
 
     Example: search build knee.yaml --to gguf -o knee.gguf
     """
-    from mergesearch.candidate import build_gguf, build_safetensors
+    from mergesearch.candidate import build_gguf, build_safetensors, read_template
     from mergesearch.checkpoint import open_parents
     from mergesearch.recipe import QUANT_MIXES, Recipe
 
@@ -55,10 +57,11 @@ def build(
     parsed = Recipe.from_yaml(read_text(recipe), recipe)
     folders = parent_folders(parent)
     check_overrides(folders, parsed.parents())
-    parents = open_parents(parsed, folders)
+    parents = open_parents(parsed, folders, as_found=template is not None)
+    proved = None if template is None else read_template(template, parents)
     if to is Target.SAFETENSORS:
         build_safetensors(parsed, parents, output, threads=threads)
         print(f"{output}: {parsed.dtype} safetensors")
     else:
-        digest = build_gguf(parsed, parents, output, quant=quant, threads=threads)
+        digest = build_gguf(parsed, parents, output, quant=quant, threads=threads, template=proved)
         print(f"{digest}  {output}")

@@ -24,6 +24,14 @@ Parents = Annotated[
         "--parent", metavar="ID=DIR", help="Local folder or GGUF in the place of a parent's id."
     ),
 ]
+TemplateFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--template",
+        metavar="FILE.gguf",
+        help="One parent converted by any tool, for an architecture that is not built in.",
+    ),
+]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads for building; the result does not depend on it.")
 ]

@@ -18,6 +18,7 @@ from mergesearch.cli.export import header
 from mergesearch.cli.options import (
     PINS_FILE,
     Parents,
+    TemplateFile,
     Threads,
     TrustTasks,
     check_overrides,
@@ -31,6 +32,7 @@ from mergesearch.errors import InputError, RunFolderError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mergesearch.candidate import Template
     from mergesearch.checkpoint import Checkpoint
     from mergesearch.objective import Objectives
     from mergesearch.recipe import Recipe
@@ -69,6 +71,7 @@ def run(
     ] = None,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
+    template: TemplateFile = None,
     trust_tasks: TrustTasks = False,
 ) -> None:
     """Search a space and hand over its Pareto front, confirmed on items the search never saw.
@@ -96,14 +99,15 @@ def run(
     overrides = parent_folders(parent)
     check_overrides(overrides, inputs.space.parents())
     pins = _pins(inputs, overrides)
-    parents = _open_parents(inputs.space, overrides, pins)
+    parents = _open_parents(inputs.space, overrides, pins, as_found=template is not None)
+    proved = _prove(inputs.space, parents, template)
     with (
         _run_folder(inputs) as log,
         ScoringProcess(
             inputs.objectives, log=log, trust_tasks=trust_tasks, partial=inputs.folder / "partial"
         ) as scorer,
     ):
-        search = _search(inputs, parents, scorer, threads)
+        search = _search(inputs, parents, scorer, threads, proved)
         check_run_folder(inputs.folder, search, settings)
         scorer.start()
         _write_inputs(inputs, pins)
@@ -170,18 +174,28 @@ def _pins(inputs: Inputs, overrides: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _open_parents(
-    space: Space, overrides: Mapping[str, Path], pins: Mapping[str, str]
+    space: Space, overrides: Mapping[str, Path], pins: Mapping[str, str], as_found: bool
 ) -> dict[str, Checkpoint]:
-    """Open the parents and prove that every method and choice of the space can merge them."""
     from mergesearch.checkpoint import open_all
-    from mergesearch.merge.plan import plan_merge
 
     refs = space.parents()
-    opened = open_all([pins[ref] for ref in refs], space.stages(), overrides)
-    parents = dict(zip(refs, opened.values(), strict=True))
+    opened = open_all([pins[ref] for ref in refs], space.stages(), overrides, as_found=as_found)
+    return dict(zip(refs, opened.values(), strict=True))
+
+
+def _prove(
+    space: Space, parents: Mapping[str, Checkpoint], template: Path | None
+) -> Template | None:
+    """Prove that every method and choice can merge the parents, and the template on one of them."""
+    from mergesearch.candidate import read_template
+    from mergesearch.merge.plan import plan_merge
+
+    proved = None if template is None else read_template(template, parents)
     for recipe in space.examples("high"):
-        plan_merge(recipe, parents)
-    return parents
+        plan = plan_merge(recipe, parents)
+        if proved is not None:
+            proved.contents(plan)
+    return proved
 
 
 @contextmanager
@@ -211,17 +225,18 @@ def _search(
     parents: Mapping[str, Checkpoint],
     scorer: ScoringProcess,
     threads: int | None,
+    template: Template | None,
 ) -> Search:
     from mergesearch.candidate import build_candidate
     from mergesearch.scoring.task_files import outside_data
     from mergesearch.study.settings import Search
 
     data = outside_data(inputs.objectives.task_folder)
-    depth = int(next(iter(parents.values())).config["num_hidden_layers"])
+    depth = next(iter(parents.values())).layout.n_layers
     return Search(
         space=inputs.space,
         objectives=inputs.objectives,
-        build=lambda recipe: build_candidate(recipe, parents, threads=threads),
+        build=lambda recipe: build_candidate(recipe, parents, threads=threads, template=template),
         score=scorer.score,
         parents={ref: _alone(ref) for ref in parents},
         use_references=scorer.use_references,
@@ -230,6 +245,7 @@ def _search(
         fingerprints={
             "parents": _parents_digest(parents),
             "scoring": _scoring_versions(),
+            **({} if template is None else {"template": _file_digest(template.path)}),
             **({} if data is None else {"data": data}),
         },
     )
@@ -252,6 +268,11 @@ def _parents_digest(parents: Mapping[str, Checkpoint]) -> str:
             digest.update(f"{name} {info.shape} {info.dtype}".encode())
             digest.update(parent.rows(name, 0, 1).tobytes())
     return digest.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _scoring_versions() -> str:

@@ -12,6 +12,7 @@ import typer
 from mergesearch.cli.options import (
     AsJson,
     Parents,
+    TemplateFile,
     Threads,
     TrustTasks,
     check_overrides,
@@ -33,6 +34,7 @@ def score(
     as_json: AsJson = False,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
+    template: TemplateFile = None,
     trust_tasks: TrustTasks = False,
 ) -> None:
     """Score a model on the same items, in the same way, as a run does.
@@ -48,7 +50,7 @@ def score(
     path = resources.objectives_file(objectives)
     wanted = Objectives.from_yaml(read_text(path), path.parent)
     with (
-        _candidate(model, parent, threads) as candidate,
+        _candidate(model, parent, threads, template) as candidate,
         ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer,
     ):
         results = scorer.score(candidate, rung)
@@ -65,8 +67,10 @@ def score(
         print(note)
 
 
-def _candidate(model: Path, parent: list[str], threads: int | None) -> Candidate:
-    from mergesearch.candidate import build_candidate, open_gguf
+def _candidate(
+    model: Path, parent: list[str], threads: int | None, template: Path | None
+) -> Candidate:
+    from mergesearch.candidate import build_candidate, open_gguf, read_template
     from mergesearch.checkpoint import open_parents
     from mergesearch.recipe import Recipe
 
@@ -74,7 +78,11 @@ def _candidate(model: Path, parent: list[str], threads: int | None) -> Candidate
     if model.suffix in (".yaml", ".yml"):
         recipe = Recipe.from_yaml(read_text(model), model)
         check_overrides(folders, recipe.parents())
-        return build_candidate(recipe, open_parents(recipe, folders), threads=threads)
+        parents = open_parents(recipe, folders, as_found=template is not None)
+        proved = None if template is None else read_template(template, parents)
+        return build_candidate(recipe, parents, threads=threads, template=proved)
+    if template is not None:
+        raise InputError("--template goes with a recipe", where=model)
     if not model.is_file():
         raise InputError(
             "a folder" if model.is_dir() else "no such file",

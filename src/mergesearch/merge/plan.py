@@ -10,6 +10,7 @@ norm and the head the last slice's, all three at the first point of a gradient.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,7 @@ from gguf import GGMLQuantizationType as Type
 
 from mergesearch.checkpoint import Checkpoint, Stored, TensorInfo, align, check_compatible
 from mergesearch.errors import BuildError, CheckpointError, RecipeError
-from mergesearch.gguf_layout import EMBEDDING, Layout, layer_of, tensor_shapes
+from mergesearch.gguf_layout import EMBEDDING, Layout, layer_of, tensor_shapes, with_layer
 from mergesearch.merge.blocks import Blocks
 from mergesearch.merge.combination import blocks_of
 from mergesearch.merge.config import output_config
@@ -63,7 +64,7 @@ class PlannedTensor:
     @property
     def rows(self) -> int:
         """Rows of the tensor; a vector is one row."""
-        return self.shape[0] if len(self.shape) > 1 else 1
+        return math.prod(self.shape[:-1])
 
     @property
     def cols(self) -> int:
@@ -240,6 +241,8 @@ def _plan(recipe: Recipe, seed: int, stage: str, available: Mapping[str, Checkpo
     """Plan one merge over parents and earlier stages; seed and stage's name key its noise."""
     named = {ref: available[ref] for ref in recipe.named()}
     check_compatible(named, same_depth=not recipe.slices)
+    if any(one.layout.found is not None for one in named.values()):
+        _check_whole(recipe)
     aligned = align(named, recipe.base_model, recipe.tokenizer)
     parents, tokenizer = aligned.parents, aligned.tokenizer
     if recipe.chat_template is not None:
@@ -260,14 +263,29 @@ def _plan(recipe: Recipe, seed: int, stage: str, available: Mapping[str, Checkpo
         index = layer_of(name)
         part, offset = layers[index] if index is not None else (_outer(name, parts), None)
         tensors.append(_plan_tensor(recipe, (seed, stage), method, part, name, shape, offset))
-    config = output_config(
-        donor.config,
-        _context_parent(recipe, donor, available).config,
-        [part.layer(_first(part), at) for part, at in layers],
-    )
-    if tokenizer is not None:  # the donor's rows may stand for other tokens
-        config |= {f"{kind}_token_id": row for kind, row in tokenizer.ids.items()}
+    config = dict(donor.config)
+    if layout.found is None:
+        kinds = [part.layer(_first(part), at) for part, at in layers]
+        config = output_config(config, _context_parent(recipe, donor, available).config, kinds)
+        if tokenizer is not None:  # the donor's rows may stand for other tokens
+            config |= {f"{kind}_token_id": row for kind, row in tokenizer.ids.items()}
     return MergePlan(method, parents, config, tensors, layout, tokenizer)
+
+
+def _check_whole(recipe: Recipe) -> None:
+    """Refuse what needs more knowledge of an architecture than a template gives."""
+    for key, value in (
+        ("slices", recipe.slices),
+        ("tokenizer", recipe.tokenizer),
+        ("chat_template", recipe.chat_template),
+        ("context_source", recipe.context_source),
+        ("layer_range", any(one.layer_range is not None for one in recipe.models)),
+    ):
+        if value:
+            raise RecipeError(
+                f"`{key}` goes with architectures that are built in, not with a template",
+                expected="whole parents with one vocabulary; the template gives everything else",
+            )
 
 
 def _context_parent(
@@ -394,6 +412,4 @@ def _source(part: _Part, source: Input, name: str, offset: int | None) -> Source
     """The parent's tensor that goes into an output tensor."""
     if offset is None:
         return Source(source.model, name)
-    head, _, rest = name.removeprefix("model.layers.").partition(".")
-    del head
-    return Source(source.model, f"model.layers.{part.layer(source, offset)}.{rest}")
+    return Source(source.model, with_layer(name, part.layer(source, offset)))

@@ -1,50 +1,61 @@
 """Which ggml type each tensor takes in a mix such as Q4_K_M.
 
-The choices are those of llama.cpp's `src/llama-quant.cpp` without an importance matrix, for dense
-models with separate query, key and value tensors.
+The choices are those of llama.cpp's `src/llama-quant.cpp` without an importance matrix, for every
+architecture but Falcon and GLM 5, which have rules of their own there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gguf import GGMLQuantizationType as Type
 from gguf import LlamaFileType
 
-from mergesearch.quantize.formats import block_elements
+from mergesearch.quantize.formats import FLOATS, block_elements
 
 EMBEDDING, HEAD = "token_embd.weight", "output.weight"
 
 
 @dataclass(frozen=True)
 class Model:
-    """What the mix depends on beside the tensor: depth, a tied head, and grouped queries.
+    """What the mix depends on beside the tensors.
 
     `wide_groups` marks the 80-layer models whose few value heads are kept finer: any Qwen2, and a
     Llama whose key-value heads are fewer than its heads.
     """
 
     n_layers: int
-    tied: bool
+    n_experts: int = 0
     wide_groups: bool = False
+
+
+Rule = Callable[[int, int], bool]
+"""Whether a tensor is kept finer: its place among those of its kind, and how many there are."""
+
+
+def _never(layer: int, n_layers: int) -> bool:
+    return False
 
 
 @dataclass(frozen=True)
 class Mix:
-    """A mix: the type of most matrices, and what deviates from it.
+    """A mix: the type of most matrices, and what is kept finer.
 
     Attributes:
         file_type: the value of `general.file_type`.
         most: type of every matrix without a rule of its own.
-        head: type of the output head, and of the token embedding where the two are tied.
-        finer: GGUF tensor kind -> type of a layer's tensor, given layer and model.
+        finer: type of the value and feed-forward down projections that `values` and `downs` pick.
     """
 
     file_type: LlamaFileType
     most: Type
-    head: Type
-    finer: dict[str, Callable[[int, Model], Type]]
+    finer: Type = Type.Q6_K
+    values: Rule = _never
+    downs: Rule = _never
 
 
 def deserves_more_bits(layer: int, n_layers: int) -> bool:
@@ -53,59 +64,137 @@ def deserves_more_bits(layer: int, n_layers: int) -> bool:
     return layer < eighth or layer >= 7 * n_layers // 8 or (layer - eighth) % 3 == 2
 
 
-def _q4_k_m_value(layer: int, model: Model) -> Type:
-    if deserves_more_bits(layer, model.n_layers):
-        return Type.Q6_K
-    return Type.Q5_K if model.wide_groups else Type.Q4_K
+def _first_four(layer: int, n_layers: int) -> bool:
+    return layer < 4
 
 
-def _q4_k_m_down(layer: int, model: Model) -> Type:
-    return Type.Q6_K if deserves_more_bits(layer, model.n_layers) else Type.Q4_K
+def _first_eighth(layer: int, n_layers: int) -> bool:
+    return layer < n_layers // 8
+
+
+def _medium(file_type: LlamaFileType, most: Type) -> Mix:
+    return Mix(file_type, most, Type.Q6_K, deserves_more_bits, deserves_more_bits)
 
 
 MIXES: dict[str, Mix] = {
-    "Q4_K_M": Mix(
-        LlamaFileType.MOSTLY_Q4_K_M,
-        Type.Q4_K,
-        Type.Q6_K,
-        {"attn_v": _q4_k_m_value, "ffn_down": _q4_k_m_down},
+    "Q4_0": Mix(LlamaFileType.MOSTLY_Q4_0, Type.Q4_0),
+    "Q4_K_S": Mix(
+        LlamaFileType.MOSTLY_Q4_K_S, Type.Q4_K, Type.Q5_K, values=_first_four, downs=_first_eighth
     ),
-    "Q4_0": Mix(LlamaFileType.MOSTLY_Q4_0, Type.Q4_0, Type.Q6_K, {}),
-    "Q8_0": Mix(LlamaFileType.MOSTLY_Q8_0, Type.Q8_0, Type.Q8_0, {}),
-    "F16": Mix(LlamaFileType.MOSTLY_F16, Type.F16, Type.F16, {}),
-    "F32": Mix(LlamaFileType.ALL_F32, Type.F32, Type.F32, {}),
+    "Q4_K_M": _medium(LlamaFileType.MOSTLY_Q4_K_M, Type.Q4_K),
+    "Q5_K_M": _medium(LlamaFileType.MOSTLY_Q5_K_M, Type.Q5_K),
+    "Q6_K": Mix(LlamaFileType.MOSTLY_Q6_K, Type.Q6_K),
+    "Q8_0": Mix(LlamaFileType.MOSTLY_Q8_0, Type.Q8_0),
+    "F16": Mix(LlamaFileType.MOSTLY_F16, Type.F16),
+    "BF16": Mix(LlamaFileType.MOSTLY_BF16, Type.BF16),
+    "F32": Mix(LlamaFileType.ALL_F32, Type.F32),
 }
-"""By name; `F16` and `F32` are not quantized."""
+"""By name; `F16`, `BF16` and `F32` are not quantized."""
 
 _FALLBACK = {Type.Q4_K: Type.Q5_0, Type.Q5_K: Type.Q5_1, Type.Q6_K: Type.Q8_0}
 
+_VALUES = ("attn_v.weight", "attn_qkv.weight", "attn_kv_b.weight")
+_EMBEDDINGS = (EMBEDDING, "per_layer_token_embd.weight")
 
-def tensor_type(
-    mix: str, name: str, shape: tuple[int, ...], layer: int | None, model: Model
-) -> Type:
-    """Return the type of a tensor in a mix.
+# Small or sensitive matrices that llama.cpp never quantizes, by a part of their names.
+_KEPT = (
+    "_norm.weight",
+    "ffn_gate_inp.weight",
+    "altup",
+    "laurel",
+    "per_layer_model_proj",
+    "position_embd",
+    "token_types",
+    "ssm_conv1d",
+    "shortconv.conv.weight",
+    "indexer.k_proj.weight",
+    "indexer.q_proj.weight",
+    "time_mix_first.weight",
+    *(f"time_mix_{one}{rank}.weight" for one in "wvag" for rank in "012"),
+    "time_mix_decay_w1.weight",
+    "time_mix_decay_w2.weight",
+    "time_mix_lerp_fused.weight",
+    "attn_rel_b.weight",
+)
+
+
+def tensor_types(
+    mix: str,
+    shapes: Mapping[str, tuple[int, ...]],
+    model: Model,
+    overrides: Mapping[str, Type] | None = None,
+) -> dict[str, Type]:
+    """Return the type of every tensor of a file in a mix.
 
     Args:
         mix: a key of `MIXES`.
-        name: the tensor's GGUF name.
-        shape: `(rows, cols)` or `(cols,)`.
-        layer: index of its layer, None outside the layers.
+        shapes: GGUF name -> shape `(cols,)`, `(rows, cols)` or `(experts, rows, cols)`, of all
+            tensors of the file; a model without `output.weight` has its head in the embedding.
         model: the whole model's traits.
+        overrides: regular expression, searched in the name -> type in the place of the mix's own;
+            the first one that matches counts.
     """
-    single_row = len(shape) < 2 or shape[0] == 1
-    if single_row or name.endswith("_norm.weight") or not name.endswith("weight"):
-        return Type.F32
     chosen = MIXES[mix]
-    cols = shape[-1]
-    if name == HEAD or (name == EMBEDDING and model.tied):
-        # A K-quant is preferred for the head, but the question asked is whether the mix's own
-        # blocks fit: with 32-wide blocks that fit, the head may still have to fall back.
-        kind = chosen.head if cols % block_elements(chosen.most) == 0 else Type.Q8_0
-        kind = chosen.most if chosen.most in (Type.F16, Type.F32) else kind
-    else:
-        rule = chosen.finer.get(name.split(".")[-2])
-        kind = chosen.most if rule is None or layer is None else rule(layer, model)
-    return _fitting(kind, cols)
+    types = dict.fromkeys(shapes, Type.F32)
+    seen: Counter[str] = Counter()
+    n_values = sum(name.endswith(_VALUES) for name in shapes)
+    for name in sorted(filter(lambda one: is_quantized(one, shapes[one]), shapes), key=_place):
+        if chosen.most in FLOATS:
+            types[name] = chosen.most
+            continue
+        kind = _override(name, overrides or {})
+        if kind is None:
+            kind = _type_in_mix(chosen, name, shapes, model, seen, n_values)
+        types[name] = _fitting(kind, shapes[name][-1])
+    return types
+
+
+def is_quantized(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether llama.cpp quantizes a tensor of this GGUF name and shape at all."""
+    single_row = math.prod(shape[:-1]) == 1
+    return not single_row and name.endswith("weight") and not any(one in name for one in _KEPT)
+
+
+def _override(name: str, overrides: Mapping[str, Type]) -> Type | None:
+    """The type of the first override whose expression is found in the name."""
+    return next((kind for one, kind in overrides.items() if re.search(one, name)), None)
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Where a tensor stands when llama.cpp walks a file: by layer, then by name."""
+    found = re.match(r"blk\.(\d+)\.", name)
+    return int(found[1]) if found else -1, name
+
+
+def _type_in_mix(
+    mix: Mix,
+    name: str,
+    shapes: Mapping[str, tuple[int, ...]],
+    model: Model,
+    seen: Counter[str],
+    n_values: int,
+) -> Type:
+    """The mix's own choice, counting tensors of a kind in `seen`; overridden ones do not count."""
+    eight_experts = model.n_experts == 8
+    if name == HEAD or (name in _EMBEDDINGS and HEAD not in shapes):
+        # The question asked is whether the mix's own blocks fit: with 32-wide blocks that fit,
+        # the head may still have to fall back.
+        fits = shapes[name][-1] % block_elements(mix.most) == 0
+        return Type.Q6_K if fits and mix.most != Type.Q8_0 else Type.Q8_0
+    if name.endswith(_VALUES):
+        kind = mix.finer if mix.values(seen["values"], n_values) else mix.most
+        seen["values"] += 1
+        kind = Type.Q5_K if model.wide_groups and kind == Type.Q4_K else kind
+        return Type.Q8_0 if eight_experts else kind
+    if name.endswith("attn_k.weight") and eight_experts:
+        return Type.Q8_0
+    if name.endswith("attn_output.weight") and eight_experts and mix.most == Type.Q4_K:
+        return Type.Q5_K
+    if "ffn_down" in name:
+        layer = _place(name)[0] if model.n_experts > 1 else seen["downs"]
+        seen["downs"] += 1
+        return mix.finer if mix.downs(layer, model.n_layers) else mix.most
+    return mix.most
 
 
 def _fitting(kind: Type, cols: int) -> Type:

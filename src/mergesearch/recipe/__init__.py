@@ -26,13 +26,19 @@ from mergesearch.recipe.types import (
     Input,
     MethodSpec,
     Parameter,
+    Quantization,
     Scalar,
     Slice,
     TokenizerChoice,
     TokenSource,
     evaluate,
 )
-from mergesearch.recipe.write import mergekit_documents, stage_document, to_yaml
+from mergesearch.recipe.write import (
+    mergekit_documents,
+    quantization_document,
+    stage_document,
+    to_yaml,
+)
 
 __all__ = [
     "METHOD_SPECS",
@@ -42,6 +48,7 @@ __all__ = [
     "Input",
     "MethodSpec",
     "Parameter",
+    "Quantization",
     "Recipe",
     "Scalar",
     "Slice",
@@ -67,7 +74,7 @@ class Recipe:
         chat_template: a template, `auto` or the name of a built-in one; None: the tokenizer's own.
         context_source: `base` or the id of the parent whose long-context settings the result has;
             None for the base's, else the first parent's.
-        quantize: the GGUF mix of the candidate, one of `QUANT_MIXES`.
+        quantize: the GGUF mix of the candidate.
         seed: of the random numbers of the methods that draw some.
         name: of a stage, by which other merges take its result.
         stages: the merges whose results this one or later stages take, in order.
@@ -82,7 +89,7 @@ class Recipe:
     tokenizer: TokenizerChoice | None = None
     chat_template: str | None = None
     context_source: str | None = None
-    quantize: str = "Q4_K_M"
+    quantize: Quantization = field(default_factory=Quantization)
     seed: int = 0
     name: str | None = None
     stages: tuple[Recipe, ...] = ()
@@ -122,7 +129,7 @@ class Recipe:
         Stages stand in a list under `stages`.
         """
         document = stage_document(self)
-        document["quantize"] = self.quantize
+        document["quantize"] = quantization_document(self.quantize)
         if self.seed:
             document["seed"] = self.seed
         if self.stages:

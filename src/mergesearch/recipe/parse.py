@@ -7,6 +7,7 @@ recipes carry `int8_mask` and `normalize` beside `parameters`, and global parame
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,10 +21,13 @@ from mergesearch.recipe.types import (
     QUANT_MIXES,
     STRAY_PARAMETERS,
     SWITCHES,
+    TENSOR_TYPES,
+    UNQUANTIZED,
     WHOLE,
     Filtered,
     Input,
     Parameter,
+    Quantization,
     Scalar,
     Slice,
     as_filters,
@@ -103,9 +107,29 @@ def parse_fields(document: Mapping[str, Any], where: str | Path, stage: bool) ->
         "tokenizer": parse_tokenizer(top, place),
         "chat_template": text_of(top, "chat_template", place),
         "context_source": text_of(top, "context_source", place),
-        "quantize": choice_of(top, "quantize", QUANT_MIXES, "Q4_K_M", place),
+        "quantize": _quantization(top.get("quantize", "Q4_K_M"), place / "quantize"),
         "seed": _seed(top, place),
     }
+
+
+def _quantization(value: Any, place: Place) -> Quantization:
+    """The name of a mix, or a mapping with one and types of single tensors."""
+    document = value if isinstance(value, dict) else {"mix": value}
+    mix = choice_of(
+        checked_keys(document, ("mix", "tensors"), place), "mix", QUANT_MIXES, "Q4_K_M", place
+    )
+    tensors = document.get("tensors", {})
+    if not isinstance(tensors, dict):
+        raise place.error(f"`tensors` {tensors!r} is not a mapping", expected="expression: type")
+    if tensors and mix in UNQUANTIZED:
+        raise place.error(f"`tensors` has no effect in {mix}", expected="a mix that quantizes")
+    for expression in tensors:
+        choice_of(tensors, expression, TENSOR_TYPES, None, place / "tensors")
+        try:
+            re.compile(expression)
+        except (re.error, TypeError) as error:
+            raise place.error(f"{expression!r} is no regular expression: {error}") from error
+    return Quantization(mix, dict(tensors))
 
 
 def _check_needed(

@@ -108,7 +108,9 @@ METHOD_SPECS: dict[str, MethodSpec] = {
     "arcee_fusion": MethodSpec((), (), needs_base=True, exactly=1),
 }
 
-QUANT_MIXES = ("Q4_K_M", "Q4_0")
+QUANT_MIXES = ("Q4_0", "Q4_K_S", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "F16", "BF16")
+UNQUANTIZED = ("F16", "BF16")
+TENSOR_TYPES = ("F32", *UNQUANTIZED, "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K")
 DTYPES = ("float32", "bfloat16", "float16")
 
 _ANY = (-math.inf, math.inf)
@@ -158,6 +160,20 @@ class Input:
     model: str
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     layer_range: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How the candidate's GGUF is quantized.
+
+    Attributes:
+        mix: one of `QUANT_MIXES`.
+        tensors: regular expression, searched in a tensor's GGUF name -> one of `TENSOR_TYPES`, in
+            the place of the mix's own type; the first one that matches counts.
+    """
+
+    mix: str = "Q4_K_M"
+    tensors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

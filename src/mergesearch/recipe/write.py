@@ -14,6 +14,7 @@ from mergesearch.recipe.types import (
     Filtered,
     Input,
     Parameter,
+    Quantization,
     Slice,
     TokenizerChoice,
     TokenSource,
@@ -47,6 +48,13 @@ def stage_document(recipe: Recipe) -> dict[str, Any]:
     if recipe.context_source is not None:
         document["context_source"] = recipe.context_source
     return document
+
+
+def quantization_document(choice: Quantization) -> str | dict[str, Any]:
+    """Return a mix by its name, or with the types of single tensors."""
+    if not choice.tensors:
+        return choice.mix
+    return {"mix": choice.mix, "tensors": dict(choice.tensors)}
 
 
 def mergekit_documents(recipe: Recipe) -> list[dict[str, Any]]:

@@ -1,0 +1,77 @@
+"""What a candidate takes: its size, and how long building takes by what a part of it took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from mergesearch.candidate.contents import built_in_contents
+from mergesearch.candidate.gguf_file import TypedTensor, typed_tensors
+from mergesearch.checkpoint import Checkpoint
+from mergesearch.gguf_layout import layer_of
+from mergesearch.machine import available_cores
+from mergesearch.merge import MergePlan, plan_merge
+from mergesearch.merge.plan import rows_per_block
+from mergesearch.recipe import Recipe
+
+_OUTSIDE_ROWS = 8192  # of the embedding and of the head that are tried
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What building one candidate takes.
+
+    Attributes:
+        parameters: numbers in the model.
+        size: bytes of its tensors in the GGUF.
+        seconds: that merging and quantizing would take.
+    """
+
+    parameters: int
+    size: int
+    seconds: float
+
+
+def estimate(
+    recipe: Recipe, parents: Mapping[str, Checkpoint], *, threads: int | None = None
+) -> Estimate:
+    """Merge and quantize the middle layer and some rows outside the layers; the rest is alike.
+
+    Raises:
+        As `build_candidate`.
+    """
+    plan = plan_merge(recipe, parents)
+    stored = list(typed_tensors(built_in_contents(recipe, plan), recipe.quantize))
+    middle = plan.layout.n_layers // 2
+    layer = [one for one in stored if layer_of(one.tensor.name) == middle]
+    outside = [one for one in stored if layer_of(one.tensor.name) is None]
+    return Estimate(
+        sum(one.tensor.rows * one.tensor.cols for one in stored),
+        sum(one.size for one in stored),
+        plan.layout.n_layers * _seconds(plan, layer, None, threads)
+        + _seconds(plan, outside, _OUTSIDE_ROWS, threads),
+    )
+
+
+def _seconds(
+    plan: MergePlan, tensors: Sequence[TypedTensor], most: int | None, threads: int | None
+) -> float:
+    """How long whole tensors take, by at most so many rows of each of their parts."""
+    jobs, tried, whole = [], 0, 0
+    for one in tensors:
+        for part in one.tensor.parts:
+            rows = 1 if one.tensor.is_vector else part.stop - part.start
+            stop = rows if most is None else min(rows, most)
+            step = rows_per_block(one.tensor.cols)
+            first = 0 if one.tensor.is_vector else part.start
+            jobs += [
+                (part.name, first + start, first + min(start + step, stop), one.kind)
+                for start in range(0, stop, step)
+            ]
+            tried, whole = tried + stop * one.tensor.cols, whole + rows * one.tensor.cols
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(threads or available_cores()) as pool:
+        list(pool.map(lambda job: plan.blocks(*job), jobs))
+    return (time.perf_counter() - begun) * whole / max(1, tried)
