@@ -12,9 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
-from safetensors.torch import save_file
 
 from mergesearch.gguf_layout import layout_of, tensor_shapes
 from mergesearch.machine import available_cores
@@ -62,6 +60,9 @@ def write_parent(folder: Path, config: Mapping[str, Any], seed: int) -> int:
 
     Its tokenizer is that of a bundled parent.
     """
+    import torch  # slow to import, and no part of what is timed
+    from safetensors.torch import save_file
+
     folder.mkdir(parents=True)
     common, own = torch.Generator().manual_seed(0), torch.Generator().manual_seed(1 + seed)
     weights = {}

@@ -57,10 +57,7 @@ def write_alone(path: Path, size: int) -> float:
 
 
 def difference(ours: Path, theirs: Path) -> float:
-    """Mean magnitude of the two results' difference in parts of the values', over all tensors.
-
-    mergekit works in bfloat16 here, which is faster and less exact.
-    """
+    """Mean magnitude of the two results' difference in parts of the values', over all tensors."""
     apart, size = 0.0, 0.0
     with (
         safe_open(ours / "model.safetensors", "pt") as mine,
