@@ -90,6 +90,9 @@ def test_the_fingerprint_follows_what_scores_depend_on(tmp_path: Path) -> None:
         == first
     )
     assert load(text.replace("n_parallel: 8", "n_parallel: 4"), tmp_path).fingerprint() != first
+    (tmp_path / "tasks" / "__pycache__").mkdir()
+    (tmp_path / "tasks" / "__pycache__" / "a.pyc").write_bytes(b"compiled")
+    assert load(text + "keep_texts: false\n", tmp_path).fingerprint() == first
     (tmp_path / "tasks" / "a.jsonl").write_text("{ }\n")
     assert load(text, tmp_path).fingerprint() != first
 
@@ -140,6 +143,11 @@ def test_split_depends_on_the_seed_and_not_on_the_order_of_items() -> None:
             [{"task": "x", "metric": "acc", "weight": 0}],
             "positive",
         ),
+        (
+            ("objectives", "reason", "tasks"),
+            [{"task": "x", "metric": "acc", "chance": 1.0}],
+            "no level of guessing",
+        ),
         (("task_folder",), "nowhere", "no folder"),
     ],
 )
@@ -158,3 +166,39 @@ def test_wrong_files_are_refused_by_name(
 def test_picked_answers_need_a_written_reference() -> None:
     with pytest.raises(ObjectivesError, match="needs `reference`"):
         load(FILE.replace("    reference: 0.25\n", ""))
+
+
+def test_a_metric_may_count_from_chance_level() -> None:
+    text = FILE.replace("reference: 0.25", "specialist: null").replace(
+        "metric: acc, weight: 3", "metric: acc, chance: 0.25, weight: 3"
+    )
+    objectives = load(text)
+    assert objectives.objectives[1].reference == 0.0
+    results = {
+        "ifeval": result("ifeval", "prompt_level_strict_acc", 0.5, 0.05),
+        "pick": result("pick", "acc", 0.4, 0.03),
+        "say": result("say", "exact", 0.4, 0.08),
+    }
+    score = objectives.scores(results)["reason"]
+    # 0.4 is a fifth of the way from 0.25 to 1
+    assert score.value == pytest.approx(0.75 * 0.2 + 0.25 * 0.4)
+    assert score.stderr == pytest.approx(((0.75 * 0.04) ** 2 + (0.25 * 0.08) ** 2) ** 0.5)
+    assert Objectives.from_yaml(objectives.to_yaml(), Path()) == objectives
+
+
+def test_differences_count_on_the_scale_from_chance_but_from_zero() -> None:
+    one = load("objectives: {o: {tasks: [{task: say, metric: acc, chance: 0.5}]}}")
+
+    def items(values: list[float]) -> dict[str, TaskResult]:
+        rows = tuple(ItemResult("say", i, {"acc": value}) for i, value in enumerate(values))
+        return {"say": TaskResult("say", {}, len(rows), 0, rows)}
+
+    difference = one.differences(items([1, 1, 0, 1]), items([0, 1, 0, 0]))["o"]
+    assert difference.value == 1.0  # 0.5 of a range of 0.5
+    assert difference.stderr == pytest.approx(2 * (1 / 3) ** 0.5 / 2)
+
+
+def test_uses_of_one_task_want_the_same_items() -> None:
+    text = FILE.replace("{task: say, metric: exact, weight: 1}", "{task: ifeval, metric: x}")
+    with pytest.raises(ObjectivesError, match="two uses of this task differ in search_items"):
+        load(text)

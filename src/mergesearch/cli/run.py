@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TRIALS = 60
 SPACE_FILE, OBJECTIVES_FILE, LOG_FILE = "space.yaml", "objectives.yaml", "run.log"
-_SCORING_PACKAGES = ("llama-cpp-python", "lm-eval")
+_SCORING_PACKAGES = ("mergesearch", "llama-cpp-python", "lm-eval")
 
 
 def run(

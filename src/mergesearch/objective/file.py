@@ -94,7 +94,8 @@ class Objectives:
         document["runtime"].pop("threads")
         digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode())
         if self.task_folder is not None:
-            for file in sorted(path for path in self.task_folder.rglob("*") if path.is_file()):
+            paths = (path for path in self.task_folder.rglob("*") if path.is_file())
+            for file in sorted(path for path in paths if "__pycache__" not in path.parts):
                 digest.update(file.relative_to(self.task_folder).as_posix().encode() + b"\0")
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()
