@@ -279,7 +279,7 @@ def test_random_sparsifiers_equal_mergekit_under_the_same_numbers(
     rows = delta.reshape(-1, shape[-1])
     sparse = sparsifiers.sparsified(
         getattr(sparsifiers, ours),
-        lambda: [(0, rows)],
+        lambda use: [use(0, 0, rows)],
         delta.size,
         sparsifiers.Choice(0.4, epsilon=0.3, key=key),
         rescale,
