@@ -39,6 +39,8 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/quantize.py
+	$(BIN)/python benchmarks/merge.py
+	$(BIN)/python benchmarks/merge_memory.py
 	$(BIN)/python benchmarks/candidate.py
 	$(BIN)/python benchmarks/merge.py
 	$(BIN)/python benchmarks/merge_memory.py
