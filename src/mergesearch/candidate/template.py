@@ -21,6 +21,7 @@ from mergesearch.candidate.explain import Matrix, explanation, joined
 from mergesearch.candidate.header import Keys, packed_keys
 from mergesearch.checkpoint import Checkpoint
 from mergesearch.checkpoint.gguf_header import GgufHeader, GgufTensor, read_gguf_header
+from mergesearch.checkpoint.gguf_rows import check_dequantizable, dequantized
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf_layout import (
     CONSTANTS,
@@ -124,9 +125,11 @@ def read_template(path: Path, parents: Mapping[str, Checkpoint]) -> Template:
     """
     header = read_gguf_header(path)
     arch = str(header.fields.get(gguf.Keys.General.ARCHITECTURE))
+    for name, one in header.tensors.items():
+        check_dequantizable(name, one.kind, path)
     data = np.memmap(path, dtype=np.uint8, mode="r")
     constants = {
-        name: _values(data, one, 0, 1)[0]
+        name: dequantized(data, one, 0, 1)[0]
         for name, one in header.tensors.items()
         if name in CONSTANTS
     }
@@ -232,28 +235,16 @@ def _source(parent: Checkpoint, name: str, shape: tuple[int, ...]) -> Matrix:
 
 
 def _stored_matrix(name: str, one: GgufTensor, data: npt.NDArray[np.uint8]) -> Matrix:
-    try:
-        _values(data, one, 0, 1)
-    except NotImplementedError as error:
-        raise CheckpointError(
-            f"{name} has the type {one.kind.name}, which cannot be read",
-            fix="convert the parent to F16, F32 or BF16",
-        ) from error
     rows, cols = math.prod(one.shape[:-1]), one.shape[-1]
     if len(one.shape) == 1:
         return Matrix(
-            name, cols, 1, lambda a, b: _values(data, one, 0, 1)[0, a:b].reshape(-1, 1), one.kind
+            name,
+            cols,
+            1,
+            lambda a, b: dequantized(data, one, 0, 1)[0, a:b].reshape(-1, 1),
+            one.kind,
         )
-    return Matrix(name, rows, cols, lambda a, b: _values(data, one, a, b), one.kind)
-
-
-def _values(data: npt.NDArray[np.uint8], one: GgufTensor, start: int, stop: int) -> Float:
-    """Dequantized rows, shape `(stop - start, cols)`."""
-    block, size = gguf.GGML_QUANT_SIZES[one.kind]
-    pitch = one.shape[-1] // block * size
-    raw = data[one.begin + start * pitch : one.begin + stop * pitch].reshape(stop - start, pitch)
-    values = np.asarray(gguf.dequantize(raw, one.kind), dtype=np.float32)
-    return values.reshape(stop - start, one.shape[-1])
+    return Matrix(name, rows, cols, lambda a, b: dequantized(data, one, a, b), one.kind)
 
 
 def _fields(header: GgufHeader) -> list[_Field]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mergesearch.checkpoint.gguf_config import config_of_gguf
 from mergesearch.checkpoint.gguf_header import GgufTensor, read_gguf_header
+from mergesearch.checkpoint.gguf_rows import check_dequantizable, dequantized
 from mergesearch.checkpoint.parent import Stored, TensorInfo, check_tensors
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf_layout import (
@@ -42,7 +43,7 @@ class GgufCheckpoint:
         self._fields = header.fields
         _refuse_parts(header.fields, path)
         for name, one in header.tensors.items():
-            _check_dequantizable(name, one.kind, path)
+            check_dequantizable(name, one.kind, path)
         shapes = {name: one.shape for name, one in header.tensors.items()}
         self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
         factors = header.tensors.get(ROPE_FACTORS)
@@ -96,12 +97,7 @@ class GgufCheckpoint:
         """Leave it to the system: dequantizing takes longer than reading."""
 
     def _read(self, one: GgufTensor, start: int, stop: int) -> npt.NDArray[np.float32]:
-        """Dequantize rows in the order of the file."""
-        block, size = gguf.GGML_QUANT_SIZES[one.kind]
-        pitch = one.shape[-1] // block * size
-        raw = self._bytes[one.begin + start * pitch : one.begin + stop * pitch]
-        values = gguf.dequantize(raw.reshape(stop - start, pitch), one.kind)
-        return np.array(values, dtype=np.float32, copy=None).reshape(stop - start, one.shape[-1])
+        return dequantized(self._bytes, one, start, stop)
 
 
 def gguf_inside(path: Path) -> Path | None:
@@ -139,19 +135,3 @@ def _refuse_parts(fields: Mapping[str, Any], path: Path) -> None:
     kind = fields.get(gguf.Keys.General.TYPE, gguf.GGUFType.MODEL)
     if kind != gguf.GGUFType.MODEL:
         raise CheckpointError(f"a GGUF of type {kind!r}", where=path, expected="a whole model")
-
-
-def _check_dequantizable(name: str, kind: gguf.GGMLQuantizationType, path: Path) -> None:
-    if not _dequantizable(kind):
-        raise CheckpointError(f"{name} has the type {kind.name}, which cannot be read", where=path)
-
-
-@cache
-def _dequantizable(kind: gguf.GGMLQuantizationType) -> bool:
-    """Whether `gguf` turns this type into numbers: tried on one block of zeros."""
-    size = gguf.GGML_QUANT_SIZES[kind][1]
-    try:
-        gguf.dequantize(np.zeros((1, size), np.uint8), kind)
-    except NotImplementedError:
-        return False
-    return True
