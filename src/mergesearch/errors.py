@@ -63,6 +63,10 @@ class CheckpointError(InputError):
     """A parent on disk is missing, damaged, refused, or does not fit the others."""
 
 
+class MissingParent(CheckpointError):
+    """A parent's id means nothing on this machine and is no id of the hub."""
+
+
 class RunFolderError(InputError):
     """A run folder belongs to another run, is in use, or is not a run folder."""
 

@@ -13,8 +13,13 @@ from huggingface_hub import constants
 from parents import make_config, make_parent
 
 from mergesearch.checkpoint import hub as downloads
-from mergesearch.checkpoint import open_checkpoint, pin, pin_parents
+from mergesearch.checkpoint import open_checkpoint, pin_parents
 from mergesearch.errors import CheckpointError
+
+
+def pin(ref: str) -> str:
+    """The pinned id of one parent."""
+    return pin_parents([ref], {})[ref]
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from mergesearch.checkpoint.opening import (
     open_checkpoint,
     open_parents,
     parts,
-    pin,
     pin_parents,
 )
 from mergesearch.checkpoint.parent import Checkpoint, Stored, TensorInfo, to_float32
@@ -22,7 +21,6 @@ __all__ = [
     "open_checkpoint",
     "open_parents",
     "parts",
-    "pin",
     "pin_parents",
     "to_float32",
 ]

@@ -10,7 +10,7 @@ from mergesearch.checkpoint.folder import FolderCheckpoint
 from mergesearch.checkpoint.gguf_file import GgufCheckpoint, gguf_inside
 from mergesearch.checkpoint.lora import LoraCheckpoint
 from mergesearch.checkpoint.parent import Checkpoint
-from mergesearch.errors import CheckpointError, RecipeError
+from mergesearch.errors import CheckpointError, MissingParent, RecipeError
 from mergesearch.recipe import Recipe
 from mergesearch.resources import DEMO_PREFIX, parent_folder
 
@@ -47,13 +47,13 @@ def open_all(
     for ref in refs:
         try:
             parents[ref] = open_checkpoint(ref, overrides, as_found=as_found)
-        except CheckpointError as error:
-            if stages and error.what.startswith("no folder for the parent"):
-                raise RecipeError(
-                    f"{ref!r} is neither a stage nor a parent that can be found",
-                    expected="a folder, or one of the stages " + ", ".join(stages),
-                ) from error
-            raise
+        except MissingParent as error:
+            if not stages:
+                raise
+            raise RecipeError(
+                f"{ref!r} is neither a stage nor a parent that can be found",
+                expected="a folder, or one of the stages " + ", ".join(stages),
+            ) from error
     return parents
 
 
@@ -103,22 +103,13 @@ def parts(ref: str) -> Iterator[str]:
         yield adapter
 
 
-def pin(ref: str) -> str:
-    """Return a parent's id with the commit that it stands for today.
-
-    What lies on this machine, what is bundled and what is pinned already stays as it is.
-
-    Raises:
-        CheckpointError: the hub does not know the id, or cannot be asked and nothing is cached.
-    """
-    return pin_parents([ref], {})[ref]
-
-
 def pin_parents(refs: Iterable[str], overrides: Mapping[str, Path]) -> dict[str, str]:
-    """Return the pinned id of every parent, keyed by its id; what is overridden stays as it is.
+    """Return every parent's id with the commit that it stands for today, keyed by the id.
+
+    What lies on this machine, is overridden, bundled or pinned already stays as it is.
 
     Raises:
-        CheckpointError: as `pin`.
+        CheckpointError: the hub does not know an id, or cannot be asked and nothing is cached.
     """
     return {ref: _pinned(ref, overrides) for ref in refs}
 
@@ -137,7 +128,7 @@ def _local(ref: str, overrides: Mapping[str, Path]) -> Path | None:
     if ref in overrides:
         path = Path(overrides[ref]).expanduser()
         if not path.exists():
-            raise CheckpointError(f"no folder for the parent {ref!r}", where=path)
+            raise MissingParent(f"no folder for the parent {ref!r}", where=path)
         return path
     if ref.startswith(DEMO_PREFIX) and ADAPTER not in ref:
         return parent_folder(ref)
@@ -149,7 +140,7 @@ def _downloaded(ref: str) -> Path:
     """Folder with a downloaded parent or adapter."""
     if hub.is_id(ref):
         return hub.download(ref)
-    raise CheckpointError(
+    raise MissingParent(
         f"no folder for the parent {ref!r}",
         where=Path(ref).expanduser(),
         expected="a folder, a GGUF file, demo:NAME, or ORG/NAME on the Hugging Face Hub",
