@@ -4,20 +4,8 @@
 #include <cstdio>
 #include <vector>
 
+#include "standard_input.h"
 #include "variant.h"
-
-namespace {
-
-template <class Value>
-std::vector<Value> read(std::size_t count) {
-    std::vector<Value> values(count);
-    if (std::fread(values.data(), sizeof(Value), count, stdin) != count) {
-        std::vector<Value>().swap(values);
-    }
-    return values;
-}
-
-}  // namespace
 
 int main() {
     using namespace mergesearch;

@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
+import arm
 import numpy as np
 import pytest
 
 from mergesearch._kernels import DIGIT_TABLES, kernels
 
-ROOT = Path(__file__).parents[2]
-COMPILER, EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64"
-
-pytestmark = [
-    pytest.mark.cross,
-    pytest.mark.skipif(
-        not shutil.which(COMPILER) or not shutil.which(EMULATOR),
-        reason=f"needs {COMPILER} and {EMULATOR}",
-    ),
-]
+pytestmark = arm.MARKS
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The kernels compiled with the flags that CMakeLists.txt gives every variant."""
-    found = re.search(r"set\(exact (.*)\)", (ROOT / "CMakeLists.txt").read_text())
-    assert found
-    sources = ROOT / "src/mergesearch/_kernels"
-    target = tmp_path_factory.mktemp("neon") / "run_combine"
-    variants = [sources / "variants/neon.cpp", sources / "variants/scalar.cpp"]
-    command = [COMPILER, "-std=c++17", "-static", *found[1].split(), "-Werror", f"-I{sources}"]
-    main = Path(__file__).with_name("run_combine.cpp")
-    subprocess.run([*command, *variants, main, "-o", target], check=True)
-    return target
+    return arm.compiled(
+        Path(__file__).with_name("run_combine.cpp"), tmp_path_factory.mktemp("neon")
+    )
 
 
 @pytest.mark.parametrize("elect", [False, True])
@@ -47,7 +29,7 @@ def test_neon_and_scalar_on_arm_equal_this_machine(program: Path, elect: bool) -
     second, third = values[2].astype(np.float16), values[3] / 3
     head = np.array([entries, elect], np.int64)
     stream = b"".join(one.tobytes() for one in (head, base, first, second, third))
-    done = subprocess.run([EMULATOR, program], input=stream, capture_output=True, check=True)
+    found = arm.run(program, stream)
 
     rows = np.empty((1, 4 * entries), np.uint8)
     cut = (0x3F000000, entries // 2)
@@ -59,4 +41,4 @@ def test_neon_and_scalar_on_arm_equal_this_machine(program: Path, elect: bool) -
     tables = np.zeros((DIGIT_TABLES, 1 << 11), np.uint32)
     kernels().count_digits(first, base, 0, 20, tables)
     assert tables.sum() == entries
-    assert done.stdout == (rows.tobytes() + tables.tobytes()) * 2
+    assert found == (rows.tobytes() + tables.tobytes()) * 2

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
+import arm
 import numpy as np
 import pytest
 from cases import CASES, assert_same, importances, real_weights
@@ -15,30 +13,14 @@ from gguf import GGMLQuantizationType as Type
 from mergesearch.quantize import ggml
 from mergesearch.quantize.formats import TYPES, block_elements
 
-ROOT = Path(__file__).parents[2]
-COMPILER, EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64"
-
-pytestmark = [
-    pytest.mark.cross,
-    pytest.mark.skipif(
-        not shutil.which(COMPILER) or not shutil.which(EMULATOR),
-        reason=f"needs {COMPILER} and {EMULATOR}",
-    ),
-]
+pytestmark = arm.MARKS
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The kernels compiled with the flags that CMakeLists.txt gives every variant."""
-    found = re.search(r"set\(exact (.*)\)", (ROOT / "CMakeLists.txt").read_text())
-    assert found
-    kernels = ROOT / "src/mergesearch/_kernels"
-    target = tmp_path_factory.mktemp("neon") / "run_variant"
-    sources = [kernels / "variants/neon.cpp", kernels / "variants/scalar.cpp"]
-    command = [COMPILER, "-std=c++17", "-static", *found[1].split(), "-Werror", f"-I{kernels}"]
-    main = Path(__file__).with_name("run_variant.cpp")
-    subprocess.run([*command, *sources, main, "-o", target], check=True)
-    return target
+    return arm.compiled(
+        Path(__file__).with_name("run_variant.cpp"), tmp_path_factory.mktemp("neon")
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,8 +41,8 @@ def test_neon_and_scalar_on_arm_equal_ggml(program: Path, kind: Type) -> None:
         + rows.tobytes()
         for _, rows, importance in jobs
     )
-    found = subprocess.run([EMULATOR, program], input=stream, capture_output=True, check=True)
-    blocks, place = np.frombuffer(found.stdout, np.uint8), 0
+    found = arm.run(program, stream)
+    blocks, place = np.frombuffer(found, np.uint8), 0
     for name, rows, importance in jobs:
         expected = ggml.quantize_rows(rows, kind, importance)
         for variant in ("neon", "scalar"):
