@@ -5,15 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mergesearch.candidate.contents import built_in_contents
-from mergesearch.candidate.gguf_file import TypedTensor, typed_tensors
+from mergesearch.candidate.gguf_file import (
+    TypedTensor,
+    blocks_of_part,
+    merged_rows,
+    typed_tensors,
+)
 from mergesearch.checkpoint import Checkpoint
 from mergesearch.gguf_layout import layer_of
 from mergesearch.machine import available_cores
 from mergesearch.merge import MergePlan, plan_merge
-from mergesearch.merge.plan import rows_per_block
 from mergesearch.recipe import Recipe
 
 _OUTSIDE_ROWS = 8192  # of the embedding and of the head that are tried
@@ -62,15 +66,13 @@ def _seconds(
     jobs, tried, whole = [], 0, 0
     for one in tensors:
         for part in one.tensor.parts:
-            rows = 1 if one.tensor.is_vector else part.stop - part.start
-            stop = rows if most is None else min(rows, most)
-            step = rows_per_block(one.tensor.cols)
-            first = 0 if one.tensor.is_vector else part.start
+            stop = part.stop if most is None else min(part.stop, part.start + most)
             jobs += [
-                (part.name, first + start, first + min(start + step, stop), one.kind)
-                for start in range(0, stop, step)
+                (*merged_rows(block, one.tensor), one.kind)
+                for block in blocks_of_part(replace(part, stop=stop), one.tensor)
             ]
-            tried, whole = tried + stop * one.tensor.cols, whole + rows * one.tensor.cols
+            tried += (stop - part.start) * one.tensor.cols
+            whole += (part.stop - part.start) * one.tensor.cols
     begun = time.perf_counter()
     with ThreadPoolExecutor(threads or available_cores()) as pool:
         list(pool.map(lambda job: plan.blocks(*job), jobs))

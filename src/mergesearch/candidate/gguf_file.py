@@ -137,18 +137,22 @@ def _gguf_pieces(fd: int, plan: MergePlan, stored: Sequence[TypedTensor]) -> Ite
     for one in stored:
         offset = one.offset
         for whole in one.tensor.parts:
-            for part in _blocks(whole, one.tensor):
-                read = (0, 1) if one.tensor.is_vector else (part.start, part.stop)
+            for part in blocks_of_part(whole, one.tensor):
                 yield Piece(
                     offset,
                     partial(_write_rows, fd, plan, part, one, offset),
-                    partial(plan.read_ahead, part.name, *read),
+                    partial(plan.read_ahead, *merged_rows(part, one.tensor)),
                 )
                 offset += (part.stop - part.start) * one.pitch
 
 
-def _blocks(part: Part, tensor: StoredTensor) -> Iterator[Part]:
-    """A part in blocks of whole heads; a vector, or what is transposed, in one."""
+def merged_rows(part: Part, tensor: StoredTensor) -> tuple[str, int, int]:
+    """Return the merged tensor of a part and its rows: the first, and one after the last."""
+    return (part.name, 0, 1) if tensor.is_vector else (part.name, part.start, part.stop)
+
+
+def blocks_of_part(part: Part, tensor: StoredTensor) -> Iterator[Part]:
+    """Cut a part into blocks of whole heads; a vector, or what is transposed, stays whole."""
     if tensor.is_vector or part.transposed:
         yield part
         return

@@ -61,7 +61,8 @@ def align(
     if choice is None:
         check_vocabularies(parents)
         tokenizer = parents[first].tokenizer
-        maps = [_padded(one, parents[first]) for one in parents.values()]
+        rows = parents[first].layout.vocab_rows
+        maps = [_padding(one.layout.vocab_rows, rows) for one in parents.values()]
     else:
         tokenizer = _chosen(parents, first, choice)
         fallback = parents[first].tokenizer
@@ -147,15 +148,11 @@ class _Map:
         return self.rows == rows and bool((self.own == np.arange(rows)).all())
 
 
-def _padded(one: Checkpoint, donor: Checkpoint) -> _Map:
-    """The parent's rows, and the donor's where it has fewer."""
-    return _padding(one.layout.vocab_rows, donor.layout.vocab_rows)
-
-
 @lru_cache(maxsize=16)
 def _padding(own: int, rows: int) -> _Map:
+    """A parent's own rows, and the first parent's where it has fewer."""
     index = np.arange(rows)
-    given = ((0, index),)  # the donor is the first parent
+    given = ((0, index),)
     return _Map(np.where(index < own, index, _ABSENT), given, np.ones(rows, np.float32), rows)
 
 

@@ -57,7 +57,7 @@ def check(
         if objectives is not None:
             scored = resources.objectives_file(objectives)
             facts |= _objectives_facts(scored, trust_tasks)
-            facts |= _together(facts)
+            _refuse_without_memory(facts)
     if as_json:
         print(json.dumps(facts, indent=2))
         return
@@ -151,7 +151,7 @@ def _items(wanted: Objectives) -> dict[str, Any]:
     }
 
 
-def _together(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _refuse_without_memory(facts: Mapping[str, Any]) -> None:
     """Refuse what cannot fit in memory."""
     free = facts["memory_free"]
     if free is not None and facts["build_memory"] > free:
@@ -160,7 +160,6 @@ def _together(facts: Mapping[str, Any]) -> dict[str, Any]:
             f" and {free / 1e9:.1f} GB are free",
             fix="close other programs, or choose a smaller mix",
         )
-    return {}
 
 
 def _shown(name: str, value: Any) -> str:

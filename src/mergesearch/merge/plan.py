@@ -62,6 +62,11 @@ class PlannedTensor:
     settings: Settings
 
     @property
+    def sources(self) -> tuple[Source, ...]:
+        """All that it is merged from, the base first."""
+        return self.inputs if self.base is None else (self.base, *self.inputs)
+
+    @property
     def rows(self) -> int:
         """Rows of the tensor; a vector is one row."""
         return math.prod(self.shape[:-1])
@@ -149,17 +154,12 @@ class MergePlan:
 
     def read_ahead(self, name: str, start: int, stop: int) -> None:
         """Let the system read what merged rows are made of from the disk."""
-        tensor = self._by_name[name]
-        for source in (tensor.base, *tensor.inputs):
-            if source is not None:
-                self._parents[source.parent].read_ahead(source.name, start, stop)
+        for source in self._by_name[name].sources:
+            self._parents[source.parent].read_ahead(source.name, start, stop)
 
     def _check_sources(self, name: str, start: int, stop: int) -> None:
         """Refuse rows of parents that are not finite, those that a stage is made of first."""
-        tensor = self._by_name[name]
-        for source in (tensor.base, *tensor.inputs):
-            if source is None:
-                continue
+        for source in self._by_name[name].sources:
             parent = self._parents[source.parent]
             if isinstance(parent, Stage):
                 parent.plan._check_sources(source.name, start, stop)
