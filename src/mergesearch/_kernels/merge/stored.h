@@ -35,6 +35,21 @@ struct ReadBF16 {
     }
 };
 
+inline std::int64_t bytes_of(mergesearch::Dtype dtype) {
+    return dtype == mergesearch::Dtype::f32 ? 4 : 2;
+}
+
+// Asks for values to be brought into the cache; none are asked for where there are no bytes.
+[[gnu::always_inline]] inline void fetch(const mergesearch::Stored& values, std::int64_t start, std::int64_t stop) {
+#if defined(__GNUC__)
+    constexpr std::int64_t line = 64;
+    const std::int64_t size = bytes_of(values.dtype);
+    for (std::int64_t at = start * size; values.bytes && at < stop * size; at += line) {
+        __builtin_prefetch(values.bytes + at, 0, 3);
+    }
+#endif
+}
+
 // Calls `use` with the reader of values from the `start`-th on, so that its loops are compiled for
 // each type.
 template <class Use>
