@@ -1,6 +1,7 @@
 """How fast candidates are scored: python benchmarks/scoring.py [GGUF] [--objectives demo].
 
-Ratios are taken within one run, alternating, best of several rounds. Peers, at their fastest
+Ratios are taken within one run, alternating, best of three rounds (of one that takes more than a
+minute: of that one). Peers, at their fastest
 settings: a bare loop over `llama_decode` with the same batches (every sequence a KV stream of its
 own, flash attention as here), with one thread and by CPU time; and llama-cpp-python one at a time
 (n_batch 2048, logits of the last token only), by wall time with all cores on both sides:
@@ -31,20 +32,31 @@ from mergesearch.scoring.sequences import GenRequest
 import llama_cpp  # isort: skip  (after mergesearch.scoring, which sets its environment)
 import numpy as np  # isort: skip
 
-ROUNDS = 3
+ROUNDS, SLOW = 3, 60.0
 CHOICES = 4
 Tokens = tuple[int, ...]
 
 
-def best(work: Callable[[], Any]) -> tuple[float, float]:
-    """Smallest wall and CPU seconds of several rounds."""
-    walls, cpus = [], []
-    for _ in range(ROUNDS):
-        wall, cpu = time.perf_counter(), time.process_time()
-        work()
-        walls.append(time.perf_counter() - wall)
-        cpus.append(time.process_time() - cpu)
-    return min(walls), min(cpus)
+def wall(work: Callable[[], Any]) -> float:
+    """Wall seconds of one round."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def cpu(work: Callable[[], Any]) -> float:
+    """CPU seconds of one round."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def best(clock: Callable[[Callable[[], Any]], float], *works: Callable[[], Any]) -> list[float]:
+    """Smallest seconds of each work, taken in turn; a round of over `SLOW` seconds is the last."""
+    rounds: list[list[float]] = []
+    while len(rounds) < ROUNDS and (not rounds or sum(rounds[-1]) < SLOW):
+        rounds.append([clock(work) for work in works])
+    return [min(times) for times in zip(*rounds, strict=True)]
 
 
 def prompts(count: int, length: int, n_vocab: int) -> list[Tokens]:
@@ -116,13 +128,14 @@ def against_bare_loop(path: Path, sequences: int, length: int, new: int) -> None
     ]
     with Engine(path, runtime) as engine:
         engine.generate(requests)
-        mine = theirs = mine_first = theirs_first = float("inf")
         short = [replace(one, max_tokens=1) for one in requests]
-        for _ in range(ROUNDS):
-            mine = min(mine, best(lambda: engine.generate(requests))[1])
-            theirs = min(theirs, best(lambda: bare.run(prefill + steps))[1])
-            mine_first = min(mine_first, best(lambda: engine.generate(short))[1])
-            theirs_first = min(theirs_first, best(lambda: bare.run(prefill))[1])
+        mine, theirs, mine_first, theirs_first = best(
+            cpu,
+            lambda: engine.generate(requests),
+            lambda: bare.run(prefill + steps),
+            lambda: engine.generate(short),
+            lambda: bare.run(prefill),
+        )
     tokens = sum(len(one.tokens) - 1 for one in answers)
     print(f"prefill {sequences} x {length}: {sequences * length / mine_first:8.0f} tokens/s CPU")
     print(f"  against a bare llama_decode loop: {theirs_first / mine_first:.2f}")
@@ -144,18 +157,6 @@ def run_in_chunks(engine: Engine, requests: Sequence[Any], generates: bool) -> l
         lambda index, results, seconds: found.update({index: results}),
     )
     return [one for index in range(len(parts)) for one in found[index]]
-
-
-def alternating(ours: Callable[[], Any], theirs: Callable[[], Any]) -> tuple[float, float]:
-    """Smallest wall seconds of both, taken in turn."""
-    times = [(wall(ours), wall(theirs)) for _ in range(ROUNDS)]
-    return min(one for one, _ in times), min(other for _, other in times)
-
-
-def wall(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def against_one_at_a_time(path: Path) -> None:
@@ -182,7 +183,7 @@ def generations_one_at_a_time(engine: Engine, single: Any) -> None:
 
     requests = [GenRequest(one, 64) for one in prompts(64, 60, engine.n_vocab)]
     tokens = sum(len(one.tokens) for one in run_in_chunks(engine, requests, True))
-    mine, theirs = alternating(lambda: run_in_chunks(engine, requests, True), alone)
+    mine, theirs = best(wall, lambda: run_in_chunks(engine, requests, True), alone)
     print(f"64 generations of up to 64 tokens ({tokens} in all): {mine:.2f} s")
     per_token = theirs / sum(counts) / (mine / tokens)
     print(f"  against one at a time ({sum(counts)} tokens): {per_token:.2f} times faster")
@@ -199,7 +200,7 @@ def choices_one_at_a_time(engine: Engine, single: Any) -> None:
             single.eval([*text, *ending[:-1]])
 
     run_in_chunks(engine, pairs, False)
-    mine, theirs = alternating(lambda: run_in_chunks(engine, pairs, False), alone)
+    mine, theirs = best(wall, lambda: run_in_chunks(engine, pairs, False), alone)
     print(f"64 questions of {CHOICES} choices over texts of 600 tokens: {mine:.2f} s")
     print(f"  against one at a time: {theirs / mine:.2f} times faster")
 
@@ -211,7 +212,7 @@ def cost_of_chunks(path: Path, objectives: Objectives) -> None:
         runtime = replace(objectives.runtime, threads=1, chunk_items=chunk_items)
         scorer = Scorer(replace(objectives, runtime=runtime))
         scorer.score(path, "search")
-        times[chunk_items] = best(lambda scorer=scorer: scorer.score(path, "search"))[1]
+        times[chunk_items] = best(cpu, lambda scorer=scorer: scorer.score(path, "search"))[0]
     chunks, endless = times.values()
     print(f"chunks of {objectives.runtime.chunk_items} items: {chunks:.2f} s CPU")
     print(f"  against one endless batch: {chunks / endless:.2f} times its time")
@@ -224,12 +225,10 @@ def candidate(path: Path, objectives: Objectives) -> None:
     shares = []
     for _ in range(ROUNDS):
         with Engine(path, one_thread.runtime) as engine:
-            start = time.perf_counter()
-            scorer.score_engine(engine, "search")
-            wall = time.perf_counter() - start
-            shares.append(1 - (engine.llama_seconds - engine.load_seconds) / wall)
-    wall, cpu = best(lambda: scorer.score(path, "search"))
-    print(f"a candidate, search items, 1 thread: {wall:.2f} s, {cpu:.2f} s CPU")
+            taken = wall(lambda: scorer.score_engine(engine, "search"))
+            shares.append(1 - (engine.llama_seconds - engine.load_seconds) / taken)
+    (taken,) = best(cpu, lambda: scorer.score(path, "search"))
+    print(f"a candidate, search items, 1 thread: {taken:.2f} s CPU")
     print(f"  Python's share: {min(shares):.1%}")
     start = time.perf_counter()
     with ScoringProcess(objectives) as process, path.open("rb") as file:
@@ -238,8 +237,8 @@ def candidate(path: Path, objectives: Objectives) -> None:
         opened = _Opened(file.fileno(), path)
         process.score(opened, "search")
         for rung in ("search", "validate"):
-            wall = best(lambda rung=rung: process.score(opened, rung))[0]
-            print(f"  a candidate, {rung} items, all threads: {wall:.2f} s")
+            (taken,) = best(wall, lambda rung=rung: process.score(opened, rung))
+            print(f"  a candidate, {rung} items, all threads: {taken:.2f} s")
 
 
 class _Opened:
