@@ -38,7 +38,8 @@ def test_values(number: float, percent: bool, expected: str) -> None:
 
 
 def test_percent_is_for_shares_only() -> None:
-    assert text.in_percent([0.0, 1.0, -0.2])
+    assert text.in_percent([0.0, 1.0, 0.2])
+    assert not text.in_percent([-0.8, -0.7])  # nats, say
     assert not text.in_percent([0.5, 1.01])
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 
 def in_percent(values: Iterable[float]) -> bool:
-    """Whether values of one objective are shares, to be shown in percent: none is beyond 1."""
-    return all(abs(value) <= 1.0 for value in values)
+    """Whether values of one objective are shares, to be shown in percent: from 0 to 1."""
+    return all(0.0 <= value <= 1.0 for value in values)
 
 
 def value(number: float, percent: bool) -> str:
