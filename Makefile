@@ -42,8 +42,6 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/merge.py
 	$(BIN)/python benchmarks/merge_memory.py
 	$(BIN)/python benchmarks/candidate.py
-	$(BIN)/python benchmarks/merge.py
-	$(BIN)/python benchmarks/merge_memory.py
 	$(BIN)/python benchmarks/scoring.py
 
 clean:
