@@ -2,7 +2,8 @@
 
 Parents are made up in the shape of Qwen2.5-1.5B (1.54 B parameters, bfloat16): linear of five, and
 ties of two and a base at density 0.5. mergekit runs at its fastest settings (`made_up.mergekit`).
-A third column writes the same number of bytes and nothing else.
+Earlier results are taken out of the page cache first, since parents and results together hardly
+fit. One more column writes the same number of bytes and nothing else.
 
 Usage: python benchmarks/merge.py [--quick] [--runs N] [--peer-runs N] [--folder DIR]
 """
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from made_up import (
@@ -30,6 +32,13 @@ from made_up import (
     write_recipe,
 )
 from safetensors import safe_open
+
+
+class Runs(NamedTuple):
+    """How often each side is timed."""
+
+    own: int
+    peer: int
 
 
 def median_seconds(
@@ -70,6 +79,33 @@ def difference(ours: Path, theirs: Path) -> float:
     return apart / size
 
 
+def print_rows(
+    folder: Path, method: str, used: Sequence[Path], base: Path | None, runs: Runs
+) -> None:
+    """One merge with both tools, warm and cold."""
+    recipe = write_recipe(folder / "recipe.yaml", method, used, base)
+    files = [one / "model.safetensors" for one in [*used, *([base] if base else [])]]
+    ours, theirs = folder / "ours", folder / "theirs"
+    build = [str(BIN / "search"), "build", str(recipe), "--to", "safetensors", "-o", str(ours)]
+    for warm in (True, False):
+
+        def prepare(warm: bool = warm) -> None:
+            set_cache([*ours.glob("*.safetensors"), *theirs.glob("*.safetensors")], False)
+            set_cache(files, warm)
+
+        slow = median_seconds(mergekit(recipe, theirs), theirs, prepare, runs.peer)
+        fast = median_seconds(build, ours, prepare, runs.own)
+        alone = write_alone(folder / "zeros", files[0].stat().st_size)
+        print(
+            f"| {method} of {len(used)}{' + base' if base else ''}"
+            f" | {'warm' if warm else 'cold'} | {slow:.1f} s | {fast:.2f} s"
+            f" | {slow / fast:.1f} | {alone:.2f} s | {difference(ours, theirs):.1e} |",
+            flush=True,
+        )
+    shutil.rmtree(ours)
+    shutil.rmtree(theirs)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a small shape, to try the script")
@@ -86,32 +122,9 @@ def main() -> None:
         print(f"{size / 1e9:.2f} GB a parent, bfloat16\n")
         print("| merge | cache | mergekit | mergesearch | ratio | writing alone | difference |")
         print("|---|---|---|---|---|---|---|")
-        for method, used, base in (
-            ("linear", parents, None),
-            ("ties", parents[1:3], parents[0]),
-        ):
-            recipe = write_recipe(folder / "recipe.yaml", method, used, base)
-            files = [one / "model.safetensors" for one in [*used, *([base] if base else [])]]
-            ours, theirs = folder / "ours", folder / "theirs"
-            build = [str(BIN / "search"), "build", str(recipe), "--to", "safetensors"]
-            for warm in (True, False):
-
-                def prepare(files: list[Path] = files, warm: bool = warm) -> None:
-                    set_cache(files, warm)
-
-                slow = median_seconds(
-                    mergekit(recipe, theirs), theirs, prepare, arguments.peer_runs
-                )
-                fast = median_seconds([*build, "-o", str(ours)], ours, prepare, arguments.runs)
-                alone = write_alone(folder / "zeros", size)
-                print(
-                    f"| {method} of {len(used)}{' + base' if base else ''}"
-                    f" | {'warm' if warm else 'cold'} | {slow:.1f} s | {fast:.2f} s"
-                    f" | {slow / fast:.1f} | {alone:.2f} s | {difference(ours, theirs):.1e} |",
-                    flush=True,
-                )
-            shutil.rmtree(ours)
-            shutil.rmtree(theirs)
+        runs = Runs(arguments.runs, arguments.peer_runs)
+        print_rows(folder, "linear", parents, None, runs)
+        print_rows(folder, "ties", parents[1:3], parents[0], runs)
 
 
 if __name__ == "__main__":
