@@ -134,6 +134,7 @@ def test_split_depends_on_the_seed_and_not_on_the_order_of_items() -> None:
         (("runtime", "n_parallel"), 0, "at least 1"),
         (("runtime", "speed"), 1, "unknown key 'speed'"),
         (("runtime", "kv_type"), "f8", "unknown kv_type"),
+        (("runtime", "kv_type"), "q8_0", "flash attention only"),
         (("objectives", "reason", "direction"), "up", "unknown direction"),
         (("objectives", "reason", "reference"), None, "is not float"),
         (("objectives", "reason", "tasks"), [], "needs `tasks`"),

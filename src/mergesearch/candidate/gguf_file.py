@@ -112,6 +112,15 @@ def typed_tensors(contents: Contents, quantization: Quantization) -> Iterator[Ty
         yield TypedTensor(one, types[one.name], 0)
 
 
+def tensor_bytes(contents: Contents, quantization: Quantization) -> int:
+    """Return the bytes of all merged tensors in the file.
+
+    Raises:
+        As `typed_tensors`.
+    """
+    return sum(one.size for one in typed_tensors(contents, quantization))
+
+
 def _overrides(
     quantization: Quantization, shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, Type]:

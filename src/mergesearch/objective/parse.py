@@ -120,6 +120,12 @@ def _check_runtime(runtime: Runtime) -> None:
         raise ObjectivesError(
             f"unknown kv_type {runtime.kv_type!r}", where="runtime", expected="f16, f32 or q8_0"
         )
+    if runtime.kv_type == "q8_0" and not runtime.flash_attention:
+        raise ObjectivesError(
+            "llama.cpp quantizes the KV cache for flash attention only",
+            where="runtime.kv_type",
+            fix="set flash_attention: true beside kv_type: q8_0",
+        )
 
 
 def _task_folder(value: Any, folder: Path) -> Path | None:

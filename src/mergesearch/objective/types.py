@@ -72,7 +72,7 @@ class Runtime:
         threads: of llama.cpp; None: one per core. Results do not depend on it.
         n_gpu_layers: layers kept on a GPU; 0: none.
         flash_attention: on or off, never automatic.
-        kv_type: of the KV cache: f16, f32 or q8_0.
+        kv_type: of the KV cache: f16, f32, or q8_0, which needs flash attention.
     """
 
     n_ctx: int = 1024

@@ -25,14 +25,12 @@ from mergesearch.machine import available_cores, available_memory
 from mergesearch.objective import Runtime
 from mergesearch.scoring.chunks import Tokens
 from mergesearch.scoring.engine.context import log_to
-from mergesearch.scoring.engine.memory import check_fits, kv_bytes
 from mergesearch.scoring.engine.worker import Pair, Worker, generation_cells
+from mergesearch.scoring.memory import check_fits, kv_bytes, n_workers
 from mergesearch.scoring.requests import Job
 from mergesearch.scoring.sequences import Generated, GenRequest, Likelihood
 
 __all__ = ["Engine", "log_to"]
-
-_SMALL_MODEL_BYTES = 1 << 28  # up to here one thread per worker decodes faster
 
 
 class Engine:
@@ -69,9 +67,9 @@ class Engine:
         self.n_ctx = min(runtime.n_ctx, int(llama.llama_model_n_ctx_train(self._model)))
         size = int(llama.llama_model_size(self._model))
         threads = runtime.threads or available_cores()
-        alone = size > _SMALL_MODEL_BYTES or runtime.n_gpu_layers > 0
-        for _ in range(1 if alone else threads):
-            self._workers.append(Worker(self, self._model, threads if alone else 1))
+        workers = n_workers(size, runtime, threads)
+        for _ in range(workers):
+            self._workers.append(Worker(self, self._model, threads // workers))
 
     # -- life ------------------------------------------------------------------------------------
 

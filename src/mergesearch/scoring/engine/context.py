@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mergesearch.errors import ScoringError
 from mergesearch.objective import Runtime
 from mergesearch.scoring.batch import Batch
+from mergesearch.scoring.memory import UBATCH
 
 _KV_TYPES = {
     "f16": llama.GGML_TYPE_F16,
@@ -64,7 +65,7 @@ class Context:
         parameters = llama.llama_context_default_params()
         parameters.n_ctx = cells if unified else cells * sequences
         parameters.n_batch = min(runtime.n_batch, parameters.n_ctx)
-        parameters.n_ubatch = min(512, parameters.n_batch)
+        parameters.n_ubatch = min(UBATCH, parameters.n_batch)
         parameters.n_seq_max = sequences
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.flash_attn_type = int(runtime.flash_attention)

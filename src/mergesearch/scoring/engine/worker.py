@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mergesearch.objective import Runtime
 from mergesearch.scoring.chunks import Group, Tokens, group_pairs, pack_groups, shared_header
 from mergesearch.scoring.engine.context import Context
+from mergesearch.scoring.memory import LIKELIHOOD_CELLS, LOGITS_BYTES, rounded_cells
 from mergesearch.scoring.requests import Job
 from mergesearch.scoring.sequences import (
     Answer,
@@ -26,9 +27,6 @@ from mergesearch.scoring.sequences import (
 Pair = tuple[Tokens, Tokens]
 
 _LIKELIHOOD_SEQUENCES = 64  # of one pack; llama.cpp allows 256
-_LIKELIHOOD_CELLS = 256  # of one pack: a token attends over all of them, so more is slower
-_LOGITS_BYTES = 1 << 26  # of one decode's output; bounds memory where the vocabulary is large
-_CELLS = 256  # llama.cpp rounds the cells of a sequence up to this
 
 
 class Model(Pieces, Protocol):
@@ -40,11 +38,7 @@ class Model(Pieces, Protocol):
 
 def generation_cells(requests: Sequence[GenRequest]) -> int:
     """Return the KV cells that each sequence of a chunk is given."""
-    return _rounded(max((len(one.tokens) + one.max_tokens for one in requests), default=0))
-
-
-def _rounded(cells: int) -> int:
-    return -(-cells // _CELLS) * _CELLS
+    return rounded_cells(max((len(one.tokens) + one.max_tokens for one in requests), default=0))
 
 
 class Worker:
@@ -61,7 +55,7 @@ class Worker:
         self._model = model
         self._threads = threads
         self._contexts: dict[bool, Context] = {}
-        self._rows = max(1, _LOGITS_BYTES // (4 * engine.n_vocab))
+        self._rows = max(1, LOGITS_BYTES // (4 * engine.n_vocab))
 
     def run(self, job: Job) -> list[Any]:
         """Run a chunk."""
@@ -78,7 +72,7 @@ class Worker:
 
         Its size does not change results: llama.cpp attends over the cells in use, rounded up.
         """
-        cells = _rounded(cells)
+        cells = rounded_cells(cells)
         have = self._contexts.get(unified)
         if have is None or have.cells < cells:
             start = time.perf_counter()
@@ -178,7 +172,7 @@ class Worker:
         if not pairs:
             return []
         longest = max(len(one) + len(other) - 1 for one, other in pairs)
-        cells = max(_LIKELIHOOD_CELLS, longest)
+        cells = max(LIKELIHOOD_CELLS, longest)
         groups = group_pairs(pairs, _LIKELIHOOD_SEQUENCES, cells)
         packs = pack_groups(groups, _LIKELIHOOD_SEQUENCES, cells)
         largest = max(sum(group.cells for group in pack) for pack in packs)

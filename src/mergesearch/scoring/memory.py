@@ -1,0 +1,168 @@
+"""What scoring takes of memory, known before llama.cpp runs, and whether KV caches fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mergesearch.errors import ObjectivesError
+from mergesearch.objective import Runtime
+
+LIKELIHOOD_CELLS = 256
+"""KV cells of one pack of log-likelihoods: a token attends over all of them, so more is slower."""
+
+LOGITS_BYTES = 1 << 26
+"""Of one decode's output; bounds memory where the vocabulary is large."""
+
+UBATCH = 512
+"""Tokens that llama.cpp computes at once."""
+
+SMALL_CACHE = "kv_type: q8_0 with flash_attention: true"
+"""Settings of the smallest cache; llama.cpp quantizes one for flash attention only."""
+
+_SMALL_MODEL_BYTES = 1 << 28  # up to here one thread per worker decodes faster
+_CELLS = 256  # llama.cpp rounds the cells of a sequence up to this
+_BYTES = {"f16": 2.0, "f32": 4.0, "q8_0": 34 / 32}  # ggml/src/ggml-common.h, block_q8_0
+_SHARE = 0.9  # of the memory that is free; the rest is for logits and compute buffers
+_HIDDEN_STATES = 8  # that llama.cpp keeps at once, measured
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a model that its caches and buffers depend on; 0 where one is not known.
+
+    Attributes:
+        layers: number of layers.
+        heads: query heads of a layer.
+        kv_heads: key-value heads of a layer.
+        head_width: values of one head's key, and of its value.
+        hidden: width of the hidden states.
+        vocabulary: columns of the logits.
+        context: tokens that it was made for, None where that is not known.
+    """
+
+    layers: int
+    heads: int
+    kv_heads: int
+    head_width: int
+    hidden: int
+    vocabulary: int
+    context: int | None = None
+
+
+@dataclass(frozen=True)
+class ScoringMemory:
+    """Bytes of main memory, apart from the candidate, that scoring takes at most.
+
+    Attributes:
+        repacked: llama.cpp's copy of the weights, laid out for the processor's kernels.
+        kv: caches of generation and of log-likelihoods.
+        buffers: logits and what llama.cpp computes in.
+    """
+
+    repacked: int
+    kv: int
+    buffers: int
+
+
+def scoring_memory(size: int, shape: Shape, runtime: Runtime, cores: int) -> ScoringMemory:
+    """Return what scoring a candidate takes at most, if its items fill the context.
+
+    What lies on a GPU is not counted: all of its layers' weights, caches and buffers.
+
+    Args:
+        size: bytes of the candidate.
+        shape: of the model.
+        runtime: how llama.cpp is run.
+        cores: that llama.cpp may use where the runtime names no threads.
+    """
+    workers = n_workers(size, runtime, cores)
+    # src/llama-model.cpp, load_tensors: the last layers and the head go to the GPU
+    here = max(0, min(shape.layers, shape.layers + 1 - runtime.n_gpu_layers))
+    cells = rounded_cells(min(runtime.n_ctx, shape.context or runtime.n_ctx))
+    packed = rounded_cells(2 * max(LIKELIHOOD_CELLS, cells))
+    token = kv_bytes(
+        layers=here,
+        heads=shape.kv_heads,
+        key_width=shape.head_width,
+        value_width=shape.head_width,
+        kv_type=runtime.kv_type,
+    )
+    computed = _compute_bytes(shape, runtime, cells) + _compute_bytes(shape, runtime, packed)
+    return ScoringMemory(
+        repacked=size * here // max(1, shape.layers),
+        kv=workers * token * ((runtime.n_parallel + 1) * cells + packed),
+        buffers=workers * (LOGITS_BYTES + computed),
+    )
+
+
+def _compute_bytes(shape: Shape, runtime: Runtime, cells: int) -> int:
+    """What a context of `cells` for each sequence computes in, a little more than measured.
+
+    Hidden states and the mask always; the larger of logits and attention scores, which flash
+    attention never stores, unless a GPU computes them.
+    """
+    columns = _HIDDEN_STATES * shape.hidden + cells
+    if runtime.n_gpu_layers == 0:
+        scores = 0 if runtime.flash_attention else shape.heads * cells
+        columns += max(shape.vocabulary, scores)
+    return 4 * min(UBATCH, runtime.n_batch) * columns
+
+
+def n_workers(size: int, runtime: Runtime, cores: int) -> int:
+    """Return how many workers decode side by side, each with caches of its own.
+
+    Args:
+        size: bytes of the model.
+        runtime: how llama.cpp is run.
+        cores: where the runtime names no threads.
+    """
+    alone = size > _SMALL_MODEL_BYTES or runtime.n_gpu_layers > 0
+    return 1 if alone else runtime.threads or cores
+
+
+def rounded_cells(cells: int) -> int:
+    """Return the cells that llama.cpp makes of so many for a sequence."""
+    return -(-cells // _CELLS) * _CELLS
+
+
+def kv_bytes(*, layers: int, heads: int, key_width: int, value_width: int, kv_type: str) -> int:
+    """Return the bytes that one token takes in the KV cache of a transformer.
+
+    Args:
+        layers: that have attention.
+        heads: key-value heads of a layer.
+        key_width: values of one head's key.
+        value_width: values of one head's value.
+        kv_type: of the cache: f16, f32 or q8_0.
+    """
+    return int(layers * heads * (key_width + value_width) * _BYTES[kv_type])
+
+
+def check_fits(n_parallel: int, cells: int, cell_bytes: int, workers: int, available: int) -> None:
+    """Refuse KV caches larger than `available` bytes.
+
+    Args:
+        n_parallel: sequences decoded together.
+        cells: tokens each of them may have.
+        cell_bytes: of one token.
+        workers: that each have a cache.
+        available: bytes that are free.
+
+    Raises:
+        ObjectivesError: naming the `n_parallel` that would fit.
+    """
+    one = cells * cell_bytes * workers
+    sequences = n_parallel + 1  # one for what prompts share
+    if sequences * one <= _SHARE * available:
+        return
+    fitting = max(0, int(_SHARE * available // one) - 1)
+    raise ObjectivesError(
+        f"the KV cache of {n_parallel} sequences of {cells} tokens and a shared one takes "
+        f"{sequences * one / 1e9:.1f} GB{f' in {workers} workers' if workers > 1 else ''}, "
+        f"and {available / 1e9:.1f} GB are free",
+        where="runtime.n_parallel",
+        expected=f"at most {fitting}" if fitting else "less than even one sequence takes",
+        fix=f"set runtime: {{n_parallel: {fitting}}}, or {SMALL_CACHE}"
+        if fitting
+        else f"lower runtime.n_ctx, or set {SMALL_CACHE}",
+    )
