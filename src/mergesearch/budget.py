@@ -19,6 +19,7 @@ from mergesearch.scoring.memory import SMALL_CACHE, ScoringMemory, Shape, scorin
 
 _BLOCKS_OF_A_THREAD = 32  # float32 blocks of rows; measured: 28 for slerp, 21 for ties of five
 _PROGRAM_BYTES = 200_000_000  # Python with its libraries; measured: 168 MB a run, 120 MB a scorer
+_SHORT = 256  # the shortest context that llama.cpp makes
 _UNITS = {"M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -89,19 +90,24 @@ def shape_of(layout: Layout, config: Mapping[str, Any]) -> Shape:
     )
 
 
-def check_budget(work: Workload, budget: int) -> None:
+def check_budget(work: Workload, budget: int | None, *, named: bool = True) -> None:
     """Refuse a run that may take more memory than `budget` bytes.
+
+    Args:
+        work: what it takes.
+        budget: what it may take; None: that is not known, and nothing is refused.
+        named: whether the person chose it; else it is what is free.
 
     Raises:
         InputError: naming every part, and what would fit.
     """
-    if work.total <= budget:
+    if budget is None or work.total <= budget:
         return
     parts = ", ".join(f"{name} {_words(size)}" for name, size in work.parts().items())
     raise InputError(
-        f"this takes up to {_words(work.total)} of memory, and the budget is"
-        f" {_words(budget)}: {parts}",
-        where="--memory",
+        f"this takes up to {_words(work.total)} of memory,"
+        f" and {_words(budget)} are {'allowed' if named else 'free'}: {parts}",
+        where="--memory" if named else None,
         expected=f"at least {_words(work.total)}",
         fix="; or ".join(_remedies(work, budget)),
     )
@@ -129,7 +135,7 @@ def _remedies(work: Workload, budget: int) -> list[str]:
         smaller = replace(work, runtime=replace(runtime, kv_type="q8_0", flash_attention=True))
         if smaller.total <= budget:
             remedies.append(f"set {SMALL_CACHE}")
-        if runtime.n_gpu_layers <= work.shape.layers:
+        if replace(work, runtime=replace(runtime, n_ctx=_SHORT)).total <= budget:
             remedies.append("lower runtime.n_ctx to what the items need")
     if 2 * work.size > budget:
         remedies.append("choose a smaller mix, such as quantize: Q4_0")

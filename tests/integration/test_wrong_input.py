@@ -242,3 +242,28 @@ def test_prompts_that_lose_their_beginning_are_told(tmp_path: Path) -> None:
     outcome = search("score", tmp_path / "recipe.yaml", "--objectives", path)
     assert outcome.code == 0, outcome
     assert "8 of 8 prompts were longer than the context" in outcome.out
+
+
+def test_what_takes_more_memory_than_is_allowed(parents: Path) -> None:
+    before = sorted(parents.rglob("*"))
+    outcome = run(parents, SPACE, "--memory", "1MB")
+    assert outcome.code == 2
+    assert "and 1 MB are allowed: the candidate 2 MB, llama.cpp's repacked copy of it" in (
+        outcome.err
+    )
+    (parents / "space.yaml").unlink()
+    assert sorted(parents.rglob("*")) == before
+    recipe = parents / "recipe.yaml"
+    models = [{"model": "demo:base", "parameters": {"weight": 1.0}}]
+    recipe.write_text(yaml.safe_dump({"merge_method": "linear", "models": models}))
+    outcome = search("score", recipe, "--objectives", "demo", "--memory", "1MB")
+    assert (outcome.code, "1 MB are allowed" in outcome.err) == (2, True), outcome
+
+
+def test_a_memory_that_is_no_size_or_has_nothing_to_count(parents: Path) -> None:
+    for size in ("lots", "12", "0GB"):
+        outcome = run(parents, SPACE, "--memory", size)
+        assert (outcome.code, "such as 12GB or 800MB" in outcome.err) == (2, True), outcome
+    model = parents / "model.gguf"
+    outcome = search("score", model, "--objectives", "demo", "--memory", "1GB")
+    assert (outcome.code, "--memory goes with a recipe" in outcome.err) == (2, True), outcome

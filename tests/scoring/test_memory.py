@@ -64,7 +64,7 @@ def test_every_worker_has_caches_and_buffers_of_its_own():
         repacked=1000,
         kv=3072 * (9 * 512 + 1024),
         # flash attention is off: 4 heads x cells, where that is more than the vocabulary
-        buffers=2**26 + 4 * 256 * (2 * 8 * 256 + 512 + 1024 + 2048 + 4096),
+        buffers=4 * 256 * 1024 + 4 * 256 * (2 * 8 * 256 + 512 + 1024 + 2048 + 4096),
     )
     both = scoring_memory(1000, SMALL, runtime, 2)
     assert (both.repacked, both.kv, both.buffers) == (1000, 2 * alone.kv, 2 * alone.buffers)

@@ -18,7 +18,7 @@ from types import TracebackType
 
 from mergesearch.candidate.files import file_digest, let_others_read, scratch_file
 from mergesearch.candidate.folder import build_safetensors
-from mergesearch.candidate.gguf_file import write_gguf
+from mergesearch.candidate.gguf_file import planned_bytes, write_gguf
 from mergesearch.candidate.template import Template, read_template
 from mergesearch.checkpoint import Checkpoint
 from mergesearch.errors import CheckpointError
@@ -31,6 +31,7 @@ __all__ = [
     "build_gguf",
     "build_safetensors",
     "open_gguf",
+    "planned_bytes",
     "read_template",
 ]
 

@@ -61,7 +61,7 @@ def write_gguf(
 ) -> tuple[int, str]:
     """Write the whole file and return its size and digest."""
     plan = plan_merge(recipe, parents)
-    contents = built_in_contents(recipe, plan) if template is None else template.contents(plan)
+    contents = _contents(recipe, plan, template)
     header, data, stored = _gguf_header(contents, quantization)
     with full_disk_is_build_error():
         os.pwrite(fd, header, 0)
@@ -112,13 +112,18 @@ def typed_tensors(contents: Contents, quantization: Quantization) -> Iterator[Ty
         yield TypedTensor(one, types[one.name], 0)
 
 
-def tensor_bytes(contents: Contents, quantization: Quantization) -> int:
-    """Return the bytes of all merged tensors in the file.
+def planned_bytes(recipe: Recipe, plan: MergePlan, template: Template | None = None) -> int:
+    """Return the bytes of all merged tensors in a recipe's file, which is not built for it.
 
     Raises:
-        As `typed_tensors`.
+        RecipeError, CheckpointError: it could not be built.
     """
-    return sum(one.size for one in typed_tensors(contents, quantization))
+    stored = typed_tensors(_contents(recipe, plan, template), recipe.quantize)
+    return sum(one.size for one in stored)
+
+
+def _contents(recipe: Recipe, plan: MergePlan, template: Template | None) -> Contents:
+    return built_in_contents(recipe, plan) if template is None else template.contents(plan)
 
 
 def _overrides(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mergesearch.cli.export import header
+from mergesearch.cli.memory import Memory, largest_workload, memory_budget
 from mergesearch.cli.options import (
     PINS_FILE,
     Parents,
@@ -72,6 +73,7 @@ def run(
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
     template: TemplateFile = None,
+    memory: Memory = None,
     trust_tasks: TrustTasks = False,
 ) -> None:
     """Search a space and hand over its Pareto front, confirmed on items the search never saw.
@@ -80,6 +82,8 @@ def run(
 
     Example: search run demo --trials 60 --seed 0 --out results/demo
     """
+    from mergesearch.budget import check_budget
+    from mergesearch.candidate import read_template
     from mergesearch.report import watch
     from mergesearch.scoring import ScoringProcess
     from mergesearch.study.loop import check_run_folder, run_study
@@ -96,11 +100,15 @@ def run(
         seed=seed,
         sampler=None if sampler is None else check_sampler(sampler),
     )
+    budget = memory_budget(memory)
     overrides = parent_folders(parent)
     check_overrides(overrides, inputs.space.parents())
     pins = _pins(inputs, overrides)
     parents = _open_parents(inputs.space, overrides, pins, as_found=template is not None)
-    proved = _prove(inputs.space, parents, template)
+    proved = None if template is None else read_template(template, parents)
+    examples, runtime = inputs.space.examples("high"), inputs.objectives.runtime
+    work = largest_workload(examples, parents, proved, runtime, threads)
+    check_budget(work, budget, named=memory is not None)
     with (
         _run_folder(inputs) as log,
         ScoringProcess(
@@ -181,21 +189,6 @@ def _open_parents(
     refs = space.parents()
     opened = open_all([pins[ref] for ref in refs], space.stages(), overrides, as_found=as_found)
     return dict(zip(refs, opened.values(), strict=True))
-
-
-def _prove(
-    space: Space, parents: Mapping[str, Checkpoint], template: Path | None
-) -> Template | None:
-    """Prove that every method and choice can merge the parents, and the template on one of them."""
-    from mergesearch.candidate import read_template
-    from mergesearch.merge.plan import plan_merge
-
-    proved = None if template is None else read_template(template, parents)
-    for recipe in space.examples("high"):
-        plan = plan_merge(recipe, parents)
-        if proved is not None:
-            proved.contents(plan)
-    return proved
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mergesearch.cli.memory import Memory, largest_workload, memory_budget
 from mergesearch.cli.options import (
     AsJson,
     Parents,
@@ -24,7 +25,7 @@ from mergesearch.errors import InputError
 
 if TYPE_CHECKING:
     from mergesearch.candidate import Candidate
-    from mergesearch.objective import Score
+    from mergesearch.objective import Runtime, Score
 
 
 def score(
@@ -35,6 +36,7 @@ def score(
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
     template: TemplateFile = None,
+    memory: Memory = None,
     trust_tasks: TrustTasks = False,
 ) -> None:
     """Score a model on the same items, in the same way, as a run does.
@@ -50,7 +52,7 @@ def score(
     path = resources.objectives_file(objectives)
     wanted = Objectives.from_yaml(read_text(path), path.parent)
     with (
-        _candidate(model, parent, threads, template) as candidate,
+        _candidate(model, parent, threads, template, memory, wanted.runtime) as candidate,
         ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer,
     ):
         results = scorer.score(candidate, rung)
@@ -68,21 +70,31 @@ def score(
 
 
 def _candidate(
-    model: Path, parent: list[str], threads: int | None, template: Path | None
+    model: Path,
+    parent: list[str],
+    threads: int | None,
+    template: Path | None,
+    memory: str | None,
+    runtime: Runtime,
 ) -> Candidate:
+    from mergesearch.budget import check_budget
     from mergesearch.candidate import build_candidate, open_gguf, read_template
     from mergesearch.checkpoint import open_parents
     from mergesearch.recipe import Recipe
 
     folders = parent_folders(parent)
     if model.suffix in (".yaml", ".yml"):
+        budget = memory_budget(memory)
         recipe = Recipe.from_yaml(read_text(model), model)
         check_overrides(folders, recipe.parents())
         parents = open_parents(recipe, folders, as_found=template is not None)
         proved = None if template is None else read_template(template, parents)
+        work = largest_workload([recipe], parents, proved, runtime, threads)
+        check_budget(work, budget, named=memory is not None)
         return build_candidate(recipe, parents, threads=threads, template=proved)
-    if template is not None:
-        raise InputError("--template goes with a recipe", where=model)
+    for option, value in (("--template", template), ("--memory", memory)):
+        if value is not None:
+            raise InputError(f"{option} goes with a recipe", where=model)
     if not model.is_file():
         raise InputError(
             "a folder" if model.is_dir() else "no such file",

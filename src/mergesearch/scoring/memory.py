@@ -91,7 +91,7 @@ def scoring_memory(size: int, shape: Shape, runtime: Runtime, cores: int) -> Sco
     return ScoringMemory(
         repacked=size * here // max(1, shape.layers),
         kv=workers * token * ((runtime.n_parallel + 1) * cells + packed),
-        buffers=workers * (LOGITS_BYTES + computed),
+        buffers=workers * (min(LOGITS_BYTES, 4 * runtime.n_batch * shape.vocabulary) + computed),
     )
 
 
