@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,17 @@ from mergesearch.candidate import (
     build_candidate,
     build_gguf,
     build_safetensors,
+    gguf_file,
     open_gguf,
 )
 from mergesearch.checkpoint import open_parents
-from mergesearch.errors import BuildError, CheckpointError, InputError, RecipeError
+from mergesearch.errors import (
+    BuildError,
+    CheckpointError,
+    InputError,
+    Interrupted,
+    RecipeError,
+)
 from mergesearch.recipe import Recipe
 
 
@@ -344,6 +352,30 @@ def test_closing_is_idempotent_and_removes_temporary_files(
     built.close()
     built.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_build_that_is_stopped_leaves_nothing(
+    threads: int, family: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, stop, written = recipe_of(family), threading.Event(), []
+    parents = open_parents(recipe)
+    build_candidate(recipe, parents).close()
+    write_rows = gguf_file._write_rows
+
+    def write_and_stop(*arguments: Any) -> None:
+        write_rows(*arguments)
+        written.append(arguments)
+        if len(written) == 3:
+            stop.set()
+
+    monkeypatch.setattr(gguf_file, "_write_rows", write_and_stop)
+    before = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []
+    with pytest.raises(Interrupted, match="the build was stopped"):
+        build_candidate(recipe, parents, threads=threads, stop=stop)
+    assert 3 <= len(written) <= 2 + threads  # what was under way is finished
+    after = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []
+    assert len(after) == len(before)
 
 
 def test_open_gguf_refuses_other_files(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from mergesearch.candidate import build_candidate, build_safetensors
 from mergesearch.checkpoint import open_parents
-from mergesearch.errors import CheckpointError, RecipeError
+from mergesearch.errors import CheckpointError, Interrupted, RecipeError
 from mergesearch.merge import plan_merge
 from mergesearch.recipe import Recipe
 
@@ -159,3 +160,34 @@ def test_stages_of_other_depths_do_not_fit(family: dict[str, str]) -> None:
     last = {"merge_method": "linear", "models": [{"model": "short"}, {"model": "a"}]}
     with pytest.raises(CheckpointError, match="num_hidden_layers: 2 in short, 3 in"):
         merged(last | {"stages": [short]}, family)
+
+
+def test_an_ended_plan_reads_no_further_block_not_even_of_a_stage(
+    family: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The statistics of a stage's tensor are under way when the plan is ended."""
+    recipe = Recipe.from_dict(LAST | {"stages": [FIRST]}).renamed(family)
+    ended, read = threading.Event(), []
+
+    class Ending:
+        """A parent that ends the plan when it is read for the third time."""
+
+        def __init__(self, parent: Any) -> None:
+            self._parent = parent
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._parent, name)
+
+        def stored(self, *arguments: Any) -> Any:
+            read.append(arguments)
+            if len(read) == 3:
+                ended.set()
+            return self._parent.stored(*arguments)
+
+    monkeypatch.setattr("mergesearch.merge.plan.BLOCK_ELEMENTS", 1024)
+    parents = {ref: Ending(one) for ref, one in open_parents(recipe).items()}
+    plan = plan_merge(recipe, parents, ended)
+    largest = max(plan.tensors, key=lambda one: one.rows * one.cols)
+    with pytest.raises(Interrupted, match="the build was stopped"):
+        plan.rows(largest.name, 0, 1)
+    assert len(read) == 4  # slerp's own, then base, a and b of the stage's first block

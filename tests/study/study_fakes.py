@@ -2,7 +2,7 @@
 
 Run as a script it is a whole run in a process of its own, to be killed: `FOLDER SAMPLER TRIALS`,
 then optionally the trial and the stage (`building`, `scoring`, `untold`) at
-which it kills itself, and the seed.
+which it kills itself, the seed, and `ahead` for a run whose next candidates are built meanwhile.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import math
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ objectives:
   instruction: {reference: 0.0, tasks: [{task: words, metric: exact_match}]}
   reasoning: {reference: 0.25, tasks: [{task: holders, metric: acc}]}
 """
+ON_GPU = OBJECTIVES + "runtime: {n_gpu_layers: 99}\n"
 
 
 @dataclass
@@ -68,7 +70,7 @@ class Bench:
     builds: Iterator[int] = field(default_factory=itertools.count)
     scorings: Iterator[int] = field(default_factory=itertools.count)
 
-    def build(self, recipe: Recipe) -> FakeCandidate:
+    def build(self, recipe: Recipe, stop: threading.Event) -> FakeCandidate:
         self.before_build(next(self.builds))
         self.built.append(recipe)
         self.candidates.append(FakeCandidate(recipe, self.digest_of(recipe)))
@@ -122,8 +124,20 @@ def search(bench: Bench | None = None, **changes: Any) -> Search:
     return Search(**(parts | changes))
 
 
+def search_on_gpu(bench: Bench | None = None, **changes: Any) -> Search:
+    """The same search where a GPU scores, by its settings, and there is room for two candidates."""
+    objectives = Objectives.from_yaml(ON_GPU, Path())
+    return search(bench, **({"objectives": objectives, "build_ahead": True} | changes))
+
+
 def main(
-    folder: str, sampler: str, trials: str, at: str = "", stage: str = "", seed: str = "0"
+    folder: str,
+    sampler: str,
+    trials: str,
+    at: str = "",
+    stage: str = "",
+    seed: str = "0",
+    ahead: str = "",
 ) -> None:
     """Run in this process; kill it with SIGKILL at trial `at`, in `stage`."""
 
@@ -146,7 +160,8 @@ def main(
 
         optuna.Study.tell = tell_or_die  # type: ignore[method-assign]
     settings = StudySettings(trials=int(trials), sampler=sampler, seed=int(seed))
-    run_study(Path(folder), search(bench), settings)
+    searched = search_on_gpu(bench) if ahead else search(bench)
+    run_study(Path(folder), searched, settings)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from mergesearch.study.samplers import (
     check_sampler,
     default_sampler,
     distributions,
+    lagged,
     propose,
     sobol_point,
     trial_seed,
@@ -160,3 +161,38 @@ def test_a_point_that_fails_is_not_proposed_again_and_again(name: str) -> None:
         failed += fails
         trials.append(finished(proposal, None if fails else [a - b**2], where))
     assert failed <= 5
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_lagging_proposal_knows_where_the_last_trial_is_but_not_what_it_gave(name: str) -> None:
+    where = problem(seed=5)
+    length = 22 if name == "nsga2" else STARTUP + 4
+    trials = history(name, length, where, fail_at=4)
+    proposal = propose(name, where, lagged(trials), length)
+    for values in ([9.0, -9.0], None):
+        last = finished(Proposal(trials[-1].params, trials[-1].system_attrs), values, where)
+        assert propose(name, where, lagged([*trials[:-1], last]), length) == proposal
+    assert 0 <= proposal.parameters["a"] <= 1.5
+    assert proposal.parameters != trials[-1].params
+    assert set(proposal.parameters) == {"a", "b", "method"}
+
+
+def test_a_lagged_history_is_the_same_but_for_its_end() -> None:
+    where = problem()
+    trials = history("nsga2", 3, where)
+    turned = lagged(trials)
+    assert turned[:2] == trials[:2]
+    assert (turned[2].state, turned[2].values) == (TrialState.RUNNING, None)
+    assert turned[2].params == trials[2].params
+    assert turned[2].system_attrs == {"NSGAIISampler:generation": 0}
+    assert lagged([]) == []
+
+
+@pytest.mark.parametrize("name", ["gp", "tpe"])
+def test_models_allow_for_a_trial_that_runs(name: str) -> None:
+    """Knowing that a point is being measured, they propose another than without it."""
+    where = problem(directions=["maximize"])
+    trials = history(name, STARTUP + 8, where)
+    known = propose(name, where, lagged(trials), len(trials))
+    unknown = propose(name, where, trials[:-1], len(trials))
+    assert known != unknown

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -83,6 +84,7 @@ def build_candidate(
     *,
     threads: int | None = None,
     template: Template | None = None,
+    stop: threading.Event | None = None,
 ) -> Candidate:
     """Build a recipe's GGUF in memory.
 
@@ -91,15 +93,17 @@ def build_candidate(
         parents: opened parents by id.
         threads: None for one per processor.
         template: of an architecture that is not built in; the parents are opened as found then.
+        stop: ends the build soon after another thread sets it.
 
     Raises:
+        Interrupted: `stop` was set.
         BuildError: the merge gives numbers that are not finite, or memory runs out.
         RecipeError, CheckpointError: the recipe does not fit the parents.
     """
     begun = time.perf_counter()
     fd, path, temporary = scratch_file()
     try:
-        size, digest = write_gguf(fd, recipe, parents, recipe.quantize, threads, template)
+        size, digest = write_gguf(fd, recipe, parents, recipe.quantize, threads, template, stop)
     except BaseException:
         Candidate(fd, path, 0, "", 0.0, temporary).close()
         raise

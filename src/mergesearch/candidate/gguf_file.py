@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -58,9 +59,10 @@ def write_gguf(
     quantization: Quantization,
     threads: int | None,
     template: Template | None = None,
+    stop: threading.Event | None = None,
 ) -> tuple[int, str]:
-    """Write the whole file and return its size and digest."""
-    plan = plan_merge(recipe, parents)
+    """Write the whole file and return its size and digest; see `build_candidate` for `stop`."""
+    plan = plan_merge(recipe, parents, stop)
     contents = _contents(recipe, plan, template)
     header, data, stored = _gguf_header(contents, quantization)
     with full_disk_is_build_error():

@@ -82,7 +82,7 @@ def run(
 
     Example: search run demo --trials 60 --seed 0 --out results/demo
     """
-    from mergesearch.budget import check_budget
+    from mergesearch.budget import builds_ahead, check_budget
     from mergesearch.candidate import read_template
     from mergesearch.report import watch
     from mergesearch.scoring import ScoringProcess
@@ -115,7 +115,7 @@ def run(
             inputs.objectives, log=log, trust_tasks=trust_tasks, partial=inputs.folder / "partial"
         ) as scorer,
     ):
-        search = _search(inputs, parents, scorer, threads, proved)
+        search = _search(inputs, parents, scorer, threads, proved, builds_ahead(work, budget))
         check_run_folder(inputs.folder, search, settings)
         scorer.start()
         _write_inputs(inputs, pins)
@@ -219,6 +219,7 @@ def _search(
     scorer: ScoringProcess,
     threads: int | None,
     template: Template | None,
+    build_ahead: bool,
 ) -> Search:
     from mergesearch.candidate import build_candidate
     from mergesearch.scoring.task_files import outside_data
@@ -229,7 +230,10 @@ def _search(
     return Search(
         space=inputs.space,
         objectives=inputs.objectives,
-        build=lambda recipe: build_candidate(recipe, parents, threads=threads, template=template),
+        build=lambda recipe, stop: build_candidate(
+            recipe, parents, threads=threads, template=template, stop=stop
+        ),
+        build_ahead=build_ahead,
         score=scorer.score,
         parents={ref: _alone(ref) for ref in parents},
         use_references=scorer.use_references,

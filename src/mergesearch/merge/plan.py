@@ -11,6 +11,7 @@ norm and the head the last slice's, all three at the first point of a gradient.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,7 @@ import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
 from mergesearch.checkpoint import Checkpoint, Stored, TensorInfo, align, check_compatible
-from mergesearch.errors import BuildError, CheckpointError, RecipeError
+from mergesearch.errors import BuildError, CheckpointError, Interrupted, RecipeError
 from mergesearch.gguf_layout import EMBEDDING, Layout, layer_of, tensor_shapes, with_layer
 from mergesearch.merge.blocks import Blocks
 from mergesearch.merge.combination import blocks_of
@@ -108,6 +109,7 @@ class MergePlan:
         tensors: Sequence[PlannedTensor],
         layout: Layout,
         tokenizer: Tokenizer | None,
+        ended: threading.Event | None,
     ) -> None:
         self.config = config
         self.tokenizer = tokenizer
@@ -115,6 +117,7 @@ class MergePlan:
         self.tensors = tuple(tensors)
         self._method = method
         self._parents = parents
+        self._ended = ended
         self._by_name = {tensor.name: tensor for tensor in self.tensors}
         self._crews = {
             one.name: Crew(partial(self._collect, one))
@@ -131,6 +134,7 @@ class MergePlan:
         Raises:
             CheckpointError: a parent holds NaN or infinity there, or elsewhere in the tensor, which
                 what concerns the whole tensor carries here.
+            Interrupted: the plan was ended.
             BuildError: the merge made some of finite parents.
         """
         tensor = self._by_name[name]
@@ -171,6 +175,9 @@ class MergePlan:
                 )
 
     def _read(self, tensor: PlannedTensor, start: int, stop: int) -> Block:
+        if self._ended is not None and self._ended.is_set():
+            raise Interrupted("the build was stopped")
+
         def stored(source: Source) -> Stored:
             return self._parents[source.parent].stored(source.name, start, stop)
 
@@ -223,8 +230,10 @@ def rows_per_block(cols: int, together: int = 1) -> int:
     return max(1, BLOCK_ELEMENTS // (cols * together)) * together
 
 
-def plan_merge(recipe: Recipe, parents: Mapping[str, Checkpoint]) -> MergePlan:
-    """Plan a recipe over opened parents.
+def plan_merge(
+    recipe: Recipe, parents: Mapping[str, Checkpoint], ended: threading.Event | None = None
+) -> MergePlan:
+    """Plan a recipe over opened parents; once `ended` is set, no further block is read.
 
     Raises:
         CheckpointError: parents or stages that do not fit each other.
@@ -233,11 +242,16 @@ def plan_merge(recipe: Recipe, parents: Mapping[str, Checkpoint]) -> MergePlan:
     available: dict[str, Checkpoint] = dict(parents)
     for stage in recipe.stages:
         name = str(stage.name)
-        available[name] = Stage(name, _plan(stage, recipe.seed, name, available))
-    return _plan(recipe, recipe.seed, "", available)
+        available[name] = Stage(name, _plan(stage, (recipe.seed, name), available, ended))
+    return _plan(recipe, (recipe.seed, ""), available, ended)
 
 
-def _plan(recipe: Recipe, seed: int, stage: str, available: Mapping[str, Checkpoint]) -> MergePlan:
+def _plan(
+    recipe: Recipe,
+    origin: tuple[int, str],
+    available: Mapping[str, Checkpoint],
+    ended: threading.Event | None,
+) -> MergePlan:
     """Plan one merge over parents and earlier stages; seed and stage's name key its noise."""
     named = {ref: available[ref] for ref in recipe.named()}
     check_compatible(named, same_depth=not recipe.slices)
@@ -262,14 +276,14 @@ def _plan(recipe: Recipe, seed: int, stage: str, available: Mapping[str, Checkpo
     for name, shape in tensor_shapes(layout).items():
         index = layer_of(name)
         part, offset = layers[index] if index is not None else (_outer(name, parts), None)
-        tensors.append(_plan_tensor(recipe, (seed, stage), method, part, name, shape, offset))
+        tensors.append(_plan_tensor(recipe, origin, method, part, name, shape, offset))
     config = dict(donor.config)
     if layout.found is None:
         kinds = [part.layer(_first(part), at) for part, at in layers]
         config = output_config(config, _context_parent(recipe, donor, available).config, kinds)
         if tokenizer is not None:  # the donor's rows may stand for other tokens
             config |= {f"{kind}_token_id": row for kind, row in tokenizer.ids.items()}
-    return MergePlan(method, parents, config, tensors, layout, tokenizer)
+    return MergePlan(method, parents, config, tensors, layout, tokenizer, ended)
 
 
 def _check_whole(recipe: Recipe) -> None:

@@ -10,9 +10,11 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ from mergesearch.ledger import (
 )
 from mergesearch.objective import PROXY
 from mergesearch.recipe import Recipe
+from mergesearch.study.ahead import Builder
 from mergesearch.study.document import FRONT_NAME, front_document, front_members, write_document
 from mergesearch.study.events import (
     Event,
@@ -60,9 +63,11 @@ from mergesearch.study.proxies import (
 )
 from mergesearch.study.samplers import (
     Problem,
+    Proposal,
     check_sampler,
     default_sampler,
     distributions,
+    lagged,
     propose,
 )
 from mergesearch.study.settings import Search, StudySettings, package_versions
@@ -88,8 +93,8 @@ def run_study(
     folder.mkdir(parents=True, exist_ok=True)
     with run_lock(folder), SignalGuard() as guard, Ledger.create(folder) as ledger:
         run = _begin_run(ledger, search, settings, folder)
-        with _opened_study(folder, run) as study:
-            measuring = Measuring(search, run.axes, ledger, guard, observe)
+        with _opened_study(folder, run) as study, Builder(search.build) as builder:
+            measuring = Measuring(search, builder, run.axes, ledger, guard, observe)
             return _Run(
                 folder, search, settings, ledger, run, study, guard, observe, measuring
             ).go()
@@ -202,6 +207,7 @@ class _Run:
     guard: SignalGuard
     observe: Callable[[Event], None]
     measuring: Measuring
+    proposed: tuple[int, Proposal] | None = None  # the latest, by its trial's number
 
     def go(self) -> dict[str, Any]:
         """Search until the stop rule says so, validate, and write the front."""
@@ -236,8 +242,10 @@ class _Run:
         measured: dict[str, Measurement] = {}
         for ref in candidates(objectives, list(self.search.parents)):
             start = time.perf_counter()
-            with self.guard.interruptible(), self.search.build(self.search.parents[ref]) as built:
-                results = self.search.score(built, "search", lambda report: None)
+            with self.guard.interruptible():
+                built = self.measuring.builder.build(self.search.parents[ref])
+                with built.candidate as candidate:
+                    results = self.search.score(candidate, "search", lambda report: None)
             measured[ref] = Measurement(objectives.scores(results), results)
             seconds = time.perf_counter() - start
             self.observe(ParentMeasured(ref, measured[ref].scores, seconds))
@@ -257,8 +265,8 @@ class _Run:
         in_a_row = 0
         while (reason := rule.reason(finished, time.time())) is None:
             self.guard.check()
-            trial = self._run_trial(self._next())
             finished += 1
+            trial = self._run_trial(self._next(), partial(self._following, rule, finished))
             complete = complete or trial.state == COMPLETE
             in_a_row = 0 if trial.state == COMPLETE else in_a_row + 1
             limit = self.settings.failures_in_a_row * (5 if complete else 1)
@@ -279,23 +287,51 @@ class _Run:
                 return trial
         number = len(trials)
         self.observe(StageStarted(number, self._first_rung, "proposing"))
-        problem = Problem(
-            distributions(self.search.space.dimensions),
-            [axis.direction for axis in self.run.axes],
-            self.search.space.starts(),
-            self.run.seed,
-        )
-        proposal = propose(self.run.sampler, problem, trials, number)
+        proposal = self._proposal(number, trials)
         trial = optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params=proposal.parameters,
-            distributions=dict(problem.distributions),
+            distributions=distributions(self.search.space.dimensions),
             system_attrs=dict(proposal.notes),
         )
         self.study.add_trial(trial)
         return self.study.get_trials(deepcopy=False)[number]
 
-    def _run_trial(self, asked: FrozenTrial) -> TrialRecord:
+    def _proposal(self, number: int, trials: Sequence[FrozenTrial]) -> Proposal:
+        """What is proposed for trial `number` after the ones before it.
+
+        Where a GPU scores, it never depends on the trial right before it: whether that one was
+        still scored then, and whether there was memory to build ahead, makes no difference.
+        """
+        if self.proposed is None or self.proposed[0] != number:
+            problem = Problem(
+                distributions(self.search.space.dimensions),
+                [axis.direction for axis in self.run.axes],
+                self.search.space.starts(),
+                self.run.seed,
+            )
+            known = lagged(trials) if self.search.objectives.runtime.n_gpu_layers > 0 else trials
+            self.proposed = number, propose(self.run.sampler, problem, known, number)
+        return self.proposed[1]
+
+    def _following(self, rule: StopRule, finished: int, recipe: Recipe) -> Recipe | None:
+        """What to build while `recipe` is scored as the trial that makes so many `finished` ones.
+
+        None where the rule begins no other trial, or that one needs no building. Nothing of it is
+        on record: a run that ends before it is begun proposes it again.
+        """
+        if not self.search.build_ahead or rule.reason(finished, time.time()) is not None:
+            return None
+        trials = self.study.get_trials(deepcopy=False)
+        proposal = self._proposal(len(trials), trials)
+        other, _ = self._recipe(proposal.parameters)
+        if other is None or other == recipe or self.measuring.same_recipe(other) is not None:
+            return None
+        return other
+
+    def _run_trial(
+        self, asked: FrozenTrial, following: Callable[[Recipe], Recipe | None]
+    ) -> TrialRecord:
         """Build and score one trial on the rungs of the search, and put its end on disk."""
         number = asked.number
         recipe, failure = self._recipe(asked.params)
@@ -312,7 +348,13 @@ class _Run:
         else:
             try:
                 same = self.measuring.same_recipe(recipe)
-                found = {rung: same} if same else self.measuring.measure(number, rung, recipe)
+                found = (
+                    {rung: same}
+                    if same
+                    else self.measuring.measure(
+                        number, rung, recipe, following=partial(following, recipe)
+                    )
+                )
             except (Interrupted, KeyboardInterrupt, ObjectivesError):
                 self.ledger.interrupt_trial(number)
                 raise
@@ -356,18 +398,28 @@ class _Run:
             if not one.scores("validate")
         ]
         self.observe(ValidationStarted(reason, tuple(one.number for one in todo)))
-        for one in todo:
+        for one, following in zip_longest(todo, todo[1:]):
             self.guard.check()
             recipe, failure = self._recipe(one.parameters)
             measured = (
                 Measurement(failure=failure)
                 if recipe is None
                 else self.measuring.measure(
-                    one.number, "validate", recipe, digest=one.candidate_digest or ""
+                    one.number,
+                    "validate",
+                    recipe,
+                    digest=one.candidate_digest or "",
+                    following=partial(self._next_member, following),
                 )["validate"]
             )
             self.ledger.record_rung(one.number, "validate", measured)
             self.observe(Validated(self._record(one.number)))
+
+    def _next_member(self, member: TrialRecord | None) -> Recipe | None:
+        """The recipe of the member to build while the one before it is validated."""
+        if member is None or not self.search.build_ahead:
+            return None
+        return self._recipe(member.parameters)[0]
 
     def _record(self, number: int) -> TrialRecord:
         record = self.ledger.trial(number)

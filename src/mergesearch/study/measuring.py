@@ -12,6 +12,7 @@ from mergesearch.errors import Interrupted, MergeSearchError, ObjectivesError, S
 from mergesearch.ledger import COMPLETE, Axis, Ledger, Measurement, TrialRecord
 from mergesearch.objective import PROXY, Score, TaskResult
 from mergesearch.recipe import Recipe
+from mergesearch.study.ahead import Builder
 from mergesearch.study.events import Event, Progressed, StageStarted
 from mergesearch.study.proxies import promotes
 from mergesearch.study.settings import Candidate, Search
@@ -25,7 +26,8 @@ class Measuring:
     """What measuring needs of a run.
 
     Attributes:
-        search: builds and scores.
+        search: scores.
+        builder: builds.
         axes: the objectives as the front sees them.
         ledger: of the run, for what was measured before.
         guard: says where a signal may interrupt.
@@ -33,27 +35,34 @@ class Measuring:
     """
 
     search: Search
+    builder: Builder
     axes: tuple[Axis, ...]
     ledger: Ledger
     guard: SignalGuard
     observe: Callable[[Event], None]
 
     def measure(
-        self, number: int, rung: str, recipe: Recipe, *, digest: str = ""
+        self,
+        number: int,
+        rung: str,
+        recipe: Recipe,
+        *,
+        digest: str = "",
+        following: Callable[[], Recipe | None] = lambda: None,
     ) -> dict[str, Measurement]:
         """Build and score a recipe on a rung; after a proxy on the search rung too, if promoted.
 
         Whatever fails on the way is the measurement's failure. Where `digest` is given, a candidate
-        with another one is not scored.
+        with another one is not scored. What `following` gives is built meanwhile.
         """
         seen: dict[str, Any] = {}  # what is known when it fails
-        start = time.perf_counter()
         try:
             with self.guard.interruptible():
                 self.observe(StageStarted(number, rung, "building"))
-                with self.search.build(recipe) as candidate:
+                built = self.builder.build(recipe)
+                with built.candidate as candidate:
                     seen = {"digest": candidate.digest, "size": candidate.size}
-                    seen["build_seconds"] = time.perf_counter() - start
+                    seen["build_seconds"] = built.seconds
                     if digest and candidate.digest != digest:
                         raise ScoringError(
                             f"the rebuilt candidate is {candidate.digest}",
@@ -65,6 +74,8 @@ class Measuring:
                         if twin is not None:
                             scores = twin.scores(rung)
                             return {rung: Measurement(scores, reused_from=twin.number, **seen)}
+                    if (next_one := following()) is not None:
+                        self.builder.start(next_one)
                     measured = {rung: self._score(candidate, number, rung, seen)}
                     if rung == PROXY and self._promotes(number, measured[rung]):
                         measured["search"] = self._score(candidate, number, "search", {})

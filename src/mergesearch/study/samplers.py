@@ -111,11 +111,29 @@ def check_sampler(name: str) -> str:
 def propose(name: str, problem: Problem, history: Sequence[FrozenTrial], number: int) -> Proposal:
     """Return what sampler `name` proposes for trial `number`, given all trials before it.
 
-    Trials that still run count as such for the samplers that know how to allow for them.
+    Trials that still run (see `lagged`) count as such for the samplers that can allow for them.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # experimental features, chosen knowingly
         return SAMPLERS[name](problem, history, number)
+
+
+def lagged(history: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return a history whose last trial still runs, whatever has become of it since."""
+    return [*history[:-1], *map(_running, history[-1:])]
+
+
+def _running(trial: FrozenTrial) -> FrozenTrial:
+    return optuna.trial.create_trial(
+        state=TrialState.RUNNING,
+        params=trial.params,
+        distributions=trial.distributions,
+        system_attrs=_notes(trial.system_attrs),
+    )
+
+
+def _notes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: attributes[key] for key in _NOTES if key in attributes}
 
 
 def trial_seed(seed: int, number: int) -> int:
@@ -204,8 +222,7 @@ def _ask(
         else:
             assert isinstance(one, FloatDistribution)
             trial.suggest_float(name, one.low, one.high)
-    attributes = study.get_trials(deepcopy=False)[-1].system_attrs
-    notes = {key: attributes[key] for key in _NOTES if key in attributes}
+    notes = _notes(study.get_trials(deepcopy=False)[-1].system_attrs)
     return Proposal(dict(trial.params), notes)
 
 
@@ -245,11 +262,15 @@ def _gp(problem: Problem, history: Sequence[FrozenTrial], number: int) -> Propos
 
 
 def _tpe(problem: Problem, history: Sequence[FrozenTrial], number: int) -> Proposal:
-    """Tree-structured Parzen estimators over all dimensions together."""
+    """Tree-structured Parzen estimators over all dimensions together.
+
+    A trial that still runs counts as a bad one, so that the next goes elsewhere.
+    """
     sampler = optuna.samplers.TPESampler(
         seed=trial_seed(problem.seed, number),
         multivariate=True,
         n_startup_trials=STARTUP,
+        constant_liar=any(one.state == TrialState.RUNNING for one in history),
         warn_independent_sampling=False,
     )
     return _ask(sampler, problem, _failures_as_worst(problem, history), {})

@@ -1,5 +1,6 @@
 """What a run is asked to do, and the parts it is given to do it with."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -69,7 +70,7 @@ class ProgressReport(Protocol):
 
 
 OnProgress = Callable[[ProgressReport], None]
-Build = Callable[[Recipe], Candidate]
+Build = Callable[[Recipe, threading.Event], Candidate]
 ScoreCandidate = Callable[[Any, str, OnProgress], Mapping[str, TaskResult]]
 
 
@@ -80,10 +81,12 @@ class Search:
     Attributes:
         space: proposes recipes.
         objectives: turn task results into scores.
-        build: recipe -> candidate; a MergeSearchError, OSError or MemoryError fails the trial.
+        build: (recipe, stop) -> candidate; a MergeSearchError, OSError or MemoryError fails the
+            trial. It raises soon after the event `stop` is set.
         score: (candidate, rung, progress callback) -> results by task; fails a trial likewise.
         parents: by id, the recipe of each parent alone; where there are proxies, the specialists
             are among them.
+        build_ahead: whether the next candidate is built while one is scored.
         use_references: takes the specialists' correct answers, before the first trial is scored.
         shares: effective share of each parent in a recipe, for the record.
         space_text: the space file as written, for the record.
@@ -96,6 +99,7 @@ class Search:
     build: Build
     score: ScoreCandidate
     parents: Mapping[str, Recipe] = field(default_factory=dict)
+    build_ahead: bool = False
     use_references: Callable[[References], None] = lambda references: None
     shares: Callable[[Recipe], Mapping[str, float]] = lambda recipe: {}
     space_text: str = ""
