@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from command import search
 from conftest import TRIALS, Run, front_of, trials_of
 
+from mergesearch.errors import Interrupted
 from mergesearch.recipe import Recipe
 
 
@@ -203,6 +205,31 @@ def _wait_for_trials(folder: Path, count: int) -> None:
 
 def _without_validation(folder: Path) -> list[dict[str, object]]:
     return [one | {"scores": {"search": one["scores"].get("search")}} for one in trials_of(folder)]
+
+
+@pytest.mark.parametrize(
+    ("layers", "memory", "ahead"), [(1, "1GB", True), (1, None, True), (0, "1GB", False)]
+)
+def test_the_next_candidate_is_built_ahead_beside_a_gpu_where_it_fits(
+    objectives: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    layers: int,
+    memory: str | None,
+    ahead: bool,
+) -> None:
+    seen = []
+
+    def pretend(folder: Path, asked: Any, *others: object) -> None:
+        seen.append(asked.build_ahead)
+        raise Interrupted("enough")
+
+    monkeypatch.setattr("mergesearch.study.loop.run_study", pretend)
+    on_gpu = tmp_path / "objectives.yaml"
+    on_gpu.write_text(objectives.read_text().replace("n_ctx", f"n_gpu_layers: {layers}, n_ctx"))
+    option = () if memory is None else ("--memory", memory)
+    outcome = search("run", "demo", "--objectives", on_gpu, "--out", tmp_path / "out", *option)
+    assert (outcome.code, seen) == (130, [ahead]), outcome
 
 
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(run: Run, tmp_path: Path) -> None:

@@ -394,7 +394,7 @@ def test_the_clock_ends_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Each build takes ten minutes of a pretended clock."""
     clock = SimpleNamespace(now=1e9)
     pretended = SimpleNamespace(time=lambda: clock.now, perf_counter=lambda: clock.now)
-    for module in ("loop", "measuring", "ahead"):
+    for module in ("loop", "measuring", "building"):
         monkeypatch.setattr(f"mergesearch.study.{module}.time", pretended)
 
     def build(count: int) -> None:

@@ -41,7 +41,7 @@ from mergesearch.ledger import (
 )
 from mergesearch.objective import PROXY
 from mergesearch.recipe import Recipe
-from mergesearch.study.ahead import Builder
+from mergesearch.study.building import Builder
 from mergesearch.study.document import FRONT_NAME, front_document, front_members, write_document
 from mergesearch.study.events import (
     Event,

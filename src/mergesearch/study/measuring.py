@@ -12,7 +12,7 @@ from mergesearch.errors import Interrupted, MergeSearchError, ObjectivesError, S
 from mergesearch.ledger import COMPLETE, Axis, Ledger, Measurement, TrialRecord
 from mergesearch.objective import PROXY, Score, TaskResult
 from mergesearch.recipe import Recipe
-from mergesearch.study.ahead import Builder
+from mergesearch.study.building import Builder
 from mergesearch.study.events import Event, Progressed, StageStarted
 from mergesearch.study.proxies import promotes
 from mergesearch.study.settings import Candidate, Search

@@ -21,7 +21,7 @@ from mergesearch.ledger import Ledger, TrialRecord
 from mergesearch.recipe import Recipe
 from mergesearch.space import Space
 from mergesearch.study import events
-from mergesearch.study.ahead import Builder
+from mergesearch.study.building import Builder
 from mergesearch.study.loop import run_study
 from mergesearch.study.settings import StudySettings
 
@@ -68,26 +68,27 @@ def build_until_stopped(one: Recipe, stop: threading.Event) -> FakeCandidate:
 
 
 def no_thread_is_left() -> bool:
-    return "build ahead" not in [one.name for one in threading.enumerate()]
+    return "build" not in [one.name for one in threading.enumerate()]
 
 
 # -- the builder -----------------------------------------------------------------------------------
 
 
-def test_what_was_begun_is_taken_and_was_built_in_another_thread() -> None:
-    threads: list[int] = []
+def test_what_was_begun_is_taken_and_closed_by_the_caller() -> None:
+    built: list[Recipe] = []
 
     def build(one: Recipe, stop: threading.Event) -> FakeCandidate:
-        threads.append(threading.get_ident())
+        built.append(one)
         return FakeCandidate(one, "a" * 64)
 
     with Builder(build) as builder:
-        here = builder.build(FIRST)
+        candidates = [builder.build(FIRST).candidate]
         builder.start(SECOND)
-        there = builder.build(SECOND)
-    assert (here.candidate.recipe, there.candidate.recipe) == (FIRST, SECOND)
-    assert threads[0] == threading.get_ident() != threads[1]
-    assert not there.candidate.closed  # it is the caller's
+        candidates.append(builder.build(SECOND).candidate)
+        candidates.append(builder.build(SECOND).candidate)
+    assert built == [FIRST, SECOND, SECOND]
+    assert [one.recipe for one in candidates] == built
+    assert not any(one.closed for one in candidates)
 
 
 def test_the_seconds_are_those_of_the_build_not_of_the_wait() -> None:
@@ -197,10 +198,19 @@ def test_members_of_the_front_are_built_ahead_too(tmp_path: Path) -> None:
 
 
 def test_without_room_nothing_is_built_while_one_is_scored(tmp_path: Path) -> None:
-    here: list[int] = []
-    bench = Bench(before_build=lambda count: here.append(threading.get_ident()))
-    run(tmp_path, bench, changes={"build_ahead": False})
-    assert here == [threading.get_ident()] * 5
+    bench, order = Bench(), []
+
+    def build(one: Recipe, stop: threading.Event) -> FakeCandidate:
+        order.append("build")
+        return bench.build(one, stop)
+
+    def score(candidate: FakeCandidate, rung: str, on_progress: Any) -> Any:
+        time.sleep(0.02)  # in which a thread would begin
+        order.append("scored")
+        return bench.score(candidate, rung, on_progress)
+
+    run(tmp_path, changes={"build": build, "score": score, "build_ahead": False})
+    assert order == ["build", "scored"] * 5
 
 
 @pytest.fixture(scope="module")
@@ -282,7 +292,6 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
 def test_an_error_of_a_build_ahead_fails_its_own_trial(tmp_path: Path) -> None:
     def fail(count: int) -> None:
         if count == 2:
-            assert threading.current_thread().name == "build ahead"
             raise BuildError("no memory left")
 
     run(tmp_path, Bench(before_build=fail))

@@ -1,4 +1,8 @@
-"""Building one candidate at a time, the next one in a thread while another is scored."""
+"""Building one candidate at a time, in a thread: the next one while another is scored.
+
+A thread also where nothing overlaps: the main one then only waits, so that a signal need not wait
+for the statistics of a large tensor.
+"""
 
 from __future__ import annotations
 
@@ -32,36 +36,34 @@ class Builder:
 
     def __init__(self, build: Build) -> None:
         self._build = build
-        self._ahead: _Ahead | None = None
+        self._begun: _Building | None = None
 
     def start(self, recipe: Recipe) -> None:
-        """Begin building in a thread, in the place of anything that was begun before."""
+        """Begin building, in the place of anything that was begun before."""
         self.close()
-        self._ahead = _Ahead(self._build, recipe)
-        self._ahead.start()
+        self._begun = _Building(self._build, recipe)
+        self._begun.start()
 
     def build(self, recipe: Recipe) -> Built:
-        """Return a recipe's candidate, which the caller closes.
-
-        It is the one that was begun, once it is finished; where another was, that one is stopped.
+        """Return a recipe's finished candidate, which the caller closes, begun before or now.
 
         Raises:
-            What building raises, wherever it happened.
+            What building raises.
         """
-        ahead = self._ahead
-        if ahead is None or ahead.recipe != recipe:
-            self.close()
-            return _built(self._build, recipe, threading.Event())
-        while wait([ahead.future], _TURN).not_done:
+        if self._begun is None or self._begun.recipe != recipe:
+            self.start(recipe)
+        begun = self._begun
+        assert begun is not None
+        while wait([begun.future], _TURN).not_done:
             pass  # an interruption leaves it to `close`
-        self._ahead = None
-        return ahead.future.result()
+        self._begun = None
+        return begun.future.result()
 
     def close(self) -> None:
-        """Stop what is being built ahead and give its memory back; may be called again."""
-        if self._ahead is not None:
-            self._ahead.discard()
-            self._ahead = None
+        """Stop what was begun and give its memory back; may be called again."""
+        if self._begun is not None:
+            self._begun.discard()
+            self._begun = None
 
     def __enter__(self) -> Self:
         return self
@@ -75,19 +77,21 @@ class Builder:
         self.close()
 
 
-class _Ahead(threading.Thread):
+class _Building(threading.Thread):
     """One build in a thread of its own; signals reach the main thread only."""
 
     def __init__(self, build: Build, recipe: Recipe) -> None:
-        super().__init__(name="build ahead")
+        super().__init__(name="build")
         self.recipe = recipe
         self.future: Future[Built] = Future()
         self._build = build
         self._stop_event = threading.Event()
 
     def run(self) -> None:
+        begun = time.perf_counter()
         try:
-            self.future.set_result(_built(self._build, self.recipe, self._stop_event))
+            candidate = self._build(self.recipe, self._stop_event)
+            self.future.set_result(Built(candidate, time.perf_counter() - begun))
         except BaseException as error:
             self.future.set_exception(error)
 
@@ -100,9 +104,3 @@ class _Ahead(threading.Thread):
         if self.future.exception() is None:
             with self.future.result().candidate:
                 pass
-
-
-def _built(build: Build, recipe: Recipe, stop: threading.Event) -> Built:
-    begun = time.perf_counter()
-    candidate = build(recipe, stop)
-    return Built(candidate, time.perf_counter() - begun)
