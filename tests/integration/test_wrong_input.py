@@ -248,7 +248,7 @@ def test_what_takes_more_memory_than_is_allowed(parents: Path) -> None:
     before = sorted(parents.rglob("*"))
     outcome = run(parents, SPACE, "--memory", "1MB")
     assert outcome.code == 2
-    assert "and 1 MB are allowed: the candidate 2 MB, llama.cpp's repacked copy of it" in (
+    assert "and 1 MB are allowed: the candidate 3 MB, llama.cpp's repacked copy of it" in (
         outcome.err
     )
     (parents / "space.yaml").unlink()
