@@ -11,9 +11,10 @@ from mergesearch.candidate.contents import built_in_contents
 from mergesearch.candidate.gguf_file import (
     TypedTensor,
     blocks_of_part,
-    merged_rows,
+    stored_rows,
     typed_tensors,
 )
+from mergesearch.candidate.template import Template
 from mergesearch.checkpoint import Checkpoint
 from mergesearch.gguf_layout import layer_of
 from mergesearch.machine import available_cores
@@ -39,15 +40,22 @@ class Estimate:
 
 
 def estimate(
-    recipe: Recipe, parents: Mapping[str, Checkpoint], *, threads: int | None = None
+    recipe: Recipe,
+    parents: Mapping[str, Checkpoint],
+    *,
+    threads: int | None = None,
+    template: Template | None = None,
 ) -> Estimate:
     """Merge and quantize the middle layer and some rows outside the layers; the rest is alike.
+
+    The arguments are those of `build_candidate`.
 
     Raises:
         As `build_candidate`.
     """
     plan = plan_merge(recipe, parents)
-    stored = list(typed_tensors(built_in_contents(recipe, plan), recipe.quantize))
+    contents = built_in_contents(recipe, plan) if template is None else template.contents(plan)
+    stored = list(typed_tensors(contents, recipe.quantize))
     middle = plan.layout.n_layers // 2
     layer = [one for one in stored if layer_of(one.tensor.name) == middle]
     outside = [one for one in stored if layer_of(one.tensor.name) is None]
@@ -66,14 +74,13 @@ def _seconds(
     jobs, tried, whole = [], 0, 0
     for one in tensors:
         for part in one.tensor.parts:
-            stop = part.stop if most is None else min(part.stop, part.start + most)
-            jobs += [
-                (*merged_rows(block, one.tensor), one.kind)
-                for block in blocks_of_part(replace(part, stop=stop), one.tensor)
-            ]
+            stop = part.stop
+            if most is not None and not part.transposed:
+                stop = min(stop, part.start + most)
+            jobs += [(block, one) for block in blocks_of_part(replace(part, stop=stop), one.tensor)]
             tried += (stop - part.start) * one.tensor.cols
             whole += (part.stop - part.start) * one.tensor.cols
     begun = time.perf_counter()
     with ThreadPoolExecutor(threads or available_cores()) as pool:
-        list(pool.map(lambda job: plan.blocks(*job), jobs))
+        list(pool.map(lambda job: stored_rows(plan, *job), jobs))
     return (time.perf_counter() - begun) * whole / max(1, tried)

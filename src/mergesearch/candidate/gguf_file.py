@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import gguf
 import numpy as np
@@ -178,13 +179,17 @@ def blocks_of_part(part: Part, tensor: StoredTensor) -> Iterator[Part]:
 
 
 def _write_rows(fd: int, plan: MergePlan, part: Part, one: TypedTensor, offset: int) -> None:
+    write_at(fd, stored_rows(plan, part, one), offset)
+
+
+def stored_rows(plan: MergePlan, part: Part, one: TypedTensor) -> npt.NDArray[Any]:
+    """Merge and quantize a block of a tensor: its rows as they stand in the file."""
     if one.tensor.is_vector or part.transposed or part.change.added:
         values = part.change.to_gguf(_values(plan, part, one.tensor))
-        write_at(fd, quantize_rows(values, one.kind), offset)
-        return
+        return quantize_rows(values, one.kind)
     # Rows are quantized one by one, so that their order may change afterwards.
     blocks = plan.blocks(part.name, part.start, part.stop, one.kind)
-    write_at(fd, part.change.to_gguf(blocks), offset)
+    return part.change.to_gguf(blocks)
 
 
 def _values(plan: MergePlan, part: Part, tensor: StoredTensor) -> npt.NDArray[np.float32]:

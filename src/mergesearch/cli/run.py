@@ -16,6 +16,7 @@ import typer
 
 from mergesearch.cli.export import header
 from mergesearch.cli.memory import Memory, largest_workload, memory_budget
+from mergesearch.cli.opening import open_with_template
 from mergesearch.cli.options import (
     PINS_FILE,
     Parents,
@@ -83,7 +84,6 @@ def run(
     Example: search run demo --trials 60 --seed 0 --out results/demo
     """
     from mergesearch.budget import builds_ahead, check_budget
-    from mergesearch.candidate import read_template
     from mergesearch.report import watch
     from mergesearch.scoring import ScoringProcess
     from mergesearch.study.loop import check_run_folder, run_study
@@ -104,8 +104,8 @@ def run(
     overrides = parent_folders(parent)
     check_overrides(overrides, inputs.space.parents())
     pins = _pins(inputs, overrides)
-    parents = _open_parents(inputs.space, overrides, pins, as_found=template is not None)
-    proved = None if template is None else read_template(template, parents)
+    refs, stages = inputs.space.parents(), inputs.space.stages()
+    parents, proved = open_with_template(refs, stages, overrides, template, pins)
     examples, runtime = inputs.space.examples("high"), inputs.objectives.runtime
     work = largest_workload(examples, parents, proved, runtime, threads)
     check_budget(work, budget, named=memory is not None)
@@ -179,16 +179,6 @@ def _pins(inputs: Inputs, overrides: Mapping[str, Path]) -> dict[str, str]:
         pin_parents([ref for ref in inputs.space.parents() if ref not in before], overrides)
         | before
     )
-
-
-def _open_parents(
-    space: Space, overrides: Mapping[str, Path], pins: Mapping[str, str], as_found: bool
-) -> dict[str, Checkpoint]:
-    from mergesearch.checkpoint import open_all
-
-    refs = space.parents()
-    opened = open_all([pins[ref] for ref in refs], space.stages(), overrides, as_found=as_found)
-    return dict(zip(refs, opened.values(), strict=True))
 
 
 @contextmanager
