@@ -12,8 +12,18 @@ from pathlib import Path
 from mergesearch.objective import Objectives, TaskResult
 from mergesearch.scoring.process import ScoringProcess
 from mergesearch.scoring.protocol import OnProgress, Progress
+from mergesearch.scoring.rehearsal import Effort, Rehearsal, at_depth
 
-__all__ = ["OnProgress", "Progress", "ScoringProcess", "check_objectives", "score_in_process"]
+__all__ = [
+    "Effort",
+    "OnProgress",
+    "Progress",
+    "Rehearsal",
+    "ScoringProcess",
+    "at_depth",
+    "check_objectives",
+    "score_in_process",
+]
 
 _ENVIRONMENT = {
     # Threads of OpenMP that wait must sleep, not spin: beside another busy process on the same

@@ -9,6 +9,8 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,8 @@ def _serve(channel: Channel) -> None:
                 )
             elif message["type"] == "score":
                 channel.send(_score(scorer, channel, setup, message, descriptor))
+            elif message["type"] == "rehearse":
+                channel.send(_rehearse(scorer, message, descriptor))
             else:
                 return
         except (BrokenPipeError, ConnectionResetError):
@@ -90,15 +94,30 @@ def _score(
     def report(progress: Progress) -> None:
         channel.send({"type": "progress", "progress": asdict(progress)})
 
+    with _opened(message, descriptor) as path:
+        results = scorer.score(path, message["rung"], report, _partial(scorer, setup, message))
+    sys.stderr.flush()
+    return {"type": "result", "results": results_to_json(results)}
+
+
+def _rehearse(scorer: Any, message: dict[str, Any], descriptor: int | None) -> dict[str, Any]:
+    from mergesearch.scoring.rehearsal import Effort
+
+    with _opened(message, descriptor) as path:
+        found = scorer.rehearse(path, Effort(**message["effort"]))
+    return {"type": "rehearsal", "rehearsal": asdict(found)}
+
+
+@contextmanager
+def _opened(message: dict[str, Any], descriptor: int | None) -> Iterator[Path]:
+    """The path of a candidate; errors name it as the run does."""
     path = Path(message["path"]) if descriptor is None else _path_of(descriptor)
     try:
-        results = scorer.score(path, message["rung"], report, _partial(scorer, setup, message))
+        yield path
     except ScoringError as error:
         if error.where == str(path):  # the descriptor means nothing on the other side
             error.where = message["name"]
         raise
-    sys.stderr.flush()
-    return {"type": "result", "results": results_to_json(results)}
 
 
 def _partial(scorer: Any, setup: dict[str, Any], message: dict[str, Any]) -> Any:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol
@@ -17,6 +18,7 @@ import mergesearch
 from mergesearch.errors import ObjectivesError, ScorerCrashed, ScoringError
 from mergesearch.objective import Objectives, References, TaskResult
 from mergesearch.scoring.protocol import Channel, OnProgress, Progress, results_from_json
+from mergesearch.scoring.rehearsal import Effort, Part, Rehearsal
 
 _FAREWELL_SECONDS = 5.0
 
@@ -120,26 +122,43 @@ class ScoringProcess:
             ScoringError: it cannot be loaded or scored.
             ScorerCrashed: the process died; the next call starts another.
         """
+        digest = "" if self._partial is None else candidate.digest
+        answer = self._ask(
+            candidate, {"type": "score", "rung": rung, "digest": digest}, "result", on_progress
+        )
+        return results_from_json(answer["results"])
+
+    def rehearse(self, candidate: ScoredCandidate, effort: Effort) -> Rehearsal:
+        """Measure on a few requests of every task how fast a candidate is scored.
+
+        Raises:
+            ScoringError, ScorerCrashed: as `score`.
+        """
+        asked = {"type": "rehearse", "effort": asdict(effort)}
+        found = self._ask(candidate, asked, "rehearsal", None)["rehearsal"]
+        return Rehearsal(**found | {"parts": tuple(Part(**one) for one in found["parts"])})
+
+    def _ask(
+        self,
+        candidate: ScoredCandidate,
+        message: dict[str, Any],
+        answer: str,
+        on_progress: OnProgress | None,
+    ) -> dict[str, Any]:
+        """Send a message with a candidate and wait for the answer of that type."""
         self.start()
         by_descriptor = candidate.fd is not None and hasattr(socket, "send_fds")
-        message: dict[str, Any] = {
-            "type": "score",
-            "rung": rung,
-            "descriptor": by_descriptor,
-            "name": str(candidate.path),
-            "digest": "" if self._partial is None else candidate.digest,
-        }
+        message |= {"descriptor": by_descriptor, "name": str(candidate.path)}
         if not by_descriptor:
             message["path"] = str(candidate.path)
         self._send(message, candidate.fd if by_descriptor else None)
         try:
-            answer = self._receive("result", on_progress)
+            return self._receive(answer, on_progress)
         except (ScoringError, ObjectivesError):
             raise
         except BaseException:  # interrupted: what it still sends belongs to no one
             self._kill()
             raise
-        return results_from_json(answer["results"])
 
     def close(self) -> None:
         """End the process; may be called again."""

@@ -1,8 +1,8 @@
 """Messages between a run and its scoring process: one JSON object a line, descriptors beside them.
 
 From the run: `setup` (the objectives), `references` (specialists' answers for the proxies), `score`
-(a rung; the candidate's descriptor comes with it, or its path), `bye`. From the scoring process:
-`ready`, `progress`, `result`, `error`.
+(a rung; the candidate's descriptor comes with it, or its path), `rehearse` (likewise, how fast it
+is scored), `bye`. From the scoring process: `ready`, `progress`, `result`, `rehearsal`, `error`.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,8 @@ from mergesearch.scoring.harness import (
 from mergesearch.scoring.partial import PartialScores
 from mergesearch.scoring.protocol import OnProgress, Progress
 from mergesearch.scoring.proxy import check_proxied, needs_answers, proxy_items, proxy_result
-from mergesearch.scoring.requests import Outcome, Prepared, copies
+from mergesearch.scoring.rehearsal import Effort, Rehearsal, rehearse_part
+from mergesearch.scoring.requests import Job, Outcome, Prepared, copies
 from mergesearch.scoring.template import ChatTemplate
 
 _log = logging.getLogger(__name__)
@@ -121,6 +123,29 @@ class Scorer:
             )
             for task, items in zip(self.tasks, per_task, strict=True)
         }
+
+    def rehearse(self, path: Path | str, effort: Effort) -> Rehearsal:
+        """Measure on a few requests of every task how fast a model is scored.
+
+        Raises:
+            ScoringError: as `score`.
+        """
+        with Engine(path, self._objectives.runtime) as engine:
+            lm = CandidateLM(engine)
+            jobs: dict[tuple[str, str], dict[str, Sequence[Job]]] = {}
+            prepare_seconds = {}
+            for rung in RUNGS:
+                items = self._items_for(lm, rung)
+                begun = time.perf_counter()
+                for one in self._batches(lm, items):
+                    kinds = jobs.setdefault((one.task.name, one.requests[0].request_type), {})
+                    kinds[rung] = one.prepared.jobs
+                prepare_seconds[rung] = time.perf_counter() - begun
+            parts = tuple(
+                rehearse_part(engine, task, {"search": [], **by_rung}, effort)
+                for (task, _), by_rung in jobs.items()
+            )
+            return Rehearsal(engine.load_seconds, prepare_seconds, parts)
 
     def _has_proxy(self, task: LoadedTask, rung: str) -> bool:
         return rung == PROXY and task.name in self._proxied

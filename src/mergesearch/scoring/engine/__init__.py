@@ -41,6 +41,7 @@ class Engine:
         n_vocab: columns of the logits.
         load_seconds: that loading took.
         llama_seconds: time spent inside llama.cpp so far, summed over workers.
+        n_workers: chunks that are decoded side by side.
 
     Raises:
         ScoringError: llama.cpp cannot load the file, or cannot make a context.
@@ -67,9 +68,9 @@ class Engine:
         self.n_ctx = min(runtime.n_ctx, int(llama.llama_model_n_ctx_train(self._model)))
         size = int(llama.llama_model_size(self._model))
         threads = runtime.threads or available_cores()
-        workers = n_workers(size, runtime, threads)
-        for _ in range(workers):
-            self._workers.append(Worker(self, self._model, threads // workers))
+        self.n_workers = n_workers(size, runtime, threads)
+        for _ in range(self.n_workers):
+            self._workers.append(Worker(self, self._model, threads // self.n_workers))
 
     # -- life ------------------------------------------------------------------------------------
 
