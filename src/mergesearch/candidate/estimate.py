@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from mergesearch.candidate.contents import built_in_contents
 from mergesearch.candidate.gguf_file import (
     TypedTensor,
     blocks_of_part,
+    contents_of,
+    file_layout,
     stored_rows,
-    typed_tensors,
 )
 from mergesearch.candidate.template import Template
 from mergesearch.checkpoint import Checkpoint
@@ -30,7 +30,7 @@ class Estimate:
 
     Attributes:
         parameters: numbers in the model.
-        size: bytes of its tensors in the GGUF.
+        size: bytes of the GGUF.
         seconds: that merging and quantizing would take.
     """
 
@@ -54,14 +54,13 @@ def estimate(
         As `build_candidate`.
     """
     plan = plan_merge(recipe, parents)
-    contents = built_in_contents(recipe, plan) if template is None else template.contents(plan)
-    stored = list(typed_tensors(contents, recipe.quantize))
+    _, stored, size = file_layout(contents_of(recipe, plan, template), recipe.quantize)
     middle = plan.layout.n_layers // 2
     layer = [one for one in stored if layer_of(one.tensor.name) == middle]
     outside = [one for one in stored if layer_of(one.tensor.name) is None]
     return Estimate(
         sum(one.tensor.rows * one.tensor.cols for one in stored),
-        sum(one.size for one in stored),
+        size,
         plan.layout.n_layers * _seconds(plan, layer, None, threads)
         + _seconds(plan, outside, _OUTSIDE_ROWS, threads),
     )

@@ -64,26 +64,30 @@ def write_gguf(
 ) -> tuple[int, str]:
     """Write the whole file and return its size and digest; see `build_candidate` for `stop`."""
     plan = plan_merge(recipe, parents, stop)
-    contents = _contents(recipe, plan, template)
-    header, data, stored = _gguf_header(contents, quantization)
+    contents = contents_of(recipe, plan, template)
+    header, stored, size = file_layout(contents, quantization)
     with full_disk_is_build_error():
         os.pwrite(fd, header, 0)
-        place = data
+        place = aligned(len(header))
         for values in contents.constants.values():
             write_at(fd, values, place)
             place += aligned(values.nbytes)
-        end = max((one.offset + one.size for one in stored), default=place)
-        os.ftruncate(fd, aligned(end))
+        os.ftruncate(fd, size)
         pieces = list(_gguf_pieces(fd, plan, stored))
         digest = RunningDigest(fd, pieces)
         run(pieces, threads, digest.finished)
-    return aligned(end), digest.hexdigest(aligned(end))
+    return size, digest.hexdigest(size)
 
 
-def _gguf_header(
+def file_layout(
     contents: Contents, quantization: Quantization
-) -> tuple[bytes, int, list[TypedTensor]]:
-    """The bytes before the data, where the data begins, and every merged tensor's place."""
+) -> tuple[bytes, list[TypedTensor], int]:
+    """Return the bytes before the data, every merged tensor at its place, and the file's size.
+
+    Raises:
+        RecipeError: as `typed_tensors`.
+        CheckpointError: the vocabulary cannot be stored as GGUF.
+    """
     writer = writer_without_keys(contents.arch)
     relative = 0
     for name, values in contents.constants.items():
@@ -99,7 +103,8 @@ def _gguf_header(
         relative += aligned(one.size)
     header = packed_header(contents.keys(MIXES[quantization.mix].file_type), writer)
     data = aligned(len(header))
-    return header, data, [replace(one, offset=data + one.offset) for one in stored]
+    placed = [replace(one, offset=data + one.offset) for one in stored]
+    return header, placed, data + relative
 
 
 def typed_tensors(contents: Contents, quantization: Quantization) -> Iterator[TypedTensor]:
@@ -116,16 +121,21 @@ def typed_tensors(contents: Contents, quantization: Quantization) -> Iterator[Ty
 
 
 def planned_bytes(recipe: Recipe, plan: MergePlan, template: Template | None = None) -> int:
-    """Return the bytes of all merged tensors in a recipe's file, which is not built for it.
+    """Return the bytes of a recipe's file, which is not built for it.
 
     Raises:
         RecipeError, CheckpointError: it could not be built.
     """
-    stored = typed_tensors(_contents(recipe, plan, template), recipe.quantize)
-    return sum(one.size for one in stored)
+    _, _, size = file_layout(contents_of(recipe, plan, template), recipe.quantize)
+    return size
 
 
-def _contents(recipe: Recipe, plan: MergePlan, template: Template | None) -> Contents:
+def contents_of(recipe: Recipe, plan: MergePlan, template: Template | None) -> Contents:
+    """Return what a merge's file holds beside the merged values.
+
+    Raises:
+        CheckpointError: llama.cpp cannot compute the model, or the template does not fit it.
+    """
     return built_in_contents(recipe, plan) if template is None else template.contents(plan)
 
 
