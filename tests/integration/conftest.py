@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from command import search
+from parents import make_parent
 
 from mergesearch import resources
 
@@ -82,3 +83,17 @@ def run(objectives: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     outcome = search(*arguments, "--out", folder)
     assert outcome.code == 0, outcome
     return Run(folder, arguments)
+
+
+@pytest.fixture
+def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A GGUF of a parent whose architecture nobody knows."""
+    monkeypatch.chdir(tmp_path)
+    config = make_parent(Path("a")) / "config.json"
+    Path("recipe.yaml").write_text(
+        "merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]\n"
+    )
+    assert search("build", "recipe.yaml", "--quant", "F16", "-o", "template.gguf").code == 0
+    document = json.loads(config.read_text()) | {"architectures": ["NobodyForCausalLM"]}
+    config.write_text(json.dumps(document))
+    return "template.gguf"

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 from command import search
 
+from mergesearch import resources
 from mergesearch.candidate import build_candidate
 from mergesearch.candidate.estimate import estimate
 from mergesearch.checkpoint import open_parents
+from mergesearch.cli import rehearsing
+from mergesearch.cli.check import scoring_facts
+from mergesearch.errors import ScorerCrashed
+from mergesearch.objective import Objective, Objectives, TaskResult, TaskUse
 from mergesearch.recipe import Recipe
+from mergesearch.scoring import Rehearsal, ScoringProcess
+from mergesearch.scoring.rehearsal import Part
 
 RECIPE = """
 name: half
@@ -25,33 +38,194 @@ models: [{model: half, parameters: {density: 0.5}}]
 """
 
 
-def test_a_space_and_its_objectives() -> None:
+@pytest.fixture(scope="module")
+def facts() -> dict[str, Any]:
+    """What is told of the demo."""
     outcome = search("check", "demo", "--objectives", "demo", "--json")
-    facts = json.loads(outcome.out)
-    assert outcome.code == 0
+    assert outcome.code == 0, outcome
+    return dict(json.loads(outcome.out))
+
+
+def test_a_space_and_its_objectives(facts: dict[str, Any]) -> None:
+    assert (facts["kind"], facts["file"], facts["objectives"]) == ("space", "demo", "demo")
+    assert (facts["parents"], facts["layers"], facts["hidden"]) == (3, 6, 256)
     assert facts["recipes_planned"] == 2
-    assert facts["items_of_a_trial"] == 640
-    assert facts["build_seconds"] < 60
+    assert (facts["items_of_a_trial"], facts["items_of_validation"]) == (640, 800)
     assert facts["parameters"] == 3807488
+    assert facts["disk"]["safetensors"] == 2 * 3807488
 
 
-def test_the_estimate_is_of_the_candidates_own_size(tmp_path: Path) -> None:
-    """The tensors' bytes; a candidate has a header besides."""
+def test_a_night_is_made_of_building_and_scoring(facts: dict[str, Any]) -> None:
+    trial = facts["build_seconds"] + facts["scoring_seconds"]["search"]
+    assert facts["trial_seconds"] == pytest.approx(trial)
+    assert facts["trials_per_hour"] == pytest.approx(3600 / trial)
+    assert facts["trials_in_8_hours"] == pytest.approx(8 * 3600 / trial)
+    assert list(facts["scoring_seconds"]) == ["search", "validate"]
+    assert not facts["scoring_at_most"]
+
+
+def test_what_is_built_ahead_takes_no_time_of_its_own() -> None:
+    """The longer of building and scoring makes a trial then."""
+    quiz = Part("quiz", False, {"search": 40, "validate": 60}, {}, read_seconds=1.0)
+    found = Rehearsal(5.0, {"search": 0.0, "validate": 0.0}, (quiz,))
+    use = TaskUse("quiz", "acc")
+    wanted = Objectives((Objective("reasoning", (use,), "maximize", 0.0),))
+    told = scoring_facts(found, wanted, 15.0, ahead=False)
+    assert told["scoring_seconds"] == {"search": 45.0, "validate": 65.0}
+    assert (told["trial_seconds"], told["trials_per_hour"]) == (60.0, 60.0)
+    assert scoring_facts(found, wanted, 15.0, ahead=True)["trial_seconds"] == 45.0
+    assert scoring_facts(found, wanted, 90.0, ahead=True)["trial_seconds"] == 90.0
+    proxied = Objectives((Objective("reasoning", (use,), "maximize", 0.0, proxy="likelihood"),))
+    told = scoring_facts(found, proxied, 15.0, ahead=False)
+    assert (told["trial_seconds"], told["promoted_trial_seconds"]) == (60.0, 105.0)
+
+
+def test_memory_is_told_part_by_part(facts: dict[str, Any]) -> None:
+    memory = facts["memory"]
+    assert memory["total"] == sum(memory["parts"].values())
+    assert memory["parts"]["the candidate"] == facts["disk"]["gguf"]
+    assert "KV caches" in memory["parts"]
+    assert not memory["builds_ahead"]
+    refused = search("check", "demo", "--objectives", "demo", "--memory", "100MB")
+    assert refused.code == 2
+    assert "100 MB are allowed" in refused.err
+    alone = json.loads(search("check", "demo", "--json", "--memory", "1GB").out)
+    assert "KV caches" not in alone["memory"]["parts"]
+    assert alone["memory"]["budget"] == 10**9
+    assert "scoring_seconds" not in alone
+
+
+def test_the_estimate_is_of_the_very_file(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(RECIPE, encoding="utf-8")
     recipe = Recipe.from_yaml(RECIPE)
     parents = open_parents(recipe)
     found = estimate(recipe, parents)
     with build_candidate(recipe, parents) as built:
-        assert built.size - 100_000 < found.size < built.size
+        assert built.size == found.size
     plain = search("check", tmp_path / "r.yaml")
     assert plain.code == 0
+    assert "r.yaml: a valid recipe" in plain.out
     assert "3 fit each other, 6 layers of 256" in plain.out
+
+
+PARENT = Recipe.from_dict({"merge_method": "passthrough", "models": [{"model": "demo:instruct"}]})
+
+
+@pytest.fixture(scope="module")
+def scorer(objectives: Path) -> Iterator[ScoringProcess]:
+    """A warm one of the demo's objectives with few items."""
+    wanted = Objectives.from_yaml(objectives.read_text(encoding="utf-8"), objectives.parent)
+    with ScoringProcess(wanted) as scorer:
+        scorer.start()
+        yield scorer
+
+
+def _with_lengths(part: Part, result: TaskResult) -> Part:
+    """A part that knows how long the answers really are."""
+    written = sum(one.tokens_out for one in result.items)
+    assert written <= part.written["validate"]
+    return replace(part, share=written / part.written["validate"]) if part.generates else part
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_time_that_is_told_is_the_time_that_it_takes(
+    scorer: ScoringProcess, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    """Tried whole, or as if it were a large model of which 1 and 4 layers stand for all 6."""
+    if not whole:
+        monkeypatch.setattr(rehearsing, "_SMALL_BYTES", 0)
+    parents = open_parents(PARENT)
+    with build_candidate(PARENT, parents) as built:
+        scorer.score(built, "validate")  # makes the prompts' templates
+        begun = time.perf_counter()
+        results = scorer.score(built, "validate")
+        seconds = time.perf_counter() - begun
+    found = rehearsing.rehearse(PARENT, parents, scorer, None, None)
+    assert isinstance(found, Rehearsal)
+    assert found.at_most == (not whole)
+    for one in found.parts:
+        assert one.read["validate"] == sum(item.tokens_in for item in results[one.task].items)
+    if not whole:  # then the lengths of answers are not known
+        parts = tuple(_with_lengths(one, results[one.task]) for one in found.parts)
+        found = replace(found, parts=parts)
+    assert 0.3 < found.seconds("validate") / seconds < 3
+
+
+class Crashing:
+    """A scorer that dies of every model."""
+
+    def rehearse(self, candidate: object, effort: object) -> Rehearsal:
+        raise ScorerCrashed("the scoring process died (SIGSEGV)")
+
+
+def test_a_crash_on_a_few_layers_says_nothing_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer: Any = Crashing()
+    parents = open_parents(PARENT)
+    with pytest.raises(ScorerCrashed):
+        rehearsing.rehearse(PARENT, parents, scorer, None, None)
+    monkeypatch.setattr(rehearsing, "_SMALL_BYTES", 0)
+    found = rehearsing.rehearse(PARENT, parents, scorer, None, None)
+    assert found == "1 of 6 layers cannot be tried: the scoring process died (SIGSEGV)"
+
+
+def test_layers_come_from_the_parent_that_gives_the_tokens() -> None:
+    recipe = Recipe.from_yaml(RECIPE + "tokenizer_source: demo:reason\nquantize: Q4_0\n")
+    first = rehearsing.first_layers(recipe, open_parents(recipe), 2)
+    assert first.to_dict() == {
+        "merge_method": "passthrough",
+        "slices": [{"sources": [{"model": "demo:reason", "layer_range": [0, 2]}]}],
+        "dtype": "bfloat16",
+        "quantize": "Q4_0",
+    }
+    plain = rehearsing.first_layers(Recipe.from_yaml(RECIPE), open_parents(recipe), 1)
+    assert plain.parents() == ("demo:base",)  # the base's tokens, not a stage's
+
+
+def test_a_space_with_a_proxy(tmp_path: Path) -> None:
+    text = resources.objectives_file("demo").read_text(encoding="utf-8")
+    folder = resources.objectives_folder() / "demo"
+    text = text.replace("task_folder: demo", f"task_folder: {folder}")
+    text = re.sub(
+        r"search_items: \d+, validate_items: \d+", "search_items: 16, validate_items: 8", text
+    )
+    path = tmp_path / "o.yaml"
+    for specialist, code in (("demo:reason", 0), ("demo:reader", 2)):
+        proxy = f"reference: 0.15\n    proxy: likelihood\n    specialist: {specialist}"
+        path.write_text(text.replace("reference: 0.15", proxy), encoding="utf-8")
+        outcome = search("check", "demo", "--objectives", path, "--json")
+        assert outcome.code == code, outcome
+        if code:
+            assert "'demo:reader' is no parent" in outcome.err
+            continue
+        facts = json.loads(outcome.out)
+        seconds = facts["scoring_seconds"]
+        assert list(seconds) == ["proxy", "search", "validate"]
+        assert facts["trial_seconds"] == pytest.approx(facts["build_seconds"] + seconds["proxy"])
+        promoted = facts["trial_seconds"] + seconds["search"]
+        assert facts["promoted_trial_seconds"] == pytest.approx(promoted)
+
+
+def test_with_a_template(template: str, objectives: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiny parent is tried whole; of a large one nothing could be left out."""
+    arguments = ("check", "recipe.yaml", "--objectives", objectives, "--template", template)
+    assert search(*arguments[:-2]).code == 2
+    facts = json.loads(search(*arguments, "--json").out)
+    assert facts["scoring_seconds"]["search"] > 0
+    assert facts["disk"]["gguf"] > 10_000
+    monkeypatch.setattr(rehearsing, "_SMALL_BYTES", 0)
+    monkeypatch.setattr(rehearsing, "_DEPTHS", (1,))
+    outcome = search(*arguments)
+    assert outcome.code == 0, outcome
+    assert "unknown: with a template no layers can be left out" in outcome.out
 
 
 def test_objectives_alone() -> None:
     outcome = search("check", Path(__file__).parents[2] / "objectives" / "demo.yaml")
     assert outcome.code == 0
     assert "all tasks load" in outcome.out
+    beside = search("check", resources.objectives_file("demo"), "--memory", "1GB")
+    assert beside.code == 2
+    assert "an objectives file is checked alone" in beside.err
 
 
 def test_what_would_fail_at_night_fails_now(tmp_path: Path) -> None:

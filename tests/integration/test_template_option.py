@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import pytest
 from command import search
 from parents import make_parent
 
 from mergesearch.candidate import open_gguf
-
-RECIPE = "merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]\n"
-
-
-@pytest.fixture
-def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A GGUF of a parent whose architecture nobody knows."""
-    monkeypatch.chdir(tmp_path)
-    config = make_parent(Path("a")) / "config.json"
-    Path("recipe.yaml").write_text(RECIPE)
-    assert search("build", "recipe.yaml", "--quant", "F16", "-o", "template.gguf").code == 0
-    document = json.loads(config.read_text()) | {"architectures": ["NobodyForCausalLM"]}
-    config.write_text(json.dumps(document))
-    return "template.gguf"
 
 
 def test_build_with_a_template(template: str) -> None:
@@ -48,7 +32,8 @@ def test_a_finished_model_needs_no_template(template: str) -> None:
 def test_a_run_proves_its_template_first(template: str) -> None:
     """A template that no parent explains ends the run before anything is written."""
     make_parent(Path("a"), 7)
-    Path("space.yaml").write_text(RECIPE.replace("weight: 1", "weight: {search: [0, 1]}"))
+    recipe = Path("recipe.yaml").read_text()
+    Path("space.yaml").write_text(recipe.replace("weight: 1", "weight: {search: [0, 1]}"))
     before = sorted(Path().iterdir())
     outcome = search("run", "space.yaml", "--objectives", "demo", "--template", template)
     assert outcome.code != 0

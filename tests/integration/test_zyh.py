@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from command import search
 from parents import make_config, make_tokenizer, make_weights, write_parent
 
 from mergesearch import resources
 from mergesearch.candidate import build_candidate
 from mergesearch.checkpoint import Checkpoint, open_all
+from mergesearch.cli import rehearsing
 from mergesearch.merge import plan_merge
 from mergesearch.space import Space
 
@@ -22,18 +25,23 @@ def space() -> Space:
 
 
 @pytest.fixture(scope="module")
-def parents(space: Space, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checkpoint]:
-    """Tiny ones; the distilled ones have other special tokens, as the real ones do."""
+def folders(space: Space, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Tiny parents; the distilled ones have other special tokens, as the real ones do."""
     folders = {}
     for seed, ref in enumerate(space.parents()):
         longer = {"max_position_embeddings": 4096, "rope_theta": 1e7} if ref == LONG else {}
-        config = make_config(vocab_size=400, **longer)
+        config = make_config(vocab_size=400, num_hidden_layers=5, **longer)
         folder = tmp_path_factory.mktemp("parent") / "p"
         write_parent(folder, config, make_weights(config, seed))
         tokenizer = make_tokenizer("qwen2", 360)
         tokenizer.add_tokens(["<think>", "<bos>"] if "R1" in ref else ["<tool>"])
         tokenizer.save(str(folder / "tokenizer.json"))
         folders[ref] = folder
+    return folders
+
+
+@pytest.fixture(scope="module")
+def parents(space: Space, folders: dict[str, Path]) -> dict[str, Checkpoint]:
     return open_all(space.parents(), space.stages(), folders)
 
 
@@ -70,3 +78,22 @@ def test_the_first_candidate_is_the_same_each_time(
         build_candidate(recipe, parents, threads=2) as two,
     ):
         assert one.digest == two.digest
+
+
+def test_it_is_checked(
+    folders: dict[str, Path], objectives: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the large model that the tiny one stands for, 1 and 4 of 5 layers are scored."""
+    monkeypatch.setattr(rehearsing, "_SMALL_BYTES", 0)
+    named = [part for ref, one in folders.items() for part in ("--parent", f"{ref}={one}")]
+    outcome = search("check", "zyh-v4", "--objectives", objectives, *named, "--json")
+    assert outcome.code == 0, outcome
+    facts = json.loads(outcome.out)
+    assert (facts["parents"], facts["layers"]) == (7, 5)
+    assert facts["scoring_at_most"]
+    assert facts["scoring_seconds"]["search"] > 0
+    for config in (one / "tokenizer_config.json" for one in folders.values()):
+        config.unlink()
+    outcome = search("check", "zyh-v4", "--objectives", objectives, *named)
+    assert outcome.code == 1
+    assert "the model has no chat template" in outcome.err

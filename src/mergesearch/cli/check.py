@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mergesearch.cli.memory import Memory, largest_workload, memory_budget
+from mergesearch.cli.opening import open_with_template
 from mergesearch.cli.options import (
     AsJson,
     Parents,
+    TemplateFile,
     Threads,
     TrustTasks,
     check_overrides,
@@ -22,9 +26,14 @@ from mergesearch.cli.options import (
 from mergesearch.errors import InputError
 
 if TYPE_CHECKING:
+    from mergesearch.budget import Workload
+    from mergesearch.candidate import Template
     from mergesearch.checkpoint import Checkpoint
     from mergesearch.objective import Objectives
     from mergesearch.recipe import Recipe
+    from mergesearch.scoring import Rehearsal
+
+Facts = dict[str, Any]
 
 
 def check(
@@ -34,141 +43,218 @@ def check(
     ] = None,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
+    template: TemplateFile = None,
+    memory: Memory = None,
     trust_tasks: TrustTasks = False,
     as_json: AsJson = False,
 ) -> None:
     """Prove a space, recipe or objectives file, and estimate time, memory and disk for it.
 
     Parents are opened (those of the hub are downloaded first), every method and choice is planned,
-    one layer is built to measure this machine, and the tasks are loaded.
+    and the tasks are loaded; one layer is built and a few items are scored to measure this machine.
 
     Example: search check space.yaml --objectives objectives.yaml
     """
     from mergesearch import resources
     from mergesearch.recipe import load_document
+    from mergesearch.report import render_check
 
-    facts: dict[str, Any] = {}
     path = resources.space_file(file)
     document = load_document(read_text(path), path)
+    wanted = None if objectives is None else _objectives(resources.objectives_file(objectives))
     if "objectives" in document:
-        facts |= _objectives_facts(path, trust_tasks)
+        _refuse_beside_objectives(path, objectives, parent, template, memory)
+        facts = _objectives_alone(path, trust_tasks)
     else:
-        facts |= _model_facts(document, path, parent_folders(parent), threads)
-        if objectives is not None:
-            scored = resources.objectives_file(objectives)
-            facts |= _objectives_facts(scored, trust_tasks)
-            _refuse_without_memory(facts)
-    if as_json:
-        print(json.dumps(facts, indent=2))
-        return
-    for name, value in facts.items():
-        print(f"{name.replace('_', ' '):<22}{_shown(name, value)}")
+        model = _Model.opened(_File.parsed(document, path), parent, template, threads)
+        facts = _building(model, wanted, memory)
+        if wanted is not None:
+            facts |= _scoring(model, wanted, trust_tasks, facts)
+    named = {"file": file} if objectives is None else {"file": file, "objectives": objectives}
+    facts = named | facts
+    print(json.dumps(facts, indent=2) if as_json else render_check(facts))
 
 
-def _model_facts(
-    document: Mapping[str, Any], path: Path, overrides: Mapping[str, Path], threads: int | None
-) -> dict[str, Any]:
-    """What a space or recipe makes, and what building it takes."""
-    from mergesearch.candidate.estimate import estimate
-    from mergesearch.checkpoint import open_all
-    from mergesearch.merge import plan_merge
+@dataclass(frozen=True)
+class _File:
+    """What a space or a recipe file holds.
 
-    kind, recipes, refs, stages = _recipes(document, path)
-    check_overrides(overrides, refs)
-    parents = open_all(refs, stages, overrides)
-    for recipe in recipes:
-        plan_merge(recipe, parents)
-    measured = [estimate(recipe, parents, threads=threads) for recipe in _by_method(recipes)]
-    largest = max(measured, key=lambda one: one.size)
-    return {
-        kind: f"{path} is valid",
-        "parents": f"{len(refs)} fit each other, {_layers(parents)}",
-        "recipes_planned": len(recipes),
-        "parameters": largest.parameters,
-        "candidate_bytes": largest.size,
-        "build_seconds": round(max(one.seconds for one in measured), 2),
-        "build_memory": _build_memory(largest.size),
-        "memory_free": _free(),
-        "disk_free": shutil.disk_usage(Path.cwd()).free,
-    }
+    Attributes:
+        kind: `space` or `recipe`.
+        recipes: that show all of it.
+        likely: a recipe whose candidate answers sensibly.
+        refs: ids of all parents.
+        stages: names of the merges that feed others.
+    """
 
+    kind: str
+    recipes: Sequence[Recipe]
+    likely: Recipe
+    refs: tuple[str, ...]
+    stages: tuple[str, ...]
 
-def _recipes(
-    document: Mapping[str, Any], path: Path
-) -> tuple[str, list[Recipe], tuple[str, ...], tuple[str, ...]]:
-    """What kind of file it is, recipes that show all of it, its parents and its stages."""
-    from mergesearch.recipe import Recipe
-    from mergesearch.space import Space
-    from mergesearch.space.holes import find_holes
+    @classmethod
+    def parsed(cls, document: Mapping[str, Any], path: Path) -> _File:
+        """Read a document: with holes or starts it is a space."""
+        from mergesearch.recipe import Recipe
+        from mergesearch.space import Space
+        from mergesearch.space.holes import find_holes
 
-    if find_holes(document, str(path)) or "start_from" in document:
-        space = Space(document, path)
-        return "space", space.examples("high"), space.parents(), space.stages()
-    recipe = Recipe.from_dict(document, path)
-    return "recipe", [recipe], recipe.parents(), tuple(str(one.name) for one in recipe.stages)
+        if find_holes(document, str(path)) or "start_from" in document:
+            space = Space(document, path)
+            recipes, starts = space.examples("high"), space.starts()
+            likely = space.recipe(starts[0]) if starts else recipes[0]
+            return cls("space", recipes, likely, space.parents(), space.stages())
+        recipe = Recipe.from_dict(document, path)
+        stages = tuple(str(one.name) for one in recipe.stages)
+        return cls("recipe", [recipe], recipe, recipe.parents(), stages)
 
-
-def _by_method(recipes: list[Recipe]) -> list[Recipe]:
-    """One recipe of each combination of methods: they differ in the time they take."""
-    found = {
-        tuple(one.merge_method for one in (*recipe.stages, recipe)): recipe for recipe in recipes
-    }
-    return list(found.values())
+    def of_each_method(self) -> list[Recipe]:
+        """Return one recipe of each combination of methods: they differ in the time they take."""
+        found = {
+            tuple(one.merge_method for one in (*recipe.stages, recipe)): recipe
+            for recipe in self.recipes
+        }
+        return list(found.values())
 
 
-def _layers(parents: Mapping[str, Checkpoint]) -> str:
-    first = next(iter(parents.values()))
-    return f"{first.layout.n_layers} layers of {first.layout.hidden}"
+@dataclass(frozen=True)
+class _Model:
+    """What is built: a file's recipes with their parents, a template, and the threads."""
+
+    file: _File
+    parents: Mapping[str, Checkpoint]
+    template: Template | None
+    threads: int | None
+
+    @classmethod
+    def opened(
+        cls, file: _File, parent: list[str], template: Path | None, threads: int | None
+    ) -> _Model:
+        """Open a file's parents, and prove the template on one of them."""
+        folders = parent_folders(parent)
+        check_overrides(folders, file.refs)
+        parents, proved = open_with_template(file.refs, file.stages, folders, template)
+        return cls(file, parents, proved, threads)
 
 
-def _build_memory(size: int) -> int:
-    """The candidate, llama.cpp's repacked copy of it, and the buffers of the threads."""
-    return 2 * size + 500_000_000
-
-
-def _free() -> int | None:
-    from mergesearch.machine import available_memory
-
-    return available_memory()
-
-
-def _objectives_facts(path: Path, trust_tasks: bool) -> dict[str, Any]:
-    """The tasks of an objectives file, loaded as a run loads them."""
+def _objectives(path: Path) -> Objectives:
     from mergesearch.objective import Objectives
-    from mergesearch.scoring import ScoringProcess
 
-    wanted = Objectives.from_yaml(read_text(path), path.parent)
-    with ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer:
-        scorer.start()
-    return {"objectives": f"{path}: all tasks load", **_items(wanted)}
+    return Objectives.from_yaml(read_text(path), path.parent)
 
 
-def _items(wanted: Objectives) -> dict[str, Any]:
-    uses = [use for objective in wanted.objectives for use in objective.uses]
-    return {
-        "items_of_a_trial": sum(one.search_items for one in uses),
-        "items_of_validation": sum(one.validate_items for one in uses),
-    }
-
-
-def _refuse_without_memory(facts: Mapping[str, Any]) -> None:
-    """Refuse what cannot fit in memory."""
-    free = facts["memory_free"]
-    if free is not None and facts["build_memory"] > free:
+def _refuse_beside_objectives(path: Path, *others: object) -> None:
+    if any(others):
         raise InputError(
-            f"a candidate and llama.cpp's copy of it take {facts['build_memory'] / 1e9:.1f} GB,"
-            f" and {free / 1e9:.1f} GB are free",
-            fix="close other programs, or choose a smaller mix",
+            "an objectives file is checked alone",
+            where=path,
+            expected="--objectives, --parent, --template and --memory with a space or a recipe",
         )
 
 
-def _shown(name: str, value: Any) -> str:
-    if value is None:
-        return "unknown"
-    if name == "build_seconds":
-        return f"{value:.0f} s a candidate" if value >= 10 else f"{value:.2f} s a candidate"
-    if name == "parameters":
-        return f"{value / 1e9:.3g} billion" if value >= 1e9 else f"{value / 1e6:.3g} million"
-    if isinstance(value, int) and value >= 1_000_000:
-        return f"{value / 1e9:.1f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
-    return str(value)
+def _objectives_alone(path: Path, trust_tasks: bool) -> Facts:
+    from mergesearch.scoring import ScoringProcess
+
+    wanted = _objectives(path)
+    with ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer:
+        scorer.start()
+    return {"kind": "objectives", **_items(wanted)}
+
+
+def _items(wanted: Objectives) -> Facts:
+    return {
+        "items_of_a_trial": sum(one.search_items for one in wanted.tasks()),
+        "items_of_validation": sum(one.validate_items for one in wanted.tasks()),
+    }
+
+
+def _building(model: _Model, wanted: Objectives | None, memory: str | None) -> Facts:
+    """What building takes, and all of memory and disk; what does not fit is refused."""
+    from mergesearch.budget import check_budget
+    from mergesearch.candidate.estimate import estimate
+
+    file, parents, threads = model.file, model.parents, model.threads
+    runtime = None if wanted is None else wanted.runtime
+    work = largest_workload(file.recipes, parents, model.template, runtime, threads)
+    budget = memory_budget(memory)
+    check_budget(work, budget, named=memory is not None)
+    measured = [
+        estimate(one, parents, threads=threads, template=model.template)
+        for one in file.of_each_method()
+    ]
+    parameters = max(one.parameters for one in measured)
+    return {
+        "kind": file.kind,
+        "parents": len(parents),
+        "layers": work.shape.layers,
+        "hidden": work.shape.hidden,
+        "recipes_planned": len(file.recipes),
+        "parameters": parameters,
+        "build_seconds": max(one.seconds for one in measured),
+        "memory": _memory(work, budget),
+        "disk": {
+            "gguf": work.size,
+            "safetensors": parameters * _WIDTHS[file.likely.dtype],
+            "free": shutil.disk_usage(Path.cwd()).free,
+        },
+    }
+
+
+_WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+def _memory(work: Workload, budget: int | None) -> Facts:
+    from mergesearch.budget import builds_ahead
+
+    ahead = builds_ahead(work, budget)
+    return {"parts": work.parts(), "total": work.total, "budget": budget, "builds_ahead": ahead}
+
+
+def _scoring(model: _Model, wanted: Objectives, trust_tasks: bool, built: Facts) -> Facts:
+    """How long scoring takes, and how many trials that makes of a night."""
+    from mergesearch.cli.rehearsing import rehearse
+    from mergesearch.scoring import ScoringProcess
+    from mergesearch.study.proxies import candidates
+
+    if model.file.kind == "space":
+        candidates(wanted, model.file.refs)  # refuses a specialist that is no parent
+    with ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer:
+        scorer.start()
+        found = rehearse(model.file.likely, model.parents, scorer, model.threads, model.template)
+    facts = _items(wanted)
+    if isinstance(found, str):
+        return facts | {"scoring_seconds": None, "scoring_unknown": found}
+    ahead = built["memory"]["builds_ahead"]
+    return facts | scoring_facts(found, wanted, built["build_seconds"], ahead=ahead)
+
+
+def scoring_facts(
+    found: Rehearsal, wanted: Objectives, build_seconds: float, *, ahead: bool
+) -> Facts:
+    """Return what a rehearsal says of every rung and of a whole trial.
+
+    Args:
+        found: for the whole model.
+        wanted: the objectives.
+        build_seconds: of a candidate.
+        ahead: whether it is built while the one before is scored.
+    """
+    from mergesearch.objective import RUNGS
+
+    rungs = dict.fromkeys((wanted.first_rung, *RUNGS))
+    seconds = {rung: found.seconds(rung, wanted.proxied_tasks()) for rung in rungs}
+
+    def trial_of(scoring: float) -> float:
+        return max(build_seconds, scoring) if ahead else build_seconds + scoring
+
+    trial = trial_of(seconds[wanted.first_rung])
+    promoted = {"promoted_trial_seconds": trial_of(seconds[wanted.first_rung] + seconds["search"])}
+    return {
+        "scoring_seconds": seconds,
+        "scoring_at_most": found.at_most,
+        "trial_seconds": trial,
+        **(promoted if wanted.proxied_tasks() else {}),
+        "trials_per_hour": 3600 / trial,
+        "trials_in_8_hours": 8 * 3600 / trial,
+    }

@@ -38,10 +38,12 @@ def largest_workload(
     recipes: Iterable[Recipe],
     parents: Mapping[str, Checkpoint],
     template: Template | None,
-    runtime: Runtime,
+    runtime: Runtime | None,
     threads: int | None,
 ) -> Workload:
     """Return what the largest candidate takes; planning proves that every recipe can be built.
+
+    Without a runtime it is only built.
 
     Raises:
         RecipeError, CheckpointError: one of them cannot.

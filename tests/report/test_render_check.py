@@ -1,0 +1,99 @@
+"""What `search check` prints, as literal text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mergesearch.report import render_check
+
+BUILT: dict[str, Any] = {
+    "file": "space.yaml",
+    "kind": "space",
+    "parents": 3,
+    "layers": 48,
+    "hidden": 5120,
+    "recipes_planned": 2,
+    "parameters": 14_770_000_000,
+    "build_seconds": 103.2,
+    "memory": {
+        "parts": {"the candidate": 8_990_000_000, "buffers of building": 67_108_864},
+        "total": 9_057_108_864,
+        "budget": 24_000_000_000,
+        "builds_ahead": False,
+    },
+    "disk": {"gguf": 8_990_000_000, "safetensors": 29_540_000_000, "free": 812_000_000_000},
+}
+SCORED: dict[str, Any] = {
+    "objectives": "balance",
+    "items_of_a_trial": 256,
+    "items_of_validation": 640,
+    "scoring_seconds": {"proxy": 400.0, "search": 900.0, "validate": 2300.0},
+    "scoring_at_most": True,
+    "trial_seconds": 503.2,
+    "promoted_trial_seconds": 1403.2,
+    "trials_per_hour": 7.154,
+    "trials_in_8_hours": 57.2,
+}
+HEAD = """\
+space.yaml: a valid space
+  parents                 3 fit each other, 48 layers of 5120
+  recipes planned         2
+  model                   14.8 billion parameters
+"""
+TAIL = """\
+memory, at most
+  the candidate                     8.99 GB
+  buffers of building               67.1 MB
+  together                          9.06 GB
+  budget                            24 GB
+disk
+  a GGUF of the winner    8.99 GB
+  its safetensors         29.5 GB
+  free here               812 GB"""
+
+
+def test_a_space_alone() -> None:
+    time = "time on this machine\n  building                1 min 43 s\n"
+    assert render_check(BUILT) == HEAD + time + TAIL
+
+
+def test_a_space_with_proxies() -> None:
+    middle = """\
+balance: all tasks load
+  items                   256 in the search
+                          640 others to confirm a member of the front
+time on this machine
+  building                1 min 43 s
+  scoring, proxy          at most 6 min 40 s
+  scoring, search         at most 15 min 00 s
+  scoring, validate       at most 38 min 20 s
+  a trial                 at most 8 min 23 s
+  a promoted trial        at most 23 min 23 s
+  trials in an hour       at least 7.2, without promoted ones
+  trials in 8 hours       at least 57, without promoted ones
+"""
+    assert render_check(BUILT | SCORED) == HEAD + middle + TAIL
+
+
+def test_scoring_that_cannot_be_told() -> None:
+    unknown = {"scoring_seconds": None, "scoring_unknown": "with a template no layers can be left"}
+    items = {"objectives": "demo", "items_of_a_trial": 8, "items_of_validation": 9}
+    text = render_check(BUILT | items | unknown)
+    assert "  scoring                 unknown: with a template no layers can be left\n" in text
+    assert "trials" not in text
+
+
+def test_candidates_that_are_built_ahead() -> None:
+    memory = BUILT["memory"] | {"builds_ahead": True, "budget": None}
+    lines = render_check(BUILT | {"memory": memory}).splitlines()
+    assert "  budget                            unknown" in lines
+    assert "  the next candidate is built while one is scored" in lines
+
+
+def test_objectives_alone() -> None:
+    facts = {"file": "o.yaml", "kind": "objectives", "items_of_a_trial": 8}
+    assert render_check(facts | {"items_of_validation": 9}) == (
+        "o.yaml: all tasks load\n"
+        "  items                   8 in the search\n"
+        "                          9 others to confirm a member of the front"
+    )
