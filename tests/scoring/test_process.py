@@ -12,6 +12,7 @@ import pytest
 
 from mergesearch.errors import ObjectivesError, ScorerCrashed, ScoringError
 from mergesearch.scoring import ScoringProcess, score_in_process
+from mergesearch.scoring.engine.features import Features
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,14 @@ def test_wrong_objectives_come_back_as_such(objectives):
     with pytest.raises(ObjectivesError, match="109 items are asked for"):
         process.start()
     assert process.pid is None
+
+
+def test_layers_on_a_gpu_need_a_llama_cpp_that_can_use_one(objectives, monkeypatch):
+    gpu = replace(objectives, runtime=replace(objectives.runtime, n_gpu_layers=99))
+    without = Features("0", gpu=False, instructions=())
+    monkeypatch.setattr("mergesearch.scoring.engine.features.features", lambda: without)
+    with pytest.raises(ObjectivesError, match=r"runtime\.n_gpu_layers"), ScoringProcess(gpu) as one:
+        one.start()
 
 
 def test_the_process_ends_with_its_parent(objectives, tmp_path):

@@ -69,11 +69,13 @@ class ScoringProcess:
         """Start the process if none is running, and wait until its tasks are loaded.
 
         Raises:
-            ObjectivesError: the tasks cannot be loaded.
+            ObjectivesError: the tasks cannot be loaded, or there is no GPU for the layers.
             ScorerCrashed: it died while it started.
         """
         if self._channel is not None:
             return
+        if self._objectives.runtime.n_gpu_layers > 0:
+            _refuse_without_gpu()
         ours, theirs = socket.socketpair()
         with theirs, self._output() as output:
             self._process = subprocess.Popen(
@@ -235,6 +237,20 @@ class ScoringProcess:
             self._channel.close()
         self._channel = None
         self._process = None
+
+
+def _refuse_without_gpu() -> None:
+    """Refuse layers on a GPU where llama.cpp would silently keep them: a night would not do."""
+    from mergesearch.scoring.engine.features import features
+
+    if not features().gpu:
+        raise ObjectivesError(
+            "the installed llama.cpp cannot use a GPU",
+            where="runtime.n_gpu_layers",
+            expected="0, or a llama-cpp-python that was built for the GPU",
+            fix="leave it out to score on the processor, or install llama-cpp-python anew with"
+            " CMAKE_ARGS=-DGGML_CUDA=on (or another GPU's switch)",
+        )
 
 
 def _signal_name(number: int) -> str:
