@@ -158,7 +158,8 @@ def _hub_errors(ref: str) -> Iterator[None]:
         errors.OfflineModeIsEnabled,
     ) as error:
         raise CheckpointError(
-            "the Hugging Face Hub cannot be reached, and its cache holds no complete copy",
+            "no such folder here, the Hugging Face Hub cannot be reached, and its cache holds no"
+            " complete copy",
             where=ref,
             fix=f"connect and try again (HF_HUB_OFFLINE must be off); {_local_copy(ref)}",
         ) from error
