@@ -1,8 +1,8 @@
 """A search without a model: a real space and real objectives, a pretended build and scorer.
 
 Run as a script it is a whole run in a process of its own, to be killed: `FOLDER SAMPLER TRIALS`,
-then optionally the trial and the stage (`building`, `scoring`, `untold`) at
-which it kills itself, the seed, and `ahead` for a run whose next candidates are built meanwhile.
+then optionally the trial and the stage (`building`, `scoring`, `untold`) at which it kills itself,
+the seed, and `ahead` for a run whose next candidates are built meanwhile.
 """
 
 import hashlib
@@ -18,6 +18,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import optuna
+
+from mergesearch.ledger import Ledger, TrialRecord
 from mergesearch.objective import ItemResult, MetricValue, Objectives, TaskResult
 from mergesearch.recipe import Recipe
 from mergesearch.space import Space
@@ -128,6 +131,21 @@ def search_on_gpu(bench: Bench | None = None, **changes: Any) -> Search:
     """The same search where a GPU scores, by its settings, and there is room for two candidates."""
     objectives = Objectives.from_yaml(ON_GPU, Path())
     return search(bench, **({"objectives": objectives, "build_ahead": True} | changes))
+
+
+def trials(folder: Path) -> tuple[TrialRecord, ...]:
+    """The trials of a run folder."""
+    with Ledger.open(folder) as ledger:
+        return ledger.trials()
+
+
+def told(folder: Path) -> list[tuple[Any, ...]]:
+    """Everything in the study and the ledger that has to be equal between equal runs."""
+    study = optuna.load_study(study_name="mergesearch", storage=f"sqlite:///{folder}/study.db")
+    return [
+        (one.number, one.params, one.values, two.parameters, two.scores(), two.candidate_digest)
+        for one, two in zip(study.trials, trials(folder), strict=True)
+    ]
 
 
 def main(

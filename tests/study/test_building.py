@@ -11,13 +11,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import optuna
 import pytest
 import study_fakes
-from study_fakes import SPACE, Bench, FakeCandidate, search_on_gpu
+from study_fakes import SPACE, Bench, FakeCandidate, search_on_gpu, told, trials
 
 from mergesearch.errors import BuildError, Interrupted
-from mergesearch.ledger import Ledger, TrialRecord
 from mergesearch.recipe import Recipe
 from mergesearch.space import Space
 from mergesearch.study import events
@@ -35,19 +33,6 @@ def recipe(weight: float) -> Recipe:
 
 
 FIRST, SECOND = recipe(1.0), recipe(2.0)
-
-
-def trials(folder: Path) -> tuple[TrialRecord, ...]:
-    with Ledger.open(folder) as ledger:
-        return ledger.trials()
-
-
-def told(folder: Path) -> list[tuple[Any, ...]]:
-    study = optuna.load_study(study_name="mergesearch", storage=f"sqlite:///{folder}/study.db")
-    return [
-        (one.number, one.params, one.values, two.parameters, two.scores(), two.candidate_digest)
-        for one, two in zip(study.trials, trials(folder), strict=True)
-    ]
 
 
 def run(

@@ -10,10 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import optuna
 import pytest
 import study_fakes
-from study_fakes import OBJECTIVES, SPACE, Bench, search
+from study_fakes import OBJECTIVES, SPACE, Bench, search, told, trials
 
 from mergesearch.errors import (
     BuildError,
@@ -26,7 +25,7 @@ from mergesearch.errors import (
     ScorerCrashed,
     SpaceError,
 )
-from mergesearch.ledger import Ledger, TrialRecord
+from mergesearch.ledger import Ledger
 from mergesearch.objective import Objectives
 from mergesearch.space import Space
 from mergesearch.study import events
@@ -36,20 +35,6 @@ from mergesearch.study.settings import StudySettings
 
 # Each has trials that its model proposes, not only the points that fill the space first.
 LENGTHS = {"gp": 13, "tpe": 16, "nsga2": 25, "sobol": 12}
-
-
-def trials(folder: Path) -> tuple[TrialRecord, ...]:
-    with Ledger.open(folder) as ledger:
-        return ledger.trials()
-
-
-def told(folder: Path) -> list[tuple[Any, ...]]:
-    """Everything in the study and the ledger that has to be equal between equal runs."""
-    study = optuna.load_study(study_name="mergesearch", storage=f"sqlite:///{folder}/study.db")
-    return [
-        (one.number, one.params, one.values, two.parameters, two.scores(), two.candidate_digest)
-        for one, two in zip(study.trials, trials(folder), strict=True)
-    ]
 
 
 def run(folder: Path, bench: Bench | None = None, **settings: Any) -> dict[str, Any]:
