@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from mergesearch.candidate.files import file_digest, let_others_read, scratch_file
 from mergesearch.candidate.folder import build_safetensors
 from mergesearch.candidate.gguf_file import planned_bytes, write_gguf
 from mergesearch.candidate.template import Template, read_template
 from mergesearch.checkpoint import Checkpoint
+from mergesearch.closing import Closing
 from mergesearch.errors import CheckpointError
 from mergesearch.recipe import Quantization, Recipe
 
@@ -38,7 +38,7 @@ __all__ = [
 
 
 @dataclass
-class Candidate:
+class Candidate(Closing):
     """A finished GGUF; closing it removes it from memory or disk.
 
     Attributes:
@@ -65,17 +65,6 @@ class Candidate:
             with suppress(FileNotFoundError):
                 self.path.unlink()
             self.temporary = False
-
-    def __enter__(self) -> Candidate:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def build_candidate(

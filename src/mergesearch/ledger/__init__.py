@@ -12,11 +12,11 @@ from contextlib import closing
 from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
 
+from mergesearch.closing import Closing
 from mergesearch.errors import RunFolderError
 from mergesearch.ledger.records import (
     COMPLETE,
@@ -57,7 +57,7 @@ DATABASE = "study.db"
 _WAIT_SECONDS = 60.0
 
 
-class Ledger:
+class Ledger(Closing):
     """The record of one run; opened for writing by the run, for reading by everything else."""
 
     def __init__(self, url: str, name: str = RUN_NAME, *, create: bool = False) -> None:
@@ -116,17 +116,6 @@ class Ledger:
     def close(self) -> None:
         """Close the connection; the write-ahead log is folded into the database."""
         self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def begin_run(self, run: RunRecord) -> None:
         """Record what this run is; once."""

@@ -10,9 +10,8 @@ import threading
 import time
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
+from mergesearch.closing import Closing
 from mergesearch.recipe import Recipe
 from mergesearch.study.settings import Build, Candidate
 
@@ -27,7 +26,7 @@ class Built:
     seconds: float
 
 
-class Builder:
+class Builder(Closing):
     """Builds candidates; a context manager that stops and closes what nobody took.
 
     Args:
@@ -64,17 +63,6 @@ class Builder:
         if self._begun is not None:
             self._begun.discard()
             self._begun = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class _Building(threading.Thread):

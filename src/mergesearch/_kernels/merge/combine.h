@@ -137,7 +137,8 @@ inline std::int64_t smaller_of(std::int64_t a, std::int64_t b) { return a < b ? 
 // fetches by itself ends with each page of 4 KiB: without this the merge waits for memory while
 // quantizing leaves memory idle. (Inlined by force: GCC takes a function that only fetches for one
 // without effects, and drops it.)
-[[gnu::always_inline]] inline void fetch(const mergesearch::Combination& of, std::int64_t start, std::int64_t stop) {
+[[gnu::always_inline]] inline void fetch(const mergesearch::Combination& of, std::int64_t start,
+                                         std::int64_t stop) {
     fetch(of.base, start, stop);
     for (int term = 0; term < of.count; ++term) {
         fetch(of.terms[term].values, start, stop);

@@ -40,7 +40,8 @@ inline std::int64_t bytes_of(mergesearch::Dtype dtype) {
 }
 
 // Asks for values to be brought into the cache; none are asked for where there are no bytes.
-[[gnu::always_inline]] inline void fetch(const mergesearch::Stored& values, std::int64_t start, std::int64_t stop) {
+[[gnu::always_inline]] inline void fetch(const mergesearch::Stored& values, std::int64_t start,
+                                         std::int64_t stop) {
 #if defined(__GNUC__)
     constexpr std::int64_t line = 64;
     const std::int64_t size = bytes_of(values.dtype);

@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any
 
 import llama_cpp as llama
 
+from mergesearch.closing import Closing
 from mergesearch.errors import ScoringError
 from mergesearch.machine import available_cores, available_memory
 from mergesearch.objective import Runtime
@@ -33,7 +33,7 @@ from mergesearch.scoring.sequences import Generated, GenRequest, Likelihood
 __all__ = ["Engine", "log_to"]
 
 
-class Engine:
+class Engine(Closing):
     """A GGUF loaded by llama.cpp; a context manager.
 
     Attributes:
@@ -86,17 +86,6 @@ class Engine:
         if self._model:
             llama.llama_model_free(self._model)
             self._model = None
-
-    def __enter__(self) -> Engine:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # -- vocabulary ------------------------------------------------------------------------------
 
