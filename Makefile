@@ -32,8 +32,8 @@ test-real: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "real or cross"
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff format --check --quiet src tests benchmarks
-	$(BIN)/ruff check --quiet src tests benchmarks
+	$(BIN)/ruff format --check --quiet src tests benchmarks tools
+	$(BIN)/ruff check --quiet src tests benchmarks tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports pyproject.toml
 

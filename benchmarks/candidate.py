@@ -44,9 +44,9 @@ from made_up import (
 )
 from quantize import COLS, ROWS, medians
 
-from mergesearch.candidate import build_candidate, build_gguf
-from mergesearch.checkpoint import open_parents
-from mergesearch.machine import available_cores
+from mergesearch._system.machine import available_cores
+from mergesearch.build import build_candidate, build_gguf
+from mergesearch.parents import open_parents
 from mergesearch.quantize import quantize_rows
 from mergesearch.recipe import Recipe
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from mergesearch.gguf_layout import layout_of, tensor_shapes
-from mergesearch.machine import available_cores
-from mergesearch.resources import parent_folder
+from mergesearch._system.machine import available_cores
+from mergesearch._system.resources import parent_folder
+from mergesearch.gguf import layout_of, tensor_shapes
 
 BIN = Path(sys.executable).parent
 QWEN_1_5B: dict[str, Any] = {

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from made_up import BIN, QUICK, QWEN_14B, machine, write_parent, write_recipe
 
-from mergesearch.candidate import build_candidate
-from mergesearch.checkpoint import open_parents
+from mergesearch.build import build_candidate
+from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
 
 LIMIT_GB = 2.0

@@ -21,8 +21,9 @@ import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
 from mergesearch._kernels import supported_variants
-from mergesearch.quantize import ggml, quantize_rows
+from mergesearch.quantize import quantize_rows
 from mergesearch.quantize.formats import TYPES
+from tools.quantization import ggml
 
 ROWS, COLS = 256, 4096
 AT_LEAST = {

@@ -20,9 +20,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mergesearch import resources
-from mergesearch.machine import available_cores
-from mergesearch.objective import Objectives, Runtime
+from mergesearch._system import resources
+from mergesearch._system.machine import available_cores
+from mergesearch.objectives import Objectives, Runtime
 from mergesearch.scoring import ScoringProcess
 from mergesearch.scoring.engine import Engine, log_to
 from mergesearch.scoring.requests import Job
@@ -243,8 +243,8 @@ class _Opened:
 
 
 def _demo_candidate(folder: Path) -> Path:
-    from mergesearch.candidate import build_gguf
-    from mergesearch.checkpoint import open_parents
+    from mergesearch.build import build_gguf
+    from mergesearch.parents import open_parents
     from mergesearch.recipe import Recipe
 
     models = [{"model": one, "parameters": {"weight": 1.0}} for one in resources.demo_parents()]

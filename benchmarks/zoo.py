@@ -12,14 +12,14 @@ import argparse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mergesearch import resources
-from mergesearch.candidate import build_candidate
-from mergesearch.checkpoint import open_parents
+from mergesearch._system import resources
+from mergesearch.build import build_candidate
 from mergesearch.cli.export import picked
-from mergesearch.ledger import Ledger
-from mergesearch.objective import Objectives, TaskResult
+from mergesearch.objectives import Objectives, TaskResult
+from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
 from mergesearch.scoring import ScoringProcess
+from mergesearch.study.ledger import Ledger
 
 FIRST, SECOND = "demo:instruct", "demo:reason"
 Results = Mapping[str, TaskResult]

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import search
+from helpers.command import search
 
-from mergesearch import resources
-from mergesearch.candidate import build_candidate
-from mergesearch.candidate.estimate import estimate
-from mergesearch.checkpoint import open_parents
+from mergesearch._system import resources
+from mergesearch.build import build_candidate
+from mergesearch.build.estimate import estimate
 from mergesearch.cli import rehearsing
 from mergesearch.cli.check import scoring_facts
 from mergesearch.errors import ScorerCrashed
-from mergesearch.objective import Objective, Objectives, TaskResult, TaskUse
+from mergesearch.objectives import Objective, Objectives, TaskResult, TaskUse
+from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
 from mergesearch.scoring import Rehearsal, ScoringProcess
 from mergesearch.scoring.rehearsal import Part

@@ -14,10 +14,10 @@ from typing import Any
 
 import gguf
 import pytest
-from parents import make_parent
+from helpers.parents import make_parent
 
-from mergesearch.candidate import build_gguf
-from mergesearch.checkpoint import open_parents
+from mergesearch.build import build_gguf
+from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
 
 VARIABLE = "MERGESEARCH_LLAMA_CPP"

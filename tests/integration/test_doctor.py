@@ -6,7 +6,7 @@ import importlib
 import json
 
 import pytest
-from command import search
+from helpers.command import search
 
 from mergesearch._kernels import supported_variants
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from command import search
+from helpers.command import search
 
-from mergesearch.objective import Objectives
+from mergesearch.objectives import Objectives
 from mergesearch.recipe import Recipe
 from mergesearch.space import Space
 

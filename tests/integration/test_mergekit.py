@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mergekit_recipes import FILTERED, GRADIENT, plain, sliced, whole, without_base
-from mergekit_runs import compare_with_mergekit, largest_difference, run_mergekit
-from parents import make_family, make_parent
+from helpers.mergekit_recipes import FILTERED, GRADIENT, plain, sliced, whole, without_base
+from helpers.mergekit_runs import compare_with_mergekit, largest_difference, run_mergekit
+from helpers.parents import make_family, make_parent
 
-from mergesearch.merge import sparsifiers
-from mergesearch.merge.noise import noise, noise_key
+from mergesearch.methods import sparsifiers
+from mergesearch.methods.noise import noise, noise_key
 from mergesearch.recipe import Recipe
 
 pytestmark = pytest.mark.mergekit

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from mergekit_runs import compare_with_mergekit
-from parents import make_family
+from helpers.mergekit_runs import compare_with_mergekit
+from helpers.parents import make_family
 
 pytestmark = pytest.mark.mergekit
 

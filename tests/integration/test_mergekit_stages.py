@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from mergekit_runs import largest_difference, run_mergekit, run_mergekit_multi
-from parents import make_family
+from helpers.mergekit_runs import largest_difference, run_mergekit, run_mergekit_multi
+from helpers.parents import make_family
 
 from mergesearch.recipe import Recipe
 

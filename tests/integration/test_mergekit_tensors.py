@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from blockwise import merge
+from helpers.blockwise import merge
 
 pytestmark = pytest.mark.mergekit
 

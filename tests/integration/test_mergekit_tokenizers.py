@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from mergekit_runs import merged, run_mergekit, run_mergekit_multi
-from parents import CHAT_TEMPLATE, TEXTS, make_parent, make_tokenizer
+from helpers.mergekit_runs import merged, run_mergekit, run_mergekit_multi
+from helpers.parents import CHAT_TEMPLATE, TEXTS, make_parent, make_tokenizer
 from tokenizers import AddedToken
 from transformers import AutoTokenizer
 
-from mergesearch.candidate import build_safetensors
-from mergesearch.checkpoint import open_parents
-from mergesearch.gguf_layout import EMBEDDING, HEAD
+from mergesearch.build import build_safetensors
+from mergesearch.gguf import EMBEDDING, HEAD
 from mergesearch.merge import plan_merge
+from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
-from mergesearch.tokenizer import tokens_of
+from mergesearch.vocabulary import tokens_of
 
 pytestmark = pytest.mark.mergekit
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from parents import make_parent
+from helpers.parents import make_parent
 from transformers import AutoModelForCausalLM
 
-from mergesearch.checkpoint import open_checkpoint
+from mergesearch.parents import open_checkpoint
 
 peft = pytest.importorskip("peft")
 pytestmark = pytest.mark.mergekit

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
-from command import search
-from conftest import TRIALS, Run, front_of, trials_of
+from helpers.command import search
+from helpers.shared_run import TRIALS, Run, front_of, trials_of
 
 from mergesearch.errors import Interrupted
 from mergesearch.recipe import Recipe
@@ -38,7 +38,7 @@ def test_every_trial_is_complete_and_the_front_is_validated(run: Run) -> None:
 
 
 def test_the_parents_alone_and_named_ratios_come_first(run: Run) -> None:
-    from mergesearch.ledger import Ledger
+    from mergesearch.study.ledger import Ledger
 
     with Ledger.open(run.folder) as ledger:
         shares = [one.shares for one in ledger.trials()]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from command import search
+from helpers.command import search
 
-from mergesearch import resources
+from mergesearch._system import resources
 
 OBJECTIVES = """
 objectives:

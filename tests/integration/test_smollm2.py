@@ -18,8 +18,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from mergesearch.candidate import build_candidate, build_gguf, build_safetensors
-from mergesearch.checkpoint import open_checkpoint, open_parents
+from mergesearch.build import build_candidate, build_gguf, build_safetensors
+from mergesearch.parents import open_checkpoint, open_parents
 from mergesearch.recipe import Recipe
 
 pytestmark = pytest.mark.real
@@ -161,7 +161,7 @@ N_ITEMS = 500
 
 def test_choices_are_those_of_transformers(smollm2: str, tmp_path: Path) -> None:
     """500 questions of BIG-Bench Hard: log-likelihoods within 0.02 nat, 99 % the same choice."""
-    from mergesearch.objective import Runtime
+    from mergesearch.objectives import Runtime
     from mergesearch.scoring.engine import Engine
 
     data = Path(os.environ.get("MERGESEARCH_SHARED", "no folder")) / "datasets/bbh_choices.jsonl"

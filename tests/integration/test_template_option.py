@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from command import search
-from parents import make_parent
+from helpers.command import search
+from helpers.parents import make_parent
 
-from mergesearch.candidate import open_gguf
+from mergesearch.build import open_gguf
 
 
 def test_build_with_a_template(template: str) -> None:

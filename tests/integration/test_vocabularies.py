@@ -10,15 +10,15 @@ import llama_cpp
 import numpy as np
 import pytest
 import torch
-from parents import TEXTS, make_parent, make_tokenizer
+from helpers.parents import TEXTS, make_parent, make_tokenizer
 from tokenizers import AddedToken
 from tokenizers import Tokenizer as Library
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-from mergesearch.candidate import build_candidate, build_gguf, build_safetensors
-from mergesearch.checkpoint import open_parents
+from mergesearch.build import build_candidate, build_gguf, build_safetensors
+from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
-from mergesearch.tokenizer.chat import BUILT_IN
+from mergesearch.vocabulary.chat import BUILT_IN
 
 TALK = "<|call|>The quick brown fox<think>jumps<|end|>"
 

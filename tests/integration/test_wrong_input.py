@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
-from command import search
+from helpers.command import search
 
-from mergesearch import resources
+from mergesearch._system import resources
 
 SPACE = {
     "merge_method": "linear",

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from command import search
-from parents import make_config, make_tokenizer, make_weights, write_parent
+from helpers.command import search
+from helpers.parents import make_config, make_tokenizer, make_weights, write_parent
 
-from mergesearch import resources
-from mergesearch.candidate import build_candidate
-from mergesearch.checkpoint import Checkpoint, open_all
+from mergesearch._system import resources
+from mergesearch.build import build_candidate
 from mergesearch.cli import rehearsing
 from mergesearch.merge import plan_merge
+from mergesearch.parents import Checkpoint, open_all
 from mergesearch.space import Space
 
 INSTRUCT, LONG = "Qwen/Qwen2.5-14B-Instruct", "Qwen/Qwen2.5-14B-Instruct-1M"

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parents import make_family, make_parent
+from helpers.parents import make_family, make_parent
 from safetensors.torch import load_file, save_file
 
-from mergesearch.checkpoint import open_parents
 from mergesearch.errors import BuildError, CheckpointError, RecipeError
 from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
+from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parents import make_family, make_parent
+from helpers.parents import make_family, make_parent
 from safetensors.torch import load_file, save_file
 
-from mergesearch.candidate import build_candidate, build_safetensors
-from mergesearch.checkpoint import open_parents
+from mergesearch.build import build_candidate, build_safetensors
 from mergesearch.errors import CheckpointError, Interrupted, RecipeError
 from mergesearch.merge import plan_merge
+from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
 
 FIRST = {

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from cases import (
+from gguf import GGMLQuantizationType as Type
+from helpers.cases import (
     BEYOND_IMPORTANCE,
     BEYOND_ROUNDING,
     CASES,
@@ -16,13 +17,13 @@ from cases import (
     real_weights,
     skewed_rows,
 )
-from gguf import GGMLQuantizationType as Type
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mergesearch._kernels import Variant, supported_variants
-from mergesearch.quantize import ggml, quantize_rows
+from mergesearch.quantize import quantize_rows
 from mergesearch.quantize.formats import TYPES, block_elements, row_bytes
+from tools.quantization import ggml
 
 VARIANTS = supported_variants()
 each_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda one: one.name)

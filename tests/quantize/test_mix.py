@@ -11,11 +11,11 @@ import llama_cpp
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
-from parents import make_family
+from helpers.parents import make_family
 
-from mergesearch.candidate import build_gguf
-from mergesearch.checkpoint import open_parents
+from mergesearch.build import build_gguf
 from mergesearch.errors import RecipeError
+from mergesearch.parents import open_parents
 from mergesearch.quantize.mix import MIXES, Model, deserves_more_bits, tensor_types
 from mergesearch.recipe import QUANT_MIXES, Recipe
 

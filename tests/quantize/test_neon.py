@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import arm
 import numpy as np
 import pytest
-from cases import CASES, assert_same, importances, real_weights
 from gguf import GGMLQuantizationType as Type
+from helpers import arm
+from helpers.cases import CASES, assert_same, importances, real_weights
 
-from mergesearch.quantize import ggml
 from mergesearch.quantize.formats import TYPES, block_elements
+from tools.quantization import ggml
 
 pytestmark = arm.MARKS
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mergesearch.objective import ItemResult
+from mergesearch.objectives import ItemResult
 from mergesearch.report import gains, render_gains
 
 DOCUMENT: dict[str, Any] = {

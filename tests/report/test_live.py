@@ -7,12 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from records import AXES, START, TRIALS, rung, shown, trial, validated
+from helpers.records import AXES, START, TRIALS, rung, shown, trial, validated
 from rich.console import Console
 
 from mergesearch.report import RunState, render_line, render_live, watch
 from mergesearch.study import events
-from mergesearch.study.document import front_document
+from mergesearch.study.front_document import front_document
 from mergesearch.study.stopping import StopRule
 
 NOW = START.timestamp()

@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from records import AXES, RUN, RUNNING, START, TRIALS, rung, scores, shown, trial, validated
+from helpers.records import AXES, RUN, RUNNING, START, TRIALS, rung, scores, shown, trial, validated
 
-from mergesearch.ledger import Axis
 from mergesearch.report import render_front, render_status, render_trial
 from mergesearch.report.tables import trial_line
-from mergesearch.study.document import front_document
+from mergesearch.study.front_document import front_document
+from mergesearch.study.ledger import Axis
 
 DOCUMENT = front_document(AXES, TRIALS)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import tiny_model
-from tiny_model import RUNTIME
+from helpers import tiny_model
+from helpers.tiny_model import RUNTIME
 
-from mergesearch.objective import Objectives
+from mergesearch.objectives import Objectives
 from mergesearch.scoring.engine import Engine, log_to
 
 GENERATED = """
@@ -20,7 +20,7 @@ test_split: test
 output_type: generate_until
 doc_to_text: "{{question}}"
 doc_to_target: "{{answer}}"
-process_results: !function mergesearch.checks.answer_results
+process_results: !function mergesearch.tasks.checks.answer_results
 metric_list: [{metric: exact, aggregation: mean, higher_is_better: true}]
 generation_kwargs: {until: ["<|end|>", "and"], do_sample: false, max_gen_toks: 12}
 """

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pack_rows
 import pytest
+from helpers import pack_rows
 
-from mergesearch import resources
-from mergesearch.candidate import build_gguf
-from mergesearch.checkpoint import open_parents
-from mergesearch.objective import Objectives, Runtime
+from mergesearch._system import resources
+from mergesearch.build import build_gguf
+from mergesearch.objectives import Objectives, Runtime
+from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
 from mergesearch.scoring.engine import Engine, log_to
 from mergesearch.scoring.scorer import Scorer

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from mergesearch.objective import MetricValue
+from mergesearch.objectives import MetricValue
 from mergesearch.scoring.aggregate import combine, item_value, named_metrics, standard_error
 
 

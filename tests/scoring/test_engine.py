@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_model
-from tiny_model import RUNTIME
+from helpers import tiny_model
+from helpers.tiny_model import RUNTIME
 
 from mergesearch.errors import ScoringError
 from mergesearch.scoring.engine import Engine

@@ -5,16 +5,16 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-import tiny_model
+from helpers import tiny_model
 
-from mergesearch.checks import answer_results
 from mergesearch.errors import ObjectivesError, ScoringError
-from mergesearch.objective import Objectives
+from mergesearch.objectives import Objectives
 from mergesearch.scoring.harness import CandidateLM, load_tasks
 from mergesearch.scoring.requests import Prepared, generation_options
 from mergesearch.scoring.sampling import Sampling
 from mergesearch.scoring.scorer import Scorer
 from mergesearch.scoring.sequences import Likelihood
+from mergesearch.tasks.checks import answer_results
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +254,7 @@ def test_few_shot_examples_are_neither_searched_nor_validated(folder, tmp_path, 
 def test_metrics_of_several_filters_have_full_names(folder, tmp_path, installed, q4):
     text = (folder / "tasks" / "answer.yaml").read_text()
     text = text.replace("task: tiny_answer", "task: filtered").replace("exact,", "exact_match,")
-    text = text.replace("process_results: !function mergesearch.checks.answer_results", "")
+    text = text.replace("process_results: !function mergesearch.tasks.checks.answer_results", "")
     text = text.replace("tiny_answer.jsonl", str(folder / "tasks" / "tiny_answer.jsonl"))
     (tmp_path / "filtered.yaml").write_text(text + FILTERS)
     with pytest.raises(ObjectivesError) as caught:

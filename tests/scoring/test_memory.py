@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from mergesearch._system.machine import available_memory
 from mergesearch.errors import ObjectivesError
-from mergesearch.machine import available_memory
-from mergesearch.objective import Runtime
+from mergesearch.objectives import Runtime
 from mergesearch.scoring.memory import (
     ScoringMemory,
     Shape,

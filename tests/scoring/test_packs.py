@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pack_rows
 import pytest
+from helpers import pack_rows
 
-from mergesearch import resources
+from mergesearch._system import resources
 from mergesearch.errors import ObjectivesError
-from mergesearch.objective import Objectives, Runtime
+from mergesearch.objectives import Objectives, Runtime
 from mergesearch.scoring.scorer import Scorer
 from mergesearch.scoring.sequences import Generated, GenRequest, Likelihood
 

@@ -96,7 +96,7 @@ def test_the_process_ends_with_its_parent(objectives, tmp_path):
     script = """
 import os, signal, sys
 from pathlib import Path
-from mergesearch.objective import Objectives
+from mergesearch.objectives import Objectives
 from mergesearch.scoring import ScoringProcess
 folder = Path(sys.argv[1])
 objectives = Objectives.from_yaml((folder / "objectives.yaml").read_text(), folder)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from mergesearch.checks import answer_results
 from mergesearch.errors import ObjectivesError
 from mergesearch.scoring.task_files import local_rows, outside_data, read_tasks
+from mergesearch.tasks.checks import answer_results
 
 
 def test_functions_are_resolved_and_data_files_absolute(folder):
@@ -20,7 +20,10 @@ def test_functions_are_resolved_and_data_files_absolute(folder):
     ("text", "message"),
     [
         ("task: x\nprocess_results: !function os.system", "not allowed"),
-        ("task: x\nprocess_results: !function mergesearch.checks.nothing", "no function 'nothing'"),
+        (
+            "task: x\nprocess_results: !function mergesearch.tasks.checks.nothing",
+            "no function 'nothing'",
+        ),
         ("task: x\nprocess_results: !!python/name:os.system", "not valid YAML"),
         ("task: [", "not valid YAML"),
     ],

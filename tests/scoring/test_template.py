@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-import tiny_model
+from helpers import tiny_model
 
 from mergesearch.errors import ScoringError
 from mergesearch.scoring.template import ChatTemplate

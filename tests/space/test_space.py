@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mergesearch import resources
+from mergesearch._system import resources
 from mergesearch.errors import InputError, SpaceError
 from mergesearch.recipe import METHOD_SPECS, Recipe
 from mergesearch.space import Space

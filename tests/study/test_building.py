@@ -12,8 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import study_fakes
-from study_fakes import SPACE, Bench, FakeCandidate, search_on_gpu, told, trials
+from helpers import study_fakes
+from helpers.study_fakes import SPACE, Bench, FakeCandidate, search_on_gpu, told, trials
 
 from mergesearch.errors import BuildError, Interrupted
 from mergesearch.recipe import Recipe

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import study_fakes
-from study_fakes import OBJECTIVES, SPACE, Bench, search, told, trials
+from helpers import study_fakes
+from helpers.study_fakes import OBJECTIVES, SPACE, Bench, search, told, trials
 
 from mergesearch.errors import (
     BuildError,
@@ -25,10 +25,10 @@ from mergesearch.errors import (
     ScorerCrashed,
     SpaceError,
 )
-from mergesearch.ledger import Ledger
-from mergesearch.objective import Objectives
+from mergesearch.objectives import Objectives
 from mergesearch.space import Space
 from mergesearch.study import events
+from mergesearch.study.ledger import Ledger
 from mergesearch.study.lock import is_running
 from mergesearch.study.loop import check_run_folder, run_study
 from mergesearch.study.settings import StudySettings

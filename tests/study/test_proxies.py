@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import study_fakes
-from study_fakes import Bench, FakeCandidate
+from helpers import study_fakes
+from helpers.study_fakes import Bench, FakeCandidate
 
 from mergesearch.errors import Interrupted, ObjectivesError
-from mergesearch.ledger import Axis, Ledger, RungRecord, TrialRecord
-from mergesearch.objective import ItemResult, MetricValue, Objectives, Score, TaskResult
+from mergesearch.objectives import ItemResult, MetricValue, Objectives, Score, TaskResult
 from mergesearch.recipe import Recipe
-from mergesearch.study.document import front_document
+from mergesearch.study.front_document import front_document
+from mergesearch.study.ledger import Axis, Ledger, RungRecord, TrialRecord
 from mergesearch.study.loop import run_study
 from mergesearch.study.proxies import agreements, candidates, correct_answers, promotes
 from mergesearch.study.settings import StudySettings

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mergesearch.checks import answer_results, instruct_results
+from mergesearch.tasks.checks import answer_results, instruct_results
 from mergesearch.zoo.instructions import CLAUSES, GROUPS, OPENERS, make_instruction
 from mergesearch.zoo.reasoning import TEMPLATES, make_reasoning
 from mergesearch.zoo.tasks import SIZES, build_tasks, write_tasks

@@ -44,8 +44,8 @@ def build(
 
     Example: search build knee.yaml --to gguf -o knee.gguf
     """
-    from mergesearch.candidate import build_gguf, build_safetensors, read_template
-    from mergesearch.checkpoint import open_parents
+    from mergesearch.build import build_gguf, build_safetensors, read_template
+    from mergesearch.parents import open_parents
     from mergesearch.recipe import QUANT_MIXES, Recipe
 
     if quant is not None and to is Target.SAFETENSORS:

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mergesearch.cli.memory import Memory, largest_workload, memory_budget
-from mergesearch.cli.opening import open_with_template
 from mergesearch.cli.options import (
     AsJson,
     Parents,
@@ -24,13 +22,15 @@ from mergesearch.cli.options import (
     read_text,
 )
 from mergesearch.errors import InputError
+from mergesearch.runs.memory import Memory, largest_workload, memory_budget
+from mergesearch.runs.opening import open_with_template
 
 if TYPE_CHECKING:
-    from mergesearch.budget import Workload
-    from mergesearch.candidate import Template
-    from mergesearch.checkpoint import Checkpoint
-    from mergesearch.objective import Objectives
+    from mergesearch.build import Template
+    from mergesearch.objectives import Objectives
+    from mergesearch.parents import Checkpoint
     from mergesearch.recipe import Recipe
+    from mergesearch.runs.budget import Workload
     from mergesearch.scoring import Rehearsal
 
 Facts = dict[str, Any]
@@ -55,7 +55,7 @@ def check(
 
     Example: search check space.yaml --objectives objectives.yaml
     """
-    from mergesearch import resources
+    from mergesearch._system import resources
     from mergesearch.recipe import load_document
     from mergesearch.report import render_check
 
@@ -139,7 +139,7 @@ class _Model:
 
 
 def _objectives(path: Path) -> Objectives:
-    from mergesearch.objective import Objectives
+    from mergesearch.objectives import Objectives
 
     return Objectives.from_yaml(read_text(path), path.parent)
 
@@ -171,8 +171,8 @@ def _items(wanted: Objectives) -> Facts:
 
 def _building(model: _Model, wanted: Objectives | None, memory: str | None) -> Facts:
     """What building takes, and all of memory and disk; what does not fit is refused."""
-    from mergesearch.budget import check_budget
-    from mergesearch.candidate.estimate import estimate
+    from mergesearch.build.estimate import estimate
+    from mergesearch.runs.budget import check_budget
 
     file, parents, threads = model.file, model.parents, model.threads
     runtime = None if wanted is None else wanted.runtime
@@ -205,7 +205,7 @@ _WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 def _memory(work: Workload, budget: int | None) -> Facts:
-    from mergesearch.budget import builds_ahead
+    from mergesearch.runs.budget import builds_ahead
 
     ahead = builds_ahead(work, budget)
     return {"parts": work.parts(), "total": work.total, "budget": budget, "builds_ahead": ahead}
@@ -213,7 +213,7 @@ def _memory(work: Workload, budget: int | None) -> Facts:
 
 def _scoring(model: _Model, wanted: Objectives, trust_tasks: bool, built: Facts) -> Facts:
     """How long scoring takes, and how many trials that makes of a night."""
-    from mergesearch.cli.rehearsing import rehearse
+    from mergesearch.runs.rehearsing import rehearse
     from mergesearch.scoring import ScoringProcess
     from mergesearch.study.proxies import candidates
 
@@ -240,7 +240,7 @@ def scoring_facts(
         build_seconds: of a candidate.
         ahead: whether it is built while the one before is scored.
     """
-    from mergesearch.objective import RUNGS
+    from mergesearch.objectives import RUNGS
 
     rungs = dict.fromkeys((wanted.first_rung, *RUNGS))
     seconds = {rung: found.seconds(rung, wanted.proxied_tasks()) for rung in rungs}

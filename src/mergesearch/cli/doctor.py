@@ -40,8 +40,8 @@ def doctor(as_json: AsJson = False) -> None:
 
 def _facts() -> dict[str, Any]:
     from mergesearch._kernels import kernels, supported_variants
-    from mergesearch.machine import available_cores, available_memory
-    from mergesearch.objective import Runtime
+    from mergesearch._system.machine import available_cores, available_memory
+    from mergesearch.objectives import Runtime
     from mergesearch.scoring.engine.features import features
 
     llama = features()

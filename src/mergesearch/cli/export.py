@@ -12,8 +12,8 @@ from mergesearch.cli.options import RunFolder, write_text, written_pins
 from mergesearch.errors import InputError
 
 if TYPE_CHECKING:
-    from mergesearch.ledger import Ledger, TrialRecord
     from mergesearch.recipe import Recipe
+    from mergesearch.study.ledger import Ledger, TrialRecord
 
 
 class Format(enum.StrEnum):
@@ -37,8 +37,8 @@ def export(
 
     Example: search export results/demo --pick knee -o knee.yaml
     """
-    from mergesearch.ledger import Ledger
     from mergesearch.recipe import Recipe
+    from mergesearch.study.ledger import Ledger
 
     with Ledger.open(folder) as ledger:
         trial = picked(ledger, pick)
@@ -59,8 +59,8 @@ def picked(ledger: Ledger, pick: str) -> TrialRecord:
     Raises:
         InputError: no such trial or objective, a failed trial, or a run without a front.
     """
-    from mergesearch.front import knee
-    from mergesearch.study.document import front_members
+    from mergesearch.study.front import knee
+    from mergesearch.study.front_document import front_members
 
     axes = ledger.run().axes
     kind, _, name = pick.partition(":")
@@ -107,7 +107,7 @@ def header(trial: TrialRecord) -> str:
 
 def _folders(recipe: Recipe) -> dict[str, str]:
     """Where mergekit finds the bundled parents, which it does not know by their ids."""
-    from mergesearch import resources
+    from mergesearch._system import resources
 
     return {
         ref: str(resources.parent_folder(ref))

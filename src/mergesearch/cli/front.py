@@ -12,8 +12,8 @@ def front(folder: RunFolder, as_json: AsJson = False) -> None:
 
     Example: search front results/demo --json
     """
-    from mergesearch.ledger import Ledger
-    from mergesearch.study.document import front_document
+    from mergesearch.study.front_document import front_document
+    from mergesearch.study.ledger import Ledger
 
     with Ledger.open(folder) as ledger:
         document = front_document(ledger.run().axes, ledger.trials())

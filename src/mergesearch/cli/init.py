@@ -13,7 +13,7 @@ from mergesearch.cli.options import read_text, write_text
 from mergesearch.errors import InputError
 
 if TYPE_CHECKING:
-    from mergesearch.space.opening import Opening
+    from mergesearch.space.from_recipe import Opening
 
 SPACE_SUFFIX, OBJECTIVES_SUFFIX = "-space.yaml", "-objectives.yaml"
 _EVOLVE_KEY = "genome"
@@ -45,7 +45,7 @@ def init(
 
     Example: search init --from merge.yaml --open weight,density
     """
-    from mergesearch import resources
+    from mergesearch._system import resources
 
     target = output or Path("space.yaml")
     if source is None:
@@ -88,7 +88,7 @@ def _from_recipe(source: Path, target: Path, names: str | None) -> None:
     from mergesearch.recipe import Recipe
     from mergesearch.recipe.write import to_yaml
     from mergesearch.space import Space
-    from mergesearch.space.opening import by_default, opened, openings, spelled_out
+    from mergesearch.space.from_recipe import by_default, opened, openings, spelled_out
 
     recipe = Recipe.from_yaml(read_text(source), source)
     document = recipe.to_dict()

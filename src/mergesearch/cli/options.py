@@ -12,7 +12,7 @@ import typer
 from mergesearch.errors import InputError
 
 if TYPE_CHECKING:
-    from mergesearch.objective import ItemResult
+    from mergesearch.objectives import ItemResult
 
 PINS_FILE = "parents.json"
 
@@ -67,7 +67,7 @@ def check_overrides(folders: Mapping[str, Path], refs: Iterable[str]) -> None:
     Raises:
         InputError: naming it and the ids there are.
     """
-    from mergesearch.checkpoint import parts
+    from mergesearch.parents import parts
 
     known = list(dict.fromkeys(part for ref in refs for part in parts(ref)))
     for ref in folders:

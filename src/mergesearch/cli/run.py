@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mergesearch.cli.export import header
-from mergesearch.cli.memory import Memory, largest_workload, memory_budget
-from mergesearch.cli.opening import open_with_template
 from mergesearch.cli.options import (
     PINS_FILE,
     Parents,
@@ -30,13 +28,15 @@ from mergesearch.cli.options import (
     written_pins,
 )
 from mergesearch.errors import InputError, RunFolderError
+from mergesearch.runs.memory import Memory, largest_workload, memory_budget
+from mergesearch.runs.opening import open_with_template
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mergesearch.candidate import Template
-    from mergesearch.checkpoint import Checkpoint
-    from mergesearch.objective import Objectives
+    from mergesearch.build import Template
+    from mergesearch.objectives import Objectives
+    from mergesearch.parents import Checkpoint
     from mergesearch.recipe import Recipe
     from mergesearch.scoring import ScoringProcess
     from mergesearch.space import Space
@@ -83,8 +83,8 @@ def run(
 
     Example: search run demo --trials 60 --seed 0 --out results/demo
     """
-    from mergesearch.budget import builds_ahead, check_budget
     from mergesearch.report import watch
+    from mergesearch.runs.budget import builds_ahead, check_budget
     from mergesearch.scoring import ScoringProcess
     from mergesearch.study.loop import check_run_folder, run_study
     from mergesearch.study.samplers import check_sampler
@@ -137,10 +137,10 @@ class Inputs:
 
 def _inputs(space: str | None, objectives: str | None, out: Path | None) -> Inputs:
     """Read the inputs; an existing run folder brings its own where none are named."""
-    from mergesearch import resources
-    from mergesearch.ledger import DATABASE
-    from mergesearch.objective import Objectives
+    from mergesearch._system import resources
+    from mergesearch.objectives import Objectives
     from mergesearch.space import Space
+    from mergesearch.study.ledger import DATABASE
 
     resumed = out is not None and (out / DATABASE).is_file()
     if resumed and out is not None:
@@ -163,7 +163,7 @@ def _inputs(space: str | None, objectives: str | None, out: Path | None) -> Inpu
 
 def _objectives_of(space: str) -> str:
     """The built-in objectives that carry the built-in space's name."""
-    from mergesearch import resources
+    from mergesearch._system import resources
 
     if (resources.objectives_folder() / f"{space}.yaml").is_file():
         return space
@@ -172,7 +172,7 @@ def _objectives_of(space: str) -> str:
 
 def _pins(inputs: Inputs, overrides: Mapping[str, Path]) -> dict[str, str]:
     """The parents' ids with the commits that they stand for; an existing run keeps its own."""
-    from mergesearch.checkpoint import pin_parents
+    from mergesearch.parents import pin_parents
 
     before = written_pins(inputs.folder)
     return (
@@ -184,7 +184,7 @@ def _pins(inputs: Inputs, overrides: Mapping[str, Path]) -> dict[str, str]:
 @contextmanager
 def _run_folder(inputs: Inputs) -> Iterator[Path]:
     """Make the run folder and yield the path of its log; a run that never began leaves nothing."""
-    from mergesearch.ledger import DATABASE
+    from mergesearch.study.ledger import DATABASE
 
     folder = inputs.folder
     existed = folder.exists()
@@ -211,7 +211,7 @@ def _search(
     template: Template | None,
     build_ahead: bool,
 ) -> Search:
-    from mergesearch.candidate import build_candidate
+    from mergesearch.build import build_candidate
     from mergesearch.scoring.task_files import outside_data
     from mergesearch.study.settings import Search
 
@@ -282,9 +282,9 @@ def _write_inputs(inputs: Inputs, pins: Mapping[str, str]) -> None:
 
 def _write_recipes(folder: Path) -> None:
     """Write the recipe of each member of the front."""
-    from mergesearch.ledger import Ledger
     from mergesearch.recipe import Recipe
-    from mergesearch.study.document import front_members
+    from mergesearch.study.front_document import front_members
+    from mergesearch.study.ledger import Ledger
 
     pins = written_pins(folder)
     with Ledger.open(folder) as ledger:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mergesearch.cli.memory import Memory, largest_workload, memory_budget
 from mergesearch.cli.options import (
     AsJson,
     Parents,
@@ -22,10 +21,11 @@ from mergesearch.cli.options import (
     read_text,
 )
 from mergesearch.errors import InputError
+from mergesearch.runs.memory import Memory, largest_workload, memory_budget
 
 if TYPE_CHECKING:
-    from mergesearch.candidate import Candidate
-    from mergesearch.objective import Runtime, Score
+    from mergesearch.build import Candidate
+    from mergesearch.objectives import Runtime, Score
 
 
 def score(
@@ -43,8 +43,8 @@ def score(
 
     Example: search score knee.gguf --objectives demo --rung validate
     """
-    from mergesearch import resources
-    from mergesearch.objective import RUNGS, Objectives
+    from mergesearch._system import resources
+    from mergesearch.objectives import RUNGS, Objectives
     from mergesearch.scoring import ScoringProcess
 
     if rung not in RUNGS:
@@ -77,10 +77,10 @@ def _candidate(
     memory: str | None,
     runtime: Runtime,
 ) -> Candidate:
-    from mergesearch.budget import check_budget
-    from mergesearch.candidate import build_candidate, open_gguf, read_template
-    from mergesearch.checkpoint import open_parents
+    from mergesearch.build import build_candidate, open_gguf, read_template
+    from mergesearch.parents import open_parents
     from mergesearch.recipe import Recipe
+    from mergesearch.runs.budget import check_budget
 
     folders = parent_folders(parent)
     if model.suffix in (".yaml", ".yml"):

@@ -10,8 +10,8 @@ from mergesearch.cli.options import RunFolder, cut_note
 from mergesearch.errors import InputError
 
 if TYPE_CHECKING:
-    from mergesearch.ledger import Ledger
-    from mergesearch.objective import ItemResult
+    from mergesearch.objectives import ItemResult
+    from mergesearch.study.ledger import Ledger
 
 
 def show(
@@ -33,9 +33,9 @@ def show(
     """
     from rich.console import Console
 
-    from mergesearch.ledger import Ledger
-    from mergesearch.objective import RUNGS
+    from mergesearch.objectives import RUNGS
     from mergesearch.report import gains, render_gains, render_trial
+    from mergesearch.study.ledger import Ledger
 
     if rung not in RUNGS:
         raise InputError(f"unknown rung {rung!r}", where="--rung", expected=" or ".join(RUNGS))

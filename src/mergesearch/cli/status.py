@@ -14,8 +14,8 @@ def status(folder: RunFolder) -> None:
 
     from rich.console import Console
 
-    from mergesearch.ledger import Ledger
     from mergesearch.report import render_status
+    from mergesearch.study.ledger import Ledger
     from mergesearch.study.lock import is_running
 
     with Ledger.open(folder) as ledger:

@@ -1,6 +1,5 @@
-"""Merge methods on blocks of float32 rows, and the plan that walks a recipe with them."""
+"""From a recipe to the tensors of its result: what is read from which parent, and how merged."""
 
-from mergesearch.merge.methods import METHODS, Method, Settings
 from mergesearch.merge.plan import MergePlan, PlannedTensor, plan_merge
 
-__all__ = ["METHODS", "MergePlan", "Method", "PlannedTensor", "Settings", "plan_merge"]
+__all__ = ["MergePlan", "PlannedTensor", "plan_merge"]

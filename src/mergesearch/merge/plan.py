@@ -21,17 +21,20 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
-from mergesearch.checkpoint import Checkpoint, Stored, TensorInfo, align, check_compatible
+from mergesearch._kernels.stored import Stored
 from mergesearch.errors import BuildError, CheckpointError, Interrupted, RecipeError
-from mergesearch.gguf_layout import EMBEDDING, Layout, layer_of, tensor_shapes, with_layer
-from mergesearch.merge.blocks import Blocks
-from mergesearch.merge.combination import blocks_of
+from mergesearch.gguf import EMBEDDING, Layout, layer_of, tensor_shapes, with_layer
+from mergesearch.merge.compatibility import check_compatible
 from mergesearch.merge.config import output_config
 from mergesearch.merge.crew import Crew
-from mergesearch.merge.methods import METHODS, Block, Method, Settings
-from mergesearch.merge.noise import noise_key
+from mergesearch.merge.vocabulary import align
+from mergesearch.methods import METHODS, Block, Method, Settings
+from mergesearch.methods.blocks import Blocks
+from mergesearch.methods.combination import blocks_of
+from mergesearch.methods.noise import noise_key
+from mergesearch.parents import Checkpoint, TensorInfo
 from mergesearch.recipe import METHOD_SPECS, Input, Recipe, Slice
-from mergesearch.tokenizer import Tokenizer, with_chat_template
+from mergesearch.vocabulary import Tokenizer, with_chat_template
 
 BLOCK_ELEMENTS = 1 << 18
 AHEAD = 64

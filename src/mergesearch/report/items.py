@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mergesearch.objective import ItemResult
+from mergesearch.objectives import ItemResult
 from mergesearch.report import text
 
 

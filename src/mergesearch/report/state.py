@@ -4,9 +4,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Any
 
-from mergesearch.ledger import COMPLETE, FAILED, Axis, TrialRecord
-from mergesearch.objective import Score
-from mergesearch.study.document import front_document
+from mergesearch.objectives import Score
 from mergesearch.study.events import (
     Event,
     Progressed,
@@ -17,6 +15,8 @@ from mergesearch.study.events import (
     Validated,
     ValidationStarted,
 )
+from mergesearch.study.front_document import front_document
+from mergesearch.study.ledger import COMPLETE, FAILED, Axis, TrialRecord
 from mergesearch.study.stopping import StopRule
 
 _RECENT = 30  # trials whose median time is the next one's

@@ -10,11 +10,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mergesearch.ledger import COMPLETE, FAILED, RungRecord, RunRecord, TrialRecord
-from mergesearch.objective import PROXY, Score
+from mergesearch.objectives import PROXY, Score
 from mergesearch.report import text
 from mergesearch.report.state import best_of
-from mergesearch.study.document import front_document
+from mergesearch.study.front_document import front_document
+from mergesearch.study.ledger import COMPLETE, FAILED, RungRecord, RunRecord, TrialRecord
 from mergesearch.study.proxies import TRUSTED, Agreement
 
 KNEE = "◆"

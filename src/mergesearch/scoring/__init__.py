@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mergesearch.objective import Objectives, TaskResult
+from mergesearch.objectives import Objectives, TaskResult
 from mergesearch.scoring.process import ScoringProcess
 from mergesearch.scoring.protocol import OnProgress, Progress
 from mergesearch.scoring.rehearsal import Effort, Rehearsal, at_depth

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from mergesearch.objective import MetricValue
+from mergesearch.objectives import MetricValue
 
 Aggregation = Callable[[Sequence[Any]], Any]
 StandardError = Callable[[Sequence[Any]], Any]

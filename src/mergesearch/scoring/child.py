@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mergesearch.errors import MergeSearchError, ScoringError
-from mergesearch.objective import Objectives
+from mergesearch.objectives import Objectives
 from mergesearch.scoring.protocol import Channel, Progress, results_to_json
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h

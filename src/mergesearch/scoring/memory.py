@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mergesearch.errors import ObjectivesError
-from mergesearch.objective import Runtime
+from mergesearch.objectives import Runtime
 
 LIKELIHOOD_CELLS = 256
 """KV cells of one pack of log-likelihoods: a token attends over all of them, so more is slower."""

@@ -16,7 +16,7 @@ from typing import IO, Any, Protocol
 
 import mergesearch
 from mergesearch.errors import ObjectivesError, ScorerCrashed, ScoringError
-from mergesearch.objective import Objectives, References, TaskResult
+from mergesearch.objectives import Objectives, References, TaskResult
 from mergesearch.scoring.protocol import Channel, OnProgress, Progress, results_from_json
 from mergesearch.scoring.rehearsal import Effort, Part, Rehearsal
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mergesearch.objective import ItemResult, MetricValue, TaskResult
+from mergesearch.objectives import ItemResult, MetricValue, TaskResult
 
 _CHUNK = 1 << 16
 _MAX_DESCRIPTORS = 4

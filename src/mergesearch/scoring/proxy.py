@@ -15,7 +15,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 
 from mergesearch.errors import ObjectivesError, ScoringError
-from mergesearch.objective import PROXY, ItemResult, MetricValue, TaskResult
+from mergesearch.objectives import PROXY, ItemResult, MetricValue, TaskResult
 from mergesearch.scoring.harness import Item, LoadedTask, Member
 from mergesearch.scoring.requests import Outcome
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from mergesearch.objective import PROXY
+from mergesearch.objectives import PROXY
 from mergesearch.scoring.requests import Job
 
 _NEW_TOKENS = 16  # that tell what one more token of every answer takes

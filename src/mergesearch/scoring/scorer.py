@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mergesearch.errors import ScoringError
-from mergesearch.objective import (
+from mergesearch.objectives import (
     PROXY,
     RUNGS,
     ItemResult,

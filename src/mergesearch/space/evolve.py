@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mergesearch.errors import SpaceError
+from mergesearch.space.from_recipe import RANGES
 from mergesearch.space.holes import GROUP_FILTERS
-from mergesearch.space.opening import RANGES
 
 PARAMETERS = {
     "linear": ("weight",),

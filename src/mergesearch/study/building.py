@@ -11,7 +11,7 @@ import time
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
-from mergesearch.closing import Closing
+from mergesearch._system.closing import Closing
 from mergesearch.recipe import Recipe
 from mergesearch.study.settings import Build, Candidate
 

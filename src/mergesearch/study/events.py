@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mergesearch.ledger import Axis, TrialRecord
-from mergesearch.objective import Score
+from mergesearch.objectives import Score
+from mergesearch.study.ledger import Axis, TrialRecord
 from mergesearch.study.stopping import StopRule
 
 

@@ -27,7 +27,26 @@ from mergesearch.errors import (
     ObjectivesError,
     RunFolderError,
 )
-from mergesearch.ledger import (
+from mergesearch.objectives import PROXY
+from mergesearch.recipe import Recipe
+from mergesearch.study.building import Builder
+from mergesearch.study.events import (
+    Event,
+    ParentMeasured,
+    RunFinished,
+    RunStarted,
+    StageStarted,
+    TrialFinished,
+    Validated,
+    ValidationStarted,
+)
+from mergesearch.study.front_document import (
+    FRONT_NAME,
+    front_document,
+    front_members,
+    write_document,
+)
+from mergesearch.study.ledger import (
     COMPLETE,
     DATABASE,
     RUN_NAME,
@@ -38,20 +57,6 @@ from mergesearch.ledger import (
     RunRecord,
     TrialRecord,
     database_url,
-)
-from mergesearch.objective import PROXY
-from mergesearch.recipe import Recipe
-from mergesearch.study.building import Builder
-from mergesearch.study.document import FRONT_NAME, front_document, front_members, write_document
-from mergesearch.study.events import (
-    Event,
-    ParentMeasured,
-    RunFinished,
-    RunStarted,
-    StageStarted,
-    TrialFinished,
-    Validated,
-    ValidationStarted,
 )
 from mergesearch.study.lock import run_lock
 from mergesearch.study.measuring import Measuring

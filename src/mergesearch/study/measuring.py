@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mergesearch.errors import Interrupted, MergeSearchError, ObjectivesError, ScoringError
-from mergesearch.ledger import COMPLETE, Axis, Ledger, Measurement, TrialRecord
-from mergesearch.objective import PROXY, Score, TaskResult
+from mergesearch.objectives import PROXY, Score, TaskResult
 from mergesearch.recipe import Recipe
 from mergesearch.study.building import Builder
 from mergesearch.study.events import Event, Progressed, StageStarted
+from mergesearch.study.ledger import COMPLETE, Axis, Ledger, Measurement, TrialRecord
 from mergesearch.study.proxies import promotes
 from mergesearch.study.settings import Candidate, Search
 from mergesearch.study.stopping import SignalGuard

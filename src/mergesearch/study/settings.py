@@ -8,7 +8,7 @@ from importlib import metadata
 from types import TracebackType
 from typing import Any, Protocol
 
-from mergesearch.objective import Objectives, References, TaskResult
+from mergesearch.objectives import Objectives, References, TaskResult
 from mergesearch.recipe import Recipe
 
 

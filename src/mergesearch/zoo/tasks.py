@@ -1,7 +1,7 @@
 """Write the JSON-lines data of the demo tasks, from a seed: ``python -m mergesearch.zoo.tasks``.
 
 Every item is held out: its phrasings, and its combination of instructions, occur in no training
-item of :mod:`mergesearch.zoo.train`.
+item of :mod:`tools.zoo.train`.
 """
 
 import argparse

@@ -19,10 +19,10 @@ from typing import Any
 
 import llama_cpp as llama
 
-from mergesearch.closing import Closing
+from mergesearch._system.closing import Closing
+from mergesearch._system.machine import available_cores, available_memory
 from mergesearch.errors import ScoringError
-from mergesearch.machine import available_cores, available_memory
-from mergesearch.objective import Runtime
+from mergesearch.objectives import Runtime
 from mergesearch.scoring.chunks import Tokens
 from mergesearch.scoring.engine.context import log_to
 from mergesearch.scoring.engine.worker import Pair, Worker, generation_cells

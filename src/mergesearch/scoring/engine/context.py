@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch.errors import ScoringError
-from mergesearch.objective import Runtime
+from mergesearch.objectives import Runtime
 from mergesearch.scoring.batch import Batch
 from mergesearch.scoring.memory import UBATCH
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mergesearch.objective import Runtime
+from mergesearch.objectives import Runtime
 from mergesearch.scoring.chunks import Group, Tokens, group_pairs, pack_groups, shared_header
 from mergesearch.scoring.engine.context import Context
 from mergesearch.scoring.memory import LIKELIHOOD_CELLS, LOGITS_BYTES, rounded_cells

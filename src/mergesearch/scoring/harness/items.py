@@ -9,7 +9,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.defaults import DEFAULT_OTHER_SEED
 
-from mergesearch.objective import Objectives
+from mergesearch.objectives import Objectives
 from mergesearch.scoring.harness.tasks import LoadedTask, Member
 from mergesearch.scoring.template import ChatTemplate
 

@@ -24,7 +24,7 @@ from lm_eval.api.task import ConfigurableTask, Task
 from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
 
 from mergesearch.errors import ObjectivesError
-from mergesearch.objective import Objectives, TaskUse, split_items
+from mergesearch.objectives import Objectives, TaskUse, split_items
 from mergesearch.scoring.aggregate import BOOTSTRAP_DRAWS
 from mergesearch.scoring.task_files import local_rows, read_tasks
 

@@ -1,0 +1,22 @@
+"""Values as checkpoints store them, and as float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mergesearch._kernels import kernels
+
+Stored = npt.NDArray[Any]
+"""Values as a checkpoint stores them: float32, float16, or uint16 with the bits of bfloat16."""
+
+
+def to_float32(rows: Stored) -> npt.NDArray[np.float32]:
+    """Return stored rows in float32; every value is exact."""
+    if rows.dtype == np.float32:
+        return rows
+    converted = np.empty(rows.shape, dtype=np.float32)
+    kernels().read(np.ascontiguousarray(rows), converted)
+    return converted

@@ -1,0 +1,1 @@
+"""The machine, and what the package carries: cores, memory, bundled files."""

@@ -1,0 +1,80 @@
+"""What the wheel carries: built-in spaces, objectives with their data, and the demo parents.
+
+The folders `search_spaces/` and `objectives/` stand at the top of the source tree and under
+`_data/` in an installed wheel; every path that leaves this module is absolute.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mergesearch.errors import InputError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_CHECKOUT = _PACKAGE.parents[1]
+_PARENTS = _PACKAGE / "zoo" / "parents"
+
+DEMO_PREFIX = "demo:"
+
+
+def _data_folder(name: str) -> Path:
+    """The folder `name` of the installed package, or of the checkout it runs from."""
+    installed = _PACKAGE / "_data" / name
+    return installed if installed.is_dir() else _CHECKOUT / name
+
+
+def spaces_folder() -> Path:
+    """Folder with the built-in search spaces (YAML)."""
+    return _data_folder("search_spaces")
+
+
+def objectives_folder() -> Path:
+    """Folder with the built-in objectives (YAML) and their task data."""
+    return _data_folder("objectives")
+
+
+def demo_parents() -> list[str]:
+    """Ids of the bundled parents, such as `demo:base`."""
+    return [DEMO_PREFIX + folder.name for folder in sorted(_PARENTS.iterdir()) if folder.is_dir()]
+
+
+def parent_folder(ref: str) -> Path:
+    """Folder of a bundled parent (`demo:NAME`).
+
+    Raises:
+        InputError: the zoo has no parent of that name.
+    """
+    folder = _PARENTS / ref.removeprefix(DEMO_PREFIX)
+    if ref.startswith(DEMO_PREFIX) and folder.is_dir() and folder.parent == _PARENTS:
+        return folder
+    raise InputError(f"no bundled parent {ref!r}", expected=", ".join(demo_parents()))
+
+
+def _built_in_or_file(name: str, folder: Path, what: str) -> Path:
+    """Absolute path of `name`: a file as it stands, else the built-in YAML of that name."""
+    given = Path(name).expanduser()
+    if given.is_file():
+        return given.resolve()
+    built_in = folder / f"{name}.yaml"
+    if built_in.is_file() and built_in.parent == folder:
+        return built_in
+    known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+    raise InputError(f"no {what} {name!r}", expected=f"a YAML file, or one of: {known}")
+
+
+def space_file(name: str) -> Path:
+    """Absolute path of a search space, given as a file or as the name of a built-in one.
+
+    Raises:
+        InputError: there is neither.
+    """
+    return _built_in_or_file(name, spaces_folder(), "search space")
+
+
+def objectives_file(name: str) -> Path:
+    """Absolute path of an objectives file, given as a file or as the name of a built-in one.
+
+    Raises:
+        InputError: there is neither.
+    """
+    return _built_in_or_file(name, objectives_folder(), "objectives file")

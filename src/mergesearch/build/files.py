@@ -1,0 +1,165 @@
+"""Files under construction: work spread over threads, written at fixed places."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mergesearch._system.machine import available_cores
+from mergesearch.errors import BuildError
+from mergesearch.merge import PlannedTensor
+from mergesearch.merge.plan import AHEAD, rows_per_block
+
+HASHED_AT_ONCE = 1 << 20
+
+
+def row_blocks(tensor: PlannedTensor) -> Iterator[tuple[int, int]]:
+    """Cut a tensor into blocks: first row, and one after the last."""
+    step = rows_per_block(tensor.cols)
+    for start in range(0, tensor.rows, step):
+        yield start, min(start + step, tensor.rows)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One block of a file under construction.
+
+    Attributes:
+        offset: its place in the file.
+        write: computes and writes it.
+        read_ahead: lets the system read what `write` will need from the disk.
+    """
+
+    offset: int
+    write: Callable[[], None]
+    read_ahead: Callable[[], None]
+
+
+def run(
+    pieces: Sequence[Piece], threads: int | None, finished: Callable[[int], None] | None = None
+) -> None:
+    """Write pieces in order on several threads, reading ahead; the first that fails ends all.
+
+    Args:
+        pieces: independent of each other.
+        threads: None for one per processor.
+        finished: is told the number of every piece that has been written.
+    """
+    todo = iter(range(len(pieces)))
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.is_set() and (index := next(todo, None)) is not None:
+            first = 1 if index == 0 else AHEAD
+            for later in pieces[index + first : index + AHEAD + 1]:
+                later.read_ahead()
+            pieces[index].write()
+            if finished is not None:
+                finished(index)
+
+    count = threads or available_cores()
+    with ThreadPoolExecutor(count) as pool:
+        workers = [pool.submit(work) for _ in range(count)]
+        try:
+            wait(workers, return_when=FIRST_EXCEPTION)
+        finally:
+            ended.set()
+    for one in workers:
+        one.result()
+
+
+class RunningDigest:
+    """SHA-256 of a file whose pieces are written out of order, computed while they are."""
+
+    def __init__(self, fd: int, pieces: Sequence[Piece]) -> None:
+        self._fd = fd
+        self._offsets = [one.offset for one in pieces]
+        self._finished = bytearray(len(pieces))
+        self._first = 0  # the first piece that may be unfinished
+        self._hashed = 0  # bytes
+        self._sha256 = hashlib.sha256()
+        self._hashing = threading.Lock()
+
+    def finished(self, index: int) -> None:
+        """Note that a piece has been written; hash what is complete unless a thread does."""
+        self._finished[index] = 1
+        if self._hashing.acquire(blocking=False):
+            try:
+                self._catch_up()
+            finally:
+                self._hashing.release()
+
+    def hexdigest(self, size: int) -> str:
+        """Return the digest of the finished file of `size` bytes."""
+        self._hash_to(size)
+        return self._sha256.hexdigest()
+
+    def _catch_up(self) -> None:
+        missing = self._finished.find(0, self._first)
+        self._first = missing if missing >= 0 else len(self._finished) - 1
+        if self._offsets[self._first] - self._hashed >= HASHED_AT_ONCE:
+            self._hash_to(self._offsets[self._first])
+
+    def _hash_to(self, end: int) -> None:
+        while chunk := os.pread(self._fd, min(HASHED_AT_ONCE, end - self._hashed), self._hashed):
+            self._sha256.update(chunk)
+            self._hashed += len(chunk)
+
+
+def scratch_file() -> tuple[int, Path, bool]:
+    """A new file for a candidate: descriptor, path, and whether it must be removed."""
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("mergesearch-candidate", os.MFD_CLOEXEC)
+        return fd, Path(f"/proc/self/fd/{fd}"), False
+    fd, name = tempfile.mkstemp(prefix="mergesearch-", suffix=".gguf")
+    return fd, Path(name), True
+
+
+def write_at(fd: int, array: npt.NDArray[Any], offset: int) -> None:
+    """Write an array's bytes at a place of a file."""
+    rest = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    while rest:
+        written = os.pwrite(fd, rest, offset)
+        rest, offset = rest[written:], offset + written
+
+
+def file_digest(fd: int) -> str:
+    """SHA-256 (hex) of a whole file."""
+    digest, offset = hashlib.sha256(), 0
+    while chunk := os.pread(fd, HASHED_AT_ONCE, offset):
+        digest.update(chunk)
+        offset += len(chunk)
+    return digest.hexdigest()
+
+
+def let_others_read(fd: int) -> None:
+    """Give a temporary file the permissions of one that `open` creates."""
+    mask = os.umask(0)
+    os.umask(mask)
+    os.fchmod(fd, 0o666 & ~mask)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON file."""
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def full_disk_is_build_error() -> Iterator[None]:
+    """Turn a failed write into a BuildError."""
+    try:
+        yield
+    except OSError as error:
+        raise BuildError(f"the model could not be written: {error.strerror}") from error

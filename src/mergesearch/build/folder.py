@@ -1,0 +1,174 @@
+"""A merge plan written as a Hugging Face folder: safetensors shards, config and tokenizer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gguf import GGMLQuantizationType as Type
+
+from mergesearch.build.files import (
+    Piece,
+    full_disk_is_build_error,
+    row_blocks,
+    run,
+    write_at,
+    write_json,
+)
+from mergesearch.errors import BuildError, InputError
+from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
+from mergesearch.parents import Checkpoint
+from mergesearch.recipe import Recipe
+from mergesearch.vocabulary import write_tokenizer
+
+SHARD_BYTES = 4_000_000_000
+
+
+def build_safetensors(
+    recipe: Recipe,
+    parents: Mapping[str, Checkpoint],
+    folder: Path,
+    *,
+    threads: int | None = None,
+) -> None:
+    """Build a recipe as a Hugging Face folder in its own `dtype`, whole or not at all.
+
+    Weights are cut into shards of at most 4 GB; the tokenizer's files are copied from the parent
+    that the recipe takes it from, or written where it is a new one.
+
+    Raises:
+        InputError: `folder` exists and is not empty.
+        As `build_candidate`.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError("the output folder is not empty", where=folder)
+    plan = plan_merge(recipe, parents)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        scratch.chmod(0o755)
+        _write_shards(scratch, plan, recipe.dtype, threads)
+        config = {**plan.config, "dtype": recipe.dtype, "torch_dtype": recipe.dtype}
+        write_json(scratch / "config.json", config)
+        if plan.tokenizer is not None:
+            write_tokenizer(plan.tokenizer, scratch)
+        os.replace(scratch, folder)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def _write_shards(folder: Path, plan: MergePlan, dtype: str, threads: int | None) -> None:
+    shards = _shards(plan, _DTYPES[dtype].bytes)
+    names = ["model.safetensors"]
+    if len(shards) > 1:
+        names = [
+            f"model-{index:05d}-of-{len(shards):05d}.safetensors"
+            for index in range(1, len(shards) + 1)
+        ]
+    for name, tensors in zip(names, shards, strict=True):
+        _write_shard(folder / name, plan, tensors, _DTYPES[dtype], threads)
+    if len(shards) > 1:
+        places = {
+            one.name: name for name, tensors in zip(names, shards, strict=True) for one in tensors
+        }
+        size = sum(one.rows * one.cols for one in plan.tensors) * _DTYPES[dtype].bytes
+        index = {"metadata": {"total_size": size}, "weight_map": places}
+        write_json(folder / "model.safetensors.index.json", index)
+
+
+def _shards(plan: MergePlan, item: int) -> list[list[PlannedTensor]]:
+    """The tensors, in order, in groups of at most `SHARD_BYTES`."""
+    shards: list[list[PlannedTensor]] = [[]]
+    size = 0
+    for tensor in plan.tensors:
+        own = tensor.rows * tensor.cols * item
+        if shards[-1] and size + own > SHARD_BYTES:
+            shards.append([])
+            size = 0
+        shards[-1].append(tensor)
+        size += own
+    return shards
+
+
+def _write_shard(
+    path: Path,
+    plan: MergePlan,
+    tensors: Sequence[PlannedTensor],
+    dtype: _Dtype,
+    threads: int | None,
+) -> None:
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    place = 0
+    for one in tensors:
+        end = place + one.rows * one.cols * dtype.bytes
+        header[one.name] = {
+            "dtype": dtype.stored,
+            "shape": list(one.shape),
+            "data_offsets": [place, end],
+        }
+        place = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    begin = 8 + len(text)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        with full_disk_is_build_error():
+            os.pwrite(fd, len(text).to_bytes(8, "little") + text, 0)
+            run(list(_shard_pieces(fd, plan, tensors, dtype, begin)), threads)
+    finally:
+        os.close(fd)
+
+
+def _shard_pieces(
+    fd: int, plan: MergePlan, tensors: Sequence[PlannedTensor], dtype: _Dtype, offset: int
+) -> Iterator[Piece]:
+    for one in tensors:
+        pitch = one.cols * dtype.bytes
+        for start, stop in row_blocks(one):
+            place = offset + start * pitch
+            yield Piece(
+                place,
+                partial(_write_plain, fd, plan, one, start, stop, dtype, place),
+                partial(plan.read_ahead, one.name, start, stop),
+            )
+        offset += one.rows * pitch
+
+
+def _write_plain(
+    fd: int,
+    plan: MergePlan,
+    one: PlannedTensor,
+    start: int,
+    stop: int,
+    dtype: _Dtype,
+    offset: int,
+) -> None:
+    rows = plan.blocks(one.name, start, stop, dtype.kind)
+    if dtype.kind == Type.F16 and not np.isfinite(rows.view(np.float16)).all():
+        raise BuildError(
+            "numbers beyond float16's range", where=one.name, fix="store it in bfloat16 or float32"
+        )
+    write_at(fd, rows, offset)
+
+
+@dataclass(frozen=True)
+class _Dtype:
+    stored: str
+    bytes: int
+    kind: Type
+
+
+_DTYPES = {
+    "float32": _Dtype("F32", 4, Type.F32),
+    "float16": _Dtype("F16", 2, Type.F16),
+    "bfloat16": _Dtype("BF16", 2, Type.BF16),
+}

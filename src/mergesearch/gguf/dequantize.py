@@ -1,0 +1,56 @@
+"""Rows of a GGUF's tensors as numbers."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+
+from mergesearch.errors import CheckpointError
+from mergesearch.gguf.header import GgufTensor
+
+
+def dequantized(
+    data: npt.NDArray[np.uint8], one: GgufTensor, start: int, stop: int
+) -> npt.NDArray[np.float32]:
+    """Return rows in the order of the file, shape `(stop - start, cols)`; a vector is one row.
+
+    Args:
+        data: the bytes of the whole file.
+        one: a tensor of it.
+        start: the first row.
+        stop: one after the last.
+    """
+    block, size = gguf.GGML_QUANT_SIZES[one.kind]
+    pitch = one.shape[-1] // block * size
+    raw = data[one.begin + start * pitch : one.begin + stop * pitch]
+    values = gguf.dequantize(raw.reshape(stop - start, pitch), one.kind)
+    return np.array(values, dtype=np.float32, copy=None).reshape(stop - start, one.shape[-1])
+
+
+def check_dequantizable(name: str, kind: gguf.GGMLQuantizationType, path: Path) -> None:
+    """Refuse a tensor of a type that `gguf` cannot dequantize.
+
+    Raises:
+        CheckpointError: naming the tensor and its type.
+    """
+    if not _dequantizable(kind):
+        raise CheckpointError(
+            f"{name} has the type {kind.name}, which cannot be read",
+            where=path,
+            fix="convert the parent to F16, F32 or BF16",
+        )
+
+
+@cache
+def _dequantizable(kind: gguf.GGMLQuantizationType) -> bool:
+    """Whether `gguf` turns this type into numbers: tried on one block of zeros."""
+    size = gguf.GGML_QUANT_SIZES[kind][1]
+    try:
+        gguf.dequantize(np.zeros((1, size), np.uint8), kind)
+    except NotImplementedError:
+        return False
+    return True

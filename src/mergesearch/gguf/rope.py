@@ -1,0 +1,71 @@
+"""Rotary positions: the settings of a config.json, and the factors that GGUF holds as tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+
+from mergesearch.gguf.families import completed
+from mergesearch.gguf.layout import Layout
+
+ROPE_FACTORS = "rope_freqs.weight"
+LONG_FACTORS, SHORT_FACTORS = "rope_factors_long.weight", "rope_factors_short.weight"
+CONSTANTS = (ROPE_FACTORS, LONG_FACTORS, SHORT_FACTORS)
+"""Vectors of a GGUF that follow from the config.json, not from weights."""
+
+_BESIDE = ("rope_theta", "original_max_position_embeddings", "partial_rotary_factor")
+
+
+def rope_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rotary settings of a `config.json`, old keys and new ones read alike."""
+    found = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
+    found = dict(found.get("full_attention", found))
+    if "rope_type" not in found and "type" in found:
+        found["rope_type"] = found["type"]
+    for key in _BESIDE:
+        if key not in found and config.get(key) is not None:
+            found[key] = config[key]
+    return found
+
+
+def window_theta(config: Mapping[str, Any]) -> float | None:
+    """Return the rotary base of the layers with a window, None where it is the same for all."""
+    found = (config.get("rope_parameters") or {}).get("sliding_attention") or {}
+    theta = found.get("rope_theta", config.get("rope_local_base_freq"))
+    return None if theta is None else float(theta)
+
+
+def extra_tensors(layout: Layout, config: Mapping[str, Any]) -> dict[str, npt.NDArray[np.float32]]:
+    """Return what a GGUF holds beside the weights, by name; all are vectors."""
+    rope = rope_parameters(completed(config, layout.family))
+    if layout.arch == gguf.MODEL_ARCH.PHI3 and rope.get("long_factor"):
+        pairs = ((LONG_FACTORS, "long_factor"), (SHORT_FACTORS, "short_factor"))
+        return {name: np.array(rope[key], dtype=np.float32) for name, key in pairs}
+    if layout.arch == gguf.MODEL_ARCH.LLAMA and str(rope.get("rope_type")).lower() == "llama3":
+        return {ROPE_FACTORS: _llama3_factors(layout.head_dim, rope)}
+    return {}
+
+
+def _llama3_factors(head_dim: int, rope: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+    """Factors of Llama 3's rope scaling, shape `(head_dim / 2,)`.
+
+    Wavelengths up to `original / high_freq_factor` keep their frequency, those beyond
+    `original / low_freq_factor` are slowed by `factor`, with a smooth passage between
+    (`conversion/llama.py`, `generate_extra_tensors`).
+    """
+    factor = rope.get("factor", 8.0)
+    low, high = rope.get("low_freq_factor", 1.0), rope.get("high_freq_factor", 4.0)
+    original = rope.get("original_max_position_embeddings", 8192)
+    exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
+    theta = np.float32(rope.get("rope_theta", 10000.0))
+    wavelengths = np.float32(2 * math.pi) / (np.float32(1.0) / np.power(theta, exponents))
+    smooth = (np.float32(original) / wavelengths - np.float32(low)) / np.float32(high - low)
+    factors = 1 / ((1 - smooth) / np.float32(factor) + smooth)
+    factors[wavelengths < original / high] = 1.0
+    factors[wavelengths > original / low] = factor
+    return factors.astype(np.float32)

@@ -1,0 +1,138 @@
+"""A parent in one GGUF file: its tensors dequantized by rows, under their Hugging Face names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+
+from mergesearch._kernels.stored import Stored
+from mergesearch.errors import CheckpointError
+from mergesearch.gguf import (
+    ROPE_FACTORS,
+    gguf_names,
+    layout_of,
+    row_change,
+)
+from mergesearch.gguf.config import config_of_gguf
+from mergesearch.gguf.dequantize import check_dequantizable, dequantized
+from mergesearch.gguf.header import GgufTensor, read_gguf_header
+from mergesearch.parents.parent import TensorInfo, check_tensors
+
+if TYPE_CHECKING:
+    from mergesearch.vocabulary import Tokenizer
+
+SUFFIX = ".gguf"
+
+
+class GgufCheckpoint:
+    """A memory-mapped GGUF of any type that `gguf` can dequantize.
+
+    `config` is made from the metadata; query and key rows that llama.cpp stores in another order
+    come back in that of Hugging Face.
+    """
+
+    def __init__(self, ref: str, path: Path) -> None:
+        self.ref = ref
+        self._path = path
+        header = read_gguf_header(path)
+        self._fields = header.fields
+        _refuse_parts(header.fields, path)
+        for name, one in header.tensors.items():
+            check_dequantizable(name, one.kind, path)
+        shapes = {name: one.shape for name, one in header.tensors.items()}
+        self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
+        factors = header.tensors.get(ROPE_FACTORS)
+        self.config: dict[str, Any] = config_of_gguf(
+            header.fields, shapes, None if factors is None else self._read(factors, 0, 1)[0], path
+        )
+        self.layout = layout_of(self.config, path)
+        if self.layout.family.permuted and self.layout.head_dim % 2:
+            raise CheckpointError(f"heads of {self.layout.head_dim} rows", where=path)
+        names = {stored: name for name, stored in gguf_names(self.layout).items()}
+        self._stored = {
+            names.get(name, name): one
+            for name, one in header.tensors.items()
+            if name != ROPE_FACTORS
+        }
+        self.tensors: Mapping[str, TensorInfo] = {
+            name: TensorInfo(one.shape, one.kind.name) for name, one in self._stored.items()
+        }
+        check_tensors(self.tensors, self.layout, path)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer | None:
+        """The tokenizer in the metadata; None where there is none."""
+        from mergesearch.vocabulary import tokenizer_from_gguf
+
+        if gguf.Keys.Tokenizer.LIST not in self._fields:
+            return None
+        try:
+            return tokenizer_from_gguf(self._fields, self._path)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(
+                f"the tokenizer in the metadata is damaged: {type(error).__name__}: {error}",
+                where=self._path,
+                fix="download the file again",
+            ) from error
+
+    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
+        stored, change = self._stored[name], row_change(self.layout, name)
+        if len(stored.shape) == 1:
+            return change.from_gguf(self._read(stored, start, stop))
+        first = start // change.together * change.together
+        block = self._read(stored, first, -(-stop // change.together) * change.together)
+        return change.from_gguf(block)[start - first : stop - first]
+
+    def stored(self, name: str, start: int, stop: int) -> Stored:
+        """Return the same rows: what is stored are blocks."""
+        return self.rows(name, start, stop)
+
+    def read_ahead(self, name: str, start: int, stop: int) -> None:
+        """Leave it to the system: dequantizing takes longer than reading."""
+
+    def _read(self, one: GgufTensor, start: int, stop: int) -> npt.NDArray[np.float32]:
+        return dequantized(self._bytes, one, start, stop)
+
+
+def gguf_inside(path: Path) -> Path | None:
+    """Return the GGUF that a path means, None where it means a folder of safetensors.
+
+    Raises:
+        CheckpointError: another file, or a folder with several GGUFs and nothing else.
+    """
+    if not path.is_dir():
+        if path.suffix.lower() == SUFFIX:
+            return path
+        raise CheckpointError("not a parent", where=path, expected="a folder, or a GGUF file")
+    files = sorted(path.glob("*" + SUFFIX))
+    if not files or any(path.glob("*.safetensors")):
+        return None
+    if len(files) > 1:
+        raise CheckpointError(
+            f"{len(files)} GGUF files",
+            where=path,
+            expected="one",
+            fix=f"name the file itself, such as {files[0]}",
+        )
+    return files[0]
+
+
+def _refuse_parts(fields: Mapping[str, Any], path: Path) -> None:
+    """Refuse a part of a split model, and what is no model."""
+    if fields.get(gguf.Keys.Split.LLM_KV_SPLIT_COUNT, 1) not in (0, 1):
+        raise CheckpointError(
+            "a part of a split GGUF",
+            where=path,
+            expected="the whole model in one file",
+            fix="join the parts: llama-gguf-split --merge FIRST_PART OUTPUT",
+        )
+    kind = fields.get(gguf.Keys.General.TYPE, gguf.GGUFType.MODEL)
+    if kind != gguf.GGUFType.MODEL:
+        raise CheckpointError(f"a GGUF of type {kind!r}", where=path, expected="a whole model")

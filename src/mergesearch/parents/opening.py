@@ -1,0 +1,148 @@
+"""From a parent's id to an open checkpoint: local, bundled, downloaded, adapted, or a GGUF."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from mergesearch._system.resources import DEMO_PREFIX, parent_folder
+from mergesearch.errors import CheckpointError, MissingParent, RecipeError
+from mergesearch.parents import hub
+from mergesearch.parents.folder import FolderCheckpoint
+from mergesearch.parents.gguf_file import GgufCheckpoint, gguf_inside
+from mergesearch.parents.lora import LoraCheckpoint
+from mergesearch.parents.parent import Checkpoint
+from mergesearch.recipe import Recipe
+
+ADAPTER = "+"
+"""Stands between a parent and the adapter on it, as in mergekit's recipes."""
+
+
+def open_parents(
+    recipe: Recipe, overrides: Mapping[str, Path] | None = None, *, as_found: bool = False
+) -> dict[str, Checkpoint]:
+    """Open every parent of a recipe, those of its stages too.
+
+    Raises:
+        RecipeError: a name that is neither a stage nor a folder.
+        CheckpointError: as `open_checkpoint`.
+    """
+    stages = [str(stage.name) for stage in recipe.stages]
+    return open_all(recipe.parents(), stages, overrides, as_found=as_found)
+
+
+def open_all(
+    refs: Iterable[str],
+    stages: Sequence[str],
+    overrides: Mapping[str, Path] | None = None,
+    *,
+    as_found: bool = False,
+) -> dict[str, Checkpoint]:
+    """Open parents by their ids; the names of stages are for the message about an unknown one.
+
+    Raises:
+        As `open_parents`.
+    """
+    parents = {}
+    for ref in refs:
+        try:
+            parents[ref] = open_checkpoint(ref, overrides, as_found=as_found)
+        except MissingParent as error:
+            if not stages:
+                raise
+            raise RecipeError(
+                f"{ref!r} is neither a stage nor a parent that can be found",
+                expected="a folder, or one of the stages " + ", ".join(stages),
+            ) from error
+    return parents
+
+
+def open_checkpoint(
+    ref: str, overrides: Mapping[str, Path] | None = None, *, as_found: bool = False
+) -> Checkpoint:
+    """Open a parent by its id.
+
+    Args:
+        ref: a folder, a GGUF file, `demo:NAME`, or `ORG/NAME` or `ORG/NAME@REVISION` on the
+            Hugging Face Hub; each also with `+ADAPTER`, a folder or an id of the hub.
+        overrides: folders or GGUF files that stand for an id, or for a part of it beside the `+`.
+        as_found: take the tensors of a folder as they are, for a template to say what they mean.
+
+    Raises:
+        CheckpointError: no such parent, or one that is damaged or not supported.
+        InputError: no bundled parent of that name.
+    """
+    local = _local(ref, overrides or {})
+    if local is None and ADAPTER in ref:
+        _refuse_as_found(as_found, ref, "an adapter")
+        base, _, adapter = ref.rpartition(ADAPTER)
+        folder = _local(adapter, overrides or {}) or _downloaded(adapter)
+        return LoraCheckpoint(ref, open_checkpoint(base, overrides), folder)
+    path = local or _downloaded(ref)
+    file = gguf_inside(path)
+    if file is None:
+        return FolderCheckpoint(ref, path, as_found=as_found)
+    _refuse_as_found(as_found, ref, "a GGUF")
+    return GgufCheckpoint(ref, file)
+
+
+def _refuse_as_found(as_found: bool, ref: str, what: str) -> None:
+    if as_found:
+        raise CheckpointError(
+            f"the parent {ref!r} is {what}",
+            expected="with a template, folders of safetensors only",
+        )
+
+
+def parts(ref: str) -> Iterator[str]:
+    """Yield a parent's id and every part of it that an override may stand for."""
+    yield ref
+    if ADAPTER in ref:
+        base, _, adapter = ref.rpartition(ADAPTER)
+        yield from parts(base)
+        yield adapter
+
+
+def pin_parents(refs: Iterable[str], overrides: Mapping[str, Path]) -> dict[str, str]:
+    """Return every parent's id with the commit that it stands for today, keyed by the id.
+
+    What lies on this machine, is overridden, bundled or pinned already stays as it is.
+
+    Raises:
+        CheckpointError: the hub does not know an id, or cannot be asked and nothing is cached.
+    """
+    return {ref: _pinned(ref, overrides) for ref in refs}
+
+
+def _pinned(ref: str, overrides: Mapping[str, Path]) -> str:
+    if _local(ref, overrides) is not None:
+        return ref
+    if ADAPTER in ref:
+        base, _, adapter = ref.rpartition(ADAPTER)
+        return _pinned(base, overrides) + ADAPTER + _pinned(adapter, overrides)
+    return hub.pinned(ref) if hub.is_id(ref) else ref
+
+
+def _local(ref: str, overrides: Mapping[str, Path]) -> Path | None:
+    """Where a parent or an adapter lies on this machine, None where it does not."""
+    if ref in overrides:
+        path = Path(overrides[ref]).expanduser()
+        if not path.exists():
+            raise MissingParent(f"no folder for the parent {ref!r}", where=path)
+        return path
+    if ref.startswith(DEMO_PREFIX) and ADAPTER not in ref:
+        return parent_folder(ref)
+    path = Path(ref).expanduser()
+    return path if path.exists() else None
+
+
+def _downloaded(ref: str) -> Path:
+    """Folder with a downloaded parent or adapter."""
+    if hub.is_id(ref):
+        return hub.download(ref)
+    raise MissingParent(
+        f"no folder for the parent {ref!r}",
+        where=Path(ref).expanduser(),
+        expected="a folder, a GGUF file, demo:NAME, or ORG/NAME on the Hugging Face Hub",
+        fix=f"name the place of a copy: --parent {ref}=FOLDER",
+    )

@@ -1,0 +1,87 @@
+"""What a parent is to the rest of the program: named tensors that are read by rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mergesearch._kernels.stored import Stored
+from mergesearch.errors import CheckpointError
+from mergesearch.gguf import Layout, tensor_shapes
+
+if TYPE_CHECKING:
+    from mergesearch.vocabulary import Tokenizer
+
+
+_FIX = "download the file again"
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """A stored tensor: shape `(rows, cols)` or `(cols,)`, and type, such as `BF16` or `Q4_0`."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class Checkpoint(Protocol):
+    """A parent's weights, read by rows.
+
+    Attributes:
+        ref: the parent's id as the recipe writes it.
+        config: its `config.json`, as used: `tie_word_embeddings` says whether the head is absent.
+        layout: the sizes that the config gives.
+        tensors: every tensor by its Hugging Face name.
+    """
+
+    ref: str
+    config: dict[str, Any]
+    layout: Layout
+    tensors: Mapping[str, TensorInfo]
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """The parent's tokenizer, read on first use and then kept; None where it has none."""
+        ...
+
+    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
+        ...
+
+    def stored(self, name: str, start: int, stop: int) -> Stored:
+        """Return the same rows as they are stored, without a copy; computed ones in float32."""
+        ...
+
+    def read_ahead(self, name: str, start: int, stop: int) -> None:
+        """Let the system read rows that will soon be asked for from the disk."""
+        ...
+
+
+def check_tensors(tensors: Mapping[str, TensorInfo], layout: Layout, where: Path) -> None:
+    """Refuse a checkpoint whose tensors are not those that its config describes.
+
+    Raises:
+        CheckpointError: naming the first tensor that is missing, unknown or of another shape.
+    """
+    expected = tensor_shapes(layout)
+    for name, shape in expected.items():
+        if name not in tensors:
+            raise CheckpointError(f"the tensor {name} is missing", where=where)
+        if tensors[name].shape != shape:
+            raise CheckpointError(
+                f"{name} has shape {tensors[name].shape}",
+                where=where,
+                expected=f"{shape}, by its configuration",
+            )
+    for name in tensors:
+        if name not in expected:
+            raise CheckpointError(
+                f"unknown tensor {name}",
+                where=where,
+                expected="the tensors of " + layout.title,
+            )

@@ -1,0 +1,1 @@
+"""The application: what the command line and a notebook do with the other rooms."""

@@ -1,0 +1,175 @@
+"""What a run takes of memory, part by part, against the budget that it may take.
+
+Every part is what it may come to at most, if scored items fill the context. The pages of mapped
+parents are not counted: the system drops them when memory is short.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mergesearch.errors import InputError
+from mergesearch.gguf import Layout
+from mergesearch.merge.plan import BLOCK_ELEMENTS
+from mergesearch.objectives import Runtime
+from mergesearch.scoring.memory import SMALL_CACHE, ScoringMemory, Shape, scoring_memory
+
+_BLOCKS_OF_A_THREAD = 32  # float32 blocks of rows; measured: 28 for slerp, 21 for ties of five
+_PROGRAM_BYTES = 300_000_000  # Python with its libraries; measured: 0.33 GB a run, 0.12 a scorer
+_SHORT = 256  # the shortest context that llama.cpp makes
+_UNITS = {"M": 10**6, "G": 10**9, "T": 10**12}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What the memory of a run follows from.
+
+    Attributes:
+        size: bytes of the largest candidate.
+        shape: of the model.
+        runtime: how candidates are scored; None: they are only built.
+        threads: that build.
+        cores: that llama.cpp may use where the runtime names no threads.
+    """
+
+    size: int
+    shape: Shape
+    runtime: Runtime | None
+    threads: int
+    cores: int
+
+    def parts(self) -> dict[str, int]:
+        """Return the bytes of every part that takes any, named for people."""
+        scoring = ScoringMemory(0, 0, 0)
+        if self.runtime is not None:
+            scoring = scoring_memory(self.size, self.shape, self.runtime, self.cores)
+        parts = {
+            "the candidate": self.size,
+            "llama.cpp's repacked copy of it": scoring.repacked,
+            "KV caches": scoring.kv,
+            "buffers of scoring": scoring.buffers,
+            "buffers of building": self.threads * _BLOCKS_OF_A_THREAD * 4 * BLOCK_ELEMENTS,
+            "Python with its libraries": _PROGRAM_BYTES * (1 if self.runtime is None else 2),
+        }
+        return {name: size for name, size in parts.items() if size}
+
+    @property
+    def total(self) -> int:
+        """Bytes of all parts together."""
+        return sum(self.parts().values())
+
+
+def shape_of(layout: Layout, config: Mapping[str, Any]) -> Shape:
+    """Return the sizes of a planned merge's model.
+
+    Of an architecture that is not built in, those that its `config.json` names are taken.
+    """
+    context = config.get("max_position_embeddings")
+    if layout.found is None:
+        return Shape(
+            layers=layout.n_layers,
+            heads=layout.n_heads,
+            kv_heads=layout.n_kv_heads,
+            head_width=layout.head_dim,
+            hidden=layout.hidden,
+            vocabulary=layout.vocab_rows,
+            context=context,
+        )
+    heads, hidden = config.get("num_attention_heads", 0), config.get("hidden_size", 0)
+    return Shape(
+        layers=layout.n_layers,
+        heads=heads,
+        kv_heads=config.get("num_key_value_heads", heads),
+        head_width=config.get("head_dim") or hidden // max(1, heads),
+        hidden=hidden,
+        vocabulary=config.get("vocab_size", 0),
+        context=context,
+    )
+
+
+def check_budget(work: Workload, budget: int | None, *, named: bool = True) -> None:
+    """Refuse a run that may take more memory than `budget` bytes.
+
+    Args:
+        work: what it takes.
+        budget: what it may take; None: that is not known, and nothing is refused.
+        named: whether the person chose it; else it is what is free.
+
+    Raises:
+        InputError: naming every part, and what would fit.
+    """
+    if budget is None or work.total <= budget:
+        return
+    parts = ", ".join(f"{name} {_words(size)}" for name, size in work.parts().items())
+    raise InputError(
+        f"this takes up to {_words(work.total)} of memory,"
+        f" and {_words(budget, math.floor)} are {'allowed' if named else 'free'}: {parts}",
+        where="--memory" if named else None,
+        expected=f"at least {_words(work.total)}",
+        fix="; or ".join(_remedies(work, budget)),
+    )
+
+
+def builds_ahead(work: Workload, budget: int | None) -> bool:
+    """Whether the next candidate may be built while this one is scored.
+
+    A GPU must score, since cores that score have nothing to spare, and there must be room for a
+    second candidate. A budget of None is not known to be too small.
+    """
+    if work.runtime is None or work.runtime.n_gpu_layers == 0:
+        return False
+    return budget is None or work.total + work.size <= budget
+
+
+def _remedies(work: Workload, budget: int) -> list[str]:
+    """What makes the run fit, then what else helps."""
+    remedies = []
+    if work.runtime is not None:
+        runtime = work.runtime
+        fitting = _fitting_parallel(work, runtime, budget)
+        if fitting:
+            remedies.append(f"set runtime: {{n_parallel: {fitting}}}")
+        smaller = replace(work, runtime=replace(runtime, kv_type="q8_0", flash_attention=True))
+        if smaller.total <= budget:
+            remedies.append(f"set {SMALL_CACHE}")
+        if replace(work, runtime=replace(runtime, n_ctx=_SHORT)).total <= budget:
+            remedies.append("lower runtime.n_ctx to what the items need")
+    if 2 * work.size > budget:
+        remedies.append("choose a smaller mix, such as quantize: Q4_0")
+    return [*remedies, "name a larger --memory"]
+
+
+def _fitting_parallel(work: Workload, runtime: Runtime, budget: int) -> int:
+    """The most sequences below `n_parallel` that fit, 0 where not even one does."""
+    return max(
+        (
+            count
+            for count in range(1, runtime.n_parallel)
+            if replace(work, runtime=replace(runtime, n_parallel=count)).total <= budget
+        ),
+        default=0,
+    )
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that `12GB`, `12G` or `800MB` stands for; units are powers of 1000.
+
+    Raises:
+        InputError: the text is no size.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([MGT])B?", text.strip(), re.IGNORECASE)
+    size = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
+    if size == 0:
+        raise InputError(
+            f"{text!r} is no size", where="--memory", expected="a size such as 12GB or 800MB"
+        )
+    return size
+
+
+def _words(size: int, whole: Callable[[float], int] = math.ceil) -> str:
+    """Bytes as people read them, rounded up unless told otherwise: what they name has to do."""
+    return f"{whole(size / 1e8) / 10:.1f} GB" if size >= 1e9 else f"{whole(size / 1e6)} MB"

@@ -1,0 +1,82 @@
+"""A rehearsal of scoring: small candidates are scored in part, of large ones a few layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mergesearch.errors import RecipeError, ScorerCrashed
+
+if TYPE_CHECKING:
+    from mergesearch.build import Template
+    from mergesearch.parents import Checkpoint
+    from mergesearch.recipe import Recipe
+    from mergesearch.scoring import Rehearsal, ScoringProcess
+
+_SMALL_BYTES = 1 << 28  # candidates up to here are tried whole
+_DEPTHS = (1, 4)  # layers of the models that stand for a larger one
+_PATIENCE = 2.0  # seconds of reading, for each task and model
+
+
+def rehearse(
+    recipe: Recipe,
+    parents: Mapping[str, Checkpoint],
+    scorer: ScoringProcess,
+    threads: int | None,
+    template: Template | None,
+) -> Rehearsal | str:
+    """Return how fast a recipe's candidate is scored, or the reason why that cannot be told.
+
+    Args:
+        recipe: of a candidate that answers sensibly.
+        parents: opened parents by id.
+        scorer: of the objectives.
+        threads: that build.
+        template: of an architecture that is not built in.
+
+    Raises:
+        CheckpointError, BuildError, ScoringError: what would fail in the night too.
+    """
+    from mergesearch.build import build_candidate, planned_bytes
+    from mergesearch.merge import plan_merge
+    from mergesearch.scoring import Effort, at_depth
+
+    plan = plan_merge(recipe, parents)
+    n_layers = plan.layout.n_layers
+    small = planned_bytes(recipe, plan, template) <= _SMALL_BYTES
+    whole = small or n_layers <= _DEPTHS[-1]
+    if template is not None and not whole:
+        return "with a template no layers can be left out"
+    measured = {}
+    for depth in (n_layers,) if whole else _DEPTHS:
+        model = recipe if whole else first_layers(recipe, parents, depth)
+        try:
+            with build_candidate(model, parents, threads=threads, template=template) as built:
+                measured[depth] = scorer.rehearse(built, Effort(_PATIENCE, to_the_end=whole))
+        except (RecipeError, ScorerCrashed) as error:
+            if whole:
+                raise
+            return f"{depth} of {n_layers} layers cannot be tried: {error.what}"
+    return at_depth(measured, n_layers)
+
+
+def first_layers(recipe: Recipe, parents: Mapping[str, Checkpoint], count: int) -> Recipe:
+    """Return the recipe of a parent's first layers, with the tokens and chat template of another.
+
+    Args:
+        recipe: of a whole candidate.
+        parents: opened parents by id.
+        count: of the layers.
+    """
+    from mergesearch.recipe import Recipe
+
+    named = (recipe.tokenizer and recipe.tokenizer.source, *recipe.named(), *parents)
+    source = {"model": next(one for one in named if one in parents), "layer_range": [0, count]}
+    document: dict[str, Any] = {
+        "merge_method": "passthrough",
+        "slices": [{"sources": [source]}],
+        "quantize": recipe.quantize.mix,
+    }
+    if recipe.chat_template is not None:
+        document["chat_template"] = recipe.chat_template
+    return Recipe.from_dict(document)

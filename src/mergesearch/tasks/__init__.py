@@ -1,0 +1,1 @@
+"""What task files may call: checks of answers, and made-up data sets."""

@@ -1,0 +1,145 @@
+"""Which tokenizer a merged model has: a parent's, or the union of all.
+
+What the result holds matches mergekit 0.1.5 (`tokenizer/build.py`), without the `tokenizers`
+library: everything happens in the `tokenizer.json` documents. mergekit adds the new tokens of a
+union in an order that changes from run to run; ours is that of the parents and of their rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from mergesearch.errors import CheckpointError, RecipeError
+from mergesearch.recipe.types import TokenizerChoice
+from mergesearch.vocabulary.files import LISTED, Tokenizer, added_tokens, tokens_of
+
+Sized: TypeAlias = tuple[Tokenizer, int]
+"""A tokenizer with the rows of its model's embedding; tokens beyond them do not count."""
+
+
+def chosen_tokenizer(
+    tokenizers: Mapping[str, Sized | None], base: str, choice: TokenizerChoice
+) -> Tokenizer:
+    """Return the tokenizer of the result; the same object for the same arguments.
+
+    Args:
+        tokenizers: of every parent in the recipe's order, None where it has none.
+        base: id of the base, or of the first parent where there is none.
+        choice: whose tokenizer.
+
+    Raises:
+        RecipeError: the choice names no parent.
+        CheckpointError: the parent has no tokenizer.
+    """
+    source = base if choice.source in ("base", "union") else choice.source
+    if source not in tokenizers:
+        raise RecipeError(
+            f"the tokenizer's source {source!r} is no parent of this recipe",
+            expected="base, union, or one of " + ", ".join(tokenizers),
+        )
+    first = tokenizers[source]
+    if first is None:
+        raise CheckpointError(
+            "no tokenizer.json",
+            where=source,
+            fix="name a parent that has one as the tokenizer's source",
+        )
+    others = [one for ref, one in tokenizers.items() if one is not None and ref != source]
+    united = tuple(others) if choice.source == "union" else ()
+    return _built(first, united, tuple(choice.tokens))
+
+
+@lru_cache(maxsize=16)
+def _built(first: Sized, others: tuple[Sized, ...], added: tuple[str, ...]) -> Tokenizer:
+    """The first tokenizer with the tokens of the others, then with some more."""
+    united = with_tokens(without_rows_beyond(*first), _entries(others))
+    return with_tokens(united, {text: _plain(text) for text in added})
+
+
+def without_rows_beyond(tokenizer: Tokenizer, rows: int) -> Tokenizer:
+    """Return the tokenizer without the tokens whose row the embedding does not have."""
+    gone = {text for row, text in tokens_of(tokenizer).items() if row >= rows}
+    if not gone:
+        return tokenizer
+    document = dict(tokenizer.document)
+    model = dict(document["model"])
+    model["vocab"] = {text: row for text, row in model["vocab"].items() if row < rows}
+    model["merges"] = [one for one in model.get("merges") or [] if not gone & set(_pair(one))]
+    document["model"] = model
+    document["added_tokens"] = [
+        one for one in document.get("added_tokens") or [] if one["id"] < rows
+    ]
+    settings = dict(tokenizer.settings)
+    if LISTED in settings:
+        settings[LISTED] = {row: one for row, one in settings[LISTED].items() if int(row) < rows}
+    return replace(tokenizer, document=document, settings=settings, files=None)
+
+
+def _pair(merge: str | list[str]) -> list[str]:
+    """The two pieces of a merge and what they make."""
+    left, right = merge.split(" ") if isinstance(merge, str) else merge
+    return [left, right, left + right]
+
+
+def with_tokens(tokenizer: Tokenizer, entries: Mapping[str, Mapping[str, Any]]) -> Tokenizer:
+    """Return the tokenizer with more tokens, which get the rows after its last one.
+
+    Those that it has keep their rows; one of its vocabulary becomes an added token if it is one
+    elsewhere.
+
+    Args:
+        tokenizer: comes first where both have a token.
+        entries: by text, as `added_tokens` has them; without an id where the token is an ordinary
+            one of its vocabulary.
+    """
+    known = {text: row for row, text in tokens_of(tokenizer).items()}
+    before = added_tokens(tokenizer)
+    already = {one["content"] for one in before.values()}
+    following = max(known.values(), default=-1) + 1
+    new = {}
+    for text, entry in entries.items():
+        if text in already or (text in known and "id" not in entry):
+            continue
+        if text not in known:
+            known[text], following = following, following + 1
+        new[known[text]] = dict(entry) | {"id": known[text]}
+    if not new:
+        return tokenizer
+    added = [one for _, one in sorted((before | new).items())]
+    settings = dict(tokenizer.settings)
+    if LISTED in settings:  # transformers takes no others where this is there
+        settings[LISTED] = {
+            str(one["id"]): {key: value for key, value in one.items() if key != "id"}
+            for one in added
+        }
+    document = tokenizer.document | {"added_tokens": added}
+    return replace(tokenizer, document=document, settings=settings, files=None)
+
+
+def _entries(tokenizers: Iterable[Sized]) -> dict[str, Mapping[str, Any]]:
+    """Every token of some tokenizers by its text, in order of rows; added ones come first."""
+    entries: dict[str, Mapping[str, Any]] = {}
+    for tokenizer, rows in tokenizers:
+        added = added_tokens(tokenizer)
+        for row, text in sorted(tokens_of(tokenizer).items()):
+            if row >= rows:
+                break
+            if row in added and "id" not in entries.get(text, {}):
+                entries[text] = added[row]
+            entries.setdefault(text, _plain(text))
+    return entries
+
+
+def _plain(text: str) -> dict[str, Any]:
+    """An added token as the `tokenizers` library makes one of a mere text."""
+    return {
+        "content": text,
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": True,
+        "special": False,
+    }

@@ -1,0 +1,271 @@
+"""The tokenizer in a GGUF's metadata as the documents of a model's folder.
+
+The way back of `gguf_vocab`: what is made here gives the same metadata again. The steps before BPE
+are those whose name llama.cpp uses; merges of a SentencePiece vocabulary are rebuilt from its
+scores, since llama.cpp joins the neighbours that make the piece of the highest score
+(`src/llama-vocab.cpp`, `llm_tokenizer_spm_session`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gguf
+
+from mergesearch.errors import CheckpointError
+from mergesearch.vocabulary.files import KINDS, Tokenizer
+from mergesearch.vocabulary.pre_tokenizers import PRE_TOKENIZERS, SAME_AS
+
+_KEY = gguf.Keys.Tokenizer
+_ADDED = (gguf.TokenType.CONTROL, gguf.TokenType.USER_DEFINED, gguf.TokenType.UNKNOWN)
+_SPELLED = {"unk": "unknown", "sep": "seperator", "pad": "padding"}
+_SPACE = "\u2581"
+
+
+@dataclass(frozen=True)
+class _Metadata:
+    """The vocabulary of a GGUF: every key of the file, each row's text and its type."""
+
+    fields: Mapping[str, Any]
+    texts: Sequence[str]
+    types: Sequence[gguf.TokenType]
+    where: Path
+
+    def rows(self, *types: gguf.TokenType) -> Iterator[tuple[int, str]]:
+        """The rows of some types, with their texts."""
+        for row, (text, kind) in enumerate(zip(self.texts, self.types, strict=True)):
+            if kind in types:
+                yield row, text
+
+    def vocabulary(self) -> dict[str, int]:
+        """Every token's row by its text, without rows that stand for nothing."""
+        used = [kind for kind in gguf.TokenType if kind != gguf.TokenType.UNUSED]
+        return {text: row for row, text in self.rows(*used)}
+
+    def special(self) -> dict[str, int]:
+        """The rows of the special tokens that the metadata names."""
+        named = {
+            kind: self.fields.get(f"tokenizer.ggml.{_SPELLED.get(kind, kind)}_token_id")
+            for kind in KINDS
+        }
+        found = {kind: int(row) for kind, row in named.items() if row is not None}
+        for kind, row in found.items():
+            if row >= len(self.texts):
+                raise CheckpointError(
+                    f"the {kind} token has row {row} of {len(self.texts)}", where=self.where
+                )
+        return found
+
+
+def tokenizer_from_gguf(fields: Mapping[str, Any], where: Path) -> Tokenizer:
+    """Return the tokenizer of a GGUF.
+
+    Args:
+        fields: the file's metadata by key; it has a list of tokens.
+        where: names the file in messages.
+
+    Raises:
+        CheckpointError: a kind of tokenizer, or a pre-tokenizer, that is not known here.
+    """
+    texts = [str(one) for one in fields[_KEY.LIST]]
+    types = fields.get(_KEY.TOKEN_TYPE, [gguf.TokenType.NORMAL] * len(texts))
+    if len(types) != len(texts):
+        raise CheckpointError(f"{len(types)} types of {len(texts)} tokens", where=where)
+    metadata = _Metadata(fields, texts, [gguf.TokenType(one) for one in types], where)
+    model = fields.get(_KEY.MODEL)
+    if model == "gpt2":
+        document = _byte_level(metadata)
+    elif model == "llama":
+        document = _sentencepiece(metadata)
+    else:
+        raise CheckpointError(
+            f"a tokenizer of the kind {model!r}", where=where, expected="gpt2 or llama"
+        )
+    return Tokenizer(document, _settings(metadata), {}, ids=metadata.special())
+
+
+def _settings(metadata: _Metadata) -> dict[str, Any]:
+    settings: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    settings |= {f"{kind}_token": metadata.texts[row] for kind, row in metadata.special().items()}
+    for kind in KINDS:
+        adds = metadata.fields.get(f"tokenizer.ggml.add_{kind}_token")
+        if adds is not None:
+            settings[f"add_{kind}_token"] = bool(adds)
+    template = metadata.fields.get(_KEY.CHAT_TEMPLATE)
+    if template is not None:
+        settings["chat_template"] = template
+    return settings | {"clean_up_tokenization_spaces": False}
+
+
+def _byte_level(metadata: _Metadata) -> dict[str, Any]:
+    named = metadata.fields.get(_KEY.PRE, "default")
+    pre = SAME_AS.get(named, named)
+    steps = next((steps for steps, name in PRE_TOKENIZERS.items() if name == pre), None)
+    if steps is None:
+        raise CheckpointError(
+            f"the pre-tokenizer {named!r}",
+            where=metadata.where,
+            expected=", ".join(PRE_TOKENIZERS.values()),
+            fix="use the parent's folder in the place of its GGUF",
+        )
+    parts = [_step(*step) for step in steps]
+    whole = _byte_level_step(use_regex=False)
+    return {
+        **_head(metadata),
+        "normalizer": None,  # llama.cpp has none, not even for Qwen's, whose folders name NFC
+        "pre_tokenizer": parts[0]
+        if len(parts) == 1
+        else {"type": "Sequence", "pretokenizers": parts},
+        "post_processor": _edges(metadata, bos=pre == "llama-bpe", before=[whole]),
+        "decoder": whole,
+        "model": _bpe(
+            metadata.vocabulary(),
+            list(metadata.fields.get(_KEY.MERGES) or []),
+            ignore_merges=pre == "llama-bpe",
+        ),
+    }
+
+
+def _step(kind: str, detail: Any) -> dict[str, Any]:
+    """A step of a pre-tokenizer from its entry in `PRE_TOKENIZERS`."""
+    if kind == "Split":
+        return {
+            "type": "Split",
+            "pattern": {"Regex": detail},
+            "behavior": "Isolated",
+            "invert": False,
+        }
+    if kind == "Digits":
+        return {"type": "Digits", "individual_digits": detail}
+    return _byte_level_step(use_regex=detail)
+
+
+def _byte_level_step(use_regex: bool) -> dict[str, Any]:
+    return {
+        "type": "ByteLevel",
+        "add_prefix_space": False,
+        "trim_offsets": False,
+        "use_regex": use_regex,
+    }
+
+
+def _sentencepiece(metadata: _Metadata) -> dict[str, Any]:
+    scores = metadata.fields.get(_KEY.SCORES)
+    if scores is None or len(scores) != len(metadata.texts):
+        raise CheckpointError(
+            "a SentencePiece vocabulary without a score for every token", where=metadata.where
+        )
+    pieces = {text: float(scores[row]) for row, text in metadata.rows(gguf.TokenType.NORMAL)}
+    unknown = next((text for _, text in metadata.rows(gguf.TokenType.UNKNOWN)), None)
+    prefixed = bool(metadata.fields.get(_KEY.ADD_PREFIX, True))
+    before = [{"type": "Prepend", "prepend": _SPACE}] if prefixed else []
+    after = [{"type": "Strip", "content": " ", "start": 1, "stop": 0}] if prefixed else []
+    spaces = {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE}
+    back = {"type": "Replace", "pattern": {"String": _SPACE}, "content": " "}
+    return {
+        **_head(metadata),
+        "normalizer": {"type": "Sequence", "normalizers": [*before, spaces]},
+        "pre_tokenizer": None,
+        "post_processor": _edges(metadata, bos=True, before=[]),
+        "decoder": {
+            "type": "Sequence",
+            "decoders": [back, {"type": "ByteFallback"}, {"type": "Fuse"}, *after],
+        },
+        "model": _bpe(
+            metadata.vocabulary(),
+            _merges(pieces),
+            unk_token=unknown,
+            fuse_unk=True,
+            byte_fallback=True,
+        ),
+    }
+
+
+def _merges(pieces: Mapping[str, float]) -> list[list[str]]:
+    """Every way to make a piece of two others, the pieces of the highest scores first."""
+    ranked = sorted(pieces, key=lambda text: -pieces[text])
+    return [
+        [text[:cut], text[cut:]]
+        for text in ranked
+        for cut in range(1, len(text))
+        if text[:cut] in pieces and text[cut:] in pieces
+    ]
+
+
+def _head(metadata: _Metadata) -> dict[str, Any]:
+    """What stands first in a `tokenizer.json`."""
+    added = [
+        {
+            "id": row,
+            "content": text,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+            "special": metadata.types[row] != gguf.TokenType.USER_DEFINED,
+        }
+        for row, text in metadata.rows(*_ADDED)
+    ]
+    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added}
+
+
+def _bpe(vocab: Mapping[str, int], merges: Sequence[Any], **changes: Any) -> dict[str, Any]:
+    """The `model` section of a BPE."""
+    return {
+        "type": "BPE",
+        "dropout": None,
+        "unk_token": None,
+        "continuing_subword_prefix": None,
+        "end_of_word_suffix": None,
+        "fuse_unk": False,
+        "byte_fallback": False,
+        "ignore_merges": False,
+        **changes,
+        "vocab": dict(vocab),
+        "merges": list(merges),
+    }
+
+
+def _edges(metadata: _Metadata, *, bos: bool, before: list[Any]) -> dict[str, Any] | None:
+    """The post-processor: some steps, then the tokens that go around a text.
+
+    Args:
+        metadata: says which; see `bos`.
+        bos: whether llama.cpp begins a text with the bos token where the metadata does not say.
+        before: the other steps.
+    """
+    special = metadata.special()
+    adds = {
+        "bos": metadata.fields.get(_KEY.ADD_BOS, bos),
+        "eos": metadata.fields.get(_KEY.ADD_EOS, False),
+    }
+    around = {kind: special[kind] for kind, added in adds.items() if added and kind in special}
+    steps = list(before)
+    if around:
+        steps.append(_template(metadata.texts, around))
+    if len(steps) > 1:
+        return {"type": "Sequence", "processors": steps}
+    return steps[0] if steps else None
+
+
+def _template(texts: Sequence[str], around: Mapping[str, int]) -> dict[str, Any]:
+    def token(kind: str) -> list[dict[str, Any]]:
+        if kind not in around:
+            return []
+        return [{"SpecialToken": {"id": texts[around[kind]], "type_id": 0}}]
+
+    def sequence(name: str) -> dict[str, Any]:
+        return {"Sequence": {"id": name, "type_id": 0}}
+
+    return {
+        "type": "TemplateProcessing",
+        "single": [*token("bos"), sequence("A"), *token("eos")],
+        "pair": [*token("bos"), sequence("A"), sequence("B"), *token("eos")],
+        "special_tokens": {
+            texts[row]: {"id": texts[row], "ids": [row], "tokens": [texts[row]]}
+            for row in around.values()
+        },
+    }

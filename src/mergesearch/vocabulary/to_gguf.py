@@ -1,0 +1,243 @@
+"""The vocabulary of a `tokenizer.json` as GGUF metadata: BPE, byte-level or as SentencePiece's.
+
+llama.cpp carries one hand-written pre-tokenizer per family and is told which by name, so a
+`pre_tokenizer` section that is not known here is refused, never guessed. Tokens, types and special
+tokens match llama.cpp's `conversion/base.py` (`get_vocab_base`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import gguf
+
+from mergesearch.errors import CheckpointError
+from mergesearch.vocabulary import Tokenizer, added_tokens
+from mergesearch.vocabulary.pre_tokenizers import PRE_TOKENIZERS
+
+_BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
+_UNUSED_SCORE, _ADDED_SCORE = -10000.0, -1000.0
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A vocabulary ready for GGUF.
+
+    Attributes:
+        model: `gpt2` (byte-level BPE) or `llama` (SentencePiece style).
+        pre: llama.cpp's name of the pre-tokenizer.
+        tokens: one per row of the token embedding.
+        types: `gguf.TokenType` of each.
+        scores: of each, for `llama` only.
+        space_prefix: False where no space goes before the text, None for llama.cpp's default.
+        special: merges, special ids, chat template.
+    """
+
+    model: str
+    pre: str
+    tokens: list[str]
+    types: list[int]
+    scores: list[float] | None
+    space_prefix: bool | None
+    special: gguf.SpecialVocab
+
+    def add_to(self, writer: gguf.GGUFWriter) -> None:
+        """Add every `tokenizer.*` key to a GGUF."""
+        writer.add_tokenizer_model(self.model)
+        writer.add_tokenizer_pre(self.pre)
+        writer.add_token_list(self.tokens)
+        if self.scores is not None:
+            writer.add_token_scores(self.scores)
+        writer.add_token_types(self.types)
+        if self.space_prefix is not None:
+            writer.add_add_space_prefix(self.space_prefix)
+        self.special.add_to_gguf(writer, quiet=True)
+
+
+@lru_cache(maxsize=8)
+def read_vocabulary(tokenizer: Tokenizer, rows: int) -> Vocabulary:
+    """Return a tokenizer's vocabulary, padded with unused tokens to `rows`.
+
+    It does not depend on weights, so a search reads each once.
+
+    Raises:
+        CheckpointError: more tokens than rows, or a tokenizer that llama.cpp cannot reproduce.
+    """
+    document = tokenizer.document
+    where = tokenizer.files or "the tokenizer of the result"
+    sentencepiece = bool(document["model"].get("byte_fallback"))
+    added = _added_tokens(tokenizer)
+    texts = {index: text for text, index in document["model"]["vocab"].items()}
+    texts |= {index: text for index, (text, _) in added.items()}
+    if texts and max(texts) >= rows:
+        raise CheckpointError(
+            f"{max(texts) + 1} tokens for an embedding of {rows} rows", where=where
+        )
+    types = _token_types(document, texts, added, rows, sentencepiece)
+    tokens = [texts.get(row, f"[PAD{row}]") for row in range(rows)]
+    for row, kind in enumerate(types):
+        if kind == gguf.TokenType.USER_DEFINED:
+            tokens[row] = tokens[row].replace("\u2581", " ")
+    return Vocabulary(
+        model="llama" if sentencepiece else "gpt2",
+        pre="default" if sentencepiece else pre_tokenizer_name(document, where),
+        tokens=tokens,
+        types=types,
+        scores=_scores(document, tokens, types) if sentencepiece else None,
+        space_prefix=False if sentencepiece and not _prefixes_space(document) else None,
+        special=_special(tokenizer, rows, load_merges=not sentencepiece),
+    )
+
+
+def _special(tokenizer: Tokenizer, rows: int, load_merges: bool) -> gguf.SpecialVocab:
+    """Merges, special ids and chat template, which `gguf` reads from files of a folder."""
+    document = {
+        "added_tokens": tokenizer.document.get("added_tokens") or [],
+        "post_processor": tokenizer.document.get("post_processor"),
+        "model": {"merges": tokenizer.document["model"].get("merges")},
+    }
+    config = {f"{kind}_token_id": row for kind, row in tokenizer.ids.items()}
+    files = {"tokenizer.json": document, "config.json": config}
+    if tokenizer.settings:
+        files["tokenizer_config.json"] = tokenizer.settings
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_text(json.dumps(content), encoding="utf-8")
+        return gguf.SpecialVocab(folder, load_merges=load_merges, n_vocab=rows)
+
+
+def pre_tokenizer_name(document: Mapping[str, Any], where: str | Path) -> str:
+    """Return llama.cpp's name for the `pre_tokenizer` of a byte-level BPE tokenizer.json.
+
+    Raises:
+        CheckpointError: llama.cpp has none that is known to split text the same way.
+    """
+    section = document.get("pre_tokenizer")
+    steps = tuple(_steps(section))
+    name = PRE_TOKENIZERS.get(steps)
+    whole_words = bool(document["model"].get("ignore_merges"))
+    normalizer = (document.get("normalizer") or {}).get("type")
+    if name is None or whole_words != (name == "llama-bpe") or normalizer not in (None, "NFC"):
+        raise CheckpointError(
+            "a tokenizer that llama.cpp is not known to reproduce: "
+            f"pre_tokenizer {json.dumps(section)[:300]}, ignore_merges {whole_words}, "
+            f"normalizer {normalizer}",
+            where=where,
+            expected="the pre-tokenizer of " + ", ".join(PRE_TOKENIZERS.values()),
+        )
+    return name
+
+
+def _steps(section: Any) -> Iterator[tuple[Any, ...]]:
+    """The steps of a pre-tokenizer as hashable pairs; anything unusual stands for itself."""
+    parts = section.get("pretokenizers", []) if _kind(section) == "Sequence" else [section]
+    for part in parts:
+        kind = _kind(part)
+        if kind == "ByteLevel" and not part.get("add_prefix_space"):
+            yield kind, part.get("use_regex", True)
+        elif kind == "Split" and part.get("behavior") == "Isolated" and not part.get("invert"):
+            yield kind, part.get("pattern", {}).get("Regex")
+        elif kind == "Digits":
+            yield kind, part.get("individual_digits", False)
+        else:
+            yield "other", json.dumps(part, sort_keys=True)
+
+
+def _kind(section: Any) -> str | None:
+    return section.get("type") if isinstance(section, dict) else None
+
+
+def _added_tokens(tokenizer: Tokenizer) -> dict[int, tuple[str, bool]]:
+    """Added tokens by id: their text, and whether they are control tokens."""
+    document, settings = tokenizer.document, tokenizer.settings
+    added = {
+        row: (str(one["content"]), bool(one.get("special")))
+        for row, one in added_tokens(tokenizer).items()
+    }
+    special = set(_special_texts(settings))
+    vocab = document["model"]["vocab"]
+    added |= {vocab[text]: (text, True) for text in special if text in vocab}
+    return {
+        index: (text, control or text in special or _looks_special(text))
+        for index, (text, control) in added.items()
+    }
+
+
+def _special_texts(settings: Mapping[str, Any]) -> Iterator[str]:
+    """The special tokens that a tokenizer_config.json names."""
+    for kind in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"):
+        entry = settings.get(f"{kind}_token")
+        entry = entry.get("content") if isinstance(entry, dict) else entry
+        if isinstance(entry, str):
+            yield entry
+
+
+def _looks_special(text: str) -> bool:
+    """Whether a token is a control token by its form (`does_token_look_special`)."""
+    pairs = (("<|", "|>"), ("<\uff5c", "\uff5c>"), ("<unused", ">"))
+    named = text in ("<pad>", "<mask>", "<2mass>", "[@BOS@]")
+    return named or any(text.startswith(head) and text.endswith(tail) for head, tail in pairs)
+
+
+def _token_types(
+    document: Mapping[str, Any],
+    texts: Mapping[int, str],
+    added: Mapping[int, tuple[str, bool]],
+    rows: int,
+    sentencepiece: bool,
+) -> list[int]:
+    unknown = document["model"].get("unk_token")
+
+    def kind(row: int) -> gguf.TokenType:
+        if row not in texts:
+            return gguf.TokenType.UNUSED
+        if sentencepiece and texts[row] == unknown:
+            return gguf.TokenType.UNKNOWN
+        if sentencepiece and _BYTE_TOKEN.fullmatch(texts[row]):
+            return gguf.TokenType.BYTE
+        if row in added:
+            control = added[row][1]
+            return gguf.TokenType.CONTROL if control else gguf.TokenType.USER_DEFINED
+        return gguf.TokenType.NORMAL
+
+    return [int(kind(row)) for row in range(rows)]
+
+
+def _scores(document: Mapping[str, Any], tokens: list[str], types: list[int]) -> list[float]:
+    """Scores that make llama.cpp join pairs in the order of the merges: minus the rank.
+
+    Single characters, which no merge makes, come after every merge, as SentencePiece stores them.
+    """
+    ranks: dict[str, int] = {}
+    merges = document["model"].get("merges") or []
+    for rank, merge in enumerate(merges):
+        pair = merge.split(" ") if isinstance(merge, str) else merge
+        ranks.setdefault("".join(pair), rank)
+    fixed = {
+        gguf.TokenType.UNUSED: _UNUSED_SCORE,
+        gguf.TokenType.CONTROL: 0.0,
+        gguf.TokenType.UNKNOWN: 0.0,
+        gguf.TokenType.BYTE: 0.0,
+        gguf.TokenType.USER_DEFINED: _ADDED_SCORE,
+    }
+    last = float(len(merges))
+    return [
+        fixed.get(gguf.TokenType(kind), -float(ranks.get(token, last)))
+        for token, kind in zip(tokens, types, strict=True)
+    ]
+
+
+def _prefixes_space(document: Mapping[str, Any]) -> bool:
+    """Whether the tokenizer puts a space before the text, as a normalizer or a pre-tokenizer."""
+    normalizer = document.get("normalizer") or {}
+    steps = normalizer.get("normalizers", [normalizer])
+    before = document.get("pre_tokenizer") or {}
+    metaspace = before.get("type") == "Metaspace" and before.get("prepend_scheme") != "never"
+    return metaspace or any(step.get("type") == "Prepend" for step in steps)

@@ -1,0 +1,186 @@
+"""A search without a model: a real space and real objectives, a pretended build and scorer.
+
+Run as a script it is a whole run in a process of its own, to be killed: `FOLDER SAMPLER TRIALS`,
+then optionally the trial and the stage (`building`, `scoring`, `untold`) at which it kills itself,
+the seed, and `ahead` for a run whose next candidates are built meanwhile.
+"""
+
+import hashlib
+import itertools
+import math
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+
+from mergesearch.objectives import ItemResult, MetricValue, Objectives, TaskResult
+from mergesearch.recipe import Recipe
+from mergesearch.space import Space
+from mergesearch.study.ledger import Ledger, TrialRecord
+from mergesearch.study.loop import run_study
+from mergesearch.study.settings import Search, StudySettings
+
+SPACE = """
+merge_method: {search: [linear, task_arithmetic]}
+base_model: demo:base
+models:
+  - {model: demo:instruct, parameters: {weight: {search: [0, 1.5], curve: 2}}}
+  - {model: demo:reason, parameters: {weight: {search: [0, 1.5]}}}
+start_from: [parents, {ratio: {demo:instruct: 3, demo:reason: 1}}]
+"""
+OBJECTIVES = """
+objectives:
+  instruction: {reference: 0.0, tasks: [{task: words, metric: exact_match}]}
+  reasoning: {reference: 0.25, tasks: [{task: holders, metric: acc}]}
+"""
+ON_GPU = OBJECTIVES + "runtime: {n_gpu_layers: 99}\n"
+
+
+@dataclass
+class FakeCandidate:
+    """A candidate whose digest is its recipe's."""
+
+    recipe: Recipe
+    digest: str
+    size: int = 1000
+    closed: bool = False
+
+    def __enter__(self) -> "FakeCandidate":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.closed = True
+
+
+@dataclass
+class Bench:
+    """Counts what is built and scored, and fails where it is told to."""
+
+    built: list[Recipe] = field(default_factory=list)
+    scored: list[tuple[str, str]] = field(default_factory=list)
+    candidates: list[FakeCandidate] = field(default_factory=list)
+    before_build: Callable[[int], None] = lambda count: None
+    before_score: Callable[[int], None] = lambda count: None
+    digest_of: Callable[[Recipe], str] = lambda recipe: recipe.digest()
+    unscored: int = 0
+    builds: Iterator[int] = field(default_factory=itertools.count)
+    scorings: Iterator[int] = field(default_factory=itertools.count)
+
+    def build(self, recipe: Recipe, stop: threading.Event) -> FakeCandidate:
+        self.before_build(next(self.builds))
+        self.built.append(recipe)
+        self.candidates.append(FakeCandidate(recipe, self.digest_of(recipe)))
+        return self.candidates[-1]
+
+    def score(
+        self, candidate: FakeCandidate, rung: str, on_progress: Callable[[Any], None]
+    ) -> dict[str, TaskResult]:
+        self.before_score(next(self.scorings))
+        self.scored.append((rung, candidate.digest))
+        on_progress(SimpleNamespace(task="words", done=1, total=2))
+        values = trade_off(candidate.recipe)
+        return {
+            task: self._result(task, metric, value - (0.01 if rung == "validate" else 0.0))
+            for (task, metric), value in zip(
+                [("words", "exact_match"), ("holders", "acc")], values, strict=True
+            )
+        }
+
+    def _result(self, task: str, metric: str, value: float) -> TaskResult:
+        items = (
+            ItemResult(task, 4, {metric: 1.0}, None, 10, 2, 0.1, f"answer to {task}"),
+            ItemResult(task, 9, {}, "too long") if self.unscored else ItemResult(task, 9, {}),
+        )
+        return TaskResult(task, {metric: MetricValue(value, 0.04)}, 100, self.unscored, items)
+
+
+def trade_off(recipe: Recipe) -> tuple[float, float]:
+    """Two peaks over the weights, with a jitter that depends on the recipe alone."""
+    weights = []
+    for one in recipe.models:
+        value = one.parameters["weight"]
+        weights += list(value) if isinstance(value, tuple) else [value] * 2
+    jitter = int(hashlib.sha256(recipe.digest().encode()).hexdigest()[:6], 16) / 2**24
+    first = sum((w - t) ** 2 for w, t in zip(weights, (1.0, 0.8, 0.2, 0.2), strict=True))
+    second = sum((w - t) ** 2 for w, t in zip(weights, (0.3, 0.2, 1.0, 1.0), strict=True))
+    return 0.8 * math.exp(-first) + 0.02 * jitter, 0.9 * math.exp(-second) - 0.02 * jitter
+
+
+def search(bench: Bench | None = None, **changes: Any) -> Search:
+    """The search that the tests run."""
+    bench = bench or Bench()
+    parts: dict[str, Any] = {
+        "space": Space.from_yaml(SPACE),
+        "objectives": Objectives.from_yaml(OBJECTIVES, Path()),
+        "build": bench.build,
+        "score": bench.score,
+        "shares": lambda recipe: recipe.shares(6),
+        "space_text": SPACE,
+    }
+    return Search(**(parts | changes))
+
+
+def search_on_gpu(bench: Bench | None = None, **changes: Any) -> Search:
+    """The same search where a GPU scores, by its settings, and there is room for two candidates."""
+    objectives = Objectives.from_yaml(ON_GPU, Path())
+    return search(bench, **({"objectives": objectives, "build_ahead": True} | changes))
+
+
+def trials(folder: Path) -> tuple[TrialRecord, ...]:
+    """The trials of a run folder."""
+    with Ledger.open(folder) as ledger:
+        return ledger.trials()
+
+
+def told(folder: Path) -> list[tuple[Any, ...]]:
+    """Everything in the study and the ledger that has to be equal between equal runs."""
+    study = optuna.load_study(study_name="mergesearch", storage=f"sqlite:///{folder}/study.db")
+    return [
+        (one.number, one.params, one.values, two.parameters, two.scores(), two.candidate_digest)
+        for one, two in zip(study.trials, trials(folder), strict=True)
+    ]
+
+
+def main(
+    folder: str,
+    sampler: str,
+    trials: str,
+    at: str = "",
+    stage: str = "",
+    seed: str = "0",
+    ahead: str = "",
+) -> None:
+    """Run in this process; kill it with SIGKILL at trial `at`, in `stage`."""
+
+    def die(wanted: str) -> Callable[[int], None]:
+        def check(count: int) -> None:
+            if stage == wanted and count == int(at):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        return check
+
+    bench = Bench(before_build=die("building"), before_score=die("scoring"))
+    if stage == "untold":
+        import optuna
+
+        tell = optuna.Study.tell
+
+        def tell_or_die(study: optuna.Study, number: int, *rest: Any, **more: Any) -> Any:
+            die("untold")(number)
+            return tell(study, number, *rest, **more)
+
+        optuna.Study.tell = tell_or_die  # type: ignore[method-assign]
+    settings = StudySettings(trials=int(trials), sampler=sampler, seed=int(seed))
+    searched = search_on_gpu(bench) if ahead else search(bench)
+    run_study(Path(folder), searched, settings)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

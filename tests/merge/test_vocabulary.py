@@ -1,0 +1,191 @@
+"""Embedding and head rows in the vocabulary of the result, against plain row-by-row rules."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.parents import make_config, make_parent, make_tokenizer, make_weights, write_parent
+
+from mergesearch.errors import CheckpointError, RecipeError
+from mergesearch.gguf import EMBEDDING, HEAD
+from mergesearch.merge.vocabulary import align
+from mergesearch.parents import Checkpoint, open_checkpoint
+from mergesearch.recipe import TokenizerChoice, TokenSource
+from mergesearch.vocabulary import Tokenizer, tokens_of
+
+
+def parent(folder: Path, seed: int, size: int, added: list[str], **changes: Any) -> Checkpoint:
+    """A parent whose tokenizer was trained to `size` and has further tokens."""
+    config = make_config(**changes)
+    write_parent(folder, config, make_weights(config, seed), tokenizer=None)
+    tokenizer = make_tokenizer("gpt-2", size)
+    tokenizer.add_tokens(added)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return open_checkpoint(str(folder))
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> dict[str, Checkpoint]:
+    return {
+        "base": parent(tmp_path / "base", 0, 330, ["<x>"]),
+        "a": parent(tmp_path / "a", 1, 360, ["<x>", "<y>", "<z>"]),
+        "b": parent(tmp_path / "b", 2, 345, ["<z>"], tie_word_embeddings=True),
+    }
+
+
+def whole(one: Checkpoint, name: str) -> Any:
+    stored = name if name in one.tensors else EMBEDDING
+    return one.rows(stored, 0, one.tensors[stored].shape[0])
+
+
+@pytest.mark.parametrize("source", ["union", "base", "a"])
+@pytest.mark.parametrize("name", [EMBEDDING, HEAD])
+def test_rows_follow_the_tokens(source: str, name: str, three: dict[str, Checkpoint]) -> None:
+    """Own rows first; else the base's, else the mean of the others that have the token."""
+    aligned = align(three, "base", TokenizerChoice(source))
+    assert aligned.tokenizer is not None
+    texts = tokens_of(aligned.tokenizer)
+    rows = {
+        ref: {text: row for row, text in tokens_of(_of(one)).items()} for ref, one in three.items()
+    }
+    assert len(texts) == (331 if source == "base" else 363)
+    for ref, view in aligned.parents.items():
+        assert view.layout.vocab_rows == view.tensors[name].shape[0] == len(texts)
+        assert not view.layout.tied
+        found = view.rows(name, 0, len(texts))
+        for row, text in texts.items():
+            having = [one for one in three if text in rows[one]]
+            chosen = [ref] if ref in having else ["base"] if "base" in having else having
+            expected = np.mean([whole(three[one], name)[rows[one][text]] for one in chosen], axis=0)
+            np.testing.assert_allclose(found[row], expected, rtol=1e-6)
+
+
+def _of(one: Checkpoint) -> Tokenizer:
+    assert one.tokenizer is not None
+    return one.tokenizer
+
+
+def test_rows_do_not_depend_on_how_they_are_cut(three: dict[str, Checkpoint]) -> None:
+    choice = TokenizerChoice("union", pad_to_multiple_of=64)
+    view = align(three, "base", choice).parents["b"]
+    assert view.layout.vocab_rows == 384
+    together = view.rows(HEAD, 0, 384)
+    for cuts in ([0, 100, 384], [0, 1, 330, 331, 370, 371, 384]):
+        parts = [view.rows(HEAD, a, b) for a, b in pairwise(cuts)]
+        np.testing.assert_array_equal(np.concatenate(parts), together)
+    tokens = len(tokens_of(_of(view)))
+    assert 360 < tokens < 384
+    np.testing.assert_allclose(together[383], together[:tokens].mean(axis=0), atol=1e-6)
+
+
+def test_named_tokens_take_the_rows_that_are_named(three: dict[str, Checkpoint]) -> None:
+    tokens = {
+        "<new>": TokenSource(None),
+        "<like y>": TokenSource("a", token="<y>"),
+        "<row>": TokenSource("b", token_id=7),
+        "<x>": TokenSource("a", force=True),
+        "<z>": TokenSource("a"),
+    }
+    aligned = align(three, "base", TokenizerChoice("base", tokens))
+    rows = {text: row for row, text in tokens_of(_of(aligned.parents["b"])).items()}
+    a, b = three["a"], three["b"]
+    in_a = {text: row for row, text in tokens_of(_of(a)).items()}
+    in_b = {text: row for row, text in tokens_of(_of(b)).items()}
+    for ref, view in aligned.parents.items():
+        found = view.rows(EMBEDDING, 0, view.layout.vocab_rows)
+        assert not found[rows["<new>"]].any()
+        np.testing.assert_array_equal(found[rows["<like y>"]], whole(a, EMBEDDING)[in_a["<y>"]])
+        np.testing.assert_array_equal(found[rows["<row>"]], whole(b, EMBEDDING)[7])
+        np.testing.assert_array_equal(found[rows["<x>"]], whole(a, EMBEDDING)[in_a["<x>"]])
+        z = whole(b, EMBEDDING)[in_b["<z>"]] if ref == "b" else whole(a, EMBEDDING)[in_a["<z>"]]
+        np.testing.assert_array_equal(found[rows["<z>"]], z)
+    for source, message in (
+        (TokenSource("c"), "'c', which is no parent"),
+        (TokenSource("a", token="<q>"), "a has no token '<q>'"),
+        (TokenSource("a", token_id=999), "a has no row 999"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            align(three, "base", TokenizerChoice("base", {"<new>": source}))
+
+
+def test_padding_rows_of_other_counts_come_from_the_base(tmp_path: Path) -> None:
+    """The base has 400 rows: the other's 16 missing ones are the base's; then the other way."""
+    base = open_checkpoint(str(make_parent(tmp_path / "base", 0, vocab_size=400)))
+    a = open_checkpoint(str(make_parent(tmp_path / "a", 1)))
+    view = align({"base": base, "a": a}, "base", None).parents["a"]
+    assert (view.layout.vocab_rows, view.config["vocab_size"]) == (400, 400)
+    found = view.rows(EMBEDDING, 380, 400)
+    np.testing.assert_array_equal(found[:4], a.rows(EMBEDDING, 380, 384))
+    np.testing.assert_array_equal(found[4:], base.rows(EMBEDDING, 384, 400))
+    swapped = align({"base": base, "a": a}, "a", None)
+    assert swapped.parents["a"] is a
+    np.testing.assert_array_equal(
+        swapped.parents["base"].rows(HEAD, 0, 384), base.rows(HEAD, 0, 384)
+    )
+
+
+def test_rows_that_nobody_can_tell_apart_from_padding_are_refused(tmp_path: Path) -> None:
+    """Without a tokenizer of its own a parent must have the base's number of rows."""
+    base = open_checkpoint(str(make_parent(tmp_path / "base", 0, vocab_size=400)))
+    a = open_checkpoint(str(make_parent(tmp_path / "a", 1, tokenizer=None)))
+    message = r"differ in model.embed_tokens.weight: \(400, 64\) in base, \(384, 64\) in a"
+    with pytest.raises(CheckpointError, match=message):
+        align({"base": base, "a": a}, "base", None)
+    same = open_checkpoint(str(make_parent(tmp_path / "b", 1, tokenizer=None, vocab_size=400)))
+    assert align({"base": base, "b": same}, "base", None).parents["b"] is same
+
+
+def test_without_a_base_the_others_give_their_mean(three: dict[str, Checkpoint]) -> None:
+    """<z> is in a and b, not in the first parent; with a base that lacks it nothing changes."""
+    for base in (None, "base"):
+        aligned = align(three, base, TokenizerChoice("a"))
+        row = {text: row for row, text in tokens_of(_of(three["a"])).items()}
+        row_b = {text: row for row, text in tokens_of(_of(three["b"])).items()}["<z>"]
+        expected = (
+            whole(three["a"], EMBEDDING)[row["<z>"]] + whole(three["b"], EMBEDDING)[row_b]
+        ) / 2
+        found = aligned.parents["base"].rows(EMBEDDING, row["<z>"], row["<z>"] + 1)
+        np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+        x = aligned.parents["b"].rows(EMBEDDING, row["<x>"], row["<x>"] + 1)[0]
+        in_base = {text: row for row, text in tokens_of(_of(three["base"])).items()}["<x>"]
+        bases = whole(three["base"], EMBEDDING)[in_base]
+        both = (bases + whole(three["a"], EMBEDDING)[row["<x>"]]) / 2
+        np.testing.assert_allclose(x, both if base is None else bases, rtol=1e-6)
+
+
+def test_parents_that_agree_are_left_alone(tmp_path: Path) -> None:
+    parents = {
+        name: open_checkpoint(str(make_parent(tmp_path / name, seed)))
+        for seed, name in enumerate("ab")
+    }
+    for choice in (None, TokenizerChoice("base", pad_to_multiple_of=384)):
+        aligned = align(parents, None, choice)
+        assert aligned.parents["a"].layout.vocab_rows == 384
+    assert align(parents, None, None).parents is not None
+    assert all(align(parents, None, None).parents[name] is parents[name] for name in "ab")
+
+
+def test_a_hundred_thousand_tokens_are_mapped_once(tmp_path: Path) -> None:
+    """A search plans again and again: the second time takes no time."""
+    config = make_config(vocab_size=100_000, hidden_size=8, num_attention_heads=1)
+    config |= {"num_key_value_heads": 1, "tie_word_embeddings": True}
+    folders = {}
+    for seed, name in enumerate(("base", "a")):
+        folder = tmp_path / name
+        write_parent(folder, config, make_weights(config, seed), tokenizer=None)
+        vocab = {f"{name if row % 10 == 9 else ''}{row}": row for row in range(100_000)}
+        document = {"model": {"type": "BPE", "vocab": vocab, "merges": []}, "added_tokens": []}
+        (folder / "tokenizer.json").write_text(json.dumps(document))
+        folders[name] = open_checkpoint(str(folder))
+    aligned = align(folders, "base", TokenizerChoice("union"))
+    assert aligned.parents["a"].layout.vocab_rows == 110_000
+    begun = time.perf_counter()
+    again = align(folders, "base", TokenizerChoice("union"))
+    assert time.perf_counter() - begun < 0.05
+    assert again.tokenizer is aligned.tokenizer

@@ -1,0 +1,87 @@
+"""SCE on single tensors: by hand, against a formulation by sorting, and in blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers.blockwise import rows_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mergesearch.methods import METHODS, Block, Settings
+from mergesearch.methods.blocks import Blocks
+
+
+def run(base: np.ndarray, *inputs: np.ndarray, select_topk: float, step: int = 3) -> np.ndarray:
+    """Merge and collect statistics in blocks of `step` rows."""
+    given = Settings(select_topk=select_topk)
+    blocks = [
+        Block(base[at : at + step], [one[at : at + step] for one in inputs], at * base.shape[1])
+        for at in range(0, len(base), step)
+    ]
+    sce = METHODS["sce"]
+    assert sce.statistics is not None
+    statistics = sce.statistics(Blocks.of(blocks), base.size, given)
+    return np.concatenate([rows_of(sce.merge(one, given, statistics)) for one in blocks])
+
+
+def by_sorting(base: np.ndarray, *inputs: np.ndarray, select_topk: float) -> np.ndarray:
+    """Select, calculate, erase over the whole tensor in float64."""
+    deltas = np.stack([(one - base).astype(float).ravel() for one in inputs])
+    variance = deltas.var(axis=0).astype(np.float32)
+    count = int(np.count_nonzero(variance) * select_topk)
+    selected = np.zeros(base.size)
+    selected[np.argsort(-variance, kind="stable")[:count]] = 1
+    if select_topk < 1:
+        deltas = deltas * selected
+    energy = np.square(deltas).mean(axis=1)
+    weights = (
+        energy / energy.sum() if energy.sum() >= 1e-6 else np.full(len(inputs), 1 / len(inputs))
+    )
+    sign = np.where(deltas.sum(axis=0) >= 0, 1, -1)
+    erased = weights[:, None] * (np.sign(deltas) == sign)
+    merged = (deltas * erased).sum(axis=0) / np.maximum(erased.sum(axis=0), 1e-6)
+    return base + merged.reshape(base.shape)
+
+
+def test_by_hand() -> None:
+    """Variances 4, 0, 1, 0.25: half of the three that differ is one entry, the first."""
+    base = np.zeros((1, 4), np.float32)
+    a = np.array([[5.0, 1.0, 2.0, 0.5]], np.float32)
+    b = np.array([[1.0, 1.0, 0.0, -0.5]], np.float32)
+    # weights 25/26 and 1/26 of what is selected
+    found = run(base, a, b, select_topk=0.5)
+    np.testing.assert_allclose(found, [[(5 * 25 + 1) / 26, 0, 0, 0]], rtol=1e-6)
+
+
+def test_entries_of_the_minority_sign_are_erased() -> None:
+    base = np.zeros((1, 2), np.float32)
+    a, b = np.array([[3.0, -1.0]], np.float32), np.array([[-1.0, -3.0]], np.float32)
+    assert run(base, a, b, select_topk=1.0).tolist() == [[3.0, -2.0]]
+
+
+@given(seed=st.integers(0, 1000), select_topk=st.floats(0, 1), step=st.integers(1, 7))
+@settings(max_examples=60, deadline=None)
+def test_equals_sorting(seed: int, select_topk: float, step: int) -> None:
+    rng = np.random.default_rng(seed)
+    base, *inputs = (rng.standard_normal((7, 5)).astype(np.float32) for _ in range(4))
+    inputs[1][2] = base[2]
+    found = run(base, *inputs, select_topk=select_topk, step=step)
+    expected = by_sorting(base, *inputs, select_topk=select_topk)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("select_topk", [0.0, 0.5])
+def test_nothing_selected_is_the_base(select_topk: float) -> None:
+    """No share, and equal parents, which differ nowhere."""
+    rng = np.random.default_rng(1)
+    base, a = (rng.standard_normal((4, 4)).astype(np.float32) for _ in range(2))
+    other = a if select_topk else rng.standard_normal((4, 4)).astype(np.float32)
+    assert np.array_equal(run(base, a, other, select_topk=select_topk), base)
+
+
+def test_tiny_deltas_have_equal_weights() -> None:
+    """A mean square below 1e-6 in all: mergekit's guard, which real fine-tunes can reach."""
+    base = np.zeros((1, 2), np.float32)
+    a, b = np.full((1, 2), 3e-4, np.float32), np.full((1, 2), 1e-4, np.float32)
+    np.testing.assert_allclose(run(base, a, b, select_topk=1.0), 2e-4, rtol=1e-6)

@@ -1,0 +1,138 @@
+"""Sparsifiers: which entries stay, how many, with which norm, however the delta is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mergesearch.methods import sparsifiers
+from mergesearch.methods.noise import noise_key
+from mergesearch.methods.sparsifiers import Choice, Sparsifier, sparsified
+
+DELTA = np.random.default_rng(11).standard_normal((300, 200)).astype(np.float32)
+KEY = noise_key(0, "", "a", "x")
+ALL = [
+    sparsifiers.without_outliers,
+    sparsifiers.random,
+    sparsifiers.by_rank,
+]
+RANDOM = [sparsifiers.random, sparsifiers.by_rank]
+
+
+def apply(
+    sparsifier: Sparsifier,
+    delta: np.ndarray,
+    choice: Choice,
+    rescale: bool = False,
+    step: int = 1000,
+) -> np.ndarray:
+    """The sparse delta, planned over blocks of 7 rows and applied in blocks of `step`."""
+
+    def blocks(rows: int) -> list[tuple[int, np.ndarray]]:
+        return [(at * delta.shape[1], delta[at : at + rows]) for at in range(0, len(delta), rows)]
+
+    def deltas(use: Callable[[int, int, np.ndarray], Any]) -> list[Any]:
+        return [use(number, *one) for number, one in enumerate(blocks(7))]
+
+    sparse = sparsified(sparsifier, deltas, delta.size, choice, rescale)
+    return np.concatenate([sparse(rows, offset) for offset, rows in blocks(step)])
+
+
+@pytest.mark.parametrize("sparsifier", ALL)
+@pytest.mark.parametrize("rescale", [True, False])
+def test_the_cut_into_blocks_does_not_matter(sparsifier: Sparsifier, rescale: bool) -> None:
+    choice = Choice(0.3, gamma=0.02, epsilon=0.1, key=KEY)
+    whole = apply(sparsifier, DELTA, choice, rescale)
+    for step in (1, 13):
+        assert np.array_equal(apply(sparsifier, DELTA, choice, rescale, step), whole)
+
+
+@pytest.mark.parametrize("sparsifier", ALL)
+def test_density_one_leaves_the_delta_and_zero_nothing(sparsifier: Sparsifier) -> None:
+    """Even what rescaling would change, and outliers."""
+    full = Choice(1.0, gamma=0.5, epsilon=0.5, key=KEY)
+    assert np.array_equal(apply(sparsifier, DELTA, full, rescale=True), DELTA)
+    none = Choice(0.0, gamma=0.1, epsilon=0.1, key=KEY)
+    assert not apply(sparsifier, DELTA, none, rescale=True).any()
+
+
+@pytest.mark.parametrize("sparsifier", ALL)
+def test_rescaling_keeps_the_sum_of_magnitudes(sparsifier: Sparsifier) -> None:
+    choice = Choice(0.3, gamma=0.02, epsilon=0.1, key=KEY)
+    plain, scaled = (apply(sparsifier, DELTA, choice, on) for on in (False, True))
+    assert np.abs(scaled).sum() == pytest.approx(np.abs(DELTA).sum(), rel=1e-5)
+    factor = scaled[plain != 0] / plain[plain != 0]
+    np.testing.assert_allclose(factor, factor[0], rtol=1e-6)
+    kept = plain != 0
+    assert np.array_equal(plain[kept], DELTA[kept])
+
+
+@given(
+    values=st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=40, unique_by=abs),
+    density=st.floats(0, 0.99),
+    gamma=st.floats(0, 1),
+)
+@settings(max_examples=200, deadline=None)
+def test_without_outliers_equals_sorting(values: list[float], density: float, gamma: float) -> None:
+    """The `density` part below the `gamma` part of largest ones; fewer are dropped if need be."""
+    delta = np.array([values], dtype=np.float32)
+    size = len(values)
+    kept, dropped = int(density * size), int(gamma * size)
+    dropped = min(dropped, size - kept)
+    order = np.argsort(-np.abs(delta[0]))[dropped : dropped + kept]
+    expected = np.zeros_like(delta)
+    expected[0, order] = delta[0, order]
+    found = apply(sparsifiers.without_outliers, delta, Choice(density, gamma))
+    assert np.array_equal(found, expected)
+
+
+def test_without_outliers_by_hand() -> None:
+    """Of ten entries the largest goes, the next four stay."""
+    delta = np.array([[1, -9, 2, 3, -4, 5, 6, 7, -8, 10]], np.float32)
+    found = apply(sparsifiers.without_outliers, delta, Choice(0.4, gamma=0.1))
+    assert found.tolist() == [[0, -9, 0, 0, 0, 0, 6, 7, -8, 0]]
+
+
+@pytest.mark.parametrize("sparsifier", RANDOM)
+@pytest.mark.parametrize("density", [0.2, 0.7])
+def test_random_masks_keep_the_density_on_average(sparsifier: Sparsifier, density: float) -> None:
+    """Within five standard errors of 60,000 draws."""
+    found = apply(sparsifier, DELTA, Choice(density, epsilon=0.15, key=KEY))
+    error = np.sqrt(density * (1 - density) / DELTA.size)
+    assert abs((found != 0).mean() - density) < 5 * error
+
+
+def test_random_masks_ignore_magnitudes_and_ranked_ones_follow_them() -> None:
+    """Share kept among the smaller and the larger half of each row."""
+    ranks = np.argsort(np.argsort(np.abs(DELTA), axis=1), axis=1)
+    upper = ranks >= DELTA.shape[1] // 2
+    choice = Choice(0.5, epsilon=0.4, key=KEY)
+    plain = apply(sparsifiers.random, DELTA, choice) != 0
+    assert plain[upper].mean() == pytest.approx(plain[~upper].mean(), abs=0.02)
+    ranked = apply(sparsifiers.by_rank, DELTA, choice) != 0
+    assert ranked[upper].mean() == pytest.approx(0.7, abs=0.015)
+    assert ranked[~upper].mean() == pytest.approx(0.3, abs=0.015)
+
+
+def test_chances_rise_from_density_minus_to_plus_epsilon() -> None:
+    """A row of three, drawn 20,000 times: 0.3, 0.5, 0.7 by magnitude; one column: the density."""
+    rows = np.tile(np.array([[3.0, -1.0, 2.0]], np.float32), (20_000, 1))
+    found = apply(sparsifiers.by_rank, rows, Choice(0.5, epsilon=0.2, key=KEY)) != 0
+    assert found.mean(axis=0) == pytest.approx([0.7, 0.3, 0.5], abs=0.02)
+    column = np.ones((20_000, 1), np.float32)
+    found = apply(sparsifiers.by_rank, column, Choice(0.5, epsilon=0.2, key=KEY)) != 0
+    assert found.mean() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("sparsifier", RANDOM)
+def test_masks_depend_on_the_key_alone(sparsifier: Sparsifier) -> None:
+    one, same, other = (
+        apply(sparsifier, DELTA, Choice(0.5, epsilon=0.1, key=key)) for key in (KEY, KEY, 5)
+    )
+    assert np.array_equal(one, same)
+    assert ((one != 0) == (other != 0)).mean() == pytest.approx(0.5, abs=0.02)

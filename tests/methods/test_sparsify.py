@@ -1,0 +1,104 @@
+"""Magnitude cuts against a stable sort, whole or in blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mergesearch.methods.sparsify import (
+    _LARGE,
+    ALL,
+    NONE,
+    Entries,
+    apply_cut,
+    magnitude_cut,
+    ranked,
+)
+
+
+def cut_in_blocks(values: np.ndarray, density: float, block: int) -> np.ndarray:
+    """The sparsified values, with thresholds and masks computed over blocks."""
+    starts = range(0, len(values), block)
+    cut = magnitude_cut(
+        Entries.of(lambda: (values[start : start + block] for start in starts)),
+        len(values),
+        density,
+    )
+    return np.concatenate(
+        [apply_cut(values[start : start + block], cut, start) for start in starts]
+    )
+
+
+def cut_by_sorting(values: np.ndarray, density: float) -> np.ndarray:
+    """The same by a stable sort."""
+    if density >= 1:
+        return values
+    keep = max(1, int(density * len(values))) if density > 0 else 0
+    order = np.argsort(-np.abs(values), kind="stable")[:keep]
+    result = np.zeros_like(values)
+    result[order] = values[order]
+    return result
+
+
+NUMBERS = st.floats(-(2.0**100), 2.0**100, width=32) | st.sampled_from(
+    [0.0, -0.0, 1.0, -1.0, 0.5, 1e-40]
+)
+
+
+@given(
+    values=st.lists(NUMBERS, min_size=1, max_size=60),
+    density=st.floats(0, 1.1),
+    block=st.integers(1, 60),
+)
+@settings(max_examples=200, deadline=None)
+def test_equals_a_stable_sort(values: list[float], density: float, block: int) -> None:
+    """Any values, many of them equal, any density, any blocks."""
+    array = np.array(values, dtype=np.float32)
+    assert np.array_equal(cut_in_blocks(array, density, block), cut_by_sorting(array, density))
+
+
+@given(
+    values=st.lists(NUMBERS, min_size=1, max_size=60),
+    shares=st.lists(st.floats(0, 1), min_size=1, max_size=4),
+    block=st.integers(1, 60),
+)
+@settings(max_examples=200, deadline=None)
+def test_ranks_equal_those_of_sorting(values: list[float], shares: list[float], block: int) -> None:
+    """Several at once, in any order, equal ones among them."""
+    array = np.array(values, dtype=np.float32)
+    ranks = [int(share * (len(array) - 1)) for share in shares]
+    starts = range(0, len(array), block)
+    found = ranked(Entries.of(lambda: (array[start : start + block] for start in starts)), ranks)
+    assert np.array_equal(found, np.sort(np.abs(array))[ranks])
+
+
+def test_equal_magnitudes_keep_the_earlier() -> None:
+    array = np.array([1, -2, 2, -2, 2, 3], dtype=np.float32)
+    assert cut_in_blocks(array, 0.5, 2).tolist() == [0, -2, 2, 0, 0, 3]
+
+
+def test_extremes() -> None:
+    """Density 1 keeps all, 0 none, and a small one at least one entry."""
+    array = np.array([0.0, 5.0, 0.1], dtype=np.float32)
+    assert magnitude_cut(Entries.of(lambda: [array]), 3, 1.0) == ALL
+    assert magnitude_cut(Entries.of(lambda: [array]), 3, 0.0) == NONE
+    assert apply_cut(array, NONE, 0).tolist() == [0, 0, 0]
+    assert cut_in_blocks(array, 0.01, 2).tolist() == [0, 5, 0]
+
+
+@pytest.mark.parametrize("density", [0.1, 0.5, 0.93])
+@pytest.mark.parametrize("size", [100_000, _LARGE + 5])
+@pytest.mark.parametrize("steps", [0, 1000])
+def test_large_random_tensor(density: float, size: int, steps: int) -> None:
+    """With narrow digits and wide ones, all entries different or many of them equal."""
+    array = np.random.default_rng(0).standard_normal(size).astype(np.float32)
+    if steps:
+        array = np.round(array * steps).astype(np.float32)
+    assert np.array_equal(cut_in_blocks(array, density, 70_000), cut_by_sorting(array, density))
+
+
+def test_numbers_that_are_not_finite_stay_visible() -> None:
+    array = np.array([np.nan, 1.0, 2.0, 3.0], dtype=np.float32)
+    assert np.isnan(cut_in_blocks(array, 0.25, 4)).any()

@@ -1,0 +1,128 @@
+"""The task-arithmetic family: what composes it, and that its random members repeat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.blockwise import rows_of
+from helpers.parents import make_family
+
+from mergesearch.errors import RecipeError
+from mergesearch.merge import MergePlan, plan_merge
+from mergesearch.methods import METHODS, Block, Settings
+from mergesearch.methods.blocks import Blocks
+from mergesearch.methods.noise import noise
+from mergesearch.methods.task_arithmetic import FAMILY
+from mergesearch.parents import open_parents
+from mergesearch.recipe import METHOD_SPECS, Recipe
+
+RNG = np.random.default_rng(7)
+BASE, A, B = (RNG.standard_normal((6, 8)).astype(np.float32) for _ in range(3))
+NAME = "model.layers.1.mlp.up_proj.weight"
+
+
+def run(method: str, settings: Settings, base: np.ndarray, *inputs: np.ndarray) -> np.ndarray:
+    chosen = METHODS[method]
+    block = Block(base, inputs, 0)
+    statistics = chosen.statistics and chosen.statistics(Blocks.of([block]), base.size, settings)
+    return rows_of(chosen.merge(block, settings, statistics))
+
+
+def test_dare_linear_by_its_formula() -> None:
+    """Masks of the keys' random numbers, no rescaling: base + lambda * sum(w m d)."""
+    settings = Settings(weights=(0.5, 0.8), densities=(0.5, 0.25), scale=0.9, keys=(1, 2))
+    masks = [
+        (noise(key, 0, BASE.size) < density * 2**32).reshape(BASE.shape)
+        for key, density in ((1, 0.5), (2, 0.25))
+    ]
+    expected = BASE + 0.9 * (0.5 * masks[0] * (A - BASE) + 0.8 * masks[1] * (B - BASE))
+    found = run("dare_linear", settings, BASE, A, B)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", FAMILY)
+def test_at_density_one_members_are_task_arithmetic_or_ties(method: str) -> None:
+    settings = Settings((0.5, 0.8), (1.0, 1.0), (0.1, 0.1), (0.1, 0.1), rescale=True, keys=(1, 2))
+    plain = "ties" if method == "della" or "_ties" in method else "task_arithmetic"
+    expected = run(plain, settings, BASE, A, B)
+    assert np.array_equal(run(method, settings, BASE, A, B), expected)
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return make_family(tmp_path_factory.mktemp("family"))
+
+
+def plan(family: dict[str, str], method: str, inputs: str = "ab", **change: Any) -> MergePlan:
+    """A plan over parents named a and b, wherever their folders are."""
+    models = [{"model": one, "parameters": {"density": 0.5}} for one in inputs]
+    document = {"merge_method": method, "base_model": "base", "models": models} | change
+    recipe = Recipe.from_dict(document)
+    opened = open_parents(recipe.renamed(family))
+    return plan_merge(recipe, {one: opened[family[one]] for one in recipe.parents()})
+
+
+def whole(plan: MergePlan, name: str = NAME) -> np.ndarray:
+    tensor = next(one for one in plan.tensors if one.name == name)
+    return plan.rows(name, 0, tensor.rows)
+
+
+@pytest.mark.parametrize("method", ["dare_linear", "dare_ties", "della_linear", "della"])
+def test_random_merges_repeat_by_rows_in_any_order(method: str, family: dict[str, str]) -> None:
+    expected = whole(plan(family, method))
+    again = plan(family, method)
+    rows = len(expected)
+    parts = [again.rows(NAME, at, min(at + 5, rows)) for at in reversed(range(0, rows, 5))]
+    assert np.array_equal(np.concatenate(parts[::-1]), expected)
+    assert not np.array_equal(whole(plan(family, method, seed=1)), expected)
+
+
+def test_each_parent_has_its_own_mask_whatever_its_place(family: dict[str, str]) -> None:
+    """The order of the parents leaves their masks as they are."""
+    keys = [plan(family, "dare_linear", order).tensors[0].settings.keys for order in ("ab", "ba")]
+    assert keys[0] == keys[1][::-1]
+    assert keys[0][0] != keys[0][1]
+
+
+def test_one_parent_with_density_one_is_base_plus_lambda_delta(family: dict[str, str]) -> None:
+    """The published first stages: della, density 1, weight 1, lambda 0.9, normalize."""
+    models = [{"model": "a", "parameters": {"density": 1, "weight": 1}}]
+    parameters = {"lambda": 0.9, "normalize": True, "int8_mask": True}
+    made = plan(family, "della", models=models, parameters=parameters)
+    tensors = made.tensors
+    assert len(tensors) > 10
+    opened = open_parents(
+        Recipe.from_dict(
+            {
+                "merge_method": "linear",
+                "models": [{"model": family["base"]}, {"model": family["a"]}],
+            }
+        )
+    )
+    for tensor in tensors:
+        base, a = (opened[family[x]].rows(tensor.name, 0, tensor.rows) for x in ("base", "a"))
+        expected = (a - base) * np.float32(0.9) + base
+        assert np.array_equal(whole(made, tensor.name), expected)
+
+
+@pytest.mark.parametrize(("density", "epsilon"), [(0.9, 0.15), (0.1, 0.1), (0.5, 0.5)])
+def test_chances_beyond_zero_and_one_are_refused(
+    density: float, epsilon: float, family: dict[str, str]
+) -> None:
+    models = [{"model": "a", "parameters": {"density": density, "epsilon": epsilon}}]
+    with pytest.raises(RecipeError, match=f"density {density} with epsilon {epsilon}"):
+        plan(family, "della", models=models)
+
+
+def test_defaults_of_normalize_and_rescale() -> None:
+    """As in mergekit: normalized are ties and della, rescaled the random ones."""
+    on = {method: METHOD_SPECS[method].on for method in ("task_arithmetic", "ties", *FAMILY)}
+    assert {method for method in on if "normalize" in on[method]} == {"ties", "della"}
+    assert {method for method in on if "rescale" in on[method]} == {
+        "dare_linear",
+        "dare_ties",
+        "della_linear",
+        "della",
+    }

@@ -1,0 +1,311 @@
+"""GGUF parents: tensors, names, row order and settings come back; what cannot is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from helpers.adapters import make_tensors, write_adapter
+from helpers.parents import make_config, make_parent
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mergesearch.build import build_gguf
+from mergesearch.errors import CheckpointError
+from mergesearch.gguf import gguf_names
+from mergesearch.gguf.header import read_gguf_header
+from mergesearch.parents import Checkpoint, open_checkpoint, open_parents
+from mergesearch.quantize import MIXES
+from mergesearch.recipe import Recipe
+
+WIDE = {"hidden_size": 256, "intermediate_size": 512, "vocab_size": 384}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 32.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
+
+OWN_KEYS = ("sliding_window", "attn_logit_softcapping", "final_logit_softcapping")
+OWN_KEYS += ("query_pre_attn_scalar", "rope_local_base_freq", "partial_rotary_factor")
+
+
+def to_gguf(folder: Path, path: Path, quant: str = "F32") -> Path:
+    recipe = Recipe.from_dict({"merge_method": "passthrough", "models": [{"model": str(folder)}]})
+    build_gguf(recipe, open_parents(recipe), path, quant=quant)
+    return path
+
+
+def read(checkpoint: Checkpoint, name: str) -> Any:
+    shape = checkpoint.tensors[name].shape
+    return checkpoint.rows(name, 0, shape[0] if len(shape) == 2 else 1).reshape(shape)
+
+
+@pytest.mark.parametrize(
+    ("arch", "changes"),
+    [
+        ("llama", {}),
+        ("llama", {"tie_word_embeddings": True, "head_dim": 32}),
+        ("llama", {"attention_bias": True, "mlp_bias": True}),
+        ("qwen2", {}),
+        ("qwen2", {"tie_word_embeddings": True, "num_key_value_heads": 1}),
+        ("qwen3", {}),
+        ("gemma2", {}),
+        ("gemma3_text", {}),
+        ("phi3", {"partial_rotary_factor": 0.5}),
+    ],
+)
+def test_f32_comes_back_exactly(arch: str, changes: dict[str, Any], tmp_path: Path) -> None:
+    """Every tensor of the folder, in its own row order, and every size of its config."""
+    folder = make_parent(tmp_path / "a", 3, arch=arch, **changes)
+    source = open_checkpoint(str(folder))
+    path = to_gguf(folder, tmp_path / "a.gguf")
+    found = open_checkpoint(str(path))
+    assert found.ref == str(path)
+    assert found.layout == source.layout
+    assert set(found.tensors) == set(source.tensors)
+    for name in source.tensors:
+        assert found.tensors[name].dtype == "F32"
+        assert np.array_equal(read(found, name), read(source, name)), name
+    for key in ("max_position_embeddings", "rms_norm_eps", "rope_theta", "eos_token_id", *OWN_KEYS):
+        assert found.config.get(key) == source.config.get(key), key
+    assert to_gguf(path, tmp_path / "b.gguf").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("quant", [one for one in MIXES if one != "F32"])
+@pytest.mark.parametrize("arch", ["llama", "qwen2"])
+def test_equals_ggufs_own_dequantization(arch: str, quant: str, tmp_path: Path) -> None:
+    """Values are those of gguf for the same file; query and key rows are those of the source."""
+    folder = make_parent(tmp_path / "a", 3, arch=arch, **WIDE)
+    source = open_checkpoint(str(folder))
+    path = to_gguf(folder, tmp_path / "a.gguf", quant)
+    found = open_checkpoint(str(path))
+    names = gguf_names(found.layout)
+    stored = {one.name: one for one in gguf.GGUFReader(path).tensors}
+    for name in source.tensors:
+        one = stored[names[name]]
+        expected = gguf.dequantize(one.data, one.tensor_type).reshape(found.tensors[name].shape)
+        values = read(found, name)
+        assert found.tensors[name].dtype == one.tensor_type.name
+        assert np.array_equal(np.sort(values, axis=0), np.sort(expected, axis=0)), name
+        if not found.layout.family.permuted or not ("q_proj" in name or "k_proj" in name):
+            assert np.array_equal(values, expected), name
+        original = read(source, name)
+        assert np.abs(values - original).max() < 0.3 * np.abs(original).max()
+        assert np.corrcoef(values.ravel(), original.ravel())[0, 1] > 0.98
+
+
+def test_rows_of_permuted_heads_may_be_cut_anywhere(tmp_path: Path) -> None:
+    path = to_gguf(make_parent(tmp_path / "a", 3, arch="llama", **WIDE), tmp_path / "a.gguf")
+    found = open_checkpoint(str(path))
+    name = "model.layers.1.self_attn.q_proj.weight"
+    whole = read(found, name)
+    for start, stop in ((0, 1), (3, 5), (63, 65), (31, 130), (255, 256)):
+        assert np.array_equal(found.rows(name, start, stop), whole[start:stop])
+
+
+@pytest.mark.parametrize("kind", [one.name for one in gguf.GGMLQuantizationType])
+def test_every_type_that_gguf_can_read(kind: str, tmp_path: Path) -> None:
+    """One matrix of random bytes in each type: gguf's numbers, or a refusal that names it."""
+    quantization = gguf.GGMLQuantizationType[kind]
+    folder = make_parent(tmp_path / "a", 3, **WIDE)
+    path = to_gguf(folder, tmp_path / "a.gguf")
+    name = "blk.1.ffn_down.weight"
+    replaced = _with_tensor(path, tmp_path / "b.gguf", name, quantization)
+    raw = np.array(next(one.data for one in gguf.GGUFReader(replaced).tensors if one.name == name))
+    try:
+        expected = gguf.dequantize(raw.view(np.uint8), quantization).reshape(256, 512)
+    except NotImplementedError:
+        with pytest.raises(CheckpointError, match=f"type {kind}, which cannot be read"):
+            open_checkpoint(str(replaced))
+        return
+    found = open_checkpoint(str(replaced)).rows("model.layers.1.mlp.down_proj.weight", 100, 140)
+    assert np.array_equal(found, expected[100:140], equal_nan=True)
+
+
+def _with_tensor(path: Path, target: Path, name: str, kind: gguf.GGMLQuantizationType) -> Path:
+    """A copy of a GGUF in which one matrix holds random bytes of a type."""
+    reader = gguf.GGUFReader(path)
+    writer = _copied_fields(reader, target)
+    for one in reader.tensors:
+        if one.name != name:
+            writer.add_tensor(one.name, one.data, raw_dtype=one.tensor_type)
+            continue
+        block, size = gguf.GGML_QUANT_SIZES[kind]
+        shape = (int(one.shape[1]), int(one.shape[0]) // block * size)
+        raw = np.random.default_rng(0).integers(0, 64, shape, dtype=np.uint8)
+        writer.add_tensor(name, raw, raw_dtype=kind)
+    return _written(writer, target)
+
+
+def _copied_fields(
+    reader: gguf.GGUFReader, target: Path, without: tuple[str, ...] = (), **changes: Any
+) -> gguf.GGUFWriter:
+    arch = reader.fields["general.architecture"].contents()
+    writer = gguf.GGUFWriter(target, changes.pop("architecture", arch))
+    changes = {key.replace("__", "."): value for key, value in changes.items()}
+    for key, field in reader.fields.items():
+        kept = not key.startswith("GGUF.") and key != "general.architecture"
+        if not kept or key in changes or key.endswith(without):
+            continue
+        element = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+        writer.add_key_value(key, field.contents(), field.types[0], sub_type=element)
+    for key, value in changes.items():
+        writer.add_key_value(key, value, gguf.GGUFValueType.get_type(value))
+    return writer
+
+
+def _written(writer: gguf.GGUFWriter, target: Path) -> Path:
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return target
+
+
+def _copy(
+    path: Path, target: Path, drop: str = "no tensor", without: tuple[str, ...] = (), **changes: Any
+) -> Path:
+    """A copy of a GGUF with other metadata, or without a tensor."""
+    reader = gguf.GGUFReader(path)
+    writer = _copied_fields(reader, target, without, **changes)
+    for one in reader.tensors:
+        if one.name != drop:
+            writer.add_tensor(one.name, one.data, raw_dtype=one.tensor_type)
+    return _written(writer, target)
+
+
+@pytest.mark.parametrize(
+    "scaling",
+    [
+        LLAMA3,
+        LLAMA3 | {"factor": 8.0, "original_max_position_embeddings": 64},
+        {"rope_type": "linear", "factor": 4.0},
+        {
+            "rope_type": "yarn",
+            "factor": 4.0,
+            "original_max_position_embeddings": 128,
+            "beta_fast": 32.0,
+            "attention_factor": 1.25,
+        },
+    ],
+)
+def test_rope_scaling_comes_back(scaling: dict[str, Any], tmp_path: Path) -> None:
+    """Llama 3's settings are found from the factors, the others stand in the metadata."""
+    folder = make_parent(
+        tmp_path / "a", 3, arch="llama", rope_theta=500000.0, rope_scaling=scaling, head_dim=64
+    )
+    path = to_gguf(folder, tmp_path / "a.gguf")
+    config = open_checkpoint(str(path)).config
+    assert config["rope_scaling"] == scaling
+    assert config["rope_theta"] == 500000.0
+
+
+def test_unknown_frequency_factors_are_refused(tmp_path: Path) -> None:
+    folder = make_parent(tmp_path / "a", 3, arch="llama", head_dim=64, rope_scaling=LLAMA3)
+    path = to_gguf(folder, tmp_path / "a.gguf")
+    other = _copy(path, tmp_path / "b.gguf", llama__rope__freq_base=1234.0)
+    with pytest.raises(CheckpointError, match=r"rope_freqs\.weight holds frequency factors"):
+        open_checkpoint(str(other))
+
+
+def test_adapter_on_a_gguf(tmp_path: Path) -> None:
+    """The same rows as the adapter on the folder that the file was made from."""
+    folder = make_parent(tmp_path / "a", 3, arch="llama")
+    path = to_gguf(folder, tmp_path / "a.gguf")
+    adapter = write_adapter(tmp_path / "lora", make_tensors(make_config("llama")))
+    one, other = (open_checkpoint(f"{base}+{adapter}") for base in (path, folder))
+    for name in other.tensors:
+        assert np.array_equal(read(one, name), read(other, name))
+
+
+def test_folder_with_one_gguf(tmp_path: Path) -> None:
+    folder = make_parent(tmp_path / "a", 3)
+    (tmp_path / "g").mkdir()
+    path = to_gguf(folder, tmp_path / "g" / "a.gguf")
+    assert open_checkpoint(str(tmp_path / "g")).tensors == open_checkpoint(str(path)).tensors
+    (tmp_path / "g" / "b.gguf").write_bytes(path.read_bytes())
+    with pytest.raises(CheckpointError, match="2 GGUF files"):
+        open_checkpoint(str(tmp_path / "g"))
+    (folder / "a.gguf").write_bytes(path.read_bytes())
+    assert open_checkpoint(str(folder)).tensors["lm_head.weight"].dtype == "BF16"
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "another architecture": ({"architecture": "gemma"}, "unsupported architecture 'gemma'"),
+    "a part": ({"split__count": 3}, "a part of a split GGUF"),
+    "an adapter": ({"general__type": "adapter"}, "a GGUF of type 'adapter'"),
+    "no depth": ({"without": (".block_count",)}, "qwen2.block_count is None"),
+    "depth of another": ({"qwen2__block_count": 3}, r"model\.layers\.2\.\S+ is missing"),
+    "less depth": ({"qwen2__block_count": 1}, r"unknown tensor blk\.1\."),
+    "endless depth": ({"qwen2__block_count": 2**31 - 1}, "2147483647 layers of 27 tensors"),
+    "an end that is a text": ({"tokenizer__ggml__eos_token_id": "x"}, "eos_token_id is 'x'"),
+    "no heads": ({"qwen2__attention__head_count": 0}, "head_count is 0"),
+    "heads that do not fit": (
+        {"qwen2__attention__head_count": 8},
+        r"self_attn\.\S+ has shape",
+    ),
+    "no epsilon": ({"without": ("rms_epsilon",)}, "epsilon is None"),
+    "an unknown scaling": ({"qwen2__rope__scaling__type": "longrope"}, "rope scaling 'longrope'"),
+    "no embedding": ({"drop": "token_embd.weight"}, r"token_embd\.weight is missing"),
+    "a tensor missing": ({"drop": "blk.1.ffn_up.weight"}, r"1\.mlp\.up_proj\.weight is missing"),
+}
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("qwen")
+    return to_gguf(make_parent(folder / "a", 3), folder / "a.gguf")
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_with_its_reason(case: str, qwen: Path, tmp_path: Path) -> None:
+    changes, message = REFUSED[case]
+    path = _copy(qwen, tmp_path / "b.gguf", **changes)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        open_checkpoint(str(path))
+    assert str(path) in str(caught.value)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_truncated_anywhere_is_refused(qwen: Path, data: st.DataObject) -> None:
+    content = qwen.read_bytes()
+    path = qwen.with_name("cut.gguf")
+    path.write_bytes(content[: data.draw(st.integers(0, len(content) - 64))])
+    with pytest.raises(CheckpointError):
+        open_checkpoint(str(path))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_damaged_metadata_is_read_or_refused(qwen: Path, data: st.DataObject) -> None:
+    """Any bytes in the header: a checkpoint, or a CheckpointError."""
+    content = bytearray(qwen.read_bytes())
+    header = min(one.begin for one in read_gguf_header(qwen).tensors.values())
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, 1200) | st.integers(0, header - 1))
+        content[place] = data.draw(st.integers(0, 255))
+    path = qwen.with_name("damaged.gguf")
+    path.write_bytes(content)
+    try:
+        found = open_checkpoint(str(path))
+        assert found.tokenizer is None or found.tokenizer.document["model"]["vocab"]
+    except CheckpointError:
+        return
+    assert found.rows("model.norm.weight", 0, 1).shape == (1, found.layout.hidden)
+
+
+def test_float16_and_bfloat16_folders_agree_with_their_gguf(tmp_path: Path) -> None:
+    """F16 keeps float16 weights exactly."""
+    folder = make_parent(tmp_path / "a", 3, arch="llama", dtype=torch.float16)
+    found = open_checkpoint(str(to_gguf(folder, tmp_path / "a.gguf", "F16")))
+    source = open_checkpoint(str(folder))
+    assert found.tensors["model.layers.0.mlp.up_proj.weight"].dtype == "F16"
+    for name in source.tensors:
+        assert np.array_equal(read(found, name), read(source, name))

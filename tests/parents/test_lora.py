@@ -1,0 +1,280 @@
+"""Adapters: the plain formula in float64, how rows are cut, and everything that is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import threadpoolctl
+from helpers.adapters import PREFIX, make_pair, make_tensors, write_adapter
+from helpers.parents import make_config, make_parent
+from safetensors.numpy import load_file, save_file
+
+from mergesearch.errors import CheckpointError
+from mergesearch.gguf import EMBEDDING, HEAD
+from mergesearch.parents import Checkpoint, open_checkpoint
+
+CONFIG = make_config("llama", vocab_size=200)
+Q, DOWN = "model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj"
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_parent(tmp_path_factory.mktemp("base"), 1, arch="llama", vocab_size=200)
+
+
+@pytest.fixture(scope="module")
+def tied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_parent(
+        tmp_path_factory.mktemp("tied"), 1, arch="llama", vocab_size=200, tie_word_embeddings=True
+    )
+
+
+def read(checkpoint: Checkpoint, name: str) -> Any:
+    """A whole tensor in its own shape."""
+    shape = checkpoint.tensors[name].shape
+    return checkpoint.rows(name, 0, shape[0] if len(shape) == 2 else 1).reshape(shape)
+
+
+def change(adapted: Checkpoint, base: Path, name: str) -> Any:
+    """What the adapter adds to a tensor, in float64."""
+    source = name if name in open_checkpoint(str(base)).tensors else EMBEDDING
+    return read(adapted, name).astype(np.float64) - read(open_checkpoint(str(base)), source)
+
+
+@pytest.mark.parametrize(
+    ("changes", "scales"),
+    [
+        ({}, {Q: 2.0, DOWN: 2.0}),
+        ({"lora_alpha": 3}, {Q: 0.75, DOWN: 0.75}),
+        ({"use_rslora": True}, {Q: 4.0, DOWN: 4.0}),
+        ({"use_rslora": True, "lora_alpha": 5}, {Q: 2.5, DOWN: 2.5}),
+        ({"alpha_pattern": {"q_proj": 16}}, {Q: 4.0, DOWN: 2.0}),
+        ({"alpha_pattern": {r"layers\.1\.mlp\.down_proj": 1, "q_proj": 4}}, {Q: 1.0, DOWN: 0.25}),
+        ({"alpha_pattern": {"proj": 16}}, {Q: 2.0, DOWN: 2.0}),
+        ({"alpha_pattern": {"^q_proj": 16}}, {Q: 2.0, DOWN: 2.0}),
+        ({"fan_in_fan_out": True}, {Q: 2.0, DOWN: 2.0}),
+    ],
+)
+def test_adds_the_scaled_product(
+    changes: dict[str, Any], scales: dict[str, float], base: Path, tmp_path: Path
+) -> None:
+    """Every changed tensor is the base's plus scale * B @ A; every other is the base's own."""
+    tensors = make_tensors(CONFIG)
+    adapter = write_adapter(tmp_path / "lora", tensors, **changes)
+    adapted, plain = open_checkpoint(f"{base}+{adapter}"), open_checkpoint(str(base))
+    assert adapted.ref == f"{base}+{adapter}"
+    assert adapted.config == plain.config
+    for module, scale in scales.items():
+        a, b = (tensors[f"{PREFIX}{module}.lora_{part}.weight"] for part in "AB")
+        delta = scale * (b.astype(np.float64) @ a.astype(np.float64))
+        expected = read(plain, f"{module}.weight") + delta
+        found = read(adapted, f"{module}.weight")
+        assert np.abs(found - expected).max() <= 2e-6 * np.abs(expected).max()
+        assert np.abs(delta).max() > 1
+    for name in plain.tensors:
+        if f"{PREFIX}{name.removesuffix('.weight')}.lora_A.weight" not in tensors:
+            assert np.array_equal(read(adapted, name), read(plain, name))
+
+
+def test_a_rank_of_its_own(base: Path, tmp_path: Path) -> None:
+    """`rank_pattern` gives a module its rank, and with it its scale of 8 / 2."""
+    tensors = make_tensors(CONFIG)
+    pair = make_pair((64, 64), 2, 9)
+    tensors |= {f"{PREFIX}{Q}.{key}": values for key, values in pair.items()}
+    adapter = write_adapter(tmp_path / "lora", tensors, rank_pattern={"layers.0.+q_proj": 2})
+    found = change(open_checkpoint(f"{base}+{adapter}"), base, f"{Q}.weight")
+    expected = 4.0 * (pair["lora_B.weight"] @ pair["lora_A.weight"]).astype(np.float64)
+    assert np.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [f"{DOWN}.weight", EMBEDDING])
+def test_rows_do_not_depend_on_how_they_are_cut(name: str, base: Path, tmp_path: Path) -> None:
+    """Single rows, odd pieces and the whole tensor agree to the bit."""
+    tensors = make_tensors(CONFIG, ("mlp.down_proj", "embed_tokens"))
+    adapter = write_adapter(tmp_path / "lora", tensors)
+    adapted = open_checkpoint(f"{base}+{adapter}")
+    whole = read(adapted, name)
+    for step in (1, 7, 63, 64, 65):
+        for start in range(0, len(whole), step):
+            stop = min(start + step, len(whole))
+            assert np.array_equal(adapted.rows(name, start, stop), whole[start:stop])
+
+
+@pytest.mark.parametrize("module", ["model.embed_tokens", "lm_head"])
+def test_embedding_and_head(module: str, base: Path, tied: Path, tmp_path: Path) -> None:
+    """Their changes are added too; a tied model is untied, and its other side keeps its rows."""
+    tensors = make_tensors(CONFIG, [module.rpartition(".")[2]])
+    adapter = write_adapter(tmp_path / "lora", tensors)
+    factors = list(tensors.values())
+    product = 2.0 * (factors[1].astype(np.float64) @ factors[0])
+    expected = product.T if module.endswith("embed_tokens") else product
+    other = HEAD if module.endswith("embed_tokens") else EMBEDDING
+    for folder in (base, tied):
+        adapted = open_checkpoint(f"{folder}+{adapter}")
+        assert adapted.layout.tied is False
+        assert adapted.config["tie_word_embeddings"] is False
+        assert np.allclose(change(adapted, folder, f"{module}.weight"), expected, atol=1e-4)
+        assert not change(adapted, folder, other).any()
+
+
+def test_whole_tensors_take_the_place_of_the_bases(base: Path, tmp_path: Path) -> None:
+    """`modules_to_save` and trained biases; rows may be added to embedding and head together."""
+    numbers = np.random.default_rng(3)
+    bigger = numbers.standard_normal((208, 64)).astype(np.float32)
+    norm = numbers.standard_normal(64).astype(np.float16)
+    tensors = make_tensors(CONFIG) | {
+        f"{PREFIX}{EMBEDDING}": bigger,
+        f"{PREFIX}{HEAD}": bigger * 2,
+        f"{PREFIX}model.norm.weight": norm,
+    }
+    adapter = write_adapter(tmp_path / "lora", tensors, modules_to_save=["embed_tokens"])
+    adapted = open_checkpoint(f"{base}+{adapter}")
+    assert adapted.config["vocab_size"] == 208
+    assert adapted.layout.vocab_rows == 208
+    assert np.array_equal(read(adapted, EMBEDDING), bigger)
+    assert np.array_equal(adapted.rows(HEAD, 200, 203), 2 * bigger[200:203])
+    assert np.array_equal(read(adapted, "model.norm.weight"), norm.astype(np.float32))
+
+
+def test_trained_biases(tmp_path: Path) -> None:
+    folder = make_parent(tmp_path / "qwen", 0)
+    name = f"{Q}.bias"
+    bias = np.arange(64, dtype=np.float32)
+    tensors = make_tensors(make_config()) | {f"{PREFIX}{name}": bias}
+    adapter = write_adapter(tmp_path / "lora", tensors, bias="lora_only")
+    adapted = open_checkpoint(f"{folder}+{adapter}")
+    assert np.array_equal(read(adapted, name), bias)
+
+
+def test_stored_base_of_an_embedding(base: Path, tmp_path: Path) -> None:
+    """PEFT stores the embedding that it adapts too: the product is added to that one."""
+    own = np.ones((200, 64), np.float32)
+    tensors = make_tensors(CONFIG, ["embed_tokens"])
+    stored = tensors | {f"{PREFIX}model.embed_tokens.base_layer.weight": own}
+    both = open_checkpoint(f"{base}+{write_adapter(tmp_path / 'both', stored)}")
+    plain = open_checkpoint(f"{base}+{write_adapter(tmp_path / 'plain', tensors)}")
+    assert np.allclose(read(both, EMBEDDING) - own, change(plain, base, EMBEDDING), atol=1e-5)
+
+
+def test_rows_do_not_depend_on_the_threads_of_blas(base: Path, tmp_path: Path) -> None:
+    tensors = make_tensors(CONFIG, ("mlp.gate_proj", "embed_tokens"), rank=61)
+    adapter = write_adapter(tmp_path / "lora", tensors, r=61)
+    adapted = open_checkpoint(f"{base}+{adapter}")
+    for name in ("model.layers.1.mlp.gate_proj.weight", EMBEDDING):
+        several = read(adapted, name)
+        with threadpoolctl.threadpool_limits(1):
+            assert np.array_equal(read(adapted, name), several)
+
+
+def test_adapters_are_stacked(base: Path, tmp_path: Path) -> None:
+    one = write_adapter(tmp_path / "one", make_tensors(CONFIG))
+    two = write_adapter(tmp_path / "two", make_tensors(CONFIG), lora_alpha=12)
+    both = open_checkpoint(f"{base}+{one}+{two}")
+    name = f"{Q}.weight"
+    expected = sum(change(open_checkpoint(f"{base}+{part}"), base, name) for part in (one, two))
+    assert np.allclose(change(both, base, name), expected, atol=1e-5)
+
+
+def _tensors(edit: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        file = folder / "adapter_model.safetensors"
+        tensors = load_file(file)
+        edit(tensors)
+        save_file(tensors, file)
+
+    return damage
+
+
+def _put(name: str, *shape: int) -> Callable[[Path], None]:
+    return _tensors(lambda one: one.update({PREFIX + name: np.zeros(shape, np.float32)}))
+
+
+def _config(**changes: Any) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        file = folder / "adapter_config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+    return damage
+
+
+def _pickle(folder: Path) -> None:
+    (folder / "adapter_model.safetensors").unlink()
+    (folder / "adapter_model.bin").write_bytes(b"\x80\x04.")
+
+
+REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "DoRA": (_config(use_dora=True), "use_dora True is not supported"),
+    "DoRA's tensors": (_put(f"{Q}.lora_magnitude_vector", 64), r"unknown tensor \S+magnitude"),
+    "another kind": (_config(peft_type="LOHA"), "peft_type 'LOHA'"),
+    "no kind": (_config(peft_type=None), "peft_type None"),
+    "a base of its own": (_config(init_lora_weights="pissa"), "'pissa' changes the base's"),
+    "an unknown setting": (_config(use_qalora=True), "use_qalora True is not supported"),
+    "replicated layers": (_config(layer_replication=[[0, 1]]), "layer_replication"),
+    "bias of B": (_config(lora_bias=True), "lora_bias"),
+    "no rank": (_config(r=None), "r is None"),
+    "rank 0": (_config(r=0), "r is 0"),
+    "alpha a text": (_config(lora_alpha="8"), "lora_alpha is '8'"),
+    "alpha a truth": (_config(lora_alpha=True), "lora_alpha is True"),
+    "patterns a list": (_config(rank_pattern=[1]), r"rank_pattern is \[1\]"),
+    "a pattern's rank": (_config(rank_pattern={"q_proj": -1}), "r is -1"),
+    "a broken pattern": (_config(alpha_pattern={"(": 1}), r"the pattern '\('"),
+    "config not JSON": (
+        lambda folder: (folder / "adapter_config.json").write_text("{"),
+        "not a adapter_config.json",
+    ),
+    "no config": (lambda folder: (folder / "adapter_config.json").unlink(), "no adapter_config"),
+    "pickles": (_pickle, "adapter_model.bin is a pickle"),
+    "no weights": (lambda folder: (folder / "adapter_model.safetensors").unlink(), "no adapter_mo"),
+    "no tensors": (_tensors(lambda one: one.clear()), "holds no tensors"),
+    "A without B": (_tensors(lambda one: one.pop(f"{PREFIX}{Q}.lora_B.weight")), "q_proj: lora_A$"),
+    "another rank": (_config(r=8), r"down_proj: A has shape \(4, 96\) and B \(64, 4\)"),
+    "a module that the base lacks": (
+        _put("model.layers.7.mlp.up_proj.weight", 96, 64),
+        r"another base: it changes model\.layers\.7\.mlp\.up_proj\.weight, which .* lacks",
+    ),
+    "wider": (
+        _tensors(
+            lambda one: one.update(
+                {
+                    f"{PREFIX}{DOWN}.{key}": values
+                    for key, values in make_pair((64, 128), 4, 0).items()
+                }
+            )
+        ),
+        r"another base: \S+down_proj.weight has shape \(64, 96\) in .*, and \(64, 128\) in the ad",
+    ),
+    "a longer norm": (_put("model.norm.weight", 65), r"norm.weight has shape \(64,\) in"),
+    "more rows of the embedding alone": (
+        _put(EMBEDDING, 208, 64),
+        r"lm_head.weight has shape \(200, 64\)",
+    ),
+    "a narrower embedding": (
+        _put(EMBEDDING, 200, 32),
+        r"embed_tokens.weight has shape \(200, 64\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_with_its_reason(case: str, base: Path, tmp_path: Path) -> None:
+    damage, message = REFUSED[case]
+    adapter = write_adapter(tmp_path / "lora", make_tensors(CONFIG))
+    damage(adapter)
+    with pytest.raises(CheckpointError, match=f"(?m){message}") as caught:
+        open_checkpoint(f"{base}+{adapter}")
+    assert str(adapter) in str(caught.value)
+
+
+def test_scale_of_a_rank_that_is_no_square(base: Path, tmp_path: Path) -> None:
+    """Rank-stabilised: 8 / sqrt(3)."""
+    tensors = make_tensors(CONFIG, rank=3)
+    adapter = write_adapter(tmp_path / "lora", tensors, r=3, use_rslora=True)
+    a, b = (tensors[f"{PREFIX}{Q}.lora_{part}.weight"].astype(np.float64) for part in "AB")
+    found = change(open_checkpoint(f"{base}+{adapter}"), base, f"{Q}.weight")
+    assert np.allclose(found, 8 / math.sqrt(3) * (b @ a), atol=1e-4)

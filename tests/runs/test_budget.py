@@ -1,0 +1,157 @@
+"""What a run takes of memory, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mergesearch.errors import InputError
+from mergesearch.gguf.layout import found_layout, layout_of
+from mergesearch.objectives import Runtime
+from mergesearch.runs.budget import (
+    Workload,
+    builds_ahead,
+    check_budget,
+    parse_size,
+    shape_of,
+)
+from mergesearch.scoring.memory import Shape
+
+QWEN_14B = Shape(
+    layers=48,
+    heads=40,
+    kv_heads=8,
+    head_width=128,
+    hidden=5120,
+    vocabulary=152064,
+    context=131072,
+)
+CONFIG = {
+    "architectures": ["Qwen2ForCausalLM"],
+    "num_hidden_layers": 48,
+    "num_attention_heads": 40,
+    "num_key_value_heads": 8,
+    "hidden_size": 5120,
+    "intermediate_size": 13824,
+    "vocab_size": 152064,
+    "max_position_embeddings": 131072,
+}
+GPU = Runtime(n_gpu_layers=49)
+
+
+def work(runtime: Runtime | None = None, **changes: int) -> Workload:
+    parts = {"size": 8_990_000_000, "threads": 8, "cores": 8} | changes
+    return Workload(shape=QWEN_14B, runtime=runtime, **parts)
+
+
+def test_a_run_on_a_processor_takes_the_candidate_twice_and_its_caches():
+    assert work(Runtime()).parts() == {
+        "the candidate": 8_990_000_000,
+        "llama.cpp's repacked copy of it": 8_990_000_000,
+        # 192 KiB a token, 33 sequences of 1024 tokens and one pack of 2048
+        "KV caches": 196_608 * (33 * 1024 + 2048),
+        # 64 MiB of logits; twice 512 x (logits and 8 hidden states), and both masks
+        "buffers of scoring": 2**26 + 4 * 512 * (2 * (152064 + 8 * 5120) + 1024 + 2048),
+        "buffers of building": 8 * 32 * 2**20,
+        "Python with its libraries": 600_000_000,
+    }
+
+
+def test_what_is_only_built_takes_the_candidate_and_buffers():
+    assert work().parts() == {
+        "the candidate": 8_990_000_000,
+        "buffers of building": 8 * 32 * 2**20,
+        "Python with its libraries": 300_000_000,
+    }
+
+
+def test_a_gpu_holds_weights_and_caches_itself():
+    parts = work(GPU).parts()
+    assert "KV caches" not in parts
+    assert "llama.cpp's repacked copy of it" not in parts
+    assert parts["the candidate"] == 8_990_000_000
+
+
+def test_what_fits_is_let_through_and_the_sum_is_the_limit():
+    one = work(Runtime())
+    assert one.total == sum(one.parts().values())
+    check_budget(one, one.total)
+    check_budget(one, None)
+    with pytest.raises(InputError, match="this takes up to"):
+        check_budget(one, one.total - 1)
+
+
+def test_a_refusal_names_every_part_and_what_would_fit():
+    with pytest.raises(InputError) as caught:
+        check_budget(work(Runtime()), 24_000_000_000)
+    assert str(caught.value).splitlines() == [
+        "--memory: this takes up to 26.8 GB of memory, and 24.0 GB are allowed: the candidate"
+        " 9.0 GB, llama.cpp's repacked copy of it 9.0 GB, KV caches 7.1 GB, buffers of scoring"
+        " 865 MB, buffers of building 269 MB, Python with its libraries 600 MB",
+        "  expected: at least 26.8 GB",
+        "  to do: set runtime: {n_parallel: 18}; or set kv_type: q8_0 with"
+        " flash_attention: true; or lower runtime.n_ctx to what the items need;"
+        " or name a larger --memory",
+    ]
+    with pytest.raises(
+        InputError, match=r"^this takes up to 26\.8 GB of memory, and 24\.0 GB are free"
+    ):
+        check_budget(work(Runtime()), 24_000_000_000, named=False)
+    check_budget(work(Runtime(n_parallel=18)), 24_000_000_000)
+    with pytest.raises(InputError):
+        check_budget(work(Runtime(n_parallel=19)), 24_000_000_000)
+    check_budget(work(Runtime(kv_type="q8_0", flash_attention=True)), 24_000_000_000)
+
+
+def test_where_no_runtime_helps_the_mix_has_to():
+    with pytest.raises(
+        InputError, match="to do: choose a smaller mix, such as quantize: Q4_0; or name"
+    ) as caught:
+        check_budget(work(Runtime()), 16_000_000_000)
+    assert "runtime" not in str(caught.value)
+    with pytest.raises(InputError, match="to do: choose a smaller mix"):
+        check_budget(work(), 8_000_000_000)
+
+
+def test_the_next_is_built_ahead_beside_a_gpu_if_a_second_candidate_fits():
+    twice = work(GPU).total + 8_990_000_000
+    assert builds_ahead(work(GPU), twice)
+    assert not builds_ahead(work(GPU), twice - 1)
+    assert builds_ahead(work(GPU), None)
+    assert not builds_ahead(work(Runtime()), None)
+    assert not builds_ahead(work(), None)
+
+
+def test_the_shape_of_a_model_is_its_configs():
+    assert shape_of(layout_of(CONFIG, "config.json"), CONFIG) == QWEN_14B
+
+
+def test_the_shape_of_an_architecture_that_is_not_built_in_is_what_its_config_names():
+    found = {f"model.layers.{layer}.x.weight": (4, 4) for layer in range(48)}
+    assert shape_of(found_layout(CONFIG, found), CONFIG) == QWEN_14B
+    silent = found_layout({}, found)
+    assert shape_of(silent, {}) == Shape(48, 0, 0, 0, 0, 0)
+    one = replace(work(Runtime()), shape=shape_of(silent, {}))
+    assert "KV caches" not in one.parts()
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("12GB", 12_000_000_000),
+        ("12G", 12_000_000_000),
+        ("800MB", 800_000_000),
+        ("1.5 gb", 1_500_000_000),
+        ("2T", 2_000_000_000_000),
+    ],
+)
+def test_sizes_are_decimal(text: str, size: int):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "12", "GB", "-1GB", "12GiB", "0GB", "12 GB free", "1e3GB"])
+def test_what_is_no_size_is_refused(text: str):
+    with pytest.raises(InputError, match="is no size") as caught:
+        parse_size(text)
+    assert "such as 12GB or 800MB" in str(caught.value)

@@ -1,0 +1,183 @@
+"""Recipes made spaces: what is opened, how wide, and that the recipe itself stays in the space."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mergesearch.errors import SpaceError
+from mergesearch.recipe import Recipe
+from mergesearch.space import Space
+from mergesearch.space.evolve import objectives_of, space_of
+from mergesearch.space.from_recipe import by_default, opened, openings, spelled_out
+
+TIES: dict[str, Any] = {
+    "merge_method": "ties",
+    "base_model": "base",
+    "models": [
+        {"model": "a", "parameters": {"weight": 1.7, "density": 0.1}},
+        {"model": "b", "parameters": {"weight": [0.2, 0.4, 0.9]}},
+    ],
+    "parameters": {"lambda": 0.8, "normalize": True},
+}
+
+
+def names(document: dict[str, Any]) -> list[str]:
+    return [one.name for one in openings(document)]
+
+
+def test_numbers_become_ranges_that_hold_them() -> None:
+    space = opened(TIES, openings(TIES))
+    assert space["models"][0]["parameters"] == {
+        "weight": {"search": [0.0, 1.7]},
+        "density": {"search": [0.1, 1.0]},
+    }
+    assert space["models"][1]["parameters"]["weight"] == {"search": [0.0, 1.5], "curve": 3}
+    assert space["parameters"] == {"lambda": {"search": [0.5, 1.5]}, "normalize": True}
+    assert len(Space(space).dimensions) == sum(one.dimensions for one in openings(TIES)) == 6
+
+
+def test_filters_of_attention_and_mlp_become_groups() -> None:
+    entries = [{"filter": "mlp", "value": 0.4}, {"filter": "self_attn", "value": 0.2}]
+    document = TIES | {
+        "models": [{"model": "a", "parameters": {"weight": [*entries, {"value": 1}]}}]
+    }
+    (weight,) = openings(document | {"parameters": {"normalize": False}})
+    assert weight.hole == {"search": [0.0, 1.5], "per": ["mlp", "attn"]}
+    assert weight.dimensions == 3
+    other = [{"filter": "q_proj", "value": 0.4}, {"value": 1}]
+    document = TIES | {"models": [{"model": "a", "parameters": {"weight": other}}]}
+    assert names(document | {"parameters": {"normalize": False}}) == []
+
+
+def test_ratios_that_nobody_wrote_are_there_too() -> None:
+    linear = {"merge_method": "linear", "models": [{"model": "a"}, {"model": "b"}]}
+    assert names(linear) == ["a.weight", "b.weight"]
+    assert names(linear | {"models": [{"model": "a"}]}) == []
+    slerp = {"merge_method": "slerp", "base_model": "a", "models": linear["models"]}
+    assert names(slerp) == ["t"]
+    assert opened(slerp, openings(slerp))["parameters"] == {"t": {"search": [0.0, 1.0]}}
+
+
+def test_a_threshold_is_searched_around_its_size() -> None:
+    document = {
+        "merge_method": "nearswap",
+        "base_model": "b",
+        "models": [{"model": "a"}],
+        "parameters": {"t": 0.0002},
+    }
+    (found,) = openings(document)
+    assert found.hole["search"] == pytest.approx([0.00002, 0.002])
+
+
+def test_by_default_the_rest_is_opened_while_it_is_few() -> None:
+    assert [one.parameter for one in by_default(openings(TIES))] == [
+        "weight",
+        "weight",
+        "lambda",
+        "density",
+    ]
+    many = TIES | {"models": [{"model": "b", "parameters": {"weight": [0.1] * 12}}, {"model": "a"}]}
+    assert [one.parameter for one in by_default(openings(many))] == ["weight"]
+
+
+def test_stages_are_opened_with_their_name() -> None:
+    document = {
+        "merge_method": "linear",
+        "models": [{"model": "mix"}, {"model": "c"}],
+        "stages": [TIES | {"name": "mix"}],
+    }
+    assert names(document) == [
+        "mix.weight",
+        "c.weight",
+        "mix.a.weight",
+        "mix.b.weight",
+        "mix.lambda",
+        "mix.a.density",
+    ]
+
+
+@given(
+    st.sampled_from(["linear", "ties", "della", "slerp", "nuslerp"]),
+    st.lists(st.floats(-3, 3), min_size=1, max_size=4),
+    st.floats(0, 1),
+)
+def test_the_recipe_stays_in_its_space(method: str, weights: list[float], t: float) -> None:
+    """Its own numbers, rounded as a space rounds, are one point of the space."""
+    own = {"weight": weights if len(weights) > 1 else weights[0]} if method != "slerp" else {}
+    recipe = Recipe.from_dict(
+        {
+            "merge_method": method,
+            "base_model": "a" if method == "slerp" else "base",
+            "models": [{"model": "a", "parameters": own}, {"model": "b"}],
+            "parameters": {"t": t} if method == "slerp" else {},
+        }
+    )
+    document = recipe.to_dict()
+    chosen = openings(document)
+    tried = Recipe.from_dict(spelled_out(document, chosen))
+    space = Space(opened(document, chosen))
+    assert space.recipe(space.parameters_of(tried)) == tried
+
+
+EVOLVE = """
+genome:
+  models: [a, b]
+  merge_method: dare_ties
+  base_model: base
+  layer_granularity: 4
+  filters: [self_attn]
+  allow_negative_weights: true
+tasks: [{name: x, weight: 2, metric: "acc_norm,none"}, y]
+limit: 50
+num_fewshot: 3
+"""
+
+
+def test_an_evolve_file_is_a_space_and_objectives() -> None:
+    document = yaml.safe_load(EVOLVE)
+    space = space_of(document, "f")
+    assert space["models"][1]["parameters"] == {
+        "weight": {"search": [-1.5, 1.5], "curve": 4, "per": ["attn"]},
+        "density": {"search": [0.2, 1.0], "curve": 4, "per": ["attn"]},
+    }
+    assert space["parameters"] == {"normalize": True}
+    assert len(Space(space).dimensions) == 2 * 2 * 5
+    assert objectives_of(document, "f")["objectives"] == {
+        "x": {
+            "tasks": [{"task": "x", "metric": "acc_norm", "search_items": 50, "num_fewshot": 3}],
+            "reference": 0.0,
+        },
+        "y": {
+            "tasks": [{"task": "y", "metric": "acc", "search_items": 50, "num_fewshot": 3}],
+            "reference": 0.0,
+        },
+    }
+
+
+def test_an_evolved_slerp_searches_t() -> None:
+    genome = {"models": ["a", "b"], "merge_method": "slerp"}
+    space = space_of({"genome": genome}, "f")
+    assert space["base_model"] == "a"
+    assert [one.name for one in Space(space).dimensions] == ["t"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"merge_method": "sce"}, "merge_method 'sce'"),
+        ({"filters": ["q_proj"]}, "the filter 'q_proj' is no group"),
+        ({"speed": 1}, "unknown key 'speed'"),
+        ({"models": "a"}, "no list of models"),
+    ],
+)
+def test_evolve_files_that_are_not_understood(change: dict[str, Any], message: str) -> None:
+    document = yaml.safe_load(EVOLVE)
+    with pytest.raises(SpaceError, match=message):
+        space_of(document | {"genome": document["genome"] | change}, "f")
+    with pytest.raises(SpaceError, match="no list of tasks"):
+        objectives_of({"tasks": []}, "f")

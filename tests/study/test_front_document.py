@@ -1,0 +1,90 @@
+"""The front's document, from records alone."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mergesearch.objectives import Score
+from mergesearch.study.front_document import front_document, front_members, write_document
+from mergesearch.study.ledger import Axis, RungRecord, TrialRecord
+
+AXES = (Axis("accuracy", "maximize", 0.0), Axis("loss", "minimize", 4.0))
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def trial(number: int, accuracy: float, loss: float, **changes: Any) -> TrialRecord:
+    scores = {"accuracy": Score(accuracy, 0.04, 120, 1), "loss": Score(loss, 0.1, 120, 0)}
+    parts = {
+        "number": number,
+        "state": "complete",
+        "attempt": 1,
+        "parameters": {},
+        "recipe": {"merge_method": "linear"},
+        "recipe_digest": f"r{number}",
+        "shares": {"a": 0.75, "b": 0.25},
+        "candidate_digest": f"c{number}",
+        "candidate_size": 1,
+        "reused_from": None,
+        "failure": None,
+        "started": NOW,
+        "ended": NOW,
+        "rungs": {"search": RungRecord("search", scores, 0.5, 3.0, None, NOW)},
+    }
+    return TrialRecord(**(parts | changes))
+
+
+TRIALS = (
+    trial(0, 0.5, 1.0),
+    trial(1, 0.9, 3.0),
+    trial(2, 0.8, 1.5),
+    trial(3, 0.7, 3.5),
+    trial(4, 0.9, 3.0, reused_from=1),
+    trial(5, 0, 0, state="failed", rungs={}, failure="no"),
+    trial(6, 0, 0, state="running", rungs={}, ended=None),
+)
+
+
+def test_members_are_undominated_own_complete_and_sorted() -> None:
+    assert [one.number for one in front_members(AXES, TRIALS)] == [1, 2, 0]
+    turned = (Axis("loss", "minimize", 4.0), AXES[0])
+    assert [one.number for one in front_members(turned, TRIALS)] == [0, 2, 1]
+
+
+def test_the_document_has_the_promised_keys() -> None:
+    document = front_document(AXES, TRIALS)
+    assert document["objectives"] == ["accuracy", "loss"]
+    assert document["directions"] == {"accuracy": "maximize", "loss": "minimize"}
+    assert document["reference_point"] == {"accuracy": 0.0, "loss": 4.0}
+    assert document["hypervolume"] == pytest.approx(0.5 * 3.0 + 0.3 * 2.5 + 0.1 * 1.0)
+    assert document["knee"] == 2
+    assert (document["trials"], document["failed"]) == (6, 1)
+    assert document["front"][0] == {
+        "trial": 1,
+        "values": {
+            "accuracy": {"value": 0.9, "stderr": 0.04, "n": 120, "n_unscored": 1},
+            "loss": {"value": 3.0, "stderr": 0.1, "n": 120, "n_unscored": 0},
+        },
+        "validated": None,
+        "shares": {"a": 0.75, "b": 0.25},
+        "digest": "c1",
+        "recipe": {"merge_method": "linear"},
+    }
+
+
+def test_a_run_without_a_complete_trial_has_an_empty_front() -> None:
+    document = front_document(AXES, TRIALS[5:])
+    assert (document["front"], document["knee"], document["hypervolume"]) == ([], None, 0.0)
+
+
+def test_a_document_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "front.json"
+    path.write_text("old")
+    with pytest.raises(TypeError):
+        write_document(path, {"set": {1}})
+    assert path.read_text() == "old"
+    write_document(path, {"knee": 2})
+    assert json.loads(path.read_text()) == {"knee": 2}
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,122 @@
+"""Tokenizers read from folders and written again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers.parents import CHAT_TEMPLATE, SPECIAL, TEXTS, write_tokenizer
+from tokenizers import Tokenizer as Library
+
+from mergesearch.errors import CheckpointError
+from mergesearch.vocabulary import Tokenizer, added_tokens, read_tokenizer, tokens_of
+from mergesearch.vocabulary import write_tokenizer as write
+
+
+def read(folder: Path) -> Tokenizer:
+    found = read_tokenizer(folder)
+    assert found is not None
+    return found
+
+
+def test_rows_are_those_of_the_library(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path, "qwen2")
+    vocab = Library.from_file(str(tmp_path / "tokenizer.json")).get_vocab(with_added_tokens=True)
+    assert tokens_of(read(tmp_path)) == {row: text for text, row in vocab.items()}
+    assert [tokens_of(read(tmp_path))[row] for row in range(3)] == SPECIAL
+
+
+def test_a_template_beside_the_settings_is_read(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path)
+    assert read(tmp_path).chat_template == CHAT_TEMPLATE
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    del settings["chat_template"]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert read(tmp_path).chat_template is None
+    (tmp_path / "chat_template.jinja").write_text("{{ 1 }}")
+    assert read(tmp_path).chat_template == "{{ 1 }}"
+
+
+def test_of_several_templates_the_default_counts(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path)
+    several = [{"name": "tools", "template": "t"}, {"name": "default", "template": "d"}]
+    one = replace(read(tmp_path), settings={"chat_template": several})
+    assert one.chat_template == "d"
+
+
+@pytest.mark.parametrize("kind", ["gpt-2", "qwen2", "llama-bpe", "spm"])
+def test_what_is_written_encodes_alike(kind: str, tmp_path: Path) -> None:
+    """As copies of the files, and from the documents alone."""
+    (tmp_path / "a").mkdir()
+    write_tokenizer(tmp_path / "a", kind)
+    (tmp_path / "a" / "generation_config.json").write_text('{"top_p": 0.5}')
+    original = Library.from_file(str(tmp_path / "a" / "tokenizer.json"))
+    for name, tokenizer in (
+        ("copied", read(tmp_path / "a")),
+        ("made", replace(read(tmp_path / "a"), files=None)),
+    ):
+        (tmp_path / name).mkdir()
+        write(tokenizer, tmp_path / name)
+        again = Library.from_file(str(tmp_path / name / "tokenizer.json"))
+        for text in TEXTS:
+            assert again.encode(text).ids == original.encode(text).ids
+        assert read(tmp_path / name).settings == read(tmp_path / "a").settings
+        assert read(tmp_path / name).generation == {"top_p": 0.5}
+
+
+def test_damaged_files_are_refused(tmp_path: Path) -> None:
+    for text, message in (
+        ("{", "not JSON"),
+        ("[]", "not a JSON object"),
+        ('{"model": {"type": "BPE"}}', "not a tokenizer.json"),
+        ('{"model": {"type": "Unigram", "vocab": {}}}', "Unigram tokenizer"),
+        (
+            '{"model": {"type": "BPE", "vocab": {}}, "added_tokens": [{}]}',
+            "added tokens that cannot",
+        ),
+        (
+            '{"model": {"type": "BPE", "vocab": {}}, "added_tokens": [3]}',
+            "added tokens that cannot",
+        ),
+    ):
+        (tmp_path / "tokenizer.json").write_text(text)
+        with pytest.raises(CheckpointError, match=message):
+            read_tokenizer(tmp_path)
+
+
+def test_tokens_that_only_the_settings_list_count(tmp_path: Path) -> None:
+    """As for transformers; `tokenizer.json` comes first."""
+    write_tokenizer(tmp_path)
+    settings = {
+        "added_tokens_decoder": {
+            "1": {"content": "<|user|>", "special": False},
+            "360": {"content": "<|late|>", "special": True},
+        }
+    }
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    found = read(tmp_path)
+    assert tokens_of(found)[360] == "<|late|>"
+    assert [added_tokens(found)[row]["special"] for row in (1, 360)] == [True, True]
+    (tmp_path / "tokenizer_config.json").write_text('{"added_tokens_decoder": {"x": {}}}')
+    with pytest.raises(CheckpointError, match="added tokens that cannot be read"):
+        read(tmp_path)
+
+
+def test_special_ids_of_the_config(tmp_path: Path) -> None:
+    """Lists and what is no row are left out."""
+    write_tokenizer(tmp_path)
+    config = {"eos_token_id": [1, 2], "bos_token_id": 1, "pad_token_id": None, "unk_token_id": -1}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert read(tmp_path).ids == {"bos": 1}
+
+
+def test_several_templates_beside_the_settings(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    (tmp_path / "chat_template.jinja").write_text("d")
+    (tmp_path / "additional_chat_templates").mkdir()
+    (tmp_path / "additional_chat_templates" / "tools.jinja").write_text("t")
+    assert read(tmp_path).chat_template == "d"
+    assert read(tmp_path).settings["chat_template"][1] == {"name": "tools", "template": "t"}

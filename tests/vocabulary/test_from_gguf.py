@@ -1,0 +1,173 @@
+"""Tokenizers out of GGUF metadata: the same metadata again, and the encoding of llama.cpp."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import gguf
+import llama_cpp
+import pytest
+from gguf import Keys, TokenType
+from helpers.parents import CHAT_TEMPLATE, SPECIAL, TEXTS, write_tokenizer
+from tokenizers import Tokenizer as Library
+
+from mergesearch.errors import CheckpointError
+from mergesearch.gguf.header import read_gguf_header
+from mergesearch.vocabulary import Tokenizer, read_tokenizer, tokenizer_from_gguf, tokens_of
+from mergesearch.vocabulary.to_gguf import read_vocabulary
+
+HARD = [
+    *TEXTS,
+    "",
+    " ",
+    "   leading and trailing   ",
+    "a\u0301 cafe\u0301",
+    "Hello<|end|>\n world </s> <unk>",
+    "aaaaaaaaaaaaaaaaaaaaaa  \n\n\n\t\t 1234567890123",
+    "漢字かな交じり文 🦙🦙 \u200d \U0001f468\u200d\U0001f469",
+]
+KINDS = ["gpt-2", "qwen2", "llama-bpe", "smollm", "spm"]
+
+
+def metadata(tokenizer: Tokenizer, path: Path, rows: int = 384) -> dict[str, Any]:
+    """The `tokenizer.*` keys of a GGUF that holds a vocabulary and nothing else."""
+    writer = gguf.GGUFWriter(path, "llama")
+    read_vocabulary(tokenizer, rows).add_to(writer)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    fields = read_gguf_header(path).fields
+    return {key: value for key, value in fields.items() if key.startswith("tokenizer.")}
+
+
+def library(tokenizer: Tokenizer) -> Library:
+    return Library.from_str(json.dumps(tokenizer.document))
+
+
+def folder_tokenizer(folder: Path, kind: str) -> Tokenizer:
+    write_tokenizer(folder, kind)
+    found = read_tokenizer(folder)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gives_the_same_metadata_and_encoding(kind: str, tmp_path: Path) -> None:
+    """There and back again; of SentencePiece's scores only the order counts."""
+    original = folder_tokenizer(tmp_path, kind)
+    first = metadata(original, tmp_path / "a.gguf")
+    back = tokenizer_from_gguf(first, tmp_path / "a.gguf")
+    assert back.chat_template == CHAT_TEMPLATE
+    assert tokens_of(back) == tokens_of(original)
+    again = metadata(back, tmp_path / "b.gguf")
+    scores = [one.pop(Keys.Tokenizer.SCORES, [0.0]) for one in (first, again)]
+    assert again == first
+    assert _order(scores[0], first) == _order(scores[1], first)
+    for text in HARD:
+        assert library(back).encode(text).ids == library(original).encode(text).ids, text
+
+
+def _order(scores: list[float], fields: dict[str, Any]) -> list[str]:
+    """Joined pieces, the first to be joined first."""
+    normal = [
+        (-score, text)
+        for score, text, kind in zip(
+            scores, fields[Keys.Tokenizer.LIST], fields[Keys.Tokenizer.TOKEN_TYPE], strict=False
+        )
+        if kind == TokenType.NORMAL and len(text) > 1
+    ]
+    return [text for _, text in sorted(normal)]
+
+
+def bytes_and(*texts: str, **changes: Any) -> dict[str, Any]:
+    """The metadata of a byte-level vocabulary without merges and with control tokens."""
+    symbols = sorted(gguf_bytes())
+    return {
+        Keys.Tokenizer.MODEL: "gpt2",
+        Keys.Tokenizer.PRE: "gpt-2",
+        Keys.Tokenizer.LIST: [*symbols, *texts],
+        Keys.Tokenizer.TOKEN_TYPE: [TokenType.NORMAL] * 256 + [TokenType.CONTROL] * len(texts),
+        Keys.Tokenizer.MERGES: [],
+    } | {f"tokenizer.ggml.{name}": value for name, value in changes.items()}
+
+
+def gguf_bytes() -> list[str]:
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    return list(ByteLevel.alphabet())
+
+
+@pytest.mark.parametrize(
+    ("changes", "around"),
+    [
+        ({}, ([], [])),
+        ({"add_bos_token": True}, ([256], [])),
+        ({"add_bos_token": True, "add_eos_token": True}, ([256], [257])),
+        ({"pre": "llama-bpe"}, ([256], [])),
+        ({"pre": "llama-bpe", "add_bos_token": False}, ([], [])),
+    ],
+)
+def test_tokens_around_a_text(changes: dict[str, Any], around: Any, tmp_path: Path) -> None:
+    """As llama.cpp adds them, which for Llama 3's pre-tokenizer begins with bos unasked."""
+    fields = bytes_and("<b>", "<e>", bos_token_id=256, eos_token_id=257, **changes)
+    tokenizer = tokenizer_from_gguf(fields, tmp_path)
+    encoded = library(tokenizer).encode("hi").ids
+    inner = [sorted(gguf_bytes()).index(one) for one in "hi"]
+    assert encoded == [*around[0], *inner, *around[1]]
+    assert metadata(tokenizer, tmp_path / "m.gguf", 258).get(Keys.Tokenizer.ADD_BOS, False) == bool(
+        around[0]
+    )
+
+
+def test_another_name_of_a_pre_tokenizer(tmp_path: Path) -> None:
+    fields = bytes_and(pre="deepseek-r1-qwen")
+    written = metadata(tokenizer_from_gguf(fields, tmp_path), tmp_path / "m.gguf")
+    assert written[Keys.Tokenizer.PRE] == "qwen2"
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "another kind": ({"model": "bert"}, "of the kind 'bert'"),
+    "another split": ({"pre": "tekken"}, "pre-tokenizer 'tekken'"),
+    "no scores": ({"model": "llama"}, "without a score for every token"),
+    "too few scores": ({"model": "llama", "scores": [0.0]}, "without a score for every token"),
+    "too few types": ({"token_type": [1]}, "1 types of 257 tokens"),
+    "a row beyond": ({"eos_token_id": 257}, "the eos token has row 257 of 257"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case: str, tmp_path: Path) -> None:
+    changes, message = REFUSED[case]
+    with pytest.raises(CheckpointError, match=message):
+        tokenizer_from_gguf(bytes_and("<b>", **changes), tmp_path / "m.gguf")
+
+
+def test_special_tokens_and_settings(tmp_path: Path) -> None:
+    fields = bytes_and(*SPECIAL, eos_token_id=256, padding_token_id=257, unknown_token_id=5)
+    tokenizer = tokenizer_from_gguf(fields, tmp_path)
+    assert tokenizer.ids == {"eos": 256, "unk": 5, "pad": 257}
+    assert tokenizer.settings["pad_token"] == SPECIAL[1]
+    assert tokenizer.files is None
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["qwen2", "llama-bpe", "llama-spm", "gpt-2"])
+def test_real_vocabularies_encode_as_llama_cpp(name: str) -> None:
+    """llama.cpp's reference vocabularies: `models` of its sources, in MERGESEARCH_GGUF_VOCABS."""
+    folder = Path(os.environ.get("MERGESEARCH_GGUF_VOCABS", "no folder"))
+    path = folder / f"ggml-vocab-{name}.gguf"
+    if not path.is_file():
+        pytest.skip("MERGESEARCH_GGUF_VOCABS names no folder with llama.cpp's vocabularies")
+    fields = read_gguf_header(path).fields
+    tokenizer = tokenizer_from_gguf(fields, path)
+    found = library(tokenizer)
+    llama = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
+    texts = path.with_name(path.name + ".inp").read_text("utf-8").split("\n__ggml_vocab_test__\n")
+    for text in (*HARD, *texts):
+        for bos in (True, False):
+            expected = llama.tokenize(text.encode(), add_bos=bos, special=True)
+            if "</s>" not in text:  # a control token for llama.cpp wherever it stands
+                assert found.encode(text, add_special_tokens=bos).ids == expected, text

@@ -1,0 +1,67 @@
+"""llama.cpp's reference vocabularies through a tokenizer.json and back into GGUF.
+
+They are the folder `models` of its sources; MERGESEARCH_GGUF_VOCABS names it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import gguf
+import pytest
+
+from mergesearch.errors import CheckpointError
+from mergesearch.gguf.header import read_gguf_header
+from mergesearch.vocabulary import tokenizer_from_gguf
+from mergesearch.vocabulary.to_gguf import read_vocabulary
+
+VARIABLE = "MERGESEARCH_GGUF_VOCABS"
+FOLDER = Path(os.environ.get(VARIABLE, ""))
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(VARIABLE not in os.environ, reason=f"{VARIABLE} is not set"),
+]
+
+
+def reference(name: str) -> tuple[dict[str, Any], Path]:
+    path = FOLDER / f"ggml-vocab-{name}.gguf"
+    return dict(read_gguf_header(path).fields), path
+
+
+@pytest.mark.parametrize("name", ["qwen2", "gpt-2", "llama-bpe", "llama-spm"])
+def test_known_vocabularies_come_back(name: str, tmp_path: Path) -> None:
+    """Tokens, types, merges and special tokens are equal; of SentencePiece's scores, the order."""
+    expected, path = reference(name)
+    writer = gguf.GGUFWriter(tmp_path / "m.gguf", "llama")
+    rows = len(expected["tokenizer.ggml.tokens"])
+    read_vocabulary(tokenizer_from_gguf(expected, path), rows).add_to(writer)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    found = dict(read_gguf_header(tmp_path / "m.gguf").fields)
+    ours, theirs = (one.pop("tokenizer.ggml.scores", []) for one in (found, expected))
+    expected.setdefault("tokenizer.ggml.add_bos_token", found.get("tokenizer.ggml.add_bos_token"))
+    for key, value in expected.items():
+        if key.startswith("tokenizer."):
+            assert found.get(key) == value, key
+    words = [
+        row
+        for row, (kind, token) in enumerate(
+            zip(expected["tokenizer.ggml.token_type"], found["tokenizer.ggml.tokens"], strict=True)
+        )
+        if theirs and kind == gguf.TokenType.NORMAL and len(token) > 1
+    ]
+    by_theirs, by_ours = (sorted(words, key=lambda row: -one[row]) for one in (theirs, ours))
+    assert by_ours == by_theirs
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["aquila", "command-r", "deepseek-coder", "falcon", "gpt-neox", "mpt", "refact", "starcoder"],
+)
+def test_unknown_pre_tokenizers_are_refused(name: str) -> None:
+    with pytest.raises(CheckpointError, match="the pre-tokenizer"):
+        tokenizer_from_gguf(*reference(name))

@@ -1,0 +1,1 @@
+"""Programs of the checkout that the installed package does not need."""

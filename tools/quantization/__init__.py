@@ -1,0 +1,1 @@
+"""Yardsticks of the quantizing kernels: NumPy step by step, and ggml itself."""

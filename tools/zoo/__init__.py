@@ -1,0 +1,1 @@
+"""How the bundled parents were trained and measured."""
