@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
 from dataclasses import dataclass
-from unittest import mock
 
 from mergesearch.cli import main
 
@@ -24,14 +22,9 @@ def search(*arguments: object) -> Outcome:
     """Run `search ARGUMENTS` and return what it gave."""
     out, err = io.StringIO(), io.StringIO()
     code: object = 0
-    argv = ["search", *(str(one) for one in arguments)]
-    with (
-        mock.patch.object(sys, "argv", argv),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            main()
+            main([str(argument) for argument in arguments])
         except SystemExit as end:
             code = end.code
     return Outcome(

@@ -16,7 +16,7 @@ from helpers.command import search
 from mergesearch._system import resources
 from mergesearch.build import build_candidate
 from mergesearch.build.estimate import estimate
-from mergesearch.cli import rehearsing
+from mergesearch.runs import rehearsing
 from mergesearch.cli.check import scoring_facts
 from mergesearch.errors import ScorerCrashed
 from mergesearch.objectives import Objective, Objectives, TaskResult, TaskUse

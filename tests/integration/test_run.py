@@ -82,7 +82,7 @@ def test_building_the_exported_recipe_gives_the_scored_file(
             assert built.code == 0, built
             assert hashlib.sha256(model.read_bytes()).hexdigest() == member["digest"]
         environment = {**os.environ, "ATEN_CPU_CAPABILITY": "default"}
-        command = [sys.executable, "-c", "from mergesearch.cli import main; main()"]
+        command = [sys.executable, "-m", "mergesearch"]
         subprocess.run(
             [*command, "build", str(recipe), "-o", str(model)], env=environment, check=True
         )
@@ -179,7 +179,7 @@ def test_another_space_seed_or_objectives_is_refused(run: Run, tmp_path: Path) -
 
 def _start(arguments: tuple[object, ...]) -> subprocess.Popen[bytes]:
     """Begin a run in a process group of its own."""
-    command = [sys.executable, "-c", "from mergesearch.cli import main; main()"]
+    command = [sys.executable, "-m", "mergesearch"]
     return subprocess.Popen(
         [*command, *map(str, arguments)],
         start_new_session=True,

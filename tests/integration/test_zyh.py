@@ -11,7 +11,7 @@ from helpers.parents import make_config, make_tokenizer, make_weights, write_par
 
 from mergesearch._system import resources
 from mergesearch.build import build_candidate
-from mergesearch.cli import rehearsing
+from mergesearch.runs import rehearsing
 from mergesearch.merge import plan_merge
 from mergesearch.parents import Checkpoint, open_all
 from mergesearch.space import Space

@@ -1,42 +1,92 @@
-"""The command line: one module per command; this one puts them together and catches once."""
+"""The command line: one module a command, imported when it is called; errors are caught here."""
 
 from __future__ import annotations
 
+import importlib
 import signal
 import sys
+from collections.abc import Sequence
 from types import FrameType
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from mergesearch.cli.build import build
-from mergesearch.cli.check import check
-from mergesearch.cli.doctor import doctor
-from mergesearch.cli.export import export
-from mergesearch.cli.front import front
-from mergesearch.cli.init import init
-from mergesearch.cli.run import run
-from mergesearch.cli.score import score
-from mergesearch.cli.show import show
-from mergesearch.cli.status import status
+from mergesearch import __version__
 from mergesearch.errors import InputError, Interrupted, MergeSearchError
 
+COMMANDS = {
+    "run": "Search a space and hand over its Pareto front.",
+    "status": "Show how far a run is.",
+    "front": "Show the Pareto front of a run.",
+    "show": "Show one trial of a run, alone or against another.",
+    "export": "Export the recipe of a trial.",
+    "build": "Build the model that a recipe describes.",
+    "score": "Score a model as a run does.",
+    "check": "Prove a space, recipe or objectives file; estimate what it takes.",
+    "init": "Make a search space from a recipe, or copy the demo's.",
+    "doctor": "Show what this machine offers.",
+}
+"""Every command with its summary; the module of that name holds it as `command`."""
+
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+class _LazyCommand(TyperCommand):
+    """A command whose module is imported when it is called, not when it is listed."""
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> Any:
+        module = importlib.import_module(f"mergesearch.cli.{self.name}")
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(self.name, context_settings=_SETTINGS)(module.command)
+        return typer.main.get_command(single).make_context(info_name, args, *rest, **extra)
+
+
+class _Commands(TyperGroup):
+    """The group of all commands in the order of `COMMANDS`."""
+
+    def __init__(self, **attributes: Any) -> None:
+        commands = [_LazyCommand(name, help=summary) for name, summary in COMMANDS.items()]
+        super().__init__(**attributes | {"commands": commands})
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="search",
-    help="Search for the best merges of your fine-tunes, each scored as the Q4 GGUF that ships.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings=_SETTINGS,
 )
-for _command in (run, status, front, show, export, build, score, init, check, doctor):
-    app.command()(_command)
 
 
-def main() -> None:
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"mergesearch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _search(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Search for the best merges of your fine-tunes, each scored as the Q4 GGUF that ships."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a known error becomes its message and its exit code."""
     before = signal.signal(signal.SIGINT, _interrupt)
     try:
-        app()
+        app(arguments, prog_name="search")
     except MergeSearchError as error:
         print(str(error) if isinstance(error, Interrupted) else f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -27,7 +27,7 @@ class Target(enum.StrEnum):
     SAFETENSORS = "safetensors"
 
 
-def build(
+def command(
     recipe: Annotated[Path, typer.Argument(help="Recipe (YAML).")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File or folder to write.")],
     to: Annotated[Target, typer.Option(help="A GGUF file, or a Hugging Face folder.")] = (
@@ -40,7 +40,9 @@ def build(
     threads: Threads = None,
     template: TemplateFile = None,
 ) -> None:
-    """Build the model a recipe describes and print its SHA-256.
+    """Build the model that a recipe describes.
+
+    Of a GGUF the SHA-256 is printed.
 
     Example: search build knee.yaml --to gguf -o knee.gguf
     """

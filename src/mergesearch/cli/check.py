@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Facts = dict[str, Any]
 
 
-def check(
+def command(
     file: Annotated[str, typer.Argument(help="A space, a recipe or an objectives file (YAML).")],
     objectives: Annotated[
         str | None, typer.Option(help="Objectives to check beside a space or recipe.")
@@ -48,7 +48,7 @@ def check(
     trust_tasks: TrustTasks = False,
     as_json: AsJson = False,
 ) -> None:
-    """Prove a space, recipe or objectives file, and estimate time, memory and disk for it.
+    """Prove a space, recipe or objectives file; estimate what it takes.
 
     Parents are opened (those of the hub are downloaded first), every method and choice is planned,
     and the tasks are loaded; one layer is built and a few items are scored to measure this machine.

@@ -17,8 +17,10 @@ _NEEDED = ("optuna", "torch", "lm-eval", "llama-cpp-python", "gguf", "numpy")
 _LITTLE_DISK, _LITTLE_MEMORY = 2e9, 2e9
 
 
-def doctor(as_json: AsJson = False) -> None:
-    """Show the processor kernels, llama.cpp, memory and defaults in use here.
+def command(as_json: AsJson = False) -> None:
+    """Show what this machine offers.
+
+    Processor kernels, llama.cpp, memory, disk, packages and defaults.
 
     Exit code 1 where something would hinder a run.
 

@@ -23,7 +23,7 @@ class Format(enum.StrEnum):
     MERGEKIT = "mergekit"
 
 
-def export(
+def command(
     folder: RunFolder,
     pick: Annotated[str, typer.Option(help="knee, best:OBJECTIVE or trial:NUMBER.")] = "knee",
     format: Annotated[
@@ -33,7 +33,9 @@ def export(
         Path | None, typer.Option("-o", "--output", help="File to write; default: print it.")
     ] = None,
 ) -> None:
-    """Export the recipe of a trial; `search build` makes the scored model from it again.
+    """Export the recipe of a trial.
+
+    `search build` makes the scored model from it again, byte for byte.
 
     Example: search export results/demo --pick knee -o knee.yaml
     """

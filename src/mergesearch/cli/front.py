@@ -7,8 +7,10 @@ import json
 from mergesearch.cli.options import AsJson, RunFolder
 
 
-def front(folder: RunFolder, as_json: AsJson = False) -> None:
-    """Show the Pareto front: search and validated scores, shares of the parents, the knee.
+def command(folder: RunFolder, as_json: AsJson = False) -> None:
+    """Show the Pareto front of a run.
+
+    Search and validated scores, shares of the parents, and the knee.
 
     Example: search front results/demo --json
     """

@@ -19,7 +19,7 @@ SPACE_SUFFIX, OBJECTIVES_SUFFIX = "-space.yaml", "-objectives.yaml"
 _EVOLVE_KEY = "genome"
 
 
-def init(
+def command(
     source: Annotated[
         Path | None,
         typer.Option(
@@ -39,7 +39,7 @@ def init(
         typer.Option("-o", "--output", help="Space to write; default: FILE's name-space.yaml."),
     ] = None,
 ) -> None:
-    """Make a search space from a recipe, or copy the demo's to begin with.
+    """Make a search space from a recipe, or copy the demo's.
 
     The recipe's own numbers are tried first. A mergekit-evolve file gives objectives too.
 

@@ -47,7 +47,7 @@ SPACE_FILE, OBJECTIVES_FILE, LOG_FILE = "space.yaml", "objectives.yaml", "run.lo
 _SCORING_PACKAGES = ("mergesearch", "llama-cpp-python", "lm-eval")
 
 
-def run(
+def command(
     space: Annotated[
         str | None,
         typer.Argument(metavar="SPACE", help="YAML file, or a built-in one; default: demo."),
@@ -77,7 +77,9 @@ def run(
     memory: Memory = None,
     trust_tasks: TrustTasks = False,
 ) -> None:
-    """Search a space and hand over its Pareto front, confirmed on items the search never saw.
+    """Search a space and hand over its Pareto front.
+
+    The front is confirmed on items that the search never saw.
 
     Stop it with Ctrl-C at any time; the same command with the same --out goes on.
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mergesearch.objectives import Runtime, Score
 
 
-def score(
+def command(
     model: Annotated[Path, typer.Argument(help="GGUF file, or recipe (YAML).")],
     objectives: Annotated[str, typer.Option(help="YAML file, or a built-in one.")],
     rung: Annotated[str, typer.Option(help="Which items: search or validate.")] = "search",
@@ -39,7 +39,9 @@ def score(
     memory: Memory = None,
     trust_tasks: TrustTasks = False,
 ) -> None:
-    """Score a model on the same items, in the same way, as a run does.
+    """Score a model as a run does.
+
+    The items, the prompts and the batches are the same, and so are the scores.
 
     Example: search score knee.gguf --objectives demo --rung validate
     """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mergesearch.study.ledger import Ledger
 
 
-def show(
+def command(
     folder: RunFolder,
     trial: Annotated[int, typer.Argument(min=0, help="Number of the trial.")],
     against: Annotated[
@@ -25,9 +25,11 @@ def show(
         str, typer.Option(help="Which items to compare: search or validate.")
     ] = "search",
 ) -> None:
-    """Show everything on record about one trial: state, scores, times, shares and recipe.
+    """Show one trial of a run, alone or against another.
 
-    With --against, show instead what it got right and another trial got wrong, with the texts.
+    Alone: everything on record, from its scores to its recipe.
+
+    With --against: the items that it got right and the other trial got wrong, with the texts.
 
     Example: search show results/demo 17 --against 3
     """

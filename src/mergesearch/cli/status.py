@@ -5,8 +5,10 @@ from __future__ import annotations
 from mergesearch.cli.options import RunFolder
 
 
-def status(folder: RunFolder) -> None:
-    """Show how far a run is: trials done and failed, whether it runs, the best scores so far.
+def command(folder: RunFolder) -> None:
+    """Show how far a run is.
+
+    Trials done and failed, whether a process is at work, and the best scores so far.
 
     Example: search status results/demo
     """

@@ -1,0 +1,67 @@
+"""The group of commands: what it lists, what it loads, and where errors end."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pytest
+from helpers.command import search
+
+from mergesearch import __version__
+from mergesearch.cli import COMMANDS
+
+
+def test_every_command_begins_its_help_with_its_summary() -> None:
+    for name, summary in COMMANDS.items():
+        command = importlib.import_module(f"mergesearch.cli.{name}").command
+        assert inspect.getdoc(command).splitlines()[0] == summary
+        assert f"Example: search {name}" in inspect.getdoc(command)
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_the_list_of_commands_shows_every_summary_whole(flag: str) -> None:
+    outcome = search(flag)
+    assert outcome.code == 0
+    for name, summary in COMMANDS.items():
+        assert f"  {name:<6}  {summary}\n" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    outcome = search(name, "-h")
+    assert outcome.code == 0
+    assert outcome.out.startswith(f"Usage: search {name} ")
+    assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+def test_a_command_that_does_not_exist_is_answered_with_the_nearest() -> None:
+    outcome = search("stauts")
+    assert outcome.code == 2
+    assert "Did you mean 'status'?" in outcome.err
+
+
+def test_the_version_is_printed() -> None:
+    assert search("--version").out == f"mergesearch {__version__}\n"
+
+
+def test_listing_the_commands_loads_none_of_them() -> None:
+    code = (
+        "import sys; from mergesearch.cli import main\n"
+        "try: main(['--help'])\n"
+        "finally: print(sorted(name for name in sys.modules if name.startswith('mergesearch.cli.')),"
+        " sorted({'numpy', 'optuna', 'rich', 'sqlalchemy', 'torch', 'yaml'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.splitlines()[-1] == "[] []"
+
+
+def test_the_package_is_the_command() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "mergesearch", "front", "/nowhere"], capture_output=True, text=True
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: /nowhere: no study.db in it")
