@@ -16,12 +16,12 @@ from helpers.command import search
 from mergesearch._system import resources
 from mergesearch.build import build_candidate
 from mergesearch.build.estimate import estimate
-from mergesearch.runs import rehearsing
 from mergesearch.cli.check import scoring_facts
 from mergesearch.errors import ScorerCrashed
 from mergesearch.objectives import Objective, Objectives, TaskResult, TaskUse
 from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
+from mergesearch.runs import rehearsing
 from mergesearch.scoring import Rehearsal, ScoringProcess
 from mergesearch.scoring.rehearsal import Part
 

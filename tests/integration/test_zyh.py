@@ -11,9 +11,9 @@ from helpers.parents import make_config, make_tokenizer, make_weights, write_par
 
 from mergesearch._system import resources
 from mergesearch.build import build_candidate
-from mergesearch.runs import rehearsing
 from mergesearch.merge import plan_merge
 from mergesearch.parents import Checkpoint, open_all
+from mergesearch.runs import rehearsing
 from mergesearch.space import Space
 
 INSTRUCT, LONG = "Qwen/Qwen2.5-14B-Instruct", "Qwen/Qwen2.5-14B-Instruct-1M"
