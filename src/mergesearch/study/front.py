@@ -28,12 +28,6 @@ def _gains(values: ArrayLike, directions: Sequence[str]) -> Floats:
     return gains
 
 
-def dominates(left: ArrayLike, right: ArrayLike, directions: Sequence[str]) -> bool:
-    """Whether `left` (objectives,) is nowhere worse than `right` and somewhere better."""
-    a, b = _gains(left, directions)[0], _gains(right, directions)[0]
-    return bool((a >= b).all() and (a > b).any())
-
-
 def non_dominated(values: ArrayLike, directions: Sequence[str]) -> list[int]:
     """Indices, ascending, of the rows of `values` (rows, objectives) that no other row dominates.
 
