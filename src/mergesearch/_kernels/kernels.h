@@ -16,8 +16,8 @@ namespace {
 
 template <class L>
 constexpr mergesearch::Variant make_variant(const char* name) {
-    return {name,        first_nonfinite, quantize_rows<L>, combine_rows<L>,
-            read_rows,   count_digits,    find_equal};
+    return {name,      first_nonfinite, quantize_rows<L>, combine_rows<L>,
+            read_rows, count_digits,    find_equal};
 }
 
 }  // namespace

@@ -99,17 +99,14 @@ std::int64_t combine(const Variant& variant, int number, const std::vector<Value
     std::vector<mergesearch::Term> terms;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
         const auto& [weight, factor, lowest, ties_end] = settings[i];
-        terms.push_back({stored(inputs[i], entries), static_cast<float>(weight),
-                         {lowest, ties_end}, static_cast<float>(factor)});
+        terms.push_back({stored(inputs[i], entries),
+                         static_cast<float>(weight),
+                         {lowest, ties_end},
+                         static_cast<float>(factor)});
     }
-    const mergesearch::Combination of{terms.data(),
-                                      static_cast<int>(terms.size()),
-                                      stored_base(base, entries),
-                                      elect,
-                                      normalize,
-                                      static_cast<float>(divisor),
-                                      static_cast<float>(scale),
-                                      offset};
+    const mergesearch::Combination of{
+        terms.data(), static_cast<int>(terms.size()), stored_base(base, entries), elect,
+        normalize,    static_cast<float>(divisor),    static_cast<float>(scale),  offset};
     return variant.combine(of, format, static_cast<std::int64_t>(entries), into.data());
 }
 
@@ -133,8 +130,7 @@ void count_digits(const Variant& variant, const Values& values, const std::optio
         throw std::invalid_argument("four tables of a digit in the lower 31 bits");
     }
     variant.count_digits(stored(values, entries), stored_base(base, entries),
-                         static_cast<std::int64_t>(entries), {prefix, shift, width},
-                         tables.data());
+                         static_cast<std::int64_t>(entries), {prefix, shift, width}, tables.data());
 }
 
 std::int64_t find_equal(const Variant& variant, const Values& values,

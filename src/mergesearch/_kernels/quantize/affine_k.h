@@ -87,8 +87,8 @@ void pack_affine_k(const float* x, const AffineFits<count>& fits, int place, boo
             continue;
         }
         for (int i = 0; i < Kind::size; ++i) {
-            found[i] = static_cast<std::uint8_t>(
-                clamped(nearest((values[i] + dm) / d), 0, Kind::top));
+            found[i] =
+                static_cast<std::uint8_t>(clamped(nearest((values[i] + dm) / d), 0, Kind::top));
         }
     }
     std::uint8_t* low = into + 16;
@@ -132,8 +132,7 @@ void fit_affine_k(const Source& source, std::int64_t first, std::int64_t total,
     } else {
         weigh_by_magnitude(samples);
     }
-    const AffineFit<L> fit =
-        fit_affine(samples, source.importance ? Kind::weighted : Kind::plain);
+    const AffineFit<L> fit = fit_affine(samples, source.importance ? Kind::weighted : Kind::plain);
     L::store(fits.scale + place, fit.scale);
     L::store(fits.minimum + place, 0.f - fit.minimum);
     L::store(fits.level_scale + place, fit.level_scale);
@@ -150,13 +149,12 @@ void quantize_affine_k(const Source& source, std::uint8_t* into) {
     for (std::int64_t block = 0; block < blocks; block += together) {
         AffineFits<count> fits;
         for (int place = 0; place < count; place += L::count) {
-            fit_affine_k<L, bits>(source, block * Kind::count + place, blocks * Kind::count,
-                                      fits, place);
+            fit_affine_k<L, bits>(source, block * Kind::count + place, blocks * Kind::count, fits,
+                                  place);
         }
         for (int i = 0; i < together && block + i < blocks; ++i) {
-            pack_affine_k<bits>(source.values + (block + i) * Kind::super, fits,
-                                i * Kind::count, source.importance != nullptr,
-                                into + (block + i) * Kind::bytes);
+            pack_affine_k<bits>(source.values + (block + i) * Kind::super, fits, i * Kind::count,
+                                source.importance != nullptr, into + (block + i) * Kind::bytes);
         }
     }
 }

@@ -41,8 +41,7 @@ inline void weigh_by_magnitude(Samples<L, size>& samples) {
 
 // With one: importance times the root of variance plus square; `w` holds the importance before.
 template <class L, int size>
-inline void weigh_by_importance(Samples<L, size>& samples,
-                                const typename L::Float& variance) {
+inline void weigh_by_importance(Samples<L, size>& samples, const typename L::Float& variance) {
     for (int i = 0; i < size; ++i) {
         const auto spread = L::square_root(variance + samples.x[i] * samples.x[i]);
         samples.w[i] = samples.w[i] * spread;

@@ -29,7 +29,7 @@ struct Moments {
 
 template <class L, int size>
 inline Moments<L> moments(const Samples<L, size>& samples, const typename L::Float (&wx)[size],
-                              typename L::Float level_scale, int top) {
+                          typename L::Float level_scale, int top) {
     Moments<L> sums{};
     for (int i = 0; i < size; ++i) {
         const typename L::Float level =
