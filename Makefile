@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-KERNELS := CMakeLists.txt $(shell find src/mergesearch/_kernels -name '*.cpp' -o -name '*.h')
+CPP := $(shell find src/mergesearch/_kernels -name '*.cpp' -o -name '*.h')
+KERNELS := CMakeLists.txt $(CPP)
 
-.PHONY: demo test test-faults test-real lint bench clean
+.PHONY: demo test test-faults test-real coverage lint format bench clean
 
 $(VENV)/.runtime: pyproject.toml constraints.txt $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -31,11 +32,25 @@ test-faults: $(VENV)/.dev
 test-real: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "real or cross"
 
+coverage: $(VENV)/.dev
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -m "not faults and not real and not cross"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet
+	$(BIN)/coverage report
+
 lint: $(VENV)/.dev
-	$(BIN)/ruff format --check --quiet src tests benchmarks tools
-	$(BIN)/ruff check --quiet src tests benchmarks tools
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/clang-format --dry-run -Werror $(CPP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports pyproject.toml
+	$(BIN)/vulture
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format --quiet .
+	$(BIN)/ruff check --quiet --fix .
+	$(BIN)/clang-format -i $(CPP)
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/quantize.py

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from mergesearch import __version__
 from mergesearch.cli.options import AsJson
 
 _NEEDED = ("optuna", "torch", "lm-eval", "llama-cpp-python", "gguf", "numpy")
@@ -49,7 +50,7 @@ def _facts() -> dict[str, Any]:
     llama = features()
     runtime = asdict(Runtime())
     return {
-        "mergesearch": metadata.version("mergesearch"),
+        "mergesearch": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "cores": available_cores(),
         "memory_free": available_memory(),

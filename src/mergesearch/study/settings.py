@@ -8,6 +8,7 @@ from importlib import metadata
 from types import TracebackType
 from typing import Any, Protocol
 
+from mergesearch import __version__
 from mergesearch.objectives import Objectives, References, TaskResult
 from mergesearch.recipe import Recipe
 
@@ -130,7 +131,6 @@ class StudySettings:
 
 
 _RECORDED = (
-    "mergesearch",
     "gguf",
     "llama-cpp-python",
     "lm-eval",
@@ -143,7 +143,7 @@ _RECORDED = (
 
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that values and proposals depend on."""
-    versions = {}
+    versions = {"mergesearch": __version__}
     for name in _RECORDED:
         try:
             versions[name] = metadata.version(name)
