@@ -45,7 +45,7 @@ from made_up import (
 from quantize import COLS, ROWS, medians
 
 from mergesearch._system.machine import available_cores
-from mergesearch.build import build_candidate, build_gguf
+from mergesearch.build import Workshop
 from mergesearch.parents import open_parents
 from mergesearch.quantize import quantize_rows
 from mergesearch.recipe import Recipe
@@ -79,7 +79,7 @@ def print_demo(runs: int) -> None:
         for threads in (1, 2):
             taken, size = [], 0
             for _ in range(runs):
-                with build_candidate(recipe, parents, threads=threads) as built:
+                with Workshop(parents, threads=threads).candidate(recipe) as built:
                     taken.append(built.seconds)
                     size = built.size
             print(f"{method:16} {threads:7} {statistics.median(taken):8.3f} {size:10}")
@@ -89,7 +89,7 @@ def convert(folder: Path, path: Path) -> None:
     """Write a folder as a F16 GGUF."""
     models = [{"model": str(folder)}]
     recipe = Recipe.from_dict({"merge_method": "passthrough", "models": models})
-    build_gguf(recipe, open_parents(recipe), path, quant="F16")
+    Workshop.for_recipe(recipe).gguf(recipe, path, quant="F16")
 
 
 def quantize_file(source: Path, target: Path) -> None:
@@ -108,7 +108,7 @@ def quantize_file(source: Path, target: Path) -> None:
 def build_in_memory(recipe: Path) -> None:
     """Build a candidate in memory and print the seconds it took without starting Python."""
     parsed = Recipe.from_yaml(recipe.read_text(), recipe)
-    with build_candidate(parsed, open_parents(parsed)) as built:
+    with Workshop.for_recipe(parsed).candidate(parsed) as built:
         print(built.seconds)
 
 
@@ -136,7 +136,7 @@ def peers(folder: Path, recipe: Path) -> list[float]:
 
 def quantizing_bound(recipe: Recipe) -> float:
     """Seconds that all weights of a candidate take at the kernels' rates on all cores."""
-    with build_candidate(recipe, open_parents(recipe)) as built:
+    with Workshop.for_recipe(recipe).candidate(recipe) as built:
         tensors = gguf.GGUFReader(built.path).tensors
         counts = Counter()
         for one in tensors:
@@ -201,7 +201,7 @@ def print_share(recipe: Recipe, files: Sequence[Path], runs: int) -> None:
     taken = []
     parents = open_parents(recipe)
     for _ in range(runs + 1):  # a search opens its parents once: the first build maps their pages
-        with build_candidate(recipe, parents) as built:
+        with Workshop(parents).candidate(recipe) as built:
             taken.append(built.seconds)
     first = taken.pop(0)
     own, bound = statistics.median(taken), max(quantizing, reading)

@@ -20,8 +20,7 @@ from pathlib import Path
 
 from made_up import BIN, QUICK, QWEN_14B, machine, write_parent, write_recipe
 
-from mergesearch.build import build_candidate
-from mergesearch.parents import open_parents
+from mergesearch.build import Workshop
 from mergesearch.recipe import Recipe
 
 LIMIT_GB = 2.0
@@ -63,7 +62,7 @@ def peak_of(command: list[str]) -> tuple[float, int, str]:
 def build_in_memory(recipe: Path) -> None:
     """Build a candidate as a search does and print its bytes."""
     parsed = Recipe.from_yaml(recipe.read_text(), recipe)
-    with build_candidate(parsed, open_parents(parsed)) as built:
+    with Workshop.for_recipe(parsed).candidate(parsed) as built:
         print(built.size)
 
 

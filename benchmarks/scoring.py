@@ -243,13 +243,12 @@ class _Opened:
 
 
 def _demo_candidate(folder: Path) -> Path:
-    from mergesearch.build import build_gguf
-    from mergesearch.parents import open_parents
+    from mergesearch.build import Workshop
     from mergesearch.recipe import Recipe
 
     models = [{"model": one, "parameters": {"weight": 1.0}} for one in resources.demo_parents()]
     recipe = Recipe.from_dict({"merge_method": "linear", "models": models}, "benchmark")
-    build_gguf(recipe, open_parents(recipe), folder / "demo.gguf")
+    Workshop.for_recipe(recipe).gguf(recipe, folder / "demo.gguf")
     return folder / "demo.gguf"
 
 

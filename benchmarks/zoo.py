@@ -13,10 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mergesearch._system import resources
-from mergesearch.build import build_candidate
+from mergesearch.build import Workshop
 from mergesearch.cli.export import picked
 from mergesearch.objectives import Objectives, TaskResult
-from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
 from mergesearch.scoring import ScoringProcess
 from mergesearch.study.ledger import Ledger
@@ -42,7 +41,7 @@ def demo_objectives() -> Objectives:
 
 def measure(scorer: ScoringProcess, recipe: Recipe, rung: str) -> Results:
     """Build a recipe's candidate and score it."""
-    with build_candidate(recipe, open_parents(recipe)) as candidate:
+    with Workshop.for_recipe(recipe).candidate(recipe) as candidate:
         return scorer.score(candidate, rung)
 
 

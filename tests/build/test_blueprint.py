@@ -14,7 +14,7 @@ import torch
 from helpers.parents import make_config, make_parent, make_weights, write_parent
 from safetensors.torch import load_file, save_file
 
-from mergesearch.build import build_gguf, build_safetensors, read_template
+from mergesearch.build import Workshop, read_blueprint
 from mergesearch.errors import CheckpointError, RecipeError
 from mergesearch.gguf import RowChange
 from mergesearch.parents import open_parents
@@ -30,14 +30,14 @@ def recipe_of(*folders: Path, **changes: Any) -> Recipe:
 
 def convert(folder: Path, target: Path, quant: str = "F32") -> Path:
     """The GGUF of one parent, as the built-in path writes it."""
-    build_gguf(recipe_of(folder), open_parents(recipe_of(folder)), target, quant=quant)
+    Workshop.for_recipe(recipe_of(folder)).gguf(recipe_of(folder), target, quant=quant)
     return target
 
 
 def through_template(recipe: Recipe, template: Path, target: Path, quant: str = "Q4_K_M") -> Path:
     parents = open_parents(recipe, as_found=True)
-    proved = read_template(template, parents)
-    build_gguf(recipe, parents, target, quant=quant, template=proved)
+    proved = read_blueprint(template, parents)
+    Workshop(parents, blueprint=proved).gguf(recipe, target, quant=quant)
     return target
 
 
@@ -72,7 +72,7 @@ def test_same_bytes_as_the_built_in_path(
     template = convert(b, tmp_path / "template.gguf", quant)
     recipe = recipe_of(a, b)
     expected, found = tmp_path / "expected.gguf", tmp_path / "found.gguf"
-    build_gguf(recipe, open_parents(recipe), expected, quant="Q4_K_M")
+    Workshop.for_recipe(recipe).gguf(recipe, expected, quant="Q4_K_M")
     through_template(recipe, template, found)
     assert found.read_bytes() == expected.read_bytes()
 
@@ -125,7 +125,7 @@ def test_an_unknown_architecture(arch: str, quant: str, joined: bool, tmp_path: 
     template = convert(a, tmp_path / "template.gguf", quant)
     expected, found = tmp_path / "expected.gguf", tmp_path / "found.gguf"
     recipe = recipe_of(a, b)
-    build_gguf(recipe, open_parents(recipe), expected, quant="Q4_K_M")
+    Workshop.for_recipe(recipe).gguf(recipe, expected, quant="Q4_K_M")
     for folder in (a, b):
         change_weights(folder, lambda weights: unknown(weights, joined))
         change_config(folder, architectures=["NobodyForCausalLM"], model_type="nobody")
@@ -141,7 +141,7 @@ def test_safetensors_of_an_unknown_architecture(tmp_path: Path) -> None:
     change_weights(folder, lambda weights: unknown(weights, True))
     change_config(folder, architectures=["NobodyForCausalLM"], num_hidden_layers=None)
     recipe = recipe_of(folder)
-    build_safetensors(recipe, open_parents(recipe, as_found=True), tmp_path / "m")
+    Workshop(open_parents(recipe, as_found=True)).safetensors(recipe, tmp_path / "m")
     before, after = (load_file(one / "model.safetensors") for one in (folder, tmp_path / "m"))
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -168,7 +168,7 @@ def experts_of(folder: Path, target: Path) -> None:
 def test_experts_are_joined(tmp_path: Path) -> None:
     experts_of(tmp_path / "a", tmp_path / "t.gguf")
     recipe = recipe_of(tmp_path / "a")
-    proved = read_template(tmp_path / "t.gguf", open_parents(recipe, as_found=True))
+    proved = read_blueprint(tmp_path / "t.gguf", open_parents(recipe, as_found=True))
     parts = next(one.parts for one in proved.tensors if "exps" in one.name)
     assert [(part.name.split(".")[5], part.start, part.stop) for part in parts] == [
         (str(one), 0, 96) for one in (1, 2, 3, 4)
@@ -185,13 +185,13 @@ def test_experts_are_joined(tmp_path: Path) -> None:
 def test_how_the_rows_are_stored_is_derived(tmp_path: Path) -> None:
     a = make_parent(tmp_path / "a", arch="llama", attention_bias=True)
     template = convert(a, tmp_path / "t.gguf")
-    proved = read_template(template, open_parents(recipe_of(a), as_found=True))
+    proved = read_blueprint(template, open_parents(recipe_of(a), as_found=True))
     parts = {one.name: one.parts for one in proved.tensors}
     for name in ("blk.0.attn_q.weight", "blk.1.attn_k.bias"):
         assert [part.change for part in parts[name]] == [RowChange(together=16)]
     assert [part.change for part in parts["blk.0.attn_v.weight"]] == [RowChange()]
     gemma = make_parent(tmp_path / "g", arch="gemma2")
-    proved = read_template(
+    proved = read_blueprint(
         convert(gemma, tmp_path / "g.gguf"), open_parents(recipe_of(gemma), as_found=True)
     )
     parts = {one.name: one.parts for one in proved.tensors}
@@ -203,7 +203,7 @@ def test_a_template_of_another_model_is_refused(quant: str, tmp_path: Path) -> N
     a, other = (make_parent(tmp_path / n, s, **WIDE) for s, n in enumerate("ao"))
     template = convert(other, tmp_path / "t.gguf", quant)
     with pytest.raises(CheckpointError, match=r"\.(weight|bias): its values are not found"):
-        read_template(template, open_parents(recipe_of(a), as_found=True))
+        read_blueprint(template, open_parents(recipe_of(a), as_found=True))
 
 
 def test_one_changed_value_is_refused_by_its_tensors_name(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_one_changed_value_is_refused_by_its_tensors_name(tmp_path: Path) -> Non
     tensor.data[5, 7] += 0.25
     reader.data.flush()
     with pytest.raises(CheckpointError, match=r"blk\.1\.ffn_up\.weight"):
-        read_template(template, open_parents(recipe_of(a), as_found=True))
+        read_blueprint(template, open_parents(recipe_of(a), as_found=True))
 
 
 def test_tensors_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
@@ -230,10 +230,10 @@ def test_tensors_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
     a = make_parent(tmp_path / "a")
     change_weights(a, saved)
     template = convert(a, tmp_path / "t.gguf")
-    assert read_template(template, open_parents(recipe_of(a), as_found=True)).parent.ref == str(a)
+    assert read_blueprint(template, open_parents(recipe_of(a), as_found=True)).parent.ref == str(a)
     change_weights(a, lambda weights: unknown(weights, False))
     with pytest.raises(CheckpointError, match=r"first\.weight and .*second\.weight explain it"):
-        read_template(template, open_parents(recipe_of(a), as_found=True))
+        read_blueprint(template, open_parents(recipe_of(a), as_found=True))
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mergesearch import build as build_module
 from mergesearch.build import (
-    build_candidate,
-    build_gguf,
-    build_safetensors,
+    Workshop,
     gguf_file,
     open_gguf,
 )
@@ -67,13 +65,13 @@ def test_bytes_do_not_depend_on_threads_or_place(
     recipe = recipe_of(family, method)
     parents = open_parents(recipe)
     with (
-        build_candidate(recipe, parents, threads=1) as one,
-        build_candidate(recipe, open_parents(recipe), threads=2) as two,
+        Workshop(parents, threads=1).candidate(recipe) as one,
+        Workshop.for_recipe(recipe, threads=2).candidate(recipe) as two,
     ):
         data = two.path.read_bytes()
         assert one.path.read_bytes() == data
         assert (one.digest, one.size) == (two.digest, two.size) == (_sha256(data), len(data))
-    assert build_gguf(recipe, parents, tmp_path / "m.gguf") == _sha256(data)
+    assert Workshop(parents).gguf(recipe, tmp_path / "m.gguf") == _sha256(data)
     with open_gguf(tmp_path / "m.gguf") as opened:
         assert (opened.digest, opened.size) == (_sha256(data), len(data))
     assert [path.name for path in tmp_path.iterdir()] == ["m.gguf"]
@@ -88,7 +86,7 @@ def test_bytes_do_not_depend_on_the_parents_place(tmp_path: Path) -> None:
     digests = []
     for place in ("here", "elsewhere"):
         recipe = recipe_of(make_family(tmp_path / place))
-        with build_candidate(recipe, open_parents(recipe)) as one:
+        with Workshop.for_recipe(recipe).candidate(recipe) as one:
             digests.append(one.digest)
     assert digests[0] == digests[1]
 
@@ -99,10 +97,10 @@ def test_block_size_does_not_change_the_values(
     """Rows merged in small pieces equal whole tensors, ties' thresholds included."""
     recipe = recipe_of(family, "ties")
     parents = open_parents(recipe)
-    with build_candidate(recipe, parents) as whole:
+    with Workshop(parents).candidate(recipe) as whole:
         expected = whole.digest
     monkeypatch.setattr("mergesearch.merge.plan.BLOCK_ELEMENTS", 1 << 11)
-    with build_candidate(recipe, parents) as pieces:
+    with Workshop(parents).candidate(recipe) as pieces:
         assert pieces.digest == expected
 
 
@@ -120,7 +118,7 @@ def test_threads_that_share_the_statistics_of_a_stage_give_the_same_bytes(
     recipe = recipe_of(family, method, models=models, stages=[stage])
     digests = set()
     for threads in (1, 2, 3):
-        with build_candidate(recipe, open_parents(recipe), threads=threads) as built:
+        with Workshop.for_recipe(recipe, threads=threads).candidate(recipe) as built:
             digests.add(built.digest)
     assert len(digests) == 1
 
@@ -145,7 +143,7 @@ def test_published_recipes_keep_their_bytes(method: str, digest: str) -> None:
     document: dict[str, Any] = {"merge_method": method, "models": models}
     document |= {} if method == "linear" else {"base_model": "demo:base"}
     recipe = Recipe.from_dict(document)
-    with build_candidate(recipe, open_parents(recipe)) as built:
+    with Workshop.for_recipe(recipe).candidate(recipe) as built:
         assert built.digest == digest
 
 
@@ -215,8 +213,8 @@ def test_logits_equal_transformers(
     family = make_family(tmp_path / "parents", arch=arch, tokenizer=tokenizer, **changes)
     recipe = recipe_of(family, dtype="float32")
     parents = open_parents(recipe)
-    build_gguf(recipe, parents, tmp_path / "m.gguf", quant="F32")
-    build_safetensors(recipe, parents, tmp_path / "m")
+    Workshop(parents).gguf(recipe, tmp_path / "m.gguf", quant="F32")
+    Workshop(parents).safetensors(recipe, tmp_path / "m")
     ids = [(7 + 31 * place * place) % 350 for place in range(40)]
     model = AutoModelForCausalLM.from_pretrained(
         tmp_path / "m", dtype=torch.float32, attn_implementation="eager"
@@ -243,7 +241,7 @@ def test_tokens_equal_tokenizers(kind: str, tmp_path: Path) -> None:
     recipe = Recipe.from_dict({"merge_method": "linear", "models": [{"model": str(folder)}]})
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     texts = [*TEXTS, "hello 2024", "we'll I'LL 1234567 a  b\r\n\tc", "日本語テキスト ü", "x"]
-    with build_candidate(recipe, open_parents(recipe)) as built:
+    with Workshop.for_recipe(recipe).candidate(recipe) as built:
         llama = load(built.path, vocab_only=True)
         for text in texts:
             found = llama.tokenize(text.encode(), add_bos=False, special=False)
@@ -258,7 +256,7 @@ def test_tokens_equal_tokenizers(kind: str, tmp_path: Path) -> None:
 def test_quantized_candidate_generates(family: dict[str, str]) -> None:
     """The candidate carries its chat template and end token, and llama.cpp runs it."""
     recipe = recipe_of(family)
-    with build_candidate(recipe, open_parents(recipe)) as built:
+    with Workshop.for_recipe(recipe).candidate(recipe) as built:
         llama = load(built.path)
         assert "<|assistant|>" in llama.metadata["tokenizer.chat_template"]
         assert llama.token_eos() == 0
@@ -272,7 +270,7 @@ def test_safetensors_folder_loads(family: dict[str, str], tmp_path: Path) -> Non
         {"sources": [{"model": family["a"], "layer_range": span}]} for span in ([0, 2], [1, 2])
     ]
     recipe = Recipe.from_dict({"merge_method": "linear", "slices": slices})
-    build_safetensors(recipe, open_parents(recipe), tmp_path / "m")
+    Workshop.for_recipe(recipe).safetensors(recipe, tmp_path / "m")
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "m")
     parent = AutoModelForCausalLM.from_pretrained(family["a"])
     assert model.config.num_hidden_layers == 3
@@ -291,19 +289,18 @@ def test_safetensors_are_sharded(
     recipe = recipe_of(family, dtype="float32")
     parents = open_parents(recipe)
     monkeypatch.setattr("mergesearch.build.folder.SHARD_BYTES", 1_000_000)
-    build_safetensors(recipe, parents, tmp_path / "m")
+    Workshop(parents).safetensors(recipe, tmp_path / "m")
     assert len(list((tmp_path / "m").glob("model-*-of-*.safetensors"))) > 2
     again = Recipe.from_dict({"merge_method": "linear", "models": [{"model": str(tmp_path / "m")}]})
-    assert build_gguf(again, open_parents(again), tmp_path / "again.gguf") == build_gguf(
-        recipe, parents, tmp_path / "once.gguf"
-    )
+    rebuilt = Workshop.for_recipe(again).gguf(again, tmp_path / "again.gguf")
+    assert rebuilt == Workshop(parents).gguf(recipe, tmp_path / "once.gguf")
 
 
 def test_full_safetensors_folder_is_refused(family: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     recipe = recipe_of(family)
     with pytest.raises(InputError, match="not empty"):
-        build_safetensors(recipe, open_parents(recipe), tmp_path)
+        Workshop.for_recipe(recipe).safetensors(recipe, tmp_path)
 
 
 def test_numbers_that_are_not_finite_leave_nothing(family: dict[str, str], tmp_path: Path) -> None:
@@ -317,9 +314,9 @@ def test_numbers_that_are_not_finite_leave_nothing(family: dict[str, str], tmp_p
     parents = open_parents(recipe)
     before = len(os.listdir("/proc/self/fd"))
     for build in (
-        lambda: build_candidate(recipe, parents),
-        lambda: build_gguf(recipe, parents, tmp_path / "m.gguf"),
-        lambda: build_safetensors(recipe, parents, tmp_path / "m"),
+        lambda: Workshop(parents).candidate(recipe),
+        lambda: Workshop(parents).gguf(recipe, tmp_path / "m.gguf"),
+        lambda: Workshop(parents).safetensors(recipe, tmp_path / "m"),
     ):
         with pytest.raises(BuildError, match="embed_tokens"):
             build()
@@ -336,7 +333,7 @@ def test_overflow_in_float16_output_is_refused(tmp_path: Path) -> None:
         {"merge_method": "linear", "models": [{"model": str(folder)}], "dtype": "float16"}
     )
     with pytest.raises(BuildError, match=r"model\.norm\.weight"):
-        build_safetensors(recipe, open_parents(recipe), tmp_path / "m")
+        Workshop.for_recipe(recipe).safetensors(recipe, tmp_path / "m")
 
 
 def test_closing_is_idempotent_and_removes_temporary_files(
@@ -347,7 +344,7 @@ def test_closing_is_idempotent_and_removes_temporary_files(
     parents = open_parents(recipe)
     monkeypatch.delattr(build_module.files.os, "memfd_create")
     monkeypatch.setattr(build_module.files.tempfile, "tempdir", str(tmp_path))
-    built = build_candidate(recipe, parents)
+    built = Workshop(parents).candidate(recipe)
     assert built.path.parent == tmp_path
     built.close()
     built.close()
@@ -360,7 +357,7 @@ def test_a_build_that_is_stopped_leaves_nothing(
 ) -> None:
     recipe, stop, written = recipe_of(family), threading.Event(), []
     parents = open_parents(recipe)
-    build_candidate(recipe, parents).close()
+    Workshop(parents).candidate(recipe).close()
     write_rows = gguf_file._write_rows
 
     def write_and_stop(*arguments: Any) -> None:
@@ -372,7 +369,7 @@ def test_a_build_that_is_stopped_leaves_nothing(
     monkeypatch.setattr(gguf_file, "_write_rows", write_and_stop)
     before = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []
     with pytest.raises(Interrupted, match="the build was stopped"):
-        build_candidate(recipe, parents, threads=threads, stop=stop)
+        Workshop(parents, threads=threads).candidate(recipe, stop=stop)
     assert 3 <= len(written) <= 2 + threads  # what was under way is finished
     after = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []
     assert len(after) == len(before)
@@ -393,11 +390,11 @@ def test_tokenizer_source_picks_the_vocabulary(tmp_path: Path) -> None:
     document = {"merge_method": "linear", "models": [{"model": str(a)}, {"model": str(b)}]}
     recipe = Recipe.from_dict(document)
     with pytest.raises(CheckpointError, match="differ in token"):
-        build_candidate(recipe, open_parents(recipe))
+        Workshop.for_recipe(recipe).candidate(recipe)
     for source, name in ((str(a), "gpt-2"), (str(b), "qwen2"), ("union", "gpt-2")):
         recipe = Recipe.from_dict(document | {"tokenizer_source": source})
-        with build_candidate(recipe, open_parents(recipe)) as built:
+        with Workshop.for_recipe(recipe).candidate(recipe) as built:
             assert load(built.path, vocab_only=True).metadata["tokenizer.ggml.pre"] == name
     recipe = Recipe.from_dict(document | {"tokenizer_source": "c"})
     with pytest.raises(RecipeError, match="source 'c' is no parent of this recipe"):
-        build_candidate(recipe, open_parents(recipe))
+        Workshop.for_recipe(recipe).candidate(recipe)

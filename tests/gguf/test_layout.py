@@ -12,7 +12,7 @@ import pytest
 from helpers.parents import ARCHITECTURES, make_config, make_parent
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from mergesearch.build import build_gguf
+from mergesearch.build import Workshop
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import (
     ROPE_FACTORS,
@@ -25,7 +25,6 @@ from mergesearch.gguf import (
     row_change,
     tensor_shapes,
 )
-from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
 
 LLAMA3 = {
@@ -45,7 +44,7 @@ _GEMMA_NORMS = ("post_attention", "pre_feedforward")
 def fields(folder: Path, tmp_path: Path) -> dict[str, Any]:
     """The metadata of one parent's F32 GGUF."""
     recipe = Recipe.from_dict({"merge_method": "linear", "models": [{"model": str(folder)}]})
-    build_gguf(recipe, open_parents(recipe), tmp_path / "m.gguf", quant="F32")
+    Workshop.for_recipe(recipe).gguf(recipe, tmp_path / "m.gguf", quant="F32")
     reader = gguf.GGUFReader(tmp_path / "m.gguf")
     return {
         name: field.contents()

@@ -14,8 +14,7 @@ import pytest
 from helpers.command import search
 
 from mergesearch._system import resources
-from mergesearch.build import build_candidate
-from mergesearch.build.estimate import estimate
+from mergesearch.build import Workshop
 from mergesearch.cli.check import scoring_facts
 from mergesearch.errors import ScorerCrashed
 from mergesearch.objectives import Objective, Objectives, TaskResult, TaskUse
@@ -98,9 +97,10 @@ def test_memory_is_told_part_by_part(facts: dict[str, Any]) -> None:
 def test_the_estimate_is_of_the_very_file(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(RECIPE, encoding="utf-8")
     recipe = Recipe.from_yaml(RECIPE)
-    parents = open_parents(recipe)
-    found = estimate(recipe, parents)
-    with build_candidate(recipe, parents) as built:
+    workshop = Workshop.for_recipe(recipe)
+    found = workshop.estimate(recipe)
+    assert workshop.size(recipe) == found.size
+    with workshop.candidate(recipe) as built:
         assert built.size == found.size
     plain = search("check", tmp_path / "r.yaml")
     assert plain.code == 0
@@ -134,13 +134,13 @@ def test_the_time_that_is_told_is_the_time_that_it_takes(
     """Tried whole, or as if it were a large model of which 1 and 4 layers stand for all 6."""
     if not whole:
         monkeypatch.setattr(rehearsing, "_SMALL_BYTES", 0)
-    parents = open_parents(PARENT)
-    with build_candidate(PARENT, parents) as built:
+    workshop = Workshop.for_recipe(PARENT)
+    with workshop.candidate(PARENT) as built:
         scorer.score(built, "validate")  # makes the prompts' templates
         begun = time.perf_counter()
         results = scorer.score(built, "validate")
         seconds = time.perf_counter() - begun
-    found = rehearsing.rehearse(PARENT, parents, scorer, None, None)
+    found = rehearsing.rehearse(workshop, PARENT, scorer)
     assert isinstance(found, Rehearsal)
     assert found.at_most == (not whole)
     for one in found.parts:
@@ -160,11 +160,11 @@ class Crashing:
 
 def test_a_crash_on_a_few_layers_says_nothing_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     scorer: Any = Crashing()
-    parents = open_parents(PARENT)
+    workshop = Workshop.for_recipe(PARENT)
     with pytest.raises(ScorerCrashed):
-        rehearsing.rehearse(PARENT, parents, scorer, None, None)
+        rehearsing.rehearse(workshop, PARENT, scorer)
     monkeypatch.setattr(rehearsing, "_SMALL_BYTES", 0)
-    found = rehearsing.rehearse(PARENT, parents, scorer, None, None)
+    found = rehearsing.rehearse(workshop, PARENT, scorer)
     assert found == "1 of 6 layers cannot be tried: the scoring process died (SIGSEGV)"
 
 

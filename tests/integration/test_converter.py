@@ -16,7 +16,7 @@ import gguf
 import pytest
 from helpers.parents import make_parent
 
-from mergesearch.build import build_gguf
+from mergesearch.build import Workshop
 from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
 
@@ -102,6 +102,6 @@ def test_files_equal_the_converters(arch: str, changes: dict[str, Any], tmp_path
     for outtype in ("f32", "f16"):
         ours, theirs = tmp_path / "ours.gguf", tmp_path / "theirs.gguf"
         convert(folder, theirs, outtype)
-        build_gguf(recipe, parents, ours, quant=outtype.upper())
+        Workshop(parents).gguf(recipe, ours, quant=outtype.upper())
         assert tensors(ours) == tensors(theirs)
         assert metadata(ours) == metadata(theirs)

@@ -19,7 +19,7 @@ from helpers.parents import CHAT_TEMPLATE, TEXTS, make_parent, make_tokenizer
 from tokenizers import AddedToken
 from transformers import AutoTokenizer
 
-from mergesearch.build import build_safetensors
+from mergesearch.build import Workshop
 from mergesearch.gguf import EMBEDDING, HEAD
 from mergesearch.merge import plan_merge
 from mergesearch.parents import open_parents
@@ -175,7 +175,7 @@ def test_chat_template(template: str, tmp_path: Path) -> None:
     document = placed(document, family) | {"chat_template": template}
     run_mergekit(document, tmp_path / "theirs")
     recipe = Recipe.from_dict(document)
-    build_safetensors(recipe, open_parents(recipe), tmp_path / "ours")
+    Workshop.for_recipe(recipe).safetensors(recipe, tmp_path / "ours")
     messages = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Yes?"}]
     rendered = [
         AutoTokenizer.from_pretrained(tmp_path / one).apply_chat_template(

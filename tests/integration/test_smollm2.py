@@ -18,8 +18,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from mergesearch.build import build_candidate, build_gguf, build_safetensors
-from mergesearch.parents import open_checkpoint, open_parents
+from mergesearch.build import Workshop
+from mergesearch.parents import open_checkpoint
 from mergesearch.recipe import Recipe
 
 pytestmark = pytest.mark.real
@@ -52,7 +52,7 @@ def alone(ref: str) -> Recipe:
 def export(ref: str, folder: Path) -> Path:
     """A parent as a folder of float32 safetensors."""
     recipe = alone(ref)
-    build_safetensors(recipe, open_parents(recipe), folder)
+    Workshop.for_recipe(recipe).safetensors(recipe, folder)
     return folder
 
 
@@ -87,7 +87,7 @@ def test_text_has_the_tokens_of_the_file(smollm2: str, tmp_path: Path) -> None:
     """The tokenizer that comes out of the GGUF, and the one in a candidate, agree with it."""
     tokenizer = AutoTokenizer.from_pretrained(export(smollm2, tmp_path / "m"))
     original = llama_cpp.Llama(smollm2, vocab_only=True, verbose=False)
-    with build_candidate(alone(smollm2), open_parents(alone(smollm2))) as built:
+    with Workshop.for_recipe(alone(smollm2)).candidate(alone(smollm2)) as built:
         candidate = llama_cpp.Llama(str(built.path), vocab_only=True, verbose=False)
         for text in (TEXT, "naïve 東京 🦙\n\n\tx = 1234567", "WORDS'LL be  fine"):
             expected = original.tokenize(text.encode(), add_bos=False)
@@ -103,7 +103,7 @@ def test_llama_cpp_agrees_with_transformers(
 ) -> None:
     """The F32 candidate and the exported folder give the same next-token probabilities."""
     ref = smollm2 if adapter is None else f"{smollm2}+{adapters[adapter]}"
-    build_gguf(alone(ref), open_parents(alone(ref)), tmp_path / "m.gguf", quant="F32")
+    Workshop.for_recipe(alone(ref)).gguf(alone(ref), tmp_path / "m.gguf", quant="F32")
     model = AutoModelForCausalLM.from_pretrained(export(ref, tmp_path / "m"), dtype=torch.float32)
     llama = llama_cpp.Llama(
         str(tmp_path / "m.gguf"), n_ctx=128, logits_all=True, type_k=0, type_v=0, verbose=False
@@ -148,7 +148,7 @@ def test_a_merge_of_both_adapters_answers(quant: str, smollm2: str, adapters: li
             "quantize": quant,
         }
     )
-    with build_candidate(recipe, open_parents(recipe)) as built:
+    with Workshop.for_recipe(recipe).candidate(recipe) as built:
         print(f"{quant}: {built.size / 1e6:.0f} MB in {built.seconds:.1f} s")
         llama = llama_cpp.Llama(str(built.path), n_ctx=256, verbose=False)
         prompt = [{"role": "user", "content": "What is the capital of France?"}]
@@ -173,7 +173,7 @@ def test_choices_are_those_of_transformers(smollm2: str, tmp_path: Path) -> None
         export(smollm2, tmp_path / "m"), dtype=torch.float32
     ).eval()
     path = tmp_path / "f32.gguf"
-    build_gguf(alone(smollm2), open_parents(alone(smollm2)), path, quant="F32")
+    Workshop.for_recipe(alone(smollm2)).gguf(alone(smollm2), path, quant="F32")
     largest, same = 0.0, 0
     # Keys and values rounded to F16 alone move some answers of several tokens by more than 0.02.
     with Engine(path, Runtime(n_ctx=1024, kv_type="f32")) as engine:

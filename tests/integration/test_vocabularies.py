@@ -15,8 +15,7 @@ from tokenizers import AddedToken
 from tokenizers import Tokenizer as Library
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-from mergesearch.build import build_candidate, build_gguf, build_safetensors
-from mergesearch.parents import open_parents
+from mergesearch.build import Workshop
 from mergesearch.recipe import Recipe
 from mergesearch.vocabulary.chat import BUILT_IN
 
@@ -50,7 +49,7 @@ def recipe(two: tuple[Path, Path], **keys: Any) -> Recipe:
 def test_transformers_loads_a_union(two: tuple[Path, Path], tmp_path: Path) -> None:
     """Texts are encoded as by the parent that knows their tokens, and the model takes them."""
     made = recipe(two, tokenizer={"source": "union", "pad_to_multiple_of": 8}, dtype="float32")
-    build_safetensors(made, open_parents(made), tmp_path / "out")
+    Workshop.for_recipe(made).safetensors(made, tmp_path / "out")
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tmp_path / "out")
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
     assert len(tokenizer) == 364
@@ -78,7 +77,7 @@ def test_a_family_of_its_own_loads_a_union(two: tuple[Path, Path], tmp_path: Pat
     }
     file.write_text(json.dumps(settings))
     made = recipe(two, tokenizer_source="union")
-    build_safetensors(made, open_parents(made), tmp_path / "out")
+    Workshop.for_recipe(made).safetensors(made, tmp_path / "out")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     assert type(tokenizer).__name__ == "Qwen2Tokenizer"
     assert len(tokenizer) == 364
@@ -88,10 +87,10 @@ def test_a_family_of_its_own_loads_a_union(two: tuple[Path, Path], tmp_path: Pat
 def test_special_ids_follow_the_tokenizer(two: tuple[Path, Path], tmp_path: Path) -> None:
     """b's end of text is row 361 of b's vocabulary; the config came from a."""
     made = recipe(two, tokenizer_source=str(two[1]))
-    build_safetensors(made, open_parents(made), tmp_path / "out")
+    Workshop.for_recipe(made).safetensors(made, tmp_path / "out")
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert (config["vocab_size"], config["eos_token_id"]) == (363, 361)
-    with build_candidate(made, open_parents(made)) as built:
+    with Workshop.for_recipe(made).candidate(made) as built:
         llama = llama_cpp.Llama(str(built.path), vocab_only=True, verbose=False)
         assert llama.token_eos() == 361
 
@@ -99,11 +98,11 @@ def test_special_ids_follow_the_tokenizer(two: tuple[Path, Path], tmp_path: Path
 def test_llama_cpp_loads_a_union(two: tuple[Path, Path], tmp_path: Path) -> None:
     """It splits texts as the library does, and the template is the one that was asked for."""
     made = recipe(two, tokenizer_source="union", chat_template="chatml")
-    build_gguf(made, open_parents(made), tmp_path / "m.gguf")
+    Workshop.for_recipe(made).gguf(made, tmp_path / "m.gguf")
     llama = llama_cpp.Llama(str(tmp_path / "m.gguf"), n_ctx=128, verbose=False, logits_all=True)
     assert llama.n_vocab() == 364
     assert llama.metadata["tokenizer.chat_template"] == BUILT_IN["chatml"]
-    build_safetensors(made, open_parents(made), tmp_path / "out")
+    Workshop.for_recipe(made).safetensors(made, tmp_path / "out")
     library = Library.from_file(str(tmp_path / "out" / "tokenizer.json"))
     for text in (*TEXTS, TALK, "x<|tool|>y"):
         ids = llama.tokenize(text.encode(), add_bos=False, special=True)
@@ -116,9 +115,9 @@ def test_a_gguf_gives_its_tokenizer(two: tuple[Path, Path], tmp_path: Path) -> N
     """A GGUF as the only parent: the exported folder encodes as the one it was made of."""
     alone = {"merge_method": "passthrough", "models": [{"model": str(two[1])}]}
     source = Recipe.from_dict(alone)
-    build_gguf(source, open_parents(source), tmp_path / "b.gguf", quant="Q4_0")
+    Workshop.for_recipe(source).gguf(source, tmp_path / "b.gguf", quant="Q4_0")
     made = Recipe.from_dict(alone | {"models": [{"model": str(tmp_path / "b.gguf")}]})
-    build_safetensors(made, open_parents(made), tmp_path / "out")
+    Workshop.for_recipe(made).safetensors(made, tmp_path / "out")
     before, after = (
         PreTrainedTokenizerFast.from_pretrained(one) for one in (two[1], tmp_path / "out")
     )
@@ -131,9 +130,9 @@ def test_a_gguf_gives_its_tokenizer(two: tuple[Path, Path], tmp_path: Path) -> N
 def test_a_gguf_beside_a_folder(two: tuple[Path, Path], tmp_path: Path) -> None:
     """Both have the same tokens, so no tokenizer needs to be named."""
     alone = Recipe.from_dict({"merge_method": "passthrough", "models": [{"model": str(two[1])}]})
-    build_gguf(alone, open_parents(alone), tmp_path / "b.gguf", quant="Q4_0")
+    Workshop.for_recipe(alone).gguf(alone, tmp_path / "b.gguf", quant="Q4_0")
     made = recipe((tmp_path / "b.gguf", two[1]))
-    with build_candidate(made, open_parents(made)) as built:
+    with Workshop.for_recipe(made).candidate(made) as built:
         llama = llama_cpp.Llama(str(built.path), vocab_only=True, verbose=False)
         folder = Library.from_file(str(two[1] / "tokenizer.json"))
         ids = llama.tokenize(TALK.encode(), add_bos=False, special=True)

@@ -10,7 +10,7 @@ from helpers.command import search
 from helpers.parents import make_config, make_tokenizer, make_weights, write_parent
 
 from mergesearch._system import resources
-from mergesearch.build import build_candidate
+from mergesearch.build import Workshop
 from mergesearch.merge import plan_merge
 from mergesearch.parents import Checkpoint, open_all
 from mergesearch.runs import rehearsing
@@ -74,8 +74,8 @@ def test_the_first_candidate_is_the_same_each_time(
 ) -> None:
     recipe = space.recipe(space.starts()[0])
     with (
-        build_candidate(recipe, parents, threads=1) as one,
-        build_candidate(recipe, parents, threads=2) as two,
+        Workshop(parents, threads=1).candidate(recipe) as one,
+        Workshop(parents, threads=2).candidate(recipe) as two,
     ):
         assert one.digest == two.digest
 

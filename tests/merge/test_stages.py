@@ -11,7 +11,7 @@ import pytest
 from helpers.parents import make_family, make_parent
 from safetensors.torch import load_file, save_file
 
-from mergesearch.build import build_candidate, build_safetensors
+from mergesearch.build import Workshop
 from mergesearch.errors import CheckpointError, Interrupted, RecipeError
 from mergesearch.merge import plan_merge
 from mergesearch.parents import open_parents
@@ -48,7 +48,7 @@ def merged(document: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
 def test_a_stage_equals_its_result_on_disk(family: dict[str, str], tmp_path: Path) -> None:
     """The same merge of a float32 folder that holds the first merge's result, to the bit."""
     first = Recipe.from_dict(FIRST | {"dtype": "float32"}).renamed(family)
-    build_safetensors(first, open_parents(first), tmp_path / "mix")
+    Workshop.for_recipe(first).safetensors(first, tmp_path / "mix")
     expected = merged(LAST, family | {"mix": str(tmp_path / "mix")})
     found = merged(LAST | {"stages": [FIRST]}, family)
     assert found.keys() == expected.keys()
@@ -105,8 +105,8 @@ def test_the_number_of_threads_changes_nothing(family: dict[str, str]) -> None:
     recipe = Recipe.from_dict(LAST | {"stages": [FIRST]}).renamed(family)
     parents = open_parents(recipe)
     with (
-        build_candidate(recipe, parents, threads=1) as one,
-        build_candidate(recipe, parents, threads=3) as three,
+        Workshop(parents, threads=1).candidate(recipe) as one,
+        Workshop(parents, threads=3).candidate(recipe) as three,
     ):
         assert one.digest == three.digest
 
@@ -139,7 +139,7 @@ def test_numbers_that_are_not_finite_are_traced_to_the_parent(
     save_file(weights, folder / "model.safetensors")
     recipe = Recipe.from_dict(LAST | {"stages": [FIRST]}).renamed(family | {"b": str(folder)})
     with pytest.raises(CheckpointError, match=f"{name} holds numbers.*not finite") as caught:
-        build_candidate(recipe, open_parents(recipe))
+        Workshop.for_recipe(recipe).candidate(recipe)
     assert str(folder) in str(caught.value)
 
 

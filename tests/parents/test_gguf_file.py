@@ -14,11 +14,11 @@ from helpers.parents import make_config, make_parent
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mergesearch.build import build_gguf
+from mergesearch.build import Workshop
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import gguf_names
 from mergesearch.gguf.header import read_gguf_header
-from mergesearch.parents import Checkpoint, open_checkpoint, open_parents
+from mergesearch.parents import Checkpoint, open_checkpoint
 from mergesearch.quantize import MIXES
 from mergesearch.recipe import Recipe
 
@@ -37,7 +37,7 @@ OWN_KEYS += ("query_pre_attn_scalar", "rope_local_base_freq", "partial_rotary_fa
 
 def to_gguf(folder: Path, path: Path, quant: str = "F32") -> Path:
     recipe = Recipe.from_dict({"merge_method": "passthrough", "models": [{"model": str(folder)}]})
-    build_gguf(recipe, open_parents(recipe), path, quant=quant)
+    Workshop.for_recipe(recipe).gguf(recipe, path, quant=quant)
     return path
 
 

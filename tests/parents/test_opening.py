@@ -13,9 +13,9 @@ from helpers.adapters import make_tensors, write_adapter
 from helpers.parents import make_config, make_family, make_parent
 from safetensors.numpy import save_file
 
-from mergesearch.build import build_candidate, build_gguf, build_safetensors
+from mergesearch.build import Workshop
 from mergesearch.errors import CheckpointError, InputError
-from mergesearch.parents import open_checkpoint, open_parents, parts
+from mergesearch.parents import open_checkpoint, parts
 from mergesearch.recipe import Recipe
 
 WIDE = {"hidden_size": 256, "intermediate_size": 512}
@@ -23,7 +23,7 @@ WIDE = {"hidden_size": 256, "intermediate_size": 512}
 
 def to_gguf(folder: Path | str, path: Path, quant: str = "F32") -> Path:
     recipe = Recipe.from_dict({"merge_method": "passthrough", "models": [{"model": str(folder)}]})
-    build_gguf(recipe, open_parents(recipe), path, quant=quant)
+    Workshop.for_recipe(recipe).gguf(recipe, path, quant=quant)
     return path
 
 
@@ -72,7 +72,7 @@ def test_merge_of_a_gguf_equals_that_of_its_folder(
     digests = []
     for first in (path, folder):
         recipe = merge(first, family["b"])
-        with build_candidate(recipe, open_parents(recipe)) as built:
+        with Workshop.for_recipe(recipe).candidate(recipe) as built:
             digests.append(built.digest)
             llama = llama_cpp.Llama(str(built.path), n_ctx=64, verbose=False)
             assert llama.create_completion("The", max_tokens=2)["usage"]["completion_tokens"] > 0
@@ -94,11 +94,11 @@ def test_merge_with_an_adapter_equals_the_merged_folder(tmp_path: Path) -> None:
     alone = Recipe.from_dict(
         {"merge_method": "passthrough", "models": [{"model": ref}], "dtype": "float32"}
     )
-    build_safetensors(alone, open_parents(alone), tmp_path / "sum")
+    Workshop.for_recipe(alone).safetensors(alone, tmp_path / "sum")
     found = []
     for first in (ref, tmp_path / "sum"):
         recipe = merge(first, family["b"])
-        with build_candidate(recipe, open_parents(recipe)) as built:
+        with Workshop.for_recipe(recipe).candidate(recipe) as built:
             found.append(built.digest)
     assert found[0] == found[1]
 

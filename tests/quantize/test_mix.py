@@ -13,7 +13,7 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 from helpers.parents import make_family
 
-from mergesearch.build import build_gguf
+from mergesearch.build import Workshop
 from mergesearch.errors import RecipeError
 from mergesearch.parents import open_parents
 from mergesearch.quantize.mix import MIXES, Model, deserves_more_bits, tensor_types
@@ -94,9 +94,9 @@ def test_files_equal_llama_model_quantize(shape: str, tmp_path: Path) -> None:
     recipe = merge_of(tmp_path, SHAPES[shape])
     parents = open_parents(recipe)
     plain, ours, theirs = (tmp_path / f"{one}.gguf" for one in ("plain", "ours", "theirs"))
-    build_gguf(recipe, parents, plain, quant="F32")
+    Workshop(parents).gguf(recipe, plain, quant="F32")
     for mix in QUANT_MIXES:
-        build_gguf(recipe, parents, ours, quant=mix)
+        Workshop(parents).gguf(recipe, ours, quant=mix)
         llama_quantize(plain, theirs, mix)
         assert contents(ours) == contents(theirs), mix
         assert metadata(ours) == metadata(theirs)
@@ -110,8 +110,8 @@ def test_overrides_equal_llama_model_quantize(tmp_path: Path) -> None:
     recipe = merge_of(tmp_path, shape, quantize={"mix": "Q4_K_M", "tensors": tensors})
     parents = open_parents(recipe)
     plain, ours, theirs = (tmp_path / f"{one}.gguf" for one in ("plain", "ours", "theirs"))
-    build_gguf(recipe, parents, plain, quant="F32")
-    build_gguf(recipe, parents, ours)
+    Workshop(parents).gguf(recipe, plain, quant="F32")
+    Workshop(parents).gguf(recipe, ours)
     llama_quantize(plain, theirs, "Q4_K_M", {one: Type[kind] for one, kind in tensors.items()})
     assert contents(ours) == contents(theirs)
     found = {name: kind for name, (kind, _, _) in contents(ours).items()}
@@ -125,7 +125,7 @@ def test_overrides_that_no_tensor_takes_are_refused(tmp_path: Path) -> None:
         tensors = {"attn_v": "Q6_K", expression: "Q8_0"}
         recipe = merge_of(tmp_path, {"arch": "qwen2"}, quantize={"mix": "Q4_0", "tensors": tensors})
         with pytest.raises(RecipeError, match=expression):
-            build_gguf(recipe, open_parents(recipe), tmp_path / "m.gguf")
+            Workshop.for_recipe(recipe).gguf(recipe, tmp_path / "m.gguf")
 
 
 def made_up_file(path: Path, arch: str, n_layers: int, n_experts: int, kv_heads: int) -> Model:

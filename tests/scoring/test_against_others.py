@@ -13,9 +13,8 @@ import pytest
 from helpers import pack_rows
 
 from mergesearch._system import resources
-from mergesearch.build import build_gguf
+from mergesearch.build import Workshop
 from mergesearch.objectives import Objectives, Runtime
-from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
 from mergesearch.scoring.engine import Engine, log_to
 from mergesearch.scoring.scorer import Scorer
@@ -31,7 +30,7 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = [{"model": PARENT, "parameters": {"weight": 1.0}}]
     recipe = Recipe.from_dict({"merge_method": "linear", "models": models})
     path = tmp_path_factory.mktemp("zoo") / "f32.gguf"
-    build_gguf(recipe, open_parents(recipe), path, quant="F32")
+    Workshop.for_recipe(recipe).gguf(recipe, path, quant="F32")
     return path
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from mergesearch._system.files import write_json
 from mergesearch.objectives import Score
-from mergesearch.study.front_document import front_document, front_members, write_document
+from mergesearch.study.front_document import front_document, front_members
 from mergesearch.study.ledger import Axis, RungRecord, TrialRecord
 
 AXES = (Axis("accuracy", "maximize", 0.0), Axis("loss", "minimize", 4.0))
@@ -83,8 +84,8 @@ def test_a_document_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "front.json"
     path.write_text("old")
     with pytest.raises(TypeError):
-        write_document(path, {"set": {1}})
+        write_json(path, {"set": {1}})
     assert path.read_text() == "old"
-    write_document(path, {"knee": 2})
+    write_json(path, {"knee": 2})
     assert json.loads(path.read_text()) == {"knee": 2}
     assert list(tmp_path.iterdir()) == [path]

@@ -46,7 +46,7 @@ _DROPPED = ("general.", "split.", "quantize.")
 
 
 @dataclass(frozen=True)
-class Template:
+class Blueprint:
     """What a template says about every merge of its architecture.
 
     Attributes:
@@ -113,7 +113,7 @@ class Template:
         )
 
 
-def read_template(path: Path, parents: Mapping[str, Checkpoint]) -> Template:
+def read_blueprint(path: Path, parents: Mapping[str, Checkpoint]) -> Blueprint:
     """Read a template and prove it on the parent that it was converted from.
 
     Args:
@@ -141,7 +141,7 @@ def read_template(path: Path, parents: Mapping[str, Checkpoint]) -> Template:
             failures.append(failure)
             continue
         fields, model = _fields(header), _model(header, arch)
-        return Template(path, parent, arch, model, fields, constants, tensors)
+        return Blueprint(path, parent, arch, model, fields, constants, tensors)
     nearest = max(failures, key=lambda one: one.explained)
     raise CheckpointError(
         f"{nearest.name}: {nearest.reason} of {nearest.ref}",

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from mergesearch._system.machine import available_cores
-from mergesearch.build.blueprint import Template
+from mergesearch.build.contents import Contents
 from mergesearch.build.gguf_file import (
     TypedTensor,
     blocks_of_part,
-    contents_of,
     file_layout,
     stored_rows,
 )
 from mergesearch.gguf import layer_of
-from mergesearch.merge import MergePlan, plan_merge
-from mergesearch.parents import Checkpoint
-from mergesearch.recipe import Recipe
+from mergesearch.merge import MergePlan
+from mergesearch.recipe import Quantization
 
 _OUTSIDE_ROWS = 8192  # of the embedding and of the head that are tried
 
@@ -29,9 +27,9 @@ class Estimate:
     """What building one candidate takes.
 
     Attributes:
-        parameters: numbers in the model.
-        size: bytes of the GGUF.
-        seconds: that merging and quantizing would take.
+        parameters: Number of parameters of the model.
+        size: Size of the GGUF in bytes.
+        seconds: Time that merging and quantizing would take.
     """
 
     parameters: int
@@ -40,21 +38,10 @@ class Estimate:
 
 
 def estimate(
-    recipe: Recipe,
-    parents: Mapping[str, Checkpoint],
-    *,
-    threads: int | None = None,
-    template: Template | None = None,
+    plan: MergePlan, contents: Contents, quantization: Quantization, threads: int | None
 ) -> Estimate:
-    """Merge and quantize the middle layer and some rows outside the layers; the rest is alike.
-
-    The arguments are those of `build_candidate`.
-
-    Raises:
-        As `build_candidate`.
-    """
-    plan = plan_merge(recipe, parents)
-    _, stored, size = file_layout(contents_of(recipe, plan, template), recipe.quantize)
+    """Merge and quantize the middle layer and some rows outside the layers; the rest is alike."""
+    _, stored, size = file_layout(contents, quantization)
     middle = plan.layout.n_layers // 2
     layer = [one for one in stored if layer_of(one.tensor.name) == middle]
     outside = [one for one in stored if layer_of(one.tensor.name) is None]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,55 +13,28 @@ from typing import Any
 import numpy as np
 from gguf import GGMLQuantizationType as Type
 
+from mergesearch._system.files import write_json
 from mergesearch.build.files import (
     Piece,
     full_disk_is_build_error,
     row_blocks,
     run,
     write_at,
-    write_json,
 )
-from mergesearch.errors import BuildError, InputError
-from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
-from mergesearch.parents import Checkpoint
-from mergesearch.recipe import Recipe
+from mergesearch.errors import BuildError
+from mergesearch.merge import MergePlan, PlannedTensor
 from mergesearch.vocabulary import write_tokenizer
 
 SHARD_BYTES = 4_000_000_000
 
 
-def build_safetensors(
-    recipe: Recipe,
-    parents: Mapping[str, Checkpoint],
-    folder: Path,
-    *,
-    threads: int | None = None,
-) -> None:
-    """Build a recipe as a Hugging Face folder in its own `dtype`, whole or not at all.
-
-    Weights are cut into shards of at most 4 GB; the tokenizer's files are copied from the parent
-    that the recipe takes it from, or written where it is a new one.
-
-    Raises:
-        InputError: `folder` exists and is not empty.
-        As `build_candidate`.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError("the output folder is not empty", where=folder)
-    plan = plan_merge(recipe, parents)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        scratch.chmod(0o755)
-        _write_shards(scratch, plan, recipe.dtype, threads)
-        config = {**plan.config, "dtype": recipe.dtype, "torch_dtype": recipe.dtype}
-        write_json(scratch / "config.json", config)
-        if plan.tokenizer is not None:
-            write_tokenizer(plan.tokenizer, scratch)
-        os.replace(scratch, folder)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
+def write_folder(folder: Path, plan: MergePlan, dtype: str, threads: int | None) -> None:
+    """Write weights, config and tokenizer into an empty folder; see `Workshop.safetensors`."""
+    _write_shards(folder, plan, dtype, threads)
+    config = {**plan.config, "dtype": dtype, "torch_dtype": dtype}
+    write_json(folder / "config.json", config)
+    if plan.tokenizer is not None:
+        write_tokenizer(plan.tokenizer, folder)
 
 
 def _write_shards(folder: Path, plan: MergePlan, dtype: str, threads: int | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
-from mergesearch.build.blueprint import Template
-from mergesearch.build.contents import Contents, built_in_contents
+from mergesearch.build.contents import Contents
 from mergesearch.build.files import (
     Piece,
     RunningDigest,
@@ -27,11 +25,10 @@ from mergesearch.build.files import (
 from mergesearch.errors import RecipeError
 from mergesearch.gguf import Part, StoredTensor
 from mergesearch.gguf.pack import packed_header, writer_without_keys
-from mergesearch.merge import MergePlan, plan_merge
+from mergesearch.merge import MergePlan
 from mergesearch.merge.plan import rows_per_block
-from mergesearch.parents import Checkpoint
 from mergesearch.quantize import MIXES, is_quantized, quantize_rows, row_bytes, tensor_types
-from mergesearch.recipe import Quantization, Recipe
+from mergesearch.recipe import Quantization
 
 
 @dataclass(frozen=True)
@@ -54,17 +51,9 @@ class TypedTensor:
 
 
 def write_gguf(
-    fd: int,
-    recipe: Recipe,
-    parents: Mapping[str, Checkpoint],
-    quantization: Quantization,
-    threads: int | None,
-    template: Template | None = None,
-    stop: threading.Event | None = None,
+    fd: int, plan: MergePlan, contents: Contents, quantization: Quantization, threads: int | None
 ) -> tuple[int, str]:
-    """Write the whole file and return its size and digest; see `build_candidate` for `stop`."""
-    plan = plan_merge(recipe, parents, stop)
-    contents = contents_of(recipe, plan, template)
+    """Write the whole file and return its size in bytes and its SHA-256 (hex)."""
     header, stored, size = file_layout(contents, quantization)
     with full_disk_is_build_error():
         os.pwrite(fd, header, 0)
@@ -118,25 +107,6 @@ def typed_tensors(contents: Contents, quantization: Quantization) -> Iterator[Ty
     types = tensor_types(quantization.mix, shapes, contents.model, overrides)
     for one in contents.tensors:
         yield TypedTensor(one, types[one.name], 0)
-
-
-def planned_bytes(recipe: Recipe, plan: MergePlan, template: Template | None = None) -> int:
-    """Return the bytes of a recipe's file, which is not built for it.
-
-    Raises:
-        RecipeError, CheckpointError: it could not be built.
-    """
-    _, _, size = file_layout(contents_of(recipe, plan, template), recipe.quantize)
-    return size
-
-
-def contents_of(recipe: Recipe, plan: MergePlan, template: Template | None) -> Contents:
-    """Return what a merge's file holds beside the merged values.
-
-    Raises:
-        CheckpointError: llama.cpp cannot compute the model, or the template does not fit it.
-    """
-    return built_in_contents(recipe, plan) if template is None else template.contents(plan)
 
 
 def _overrides(

@@ -46,8 +46,7 @@ def command(
 
     Example: search build knee.yaml --to gguf -o knee.gguf
     """
-    from mergesearch.build import build_gguf, build_safetensors, read_template
-    from mergesearch.parents import open_parents
+    from mergesearch.build import Workshop
     from mergesearch.recipe import QUANT_MIXES, Recipe
 
     if quant is not None and to is Target.SAFETENSORS:
@@ -59,11 +58,9 @@ def command(
     parsed = Recipe.from_yaml(read_text(recipe), recipe)
     folders = parent_folders(parent)
     check_overrides(folders, parsed.parents())
-    parents = open_parents(parsed, folders, as_found=template is not None)
-    proved = None if template is None else read_template(template, parents)
+    workshop = Workshop.for_recipe(parsed, folders, template=template, threads=threads)
     if to is Target.SAFETENSORS:
-        build_safetensors(parsed, parents, output, threads=threads)
+        workshop.safetensors(parsed, output)
         print(f"{output}: {parsed.dtype} safetensors")
     else:
-        digest = build_gguf(parsed, parents, output, quant=quant, threads=threads, template=proved)
-        print(f"{digest}  {output}")
+        print(f"{workshop.gguf(parsed, output, quant)}  {output}")

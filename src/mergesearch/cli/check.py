@@ -23,12 +23,10 @@ from mergesearch.cli.options import (
 )
 from mergesearch.errors import InputError
 from mergesearch.runs.memory import Memory, largest_workload, memory_budget
-from mergesearch.runs.opening import open_with_template
 
 if TYPE_CHECKING:
-    from mergesearch.build import Template
+    from mergesearch.build import Workshop
     from mergesearch.objectives import Objectives
-    from mergesearch.parents import Checkpoint
     from mergesearch.recipe import Recipe
     from mergesearch.runs.budget import Workload
     from mergesearch.scoring import Rehearsal
@@ -66,10 +64,11 @@ def command(
         _refuse_beside_objectives(path, objectives, parent, template, memory)
         facts = _objectives_alone(path, trust_tasks)
     else:
-        model = _Model.opened(_File.parsed(document, path), parent, template, threads)
-        facts = _building(model, wanted, memory)
+        parsed = _File.parsed(document, path)
+        workshop = _workshop(parsed, parent, template, threads)
+        facts = _building(parsed, workshop, wanted, memory)
         if wanted is not None:
-            facts |= _scoring(model, wanted, trust_tasks, facts)
+            facts |= _scoring(parsed, workshop, wanted, trust_tasks, facts)
     named = {"file": file} if objectives is None else {"file": file, "objectives": objectives}
     facts = named | facts
     print(json.dumps(facts, indent=2) if as_json else render_check(facts))
@@ -118,24 +117,17 @@ class _File:
         return list(found.values())
 
 
-@dataclass(frozen=True)
-class _Model:
-    """What is built: a file's recipes with their parents, a template, and the threads."""
+def _workshop(
+    file: _File, parent: list[str], template: Path | None, threads: int | None
+) -> Workshop:
+    """Open a file's parents, and prove the template on one of them."""
+    from mergesearch.build import Workshop
 
-    file: _File
-    parents: Mapping[str, Checkpoint]
-    template: Template | None
-    threads: int | None
-
-    @classmethod
-    def opened(
-        cls, file: _File, parent: list[str], template: Path | None, threads: int | None
-    ) -> _Model:
-        """Open a file's parents, and prove the template on one of them."""
-        folders = parent_folders(parent)
-        check_overrides(folders, file.refs)
-        parents, proved = open_with_template(file.refs, file.stages, folders, template)
-        return cls(file, parents, proved, threads)
+    folders = parent_folders(parent)
+    check_overrides(folders, file.refs)
+    return Workshop.open(
+        file.refs, stages=file.stages, overrides=folders, template=template, threads=threads
+    )
 
 
 def _objectives(path: Path) -> Objectives:
@@ -169,24 +161,21 @@ def _items(wanted: Objectives) -> Facts:
     }
 
 
-def _building(model: _Model, wanted: Objectives | None, memory: str | None) -> Facts:
+def _building(
+    file: _File, workshop: Workshop, wanted: Objectives | None, memory: str | None
+) -> Facts:
     """What building takes, and all of memory and disk; what does not fit is refused."""
-    from mergesearch.build.estimate import estimate
     from mergesearch.runs.budget import check_budget
 
-    file, parents, threads = model.file, model.parents, model.threads
     runtime = None if wanted is None else wanted.runtime
-    work = largest_workload(file.recipes, parents, model.template, runtime, threads)
+    work = largest_workload(workshop, file.recipes, runtime)
     budget = memory_budget(memory)
     check_budget(work, budget, named=memory is not None)
-    measured = [
-        estimate(one, parents, threads=threads, template=model.template)
-        for one in file.of_each_method()
-    ]
+    measured = [workshop.estimate(recipe) for recipe in file.of_each_method()]
     parameters = max(one.parameters for one in measured)
     return {
         "kind": file.kind,
-        "parents": len(parents),
+        "parents": len(workshop.parents),
         "layers": work.shape.layers,
         "hidden": work.shape.hidden,
         "recipes_planned": len(file.recipes),
@@ -211,17 +200,19 @@ def _memory(work: Workload, budget: int | None) -> Facts:
     return {"parts": work.parts(), "total": work.total, "budget": budget, "builds_ahead": ahead}
 
 
-def _scoring(model: _Model, wanted: Objectives, trust_tasks: bool, built: Facts) -> Facts:
+def _scoring(
+    file: _File, workshop: Workshop, wanted: Objectives, trust_tasks: bool, built: Facts
+) -> Facts:
     """How long scoring takes, and how many trials that makes of a night."""
     from mergesearch.runs.rehearsing import rehearse
     from mergesearch.scoring import ScoringProcess
     from mergesearch.study.proxies import candidates
 
-    if model.file.kind == "space":
-        candidates(wanted, model.file.refs)  # refuses a specialist that is no parent
+    if file.kind == "space":
+        candidates(wanted, file.refs)  # refuses a specialist that is no parent
     with ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer:
         scorer.start()
-        found = rehearse(model.file.likely, model.parents, scorer, model.threads, model.template)
+        found = rehearse(workshop, file.likely, scorer)
     facts = _items(wanted)
     if isinstance(found, str):
         return facts | {"scoring_seconds": None, "scoring_unknown": found}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mergesearch._system import files
 from mergesearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -126,11 +127,7 @@ def write_text(path: Path, text: str) -> None:
         InputError: the place cannot be written, or something else than a file stands there.
     """
     check_target(path)
-    partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        files.write_text(path, text)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise InputError(f"cannot be written: {error}", where=path) from error

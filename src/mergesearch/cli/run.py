@@ -29,12 +29,11 @@ from mergesearch.cli.options import (
 )
 from mergesearch.errors import InputError, RunFolderError
 from mergesearch.runs.memory import Memory, largest_workload, memory_budget
-from mergesearch.runs.opening import open_with_template
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mergesearch.build import Template
+    from mergesearch.build import Workshop
     from mergesearch.objectives import Objectives
     from mergesearch.parents import Checkpoint
     from mergesearch.recipe import Recipe
@@ -85,6 +84,7 @@ def command(
 
     Example: search run demo --trials 60 --seed 0 --out results/demo
     """
+    from mergesearch.build import Workshop
     from mergesearch.report import watch
     from mergesearch.runs.budget import builds_ahead, check_budget
     from mergesearch.scoring import ScoringProcess
@@ -106,10 +106,15 @@ def command(
     overrides = parent_folders(parent)
     check_overrides(overrides, inputs.space.parents())
     pins = _pins(inputs, overrides)
-    refs, stages = inputs.space.parents(), inputs.space.stages()
-    parents, proved = open_with_template(refs, stages, overrides, template, pins)
-    examples, runtime = inputs.space.examples("high"), inputs.objectives.runtime
-    work = largest_workload(examples, parents, proved, runtime, threads)
+    workshop = Workshop.open(
+        inputs.space.parents(),
+        stages=inputs.space.stages(),
+        overrides=overrides,
+        pins=pins,
+        template=template,
+        threads=threads,
+    )
+    work = largest_workload(workshop, inputs.space.examples("high"), inputs.objectives.runtime)
     check_budget(work, budget, named=memory is not None)
     with (
         _run_folder(inputs) as log,
@@ -117,7 +122,7 @@ def command(
             inputs.objectives, log=log, trust_tasks=trust_tasks, partial=inputs.folder / "partial"
         ) as scorer,
     ):
-        search = _search(inputs, parents, scorer, threads, proved, builds_ahead(work, budget))
+        search = _search(inputs, workshop, scorer, builds_ahead(work, budget))
         check_run_folder(inputs.folder, search, settings)
         scorer.start()
         _write_inputs(inputs, pins)
@@ -206,25 +211,18 @@ def _run_folder(inputs: Inputs) -> Iterator[Path]:
 
 
 def _search(
-    inputs: Inputs,
-    parents: Mapping[str, Checkpoint],
-    scorer: ScoringProcess,
-    threads: int | None,
-    template: Template | None,
-    build_ahead: bool,
+    inputs: Inputs, workshop: Workshop, scorer: ScoringProcess, build_ahead: bool
 ) -> Search:
-    from mergesearch.build import build_candidate
     from mergesearch.scoring.task_files import outside_data
     from mergesearch.study.settings import Search
 
     data = outside_data(inputs.objectives.task_folder)
+    parents, blueprint = workshop.parents, workshop.blueprint
     depth = next(iter(parents.values())).layout.n_layers
     return Search(
         space=inputs.space,
         objectives=inputs.objectives,
-        build=lambda recipe, stop: build_candidate(
-            recipe, parents, threads=threads, template=template, stop=stop
-        ),
+        build=workshop.candidate,
         build_ahead=build_ahead,
         score=scorer.score,
         parents={ref: _alone(ref) for ref in parents},
@@ -234,7 +232,7 @@ def _search(
         fingerprints={
             "parents": _parents_digest(parents),
             "scoring": _scoring_versions(),
-            **({} if template is None else {"template": _file_digest(template.path)}),
+            **({} if blueprint is None else {"template": _file_digest(blueprint.path)}),
             **({} if data is None else {"data": data}),
         },
     )

@@ -79,8 +79,7 @@ def _candidate(
     memory: str | None,
     runtime: Runtime,
 ) -> Candidate:
-    from mergesearch.build import build_candidate, open_gguf, read_template
-    from mergesearch.parents import open_parents
+    from mergesearch.build import Workshop, open_gguf
     from mergesearch.recipe import Recipe
     from mergesearch.runs.budget import check_budget
 
@@ -89,11 +88,10 @@ def _candidate(
         budget = memory_budget(memory)
         recipe = Recipe.from_yaml(read_text(model), model)
         check_overrides(folders, recipe.parents())
-        parents = open_parents(recipe, folders, as_found=template is not None)
-        proved = None if template is None else read_template(template, parents)
-        work = largest_workload([recipe], parents, proved, runtime, threads)
+        workshop = Workshop.for_recipe(recipe, folders, template=template, threads=threads)
+        work = largest_workload(workshop, [recipe], runtime)
         check_budget(work, budget, named=memory is not None)
-        return build_candidate(recipe, parents, threads=threads, template=proved)
+        return workshop.candidate(recipe)
     for option, value in (("--template", template), ("--memory", memory)):
         if value is not None:
             raise InputError(f"{option} goes with a recipe", where=model)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from mergesearch.build import Template
+    from mergesearch.build import Workshop
     from mergesearch.objectives import Runtime
-    from mergesearch.parents import Checkpoint
     from mergesearch.recipe import Recipe
     from mergesearch.runs.budget import Workload
 
@@ -35,11 +34,7 @@ def memory_budget(memory: str | None) -> int | None:
 
 
 def largest_workload(
-    recipes: Iterable[Recipe],
-    parents: Mapping[str, Checkpoint],
-    template: Template | None,
-    runtime: Runtime | None,
-    threads: int | None,
+    workshop: Workshop, recipes: Iterable[Recipe], runtime: Runtime | None
 ) -> Workload:
     """Return what the largest candidate takes; planning proves that every recipe can be built.
 
@@ -49,14 +44,12 @@ def largest_workload(
         RecipeError, CheckpointError: one of them cannot.
     """
     from mergesearch._system.machine import available_cores
-    from mergesearch.build import planned_bytes
-    from mergesearch.merge import plan_merge
     from mergesearch.runs.budget import Workload, shape_of
 
     cores = available_cores()
     works = []
     for recipe in recipes:
-        plan = plan_merge(recipe, parents)
-        size, shape = planned_bytes(recipe, plan, template), shape_of(plan.layout, plan.config)
-        works.append(Workload(size, shape, runtime, threads or cores, cores))
-    return max(works, key=lambda one: one.total)
+        plan = workshop.plan(recipe)
+        size, shape = workshop.size(recipe), shape_of(plan.layout, plan.config)
+        works.append(Workload(size, shape, runtime, workshop.threads or cores, cores))
+    return max(works, key=lambda work: work.total)

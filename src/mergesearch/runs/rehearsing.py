@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mergesearch.errors import RecipeError, ScorerCrashed
 
 if TYPE_CHECKING:
-    from mergesearch.build import Template
+    from mergesearch.build import Workshop
     from mergesearch.parents import Checkpoint
     from mergesearch.recipe import Recipe
     from mergesearch.scoring import Rehearsal, ScoringProcess
@@ -18,40 +18,29 @@ _DEPTHS = (1, 4)  # layers of the models that stand for a larger one
 _PATIENCE = 2.0  # seconds of reading, for each task and model
 
 
-def rehearse(
-    recipe: Recipe,
-    parents: Mapping[str, Checkpoint],
-    scorer: ScoringProcess,
-    threads: int | None,
-    template: Template | None,
-) -> Rehearsal | str:
+def rehearse(workshop: Workshop, recipe: Recipe, scorer: ScoringProcess) -> Rehearsal | str:
     """Return how fast a recipe's candidate is scored, or the reason why that cannot be told.
 
     Args:
-        recipe: of a candidate that answers sensibly.
-        parents: opened parents by id.
-        scorer: of the objectives.
-        threads: that build.
-        template: of an architecture that is not built in.
+        workshop: Builder of the candidates.
+        recipe: Recipe of a candidate that answers sensibly.
+        scorer: Scoring process of the objectives.
 
     Raises:
         CheckpointError, BuildError, ScoringError: what would fail in the night too.
     """
-    from mergesearch.build import build_candidate, planned_bytes
-    from mergesearch.merge import plan_merge
     from mergesearch.scoring import Effort, at_depth
 
-    plan = plan_merge(recipe, parents)
-    n_layers = plan.layout.n_layers
-    small = planned_bytes(recipe, plan, template) <= _SMALL_BYTES
+    n_layers = workshop.plan(recipe).layout.n_layers
+    small = workshop.size(recipe) <= _SMALL_BYTES
     whole = small or n_layers <= _DEPTHS[-1]
-    if template is not None and not whole:
+    if workshop.blueprint is not None and not whole:
         return "with a template no layers can be left out"
     measured = {}
     for depth in (n_layers,) if whole else _DEPTHS:
-        model = recipe if whole else first_layers(recipe, parents, depth)
+        model = recipe if whole else first_layers(recipe, workshop.parents, depth)
         try:
-            with build_candidate(model, parents, threads=threads, template=template) as built:
+            with workshop.candidate(model) as built:
                 measured[depth] = scorer.rehearse(built, Effort(_PATIENCE, to_the_end=whole))
         except (RecipeError, ScorerCrashed) as error:
             if whole:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mergesearch._system.files import write_text
 from mergesearch.scoring.requests import Job
 from mergesearch.scoring.sequences import Generated, Likelihood
 
@@ -49,10 +49,7 @@ class PartialScores:
     def write(self, job: Job, results: Sequence[Generated | Likelihood], seconds: float) -> None:
         """Keep a chunk's results; a reader sees all of them or none."""
         listed = [list(vars(one).values()) for one in results]
-        path = self._path(job)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps({"seconds": seconds, "results": listed}), encoding="utf-8")
-        os.replace(partial, path)
+        write_text(self._path(job), json.dumps({"seconds": seconds, "results": listed}))
 
     def _path(self, job: Job) -> Path:
         return self._folder / f"{hashlib.sha256(repr(job).encode()).hexdigest()[:32]}.json"

@@ -1,9 +1,6 @@
 """The front as a document: a pure function of the ledger's records."""
 
-import json
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mergesearch.objectives import Score
@@ -57,13 +54,6 @@ def front_document(axes: Sequence[Axis], trials: Sequence[TrialRecord]) -> dict[
         "failed": sum(one.state == FAILED for one in trials),
         **({"proxies": proxies} if proxies else {}),
     }
-
-
-def write_document(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a document as JSON; a reader sees the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    os.replace(temporary, path)
 
 
 def _directions(axes: Sequence[Axis]) -> list[str]:

@@ -21,6 +21,7 @@ from typing import Any
 import optuna
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
+from mergesearch._system.files import write_json
 from mergesearch.errors import (
     Interrupted,
     MergeSearchError,
@@ -44,7 +45,6 @@ from mergesearch.study.front_document import (
     FRONT_NAME,
     front_document,
     front_members,
-    write_document,
 )
 from mergesearch.study.ledger import (
     COMPLETE,
@@ -224,7 +224,7 @@ class _Run:
         if self.settings.validate:
             self._validate(reason)
         document = front_document(self.run.axes, self.ledger.trials())
-        write_document(self.folder / FRONT_NAME, document)
+        write_json(self.folder / FRONT_NAME, document)
         self.observe(RunFinished(document))
         return document
 

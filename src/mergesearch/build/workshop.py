@@ -1,0 +1,178 @@
+"""The place where recipes become models: opened parents, and how they are built."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mergesearch._system.files import new_file, new_folder
+from mergesearch.build.blueprint import Blueprint, read_blueprint
+from mergesearch.build.candidate import Candidate
+from mergesearch.build.contents import Contents, built_in_contents
+from mergesearch.build.estimate import Estimate, estimate
+from mergesearch.build.files import scratch_file
+from mergesearch.build.folder import write_folder
+from mergesearch.build.gguf_file import file_layout, write_gguf
+from mergesearch.errors import InputError
+from mergesearch.merge import MergePlan, plan_merge
+from mergesearch.parents import Checkpoint, open_all
+from mergesearch.recipe import Quantization, Recipe
+
+
+class Workshop:
+    """Builds recipes over one set of parents: in memory, as a GGUF file, or as a folder.
+
+    Every method raises RecipeError or CheckpointError where a recipe does not fit the parents; the
+    building ones raise BuildError where the merge gives numbers that are not finite, or where
+    memory or disk run out.
+
+    Attributes:
+        parents: Opened parents by id.
+        blueprint: Model for an architecture that is not built in, whose parents are opened as they
+            are found; None where all are built in.
+        threads: Number of threads that build; None for one per processor. The bytes that are built
+            do not depend on it.
+    """
+
+    def __init__(
+        self,
+        parents: Mapping[str, Checkpoint],
+        blueprint: Blueprint | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.parents = parents
+        self.blueprint = blueprint
+        self.threads = threads
+
+    @classmethod
+    def open(
+        cls,
+        refs: Iterable[str],
+        *,
+        stages: Iterable[str] = (),
+        overrides: Mapping[str, Path] | None = None,
+        pins: Mapping[str, str] | None = None,
+        template: Path | None = None,
+        threads: int | None = None,
+    ) -> Workshop:
+        """Open parents by their ids, and prove a template on one of them.
+
+        Args:
+            refs: Ids of the parents.
+            stages: Names of merges that feed others, for the message about an unknown parent.
+            overrides: Folders or GGUF files that take the place of ids.
+            pins: Commits that ids of the hub stand for: id -> `ID@COMMIT`.
+            template: GGUF of one parent, for an architecture that is not built in.
+            threads: Number of threads that build.
+
+        Raises:
+            RecipeError, CheckpointError: A parent cannot be opened, or no parent explains the
+                template.
+        """
+        pinned = {ref: (pins or {}).get(ref, ref) for ref in refs}
+        opened = open_all(pinned.values(), tuple(stages), overrides, as_found=template is not None)
+        parents = dict(zip(pinned, opened.values(), strict=True))
+        blueprint = None if template is None else read_blueprint(template, parents)
+        return cls(parents, blueprint, threads)
+
+    @classmethod
+    def for_recipe(
+        cls,
+        recipe: Recipe,
+        overrides: Mapping[str, Path] | None = None,
+        *,
+        template: Path | None = None,
+        threads: int | None = None,
+    ) -> Workshop:
+        """Open the parents of one recipe, those of its stages too; see `open`."""
+        return cls.open(
+            recipe.parents(),
+            stages=[str(stage.name) for stage in recipe.stages],
+            overrides=overrides,
+            template=template,
+            threads=threads,
+        )
+
+    def plan(self, recipe: Recipe, stop: threading.Event | None = None) -> MergePlan:
+        """Return every tensor of a recipe's model, computed on demand.
+
+        Args:
+            recipe: Recipe to plan.
+            stop: Event that ends the reading of blocks once it is set.
+        """
+        return plan_merge(recipe, self.parents, stop)
+
+    def size(self, recipe: Recipe) -> int:
+        """Return the size in bytes of a recipe's GGUF, without building it."""
+        _, _, size = file_layout(self._contents(recipe, self.plan(recipe)), recipe.quantize)
+        return size
+
+    def estimate(self, recipe: Recipe) -> Estimate:
+        """Return what building a recipe's GGUF takes, measured on one layer of it."""
+        plan = self.plan(recipe)
+        return estimate(plan, self._contents(recipe, plan), recipe.quantize, self.threads)
+
+    def candidate(self, recipe: Recipe, stop: threading.Event | None = None) -> Candidate:
+        """Build a recipe's GGUF in memory, in the recipe's own mix.
+
+        Args:
+            recipe: Recipe to build.
+            stop: Event that ends the build soon after another thread sets it.
+
+        Raises:
+            Interrupted: `stop` was set.
+        """
+        started = time.perf_counter()
+        fd, path, temporary = scratch_file()
+        try:
+            size, digest = self._write(fd, recipe, recipe.quantize, stop)
+        except BaseException:
+            Candidate(fd, path, 0, "", 0.0, temporary).close()
+            raise
+        return Candidate(fd, path, size, digest, time.perf_counter() - started, temporary)
+
+    def gguf(self, recipe: Recipe, path: Path, quant: str | None = None) -> str:
+        """Build a recipe's GGUF as a file, whole or not at all, and return its SHA-256 (hex).
+
+        Args:
+            recipe: Recipe to build.
+            path: File to write; an existing one is replaced.
+            quant: Key of `quantize.MIXES`; None for the recipe's own mix.
+        """
+        quantization = recipe.quantize if quant is None else Quantization(quant)
+        with new_file(path) as fd:
+            _, digest = self._write(fd, recipe, quantization)
+        return digest
+
+    def safetensors(self, recipe: Recipe, folder: Path) -> None:
+        """Build a recipe as a Hugging Face folder in its own `dtype`, whole or not at all.
+
+        Weights are cut into shards of at most 4 GB; the tokenizer's files are copied from the
+        parent that the recipe takes it from, or written where it is a new one.
+
+        Raises:
+            InputError: `folder` exists and is not empty.
+        """
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError("the output folder is not empty", where=folder)
+        plan = self.plan(recipe)
+        with new_folder(folder) as unfinished:
+            write_folder(unfinished, plan, recipe.dtype, self.threads)
+
+    def _write(
+        self,
+        fd: int,
+        recipe: Recipe,
+        quantization: Quantization,
+        stop: threading.Event | None = None,
+    ) -> tuple[int, str]:
+        plan = self.plan(recipe, stop)
+        return write_gguf(fd, plan, self._contents(recipe, plan), quantization, self.threads)
+
+    def _contents(self, recipe: Recipe, plan: MergePlan) -> Contents:
+        """What a merge's file holds beside the merged values."""
+        if self.blueprint is not None:
+            return self.blueprint.contents(plan)
+        return built_in_contents(recipe, plan)
