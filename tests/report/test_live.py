@@ -12,7 +12,7 @@ from rich.console import Console
 
 from mergesearch.report import RunState, render_line, render_live, watch
 from mergesearch.study import events
-from mergesearch.study.front_document import front_document
+from mergesearch.study.front import Front
 from mergesearch.study.stopping import StopRule
 
 NOW = START.timestamp()
@@ -114,13 +114,14 @@ def test_a_long_front_is_thinned_out_but_keeps_its_knee_and_ends() -> None:
     trials = [replace(one, started=START, ended=START + timedelta(seconds=1)) for one in trials]
     state = RunState()
     state.apply(events.RunStarted(AXES, StopRule(60, None), "gp", tuple(trials)), NOW)
-    assert len(state.document["front"]) > 15
+    assert state.front is not None
+    assert len(state.front.members) > 15
     view = shown(render_live(state, NOW + 1, 80), 80)
     rows = re.findall(r"^.. +(\d+) .* 75/25$", view, re.MULTILINE)
     assert 12 <= len(rows) <= 13
-    ends = state.document["front"]
-    assert (rows[0], rows[-1]) == (str(ends[0]["trial"]), str(ends[-1]["trial"]))
-    assert str(state.document["knee"]) in rows
+    ends = state.front.members
+    assert (rows[0], rows[-1]) == (str(ends[0].trial), str(ends[-1].trial))
+    assert str(state.front.knee) in rows
 
 
 def test_plain_lines() -> None:
@@ -138,7 +139,7 @@ def test_plain_lines() -> None:
             events.ValidationStarted("60 trials are done", (0,)),
             events.Validated(TRIALS[0]),
             events.Validated(failed),
-            events.RunFinished({}),
+            events.RunFinished(Front.of(AXES, TRIALS)),
         )
     ]
     assert lines == [
@@ -159,7 +160,7 @@ def whole_run(observe) -> None:
     for one in TRIALS:
         observe(events.TrialFinished(one))
     observe(events.ValidationStarted("5 trials are done", ()))
-    observe(events.RunFinished(front_document(AXES, TRIALS)))
+    observe(events.RunFinished(Front.of(AXES, TRIALS)))
 
 
 def test_without_a_terminal_there_are_lines_and_the_front_and_a_log(tmp_path: Path) -> None:

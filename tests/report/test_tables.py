@@ -9,10 +9,10 @@ from helpers.records import AXES, RUN, RUNNING, START, TRIALS, rung, scores, sho
 
 from mergesearch.report import render_front, render_status, render_trial
 from mergesearch.report.tables import trial_line
-from mergesearch.study.front_document import front_document
-from mergesearch.study.ledger import Axis
+from mergesearch.study.front import Front
+from mergesearch.study.records import Axis
 
-DOCUMENT = front_document(AXES, TRIALS)
+FRONT = Front.of(AXES, TRIALS)
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_front_shows_both_rungs_side_by_side(width: int) -> None:
-    assert shown(render_front(DOCUMENT, width), width) == (
+    assert shown(render_front(FRONT, width), width) == (
         "          instruction  instruction   reasoning   reasoning\n"
         "   trial       search    validated      search   validated  shares\n"
         "──────────────────────────────────────────────────────────────────\n"
@@ -40,7 +40,7 @@ def test_the_front_shows_both_rungs_side_by_side(width: int) -> None:
 
 
 def test_the_front_stacks_them_where_there_is_no_room() -> None:
-    assert shown(render_front(DOCUMENT, 60), 60) == (
+    assert shown(render_front(FRONT, 60), 60) == (
         "   trial  instruction   reasoning  shares\n"
         "─────────────────────────────────────────\n"
         "       0   70.8 ± 4.4  30.0 ± 4.5  75/25\n"
@@ -56,13 +56,13 @@ def test_the_front_stacks_them_where_there_is_no_room() -> None:
 
 
 def test_side_by_side_needs_just_its_own_width() -> None:
-    assert "validated  shares" in shown(render_front(DOCUMENT, 66), 66)
-    assert "below each score" in shown(render_front(DOCUMENT, 65), 65)
+    assert "validated  shares" in shown(render_front(FRONT, 66), 66)
+    assert "below each score" in shown(render_front(FRONT, 65), 65)
 
 
 def test_before_validation_there_is_one_column_an_objective() -> None:
-    document = front_document(AXES, [TRIALS[2], TRIALS[4]])
-    assert shown(render_front(document, 80), 80) == (
+    front = Front.of(AXES, [TRIALS[2], TRIALS[4]])
+    assert shown(render_front(front, 80), 80) == (
         "   trial  instruction   reasoning  shares\n"
         "─────────────────────────────────────────\n"
         "◆      2   60.0 ± 4.4  55.0 ± 4.5  75/25\n"
@@ -74,14 +74,14 @@ def test_before_validation_there_is_one_column_an_objective() -> None:
 
 def test_values_beyond_one_are_not_percent_and_shares_may_be_negative() -> None:
     axes = (AXES[0], Axis("reasoning", "minimize", 9.0))
-    document = front_document(axes, [trial(4, 0.5, 5.25, shares={"a/x": -0.1, "b/x": 1.1})])
-    text = shown(render_front(document, 80), 80)
+    front = Front.of(axes, [trial(4, 0.5, 5.25, shares={"a/x": -0.1, "b/x": 1.1})])
+    text = shown(render_front(front, 80), 80)
     assert "◆      4   50.0 ± 4.4  5.25 ± 0.0451  -10/110" in text
     assert "shares in %: a/x / b/x" in text
 
 
 def test_an_empty_front_says_so() -> None:
-    assert shown(render_front(front_document(AXES, []), 80), 80) == "no front yet: 0 trials"
+    assert shown(render_front(Front.of(AXES, []), 80), 80) == "no front yet: 0 trials"
 
 
 def test_a_trial_is_shown_with_all_that_is_on_record() -> None:
@@ -179,6 +179,6 @@ def test_proxies_are_shown_in_nat_with_how_far_they_can_be_trusted() -> None:
     status = shown(render_status(run, members, running=False, now=0.0), 120)
     note = "proxy: rank correlation with the metric -0.16 over 5 promoted trials; below 0.5: do not"
     assert note in status
-    front = shown(render_front(front_document(axes, members), 120), 120)
-    assert f"instruction: {note} trust it" in front
-    assert "-0.5" not in front  # the front holds metrics
+    text = shown(render_front(Front.of(axes, members), 120), 120)
+    assert f"instruction: {note} trust it" in text
+    assert "-0.5" not in text  # the front holds metrics

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mergesearch.objectives import Score
 from mergesearch.report import text
 
 
@@ -45,13 +46,11 @@ def test_percent_is_for_shares_only() -> None:
 
 def test_a_missing_score_is_a_dash() -> None:
     assert text.score(None, percent=True) == "–"
-    assert text.score({}, percent=True) == "–"
 
 
 def test_many_unscored_items_stand_beside_the_score() -> None:
-    one = {"value": 0.632, "stderr": 0.044, "n": 92, "n_unscored": 8}
-    assert text.score(one, percent=True) == "63.2 ± 4.4 (8 % unscored)"
-    assert text.score(one | {"n": 156}, percent=True) == "63.2 ± 4.4"
+    assert text.score(Score(0.632, 0.044, 92, 8), percent=True) == "63.2 ± 4.4 (8 % unscored)"
+    assert text.score(Score(0.632, 0.044, 156, 8), percent=True) == "63.2 ± 4.4"
 
 
 def test_names_are_short_where_that_is_clear() -> None:

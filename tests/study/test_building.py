@@ -44,7 +44,7 @@ def run(
 ) -> dict[str, Any]:
     settings = {"sampler": "sobol", "trials": 5, "validate": False} | settings
     searched = search_on_gpu(bench, **(changes or {}))
-    return run_study(folder, searched, StudySettings(**settings), observe)
+    return run_study(folder, searched, StudySettings(**settings), observe).to_dict()
 
 
 def build_until_stopped(one: Recipe, stop: threading.Event) -> FakeCandidate:

@@ -1,148 +1,102 @@
-"""The front's arithmetic: literal cases, properties, and optuna's own hypervolume."""
+"""The front of a run, from records alone."""
 
-import numpy as np
+import time
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from optuna._hypervolume import compute_hypervolume
 
-from mergesearch.study.front import hypervolume, knee, non_dominated
+from mergesearch.objectives import Score
+from mergesearch.study.front import Front
+from mergesearch.study.records import Axis, RungRecord, TrialRecord
 
-UP = ("maximize", "maximize")
-MIXED = ("maximize", "minimize")
+AXES = (Axis("accuracy", "maximize", 0.0), Axis("loss", "minimize", 4.0))
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-@st.composite
-def problems(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Values (rows, objectives) on a coarse grid, so that ties are common."""
-    objectives = draw(st.integers(1, 4))
-    rows = draw(st.integers(1, 8))
-    grid = st.integers(0, 6).map(float)
-    values = draw(hnp.arrays(np.float64, (rows, objectives), elements=grid))
-    reference = draw(hnp.arrays(np.float64, objectives, elements=grid))
-    directions = draw(
-        st.lists(
-            st.sampled_from(["maximize", "minimize"]), min_size=objectives, max_size=objectives
-        )
-    )
-    return values, reference, directions
+def trial(number: int, accuracy: float, loss: float, **changes: Any) -> TrialRecord:
+    scores = {"accuracy": Score(accuracy, 0.04, 120, 1), "loss": Score(loss, 0.1, 120, 0)}
+    parts = {
+        "number": number,
+        "state": "complete",
+        "attempt": 1,
+        "parameters": {},
+        "recipe": {"merge_method": "linear"},
+        "recipe_digest": f"r{number}",
+        "shares": {"a": 0.75, "b": 0.25},
+        "candidate_digest": f"c{number}",
+        "candidate_size": 1,
+        "reused_from": None,
+        "failure": None,
+        "started": NOW,
+        "ended": NOW,
+        "rungs": {"search": RungRecord("search", scores, 0.5, 3.0, None, NOW)},
+    }
+    return TrialRecord(**(parts | changes))
 
 
-def _dominates(left: np.ndarray, right: np.ndarray, directions: list[str]) -> bool:
-    """Whether `left` (objectives,) is nowhere worse than `right` and somewhere better."""
-    gains = [
-        a - b if direction == "maximize" else b - a
-        for a, b, direction in zip(left, right, directions, strict=True)
+TRIALS = (
+    trial(0, 0.5, 1.0),
+    trial(1, 0.9, 3.0),
+    trial(2, 0.8, 1.5),
+    trial(3, 0.7, 3.5),
+    trial(4, 0.9, 3.0, reused_from=1),
+    trial(5, 0, 0, state="failed", rungs={}, failure="no"),
+    trial(6, 0, 0, state="running", rungs={}, ended=None),
+)
+
+
+def test_members_are_undominated_own_complete_and_sorted() -> None:
+    assert [member.trial for member in Front.of(AXES, TRIALS).members] == [1, 2, 0]
+    turned = (Axis("loss", "minimize", 4.0), AXES[0])
+    assert [member.trial for member in Front.of(turned, TRIALS).members] == [0, 2, 1]
+
+
+def test_the_best_member_in_each_objective() -> None:
+    front = Front.of(AXES, TRIALS)
+    assert (front.best("accuracy").trial, front.best("loss").trial) == (1, 0)
+
+
+def test_the_document_has_the_promised_keys_in_their_order() -> None:
+    document = Front.of(AXES, TRIALS).to_dict()
+    assert list(document) == [
+        "objectives",
+        "directions",
+        "reference_point",
+        "hypervolume",
+        "knee",
+        "front",
+        "trials",
+        "failed",
     ]
-    return min(gains) >= 0 and max(gains) > 0
+    assert document["objectives"] == ["accuracy", "loss"]
+    assert document["directions"] == {"accuracy": "maximize", "loss": "minimize"}
+    assert document["reference_point"] == {"accuracy": 0.0, "loss": 4.0}
+    assert document["hypervolume"] == pytest.approx(0.5 * 3.0 + 0.3 * 2.5 + 0.1 * 1.0)
+    assert document["knee"] == 2
+    assert (document["trials"], document["failed"]) == (6, 1)
+    assert document["front"][0] == {
+        "trial": 1,
+        "values": {
+            "accuracy": {"value": 0.9, "stderr": 0.04, "n": 120, "n_unscored": 1},
+            "loss": {"value": 3.0, "stderr": 0.1, "n": 120, "n_unscored": 0},
+        },
+        "validated": None,
+        "shares": {"a": 0.75, "b": 0.25},
+        "digest": "c1",
+        "recipe": {"merge_method": "linear"},
+    }
 
 
-def test_non_dominated_keeps_equals_and_names_rows_in_order() -> None:
-    values = [[0.5, 0.5], [0.2, 0.9], [0.5, 0.5], [0.4, 0.4], [0.9, 0.1]]
-    assert non_dominated(values, UP) == [0, 1, 2, 4]
-    assert non_dominated([], UP) == []
+def test_a_run_without_a_complete_trial_has_an_empty_front() -> None:
+    front = Front.of(AXES, TRIALS[5:])
+    assert (front.members, front.knee, front.hypervolume) == ((), None, 0.0)
+    assert front.to_dict()["front"] == []
 
 
-def test_non_dominated_refuses_what_was_never_measured() -> None:
-    with pytest.raises(ValueError, match="NaN"):
-        non_dominated([[float("nan"), 1.0]], UP)
-    with pytest.raises(ValueError, match="upward"):
-        non_dominated([[1.0]], ["upward"])
-
-
-@pytest.mark.parametrize(
-    ("values", "reference", "directions", "expected"),
-    [
-        ([[3.0], [5.0]], [1.0], ["maximize"], 4.0),
-        ([[3.0], [5.0]], [6.0], ["minimize"], 3.0),
-        ([[1.0, 2.0], [2.0, 1.0]], [0.0, 0.0], UP, 3.0),
-        ([[1.0, 2.0], [2.0, 1.0], [0.5, 0.5]], [0.0, 0.0], UP, 3.0),
-        ([[1.0, -2.0], [2.0, -1.0]], [0.0, 0.0], MIXED, 3.0),
-        ([[1.0, 0.0]], [0.0, 0.0], UP, 0.0),
-        ([[-1.0, 5.0]], [0.0, 0.0], UP, 0.0),
-        ([[1.0, 1.0, 2.0], [1.0, 2.0, 1.0], [2.0, 1.0, 1.0]], [0.0] * 3, ["maximize"] * 3, 4.0),
-        ([], [0.0, 0.0], UP, 0.0),
-    ],
-)
-def test_hypervolume_by_hand(values, reference, directions, expected) -> None:
-    assert hypervolume(values, reference, directions) == pytest.approx(expected)
-
-
-@given(problems())
-def test_hypervolume_equals_optunas(problem) -> None:
-    values, reference, directions = problem
-    signs = np.array([-1.0 if direction == "maximize" else 1.0 for direction in directions])
-    losses, worst = values * signs, reference * signs
-    inside = losses[(losses <= worst).all(axis=1)]
-    expected = compute_hypervolume(inside, worst) if len(inside) else 0.0
-    assert hypervolume(values, reference, directions) == pytest.approx(expected)
-
-
-@given(problems())
-def test_only_the_front_carries_the_hypervolume(problem) -> None:
-    values, reference, directions = problem
-    members = non_dominated(values, directions)
-    whole = hypervolume(values, reference, directions)
-    assert hypervolume(values[members], reference, directions) == pytest.approx(whole)
-
-
-@given(problems())
-def test_every_row_is_on_the_front_or_dominated_by_a_member(problem) -> None:
-    values, _, directions = problem
-    members = non_dominated(values, directions)
-    assert members
-    for row, candidate in enumerate(values):
-        beaten = any(_dominates(values[member], candidate, directions) for member in members)
-        assert beaten != (row in members)
-
-
-@given(problems())
-def test_the_knee_is_a_member_whatever_the_order_and_the_scale(problem) -> None:
-    values, _, directions = problem
-    chosen = knee(values, directions)
-    assert chosen in non_dominated(values, directions)
-    assert knee(values * 4.0 - 3.0, directions) == chosen
-
-
-def test_knee_is_farthest_above_the_line_between_the_best() -> None:
-    front = [[1.0, 0.0], [0.9, 0.5], [0.6, 0.7], [0.0, 1.0]]
-    assert knee(front, UP) == 1
-    assert knee([[x, -y] for x, y in front], MIXED) == 1
-
-
-def test_knee_scales_each_objective_by_the_front() -> None:
-    """A step of 40 on a range of 100 is less than a step of 0.9 on a range of 1."""
-    assert knee([[100.0, 0.0], [60.0, 0.5], [40.0, 0.9], [0.0, 1.0]], UP) == 2
-
-
-def test_knee_ignores_the_dominated() -> None:
-    assert knee([[0.0, 0.0], [1.0, 0.0], [0.6, 0.6], [0.0, 1.0]], UP) == 2
-
-
-@pytest.mark.parametrize(
-    ("front", "expected"),
-    [
-        ([[0.3, 0.4]], 0),
-        ([[0.3, 0.4], [0.2, 0.9]], 0),  # both sums are 1 after scaling: the first
-        ([[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]], 0),
-    ],
-)
-def test_knee_of_tiny_fronts(front, expected) -> None:
-    assert knee(front, UP) == expected
-
-
-def test_knee_in_three_objectives_is_farthest_above_the_plane() -> None:
-    corners = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
-    assert knee([*corners, [0.2, 0.3, 0.4], [0.4, 0.4, 0.3]], ["maximize"] * 3) == 4
-
-
-def test_knee_without_a_plane_takes_the_largest_sum() -> None:
-    """One row is best in two of three objectives, so the best rows span only a line."""
-    front = [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.9, 0.9, 0.5]]
-    assert knee(front, ["maximize"] * 3) == 2
-
-
-def test_an_empty_front_has_no_knee() -> None:
-    with pytest.raises(ValueError, match="empty"):
-        knee([], UP)
+def test_a_thousand_times_more_trials_do_not_take_a_million_times_longer() -> None:
+    """A front of ten thousand trials, all of them members, in a moment."""
+    many = [trial(number, number / 10_000, 4.0 * number / 10_000) for number in range(10_000)]
+    start = time.perf_counter()
+    assert len(Front.of(AXES, many).members) == 10_000
+    assert time.perf_counter() - start < 5

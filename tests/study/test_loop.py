@@ -39,7 +39,7 @@ LENGTHS = {"gp": 13, "tpe": 16, "nsga2": 25, "sobol": 12}
 
 def run(folder: Path, bench: Bench | None = None, **settings: Any) -> dict[str, Any]:
     settings = {"sampler": "sobol", "trials": 8} | settings
-    return run_study(folder, search(bench), StudySettings(**settings))
+    return run_study(folder, search(bench), StudySettings(**settings)).to_dict()
 
 
 def raise_at(number: int, error: BaseException) -> Any:

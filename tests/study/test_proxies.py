@@ -12,7 +12,7 @@ from helpers.study_fakes import Bench, FakeCandidate
 from mergesearch.errors import Interrupted, ObjectivesError
 from mergesearch.objectives import ItemResult, MetricValue, Objectives, Score, TaskResult
 from mergesearch.recipe import Recipe
-from mergesearch.study.front_document import front_document
+from mergesearch.study.front import Front
 from mergesearch.study.ledger import Axis, Ledger, RungRecord, TrialRecord
 from mergesearch.study.loop import run_study
 from mergesearch.study.proxies import agreements, candidates, correct_answers, promotes
@@ -77,7 +77,8 @@ def run(folder: Path, bench: ProxyBench, text: str = OBJECTIVES, **settings: Any
         parents=PARENTS,
         use_references=bench.use_references,
     )
-    return run_study(folder, search, StudySettings(sampler="sobol", **({"trials": 12} | settings)))
+    wanted = StudySettings(sampler="sobol", **({"trials": 12} | settings))
+    return run_study(folder, search, wanted).to_dict()
 
 
 def read(folder: Path) -> tuple[TrialRecord, ...]:
@@ -225,7 +226,7 @@ def test_what_is_not_dominated_is_promoted() -> None:
 
 def test_documents_without_proxies_do_not_speak_of_them() -> None:
     plain = (Axis("instruction", "maximize", 0.0), Axis("reasoning", "maximize", 0.25))
-    assert "proxies" not in front_document(plain, [])
+    assert "proxies" not in Front.of(plain, []).to_dict()
 
 
 def test_specialists_must_be_parents_and_know_something() -> None:

@@ -61,23 +61,19 @@ def picked(ledger: Ledger, pick: str) -> TrialRecord:
     Raises:
         InputError: no such trial or objective, a failed trial, or a run without a front.
     """
-    from mergesearch.study.front import knee
-    from mergesearch.study.front_document import front_members
+    from mergesearch.study.front import Front
 
-    axes = ledger.run().axes
+    axes, trials = ledger.run().axes, ledger.trials()
     kind, _, name = pick.partition(":")
     if kind == "trial" and name.isdigit():
         return _complete(ledger, int(name))
-    members = front_members(axes, ledger.trials())
-    if not members:
+    front = Front.of(axes, trials)
+    if front.knee is None:
         raise InputError("no trial is complete, so there is no front yet", where="--pick")
-    values = [[one.scores()[axis.name].value for axis in axes] for one in members]
     if pick == "knee":
-        return members[knee(values, [axis.direction for axis in axes])]
-    for index, axis in enumerate(axes):
-        if kind == "best" and name == axis.name:
-            best = max if axis.direction == "maximize" else min
-            return members[best(range(len(members)), key=lambda one: values[one][index])]
+        return trials[front.knee]
+    if kind == "best" and name in [axis.name for axis in axes]:
+        return trials[front.best(name).trial]
     known = ", ".join(f"best:{axis.name}" for axis in axes)
     raise InputError(
         f"unknown pick {pick!r}", where="--pick", expected=f"knee, {known}, or trial:NUMBER"

@@ -14,17 +14,17 @@ def command(folder: RunFolder, as_json: AsJson = False) -> None:
 
     Example: search front results/demo --json
     """
-    from mergesearch.study.front_document import front_document
+    from mergesearch.study.front import Front
     from mergesearch.study.ledger import Ledger
 
     with Ledger.open(folder) as ledger:
-        document = front_document(ledger.run().axes, ledger.trials())
+        found = Front.of(ledger.run().axes, ledger.trials())
     if as_json:
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
         return
     from rich.console import Console
 
     from mergesearch.report import render_front
 
     console = Console()
-    console.print(render_front(document, console.width))
+    console.print(render_front(found, console.width))

@@ -283,15 +283,16 @@ def _write_inputs(inputs: Inputs, pins: Mapping[str, str]) -> None:
 def _write_recipes(folder: Path) -> None:
     """Write the recipe of each member of the front."""
     from mergesearch.recipe import Recipe
-    from mergesearch.study.front_document import front_members
+    from mergesearch.study.front import Front
     from mergesearch.study.ledger import Ledger
 
     pins = written_pins(folder)
     with Ledger.open(folder) as ledger:
-        for trial in front_members(ledger.run().axes, ledger.trials()):
-            recipe = Recipe.from_dict(dict(trial.recipe)).renamed(pins)
-            path = folder / "recipes" / f"trial-{trial.number}.yaml"
-            write_text(path, header(trial) + recipe.to_yaml())
+        trials = ledger.trials()
+        for member in Front.of(ledger.run().axes, trials).members:
+            recipe = Recipe.from_dict(dict(member.recipe)).renamed(pins)
+            path = folder / "recipes" / f"trial-{member.trial}.yaml"
+            write_text(path, header(trials[member.trial]) + recipe.to_yaml())
 
 
 def _console() -> Console:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
@@ -23,6 +24,7 @@ from mergesearch.study.events import (
     Validated,
     ValidationStarted,
 )
+from mergesearch.study.front import Front
 
 Observer = Callable[[Event], None]
 _SHOWN = 12  # members of the front that the live view has room for
@@ -53,7 +55,7 @@ def watch(console: Console, log: Path | None = None) -> Iterator[Observer]:
             console.print(Text(line), soft_wrap=True)
         if isinstance(event, RunFinished):
             live.stop()
-            console.print(render_front(event.document, console.width))
+            console.print(render_front(event.front, console.width))
 
     file: TextIO | None = None if log is None else open(log, "a", encoding="utf-8")  # noqa: SIM115
     try:
@@ -109,10 +111,10 @@ def render_live(state: RunState, now: float, width: int) -> RenderableType:
     for axis, (number, found) in zip(
         state.axes, best_of(state.axes, list(state.trials.values())), strict=False
     ):
-        shown = text.score(vars(found), text.in_percent([found.value, axis.reference]))
+        shown = text.score(found, text.in_percent([found.value, axis.reference]))
         blocks.append(Text(f"best {axis.name}: {shown} (trial {number})", no_wrap=True))
-    if state.document.get("front"):
-        blocks += ["", render_front(_shortened(state.document), width)]
+    if state.front is not None and state.front.members:
+        blocks += ["", render_front(_shortened(state.front), width)]
     return Group(*blocks)
 
 
@@ -155,16 +157,15 @@ def _now(state: RunState) -> str:
     return f"trial {state.number}: {state.stage}{items}"
 
 
-def _shortened(document: dict[str, object]) -> dict[str, object]:
-    """The document with the members that there is room for: evenly spread, the knee among them."""
-    members = document["front"]
-    assert isinstance(members, list)
-    if len(members) <= _SHOWN:
-        return document
-    kept = {round(index * (len(members) - 1) / (_SHOWN - 1)) for index in range(_SHOWN)}
+def _shortened(front: Front) -> Front:
+    """The front with the members that there is room for: evenly spread, the knee among them."""
+    n_members = len(front.members)
+    if n_members <= _SHOWN:
+        return front
+    kept = {round(index * (n_members - 1) / (_SHOWN - 1)) for index in range(_SHOWN)}
     shown = [
-        one
-        for index, one in enumerate(members)
-        if index in kept or one["trial"] == document["knee"]
+        member
+        for index, member in enumerate(front.members)
+        if index in kept or member.trial == front.knee
     ]
-    return document | {"front": shown}
+    return replace(front, members=tuple(shown))

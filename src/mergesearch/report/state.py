@@ -2,7 +2,6 @@
 
 import statistics
 from dataclasses import dataclass, field
-from typing import Any
 
 from mergesearch.objectives import Score
 from mergesearch.study.events import (
@@ -15,8 +14,8 @@ from mergesearch.study.events import (
     Validated,
     ValidationStarted,
 )
-from mergesearch.study.front_document import front_document
-from mergesearch.study.ledger import COMPLETE, FAILED, Axis, TrialRecord
+from mergesearch.study.front import Front
+from mergesearch.study.records import COMPLETE, FAILED, Axis, TrialRecord
 from mergesearch.study.stopping import StopRule
 
 _RECENT = 30  # trials whose median time is the next one's
@@ -41,7 +40,7 @@ class RunState:
         total: items of the task.
         to_validate: members of the front that this start validates, None while it searches.
         validated: how many of them are through.
-        document: the front as `front.json` would have it.
+        front: The front so far, None before the run has started.
         finished: whether the run is done.
     """
 
@@ -59,7 +58,7 @@ class RunState:
     total: int = 0
     to_validate: tuple[int, ...] | None = None
     validated: int = 0
-    document: dict[str, Any] = field(default_factory=dict)
+    front: Front | None = None
     finished: bool = False
 
     def apply(self, event: Event, now: float) -> None:
@@ -85,7 +84,7 @@ class RunState:
                 self._hear(event.trial)
             case RunFinished():
                 self.finished = True
-                self.document = dict(event.document)
+                self.front = event.front
 
     @property
     def n_finished(self) -> int:
@@ -133,7 +132,7 @@ class RunState:
         self._renew()
 
     def _renew(self) -> None:
-        self.document = front_document(self.axes, tuple(self.trials.values()))
+        self.front = Front.of(self.axes, tuple(self.trials.values()))
 
 
 def best_of(axes: tuple[Axis, ...], trials: list[TrialRecord]) -> list[tuple[int, Score]]:

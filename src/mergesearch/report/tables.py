@@ -1,7 +1,6 @@
 """Tables for the terminal: pure functions from records and documents to rich renderables."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import yaml
 from rich import box
@@ -13,85 +12,82 @@ from rich.text import Text
 from mergesearch.objectives import PROXY, Score
 from mergesearch.report import text
 from mergesearch.report.state import best_of
-from mergesearch.study.front_document import front_document
-from mergesearch.study.ledger import COMPLETE, FAILED, RungRecord, RunRecord, TrialRecord
-from mergesearch.study.proxies import TRUSTED, Agreement
+from mergesearch.study.front import Front, FrontMember
+from mergesearch.study.proxies import TRUSTED
+from mergesearch.study.records import COMPLETE, FAILED, Axis, RungRecord, RunRecord, TrialRecord
 
 KNEE = "◆"
 _SEARCHED, _CONFIRMED = "search", "validated"
 
 
-def render_front(document: Mapping[str, Any], width: int) -> RenderableType:
+def render_front(front: Front, width: int) -> RenderableType:
     """Return the front: its members' scores on both rungs, their shares, the knee marked.
 
     Where `width` columns are too few to have both rungs side by side, the validated scores stand
     under the searched ones; before anything is validated there is one rung only.
     """
-    members = document["front"]
-    if not members:
-        return Text(f"no front yet: {_counts(document)}")
-    parents = list(dict.fromkeys(parent for one in members for parent in one["shares"]))
-    confirmed = any(one["validated"] for one in members)
-    wide = confirmed and _width_side_by_side(document, parents) <= width
-    table = _front_table(document, parents, confirmed, wide)
+    if not front.members:
+        return Text(f"no front yet: {_counts(front)}")
+    parents = list(dict.fromkeys(parent for member in front.members for parent in member.shares))
+    confirmed = any(member.validated for member in front.members)
+    wide = confirmed and _width_side_by_side(front, parents) <= width
+    table = _front_table(front, parents, confirmed, wide)
     below = "; below each score: validated" if confirmed and not wide else ""
     notes = [
         f"{KNEE} knee{below}",
         f"shares in %: {' / '.join(text.short_names(parents))}" if parents else "",
-        f"hypervolume {document['hypervolume']:.4f}, {_counts(document)}",
-        *(f"{name}: {note}" for name, note in proxy_notes(document)),
+        f"hypervolume {front.hypervolume:.4f}, {_counts(front)}",
+        *(f"{name}: {note}" for name, note in proxy_notes(front)),
     ]
     return Group(table, Text("\n".join(note for note in notes if note), style="dim"))
 
 
-def _counts(document: Mapping[str, Any]) -> str:
-    counted = text.plural(document["trials"], "trial")
-    return counted + (f", {document['failed']} failed" if document["failed"] else "")
+def _counts(front: Front) -> str:
+    counted = text.plural(front.trials, "trial")
+    return counted + (f", {front.failed} failed" if front.failed else "")
 
 
-def _percent(document: Mapping[str, Any], name: str) -> bool:
-    scores = [one[rung] for one in document["front"] for rung in ("values", "validated")]
-    values = [one[name]["value"] for one in scores if one]
-    return text.in_percent([*values, document["reference_point"][name]])
+def _percent(front: Front, axis: Axis) -> bool:
+    scores = [found for member in front.members for found in (member.values, member.validated)]
+    values = [found[axis.name].value for found in scores if found]
+    return text.in_percent([*values, axis.reference])
 
 
-def _cells(member: Mapping[str, Any], name: str, percent: bool) -> tuple[str, ...]:
-    confirmed = (member["validated"] or {}).get(name)
-    return text.score(member["values"][name], percent), text.score(confirmed, percent)
+def _cells(member: FrontMember, axis: Axis, percent: bool) -> tuple[str, str]:
+    confirmed = member.validated.get(axis.name)
+    return text.score(member.values[axis.name], percent), text.score(confirmed, percent)
 
 
-def _width_side_by_side(document: Mapping[str, Any], parents: Sequence[str]) -> int:
-    members = document["front"]
+def _width_side_by_side(front: Front, parents: Sequence[str]) -> int:
     widths = [1, len("trial")]
-    for name in document["objectives"]:
-        percent = _percent(document, name)
+    for axis in front.axes:
+        percent = _percent(front, axis)
         for column, heading in enumerate((_SEARCHED, _CONFIRMED)):
-            cells = [_cells(one, name, percent)[column] for one in members]
-            widths.append(max(len(name), len(heading), *map(len, cells)))
-    widths.append(max([len("shares")] + [len(text.shares(m["shares"], parents)) for m in members]))
+            cells = [_cells(member, axis, percent)[column] for member in front.members]
+            widths.append(max(len(axis.name), len(heading), *map(len, cells)))
+    shares = [text.shares(member.shares, parents) for member in front.members]
+    widths.append(max(map(len, ["shares", *shares])))
     return sum(widths) + 2 * (len(widths) - 1)
 
 
-def _front_table(
-    document: Mapping[str, Any], parents: Sequence[str], confirmed: bool, wide: bool
-) -> Table:
+def _front_table(front: Front, parents: Sequence[str], confirmed: bool, wide: bool) -> Table:
     table = _ruled_table()
     table.add_column("", width=1)
     table.add_column("trial", justify="right", no_wrap=True)
-    for name in document["objectives"]:
+    for axis in front.axes:
         for heading in (_SEARCHED, _CONFIRMED) if wide else ("",):
             under = f"\n{heading}" if heading else ""
-            table.add_column(f"{name}{under}", justify="right", no_wrap=True)
+            table.add_column(f"{axis.name}{under}", justify="right", no_wrap=True)
     table.add_column("shares", no_wrap=True)
-    for member in document["front"]:
-        knee = member["trial"] == document["knee"]
-        row: list[RenderableType] = [KNEE if knee else "", str(member["trial"])]
-        for name in document["objectives"]:
-            cells = _cells(member, name, _percent(document, name))
+    for member in front.members:
+        knee = member.trial == front.knee
+        row: list[RenderableType] = [KNEE if knee else "", str(member.trial)]
+        for axis in front.axes:
+            cells: tuple[str, ...] = _cells(member, axis, _percent(front, axis))
             if not confirmed:
                 cells = cells[:1]
             row += map(Text, cells) if wide else [Text("\n".join(cells))]
-        row.append(text.shares(member["shares"], parents))
+        row.append(text.shares(member.shares, parents))
         table.add_row(*row, style="bold" if knee else None)
     return table
 
@@ -154,7 +150,7 @@ def _scores_table(record: TrialRecord, run: RunRecord) -> Table:
         percent = text.in_percent([*real, axis.reference])
         for rung, one in scores.items():
             proxy = _is_proxy(axis, rung)
-            shown = Text(text.score(vars(one), percent and not proxy) + (" nat" if proxy else ""))
+            shown = Text(text.score(one, percent and not proxy) + (" nat" if proxy else ""))
             table.add_row(axis.name, rung, shown, str(one.n), str(one.n_unscored))
     return table
 
@@ -163,22 +159,21 @@ def render_status(
     run: RunRecord, trials: Sequence[TrialRecord], *, running: bool, now: float
 ) -> RenderableType:
     """Return how a run stands; `running`: whether a process is at work on it `now`."""
-    document = front_document(run.axes, trials)
-    facts = [("run", _activity(trials, running, now)), ("trials", _counts(document))]
-    finished = [one for one in trials if one.seconds is not None and one.finished]
-    if finished:
-        times = sorted(one.seconds or 0.0 for one in finished)
+    front = Front.of(run.axes, trials)
+    facts = [("run", _activity(trials, running, now)), ("trials", _counts(front))]
+    times = sorted(trial.seconds or 0.0 for trial in trials if trial.finished)
+    if times:
         facts.append(("a trial", f"{text.duration(times[len(times) // 2])} (median)"))
-    front = document["front"]
-    validated = sum(one["validated"] is not None for one in front)
-    facts.append(("front", f"{text.plural(len(front), 'member')}, {validated} validated"))
-    if front:
-        facts.append(("hypervolume", f"{document['hypervolume']:.4f}"))
+    validated = sum(bool(member.validated) for member in front.members)
+    members = text.plural(len(front.members), "member")
+    facts.append(("front", f"{members}, {validated} validated"))
+    if front.members:
+        facts.append(("hypervolume", f"{front.hypervolume:.4f}"))
     for axis, (number, found) in zip(run.axes, best_of(run.axes, list(trials)), strict=False):
         percent = text.in_percent([found.value, axis.reference])
-        facts.append((f"best {axis.name}", f"{text.score(vars(found), percent)} (trial {number})"))
-    facts += proxy_notes(document)
-    failed = [one for one in trials if one.state == FAILED]
+        facts.append((f"best {axis.name}", f"{text.score(found, percent)} (trial {number})"))
+    facts += proxy_notes(front)
+    failed = [trial for trial in trials if trial.state == FAILED]
     if failed:
         reason = text.first_line(failed[-1].failure)
         facts.append(("last failure", f"trial {failed[-1].number}: {reason}"))
@@ -206,7 +201,7 @@ def _pairs(facts: Sequence[tuple[str, str]]) -> Table:
     return table
 
 
-def trial_line(trial: TrialRecord, run_axes: Sequence[Any]) -> str:
+def trial_line(trial: TrialRecord, run_axes: Sequence[Axis]) -> str:
     """Return one finished trial in one line."""
     if trial.state != COMPLETE:
         return f"failed: {text.first_line(trial.failure)}"
@@ -216,31 +211,30 @@ def trial_line(trial: TrialRecord, run_axes: Sequence[Any]) -> str:
     return f"{parts}, {text.duration(trial.seconds or 0.0)}{same}"
 
 
-def scores_line(scores: Mapping[str, Score], axes: Sequence[Any], rung: str = "search") -> str:
+def scores_line(scores: Mapping[str, Score], axes: Sequence[Axis], rung: str = "search") -> str:
     """Return every objective's score on a rung in one line."""
     parts = []
     for axis in axes:
         one, proxy = scores[axis.name], _is_proxy(axis, rung)
         percent = not proxy and text.in_percent([one.value, axis.reference])
-        shown = text.score(vars(one), percent)
+        shown = text.score(one, percent)
         parts.append(f"{axis.name} {shown}{' nat (proxy)' if proxy else ''}")
     return ", ".join(parts)
 
 
-def _is_proxy(axis: Any, rung: str) -> bool:
+def _is_proxy(axis: Axis, rung: str) -> bool:
     return rung == PROXY and axis.proxy
 
 
-def proxy_notes(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+def proxy_notes(front: Front) -> list[tuple[str, str]]:
     """Return, for each objective with a proxy, its name and how far the proxy can be trusted."""
     notes = []
-    for name, one in document.get("proxies", {}).items():
-        found = Agreement(one["correlation"], one["trials"])
-        over = f"over {text.plural(found.trials, 'promoted trial')}"
-        if found.correlation is None:
+    for name, agreement in front.proxies.items():
+        over = f"over {text.plural(agreement.trials, 'promoted trial')}"
+        if agreement.correlation is None:
             notes.append((name, f"proxy: rank correlation with the metric not known yet, {over}"))
             continue
-        warning = f"; below {TRUSTED}: do not trust it" if found.misleads else ""
-        known = f"proxy: rank correlation with the metric {found.correlation:.2f} {over}"
+        warning = f"; below {TRUSTED}: do not trust it" if agreement.misleads else ""
+        known = f"proxy: rank correlation with the metric {agreement.correlation:.2f} {over}"
         notes.append((name, known + warning))
     return notes

@@ -1,7 +1,8 @@
 """Numbers, times and names as a person reads them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+
+from mergesearch.objectives import Score
 
 
 def in_percent(values: Iterable[float]) -> bool:
@@ -18,15 +19,15 @@ UNSCORED_SHOWN = 0.05
 """Share of unscored items from which it stands beside the score; a raised limit allows more."""
 
 
-def score(one: Mapping[str, Any] | None, percent: bool) -> str:
+def score(measured: Score | None, percent: bool) -> str:
     """Return a score with its standard error, `63.2 ± 4.4`; a dash for none.
 
     Where many items could not be scored, so does their share: `63.2 ± 4.4 (8 % unscored)`.
     """
-    if not one:
+    if measured is None:
         return "–"
-    shown = f"{value(one['value'], percent)} ± {value(one['stderr'], percent)}"
-    share = one["n_unscored"] / max(1, one["n"] + one["n_unscored"])
+    shown = f"{value(measured.value, percent)} ± {value(measured.stderr, percent)}"
+    share = measured.n_unscored / max(1, measured.n + measured.n_unscored)
     return f"{shown} ({100 * share:.0f} % unscored)" if share > UNSCORED_SHOWN else shown
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from mergesearch.objectives import Score
-from mergesearch.study.ledger import Axis, TrialRecord
+from mergesearch.study.front import Front
+from mergesearch.study.records import Axis, TrialRecord
 from mergesearch.study.stopping import StopRule
 
 
@@ -90,9 +90,13 @@ class Validated:
 
 @dataclass(frozen=True)
 class RunFinished:
-    """The run is done; `document` is what `front.json` holds."""
+    """The run is done and `front.json` written.
 
-    document: Mapping[str, Any]
+    Attributes:
+        front: The front that the run found.
+    """
+
+    front: Front
 
 
 Event = (

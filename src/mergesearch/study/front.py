@@ -1,111 +1,143 @@
-"""Dominance, the Pareto front, hypervolume and the knee, in NumPy only.
+"""The Pareto front of a run, computed from the records of its trials."""
 
-Values come as the objectives report them, one row a candidate, one column an objective, beside one
-direction (`"maximize"` or `"minimize"`) a column. Inside, every column is turned so that more is
-better.
-"""
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
-from collections.abc import Sequence
-from typing import Literal
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-Direction = Literal["maximize", "minimize"]
-Floats = NDArray[np.float64]
+from mergesearch.objectives import Score
+from mergesearch.study.pareto import hypervolume, knee, non_dominated
+from mergesearch.study.proxies import Agreement, agreements
+from mergesearch.study.records import COMPLETE, FAILED, Axis, TrialRecord
 
 
-def _gains(values: ArrayLike, directions: Sequence[str]) -> Floats:
-    """Values as a float64 matrix (rows, objectives) in which more is better."""
-    unknown = set(directions) - {"maximize", "minimize"}
-    if unknown:
-        raise ValueError(f"directions are 'maximize' or 'minimize', not {sorted(unknown)}")
-    signs = np.array([1.0 if direction == "maximize" else -1.0 for direction in directions])
-    matrix: Floats = np.asarray(values, dtype=np.float64).reshape(-1, len(signs))
-    if np.isnan(matrix).any():
-        raise ValueError("a candidate without a value has no place in a comparison (NaN)")
-    gains: Floats = matrix * signs
-    return gains
+@dataclass(frozen=True)
+class FrontMember:
+    """A complete trial that no other dominates on the search items.
 
-
-def non_dominated(values: ArrayLike, directions: Sequence[str]) -> list[int]:
-    """Indices, ascending, of the rows of `values` (rows, objectives) that no other row dominates.
-
-    Rows that are equal do not dominate each other: all of them stay.
+    Attributes:
+        trial: Number of the trial.
+        values: Score of each objective on the search items.
+        validated: Score of each objective on the validate items; empty before they were scored.
+        shares: Effective share of each parent, summing to 1.
+        digest: SHA-256 (hex) of the GGUF.
+        recipe: Recipe document that rebuilds the GGUF.
     """
-    gains = _gains(values, directions)
-    return [
-        index
-        for index, row in enumerate(gains)
-        if not ((gains >= row).all(axis=1) & (gains > row).any(axis=1)).any()
-    ]
+
+    trial: int
+    values: Mapping[str, Score]
+    validated: Mapping[str, Score]
+    shares: Mapping[str, float]
+    digest: str
+    recipe: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, trial: TrialRecord) -> Self:
+        """Return the member that a trial is."""
+        return cls(
+            trial=trial.number,
+            values=trial.scores(),
+            validated=trial.scores("validate"),
+            shares=trial.shares,
+            digest=trial.candidate_digest or "",
+            recipe=trial.recipe,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the member as `front.json` has it; `validated` is null before it was scored."""
+        return {
+            "trial": self.trial,
+            "values": _scores(self.values),
+            "validated": _scores(self.validated) or None,
+            "shares": dict(self.shares),
+            "digest": self.digest,
+            "recipe": dict(self.recipe),
+        }
 
 
-def hypervolume(values: ArrayLike, reference: ArrayLike, directions: Sequence[str]) -> float:
-    """Exact volume that the rows of `values` (rows, objectives) dominate above `reference`.
+@dataclass(frozen=True)
+class Front:
+    """The Pareto front of a run as it stands.
 
-    A row that is not better than the reference point (objectives,) in every objective adds
-    nothing. One and two objectives take a sort; more take the exclusive volumes of While,
-    Bradstreet and Barone, "A Fast Way of Calculating Exact Hypervolumes" (2012), section III.
+    Attributes:
+        axes: Objectives in the order of the objectives file.
+        hypervolume: Hypervolume of the members' search values above the reference point.
+        knee: Number of the trial at the front's knee, None for an empty front.
+        members: Members of the front; the best in the first objective comes first, of equals the
+            earlier trial.
+        trials: Number of finished trials.
+        failed: Number of failed trials among them.
+        proxies: Agreement of proxy and metric for each objective that has a proxy.
     """
-    above: Floats = _gains(values, directions) - _gains(reference, directions)
-    return _volume(above[(above > 0).all(axis=1)])
+
+    axes: tuple[Axis, ...]
+    hypervolume: float
+    knee: int | None
+    members: tuple[FrontMember, ...]
+    trials: int
+    failed: int
+    proxies: Mapping[str, Agreement]
+
+    @classmethod
+    def of(cls, axes: Sequence[Axis], trials: Sequence[TrialRecord]) -> Self:
+        """Return the front of a run's trials.
+
+        Where there are proxies, members are among the promoted trials. A trial that reused
+        another's scores is that other one again, so it is left out.
+        """
+        directions = [axis.direction for axis in axes]
+        own = [
+            trial
+            for trial in trials
+            if trial.state == COMPLETE and trial.reused_from is None and trial.scores()
+        ]
+        members = [own[index] for index in non_dominated(_values(axes, own), directions)]
+        sign, first = -1 if directions[0] == "maximize" else 1, axes[0].name
+        members.sort(key=lambda trial: (sign * trial.scores()[first].value, trial.number))
+        values = _values(axes, members)
+        return cls(
+            axes=tuple(axes),
+            hypervolume=hypervolume(values, [axis.reference for axis in axes], directions),
+            knee=members[knee(values, directions)].number if members else None,
+            members=tuple(map(FrontMember.of, members)),
+            trials=sum(trial.finished for trial in trials),
+            failed=sum(trial.state == FAILED for trial in trials),
+            proxies=agreements(axes, trials),
+        )
+
+    def best(self, objective: str) -> FrontMember:
+        """Return the member with the best search value in an objective; of equals the first.
+
+        Raises:
+            KeyError: no such objective.
+            ValueError: the front is empty.
+        """
+        direction = {axis.name: axis.direction for axis in self.axes}[objective]
+        best = max if direction == "maximize" else min
+        return best(self.members, key=lambda member: member.values[objective].value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the front as `front.json` and `search front --json` have it.
+
+        `knee` is null for an empty front. `proxies` is left out where there are none.
+        """
+        proxies = {name: asdict(agreement) for name, agreement in self.proxies.items()}
+        return {
+            "objectives": [axis.name for axis in self.axes],
+            "directions": {axis.name: axis.direction for axis in self.axes},
+            "reference_point": {axis.name: axis.reference for axis in self.axes},
+            "hypervolume": self.hypervolume,
+            "knee": self.knee,
+            "front": [member.to_dict() for member in self.members],
+            "trials": self.trials,
+            "failed": self.failed,
+            **({"proxies": proxies} if proxies else {}),
+        }
 
 
-def _volume(boxes: Floats) -> float:
-    """Volume of the union of boxes that stretch from the origin to each row, all positive."""
-    if not len(boxes):
-        return 0.0
-    if boxes.shape[1] == 1:
-        return float(boxes.max())
-    boxes = np.unique(boxes, axis=0)  # ascending in the first column
-    boxes = boxes[non_dominated(boxes, ["maximize"] * boxes.shape[1])]
-    if boxes.shape[1] == 2:
-        widths = np.diff(boxes[:, 0], prepend=0.0)
-        return float(widths @ boxes[:, 1])
-    total = 0.0
-    for index, box in enumerate(boxes):
-        shared = np.minimum(boxes[index + 1 :], box)
-        total += float(box.prod()) - _volume(shared)
-    return total
+def _values(axes: Sequence[Axis], trials: Sequence[TrialRecord]) -> list[list[float]]:
+    """Search values (trials, objectives)."""
+    return [[trial.scores()[axis.name].value for axis in axes] for trial in trials]
 
 
-def knee(values: ArrayLike, directions: Sequence[str]) -> int:
-    """Index of the front's knee among the rows of `values` (rows, objectives).
-
-    Each objective is scaled to [0, 1] between the front's worst and best. The knee is the member
-    farthest above the plane through the best members of each objective; with fewer than three
-    members, or where those do not span a plane, the one with the largest sum. Rows that are
-    dominated are never chosen; of equals the first is.
-
-    Raises:
-        ValueError: there are no rows.
-    """
-    members = non_dominated(values, directions)
-    if not members:
-        raise ValueError("an empty front has no knee")
-    gains = _gains(values, directions)[members]
-    worst, span = gains.min(axis=0), gains.max(axis=0) - gains.min(axis=0)
-    scaled = ((gains - worst) / np.where(span > 0, span, 1.0))[:, span > 0]
-    if not scaled.shape[1]:
-        return members[0]
-    heights = scaled.sum(axis=1)
-    normal = _plane(scaled) if len(members) >= 3 else None
-    if normal is not None:
-        heights = scaled @ normal
-    # Rounding must not decide between equals, so that ties go to the first member everywhere.
-    return members[int(np.argmax(np.round(heights, 12)))]
-
-
-def _plane(scaled: Floats) -> Floats | None:
-    """Normal of the plane `normal . x = 1` through the best row of each column, if they span one.
-
-    Among rows that share a column's best value the one with the largest sum stands for it.
-    """
-    sums = scaled.sum(axis=1)
-    corners = [int(np.lexsort((-sums, -column))[0]) for column in scaled.T]
-    matrix = scaled[corners]
-    if np.linalg.matrix_rank(matrix, tol=1e-9) < len(matrix):
-        return None
-    normal: Floats = np.linalg.solve(matrix, np.ones(len(matrix))).astype(np.float64)
-    return normal
+def _scores(scores: Mapping[str, Score]) -> dict[str, dict[str, float]]:
+    return {name: asdict(score) for name, score in scores.items()}

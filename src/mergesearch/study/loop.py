@@ -41,11 +41,7 @@ from mergesearch.study.events import (
     Validated,
     ValidationStarted,
 )
-from mergesearch.study.front_document import (
-    FRONT_NAME,
-    front_document,
-    front_members,
-)
+from mergesearch.study.front import Front
 from mergesearch.study.ledger import (
     COMPLETE,
     DATABASE,
@@ -78,16 +74,19 @@ from mergesearch.study.samplers import (
 from mergesearch.study.settings import Search, StudySettings, package_versions
 from mergesearch.study.stopping import SignalGuard, StopRule
 
+FRONT_NAME = "front.json"
+"""Name of the front in a run folder."""
+
 
 def run_study(
     folder: Path,
     search: Search,
     settings: StudySettings,
     observe: Callable[[Event], None] = lambda event: None,
-) -> dict[str, Any]:
-    """Run a search in `folder`, or go on with the one in it, and return the front's document.
+) -> Front:
+    """Run a search in `folder`, or go on with the one in it, and return its front.
 
-    The document is also written to `front.json` in the folder.
+    The front is also written to `front.json` in the folder.
 
     Raises:
         RunFolderError: another run is at work in the folder, or it belongs to another search.
@@ -214,7 +213,7 @@ class _Run:
     measuring: Measuring
     proposed: tuple[int, Proposal] | None = None  # the latest, by its trial's number
 
-    def go(self) -> dict[str, Any]:
+    def go(self) -> Front:
         """Search until the stop rule says so, validate, and write the front."""
         rule = StopRule.of(self.settings, time.time())
         self._tell_finished()
@@ -223,10 +222,10 @@ class _Run:
         reason = self._search(rule)
         if self.settings.validate:
             self._validate(reason)
-        document = front_document(self.run.axes, self.ledger.trials())
-        write_json(self.folder / FRONT_NAME, document)
-        self.observe(RunFinished(document))
-        return document
+        front = Front.of(self.run.axes, self.ledger.trials())
+        write_json(self.folder / FRONT_NAME, front.to_dict())
+        self.observe(RunFinished(front))
+        return front
 
     @property
     def _first_rung(self) -> str:
@@ -397,11 +396,8 @@ class _Run:
 
     def _validate(self, reason: str) -> None:
         """Score the front's members on the validate items; those that failed to are tried again."""
-        todo = [
-            one
-            for one in front_members(self.run.axes, self.ledger.trials())
-            if not one.scores("validate")
-        ]
+        front = Front.of(self.run.axes, self.ledger.trials())
+        todo = [self._record(member.trial) for member in front.members if not member.validated]
         self.observe(ValidationStarted(reason, tuple(one.number for one in todo)))
         for one, following in zip_longest(todo, todo[1:]):
             self.guard.check()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from mergesearch.errors import ObjectivesError
 from mergesearch.objectives import PROXY, ItemResult, Objective, Objectives, Score, TaskResult
-from mergesearch.study.front import non_dominated
-from mergesearch.study.ledger import COMPLETE, Axis, Reference, TrialRecord
+from mergesearch.study.pareto import non_dominated
+from mergesearch.study.records import COMPLETE, Axis, Reference, TrialRecord
 
 MIN_ANSWERS = 5
 """Correct answers of a specialist that a task's proxy needs."""

@@ -19,7 +19,8 @@ import sqlalchemy as sa
 from mergesearch._system.closing import Closing
 from mergesearch.errors import RunFolderError
 from mergesearch.objectives import ItemResult, Score
-from mergesearch.study.ledger.records import (
+from mergesearch.study.ledger.tables import ITEM, REFERENCE, RUN, RUNG, SCORE, TRIAL, metadata
+from mergesearch.study.records import (
     COMPLETE,
     FAILED,
     INTERRUPTED,
@@ -32,7 +33,6 @@ from mergesearch.study.ledger.records import (
     RunRecord,
     TrialRecord,
 )
-from mergesearch.study.ledger.tables import ITEM, REFERENCE, RUN, RUNG, SCORE, TRIAL, metadata
 
 __all__ = [
     "COMPLETE",
