@@ -9,24 +9,22 @@ from typing import Any
 import numpy as np
 from gguf import GGMLQuantizationType as Type
 
-from mergesearch.methods import METHODS, Block, Settings
-from mergesearch.methods.blocks import Blocks
-from mergesearch.methods.combination import Combination, blocks_of
+from mergesearch.methods import METHODS, Combination, InputRows, InputTensor, Parameter, Settings
+from mergesearch.methods.combination import rows_as
 
 
 def cut(
-    base: np.ndarray | None, inputs: Sequence[np.ndarray], places: Sequence[int]
-) -> list[Block]:
-    """The rows in blocks that end at `places` and at the last row."""
+    base: np.ndarray | None, inputs: Sequence[np.ndarray], edges: Sequence[int]
+) -> list[InputRows]:
+    """The rows in blocks that end at `edges` and at the last row."""
     rows, cols = inputs[0].shape
-    edges = [0, *places, rows]
     return [
-        Block(
+        InputRows(
             None if base is None else base[start:stop],
-            [one[start:stop] for one in inputs],
+            [values[start:stop] for values in inputs],
             start * cols,
         )
-        for start, stop in pairwise(edges)
+        for start, stop in pairwise([0, *edges, rows])
     ]
 
 
@@ -34,9 +32,19 @@ def rows_of(merged: np.ndarray | Combination) -> np.ndarray:
     """What a method gives, in float32; what kernels compute must be finite."""
     if isinstance(merged, np.ndarray):
         return merged
-    blocks = blocks_of(merged, Type.F32)
-    assert blocks is not None
-    return blocks.view(np.float32)
+    rows = rows_as(merged, Type.F32)
+    assert rows is not None
+    return rows.view(np.float32)
+
+
+def settings_of(method: str, inputs: int, **values: Any) -> Settings:
+    """A method's settings: the values, and its defaults where they name none."""
+
+    def value(parameter: Parameter, index: int | None) -> Any:
+        given = values.get(parameter.name, parameter.default)
+        return given[index] if isinstance(given, tuple) else given
+
+    return METHODS[method].settings(value, inputs)
 
 
 def merge(
@@ -45,15 +53,17 @@ def merge(
     *inputs: np.ndarray,
     counted: Sequence[int] = (),
     merged: Sequence[int] = (),
-    **settings: Any,
+    noise_keys: tuple[int, ...] = (),
+    **values: Any,
 ) -> np.ndarray:
-    """Merge float32 matrices, cut at `counted` for statistics and at `merged` for the rows."""
-    chosen, given = METHODS[method], Settings(**settings)
-    blocks = cut(base, inputs, counted)
-    size = inputs[0].size
-    statistics = chosen.statistics and chosen.statistics(Blocks.of(blocks), size, given)
-    parts = [rows_of(chosen.merge(one, given, statistics)) for one in cut(base, inputs, merged)]
-    return np.concatenate(parts)
+    """Merge matrices, cut at `counted` for statistics and at `merged` for the rows."""
+    chosen, settings = METHODS[method], settings_of(method, len(inputs), **values)
+    statistics = None
+    if chosen.statistics is not None:
+        tensor = InputTensor.of(cut(base, inputs, counted), noise_keys)
+        statistics = chosen.statistics(tensor, settings)
+    blocks = cut(base, inputs, merged)
+    return np.concatenate([rows_of(chosen.merge(rows, settings, statistics)) for rows in blocks])
 
 
 def random_tensors(seed: int, count: int, shape: tuple[int, int] = (6, 8)) -> list[np.ndarray]:

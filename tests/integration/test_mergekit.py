@@ -281,7 +281,7 @@ def test_random_sparsifiers_equal_mergekit_under_the_same_numbers(
         getattr(sparsifiers, ours),
         lambda use: [use(0, 0, rows)],
         delta.size,
-        sparsifiers.Choice(0.4, epsilon=0.3, key=key),
+        sparsifiers.Sparsity(0.4, epsilon=0.3, key=key),
         rescale,
     )
     found = sparse(rows, 0).reshape(shape)

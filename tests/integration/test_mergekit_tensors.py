@@ -86,9 +86,11 @@ def mergekit(
 def ours(
     method: str, base: np.ndarray | None, inputs: Tensors, parameters: dict[str, Any]
 ) -> np.ndarray:
-    weights = parameters.get("weight", [1.0] * len(inputs))
-    rest = {key: value for key, value in parameters.items() if key != "weight"}
-    return merge(method, base, *inputs, counted=[5], weights=tuple(weights), **rest)
+    values = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in parameters.items()
+    }
+    return merge(method, base, *inputs, counted=[5], **values)
 
 
 @pytest.mark.parametrize("case", CASES)

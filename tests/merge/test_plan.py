@@ -15,6 +15,13 @@ from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
 from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
 
+DELLA_DEFAULTS = {
+    "density": (1.0, 1.0),
+    "epsilon": (0.15, 0.15),
+    "normalize": True,
+    "rescale": True,
+}
+
 
 @pytest.fixture(scope="module")
 def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
@@ -35,22 +42,26 @@ def test_gradients_run_over_layers_and_start_at_the_embedding(family: dict[str, 
     models = [{"model": "a", "parameters": {"weight": [0.0, 1.0, 4.0]}}]
     made, _ = plan({"merge_method": "linear", "models": models}, family)
     weights = [
-        tensor(made, f"model.layers.{layer}.mlp.up_proj.weight").settings.weights[0]
+        tensor(made, f"model.layers.{layer}.mlp.up_proj.weight").settings["weight"][0]
         for layer in range(4)
     ]
     assert weights == pytest.approx([0.0, 2 / 3, 2.0, 4.0])
     for name in ("model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"):
-        assert tensor(made, name).settings.weights == (0.0,)
+        assert tensor(made, name).settings["weight"] == (0.0,)
 
 
 def test_defaults_are_those_of_each_method(family: dict[str, str]) -> None:
     models = [{"model": "a"}, {"model": "b"}]
-    for method, normalize in (("linear", True), ("task_arithmetic", False), ("ties", True)):
+    deltas = {"normalize": False, "lambda": 1.0, "weight": (1.0, 1.0)}
+    for method, expected in (
+        ("linear", {"weight": (1.0, 1.0), "normalize": True}),
+        ("task_arithmetic", deltas),
+        ("ties", deltas | {"density": (1.0, 1.0), "normalize": True, "rescale": False}),
+        ("della", deltas | DELLA_DEFAULTS),
+        ("ram", {"epsilon": 1e-5}),
+    ):
         made, _ = plan({"merge_method": method, "base_model": "base", "models": models}, family)
-        settings = made.tensors[0].settings
-        assert settings.normalize == normalize
-        assert settings.weights == settings.densities == (1.0, 1.0)
-        assert settings.scale == 1.0
+        assert made.tensors[0].settings == expected
 
 
 def test_base_among_the_models_is_no_input(family: dict[str, str]) -> None:

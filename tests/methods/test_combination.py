@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from mergesearch._kernels import ISA_VARIABLE, supported_variants
 from mergesearch._kernels.stored import Stored, to_float32
-from mergesearch.methods import METHODS
-from mergesearch.methods.blocks import Block, Blocks, Settings
-from mergesearch.methods.combination import Combination, blocks_of
+from mergesearch.methods import METHODS, Combination, InputRows, InputTensor, Settings
+from mergesearch.methods.combination import rows_as
 from mergesearch.quantize import quantize_rows
 
 STORED = ("float32", "float16", "bfloat16")
@@ -53,11 +52,11 @@ WEIGHTS = st.floats(-2, 2, width=32) | st.sampled_from([0.0, 1.0, 1 / 3, 0.1])
 NUMBERS = st.lists(WEIGHTS, min_size=4, max_size=4)
 
 
-def cut(base: Stored | None, inputs: list[Stored], step: int) -> list[Block]:
+def cut(base: Stored | None, inputs: list[Stored], step: int) -> list[InputRows]:
     """Blocks of `step` rows."""
     rows, cols = inputs[0].shape
     return [
-        Block(
+        InputRows(
             None if base is None else base[at : at + step],
             [one[at : at + step] for one in inputs],
             at * cols,
@@ -66,11 +65,21 @@ def cut(base: Stored | None, inputs: list[Stored], step: int) -> list[Block]:
     ]
 
 
-def merged(method: str, blocks: list[Block], given: Settings) -> np.ndarray:
+def merged(method: str, blocks: list[InputRows], settings: Settings) -> np.ndarray:
     chosen = METHODS[method]
-    size = sum(one.stored_inputs[0].size for one in blocks)
-    statistics = chosen.statistics and chosen.statistics(Blocks.of(blocks), size, given)
-    return np.concatenate([rows_of(chosen.merge(one, given, statistics)) for one in blocks])
+    statistics = chosen.statistics and chosen.statistics(InputTensor.of(blocks), settings)
+    return np.concatenate([rows_of(chosen.merge(rows, settings, statistics)) for rows in blocks])
+
+
+def ties_settings(
+    weights: tuple[float, ...],
+    densities: tuple[float, ...],
+    normalize: bool = False,
+    rescale: bool = False,
+    scale: float = 1.0,
+) -> Settings:
+    switches = {"normalize": normalize, "rescale": rescale, "lambda": scale}
+    return {"weight": weights, "density": densities} | switches
 
 
 def assert_same_bits(found: np.ndarray, expected: np.ndarray) -> None:
@@ -89,7 +98,8 @@ def test_linear(
         divisor = np.float32(divisor + np.float32(one))
     if normalize and divisor == 0:
         return
-    found = merged("linear", cut(None, inputs, step), Settings(weights, normalize=normalize))
+    given = {"weight": weights, "normalize": normalize}
+    found = merged("linear", cut(None, inputs, step), given)
     floats = [to_float32(one) for one in inputs]
     assert_same_bits(found, plain.linear(floats, weights, float(divisor) if normalize else 1.0))
 
@@ -101,7 +111,8 @@ def test_task_arithmetic(
 ) -> None:
     base, inputs = parents
     weights = tuple(numbers[: len(inputs)])
-    found = merged("task_arithmetic", cut(base, inputs, step), Settings(weights, scale=scale))
+    given = {"weight": weights, "normalize": False, "lambda": scale}
+    found = merged("task_arithmetic", cut(base, inputs, step), given)
     floats = [to_float32(one) for one in inputs]
     assert_same_bits(found, plain.task_arithmetic(to_float32(base), floats, weights, scale=scale))
 
@@ -125,7 +136,7 @@ def test_ties(
 ) -> None:
     base, inputs = parents
     weights, kept = (tuple(one[: len(inputs)]) for one in (numbers, densities))
-    given = Settings(weights, kept, normalize=normalize, scale=scale)
+    given = ties_settings(weights, kept, normalize=normalize, scale=scale)
     found = merged("ties", cut(base, inputs, step), given)
     floats = [to_float32(one) for one in inputs]
     expected = plain.ties(to_float32(base), floats, weights, kept, normalize, False, scale)
@@ -139,7 +150,7 @@ def test_ties_rescaled(
 ) -> None:
     base, inputs = parents
     weights, kept = (tuple(one[: len(inputs)]) for one in (numbers, densities))
-    found = merged("ties", cut(base, inputs, 99), Settings(weights, kept, rescale=True))
+    found = merged("ties", cut(base, inputs, 99), ties_settings(weights, kept, rescale=True))
     floats = [to_float32(one) for one in inputs]
     expected = plain.ties(to_float32(base), floats, weights, kept, False, True, 1.0)
     assert_same_bits(found, expected)
@@ -153,9 +164,9 @@ def test_blocks_are_those_of_the_quantized_rows(kind: Type, elect: bool) -> None
     """Merged and quantized in one pass, or one after the other: the same bytes."""
     rng = np.random.default_rng(3)
     base, *inputs = (stored(rng, (7, 1280), "bfloat16", 1000) for _ in range(3))
-    combination = Combination(Block(base, inputs, 0), (0.4, 0.9), scale=0.8, elect=elect)
+    combination = Combination(InputRows(base, inputs, 0), (0.4, 0.9), scale=0.8, elect=elect)
     np.testing.assert_array_equal(
-        combination.blocks(kind), quantize_rows(rows_of(combination), kind)
+        combination.rows_as(kind), quantize_rows(rows_of(combination), kind)
     )
 
 
@@ -181,11 +192,11 @@ def test_what_is_not_finite_is_found(bad: float, place: int) -> None:
     rows = np.ones((1, 5000), dtype=np.float32)
     spoiled = rows.copy()
     spoiled[0, place] = bad
-    assert blocks_of(Combination(Block(None, [rows, spoiled], 0), (1.0, 1.0)), Type.F32) is None
-    assert blocks_of(spoiled, Type.F32) is None
+    assert rows_as(Combination(InputRows(None, [rows, spoiled], 0), (1.0, 1.0)), Type.F32) is None
+    assert rows_as(spoiled, Type.F32) is None
     spoiled[0, place] = 3e38
-    assert blocks_of(Combination(Block(None, [spoiled] * 2, 0), (1.0, 1.0)), Type.F32) is None
-    assert blocks_of(Combination(Block(None, [spoiled] * 2, 0), (0.5, 0.5)), Type.F32) is not None
+    assert rows_as(Combination(InputRows(None, [spoiled] * 2, 0), (1.0, 1.0)), Type.F32) is None
+    assert rows_as(Combination(InputRows(None, [spoiled] * 2, 0), (0.5, 0.5)), Type.F32) is not None
 
 
 def test_rows_may_start_at_odd_bytes() -> None:
@@ -195,17 +206,17 @@ def test_rows_may_start_at_odd_bytes() -> None:
         rows = stored(rng, (3, 700), dtype, 1000)
         raw = np.frombuffer(b"x" + rows.tobytes(), dtype=np.uint8)
         shifted = raw[1:].view(rows.dtype).reshape(rows.shape)
-        found = rows_of(Combination(Block(None, [shifted, rows], 0), (0.25, 0.5)))
+        found = rows_of(Combination(InputRows(None, [shifted, rows], 0), (0.25, 0.5)))
         assert_same_bits(found, plain.linear([to_float32(rows)] * 2, (0.25, 0.5)))
 
 
 def test_wrong_arrays_are_refused() -> None:
     rows = np.zeros((2, 256), dtype=np.float32)
     for inputs, base in (([rows, rows[:1]], None), ([rows], rows[:1]), ([rows.astype("f8")], None)):
-        combination = Combination(Block(base, inputs, 0), (1.0,) * len(inputs))
+        combination = Combination(InputRows(base, inputs, 0), (1.0,) * len(inputs))
         with pytest.raises((ValueError, TypeError)):
-            combination.blocks(Type.F32)
+            combination.rows_as(Type.F32)
     with pytest.raises(ValueError, match="as many settings"):
-        Combination(Block(None, [rows], 0), (1.0, 1.0)).blocks(Type.F32)
+        Combination(InputRows(None, [rows], 0), (1.0, 1.0)).rows_as(Type.F32)
     with pytest.raises(ValueError, match="without a base"):
-        Combination(Block(None, [rows], 0), (1.0,), elect=True).blocks(Type.F32)
+        Combination(InputRows(None, [rows], 0), (1.0,), elect=True).rows_as(Type.F32)

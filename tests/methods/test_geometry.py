@@ -6,32 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.blockwise import rows_of
-
-from mergesearch.methods import METHODS, Block, Settings
-from mergesearch.methods.blocks import Blocks
+from helpers.blockwise import merge
 
 RNG = np.random.default_rng(17)
 BASE, A, B, C = (RNG.standard_normal((6, 8)).astype(np.float32) for _ in range(4))
 
 
-def run(method: str, base: np.ndarray | None, *inputs: np.ndarray, **settings: Any) -> np.ndarray:
+def run(method: str, base: np.ndarray | None, *inputs: np.ndarray, **values: Any) -> np.ndarray:
     """Merge in blocks of two rows, statistics over blocks of four."""
-    chosen, given = METHODS[method], Settings(**settings)
-    rows, cols = inputs[0].shape
-
-    def blocks(step: int) -> list[Block]:
-        return [
-            Block(
-                None if base is None else base[at : at + step],
-                [one[at : at + step] for one in inputs],
-                at * cols,
-            )
-            for at in range(0, rows, step)
-        ]
-
-    statistics = chosen.statistics and chosen.statistics(Blocks.of(blocks(4)), rows * cols, given)
-    return np.concatenate([rows_of(chosen.merge(one, given, statistics)) for one in blocks(2)])
+    return merge(method, base, *inputs, counted=[4], merged=[2, 4], **values)
 
 
 def arc(first: np.ndarray, second: np.ndarray, t: float) -> np.ndarray:
@@ -45,37 +28,39 @@ def arc(first: np.ndarray, second: np.ndarray, t: float) -> np.ndarray:
 def test_nuslerp_of_whole_tensors(weights: tuple[float, float]) -> None:
     t = weights[1] / sum(weights) if sum(weights) else 0.5
     expected = arc(A.ravel(), B.ravel(), t).reshape(A.shape)
-    found = run("nuslerp", None, A, B, weights=weights)
+    found = run("nuslerp", None, A, B, weight=weights)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
 def test_nuslerp_of_rows_and_of_columns() -> None:
     rows = [arc(a, b, 0.25) for a, b in zip(A, B, strict=True)]
-    found = run("nuslerp", None, A, B, weights=(3.0, 1.0), flatten=False)
+    found = run("nuslerp", None, A, B, weight=(3.0, 1.0), nuslerp_flatten=False)
     np.testing.assert_allclose(found, rows, rtol=0, atol=1e-6)
     columns = [arc(a, b, 0.25) for a, b in zip(A.T, B.T, strict=True)]
-    found = run("nuslerp", None, A, B, weights=(3.0, 1.0), flatten=False, row_wise=True)
+    found = run(
+        "nuslerp", None, A, B, weight=(3.0, 1.0), nuslerp_flatten=False, nuslerp_row_wise=True
+    )
     np.testing.assert_allclose(found, np.transpose(columns), rtol=0, atol=1e-6)
 
 
 def test_nuslerp_of_a_vector_is_one_whole_whatever_the_switches() -> None:
-    expected = run("nuslerp", None, A[:1], B[:1], weights=(1.0, 2.0))
+    expected = run("nuslerp", None, A[:1], B[:1], weight=(1.0, 2.0))
     for row_wise in (False, True):
-        switches = {"flatten": False, "row_wise": row_wise}
-        found = run("nuslerp", None, A[:1], B[:1], weights=(1.0, 2.0), **switches)
+        switches = {"nuslerp_flatten": False, "nuslerp_row_wise": row_wise}
+        found = run("nuslerp", None, A[:1], B[:1], weight=(1.0, 2.0), **switches)
         assert np.array_equal(found, expected)
 
 
 def test_nuslerp_with_a_base_turns_the_deltas() -> None:
     expected = BASE + arc((A - BASE).ravel(), (B - BASE).ravel(), 0.25).reshape(A.shape)
-    found = run("nuslerp", BASE, A, B, weights=(3.0, 1.0))
+    found = run("nuslerp", BASE, A, B, weight=(3.0, 1.0))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [2.0, -2.0, 0.0])
 def test_nuslerp_of_colinear_tensors_is_finite(factor: float) -> None:
     """Straight where there is a direction; a zero tensor counts as orthogonal."""
-    found = run("nuslerp", None, A, A * np.float32(factor), weights=(3.0, 1.0))
+    found = run("nuslerp", None, A, A * np.float32(factor), weight=(3.0, 1.0))
     share = 0.75 + 0.25 * factor if factor else np.sin(0.75 * np.pi / 2)
     np.testing.assert_allclose(found, share * A, rtol=0, atol=2e-6)
 

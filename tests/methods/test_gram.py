@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from helpers.blockwise import cut, random_tensors
 
-from mergesearch.methods.blocks import Blocks
+from mergesearch.methods import InputTensor
 from mergesearch.methods.gram import combine, gram, gram_of_tensor, length
 
 
@@ -19,7 +19,7 @@ def test_inner_products_of_all_pairs() -> None:
 def test_of_a_whole_tensor_it_is_the_product_with_the_transpose() -> None:
     inputs = random_tensors(1, 4)
     flat = np.stack([one.ravel() for one in inputs]).astype(float)
-    found = gram_of_tensor(Blocks.of(cut(None, inputs, [2, 5])))
+    found = gram_of_tensor(InputTensor.of(cut(None, inputs, [2, 5])))
     np.testing.assert_allclose(found, flat @ flat.T, rtol=1e-13)
 
 
@@ -27,7 +27,7 @@ def test_with_a_base_the_deltas_count_and_the_base_is_added() -> None:
     base, a, b = random_tensors(2, 3)
     flat = np.stack([(one - base).ravel() for one in (a, b)]).astype(float)
     blocks = cut(base, [a, b], [1, 4])
-    np.testing.assert_allclose(gram_of_tensor(Blocks.of(blocks)), flat @ flat.T, rtol=1e-12)
+    np.testing.assert_allclose(gram_of_tensor(InputTensor.of(blocks)), flat @ flat.T, rtol=1e-12)
     found = np.concatenate([combine(block, [0.5, -2.0]) for block in blocks])
     expected = base.astype(float) + 0.5 * (a - base) - 2.0 * (b - base)
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)

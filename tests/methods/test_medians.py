@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.blockwise import rows_of
+from helpers.blockwise import merge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from mergesearch.methods import METHODS, Block, Settings
-from mergesearch.methods.blocks import Blocks
 from mergesearch.methods.medians import weiszfeld
 
 
 def run(method: str, *inputs: np.ndarray, step: int = 2) -> np.ndarray:
     """Merge and collect statistics in blocks of `step` rows."""
-    rows, cols = inputs[0].shape
-    blocks = [
-        Block(None, [one[at : at + step] for one in inputs], at * cols)
-        for at in range(0, rows, step)
-    ]
-    chosen = METHODS[method]
-    statistics = chosen.statistics and chosen.statistics(Blocks.of(blocks), rows * cols, Settings())
-    return np.concatenate([rows_of(chosen.merge(one, Settings(), statistics)) for one in blocks])
+    edges = range(step, len(inputs[0]), step)
+    return merge(method, None, *inputs, counted=edges, merged=edges)
 
 
 def parents(count: int, seed: int = 0) -> list[np.ndarray]:

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.blockwise import rows_of
+from helpers.blockwise import merge
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from mergesearch.methods import METHODS, Block, Settings
-from mergesearch.methods.blocks import Blocks
 
 
 def run(base: np.ndarray, *inputs: np.ndarray, select_topk: float, step: int = 3) -> np.ndarray:
     """Merge and collect statistics in blocks of `step` rows."""
-    given = Settings(select_topk=select_topk)
-    blocks = [
-        Block(base[at : at + step], [one[at : at + step] for one in inputs], at * base.shape[1])
-        for at in range(0, len(base), step)
-    ]
-    sce = METHODS["sce"]
-    assert sce.statistics is not None
-    statistics = sce.statistics(Blocks.of(blocks), base.size, given)
-    return np.concatenate([rows_of(sce.merge(one, given, statistics)) for one in blocks])
+    edges = range(step, len(base), step)
+    return merge("sce", base, *inputs, counted=edges, merged=edges, select_topk=select_topk)
 
 
 def by_sorting(base: np.ndarray, *inputs: np.ndarray, select_topk: float) -> np.ndarray:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mergesearch.methods import sparsifiers
 from mergesearch.methods.noise import noise_key
-from mergesearch.methods.sparsifiers import Choice, Sparsifier, sparsified
+from mergesearch.methods.sparsifiers import Sparsifier, Sparsity, sparsified
 
 DELTA = np.random.default_rng(11).standard_normal((300, 200)).astype(np.float32)
 KEY = noise_key(0, "", "a", "x")
@@ -27,7 +27,7 @@ RANDOM = [sparsifiers.random, sparsifiers.by_rank]
 def apply(
     sparsifier: Sparsifier,
     delta: np.ndarray,
-    choice: Choice,
+    sparsity: Sparsity,
     rescale: bool = False,
     step: int = 1000,
 ) -> np.ndarray:
@@ -39,32 +39,32 @@ def apply(
     def deltas(use: Callable[[int, int, np.ndarray], Any]) -> list[Any]:
         return [use(number, *one) for number, one in enumerate(blocks(7))]
 
-    sparse = sparsified(sparsifier, deltas, delta.size, choice, rescale)
+    sparse = sparsified(sparsifier, deltas, delta.size, sparsity, rescale)
     return np.concatenate([sparse(rows, offset) for offset, rows in blocks(step)])
 
 
 @pytest.mark.parametrize("sparsifier", ALL)
 @pytest.mark.parametrize("rescale", [True, False])
 def test_the_cut_into_blocks_does_not_matter(sparsifier: Sparsifier, rescale: bool) -> None:
-    choice = Choice(0.3, gamma=0.02, epsilon=0.1, key=KEY)
-    whole = apply(sparsifier, DELTA, choice, rescale)
+    sparsity = Sparsity(0.3, gamma=0.02, epsilon=0.1, key=KEY)
+    whole = apply(sparsifier, DELTA, sparsity, rescale)
     for step in (1, 13):
-        assert np.array_equal(apply(sparsifier, DELTA, choice, rescale, step), whole)
+        assert np.array_equal(apply(sparsifier, DELTA, sparsity, rescale, step), whole)
 
 
 @pytest.mark.parametrize("sparsifier", ALL)
 def test_density_one_leaves_the_delta_and_zero_nothing(sparsifier: Sparsifier) -> None:
     """Even what rescaling would change, and outliers."""
-    full = Choice(1.0, gamma=0.5, epsilon=0.5, key=KEY)
+    full = Sparsity(1.0, gamma=0.5, epsilon=0.5, key=KEY)
     assert np.array_equal(apply(sparsifier, DELTA, full, rescale=True), DELTA)
-    none = Choice(0.0, gamma=0.1, epsilon=0.1, key=KEY)
+    none = Sparsity(0.0, gamma=0.1, epsilon=0.1, key=KEY)
     assert not apply(sparsifier, DELTA, none, rescale=True).any()
 
 
 @pytest.mark.parametrize("sparsifier", ALL)
 def test_rescaling_keeps_the_sum_of_magnitudes(sparsifier: Sparsifier) -> None:
-    choice = Choice(0.3, gamma=0.02, epsilon=0.1, key=KEY)
-    plain, scaled = (apply(sparsifier, DELTA, choice, on) for on in (False, True))
+    sparsity = Sparsity(0.3, gamma=0.02, epsilon=0.1, key=KEY)
+    plain, scaled = (apply(sparsifier, DELTA, sparsity, on) for on in (False, True))
     assert np.abs(scaled).sum() == pytest.approx(np.abs(DELTA).sum(), rel=1e-5)
     factor = scaled[plain != 0] / plain[plain != 0]
     np.testing.assert_allclose(factor, factor[0], rtol=1e-6)
@@ -87,14 +87,14 @@ def test_without_outliers_equals_sorting(values: list[float], density: float, ga
     order = np.argsort(-np.abs(delta[0]))[dropped : dropped + kept]
     expected = np.zeros_like(delta)
     expected[0, order] = delta[0, order]
-    found = apply(sparsifiers.without_outliers, delta, Choice(density, gamma))
+    found = apply(sparsifiers.without_outliers, delta, Sparsity(density, gamma))
     assert np.array_equal(found, expected)
 
 
 def test_without_outliers_by_hand() -> None:
     """Of ten entries the largest goes, the next four stay."""
     delta = np.array([[1, -9, 2, 3, -4, 5, 6, 7, -8, 10]], np.float32)
-    found = apply(sparsifiers.without_outliers, delta, Choice(0.4, gamma=0.1))
+    found = apply(sparsifiers.without_outliers, delta, Sparsity(0.4, gamma=0.1))
     assert found.tolist() == [[0, -9, 0, 0, 0, 0, 6, 7, -8, 0]]
 
 
@@ -102,7 +102,7 @@ def test_without_outliers_by_hand() -> None:
 @pytest.mark.parametrize("density", [0.2, 0.7])
 def test_random_masks_keep_the_density_on_average(sparsifier: Sparsifier, density: float) -> None:
     """Within five standard errors of 60,000 draws."""
-    found = apply(sparsifier, DELTA, Choice(density, epsilon=0.15, key=KEY))
+    found = apply(sparsifier, DELTA, Sparsity(density, epsilon=0.15, key=KEY))
     error = np.sqrt(density * (1 - density) / DELTA.size)
     assert abs((found != 0).mean() - density) < 5 * error
 
@@ -111,10 +111,10 @@ def test_random_masks_ignore_magnitudes_and_ranked_ones_follow_them() -> None:
     """Share kept among the smaller and the larger half of each row."""
     ranks = np.argsort(np.argsort(np.abs(DELTA), axis=1), axis=1)
     upper = ranks >= DELTA.shape[1] // 2
-    choice = Choice(0.5, epsilon=0.4, key=KEY)
-    plain = apply(sparsifiers.random, DELTA, choice) != 0
+    sparsity = Sparsity(0.5, epsilon=0.4, key=KEY)
+    plain = apply(sparsifiers.random, DELTA, sparsity) != 0
     assert plain[upper].mean() == pytest.approx(plain[~upper].mean(), abs=0.02)
-    ranked = apply(sparsifiers.by_rank, DELTA, choice) != 0
+    ranked = apply(sparsifiers.by_rank, DELTA, sparsity) != 0
     assert ranked[upper].mean() == pytest.approx(0.7, abs=0.015)
     assert ranked[~upper].mean() == pytest.approx(0.3, abs=0.015)
 
@@ -122,17 +122,17 @@ def test_random_masks_ignore_magnitudes_and_ranked_ones_follow_them() -> None:
 def test_chances_rise_from_density_minus_to_plus_epsilon() -> None:
     """A row of three, drawn 20,000 times: 0.3, 0.5, 0.7 by magnitude; one column: the density."""
     rows = np.tile(np.array([[3.0, -1.0, 2.0]], np.float32), (20_000, 1))
-    found = apply(sparsifiers.by_rank, rows, Choice(0.5, epsilon=0.2, key=KEY)) != 0
+    found = apply(sparsifiers.by_rank, rows, Sparsity(0.5, epsilon=0.2, key=KEY)) != 0
     assert found.mean(axis=0) == pytest.approx([0.7, 0.3, 0.5], abs=0.02)
     column = np.ones((20_000, 1), np.float32)
-    found = apply(sparsifiers.by_rank, column, Choice(0.5, epsilon=0.2, key=KEY)) != 0
+    found = apply(sparsifiers.by_rank, column, Sparsity(0.5, epsilon=0.2, key=KEY)) != 0
     assert found.mean() == pytest.approx(0.5, abs=0.02)
 
 
 @pytest.mark.parametrize("sparsifier", RANDOM)
 def test_masks_depend_on_the_key_alone(sparsifier: Sparsifier) -> None:
     one, same, other = (
-        apply(sparsifier, DELTA, Choice(0.5, epsilon=0.1, key=key)) for key in (KEY, KEY, 5)
+        apply(sparsifier, DELTA, Sparsity(0.5, epsilon=0.1, key=key)) for key in (KEY, KEY, 5)
     )
     assert np.array_equal(one, same)
     assert ((one != 0) == (other != 0)).mean() == pytest.approx(0.5, abs=0.02)

@@ -55,57 +55,57 @@ def karcher(vectors: list[np.ndarray], steps: int) -> np.ndarray:
 @pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (0.2, 3.0, 0.5), (1.0, -0.4, 0.0)])
 def test_multislerp_is_the_published_formula(weights: tuple[float, ...]) -> None:
     expected = multislerp([A, B, C], np.array(weights))
-    found = merge("multislerp", None, A, B, C, counted=[4], weights=weights)
+    found = merge("multislerp", None, A, B, C, counted=[4], weight=weights)
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
     expected = BASE + multislerp([A - BASE, B - BASE, C - BASE], np.array(weights))
-    found = merge("multislerp", BASE, A, B, C, counted=[4], weights=weights)
+    found = merge("multislerp", BASE, A, B, C, counted=[4], weight=weights)
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
 
 
 def test_multislerp_by_hand() -> None:
     """Between two axes, lengths 1 and 3: in the middle, of length 2; raw weights double it."""
     x, y = np.array([[1.0, 0.0]], np.float32), np.array([[0.0, 3.0]], np.float32)
-    found = merge("multislerp", None, x, y, weights=(0.7, 0.7))
+    found = merge("multislerp", None, x, y, weight=(0.7, 0.7))
     np.testing.assert_allclose(found, [[2**0.5, 2**0.5]], rtol=1e-6)
-    found = merge("multislerp", None, x, y, weights=(1.0, 1.0), normalize_weights=False)
+    found = merge("multislerp", None, x, y, weight=(1.0, 1.0), normalize_weights=False)
     np.testing.assert_allclose(found, [[2 * 2**0.5, 2 * 2**0.5]], rtol=1e-6)
 
 
 def test_multislerp_adds_eps_to_every_length() -> None:
     x, y = np.array([[1.0, 0.0]], np.float32), np.array([[0.0, 3.0]], np.float32)
     expected = multislerp([x, y], np.array([1.0, 1.0]), eps=0.5)
-    found = merge("multislerp", None, x, y, weights=(1.0, 1.0), eps=0.5)
+    found = merge("multislerp", None, x, y, weight=(1.0, 1.0), eps=0.5)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_opposite_vectors() -> None:
     """Two are added straight, three that cancel have no mean."""
-    found = merge("multislerp", None, A, -A, weights=(1.0, 1.0))
+    found = merge("multislerp", None, A, -A, weight=(1.0, 1.0))
     np.testing.assert_allclose(found, 0 * A, atol=1e-7)
     x, y = np.array([[2.0, 0.0]], np.float32), np.array([[-6.0, 0.0]], np.float32)
-    found = merge("multislerp", None, x, y, weights=(1.0, 1.0))
+    found = merge("multislerp", None, x, y, weight=(1.0, 1.0))
     assert found.tolist() == [[-2.0, 0.0]]
     three = [np.array([[math.cos(a), math.sin(a)]], np.float64) for a in (0, 2.0943951, 4.1887902)]
     three = [one.astype(np.float32) for one in three]
-    assert np.isnan(merge("multislerp", None, *three, weights=(1.0,) * 3, eps=1e-6)).all()
+    assert np.isnan(merge("multislerp", None, *three, weight=(1.0,) * 3, eps=1e-6)).all()
 
 
 def test_weights_that_sum_to_zero_are_not_normalized() -> None:
-    assert np.isnan(merge("multislerp", None, A, B, weights=(1.0, -1.0))).all()
-    found = merge("multislerp", None, A, B, weights=(1.0, -1.0), normalize_weights=False)
+    assert np.isnan(merge("multislerp", None, A, B, weight=(1.0, -1.0))).all()
+    found = merge("multislerp", None, A, B, weight=(1.0, -1.0), normalize_weights=False)
     assert np.isfinite(found).all()
 
 
 def test_deltas_of_nothing_leave_the_base() -> None:
     """A tensor that no parent trained stays to the bit, of however many parents."""
     for count in (2, 3, 4):
-        found = merge("multislerp", BASE, *[BASE] * count, weights=(0.3,) * count)
+        found = merge("multislerp", BASE, *[BASE] * count, weight=(0.3,) * count)
         assert np.array_equal(found, BASE)
 
 
 @pytest.mark.parametrize("method", ["multislerp", "karcher"])
 def test_one_parent_stays_to_the_bit(method: str) -> None:
-    assert np.array_equal(merge(method, None, A, weights=(0.3,)), A)
+    assert np.array_equal(merge(method, None, A, weight=(0.3,)), A)
 
 
 @given(seed=st.integers(0, 10_000), count=st.integers(2, 5), steps=st.integers(0, 12))
@@ -154,8 +154,8 @@ def test_scaling_all_parents_scales_the_mean(factor: float) -> None:
     found = merge("karcher", None, *scaled)
     expected = merge("karcher", None, A, B, C) * np.float32(factor)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * factor)
-    found = merge("multislerp", None, *scaled, weights=(1.0, 2.0, 0.5))
-    expected = merge("multislerp", None, A, B, C, weights=(1.0, 2.0, 0.5)) * np.float32(factor)
+    found = merge("multislerp", None, *scaled, weight=(1.0, 2.0, 0.5))
+    expected = merge("multislerp", None, A, B, C, weight=(1.0, 2.0, 0.5)) * np.float32(factor)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * factor)
 
 

@@ -6,48 +6,41 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.blockwise import rows_of
+from helpers.blockwise import merge
 from helpers.parents import make_family
 
 from mergesearch.errors import RecipeError
 from mergesearch.merge import MergePlan, plan_merge
-from mergesearch.methods import METHODS, Block, Settings
-from mergesearch.methods.blocks import Blocks
+from mergesearch.methods import METHODS
 from mergesearch.methods.noise import noise
-from mergesearch.methods.task_arithmetic import FAMILY
 from mergesearch.parents import open_parents
-from mergesearch.recipe import METHOD_SPECS, Recipe
+from mergesearch.recipe import Recipe
 
 RNG = np.random.default_rng(7)
 BASE, A, B = (RNG.standard_normal((6, 8)).astype(np.float32) for _ in range(3))
 NAME = "model.layers.1.mlp.up_proj.weight"
-
-
-def run(method: str, settings: Settings, base: np.ndarray, *inputs: np.ndarray) -> np.ndarray:
-    chosen = METHODS[method]
-    block = Block(base, inputs, 0)
-    statistics = chosen.statistics and chosen.statistics(Blocks.of([block]), base.size, settings)
-    return rows_of(chosen.merge(block, settings, statistics))
+SPARSE = ("dare_linear", "dare_ties", "della_linear", "della", "breadcrumbs", "breadcrumbs_ties")
 
 
 def test_dare_linear_by_its_formula() -> None:
     """Masks of the keys' random numbers, no rescaling: base + lambda * sum(w m d)."""
-    settings = Settings(weights=(0.5, 0.8), densities=(0.5, 0.25), scale=0.9, keys=(1, 2))
     masks = [
         (noise(key, 0, BASE.size) < density * 2**32).reshape(BASE.shape)
         for key, density in ((1, 0.5), (2, 0.25))
     ]
     expected = BASE + 0.9 * (0.5 * masks[0] * (A - BASE) + 0.8 * masks[1] * (B - BASE))
-    found = run("dare_linear", settings, BASE, A, B)
+    values = {"weight": (0.5, 0.8), "density": (0.5, 0.25), "lambda": 0.9, "rescale": False}
+    found = merge("dare_linear", BASE, A, B, noise_keys=(1, 2), **values)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("method", FAMILY)
+@pytest.mark.parametrize("method", SPARSE)
 def test_at_density_one_members_are_task_arithmetic_or_ties(method: str) -> None:
-    settings = Settings((0.5, 0.8), (1.0, 1.0), (0.1, 0.1), (0.1, 0.1), rescale=True, keys=(1, 2))
+    values = {"weight": (0.5, 0.8), "normalize": False, "rescale": True}
     plain = "ties" if method == "della" or "_ties" in method else "task_arithmetic"
-    expected = run(plain, settings, BASE, A, B)
-    assert np.array_equal(run(method, settings, BASE, A, B), expected)
+    expected = merge(plain, BASE, A, B, **values)
+    found = merge(method, BASE, A, B, noise_keys=(1, 2), gamma=(0.1, 0.1), **values)
+    assert np.array_equal(found, expected)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +74,7 @@ def test_random_merges_repeat_by_rows_in_any_order(method: str, family: dict[str
 
 def test_each_parent_has_its_own_mask_whatever_its_place(family: dict[str, str]) -> None:
     """The order of the parents leaves their masks as they are."""
-    keys = [plan(family, "dare_linear", order).tensors[0].settings.keys for order in ("ab", "ba")]
+    keys = [plan(family, "dare_linear", order).tensors[0].noise_keys for order in ("ab", "ba")]
     assert keys[0] == keys[1][::-1]
     assert keys[0][0] != keys[0][1]
 
@@ -118,9 +111,12 @@ def test_chances_beyond_zero_and_one_are_refused(
 
 def test_defaults_of_normalize_and_rescale() -> None:
     """As in mergekit: normalized are ties and della, rescaled the random ones."""
-    on = {method: METHOD_SPECS[method].on for method in ("task_arithmetic", "ties", *FAMILY)}
-    assert {method for method in on if "normalize" in on[method]} == {"ties", "della"}
-    assert {method for method in on if "rescale" in on[method]} == {
+    defaults = {
+        method: {parameter.name: parameter.default for parameter in METHODS[method].parameters}
+        for method in ("task_arithmetic", "ties", *SPARSE)
+    }
+    assert {method for method in defaults if defaults[method]["normalize"]} == {"ties", "della"}
+    assert {method for method in defaults if defaults[method].get("rescale")} == {
         "dare_linear",
         "dare_ties",
         "della_linear",

@@ -209,12 +209,14 @@ models:
   - {model: b, parameters: {weight: {value: [0, 1e-1]}}}
 parameters: {normalize: [true, false]}
 """)
-    first, second = recipe.models
-    value = lambda name, one, tensor, t: recipe.value(name, one, None, tensor, t, 9.0)  # noqa: E731
-    assert value("weight", first, "mlp", 0.5) == 0.1
-    assert value("weight", first, "attn", 0.5) == 9.0
-    assert value("weight", second, "x", 0.5) == pytest.approx(0.05)
-    assert [value("normalize", None, "x", t) for t in (0.0, 0.99, 1.0)] == [True, True, False]
+
+    def settings(tensor: str, depth: float) -> Any:
+        inputs = [(source, tensor) for source in recipe.models]
+        return recipe.settings(None, inputs, tensor, depth)
+
+    assert settings("mlp", 0.5)["weight"] == pytest.approx((0.1, 0.05))
+    assert settings("attn", 1.0)["weight"] == pytest.approx((1.0, 0.1))
+    assert [settings("x", depth)["normalize"] for depth in (0.0, 0.99, 1.0)] == [True, True, False]
 
 
 def test_a_slice_may_have_a_base_of_its_own() -> None:

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from mergesearch.errors import RecipeError
-from mergesearch.recipe import METHOD_SPECS, Recipe
+from mergesearch.methods import METHODS
+from mergesearch.recipe import Recipe
 
 
 def recipe(method: str, parents: str = "a", base: str | None = "base", **parameters: Any) -> Recipe:
@@ -26,16 +27,16 @@ def test_parameters_are_those_of_mergekit() -> None:
     from mergekit.merge_methods import registered_methods
 
     theirs = {one.spec.name: one.spec for one in registered_methods()}
-    ours = {name: spec for name, spec in METHOD_SPECS.items() if spec.in_mergekit}
+    ours = {name: method for name, method in METHODS.items() if method.in_mergekit}
     assert set(ours) == set(theirs)
-    for name, spec in ours.items():
-        shared = {one.name for one in theirs[name].shared_parameters}
-        own = {one.name for one in theirs[name].input_parameters}
-        ignored = set(spec.without_effect)
-        assert set(spec.glob) | ignored >= shared - {"int8_mask"}, name
-        assert set(spec.glob) <= shared, name
-        assert set(spec.per_parent) | ignored >= own, name
-        assert set(spec.per_parent) <= own, name
+    for name, method in ours.items():
+        shared = {parameter.name for parameter in theirs[name].shared_parameters}
+        own = {parameter.name for parameter in theirs[name].input_parameters}
+        ignored = set(method.without_effect)
+        assert set(method.shared) | ignored >= shared - {"int8_mask"}, name
+        assert set(method.shared) <= shared, name
+        assert set(method.per_parent) | ignored >= own, name
+        assert set(method.per_parent) <= own, name
 
 
 @pytest.mark.parametrize(

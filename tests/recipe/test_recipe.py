@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch.errors import RecipeError
-from mergesearch.recipe import METHOD_SPECS, Filtered, Quantization, Recipe, evaluate
+from mergesearch.methods import METHODS
+from mergesearch.recipe import Filtered, Quantization, Recipe, evaluate
 
 TIES = """
 merge_method: ties
@@ -56,7 +57,8 @@ def test_digest_does_not_tell_1_from_1_point_0() -> None:
 )
 def test_a_filter_list_takes_its_first_match(tensor: str, t: float, expected: float) -> None:
     recipe = Recipe.from_yaml(TIES)
-    assert recipe.value("weight", recipe.models[1], None, tensor, t, 1.0) == expected
+    settings = recipe.settings(None, [(recipe.models[1], tensor)], tensor, t)
+    assert settings["weight"] == (expected,)
 
 
 def test_inputs_come_before_slices_before_globals() -> None:
@@ -72,11 +74,10 @@ parameters: {weight: 0.3}
 """)
     first, second = recipe.slices
     found = [
-        recipe.value("weight", source, part, "x", 0.0, 9.0)
+        recipe.settings(part, [(source, "x") for source in part.sources], "x", 0.0)["weight"]
         for part in (first, second)
-        for source in part.sources
     ]
-    assert found == [0.1, 0.2, 0.3, 0.3]
+    assert found == [(0.1, 0.2), (0.3, 0.3)]
 
 
 @given(
@@ -124,7 +125,7 @@ def test_shares_are_mean_coefficients_and_sum_to_one() -> None:
 )
 def test_shares_of_each_method(document: str, expected: dict[str, float]) -> None:
     """Weights where a method has them, else equal parts beside the base."""
-    weighted = METHOD_SPECS[yaml.safe_load(document)["merge_method"]].per_parent
+    weighted = METHODS[yaml.safe_load(document)["merge_method"]].per_parent
     models = [
         {"model": model, "parameters": {"weight": weight} if weighted else {}}
         for model, weight in (("a", 0.6), ("b", 0.2))

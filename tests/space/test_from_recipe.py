@@ -75,14 +75,14 @@ def test_a_threshold_is_searched_around_its_size() -> None:
 
 
 def test_by_default_the_rest_is_opened_while_it_is_few() -> None:
-    assert [one.parameter for one in by_default(openings(TIES))] == [
+    assert [one.parameter.name for one in by_default(openings(TIES))] == [
         "weight",
         "weight",
         "lambda",
         "density",
     ]
     many = TIES | {"models": [{"model": "b", "parameters": {"weight": [0.1] * 12}}, {"model": "a"}]}
-    assert [one.parameter for one in by_default(openings(many))] == ["weight"]
+    assert [one.parameter.name for one in by_default(openings(many))] == ["weight"]
 
 
 def test_stages_are_opened_with_their_name() -> None:

@@ -260,15 +260,15 @@ def test_what_no_candidate_could_do_better_on_ends_the_run_and_fails_no_trial(
 
 def test_a_recipe_that_the_space_refuses_is_a_failed_trial(tmp_path: Path) -> None:
     space = Space.from_yaml(SPACE)
-    suggest = space.suggest
+    fill = space.recipe
 
-    def refuse_one(trial: Any) -> Any:
-        recipe = suggest(trial)
+    def refuse_one(values: Any) -> Any:
+        recipe = fill(values)
         if recipe.models[0].parameters["weight"] == (1.0, 1.0):
             raise SpaceError("weights of one kind only")
         return recipe
 
-    space.suggest = refuse_one  # type: ignore[method-assign]
+    space.recipe = refuse_one  # type: ignore[method-assign]
     run_study(tmp_path, search(space=space), StudySettings(trials=4, sampler="sobol"))
     first = trials(tmp_path)[0]
     assert (first.state, first.failure) == ("failed", "weights of one kind only")

@@ -123,7 +123,7 @@ def _write_plain(
     dtype: _Dtype,
     offset: int,
 ) -> None:
-    rows = plan.blocks(one.name, start, stop, dtype.kind)
+    rows = plan.rows_as(one.name, start, stop, dtype.kind)
     if dtype.kind == Type.F16 and not np.isfinite(rows.view(np.float16)).all():
         raise BuildError(
             "numbers beyond float16's range", where=one.name, fix="store it in bfloat16 or float32"

@@ -168,7 +168,7 @@ def stored_rows(plan: MergePlan, part: Part, one: TypedTensor) -> npt.NDArray[An
         values = part.change.to_gguf(_values(plan, part, one.tensor))
         return quantize_rows(values, one.kind)
     # Rows are quantized one by one, so that their order may change afterwards.
-    blocks = plan.blocks(part.name, part.start, part.stop, one.kind)
+    blocks = plan.rows_as(part.name, part.start, part.stop, one.kind)
     return part.change.to_gguf(blocks)
 
 

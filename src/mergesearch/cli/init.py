@@ -13,7 +13,7 @@ from mergesearch.cli.options import read_text, write_text
 from mergesearch.errors import InputError
 
 if TYPE_CHECKING:
-    from mergesearch.space.from_recipe import Opening
+    from mergesearch.space.from_recipe import SearchableValue
 
 SPACE_SUFFIX, OBJECTIVES_SUFFIX = "-space.yaml", "-objectives.yaml"
 _EVOLVE_KEY = "genome"
@@ -116,17 +116,19 @@ def _from_recipe(source: Path, target: Path, names: str | None) -> None:
     print(f"searched: {', '.join(one.name for one in chosen)} ({len(values)} dimensions)")
 
 
-def named(found: Sequence[Opening], names: str) -> list[Opening]:
+def named(found: Sequence[SearchableValue], names: str) -> list[SearchableValue]:
     """Return what a list of names by commas opens: parameters, or one parent's parameter.
 
     Raises:
         InputError: a name that nothing has.
     """
-    chosen: list[Opening] = []
+    chosen: list[SearchableValue] = []
     for name in (one.strip() for one in names.split(",")):
-        fitting = [one for one in found if name in (one.parameter, one.name)]
+        fitting = [one for one in found if name in (one.parameter.name, one.name)]
         if not fitting:
-            known = dict.fromkeys([one.parameter for one in found] + [one.name for one in found])
+            known = dict.fromkeys(
+                [one.parameter.name for one in found] + [one.name for one in found]
+            )
             raise InputError(
                 f"nothing to open is called {name!r}", where="--open", expected=", ".join(known)
             )
@@ -134,7 +136,9 @@ def named(found: Sequence[Opening], names: str) -> list[Opening]:
     return chosen
 
 
-def _asked(found: Sequence[Opening], default: Sequence[Opening]) -> list[Opening]:
+def _asked(
+    found: Sequence[SearchableValue], default: Sequence[SearchableValue]
+) -> list[SearchableValue]:
     """Let the person at the terminal choose by numbers."""
     print("What shall be searched?")
     for number, one in enumerate(found, 1):

@@ -28,12 +28,11 @@ from mergesearch.merge.compatibility import check_compatible
 from mergesearch.merge.config import output_config
 from mergesearch.merge.crew import Crew
 from mergesearch.merge.vocabulary import align
-from mergesearch.methods import METHODS, Block, Method, Settings
-from mergesearch.methods.blocks import Blocks
-from mergesearch.methods.combination import blocks_of
+from mergesearch.methods import InputRows, InputTensor, Method, Settings
+from mergesearch.methods.combination import rows_as
 from mergesearch.methods.noise import noise_key
 from mergesearch.parents import Checkpoint, TensorInfo
-from mergesearch.recipe import METHOD_SPECS, Input, Recipe, Slice
+from mergesearch.recipe import Input, Recipe, Slice
 from mergesearch.vocabulary import Tokenizer, with_chat_template
 
 BLOCK_ELEMENTS = 1 << 18
@@ -54,9 +53,10 @@ class PlannedTensor:
     """An output tensor: its Hugging Face name, shape, and what it is merged from.
 
     Attributes:
-        base: apart from the inputs where the method takes a base, None elsewhere.
-        inputs: the parents' tensors in the recipe's order.
-        settings: the method's parameters for this tensor.
+        base: Tensor of the base where it is apart from the inputs, None elsewhere.
+        inputs: Tensors of the parents in the recipe's order.
+        settings: Parameters of the method for this tensor.
+        noise_keys: Key of each input's random numbers, 128 bits.
     """
 
     name: str
@@ -64,6 +64,7 @@ class PlannedTensor:
     base: Source | None
     inputs: tuple[Source, ...]
     settings: Settings
+    noise_keys: tuple[int, ...]
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -128,8 +129,8 @@ class MergePlan:
             if method.statistics is not None
         }
 
-    def blocks(self, name: str, start: int, stop: int, kind: Type) -> npt.NDArray[np.uint8]:
-        """Return merged rows of a tensor as blocks of a ggml type; a vector is one row.
+    def rows_as(self, name: str, start: int, stop: int, kind: Type) -> npt.NDArray[np.uint8]:
+        """Return merged rows of a tensor in a ggml type; a vector is one row.
 
         Returns:
             uint8, shape `(stop - start, bytes of a row)`.
@@ -143,9 +144,9 @@ class MergePlan:
         tensor = self._by_name[name]
         statistics = self._crews[name].result() if name in self._crews else None
         merged = self._method.merge(self._read(tensor, start, stop), tensor.settings, statistics)
-        blocks = blocks_of(merged, kind)
-        if blocks is not None:
-            return blocks
+        rows = rows_as(merged, kind)
+        if rows is not None:
+            return rows
         step = rows_per_block(tensor.cols)
         for first in range(0, tensor.rows, step):
             self._check_sources(name, first, min(first + step, tensor.rows))
@@ -156,8 +157,8 @@ class MergePlan:
         )
 
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
-        """Return merged rows as `blocks` does, in float32, shape `(stop - start, cols)`."""
-        return self.blocks(name, start, stop, Type.F32).view(np.float32)
+        """Return merged rows as `rows_as` does, in float32, shape `(stop - start, cols)`."""
+        return self.rows_as(name, start, stop, Type.F32).view(np.float32)
 
     def read_ahead(self, name: str, start: int, stop: int) -> None:
         """Let the system read what merged rows are made of from the disk."""
@@ -177,7 +178,7 @@ class MergePlan:
                     fix="use a parent whose weights are whole; this one was stored damaged",
                 )
 
-    def _read(self, tensor: PlannedTensor, start: int, stop: int) -> Block:
+    def _read(self, tensor: PlannedTensor, start: int, stop: int) -> InputRows:
         if self._ended is not None and self._ended.is_set():
             raise Interrupted("the build was stopped")
 
@@ -185,7 +186,7 @@ class MergePlan:
             return self._parents[source.parent].stored(source.name, start, stop)
 
         base = None if tensor.base is None else stored(tensor.base)
-        return Block(base, [stored(one) for one in tensor.inputs], start * tensor.cols)
+        return InputRows(base, [stored(source) for source in tensor.inputs], start * tensor.cols)
 
     def _collect(self, tensor: PlannedTensor, spread: Callable[..., Iterable[Any]]) -> Any:
         """The method's statistics of a whole tensor, over fixed blocks."""
@@ -193,13 +194,18 @@ class MergePlan:
         step = rows_per_block(tensor.cols)
         starts = range(0, tensor.rows, step)
 
-        def read(index: int) -> Block:
+        def read(index: int) -> InputRows:
             later = starts[min(index + AHEAD, len(starts) - 1)]
             self.read_ahead(tensor.name, later, min(later + step, tensor.rows))
             return self._read(tensor, starts[index], min(starts[index] + step, tensor.rows))
 
-        blocks = Blocks(read, len(starts), spread) if len(starts) > 1 else Blocks.of([read(0)])
-        return self._method.statistics(blocks, tensor.rows * tensor.cols, tensor.settings)
+        keys = tensor.noise_keys
+        whole = (
+            InputTensor(read, len(starts), tensor.rows * tensor.cols, keys, spread)
+            if len(starts) > 1
+            else InputTensor.of([read(0)], keys)
+        )
+        return self._method.statistics(whole, tensor.settings)
 
 
 class Stage:
@@ -270,23 +276,22 @@ def _plan(
             )
         theirs = [one.tokenizer for one in named.values() if one.tokenizer is not None]
         tokenizer = with_chat_template(tokenizer, recipe.chat_template, theirs)
-    method = METHODS[recipe.merge_method]
     donor = parents[recipe.base_model or recipe.named()[0]]
-    parts = [_part(recipe, one, method, parents, donor) for one in recipe.slices or (None,)]
+    parts = [_part(recipe, one, parents, donor) for one in recipe.slices or (None,)]
     layers = [(part, offset) for part in parts for offset in range(part.depth)]
     layout = replace(donor.layout, n_layers=len(layers))
     tensors = []
     for name, shape in tensor_shapes(layout).items():
         index = layer_of(name)
         part, offset = layers[index] if index is not None else (_outer(name, parts), None)
-        tensors.append(_plan_tensor(recipe, origin, method, part, name, shape, offset))
+        tensors.append(_plan_tensor(recipe, origin, part, name, shape, offset))
     config = dict(donor.config)
     if layout.found is None:
         kinds = [part.layer(_first(part), at) for part, at in layers]
         config = output_config(config, _context_parent(recipe, donor, available).config, kinds)
         if tokenizer is not None:  # the donor's rows may stand for other tokens
             config |= {f"{kind}_token_id": row for kind, row in tokenizer.ids.items()}
-    return MergePlan(method, parents, config, tensors, layout, tokenizer, ended)
+    return MergePlan(recipe.method, parents, config, tensors, layout, tokenizer, ended)
 
 
 def _check_whole(recipe: Recipe) -> None:
@@ -330,7 +335,6 @@ def _first(part: _Part) -> Input:
 def _part(
     recipe: Recipe,
     slice_: Slice | None,
-    method: Method,
     parents: Mapping[str, Checkpoint],
     donor: Checkpoint,
 ) -> _Part:
@@ -344,26 +348,12 @@ def _part(
             )
     span = named[0].layer_range
     depth = donor.layout.n_layers if span is None else span[1] - span[0]
-    base_model = recipe.base_of(slice_)
-    if not method.takes_base or (method.base_optional and base_model is None):
-        adds = METHOD_SPECS[recipe.merge_method].adds_base and slice_ is None
-        if adds and base_model is not None and all(one.model != base_model for one in named):
-            named = (*named, Input(base_model, {}))
-        return _Part(slice_, None, named, depth)
-    base = next((one for one in named if one.model == base_model), None)
-    if base is None and slice_ is not None:
-        raise RecipeError(
-            f"a slice does not name the base {base_model}",
-            expected=f"{recipe.merge_method} needs the base's layers in every slice",
-        )
-    base = base or Input(str(base_model), {})
-    return _Part(slice_, base, tuple(one for one in named if one.model != base.model), depth)
+    return _Part(slice_, *recipe.base_and_inputs(slice_), depth)
 
 
 def _plan_tensor(
     recipe: Recipe,
     origin: tuple[int, str],
-    method: Method,
     part: _Part,
     name: str,
     shape: tuple[int, ...],
@@ -372,57 +362,14 @@ def _plan_tensor(
     depth = 0.0
     if offset is not None:
         depth = offset / (part.depth - 1) if part.depth > 1 else 1.0
-    inputs = tuple(_source(part, one, name, offset) for one in part.inputs)
-
-    def shared(key: str, default: float | bool) -> Any:
-        return recipe.value(key, None, part.slice, name, depth, default)
-
-    def each(key: str, default: float) -> tuple[float, ...]:
-        pairs = zip(part.inputs, inputs, strict=True)
-        return tuple(
-            float(recipe.value(key, one, part.slice, source.name, depth, default))
-            for one, source in pairs
-        )
-
-    spec = METHOD_SPECS[recipe.merge_method]
-    settings = Settings(
-        weights=each("weight", 1.0),
-        densities=each("density", 1.0),
-        gammas=each("gamma", 0.01),
-        epsilons=each("epsilon", 0.15),
-        normalize=bool(shared("normalize", "normalize" in spec.on)),
-        rescale=bool(shared("rescale", "rescale" in spec.on)),
-        scale=float(shared("lambda", 1.0)),
-        t=float(shared("t", 0.5)),
-        keys=tuple(noise_key(*origin, one.parent, name) for one in inputs),
-        factors=each("scale", 1.0),
-        select_topk=float(shared("select_topk", 1.0)),
-        filter_wise=bool(shared("filter_wise", "filter_wise" in spec.on)),
-        flatten=bool(shared("nuslerp_flatten", "nuslerp_flatten" in spec.on)),
-        row_wise=bool(shared("nuslerp_row_wise", "nuslerp_row_wise" in spec.on)),
-        normalize_weights=bool(shared("normalize_weights", "normalize_weights" in spec.on)),
-        eps=float(shared("eps", 1e-8)),
-        tol=float(shared("tol", 1e-5)),
-        max_iter=int(shared("max_iter", 10)),
-        epsilon=float(shared("epsilon", 1e-5)),
-        r=float(shared("r", 0.1)),
-        alpha=float(shared("alpha", 0.2)),
-    )
-    if "epsilon" in spec.per_parent:
-        _check_chances(recipe.merge_method, name, inputs, settings)
+    inputs = tuple(_source(part, source, name, offset) for source in part.inputs)
+    pairs = [(source, tensor.name) for source, tensor in zip(part.inputs, inputs, strict=True)]
+    settings = recipe.settings(part.slice, pairs, name, depth)
+    if recipe.method.check is not None:
+        recipe.method.check(settings, [f"{tensor.parent}, {name}" for tensor in inputs])
     base = None if part.base is None else _source(part, part.base, name, offset)
-    return PlannedTensor(name, shape, base, inputs, settings)
-
-
-def _check_chances(method: str, name: str, inputs: Sequence[Source], settings: Settings) -> None:
-    """Refuse a density with an epsilon that makes a chance to stay of 0 or 1 or beyond."""
-    for source, density, epsilon in zip(inputs, settings.densities, settings.epsilons, strict=True):
-        if 0.0 < density < 1.0 and not epsilon < density < 1.0 - epsilon:
-            raise RecipeError(
-                f"density {density:g} with epsilon {epsilon:g}",
-                where=f"{source.parent}, {name}",
-                expected=f"{method} needs density - epsilon above 0 and density + epsilon below 1",
-            )
+    keys = tuple(noise_key(*origin, tensor.parent, name) for tensor in inputs)
+    return PlannedTensor(name, shape, base, inputs, settings, keys)
 
 
 def _source(part: _Part, source: Input, name: str, offset: int | None) -> Source:

@@ -1,66 +1,78 @@
-"""The table of merge methods, each a pure function of blocks of rows.
+"""Merge methods: what each takes, and what it computes from blocks of rows.
 
 All arithmetic is float32 with products and sums as separate steps in the order of the inputs, so
 that a block's values do not depend on how a tensor is cut or on who computes it. What concerns a
 whole tensor is collected in a pass of its own: counts, or float64 sums over fixed blocks in order.
 Results equal mergekit 0.1.5 in float32 (`merge_methods/`) but for the order of summation and for
 random numbers.
+
+Everything that the program knows of a method is its declaration, a `Method`: parsing and checking
+of recipes, shares, exports, what a space opens and the table in docs/recipes.md follow from it.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
-from mergesearch.methods.blocks import Block, Float, Method, Settings, sum32
+from mergesearch.methods import (
+    averages,
+    geometry,
+    medians,
+    ram,
+    sce,
+    spheres,
+    swaps,
+    task_arithmetic,
+)
 from mergesearch.methods.combination import Combination
-from mergesearch.methods.geometry import (
-    model_stock,
-    model_stock_statistics,
-    nuslerp,
-    nuslerp_statistics,
-    slerp,
-    slerp_statistics,
+from mergesearch.methods.declaration import (
+    DENSITY,
+    LAMBDA,
+    WEIGHT,
+    Base,
+    Method,
+    Parameter,
+    T,
+    switch,
 )
-from mergesearch.methods.medians import geometric_median, geometric_median_statistics, median
-from mergesearch.methods.ram import ram, ramplus, ramplus_statistics
-from mergesearch.methods.sce import sce, sce_statistics
-from mergesearch.methods.spheres import (
-    karcher,
-    karcher_statistics,
-    multislerp,
-    multislerp_statistics,
-)
-from mergesearch.methods.swaps import arcee_fusion, arcee_fusion_statistics, nearswap
-from mergesearch.methods.task_arithmetic import family_methods
+from mergesearch.methods.inputs import InputRows, InputTensor, Settings, weighted_sum
+from mergesearch.methods.shares import equal_shares, weight_shares
 
-__all__ = ["METHODS", "Block", "Method", "Settings"]
+__all__ = [
+    "DENSITY",
+    "LAMBDA",
+    "METHODS",
+    "WEIGHT",
+    "Base",
+    "Combination",
+    "InputRows",
+    "InputTensor",
+    "Method",
+    "Parameter",
+    "Settings",
+    "T",
+    "add_method",
+    "equal_shares",
+    "switch",
+    "weight_shares",
+    "weighted_sum",
+]
+
+METHODS: dict[str, Method] = {}
+"""All merge methods by their names in a recipe."""
 
 
-def linear(block: Block, settings: Settings, statistics: None = None) -> Combination:
-    """Return the weighted sum of the inputs, divided by the sum of weights if `normalize`."""
-    divisor = float(sum32(settings.weights)) if settings.normalize else 1.0
-    return Combination(block, settings.weights, divisor)
+def add_method(method: Method) -> None:
+    """Make a merge method known to recipes, spaces and every command.
+
+    Raises:
+        ValueError: there is a method of that name, or the declaration contradicts itself.
+    """
+    if method.name in METHODS:
+        raise ValueError(f"there is a merge method {method.name!r} already")
+    if len(method.by_name) < len(method.parameters):
+        raise ValueError(f"two parameters of {method.name!r} have the same name")
+    METHODS[method.name] = method
 
 
-def passthrough(block: Block, settings: Settings, statistics: None = None) -> Float:
-    """Return the one input times its `scale` (mergekit `merge_methods/passthrough.py`)."""
-    return block.inputs[0] * np.float32(settings.factors[0])
-
-
-METHODS: dict[str, Method] = {
-    "linear": Method(linear, None, takes_base=False),
-    "passthrough": Method(passthrough, None, takes_base=False),
-    **family_methods(),
-    "sce": Method(sce, sce_statistics, takes_base=True),
-    "model_stock": Method(model_stock, model_stock_statistics, takes_base=True),
-    "slerp": Method(slerp, slerp_statistics, takes_base=True),
-    "median": Method(median, None, takes_base=False),
-    "geometric_median": Method(geometric_median, geometric_median_statistics, takes_base=False),
-    "nuslerp": Method(nuslerp, nuslerp_statistics, takes_base=True, base_optional=True),
-    "multislerp": Method(multislerp, multislerp_statistics, takes_base=True, base_optional=True),
-    "karcher": Method(karcher, karcher_statistics, takes_base=False),
-    "ram": Method(ram, None, takes_base=True),
-    "ramplus_tl": Method(ramplus, ramplus_statistics, takes_base=True),
-    "nearswap": Method(nearswap, None, takes_base=True),
-    "arcee_fusion": Method(arcee_fusion, arcee_fusion_statistics, takes_base=True),
-}
+for _family in (averages, task_arithmetic, sce, geometry, medians, spheres, ram, swaps):
+    for _method in _family.METHODS:
+        add_method(_method)

@@ -9,30 +9,30 @@ import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
 from mergesearch._kernels import kernels
-from mergesearch.methods.blocks import Block, Float
+from mergesearch.methods.inputs import Float, InputRows
 from mergesearch.methods.sparsify import ALL, Cut
 from mergesearch.quantize import empty_blocks, quantize_rows
 
 
 @dataclass(frozen=True)
 class Combination:
-    """A weighted sum of a block's inputs, or of their deltas on the base; not yet computed.
+    """A weighted sum of some rows' inputs, or of their deltas on the base; not yet computed.
 
     Float32 products and sums are separate steps in the order of the inputs.
 
     Attributes:
-        block: the inputs; where it has a base, deltas are added to it.
-        weights: of every input.
-        divisor: of the sum.
-        scale: `lambda`, the factor of the sum.
-        cuts: which entries of each delta stay; only where signs are elected.
-        factors: of each delta that was cut.
-        elect: add, per entry, only the weighted deltas that have the sign of all their sum
-            (https://arxiv.org/abs/2306.01708).
-        normalize: divide an elected entry by the sum of the weights that agreed.
+        rows: Rows of the inputs; where they have a base, deltas are added to it.
+        weights: Weight of every input.
+        divisor: Divisor of the sum.
+        scale: Factor of the sum, `lambda` in a recipe.
+        cuts: Which entries of each delta stay; only where signs are elected.
+        factors: Factor of each delta that was cut.
+        elect: Whether to add, per entry, only the weighted deltas that have the sign of all their
+            sum (https://arxiv.org/abs/2306.01708).
+        normalize: Whether to divide an elected entry by the sum of the weights that agreed.
     """
 
-    block: Block
+    rows: InputRows
     weights: tuple[float, ...]
     divisor: float = 1.0
     scale: float = 1.0
@@ -41,19 +41,19 @@ class Combination:
     elect: bool = False
     normalize: bool = False
 
-    def blocks(self, kind: Type) -> npt.NDArray[np.uint8] | None:
-        """Return the rows as blocks of a ggml type; None where an entry is not finite."""
-        into = empty_blocks(kind, self.block.stored_inputs[0].shape)
+    def rows_as(self, kind: Type) -> npt.NDArray[np.uint8] | None:
+        """Return the rows in a ggml type; None where an entry is not finite."""
+        into = empty_blocks(kind, self.rows.stored_inputs[0].shape)
         first_nonfinite = kernels().combine(
             int(kind),
-            self.block.stored_inputs,
-            self.block.stored_base,
+            self.rows.stored_inputs,
+            self.rows.stored_base,
             self._terms(),
             self.divisor,
             self.scale,
             self.elect,
             self.normalize,
-            self.block.offset,
+            self.rows.offset,
             into,
         )
         return into if first_nonfinite < 0 else None
@@ -68,15 +68,15 @@ class Combination:
         ]
 
 
-def blocks_of(merged: Float | Combination, kind: Type) -> npt.NDArray[np.uint8] | None:
-    """Return merged rows as blocks of a ggml type; None where an entry is not finite.
+def rows_as(merged: Float | Combination, kind: Type) -> npt.NDArray[np.uint8] | None:
+    """Return merged rows in a ggml type; None where an entry is not finite.
 
     Returns:
         uint8, shape `(rows, bytes of a row)`.
     """
     if isinstance(merged, Combination):
-        return merged.blocks(kind)
-    rows = np.ascontiguousarray(merged)
-    if kernels().first_nonfinite(rows) >= 0:
+        return merged.rows_as(kind)
+    values = np.ascontiguousarray(merged)
+    if kernels().first_nonfinite(values) >= 0:
         return None
-    return quantize_rows(rows, kind)
+    return quantize_rows(values, kind)

@@ -14,54 +14,54 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mergesearch.methods.blocks import Block, Blocks, Float, weighted_sum
+from mergesearch.methods.inputs import Float, InputRows, InputTensor, weighted_sum
 
 Float64 = npt.NDArray[np.float64]
-Vectors = Callable[[Block], Sequence[npt.NDArray[Any]]]
-"""The vectors of a block whose inner products count."""
+Vectors = Callable[[InputRows], Sequence[npt.NDArray[Any]]]
+"""The vectors of some rows whose inner products count."""
 
 
-def vectors_of(block: Block) -> Sequence[Float]:
+def vectors_of(rows: InputRows) -> Sequence[Float]:
     """Return the inputs themselves, or their deltas where there is a base."""
-    if block.base is None:
-        return block.inputs
-    return [block.delta(index) for index in range(len(block.inputs))]
+    if rows.base is None:
+        return rows.inputs
+    return [rows.delta(index) for index in range(len(rows.inputs))]
 
 
 def gram(vectors: Sequence[npt.NDArray[Any]], axis: int | None = None) -> Float64:
-    """Return the inner products of all pairs of a block, shape `(n, n)` and what is left.
+    """Return the inner products of all pairs of some rows, shape `(n, n)` and what is left.
 
     Args:
-        vectors: float arrays of one shape.
-        axis: that the products are summed over; None: all, so that nothing is left.
+        vectors: Float arrays of one shape.
+        axis: Axis that the products are summed over; None: all, so that nothing is left.
     """
-    wide = [one.astype(np.float64) for one in vectors]
+    wide = [vector.astype(np.float64) for vector in vectors]
     sums = [
-        [np.sum(one * other, axis=axis) for other in wide[: row + 1]]
-        for row, one in enumerate(wide)
+        [np.sum(vector * other, axis=axis) for other in wide[: index + 1]]
+        for index, vector in enumerate(wide)
     ]
     count = range(len(wide))
     return np.array([[sums[max(i, j)][min(i, j)] for j in count] for i in count])
 
 
 def gram_of_tensor(
-    blocks: Blocks, vectors: Vectors = vectors_of, axis: int | None = None
+    tensor: InputTensor, vectors: Vectors = vectors_of, axis: int | None = None
 ) -> Float64:
     """Return the inner products over the whole tensor (axis None) or over its columns (0)."""
 
-    def part(index: int, block: Block) -> Float64:
-        return gram(vectors(block), axis)
+    def part(index: int, rows: InputRows) -> Float64:
+        return gram(vectors(rows), axis)
 
     # Numbers of every column are too many to keep those of all blocks, as a shared pass does.
-    parts = blocks.map(part) if axis is None else map(part, range(blocks.count), blocks())
+    parts = tensor.map(part) if axis is None else map(part, range(tensor.count), tensor.blocks())
     return reduce(np.add, parts)
 
 
-def combine(block: Block, coefficients: Sequence[float] | Float64) -> Float:
-    """Return the combination of the block's vectors, on the base where there is one."""
-    merged = weighted_sum(vectors_of(block), [float(one) for one in coefficients])
-    if block.base is not None:
-        merged += block.base
+def combine(rows: InputRows, coefficients: Sequence[float] | Float64) -> Float:
+    """Return the combination of the vectors of some rows, on the base where there is one."""
+    merged = weighted_sum(vectors_of(rows), [float(coefficient) for coefficient in coefficients])
+    if rows.base is not None:
+        merged += rows.base
     return merged
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mergesearch.methods.blocks import Block, Blocks, Float, Settings
+from mergesearch.methods.declaration import Method
 from mergesearch.methods.gram import Float64, gram_of_tensor
+from mergesearch.methods.inputs import Float, InputRows, InputTensor, Settings
 
 _MOST_STEPS = 1000
 _SMALLEST_STEP = 1e-10  # of a coefficient
@@ -16,30 +17,30 @@ _UNDECIDED = 1e-9  # two points pull alike from everywhere between them
 _SAME_PLACE = 1e-12  # squared distance, relative to the largest between parents
 
 
-def median(block: Block, settings: Settings, statistics: None = None) -> Float:
+def median(rows: InputRows, settings: Settings, statistics: None = None) -> Float:
     """Return each entry's median, the mean of the middle two for an even number of parents."""
-    merged: Float = np.median(np.stack(block.inputs), axis=0)
+    merged: Float = np.median(np.stack(rows.inputs), axis=0)
     return merged
 
 
-def geometric_median_statistics(blocks: Blocks, size: int, settings: Settings) -> Float64:
+def geometric_median_statistics(tensor: InputTensor, settings: Settings) -> Float64:
     """Return each parent's coefficient in the geometric median of the whole tensor, shape `(n,)`.
 
     Every step of Weiszfeld's is a weighted mean of the parents, so that the distances between
     them, and those from the start, are all that is needed of the tensor.
     """
-    products = gram_of_tensor(blocks, _from_start)
+    products = gram_of_tensor(tensor, _from_start)
     start = np.diag(products)
     return weiszfeld(np.maximum(start[:, None] + start - 2.0 * products, 0.0), start)
 
 
-def _from_start(block: Block) -> list[Float64]:
+def _from_start(rows: InputRows) -> list[Float64]:
     """The parents, float64, seen from the middle between their mean and entrywise median."""
-    wide = np.stack([one.reshape(-1) for one in block.inputs]).astype(np.float64)
+    wide = np.stack([values.reshape(-1) for values in rows.inputs]).astype(np.float64)
     return list(wide - (wide.mean(axis=0) + np.median(wide, axis=0)) / 2)
 
 
-def geometric_median(block: Block, settings: Settings, statistics: Float64) -> Float:
+def geometric_median(rows: InputRows, settings: Settings, statistics: Float64) -> Float:
     """Return the tensor with the smallest sum of distances to the parents.
 
     Weiszfeld's iteration from the mean of the parents' mean and entrywise median, with the step of
@@ -47,10 +48,10 @@ def geometric_median(block: Block, settings: Settings, statistics: Float64) -> F
     depth", PNAS 2000). Added to the first parent as differences, so that what is
     equal in all parents stays as it is.
     """
-    first = block.inputs[0]
+    first = rows.inputs[0]
     merged = np.zeros_like(first)
-    for one, coefficient in zip(block.inputs[1:], statistics[1:], strict=True):
-        merged += (one - first) * np.float32(coefficient)
+    for values, coefficient in zip(rows.inputs[1:], statistics[1:], strict=True):
+        merged += (values - first) * np.float32(coefficient)
     merged += first
     return merged
 
@@ -59,8 +60,8 @@ def weiszfeld(between: Float64, start: Float64) -> Float64:
     """Return the coefficients, which sum to 1, of the geometric median of n points.
 
     Args:
-        between: squared distances of all pairs, shape `(n, n)`.
-        start: squared distances from the starting point, shape `(n,)`.
+        between: Squared distances of all pairs, shape `(n, n)`.
+        start: Squared distances from the starting point, shape `(n,)`.
     """
     here = _SAME_PLACE * float(between.max())
     if not 0.0 < here < np.inf:  # all in one place, or no places at all
@@ -109,3 +110,19 @@ def _pull_at(coefficients: Float64, between: Float64, here: float) -> float:
     pulls = _pulls(squares, here)
     sums = pulls - pulls.sum() * coefficients
     return float(np.sqrt(max(0.0, -0.5 * sums @ between @ sums)))
+
+
+METHODS = (
+    Method(
+        "median",
+        median,
+        formula="per element the median of the x_i, the mean of the middle two for an even number",
+    ),
+    Method(
+        "geometric_median",
+        geometric_median,
+        statistics=geometric_median_statistics,
+        formula="per tensor the point with the smallest sum of distances to the x_i (Weiszfeld,"
+        " from the mean of their mean and median); of two parents, the middle",
+    ),
+)

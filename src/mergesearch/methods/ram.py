@@ -10,44 +10,45 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from mergesearch.methods.blocks import Block, Blocks, Float, Settings, weighted_sum
+from mergesearch.methods.declaration import Base, Method, Parameter
 from mergesearch.methods.gram import vectors_of
+from mergesearch.methods.inputs import Float, InputRows, InputTensor, Settings, weighted_sum
 
 Mask = npt.NDArray[np.bool_]
 
 
-def ram(block: Block, settings: Settings, statistics: None = None) -> Float:
+def ram(rows: InputRows, settings: Settings, statistics: None = None) -> Float:
     """Return, per entry, b + the mean of those deltas whose magnitude is above `epsilon`."""
-    return _merge(block, settings, None)
+    return _merge(rows, settings, None)
 
 
-def ramplus_statistics(blocks: Blocks, size: int, settings: Settings) -> tuple[float, ...]:
+def ramplus_statistics(tensor: InputTensor, settings: Settings) -> tuple[float, ...]:
     """Return how much each input's own entries are strengthened, over the whole tensor.
 
     1 + r clip(rho, 0, alpha), rho = (changed entries that others change too) / (changed by it
     alone), the divisor at least `epsilon`.
     """
     shared, alone = 0, 0
-    for block in blocks():
-        changed = np.stack(_changed(vectors_of(block), settings))
+    for rows in tensor.blocks():
+        changed = np.stack(_changed(vectors_of(rows), settings))
         count = changed.sum(axis=0)
         shared = shared + (changed & (count > 1)).sum(axis=(1, 2))
         alone = alone + (changed & (count == 1)).sum(axis=(1, 2))
-    rho = shared / np.maximum(alone, settings.epsilon)
-    factors = 1.0 + settings.r * np.clip(rho, 0.0, settings.alpha)
-    return tuple(float(one) for one in factors)
+    rho = shared / np.maximum(alone, settings["epsilon"])
+    factors = 1.0 + settings["r"] * np.clip(rho, 0.0, settings["alpha"])
+    return tuple(float(factor) for factor in factors)
 
 
-def ramplus(block: Block, settings: Settings, statistics: tuple[float, ...]) -> Float:
+def ramplus(rows: InputRows, settings: Settings, statistics: tuple[float, ...]) -> Float:
     """Return as `ram`, entries that one input alone changes times that input's factor."""
-    return _merge(block, settings, statistics)
+    return _merge(rows, settings, statistics)
 
 
-def _merge(block: Block, settings: Settings, factors: Sequence[float] | None) -> Float:
-    assert block.base is not None
-    deltas = vectors_of(block)
+def _merge(rows: InputRows, settings: Settings, factors: Sequence[float] | None) -> Float:
+    assert rows.base is not None
+    deltas = vectors_of(rows)
     changed = _changed(deltas, settings)
-    count, merged = np.zeros_like(block.base), np.zeros_like(block.base)
+    count, merged = np.zeros_like(rows.base), np.zeros_like(rows.base)
     for delta, mask in zip(deltas, changed, strict=True):
         count += mask
         merged += delta * mask
@@ -55,10 +56,35 @@ def _merge(block: Block, settings: Settings, factors: Sequence[float] | None) ->
     if factors is not None:
         owners = weighted_sum([mask.astype(np.float32) for mask in changed], factors)
         merged *= np.where(count == 1, owners, np.float32(1.0))
-    merged += block.base
+    merged += rows.base
     return merged
 
 
 def _changed(deltas: Sequence[Float], settings: Settings) -> list[Mask]:
     """Which entries each input changes."""
-    return [np.abs(delta) > np.float32(settings.epsilon) for delta in deltas]
+    return [np.abs(delta) > np.float32(settings["epsilon"]) for delta in deltas]
+
+
+_EPSILON = Parameter("epsilon", 1e-5, low=0.0)
+
+METHODS = (
+    Method(
+        "ram",
+        ram,
+        (_EPSILON,),
+        Base.REQUIRED,
+        formula="b + per element the mean of the deltas with a magnitude above `epsilon`",
+        in_mergekit=True,
+    ),
+    Method(
+        "ramplus_tl",
+        ramplus,
+        (_EPSILON, Parameter("r", 0.1), Parameter("alpha", 0.2, low=0.0)),
+        Base.REQUIRED,
+        ramplus_statistics,
+        formula="the same; an element that only parent i changes counts 1 + `r` * min(rho_i,"
+        " `alpha`) times, rho_i = (elements that i and others change) / (that i alone changes),"
+        " per tensor",
+        in_mergekit=True,
+    ),
+)

@@ -31,8 +31,8 @@ class Cut:
     """Which entries of a tensor stay: those above `bits`, and of those equal the first ones.
 
     Attributes:
-        bits: float32 bits of the smallest magnitude that stays.
-        ties_end: flat index in the tensor; entries equal to `bits` stay before it.
+        bits: Bits of the smallest magnitude that stays, as float32.
+        ties_end: Flat index in the tensor before which entries equal to `bits` stay.
     """
 
     bits: int
@@ -51,8 +51,8 @@ class Entries:
     """A tensor's entries, or their differences from a base, in consecutive blocks.
 
     Attributes:
-        each: applies a function to every block: its number, its stored values, and the base's
-            where there is one; the results come in order.
+        each: Function that applies another to every block: its number, its stored values, and the
+            base's where there is one; the results come in order.
     """
 
     each: Callable[[Use], Iterable[Any]]
@@ -75,9 +75,9 @@ def magnitude_cut(entries: Entries, size: int, density: float) -> Cut:
     (mergekit `sparsify.py`, `magnitude`).
 
     Args:
-        entries: of the tensor.
-        size: how many there are.
-        density: share of entries to keep; 1 or more keeps all, 0 or less none.
+        entries: Entries of the tensor.
+        size: Number of entries.
+        density: Share of entries to keep; 1 or more keeps all, 0 or less none.
     """
     if density >= 1.0:
         return ALL
@@ -90,9 +90,9 @@ def count_cut(entries: Entries, size: int, wanted: int) -> Cut:
     """Return the cut that keeps the `wanted` entries of largest magnitude.
 
     Args:
-        entries: of the tensor.
-        size: how many there are.
-        wanted: entries to keep, 0 to `size`.
+        entries: Entries of the tensor.
+        size: Number of entries.
+        wanted: Number of entries to keep, 0 to `size`.
     """
     if wanted >= size:
         return ALL
@@ -116,8 +116,8 @@ def ranked(entries: Entries, ranks: Sequence[int]) -> list[np.float32]:
     """Return the magnitudes that would stand at `ranks` were all of a tensor's sorted upwards.
 
     Args:
-        entries: of the tensor.
-        ranks: 0 for the smallest.
+        entries: Entries of the tensor.
+        ranks: Ranks, 0 for the smallest.
     """
     found, below = [0] * len(ranks), list(ranks)
     for shift, width in _NARROW:
@@ -134,9 +134,9 @@ def apply_cut(block: Float, cut: Cut, offset: int) -> Float:
     """Return a block with the entries that `cut` drops multiplied by zero.
 
     Args:
-        block: consecutive entries of the tensor, any shape.
-        cut: of the whole tensor.
-        offset: flat index of the block's first entry.
+        block: Consecutive entries of the tensor, any shape.
+        cut: Cut of the whole tensor.
+        offset: Flat index of the block's first entry.
     """
     if cut == ALL:
         return block

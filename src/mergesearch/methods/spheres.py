@@ -10,35 +10,37 @@ import math
 
 import numpy as np
 
-from mergesearch.methods.blocks import Block, Blocks, Float, Settings
+from mergesearch.methods.declaration import WEIGHT, Base, Method, Parameter, switch
 from mergesearch.methods.gram import Float64, combine, gram_of_tensor, length
+from mergesearch.methods.inputs import Float, InputRows, InputTensor, Settings
+from mergesearch.methods.shares import weight_shares
 
 _OPPOSITE = 1e-7  # radians from the other side of the sphere, where no way there is shortest
 _CANCELLED = 1e-7  # length of a sum of directions, of the sum of their weights, that is rounding
 
 
-def multislerp_statistics(blocks: Blocks, size: int, settings: Settings) -> Float64:
+def multislerp_statistics(tensor: InputTensor, settings: Settings) -> Float64:
     """Return the coefficient of each input, or of its delta, shape `(n,)`.
 
     NaN where the weights sum to zero though they are to be normalized, or where the directions of
     three or more cancel.
     """
-    products = gram_of_tensor(blocks)
+    products = gram_of_tensor(tensor)
     lengths = np.sqrt(np.diag(products))
-    weights = np.array(settings.weights)
+    weights = np.array(settings["weight"])
     with np.errstate(divide="ignore", invalid="ignore"):
-        if settings.normalize_weights:
+        if settings["normalize_weights"]:
             weights = weights / weights.sum()
         if not lengths.any():
             return weights
-        units = weights / (lengths + settings.eps)
+        units = weights / (lengths + settings["eps"])
         mean = length(units, products)
-        if mean < max(settings.eps, _CANCELLED * np.abs(weights).sum()):
+        if mean < max(settings["eps"], _CANCELLED * np.abs(weights).sum()):
             return weights if len(weights) == 2 else np.full(len(weights), np.nan)
-        return units * ((lengths @ weights) * math.cos(settings.eps) / mean)
+        return units * ((lengths @ weights) * math.cos(settings["eps"]) / mean)
 
 
-def multislerp(block: Block, settings: Settings, statistics: Float64) -> Float:
+def multislerp(rows: InputRows, settings: Settings, statistics: Float64) -> Float:
     """Return sum(w_i |v_i|) * m / |m|, m = sum(w_i v_i / |v_i|), the v_i inputs or deltas.
 
     The weighted mean of the directions, put back on the sphere, times the weighted mean of the
@@ -48,25 +50,25 @@ def multislerp(block: Block, settings: Settings, statistics: Float64) -> Float:
     weights. `eps` is added to every length, and where |m| is below it two vectors are added
     straight (mergekit `merge_methods/multislerp.py`). One input stays as it is.
     """
-    if len(block.inputs) == 1:
-        return block.inputs[0].copy()
-    return combine(block, statistics)
+    if len(rows.inputs) == 1:
+        return rows.inputs[0].copy()
+    return combine(rows, statistics)
 
 
-def karcher_statistics(blocks: Blocks, size: int, settings: Settings) -> Float64:
+def karcher_statistics(tensor: InputTensor, settings: Settings) -> Float64:
     """Return the coefficient of each input, shape `(n,)`."""
-    return karcher_mean(gram_of_tensor(blocks), settings.max_iter, settings.tol)
+    return karcher_mean(gram_of_tensor(tensor), settings["max_iter"], settings["tol"])
 
 
-def karcher(block: Block, settings: Settings, statistics: Float64) -> Float:
+def karcher(rows: InputRows, settings: Settings, statistics: Float64) -> Float:
     """Return the mean length times the direction with the smallest sum of squared angles.
 
     (Karcher, "Riemannian center of mass and mollifier smoothing", 1977; mergekit
     `merge_methods/karcher.py`.) One input stays as it is.
     """
-    if len(block.inputs) == 1:
-        return block.inputs[0].copy()
-    return combine(block, statistics)
+    if len(rows.inputs) == 1:
+        return rows.inputs[0].copy()
+    return combine(rows, statistics)
 
 
 def karcher_mean(products: Float64, max_iter: int, tol: float) -> Float64:
@@ -76,10 +78,10 @@ def karcher_mean(products: Float64, max_iter: int, tol: float) -> Float64:
     all of them: cos(|s|) m + sin(|s|) s / |s|, s = mean(a_i / sin(a_i) (u_i - cos(a_i) m)).
 
     Args:
-        products: inner products of the vectors, shape `(n, n)`.
-        max_iter: steps at most.
-        tol: a shorter step is the last; an input no longer has no direction, and one at a smaller
-            angle does not pull. Where all inputs are that short the mean is zero.
+        products: Inner products of the vectors, shape `(n, n)`.
+        max_iter: Largest number of steps.
+        tol: Length below which a step is the last and an input has no direction, and angle below
+            which an input does not pull. Where all inputs are that short the mean is zero.
     """
     lengths = np.sqrt(np.diag(products))
     valid = lengths > tol
@@ -110,3 +112,29 @@ def _pull(mean: Float64, share: Float64, cosines: Float64, tol: float) -> Float6
     sines = np.where(pulls, np.sin(angles), 1.0)
     factors = np.where(pulls, share * angles / sines, 0.0)
     return factors - float(factors @ towards) * mean
+
+
+METHODS = (
+    Method(
+        "multislerp",
+        multislerp,
+        (WEIGHT, switch("normalize_weights", True), Parameter("eps", 1e-8, low=0.0)),
+        Base.OPTIONAL,
+        multislerp_statistics,
+        weight_shares,
+        formula=r"sum(w_i \|d_i\|) * m / \|m\|, m = sum(w_i d_i / (\|d_i\| + `eps`)): the mean"
+        " direction times the mean length; of the x_i themselves where no base is named",
+        in_mergekit=True,
+    ),
+    Method(
+        "karcher",
+        karcher,
+        (Parameter("max_iter", 10, int, low=0), Parameter("tol", 1e-5, low=0.0)),
+        Base.COUNTED,
+        karcher_statistics,
+        formula="the direction with the smallest sum of squared angles to the x_i, times their mean"
+        " length; steps end after `max_iter` or below `tol`; a base that is named counts as one"
+        " more x_i",
+        in_mergekit=True,
+    ),
+)

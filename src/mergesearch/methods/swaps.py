@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mergesearch.methods.blocks import Block, Blocks, Float, Settings
+from mergesearch.methods.declaration import Base, Method, Parameter
 from mergesearch.methods.gram import Float64
+from mergesearch.methods.inputs import Float, InputRows, InputTensor, Settings
+from mergesearch.methods.shares import half_shares
 from mergesearch.methods.sparsify import Entries, ranked
 
 _SMALLEST_DIFFERENCE = np.float32(1e-6)
@@ -15,74 +17,74 @@ _QUARTILES = (0.25, 0.5, 0.75)
 _SMALLEST_CHANCE = 1e-8
 
 
-def nearswap(block: Block, settings: Settings, statistics: None = None) -> Float:
+def nearswap(rows: InputRows, settings: Settings, statistics: None = None) -> Float:
     """Return w x + (1 - w) b, w = t / |x - b| but at most 1: what is near is swapped.
 
     An entry moves by at most `t` (https://huggingface.co/alchemonaut/QuartetAnemoi-70B-t0.0001;
     mergekit `merge_methods/nearswap.py`).
     """
-    assert block.base is not None
-    difference = np.abs(block.base - block.inputs[0])
-    share = np.float32(settings.t) / np.maximum(difference, _SMALLEST_DIFFERENCE)
+    assert rows.base is not None
+    difference = np.abs(rows.base - rows.inputs[0])
+    share = np.float32(settings["t"]) / np.maximum(difference, _SMALLEST_DIFFERENCE)
     share = np.minimum(share, np.float32(1.0))
-    merged: Float = share * block.inputs[0]
-    merged += (np.float32(1.0) - share) * block.base
+    merged: Float = share * rows.inputs[0]
+    merged += (np.float32(1.0) - share) * rows.base
     return merged
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """What arcee_fusion knows of a tensor.
+    """What arcee_fusion has to know of a whole tensor.
 
     Attributes:
-        divergences: of every row, float32.
-        threshold: of the importance of an entry that is taken.
+        divergences: Divergence of every row from the base's, float32.
+        threshold: Least importance of an entry that is taken.
     """
 
     divergences: Float
     threshold: np.float32
 
 
-def arcee_fusion_statistics(blocks: Blocks, size: int, settings: Settings) -> Fusion:
+def arcee_fusion_statistics(tensor: InputTensor, settings: Settings) -> Fusion:
     """Return the divergence of each row and the median + 1.5 interquartile ranges of importance.
 
     A quartile is the entry at rank floor(q (size - 1)), found by counting. mergekit draws a sample
     from tensors of more than a million entries; here all of them count.
     """
-    divergences = np.concatenate([_divergences(block) for block in blocks()])
+    divergences = np.concatenate([_divergences(rows) for rows in tensor.blocks()])
     lower, middle, upper = ranked(
-        Entries.of(lambda: (_importance(block, divergences) for block in blocks())),
-        [int(share * (size - 1)) for share in _QUARTILES],
+        Entries.of(lambda: (_importance(rows, divergences) for rows in tensor.blocks())),
+        [int(share * (tensor.size - 1)) for share in _QUARTILES],
     )
     return Fusion(divergences, np.float32(middle + np.float32(1.5) * (upper - lower)))
 
 
-def arcee_fusion(block: Block, settings: Settings, statistics: Fusion) -> Float:
+def arcee_fusion(rows: InputRows, settings: Settings, statistics: Fusion) -> Float:
     """Return the base with those entries of the other parent that are important.
 
     Importance is |x - b| times the divergence KL(softmax(x) || softmax(b)) of the entry's row, a
     vector being one row; an entry is taken where it reaches the threshold (mergekit
     `merge_methods/arcee_fusion.py`, whose divergence is a float32 sum; this one is float64).
     """
-    assert block.base is not None
-    taken = _importance(block, statistics.divergences) >= statistics.threshold
-    merged: Float = block.delta(0) * taken
-    merged += block.base
+    assert rows.base is not None
+    taken = _importance(rows, statistics.divergences) >= statistics.threshold
+    merged: Float = rows.delta(0) * taken
+    merged += rows.base
     return merged
 
 
-def _importance(block: Block, divergences: Float) -> Float:
-    rows, cols = block.inputs[0].shape
-    first = block.offset // cols
-    importance: Float = np.abs(block.delta(0))
-    importance *= divergences[first : first + rows, None]
+def _importance(rows: InputRows, divergences: Float) -> Float:
+    count, cols = rows.inputs[0].shape
+    first = rows.offset // cols
+    importance: Float = np.abs(rows.delta(0))
+    importance *= divergences[first : first + count, None]
     return importance
 
 
-def _divergences(block: Block) -> Float:
+def _divergences(rows: InputRows) -> Float:
     """Kullback-Leibler divergence of each row's softmax from the base's, never below zero."""
-    assert block.base is not None
-    chances, others = _softmax(block.inputs[0]), _softmax(block.base)
+    assert rows.base is not None
+    chances, others = _softmax(rows.inputs[0]), _softmax(rows.base)
     sums = np.sum(chances * np.log(chances / others), axis=-1)
     return np.maximum(sums, 0.0).astype(np.float32)
 
@@ -92,3 +94,30 @@ def _softmax(rows: Float) -> Float64:
     wide = rows.astype(np.float64)
     raised = np.exp(wide - wide.max(axis=-1, keepdims=True))
     return raised / raised.sum(axis=-1, keepdims=True) + _SMALLEST_CHANCE
+
+
+METHODS = (
+    Method(
+        "nearswap",
+        nearswap,
+        (Parameter("t", None, low=0.0, search_factor=10.0, role="share"),),
+        Base.REQUIRED,
+        shares=half_shares,
+        most=1,
+        formula="b moved towards one x by at most `t` in each element: what is nearer than `t` is"
+        " swapped",
+        in_mergekit=True,
+    ),
+    Method(
+        "arcee_fusion",
+        arcee_fusion,
+        (),
+        Base.REQUIRED,
+        arcee_fusion_statistics,
+        half_shares,
+        most=1,
+        formula="b with those elements of one x whose importance is at least median + 1.5"
+        r" interquartile ranges; importance = \|d\| * KL(softmax(x) to softmax(b)) of the row",
+        in_mergekit=True,
+    ),
+)

@@ -1,8 +1,8 @@
 """The task-arithmetic family: base + lambda * consensus of the weighted, sparsified deltas.
 
-task_arithmetic and ties are combinations that the kernels compute. Every other member is one row of
-`FAMILY`: how each delta is made sparse, and how the deltas are added. Whether a sparse delta is
-rescaled and the sum normalized are parameters of the recipe.
+task_arithmetic and ties are combinations that the kernels compute. Every other member is told apart
+by how each delta is made sparse and how the deltas are added. Whether a sparse delta is rescaled
+and the sum normalized are parameters of the recipe.
 Equal to mergekit 0.1.5 (`generalized_task_arithmetic.py`) but for the order of summation and the
 random numbers.
 """
@@ -16,20 +16,24 @@ from typing import Any
 
 import numpy as np
 
-from mergesearch.methods.blocks import (
-    Block,
-    Blocks,
-    Float,
-    Method,
-    Settings,
-    agreeing,
-    sum32,
-)
+from mergesearch.errors import RecipeError
 from mergesearch.methods.combination import Combination
+from mergesearch.methods.declaration import (
+    DENSITY,
+    INT8_MASK,
+    LAMBDA,
+    WEIGHT,
+    Base,
+    Method,
+    Parameter,
+    switch,
+)
+from mergesearch.methods.inputs import Float, InputRows, InputTensor, Settings, agreeing, sum32
+from mergesearch.methods.shares import weight_shares
 from mergesearch.methods.sparsifiers import (
-    Choice,
     Sparse,
     Sparsifier,
+    Sparsity,
     by_rank,
     random,
     restoring,
@@ -48,56 +52,56 @@ class Trim:
     factors: tuple[float, ...]
 
 
-def task_arithmetic(block: Block, settings: Settings, statistics: None = None) -> Combination:
+def task_arithmetic(rows: InputRows, settings: Settings, statistics: None = None) -> Combination:
     """Return base + lambda * sum of the weighted deltas (https://arxiv.org/abs/2212.04089).
 
     With `normalize` the sum is divided by that of the weights, unless that is almost zero.
     """
-    divisor = float(_divisor(settings.weights)) if settings.normalize else 1.0
-    return Combination(block, settings.weights, divisor, settings.scale)
+    divisor = float(_divisor(settings["weight"])) if settings["normalize"] else 1.0
+    return Combination(rows, settings["weight"], divisor, settings["lambda"])
 
 
-def ties(block: Block, settings: Settings, statistics: Trim) -> Combination:
+def ties(rows: InputRows, settings: Settings, statistics: Trim) -> Combination:
     """Return base + lambda * what the weighted, trimmed deltas agree on; see `elect`.
 
     Each delta keeps its entries of largest magnitude (https://arxiv.org/abs/2306.01708).
     """
     return Combination(
-        block,
-        settings.weights,
-        scale=settings.scale,
+        rows,
+        settings["weight"],
+        scale=settings["lambda"],
         cuts=statistics.cuts,
         factors=statistics.factors,
         elect=True,
-        normalize=settings.normalize,
+        normalize=settings["normalize"],
     )
 
 
-def ties_statistics(blocks: Blocks, size: int, settings: Settings) -> Trim:
+def ties_statistics(tensor: InputTensor, settings: Settings) -> Trim:
     """Return the cut of each delta, and with `rescale` what restores its sum of magnitudes."""
     cuts = tuple(
-        magnitude_cut(_deltas(blocks, index), size, density)
-        for index, density in enumerate(settings.densities)
+        magnitude_cut(_deltas(tensor, index), tensor.size, density)
+        for index, density in enumerate(settings["density"])
     )
 
     def factor(index: int, cut: Cut) -> float:
-        if not settings.rescale or settings.densities[index] >= 1.0:
+        if not settings["rescale"] or settings["density"][index] >= 1.0:
             return 1.0
 
-        def sums(_: int, block: Block) -> tuple[float, float]:
-            delta = block.delta(index)
-            return sums_of(delta, apply_cut(delta, cut, block.offset))
+        def sums(_: int, rows: InputRows) -> tuple[float, float]:
+            delta = rows.delta(index)
+            return sums_of(delta, apply_cut(delta, cut, rows.offset))
 
-        return float(restoring(blocks.map(sums)))
+        return float(restoring(tensor.map(sums)))
 
     return Trim(cuts, tuple(factor(index, cut) for index, cut in enumerate(cuts)))
 
 
-def _deltas(blocks: Blocks, index: int) -> Entries:
+def _deltas(tensor: InputTensor, index: int) -> Entries:
     """The entries of one input's delta."""
     return Entries(
-        lambda use: blocks.map(
-            lambda number, block: use(number, block.stored_inputs[index], block.stored_base)
+        lambda use: tensor.map(
+            lambda number, rows: use(number, rows.stored_inputs[index], rows.stored_base)
         )
     )
 
@@ -139,68 +143,154 @@ def elect(weighted: Sequence[Float], weights: Sequence[float], normalize: bool) 
     return merged
 
 
-FAMILY: dict[str, tuple[Sparsifier, Consensus]] = {
-    "dare_linear": (random, add),  # https://arxiv.org/abs/2311.03099
-    "dare_ties": (random, elect),
-    "della_linear": (by_rank, add),  # https://arxiv.org/abs/2406.11617
-    "della": (by_rank, elect),
-    "breadcrumbs": (without_outliers, add),  # https://arxiv.org/abs/2312.06795
-    "breadcrumbs_ties": (without_outliers, elect),
-}
-
-
 def plan_sparse(
-    sparsifier: Sparsifier, blocks: Blocks, size: int, settings: Settings
+    sparsifier: Sparsifier, tensor: InputTensor, settings: Settings
 ) -> tuple[Sparse, ...]:
     """Return, per input, the function that sparsifies its delta."""
 
     def deltas(index: int, use: Callable[[int, int, Float], Any]) -> Iterable[Any]:
-        return blocks.map(lambda number, block: use(number, block.offset, block.delta(index)))
+        return tensor.map(lambda number, rows: use(number, rows.offset, rows.delta(index)))
 
     return tuple(
         sparsified(
             sparsifier,
             partial(deltas, index),
-            size,
-            _choice(settings, index),
-            settings.rescale,
+            tensor.size,
+            _sparsity(settings, index, tensor.noise_keys),
+            settings["rescale"],
         )
-        for index in range(len(settings.densities))
+        for index in range(len(settings["density"]))
     )
 
 
-def _choice(settings: Settings, index: int) -> Choice:
-    def of(values: Sequence[float]) -> float:
-        return values[index] if values else 0.0
-
-    key = settings.keys[index] if settings.keys else 0
-    return Choice(settings.densities[index], of(settings.gammas), of(settings.epsilons), key)
+def _sparsity(settings: Settings, index: int, keys: Sequence[int]) -> Sparsity:
+    own = {name: settings[name][index] for name in ("gamma", "epsilon") if name in settings}
+    return Sparsity(settings["density"][index], key=keys[index] if keys else 0, **own)
 
 
 def merge_deltas(
-    consensus: Consensus, block: Block, settings: Settings, sparse: tuple[Sparse, ...]
+    consensus: Consensus, rows: InputRows, settings: Settings, sparse: tuple[Sparse, ...]
 ) -> Float:
     """Return base + lambda * consensus(weighted, sparsified deltas)."""
-    assert block.base is not None
+    assert rows.base is not None
     weighted = []
-    for index, weight in enumerate(settings.weights):
-        delta = sparse[index](block.delta(index), block.offset)
+    for index, weight in enumerate(settings["weight"]):
+        delta = sparse[index](rows.delta(index), rows.offset)
         weighted.append(delta * np.float32(weight))
-    merged = consensus(weighted, settings.weights, settings.normalize)
-    if settings.scale != 1.0:
-        merged *= np.float32(settings.scale)
-    merged += block.base
+    merged = consensus(weighted, settings["weight"], settings["normalize"])
+    if settings["lambda"] != 1.0:
+        merged *= np.float32(settings["lambda"])
+    merged += rows.base
     return merged
 
 
-def family_methods() -> dict[str, Method]:
-    """Return all methods of the family."""
-    return {
-        "task_arithmetic": Method(task_arithmetic, None, takes_base=True),
-        "ties": Method(ties, ties_statistics, takes_base=True),
-    } | {
-        name: Method(
-            partial(merge_deltas, consensus), partial(plan_sparse, sparsifier), takes_base=True
-        )
-        for name, (sparsifier, consensus) in FAMILY.items()
-    }
+def check_chances(settings: Settings, tensors: Sequence[str]) -> None:
+    """Refuse a density with an epsilon that makes a chance to stay of 0 or 1 or beyond.
+
+    Raises:
+        RecipeError: naming the input's tensor.
+    """
+    pairs = zip(settings["density"], settings["epsilon"], strict=True)
+    for tensor, (density, epsilon) in zip(tensors, pairs, strict=True):
+        if 0.0 < density < 1.0 and not epsilon < density < 1.0 - epsilon:
+            raise RecipeError(
+                f"density {density:g} with epsilon {epsilon:g}",
+                where=tensor,
+                expected="density - epsilon above 0 and density + epsilon below 1",
+            )
+
+
+def _member(
+    name: str,
+    formula: str,
+    sparsifier: Sparsifier,
+    consensus: Consensus,
+    *own: Parameter,
+    normalize: bool = False,
+    rescale: bool = False,
+    check: Callable[[Settings, Sequence[str]], None] | None = None,
+) -> Method:
+    return Method(
+        name,
+        partial(merge_deltas, consensus),
+        _parameters(DENSITY, *own, normalize=normalize, rescale=rescale),
+        Base.REQUIRED,
+        partial(plan_sparse, sparsifier),
+        weight_shares,
+        check,
+        formula=formula,
+        in_mergekit=True,
+    )
+
+
+def _parameters(
+    *own: Parameter, normalize: bool, rescale: bool | None = None
+) -> tuple[Parameter, ...]:
+    switches: tuple[Parameter, ...] = (switch("normalize", normalize),)
+    if rescale is not None:
+        switches += (switch("rescale", rescale),)
+    return WEIGHT, *own, *switches, LAMBDA, INT8_MASK
+
+
+_EPSILON = Parameter("epsilon", 0.15, per_parent=True, low=0.0, high=0.5)
+_GAMMA = Parameter("gamma", 0.01, per_parent=True, low=0.0, high=1.0, search=(0.0, 0.1))
+_RANDOM = "s keeping each entry with the chance `density`"
+_BY_RANK = (
+    "the chance rising with the rank of the magnitude in its row from `density` - `epsilon` to"
+    " `density` + `epsilon`"
+)
+_WITHOUT_OUTLIERS = (
+    "s dropping the `gamma` part of largest magnitude and keeping the next `density` part"
+)
+
+METHODS = (
+    Method(
+        "task_arithmetic",
+        task_arithmetic,
+        _parameters(normalize=False),
+        Base.REQUIRED,
+        shares=weight_shares,
+        formula="b + lambda * sum(w_i d_i), divided by sum(w_i) where `normalize`",
+        in_mergekit=True,
+        without_effect=("density", "rescale"),
+    ),
+    Method(
+        "ties",
+        ties,
+        _parameters(DENSITY, normalize=True, rescale=False),
+        Base.REQUIRED,
+        ties_statistics,
+        weight_shares,
+        formula="b + lambda * elect(w_i s(d_i)), s keeping the `density` part of largest magnitude",
+        in_mergekit=True,
+    ),
+    _member("dare_linear", f"as `task_arithmetic` of s(d_i), {_RANDOM}", random, add, rescale=True),
+    _member("dare_ties", f"as `ties`, {_RANDOM}", random, elect, rescale=True),
+    _member(
+        "della_linear",
+        f"as `dare_linear`, {_BY_RANK}",
+        by_rank,
+        add,
+        _EPSILON,
+        rescale=True,
+        check=check_chances,
+    ),
+    _member(
+        "della",
+        f"as `dare_ties`, {_BY_RANK}",
+        by_rank,
+        elect,
+        _EPSILON,
+        normalize=True,
+        rescale=True,
+        check=check_chances,
+    ),
+    _member(
+        "breadcrumbs",
+        f"as `task_arithmetic` of s(d_i), {_WITHOUT_OUTLIERS}",
+        without_outliers,
+        add,
+        _GAMMA,
+    ),
+    _member("breadcrumbs_ties", f"as `ties`, {_WITHOUT_OUTLIERS}", without_outliers, elect, _GAMMA),
+)

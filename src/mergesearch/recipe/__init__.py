@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mergesearch.errors import RecipeError
+from mergesearch.methods import METHODS, Base, Method, Parameter, Settings
 from mergesearch.recipe.documents import in_order, load_document
 from mergesearch.recipe.parse import parse_fields
 from mergesearch.recipe.shares import mean_shares
 from mergesearch.recipe.types import (
-    METHOD_SPECS,
     QUANT_MIXES,
     STRAY_PARAMETERS,
     Filtered,
     Input,
-    MethodSpec,
-    Parameter,
+    ParameterValue,
     Quantization,
     Scalar,
     Slice,
@@ -41,13 +40,11 @@ from mergesearch.recipe.write import (
 )
 
 __all__ = [
-    "METHOD_SPECS",
     "QUANT_MIXES",
     "STRAY_PARAMETERS",
     "Filtered",
     "Input",
-    "MethodSpec",
-    "Parameter",
+    "ParameterValue",
     "Quantization",
     "Recipe",
     "Scalar",
@@ -64,7 +61,7 @@ class Recipe:
     """One merge as frozen data, with the merges before it; either `models` or `slices` is filled.
 
     Attributes:
-        merge_method: a key of `METHOD_SPECS`.
+        merge_method: Key of `METHODS`.
         models: the parents of a whole-model merge.
         slices: the slices of a layer-wise merge.
         base_model: id of the base, None where the method needs none.
@@ -84,7 +81,7 @@ class Recipe:
     models: tuple[Input, ...] = ()
     slices: tuple[Slice, ...] = ()
     base_model: str | None = None
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     dtype: str = "bfloat16"
     tokenizer: TokenizerChoice | None = None
     chat_template: str | None = None
@@ -204,31 +201,41 @@ class Recipe:
             stages=tuple(stage.renamed(names) for stage in self.stages),
         )
 
-    def value(
+    @property
+    def method(self) -> Method:
+        """The merge method."""
+        return METHODS[self.merge_method]
+
+    def settings(
         self,
-        name: str,
-        source: Input | None,
         part: Slice | None,
+        inputs: Sequence[tuple[Input, str]],
         tensor_name: str,
-        t: float,
-        default: Scalar,
-    ) -> Scalar:
-        """Return a parameter for one tensor: the input's, else the slice's, else the global one.
+        depth: float,
+    ) -> Settings:
+        """Return the method's parameters for one tensor.
+
+        A parent's own value comes before the slice's, and that before the global one.
 
         Args:
-            name: the parameter.
-            source: the input whose own value comes first, None for global parameters.
-            part: the slice, None for a whole-model merge.
-            tensor_name: Hugging Face name that filters are matched against.
-            t: depth of the tensor's layer in its slice, 0 to 1.
-            default: the value where nothing is named.
+            part: Slice of the tensor, None for a whole-model merge.
+            inputs: Inputs, each with the Hugging Face name of its tensor, which filters of its
+                parameters are matched against.
+            tensor_name: Hugging Face name of the merged tensor, which filters of shared parameters
+                are matched against.
+            depth: Depth of the tensor's layer in its slice, 0 to 1.
         """
-        for holder in (source, part, self):
-            if holder is not None and name in holder.parameters:
-                found = evaluate(holder.parameters[name], tensor_name, t)
-                if found is not None:
-                    return found
-        return default
+
+        def value(parameter: Parameter, index: int | None) -> Scalar | None:
+            source, name = (None, tensor_name) if index is None else inputs[index]
+            for holder in (source, part, self):
+                if holder is not None and parameter.name in holder.parameters:
+                    found = evaluate(holder.parameters[parameter.name], name, depth)
+                    if found is not None:
+                        return found
+            return parameter.default
+
+        return self.method.settings(value, len(inputs))
 
     def shares(self, n_layers: int) -> dict[str, float]:
         """Return each parent's mean coefficient in the merged weights; the values sum to 1.
@@ -241,6 +248,21 @@ class Recipe:
     def base_of(self, part: Slice | None) -> str | None:
         """Return the base of a slice, or of the whole merge."""
         return part.base_model if part is not None and part.base_model else self.base_model
+
+    def base_and_inputs(self, part: Slice | None) -> tuple[Input | None, tuple[Input, ...]]:
+        """Return the base where it is apart from the inputs, else None, and the inputs.
+
+        Args:
+            part: Slice, None for a whole-model merge.
+        """
+        named = self.models if part is None else part.sources
+        base = self.base_of(part)
+        others = tuple(source for source in named if source.model != base)
+        if base is not None and self.method.merges_onto(base):
+            return next((source for source in named if source.model == base), Input(base)), others
+        if base is not None and part is None and self.method.base is Base.COUNTED:
+            return None, named if len(others) < len(named) else (*named, Input(base))
+        return None, named
 
 
 def _canonical(value: Any) -> Any:

@@ -13,26 +13,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mergesearch.methods import METHODS, Base, Method, Parameter
 from mergesearch.recipe.fields import Place, checked_keys, choice_of, list_of, text_of
 from mergesearch.recipe.tokenizers import parse_tokenizer
 from mergesearch.recipe.types import (
     DTYPES,
-    METHOD_SPECS,
     QUANT_MIXES,
     STRAY_PARAMETERS,
-    SWITCHES,
     TENSOR_TYPES,
     UNQUANTIZED,
-    WHOLE,
     Filtered,
     Input,
-    Parameter,
+    ParameterValue,
     Quantization,
     Scalar,
     Slice,
     as_filters,
     evaluate,
-    range_of,
 )
 
 _STAGE_KEYS = (
@@ -70,10 +67,9 @@ def parse_fields(document: Mapping[str, Any], where: str | Path, stage: bool) ->
         raise place.error("this is a search space", expected="a recipe, which has no start_from")
     last = () if stage else _LAST_KEYS
     top = checked_keys(document, _STAGE_KEYS + last, place, also=STRAY_PARAMETERS)
-    method = choice_of(top, "merge_method", tuple(METHOD_SPECS), None, place)
-    spec = METHOD_SPECS[method]
+    method = METHODS[choice_of(top, "merge_method", tuple(METHODS), None, place)]
     parameters = _parse_parameters(
-        top.get("parameters"), method, spec.glob + spec.per_parent, place / "parameters"
+        top.get("parameters"), method, tuple(method.by_name), place / "parameters"
     )
     _check_stray_keys(top, method, parameters, place)
     top, parameters = _without_modules(top, method, parameters, place)
@@ -98,7 +94,7 @@ def parse_fields(document: Mapping[str, Any], where: str | Path, stage: bool) ->
     dtype = choice_of(top, "dtype", DTYPES, "bfloat16", place)
     return {
         "name": text_of(top, "name", place),
-        "merge_method": method,
+        "merge_method": method.name,
         "models": models,
         "slices": slices,
         "base_model": base,
@@ -133,36 +129,38 @@ def _quantization(value: Any, place: Place) -> Quantization:
 
 
 def _check_needed(
-    method: str, slices: Iterable[Slice], shared: Mapping[str, Parameter], place: Place
+    method: Method, slices: Iterable[Slice], shared: Mapping[str, ParameterValue], place: Place
 ) -> None:
     """Refuse a parameter without a default that has no value for some tensors."""
     for part in slices:
-        for name in METHOD_SPECS[method].needed:
+        for name in [one.name for one in method.parameters if one.default is None]:
             held = [one[name] for one in (part.parameters, shared) if name in one]
             if all(evaluate(one, "", 0.0) is None for one in held):
                 raise place.error(
-                    f"{method} has no default for `{name}`",
+                    f"{method.name} has no default for `{name}`",
                     expected=f"`{name}` among the parameters, with a value for every tensor",
                 )
 
 
 def _check_stray_keys(
-    top: Mapping[str, Any], method: str, parameters: Mapping[str, Parameter], place: Place
+    top: Mapping[str, Any], method: Method, parameters: Mapping[str, ParameterValue], place: Place
 ) -> None:
     """Refuse a parameter that stands beside `parameters` and disagrees with what holds."""
-    spec = METHOD_SPECS[method]
     for name in STRAY_PARAMETERS:
-        holds = parameters.get(name, name in spec.on)
-        if name in top and name != "int8_mask" and name in spec.glob and top[name] != holds:
+        parameter = method.by_name.get(name)
+        if name not in top or parameter is None or parameter.only_in_mergekit:
+            continue
+        holds = parameters.get(name, parameter.default)
+        if top[name] != holds:
             raise place.error(
-                f"`{name}` beside `parameters` has no effect, and {method} takes {holds}",
+                f"`{name}` beside `parameters` has no effect, and {method.name} takes {holds}",
                 expected=f"`{name}` inside `parameters`",
             )
 
 
 def _without_modules(
-    top: Mapping[str, Any], method: str, parameters: dict[str, Parameter], place: Place
-) -> tuple[dict[str, Any], dict[str, Parameter]]:
+    top: Mapping[str, Any], method: Method, parameters: dict[str, ParameterValue], place: Place
+) -> tuple[dict[str, Any], dict[str, ParameterValue]]:
     """The document with the contents of its one module at the top.
 
     A module's parameters come before the global ones.
@@ -174,10 +172,7 @@ def _without_modules(
     keys = checked_keys(module, ("models", "slices", "parameters"), here / _MODULE)
     if "models" in top or "slices" in top:
         raise here.error("the models or slices stand in a module and outside of it")
-    spec = METHOD_SPECS[method]
-    own = _parse_parameters(
-        keys.get("parameters"), method, spec.glob + spec.per_parent, here / _MODULE
-    )
+    own = _parse_parameters(keys.get("parameters"), method, tuple(method.by_name), here / _MODULE)
     rest = {key: value for key, value in top.items() if key != "modules"}
     inner = {key: value for key, value in keys.items() if key != "parameters"}
     return rest | inner, parameters | {
@@ -185,7 +180,7 @@ def _without_modules(
     }
 
 
-def _before(value: Parameter, fallback: Parameter | None) -> Parameter:
+def _before(value: ParameterValue, fallback: ParameterValue | None) -> ParameterValue:
     """A value, and where none of its filters matches another one."""
     entries = as_filters(value)
     if fallback is None or entries[-1].filter in (None, "*"):
@@ -202,16 +197,15 @@ def _seed(top: Mapping[str, Any], place: Place) -> int:
 
 def _parse_slice(
     document: Any,
-    method: str,
-    shared: Mapping[str, Parameter],
+    method: Method,
+    shared: Mapping[str, ParameterValue],
     base: str | None,
     place: Place,
 ) -> Slice:
     keys = checked_keys(document, ("sources", "parameters", "base_model"), place)
-    spec = METHOD_SPECS[method]
     here = place / "sources"
     parameters = _parse_parameters(
-        keys.get("parameters"), method, spec.glob + spec.per_parent, place / "parameters"
+        keys.get("parameters"), method, tuple(method.by_name), place / "parameters"
     )
     sources = list_of(
         keys.get("sources"),
@@ -220,6 +214,13 @@ def _parse_slice(
     )
     own_base = text_of(keys, "base_model", place)
     _check_inputs(sources, method, own_base or base, here)
+    if method.merges_onto(own_base or base) and all(
+        source.model != (own_base or base) for source in sources
+    ):
+        raise here.error(
+            f"a slice does not name the base {own_base or base}",
+            expected=f"{method.name} needs the base's layers in every slice",
+        )
     lengths = {one.layer_range[1] - one.layer_range[0] for one in sources if one.layer_range}
     if len(lengths) > 1:
         raise here.error("the sources' layer ranges have different lengths")
@@ -227,20 +228,23 @@ def _parse_slice(
 
 
 def _parse_input(
-    document: Any, method: str, shared: Mapping[str, Parameter], place: Place, in_slice: bool
+    document: Any,
+    method: Method,
+    shared: Mapping[str, ParameterValue],
+    place: Place,
+    in_slice: bool,
 ) -> Input:
     allowed = ("model", "parameters") + (("layer_range",) if in_slice else ())
     keys = checked_keys(document, allowed, place)
     model = text_of(keys, "model", place)
     if model is None:
         raise place.error("needs `model`")
-    spec = METHOD_SPECS[method]
     here = place / "parameters"
     parameters = _parse_parameters(
-        keys.get("parameters"), method, spec.per_parent, here, elsewhere=spec.glob
+        keys.get("parameters"), method, method.per_parent, here, elsewhere=method.shared
     )
-    for name in [one for one in parameters if one not in spec.per_parent]:
-        if parameters.pop(name) != shared.get(name) and name != "int8_mask":
+    for name in [name for name in parameters if name in method.shared]:
+        if parameters.pop(name) != shared.get(name) and not method.by_name[name].only_in_mergekit:
             raise here.error(
                 f"{name} of one parent has no effect: it is a parameter of the whole merge",
                 expected=f"{name} among the global parameters",
@@ -262,22 +266,27 @@ def _layer_range(keys: Mapping[str, Any], place: Place) -> tuple[int, int]:
     )
 
 
-def _check_inputs(inputs: tuple[Input, ...], method: str, base: str | None, place: Place) -> None:
+def _check_inputs(
+    inputs: tuple[Input, ...], method: Method, base: str | None, place: Place
+) -> None:
     models = [one.model for one in inputs]
     for model in models:
         if models.count(model) > 1:
             raise place.error(f"{model!r} is named twice")
-    spec = METHOD_SPECS[method]
-    if spec.needs_base and base is None:
-        raise place.error(f"{method} needs `base_model`")
-    counted = [model for model in models if spec.counts_base or model != base]
-    beside = "" if spec.counts_base else " beside the base"
-    if spec.exactly is not None and len(counted) != spec.exactly:
+    if method.base is Base.REQUIRED and base is None:
+        raise place.error(f"{method.name} needs `base_model`")
+    apart = method.merges_onto(base)
+    counted = [model for model in models if not apart or model != base]
+    beside = " beside the base" if apart or method.base is Base.OPTIONAL else ""
+    if method.least == method.most != len(counted):
         raise place.error(
-            f"{method} merges exactly {_parents(spec.exactly)}{beside}, {len(counted)} are named"
+            f"{method.name} merges exactly {_parents(method.least)}{beside},"
+            f" {len(counted)} are named"
         )
-    if len(counted) < spec.at_least:
-        raise place.error(f"needs at least {_parents(spec.at_least)}{beside}")
+    if len(counted) < method.least:
+        raise place.error(f"needs at least {_parents(method.least)}{beside}")
+    if method.most is not None and len(counted) > method.most:
+        raise place.error(f"takes at most {_parents(method.most)}{beside}")
 
 
 def _parents(number: int) -> str:
@@ -286,11 +295,11 @@ def _parents(number: int) -> str:
 
 def _parse_parameters(
     document: Any,
-    method: str,
+    method: Method,
     allowed: tuple[str, ...],
     place: Place,
     elsewhere: tuple[str, ...] = (),
-) -> dict[str, Parameter]:
+) -> dict[str, ParameterValue]:
     """The parsed parameters; those of `elsewhere` are read, for the caller to judge."""
     if document is None:
         return {}
@@ -298,49 +307,45 @@ def _parse_parameters(
         raise place.error(f"{document!r} is not a mapping", expected=", ".join(allowed))
     found, known = {}, allowed + elsewhere
     for name, value in document.items():
-        if name in STRAY_PARAMETERS + METHOD_SPECS[method].without_effect and name not in known:
+        if name in STRAY_PARAMETERS + method.without_effect and name not in known:
             continue
         if name not in known:
             raise place.error(
-                f"{method} takes no parameter {name!r} here",
+                f"{method.name} takes no parameter {name!r} here",
                 expected=", ".join(allowed) or "no parameters",
             )
-        found[name] = _parse_value(method, name, value, place / name)
+        found[name] = _parse_value(method.by_name[name], value, place / name)
     return found
 
 
-def _parse_value(method: str, name: str, value: Any, place: Place) -> Parameter:
+def _parse_value(parameter: Parameter, value: Any, place: Place) -> ParameterValue:
     if isinstance(value, dict) and "value" in value:
         value = [value]
     if not isinstance(value, list):
-        return _scalar(method, name, value, place)
+        return _scalar(parameter, value, place)
     if not value:
         raise place.error("an empty list")
     if not any(isinstance(one, dict) for one in value):
-        if name in WHOLE and len(value) > 1:
-            raise place.error(f"{name} has no gradient", expected="one whole number")
-        return tuple(_scalar(method, name, one, place) for one in value)
+        if parameter.kind is int and len(value) > 1:
+            raise place.error(f"{parameter.name} has no gradient", expected="one whole number")
+        return tuple(_scalar(parameter, point, place) for point in value)
     entries = []
-    for index, one in enumerate(value):
-        keys = checked_keys(one, ("filter", "value"), place / index)
+    for index, entry in enumerate(value):
+        keys = checked_keys(entry, ("filter", "value"), place / index)
         if "value" not in keys:
             raise (place / index).error("needs `value`")
-        inner = _parse_value(method, name, keys["value"], place / index)
+        inner = _parse_value(parameter, keys["value"], place / index)
         if isinstance(inner, tuple) and isinstance(inner[0], Filtered):
             raise (place / index).error("a filter list inside a filter list")
         entries.append(Filtered(text_of(keys, "filter", place / index), inner))
     return tuple(entries)
 
 
-def _scalar(method: str, name: str, value: Any, place: Place) -> Scalar:
-    if name in SWITCHES:
+def _scalar(parameter: Parameter, value: Any, place: Place) -> Scalar:
+    if parameter.kind is bool:
         if not isinstance(value, bool):
             raise place.error(f"{value!r} is not true or false")
         return value
-    return _number(method, name, value, place)
-
-
-def _number(method: str, name: str, value: Any, place: Place) -> float:
     if isinstance(value, str):  # YAML reads 1e-5 as a text
         with suppress(ValueError):
             value = float(value)
@@ -349,9 +354,9 @@ def _number(method: str, name: str, value: Any, place: Place) -> float:
         if isinstance(value, dict):
             expected += "; in a search space also {search: [low, high]}"
         raise place.error(f"{value!r} is not a number", expected=expected)
-    low, high = range_of(method, name)
+    name, low, high = parameter.name, parameter.low, parameter.high
     if not low <= value <= high:
         raise place.error(f"{name} {value} is out of range", expected=f"{low} to {high}")
-    if name in WHOLE and value != int(value):
+    if parameter.kind(value) != value:
         raise place.error(f"{name} {value} is not a whole number")
-    return int(value) if name in WHOLE else float(value)
+    return parameter.kind(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mergesearch.recipe.types import METHOD_SPECS, Input, Scalar, Slice
+from mergesearch.recipe.types import Input, Slice
 
 if TYPE_CHECKING:
     from mergesearch.recipe import Recipe
@@ -77,33 +77,11 @@ def _place(recipe: Recipe, layer: int, depth: int) -> tuple[Slice | None, int, i
 
 
 def _coefficients(
-    recipe: Recipe, part: Slice | None, inputs: tuple[Input, ...], tensor_name: str, t: float
+    recipe: Recipe, part: Slice | None, named: tuple[Input, ...], tensor_name: str, depth: float
 ) -> dict[str, float]:
-    def look(name: str, source: Input | None, default: Scalar) -> float:
-        return float(recipe.value(name, source, part, tensor_name, t, default))
-
-    base = recipe.base_of(part)
-    if recipe.merge_method == "slerp":
-        other = next(one.model for one in inputs if one.model != base)
-        ratio = look("t", None, 0.5)
-        return {str(base): 1.0 - ratio, other: ratio}
-    spec = METHOD_SPECS[recipe.merge_method]
-    parents = {one.model: one for one in inputs if spec.counts_base or one.model != base}
-    if "weight" not in spec.per_parent:
-        counted = list(parents)
-        with_base = spec.exactly == 1 if spec.needs_base else spec.adds_base and part is None
-        if with_base and base is not None and base not in parents:
-            counted.append(base)
-        return dict.fromkeys(counted, 1.0 / len(counted))
-    weights = {model: look("weight", one, 1.0) for model, one in parents.items()}
-    total = sum(weights.values())
-    if recipe.merge_method == "nuslerp" and abs(total) < 1e-6:
-        return dict.fromkeys(parents, 1.0 / len(parents))
-    switch = "normalize_weights" if "normalize_weights" in spec.glob else "normalize"
-    if look(switch, None, switch in spec.on) and total != 0:
-        weights = {model: weight / total for model, weight in weights.items()}
-    if spec.counts_base or base is None:
-        return weights
-    scale = look("lambda", None, 1.0)
-    scaled = {model: weight * scale for model, weight in weights.items()}
-    return {base: 1.0 - sum(scaled.values())} | scaled
+    base, inputs = recipe.base_and_inputs(part)
+    pairs = [(source, tensor_name) for source in inputs]
+    settings = recipe.settings(part, pairs, tensor_name, depth)
+    parts, rest = recipe.method.shares(settings, len(inputs))
+    shares = {} if base is None else {base.model: rest}
+    return shares | {source.model: share for source, share in zip(inputs, parts, strict=True)}

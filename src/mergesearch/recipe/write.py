@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from mergesearch.errors import RecipeError
+from mergesearch.methods import Base
 from mergesearch.recipe.types import (
-    METHOD_SPECS,
     Filtered,
     Input,
-    Parameter,
+    ParameterValue,
     Quantization,
     Slice,
     TokenizerChoice,
@@ -22,10 +22,6 @@ from mergesearch.recipe.types import (
 
 if TYPE_CHECKING:
     from mergesearch.recipe import Recipe
-
-
-_MERGEKIT_NEEDS = {"weight": 1.0, "t": 0.5}
-"""Our defaults of what mergekit has none for."""
 
 
 def stage_document(recipe: Recipe) -> dict[str, Any]:
@@ -71,18 +67,17 @@ def mergekit_documents(recipe: Recipe) -> list[dict[str, Any]]:
     _check_readable(recipe)
     documents = []
     for merge in (*recipe.stages, recipe):
-        spec = METHOD_SPECS[merge.merge_method]
-        if not spec.in_mergekit:
+        if not merge.method.in_mergekit:
             raise RecipeError(f"mergekit has no {merge.merge_method}; export the recipe instead")
         document = stage_document(merge)
-        if spec.counts_base and not (spec.needs_base or spec.adds_base):
+        if merge.method.base is Base.UNUSED:
             document.pop("base_model", None)
         if "base_model" not in document and merge.tokenizer is not None:
             document |= _tokenizer(_named_source(merge.tokenizer, merge))
         defaults = {
-            name: value
-            for name, value in _MERGEKIT_NEEDS.items()
-            if name in spec.per_parent + spec.glob and name not in merge.parameters
+            parameter.name: parameter.default
+            for parameter in merge.method.parameters
+            if parameter.required_in_mergekit and parameter.name not in merge.parameters
         }
         if defaults:
             document["parameters"] = document.get("parameters", {}) | defaults
@@ -121,7 +116,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _value(value: Parameter) -> Any:
+def _value(value: ParameterValue) -> Any:
     if not isinstance(value, tuple):
         return value
     if not isinstance(value[0], Filtered):
@@ -133,7 +128,7 @@ def _value(value: Parameter) -> Any:
     ]
 
 
-def _parameters(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+def _parameters(parameters: Mapping[str, ParameterValue]) -> dict[str, Any]:
     return {name: _value(value) for name, value in parameters.items()}
 
 

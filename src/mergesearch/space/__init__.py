@@ -12,16 +12,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from mergesearch.errors import MergeSearchError, SpaceError
-from mergesearch.recipe import METHOD_SPECS, STRAY_PARAMETERS, Recipe, load_document
+from mergesearch.recipe import STRAY_PARAMETERS, Recipe, load_document
 from mergesearch.recipe.documents import in_order, references
 from mergesearch.space.document import (
     choices,
     get,
     input_lists,
     merges,
+    methods_of,
     own_copy,
     parameter_mappings,
     put,
@@ -30,17 +31,7 @@ from mergesearch.space.document import (
 from mergesearch.space.holes import STRUCTURE, Dimension, Value, find_holes
 from mergesearch.space.starts import mixture_values, neutral, parents_of
 
-__all__ = ["Dimension", "Space", "Trial", "Value"]
-
-
-class Trial(Protocol):
-    """What a space needs of a trial: Optuna's two ways of proposing a value."""
-
-    def suggest_float(self, name: str, low: float, high: float) -> float:
-        """Propose a number in [low, high]."""
-
-    def suggest_categorical(self, name: str, choices: tuple[Value, ...]) -> Any:
-        """Propose one of `choices`."""
+__all__ = ["Dimension", "Space", "Value"]
 
 
 class Space:
@@ -92,16 +83,6 @@ class Space:
         """Return the names of the merges that feed others."""
         return tuple(str(merge["name"]) for place, merge in merges(self._document) if place)
 
-    def suggest(self, trial: Trial) -> Recipe:
-        """Ask `trial` for every dimension and return the recipe they fill."""
-        values: dict[str, Value] = {}
-        for one in self.dimensions:
-            if one.choices:
-                values[one.name] = trial.suggest_categorical(one.name, one.choices)
-            else:
-                values[one.name] = trial.suggest_float(one.name, one.low, one.high)
-        return self.recipe(values)
-
     def recipe(self, values: Mapping[str, Value]) -> Recipe:
         """Return the recipe for one value per dimension; numbers are rounded to four decimals,
         or more where their range is narrow.
@@ -138,7 +119,7 @@ class Space:
         values = {one.name: neutral(hole) for hole in self._holes for one in hole.dimensions()}
         for hole in self._holes:
             given = get(document, hole.place)
-            if given is not None or hole.parameter == "model":
+            if given is not None or hole.key == "model":
                 values |= hole.read(given)
         for one in self.dimensions:
             if not one.holds(values[one.name]):
@@ -228,7 +209,9 @@ class Space:
             for one in self.dimensions
         }
         structure = [
-            hole.dimension for hole in self._holes if hole.place and hole.parameter in STRUCTURE
+            hole.dimension
+            for hole in self._holes
+            if hole.parameter is None and hole.key in STRUCTURE
         ]
         fewest = {one.name: None for one in structure if None in one.choices}
         variants = [first]
@@ -281,13 +264,14 @@ class Space:
 
     def _check_parameters(self, merge: Mapping[str, Any]) -> None:
         """Refuse a parameter that none of a merge's methods takes."""
-        methods = choices(merge.get("merge_method"))
-        specs = [METHOD_SPECS[one] for one in methods if one in METHOD_SPECS]
-        known = {name for spec in specs for name in spec.per_parent + spec.glob}
-        ignored = {name for spec in specs for name in spec.without_effect + STRAY_PARAMETERS}
+        methods = methods_of(merge)
+        if len(methods) < len(choices(merge.get("merge_method"))):
+            return  # an unknown method is refused with the first recipe that has it
+        known = {name for method in methods for name in method.by_name}
+        ignored = {name for method in methods for name in method.without_effect}
         for parameters in parameter_mappings(merge):
             for name in parameters:
-                if len(specs) == len(methods) and name not in known | ignored:
+                if name not in known | ignored | set(STRAY_PARAMETERS):
                     raise SpaceError(
                         f"unknown parameter {name!r}",
                         where=self._where,
@@ -309,8 +293,7 @@ class Space:
 
 def _leave_out_unused(merge: dict[str, Any]) -> None:
     """Leave out, in place, the parameters that a merge's method does not take."""
-    spec = METHOD_SPECS.get(merge.get("merge_method", ""))
-    if spec is not None:
+    for method in methods_of(merge):
         for parameters in parameter_mappings(merge):
-            for name in [one for one in parameters if one not in spec.per_parent + spec.glob]:
+            for name in [name for name in parameters if name not in method.by_name]:
                 del parameters[name]

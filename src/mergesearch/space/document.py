@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mergesearch.methods import METHODS, Method
 from mergesearch.recipe.documents import references
 
 Place = tuple[str | int, ...]
@@ -47,6 +48,12 @@ def merges(document: Mapping[str, Any]) -> Iterator[tuple[Place, dict[str, Any]]
     for index, stage in enumerate(document.get("stages", [])):
         yield ("stages", index), stage
     yield (), dict(document)
+
+
+def methods_of(merge: Mapping[str, Any]) -> list[Method]:
+    """Return the methods that a merge may have, unknown ones left out."""
+    names = choices(merge.get("merge_method"))
+    return [METHODS[name] for name in names if isinstance(name, str) and name in METHODS]
 
 
 def input_lists(merge: Mapping[str, Any]) -> Iterator[tuple[Place, list[dict[str, Any]]]]:

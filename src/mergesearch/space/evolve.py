@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mergesearch.errors import SpaceError
-from mergesearch.space.from_recipe import RANGES
+from mergesearch.methods import METHODS
 from mergesearch.space.holes import GROUP_FILTERS
 
 PARAMETERS = {
@@ -78,7 +78,9 @@ def space_of(document: Mapping[str, Any], where: str | Path) -> dict[str, Any]:
 
 
 def _hole(parameter: str, genome: Mapping[str, Any], where: str | Path) -> dict[str, Any]:
-    low, high = RANGES[parameter]
+    declared = METHODS[genome["merge_method"]].by_name[parameter]
+    assert declared.search is not None
+    low, high = declared.search
     if parameter == "weight" and genome.get("allow_negative_weights"):
         low = -high
     hole: dict[str, Any] = {"search": [low, high]}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mergesearch.errors import SpaceError
-from mergesearch.recipe.types import WHOLE
-from mergesearch.space.document import Place
+from mergesearch.methods import Method, Parameter
+from mergesearch.space.document import Place, methods_of
 
 Value = float | int | str | bool | None
 GROUP_FILTERS = {"attn": "self_attn", "mlp": "mlp"}
@@ -52,18 +52,25 @@ class Hole:
     """A place in the document that dimensions fill.
 
     Attributes:
-        place: keys and indices from the top of the document.
-        parameter: the last key, such as `weight`.
-        dimension: with the hole's name; each point of a curve is a copy with a longer name.
-        curve: points over depth, 1 for a plain value.
-        per: groups with values of their own, empty for one value for all tensors.
+        place: Keys and indices from the top of the document.
+        dimension: Dimension with the hole's name; each point of a curve is a copy with a longer
+            name.
+        parameter: Declaration of the parameter, by the first method of the merge that takes it;
+            None for a method, a model or a base.
+        curve: Number of points over depth, 1 for a plain value.
+        per: Groups with values of their own, empty for one value for all tensors.
     """
 
     place: Place
-    parameter: str
     dimension: Dimension
+    parameter: Parameter | None = None
     curve: int = 1
     per: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The last key of the place, such as `weight` or `model`."""
+        return str(self.place[-1])
 
     def groups(self) -> list[tuple[str | None, int]]:
         """Return each group (None: all tensors) with its number of points."""
@@ -143,23 +150,29 @@ def find_holes(document: Mapping[str, Any], where: str) -> tuple[Hole, ...]:
         SpaceError: one is malformed, or stands where nothing can be searched.
     """
     last = {key: value for key, value in document.items() if key != "stages"}
-    found = list(_find(last, where, (), ""))
+    found = list(_find(last, methods_of(last), where, (), ""))
     for index, stage in enumerate(document.get("stages", [])):
-        found += _find(stage, where, ("stages", index), f"{stage.get('name')}.")
+        label = f"{stage.get('name')}."
+        found += _find(stage, methods_of(stage), where, ("stages", index), label)
     return tuple(found)
 
 
-def _find(node: Any, where: str, place: Place, label: str) -> Iterator[Hole]:
+def _find(
+    node: Any, methods: Sequence[Method], where: str, place: Place, label: str
+) -> Iterator[Hole]:
     """The holes below a node; `label` begins their names."""
     if isinstance(node, dict):
         if "search" in node:
-            yield _parse_hole(node, where, place, label + (str(place[-1]) if place else ""))
+            yield _parse_hole(
+                node, methods, where, place, label + (str(place[-1]) if place else "")
+            )
             return
         for key, value in node.items():
-            yield from _find(value, where, (*place, key), label)
+            yield from _find(value, methods, where, (*place, key), label)
     elif isinstance(node, list):
         for index, value in enumerate(node):
-            yield from _find(value, where, (*place, index), label + _of_entry(value, place, index))
+            longer = label + _of_entry(value, place, index)
+            yield from _find(value, methods, where, (*place, index), longer)
 
 
 def _of_entry(entry: Any, place: Place, index: int) -> str:
@@ -175,27 +188,31 @@ def _of_entry(entry: Any, place: Place, index: int) -> str:
     return ""
 
 
-def _parse_hole(node: dict[str, Any], where: str, place: Place, name: str) -> Hole:
+def _parse_hole(
+    node: dict[str, Any], methods: Sequence[Method], where: str, place: Place, name: str
+) -> Hole:
     at = f"{where}: {name}"
-    for key in node:
-        if key not in _HOLE_KEYS:
+    for unknown in node:
+        if unknown not in _HOLE_KEYS:
             raise SpaceError(
-                f"unknown key {key!r} in a hole", where=at, expected=", ".join(_HOLE_KEYS)
+                f"unknown key {unknown!r} in a hole", where=at, expected=", ".join(_HOLE_KEYS)
             )
-    parameter = str(place[-1]) if place else ""
-    structural = parameter in STRUCTURE and "parameters" not in place
+    key = str(place[-1]) if place else ""
+    structural = key in STRUCTURE and "parameters" not in place
     if not structural and (len(place) < 2 or place[-2] != "parameters"):
         raise SpaceError(
             "this cannot be searched",
             where=at,
-            expected=", ".join(f"`{key}`" for key in STRUCTURE) + " or a parameter",
+            expected=", ".join(f"`{name}`" for name in STRUCTURE) + " or a parameter",
         )
-    dimension = _parse_dimension(name, node["search"], at, absent=parameter == "model")
+    dimension = _parse_dimension(name, node["search"], at, absent=key == "model")
     if structural and not dimension.choices:
         raise SpaceError(f"{node['search']!r} is not a list of choices", where=at)
-    if parameter in WHOLE and not dimension.choices:
+    declared = [method.by_name[key] for method in methods if key in method.by_name]
+    parameter = declared[0] if declared and not structural else None
+    if parameter is not None and parameter.kind is int and not dimension.choices:
         raise SpaceError(
-            f"{parameter} takes whole numbers only",
+            f"{key} takes whole numbers only",
             where=at,
             expected="at least three of them to choose from",
         )
@@ -209,7 +226,7 @@ def _parse_hole(node: dict[str, Any], where: str, place: Place, name: str) -> Ho
         )
     if dimension.choices and (curve > 1 or per):
         raise SpaceError("a choice has no curve and no groups", where=at)
-    return Hole(place, parameter, dimension, curve, tuple(per))
+    return Hole(place, dimension, parameter, curve, tuple(per))
 
 
 def _parse_dimension(name: str, search: Any, at: str, absent: bool) -> Dimension:

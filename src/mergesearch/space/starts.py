@@ -9,26 +9,16 @@ from mergesearch.errors import SpaceError
 from mergesearch.space.document import Place, choices, get, input_lists, merges
 from mergesearch.space.holes import Hole, Value
 
-NEUTRAL: dict[str, Value] = {
-    "weight": 1.0,
-    "lambda": 1.0,
-    "density": 1.0,
-    "epsilon": 0.15,
-    "gamma": 0.01,
-    "scale": 1.0,
-    "select_topk": 1.0,
-    "t": 0.5,
-}
-
 
 def neutral(hole: Hole) -> Value:
-    """Return the value that leaves most alone: the usual default, inside the range."""
-    one = hole.dimension
-    if one.choices:
-        return one.choices[0]
-    wanted = NEUTRAL.get(hole.parameter)
-    middle = (one.low + one.high) / 2
-    return min(max(middle if not isinstance(wanted, float) else wanted, one.low), one.high)
+    """Return the method's default where the range holds it, else the value nearest to it."""
+    dimension = hole.dimension
+    if dimension.choices:
+        return dimension.choices[0]
+    default = None if hole.parameter is None else hole.parameter.default
+    if default is None:
+        default = (dimension.low + dimension.high) / 2
+    return min(max(default, dimension.low), dimension.high)
 
 
 def parents_of(document: Mapping[str, Any]) -> list[str]:
@@ -123,12 +113,14 @@ def mixture_values(
 
 def _value(document: Mapping[str, Any], hole: Hole, mixture: Mixture) -> Value:
     inputs_place = _inputs_place(hole.place)
-    if hole.parameter == "model":
+    if hole.key == "model" and hole.parameter is None:
         return mixture.model(hole.place[:-1], get(document, hole.place[:-1]))
-    if hole.parameter == "weight" and inputs_place is not None:
-        return mixture.share(inputs_place, int(hole.place[len(inputs_place)]))
-    if hole.parameter == "t":
+    if hole.parameter is None or hole.parameter.role != "share":
+        return neutral(hole)
+    if not hole.parameter.per_parent:
         return _other_than_base(document, hole, mixture)
+    if inputs_place is not None:
+        return mixture.share(inputs_place, int(hole.place[len(inputs_place)]))
     return neutral(hole)
 
 

@@ -9,7 +9,6 @@ start).
 import hashlib
 import json
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import FixedTrial, FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from mergesearch._system.files import write_json
 from mergesearch.errors import (
@@ -373,9 +372,7 @@ class _Run:
     def _recipe(self, parameters: Mapping[str, Any]) -> tuple[Recipe | None, str | None]:
         """The recipe that parameters give, or the reason why they give none."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return self.search.space.suggest(FixedTrial(dict(parameters))), None
+            return self.search.space.recipe(parameters), None
         except MergeSearchError as error:
             return None, str(error)
 

@@ -44,8 +44,8 @@ class SearchSpace(Protocol):
     def dimensions(self) -> Sequence[Any]:
         """Everything a trial proposes, in a fixed order."""
 
-    def suggest(self, trial: Any, /) -> Recipe:
-        """Ask the trial for every dimension and return the recipe they fill."""
+    def recipe(self, values: Mapping[str, Any], /) -> Recipe:
+        """Return the recipe that one value per dimension gives."""
 
     def starts(self) -> Sequence[Mapping[str, Any]]:
         """Parameters of the trials that come first."""
