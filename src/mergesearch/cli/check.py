@@ -231,16 +231,18 @@ def scoring_facts(
         build_seconds: of a candidate.
         ahead: whether it is built while the one before is scored.
     """
-    from mergesearch.objectives import RUNGS
+    from mergesearch.objectives import ITEM_RUNGS, Rung
 
-    rungs = dict.fromkeys((wanted.first_rung, *RUNGS))
+    rungs = dict.fromkeys((wanted.first_rung, *ITEM_RUNGS))
     seconds = {rung: found.seconds(rung, wanted.proxied_tasks()) for rung in rungs}
 
     def trial_of(scoring: float) -> float:
         return max(build_seconds, scoring) if ahead else build_seconds + scoring
 
     trial = trial_of(seconds[wanted.first_rung])
-    promoted = {"promoted_trial_seconds": trial_of(seconds[wanted.first_rung] + seconds["search"])}
+    promoted = {
+        "promoted_trial_seconds": trial_of(seconds[wanted.first_rung] + seconds[Rung.SEARCH])
+    }
     return {
         "scoring_seconds": seconds,
         "scoring_at_most": found.at_most,

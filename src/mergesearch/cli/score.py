@@ -46,18 +46,18 @@ def command(
     Example: search score knee.gguf --objectives demo --rung validate
     """
     from mergesearch._system import resources
-    from mergesearch.objectives import RUNGS, Objectives
+    from mergesearch.objectives import ITEM_RUNGS, Objectives, Rung
     from mergesearch.scoring import ScoringProcess
 
-    if rung not in RUNGS:
-        raise InputError(f"unknown rung {rung!r}", where="--rung", expected=" or ".join(RUNGS))
+    if rung not in ITEM_RUNGS:
+        raise InputError(f"unknown rung {rung!r}", where="--rung", expected=" or ".join(ITEM_RUNGS))
     path = resources.objectives_file(objectives)
     wanted = Objectives.from_yaml(read_text(path), path.parent)
     with (
         _candidate(model, parent, threads, template, memory, wanted.runtime) as candidate,
         ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer,
     ):
-        results = scorer.score(candidate, rung)
+        results = scorer.score(candidate, Rung(rung))
         scores = wanted.scores(results)
         digest = candidate.digest
     if as_json:

@@ -35,12 +35,12 @@ def command(
     """
     from rich.console import Console
 
-    from mergesearch.objectives import RUNGS
+    from mergesearch.objectives import ITEM_RUNGS
     from mergesearch.report import gains, render_gains, render_trial
     from mergesearch.study.ledger import Ledger
 
-    if rung not in RUNGS:
-        raise InputError(f"unknown rung {rung!r}", where="--rung", expected=" or ".join(RUNGS))
+    if rung not in ITEM_RUNGS:
+        raise InputError(f"unknown rung {rung!r}", where="--rung", expected=" or ".join(ITEM_RUNGS))
     with Ledger.open(folder) as ledger:
         run, found = ledger.run(), ledger.trial(trial)
         if found is None:

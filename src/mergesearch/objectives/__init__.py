@@ -3,13 +3,14 @@
 from mergesearch.objectives.file import Objectives
 from mergesearch.objectives.items import split_items
 from mergesearch.objectives.types import (
-    PROXY,
-    RUNGS,
+    ITEM_RUNGS,
+    PROXY_METRIC,
     Direction,
     ItemResult,
     MetricValue,
     Objective,
     References,
+    Rung,
     Runtime,
     Score,
     TaskResult,
@@ -17,14 +18,15 @@ from mergesearch.objectives.types import (
 )
 
 __all__ = [
-    "PROXY",
-    "RUNGS",
+    "ITEM_RUNGS",
+    "PROXY_METRIC",
     "Direction",
     "ItemResult",
     "MetricValue",
     "Objective",
     "Objectives",
     "References",
+    "Rung",
     "Runtime",
     "Score",
     "TaskResult",

@@ -15,9 +15,9 @@ from mergesearch.errors import ObjectivesError
 from mergesearch.objectives.parse import objective_to_dict, parse_document
 from mergesearch.objectives.scores import check_unscored, difference, score
 from mergesearch.objectives.types import (
-    PROXY,
     Direction,
     Objective,
+    Rung,
     Runtime,
     Score,
     TaskResult,
@@ -110,9 +110,9 @@ class Objectives:
         return [one.direction for one in self.objectives]
 
     @property
-    def first_rung(self) -> str:
-        """Name of the rung that every trial is scored on: `proxy` where an objective has one."""
-        return PROXY if self.proxied_tasks() else "search"
+    def first_rung(self) -> Rung:
+        """The rung that every trial is scored on: `proxy` where an objective has one."""
+        return Rung.PROXY if self.proxied_tasks() else Rung.SEARCH
 
     def proxied_tasks(self) -> tuple[str, ...]:
         """Return the tasks of the objectives that have a proxy, in order of appearance."""
@@ -132,7 +132,9 @@ class Objectives:
         """
         return {one.name: difference(one, first, second) for one in self.objectives}
 
-    def scores(self, results: Mapping[str, TaskResult], rung: str = "search") -> dict[str, Score]:
+    def scores(
+        self, results: Mapping[str, TaskResult], rung: Rung = Rung.SEARCH
+    ) -> dict[str, Score]:
         """Return each objective's score on a rung from the results of all its tasks.
 
         On the `proxy` rung an objective with a proxy has the proxy's value, in nat.

@@ -11,16 +11,24 @@ import statistics
 from collections.abc import Mapping
 
 from mergesearch.errors import ScoringError
-from mergesearch.objectives.types import PROXY, MetricValue, Objective, Score, TaskResult, TaskUse
+from mergesearch.objectives.types import (
+    PROXY_METRIC,
+    MetricValue,
+    Objective,
+    Rung,
+    Score,
+    TaskResult,
+    TaskUse,
+)
 
 
-def score(objective: Objective, results: Mapping[str, TaskResult], rung: str) -> Score:
+def score(objective: Objective, results: Mapping[str, TaskResult], rung: Rung) -> Score:
     """Return an objective's score on a rung from the results of its tasks.
 
     Raises:
         ScoringError: a task gave no value for a metric that the objective uses.
     """
-    proxied = rung == PROXY and objective.proxy is not None
+    proxied = rung == Rung.PROXY and objective.proxy is not None
     parts = [
         (use, _proxy(use, results) if proxied else _normalized(use, results))
         for use in objective.uses
@@ -79,7 +87,7 @@ def _weighted(
 
 
 def _proxy(use: TaskUse, results: Mapping[str, TaskResult]) -> MetricValue:
-    return _metric(results[use.task], PROXY)
+    return _metric(results[use.task], PROXY_METRIC)
 
 
 def _normalized(use: TaskUse, results: Mapping[str, TaskResult]) -> MetricValue:

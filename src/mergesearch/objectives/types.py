@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 Direction = Literal["maximize", "minimize"]
-RUNGS = ("search", "validate")
-"""The named sets of items: what the search sees, and what confirms its front."""
-PROXY = "proxy"
-"""The rung before `search` where an objective has a proxy; also the name of the proxy's metric."""
+PROXY_METRIC = "proxy"
+"""Name of a proxy among the metrics of its task."""
 References = Mapping[str, Mapping[int, str]]
 """Correct answers of specialists, by task and item."""
+
+
+class Rung(StrEnum):
+    """One of the measurements that a candidate can go through, in this order."""
+
+    PROXY = "proxy"
+    """Likelihoods on the search items, for the objectives that have a proxy."""
+    SEARCH = "search"
+    """Metrics on the items that the search sees."""
+    VALIDATE = "validate"
+    """Metrics on the items that confirm the front."""
+
+
+ITEM_RUNGS = (Rung.SEARCH, Rung.VALIDATE)
+"""Rungs with items of their own."""
 
 
 @dataclass(frozen=True)

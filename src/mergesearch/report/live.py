@@ -12,6 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from mergesearch.objectives import Rung
 from mergesearch.report import text
 from mergesearch.report.state import RunState, best_of
 from mergesearch.report.tables import render_front, scores_line, trial_line
@@ -86,7 +87,7 @@ def render_line(event: Event, state: RunState) -> str | None:
             members = text.plural(len(numbers), "member")
             return f"{reason}; validating {members} of the front"
         case Validated(trial):
-            rung = trial.rungs["validate"]
+            rung = trial.rungs[Rung.VALIDATE]
             found = (
                 f"failed: {text.first_line(rung.failure)}"
                 if rung.failure is not None

@@ -3,7 +3,7 @@
 import statistics
 from dataclasses import dataclass, field
 
-from mergesearch.objectives import Score
+from mergesearch.objectives import Rung, Score
 from mergesearch.study.events import (
     Event,
     Progressed,
@@ -51,7 +51,7 @@ class RunState:
     trials: dict[int, TrialRecord] = field(default_factory=dict)
     before: int = 0
     number: int | None = None
-    rung: str = "search"
+    rung: Rung = Rung.SEARCH
     stage: str = ""
     task: str = ""
     done: int = 0

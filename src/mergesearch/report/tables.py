@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mergesearch.objectives import PROXY, Score
+from mergesearch.objectives import Rung, Score
 from mergesearch.report import text
 from mergesearch.report.state import best_of
 from mergesearch.study.front import Front, FrontMember
@@ -205,13 +205,13 @@ def trial_line(trial: TrialRecord, run_axes: Sequence[Axis]) -> str:
     """Return one finished trial in one line."""
     if trial.state != COMPLETE:
         return f"failed: {text.first_line(trial.failure)}"
-    rung = "search" if trial.scores() else PROXY
+    rung = Rung.SEARCH if trial.scores() else Rung.PROXY
     parts = scores_line(trial.scores(rung), run_axes, rung)
     same = "" if trial.reused_from is None else f" (same candidate as trial {trial.reused_from})"
     return f"{parts}, {text.duration(trial.seconds or 0.0)}{same}"
 
 
-def scores_line(scores: Mapping[str, Score], axes: Sequence[Axis], rung: str = "search") -> str:
+def scores_line(scores: Mapping[str, Score], axes: Sequence[Axis], rung: str = Rung.SEARCH) -> str:
     """Return every objective's score on a rung in one line."""
     parts = []
     for axis in axes:
@@ -223,7 +223,7 @@ def scores_line(scores: Mapping[str, Score], axes: Sequence[Axis], rung: str = "
 
 
 def _is_proxy(axis: Axis, rung: str) -> bool:
-    return rung == PROXY and axis.proxy
+    return rung == Rung.PROXY and axis.proxy
 
 
 def proxy_notes(front: Front) -> list[tuple[str, str]]:

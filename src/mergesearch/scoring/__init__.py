@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mergesearch.objectives import Objectives, TaskResult
+from mergesearch.objectives import Objectives, Rung, TaskResult
 from mergesearch.scoring.process import ScoringProcess
 from mergesearch.scoring.protocol import OnProgress, Progress
 from mergesearch.scoring.rehearsal import Effort, Rehearsal, at_depth
@@ -53,7 +53,7 @@ def check_objectives(objectives: Objectives, *, trust_tasks: bool = False) -> No
 
 
 def score_in_process(
-    objectives: Objectives, path: Path | str, rung: str, on_progress: OnProgress | None = None
+    objectives: Objectives, path: Path | str, rung: Rung, on_progress: OnProgress | None = None
 ) -> dict[str, TaskResult]:
     """Score one GGUF without a child process; see `scorer.Scorer`.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mergesearch.errors import MergeSearchError, ScoringError
-from mergesearch.objectives import Objectives
+from mergesearch.objectives import Objectives, Rung
 from mergesearch.scoring.protocol import Channel, Progress, results_to_json
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -95,7 +95,9 @@ def _score(
         channel.send({"type": "progress", "progress": asdict(progress)})
 
     with _opened(message, descriptor) as path:
-        results = scorer.score(path, message["rung"], report, _partial(scorer, setup, message))
+        results = scorer.score(
+            path, Rung(message["rung"]), report, _partial(scorer, setup, message)
+        )
     sys.stderr.flush()
     return {"type": "result", "results": results_to_json(results)}
 

@@ -16,7 +16,7 @@ from typing import IO, Any, Protocol
 
 import mergesearch
 from mergesearch.errors import ObjectivesError, ScorerCrashed, ScoringError
-from mergesearch.objectives import Objectives, References, TaskResult
+from mergesearch.objectives import Objectives, References, Rung, TaskResult
 from mergesearch.scoring.protocol import Channel, OnProgress, Progress, results_from_json
 from mergesearch.scoring.rehearsal import Effort, Part, Rehearsal
 
@@ -116,7 +116,7 @@ class ScoringProcess:
         self._send({"type": "references", "texts": texts})
 
     def score(
-        self, candidate: ScoredCandidate, rung: str, on_progress: OnProgress | None = None
+        self, candidate: ScoredCandidate, rung: Rung, on_progress: OnProgress | None = None
     ) -> dict[str, TaskResult]:
         """Score a candidate on a rung's items; results by task name.
 

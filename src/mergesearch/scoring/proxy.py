@@ -15,7 +15,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 
 from mergesearch.errors import ObjectivesError, ScoringError
-from mergesearch.objectives import PROXY, ItemResult, MetricValue, TaskResult
+from mergesearch.objectives import PROXY_METRIC, ItemResult, MetricValue, TaskResult
 from mergesearch.scoring.harness import Item, LoadedTask, Member
 from mergesearch.scoring.requests import Outcome
 
@@ -88,7 +88,7 @@ def proxy_result(
     """
     normalized = any(name.startswith("acc_norm") for name in task.used)
     results = [_item_result(task, item, outcomes, normalized) for item in items]
-    values = [one.metrics[PROXY] for one in results if one.unscored is None]
+    values = [one.metrics[PROXY_METRIC] for one in results if one.unscored is None]
     if len(values) < 2:
         reasons = [one.unscored for one in results if one.unscored]
         raise ScoringError(
@@ -96,7 +96,7 @@ def proxy_result(
             expected=f"at least two; the first reason: {(reasons or ['no reference texts'])[0]}",
         )  # fmt: skip
     error = statistics.stdev(values) / math.sqrt(len(values))
-    metrics = {PROXY: MetricValue(statistics.fmean(values), error)}
+    metrics = {PROXY_METRIC: MetricValue(statistics.fmean(values), error)}
     return TaskResult(task.name, metrics, len(values), len(results) - len(values), tuple(results))
 
 
@@ -105,7 +105,7 @@ def _item_result(
 ) -> ItemResult:
     found = [outcomes[id(one)] for one in item.requests]
     failure = next((one.failure for one in found if one.failure is not None), None)
-    metrics = {} if failure else {PROXY: _value(item, found, normalized)}
+    metrics = {} if failure else {PROXY_METRIC: _value(item, found, normalized)}
     return ItemResult(
         task=task.name,
         item=item.member.offset + item.index,

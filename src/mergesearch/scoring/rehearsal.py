@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from mergesearch.objectives import PROXY
+from mergesearch.objectives import Rung
 from mergesearch.scoring.requests import Job
 
 _NEW_TOKENS = 16  # that tell what one more token of every answer takes
@@ -37,23 +37,23 @@ class Part:
 
     task: str
     generates: bool
-    read: Mapping[str, int]
-    written: Mapping[str, int]
+    read: Mapping[Rung, int]
+    written: Mapping[Rung, int]
     read_seconds: float
     write_seconds: float = 0.0
     share: float | None = None
 
-    def seconds(self, rung: str, proxied: bool) -> float:
+    def seconds(self, rung: Rung, proxied: bool) -> float:
         """Return how long the part takes on a rung.
 
         Args:
             rung: of the objectives file.
             proxied: whether the task has a proxy, whose rung reads answers instead of writing them.
         """
-        of = "search" if rung == PROXY else rung
+        of = Rung.SEARCH if rung == Rung.PROXY else rung
         read, written = self.read.get(of, 0), self.written.get(of, 0)
         answers = written * (1.0 if self.share is None else self.share)
-        write_seconds = self.read_seconds if proxied and rung == PROXY else self.write_seconds
+        write_seconds = self.read_seconds if proxied and rung == Rung.PROXY else self.write_seconds
         return read * self.read_seconds + answers * write_seconds
 
 
@@ -68,10 +68,10 @@ class Rehearsal:
     """
 
     load_seconds: float
-    prepare_seconds: Mapping[str, float]
+    prepare_seconds: Mapping[Rung, float]
     parts: tuple[Part, ...]
 
-    def seconds(self, rung: str, proxied: Sequence[str] = ()) -> float:
+    def seconds(self, rung: Rung, proxied: Sequence[str] = ()) -> float:
         """Return how long one candidate takes on a rung, loading included.
 
         Args:
@@ -79,7 +79,7 @@ class Rehearsal:
             proxied: tasks that have a proxy.
         """
         parts = sum(one.seconds(rung, one.task in proxied) for one in self.parts)
-        prepare = self.prepare_seconds["search" if rung == PROXY else rung]
+        prepare = self.prepare_seconds[Rung.SEARCH if rung == Rung.PROXY else rung]
         return self.load_seconds + prepare + parts
 
     @property
@@ -141,7 +141,7 @@ class Effort:
 
 
 def rehearse_part(
-    engine: Runner, task: str, jobs: Mapping[str, Sequence[Job]], effort: Effort
+    engine: Runner, task: str, jobs: Mapping[Rung, Sequence[Job]], effort: Effort
 ) -> Part:
     """Measure how fast requests are taken, on some of the first chunk of the search.
 
@@ -153,7 +153,7 @@ def rehearse_part(
     """
     read = {rung: sum(_read(one) for one in some) for rung, some in jobs.items()}
     written = {rung: sum(_written(one) for one in some) for rung, some in jobs.items()}
-    chunk = next((one for one in jobs["search"] if one.requests), None)
+    chunk = next((one for one in jobs[Rung.SEARCH] if one.requests), None)
     if chunk is None:
         return Part(task, False, read, written, 0.0, 0.0, 0.0)
     sample = _sample(engine, chunk, effort.patience)

@@ -11,12 +11,12 @@ from typing import Any
 
 from mergesearch.errors import ScoringError
 from mergesearch.objectives import (
-    PROXY,
-    RUNGS,
+    ITEM_RUNGS,
     ItemResult,
     MetricValue,
     Objectives,
     References,
+    Rung,
     TaskResult,
 )
 from mergesearch.scoring.aggregate import combine, item_value, named_metrics, standard_error
@@ -78,12 +78,12 @@ class Scorer:
     def use_references(self, references: References) -> None:
         """Take the specialists' correct answers, which the rung `proxy` needs."""
         self._references = references
-        self._items = {key: items for key, items in self._items.items() if key[0] != PROXY}
+        self._items = {key: items for key, items in self._items.items() if key[0] != Rung.PROXY}
 
     def score(
         self,
         path: Path | str,
-        rung: str,
+        rung: Rung,
         on_progress: OnProgress | None = None,
         partial: PartialScores | None = None,
     ) -> dict[str, TaskResult]:
@@ -95,15 +95,13 @@ class Scorer:
             ScoringError: the file cannot be loaded or decoded, or its chat template fails.
             ObjectivesError: the first candidate's KV caches would not fit in memory.
         """
-        if rung not in (PROXY, *RUNGS):
-            raise ValueError(f"no rung {rung!r}")
         with Engine(path, self._objectives.runtime) as engine:
             return self.score_engine(engine, rung, on_progress, partial)
 
     def score_engine(
         self,
         engine: Engine,
-        rung: str,
+        rung: Rung,
         on_progress: OnProgress | None = None,
         partial: PartialScores | None = None,
     ) -> dict[str, TaskResult]:
@@ -132,9 +130,9 @@ class Scorer:
         """
         with Engine(path, self._objectives.runtime) as engine:
             lm = CandidateLM(engine)
-            jobs: dict[tuple[str, str], dict[str, Sequence[Job]]] = {}
+            jobs: dict[tuple[str, str], dict[Rung, Sequence[Job]]] = {}
             prepare_seconds = {}
-            for rung in RUNGS:
+            for rung in ITEM_RUNGS:
                 items = self._items_for(lm, rung)
                 begun = time.perf_counter()
                 for one in self._batches(lm, items):
@@ -142,15 +140,15 @@ class Scorer:
                     kinds[rung] = one.prepared.jobs
                 prepare_seconds[rung] = time.perf_counter() - begun
             parts = tuple(
-                rehearse_part(engine, task, {"search": [], **by_rung}, effort)
+                rehearse_part(engine, task, {Rung.SEARCH: [], **by_rung}, effort)
                 for (task, _), by_rung in jobs.items()
             )
             return Rehearsal(engine.load_seconds, prepare_seconds, parts)
 
-    def _has_proxy(self, task: LoadedTask, rung: str) -> bool:
-        return rung == PROXY and task.name in self._proxied
+    def _has_proxy(self, task: LoadedTask, rung: Rung) -> bool:
+        return rung == Rung.PROXY and task.name in self._proxied
 
-    def _items_for(self, lm: CandidateLM, rung: str) -> list[list[Item]]:
+    def _items_for(self, lm: CandidateLM, rung: Rung) -> list[list[Item]]:
         """Return the items with their prompts, made anew only for a template not seen before."""
         template = lm.template if self._objectives.apply_chat_template else None
         key = ("", "", "") if template is None else (template.text, template.bos, template.eos)
@@ -158,9 +156,9 @@ class Scorer:
             self._items[(rung, *key)] = [self._built(task, rung, template) for task in self.tasks]
         return self._items[(rung, *key)]
 
-    def _built(self, task: LoadedTask, rung: str, template: ChatTemplate | None) -> list[Item]:
+    def _built(self, task: LoadedTask, rung: Rung, template: ChatTemplate | None) -> list[Item]:
         """Make a task's items; the proxy's are those of the search."""
-        of = "search" if rung == PROXY else rung
+        of = Rung.SEARCH if rung == Rung.PROXY else rung
         items = build_items(task, of, self._objectives, template)
         if not self._has_proxy(task, rung):
             return items

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mergesearch.objectives import Score
+from mergesearch.objectives import Rung, Score
 from mergesearch.study.front import Front
 from mergesearch.study.records import Axis, TrialRecord
 from mergesearch.study.stopping import StopRule
@@ -46,7 +46,7 @@ class StageStarted:
     """A trial enters a stage: `proposing`, `building` or `scoring`, on a rung."""
 
     number: int
-    rung: str
+    rung: Rung
     stage: str
 
 
@@ -55,7 +55,7 @@ class Progressed:
     """Some of a task's items are scored."""
 
     number: int
-    rung: str
+    rung: Rung
     task: str
     done: int
     total: int

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from mergesearch.objectives import Score
+from mergesearch.objectives import Rung, Score
 from mergesearch.study.pareto import hypervolume, knee, non_dominated
 from mergesearch.study.proxies import Agreement, agreements
 from mergesearch.study.records import COMPLETE, FAILED, Axis, TrialRecord
@@ -36,7 +36,7 @@ class FrontMember:
         return cls(
             trial=trial.number,
             values=trial.scores(),
-            validated=trial.scores("validate"),
+            validated=trial.scores(Rung.VALIDATE),
             shares=trial.shares,
             digest=trial.candidate_digest or "",
             recipe=trial.recipe,

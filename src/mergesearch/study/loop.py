@@ -27,7 +27,7 @@ from mergesearch.errors import (
     ObjectivesError,
     RunFolderError,
 )
-from mergesearch.objectives import PROXY
+from mergesearch.objectives import Rung
 from mergesearch.recipe import Recipe
 from mergesearch.study.building import Builder
 from mergesearch.study.events import (
@@ -227,12 +227,12 @@ class _Run:
         return front
 
     @property
-    def _first_rung(self) -> str:
+    def _first_rung(self) -> Rung:
         return self.search.objectives.first_rung
 
     def _prepare_proxies(self) -> None:
         """Let the specialists answer their sides' search items, once in a search."""
-        if self._first_rung != PROXY:
+        if self._first_rung != Rung.PROXY:
             return
         references = self.ledger.references()
         if not references:
@@ -248,7 +248,7 @@ class _Run:
             with self.guard.interruptible():
                 built = self.measuring.builder.build(self.search.parents[ref])
                 with built.candidate as candidate:
-                    results = self.search.score(candidate, "search", lambda report: None)
+                    results = self.search.score(candidate, Rung.SEARCH, lambda report: None)
             measured[ref] = Measurement(objectives.scores(results), results)
             seconds = time.perf_counter() - start
             self.observe(ParentMeasured(ref, measured[ref].scores, seconds))
@@ -362,7 +362,7 @@ class _Run:
                 self.ledger.interrupt_trial(number)
                 raise
             measured = found[rung]
-            promoted = found.get("search") if rung != "search" else None
+            promoted = found.get(Rung.SEARCH) if rung != Rung.SEARCH else None
         self.ledger.finish_trial(number, measured, rung=rung, promoted=promoted)
         record = self._record(number)
         self._tell(record)
@@ -404,13 +404,13 @@ class _Run:
                 if recipe is None
                 else self.measuring.measure(
                     one.number,
-                    "validate",
+                    Rung.VALIDATE,
                     recipe,
                     digest=one.candidate_digest or "",
                     following=partial(self._next_member, following),
-                )["validate"]
+                )[Rung.VALIDATE]
             )
-            self.ledger.record_rung(one.number, "validate", measured)
+            self.ledger.record_rung(one.number, Rung.VALIDATE, measured)
             self.observe(Validated(self._record(one.number)))
 
     def _next_member(self, member: TrialRecord | None) -> Recipe | None:

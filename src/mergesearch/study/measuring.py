@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mergesearch.errors import Interrupted, MergeSearchError, ObjectivesError, ScoringError
-from mergesearch.objectives import PROXY, Score, TaskResult
+from mergesearch.objectives import Rung, Score, TaskResult
 from mergesearch.recipe import Recipe
 from mergesearch.study.building import Builder
 from mergesearch.study.events import Event, Progressed, StageStarted
@@ -44,12 +44,12 @@ class Measuring:
     def measure(
         self,
         number: int,
-        rung: str,
+        rung: Rung,
         recipe: Recipe,
         *,
         digest: str = "",
         following: Callable[[], Recipe | None] = lambda: None,
-    ) -> dict[str, Measurement]:
+    ) -> dict[Rung, Measurement]:
         """Build and score a recipe on a rung; after a proxy on the search rung too, if promoted.
 
         Whatever fails on the way is the measurement's failure. Where `digest` is given, a candidate
@@ -77,8 +77,8 @@ class Measuring:
                     if (next_one := following()) is not None:
                         self.builder.start(next_one)
                     measured = {rung: self._score(candidate, number, rung, seen)}
-                    if rung == PROXY and self._promotes(number, measured[rung]):
-                        measured["search"] = self._score(candidate, number, "search", {})
+                    if rung == Rung.PROXY and self._promotes(number, measured[rung]):
+                        measured[Rung.SEARCH] = self._score(candidate, number, Rung.SEARCH, {})
                     return measured
         except Interrupted:
             raise
@@ -89,7 +89,7 @@ class Measuring:
             return {rung: Measurement(failure=_reason(error), **seen)}
 
     def _score(
-        self, candidate: Candidate, number: int, rung: str, seen: Mapping[str, Any]
+        self, candidate: Candidate, number: int, rung: Rung, seen: Mapping[str, Any]
     ) -> Measurement:
         """Score a candidate; what fails is the measurement's failure, but for an interruption."""
         parts = dict(seen)
@@ -124,7 +124,7 @@ class Measuring:
         starts = number < len(self.search.space.starts())
         return starts or promotes(self.axes, self.ledger.trials(), measured.scores)
 
-    def _progress(self, number: int, rung: str) -> Callable[[Any], None]:
+    def _progress(self, number: int, rung: Rung) -> Callable[[Any], None]:
         return lambda report: self.observe(
             Progressed(number, rung, report.task, report.done, report.total)
         )

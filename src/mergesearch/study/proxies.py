@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mergesearch.errors import ObjectivesError
-from mergesearch.objectives import PROXY, ItemResult, Objective, Objectives, Score, TaskResult
+from mergesearch.objectives import ItemResult, Objective, Objectives, Rung, Score, TaskResult
 from mergesearch.study.pareto import non_dominated
 from mergesearch.study.records import COMPLETE, Axis, Reference, TrialRecord
 
@@ -41,10 +41,10 @@ class Agreement:
 
 def agreements(axes: Sequence[Axis], trials: Sequence[TrialRecord]) -> dict[str, Agreement]:
     """Return the agreement of each axis that has a proxy, over the promoted trials."""
-    both = [one for one in trials if one.scores(PROXY) and one.scores()]
+    both = [one for one in trials if one.scores(Rung.PROXY) and one.scores()]
     return {
         axis.name: _agreement(
-            [one.scores(PROXY)[axis.name].value for one in both],
+            [one.scores(Rung.PROXY)[axis.name].value for one in both],
             [one.scores()[axis.name].value for one in both],
         )
         for axis in axes
@@ -66,9 +66,9 @@ def promotes(
 ) -> bool:
     """Whether no complete trial so far dominates `scores` on the proxy rung."""
     others = [
-        one.scores(PROXY)
+        one.scores(Rung.PROXY)
         for one in trials
-        if one.state == COMPLETE and one.reused_from is None and one.scores(PROXY)
+        if one.state == COMPLETE and one.reused_from is None and one.scores(Rung.PROXY)
     ]
     values = [[one[axis.name].value for axis in axes] for one in (*others, scores)]
     return len(others) in non_dominated(values, [axis.direction for axis in axes])

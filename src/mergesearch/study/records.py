@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from mergesearch.objectives import Direction, Score, TaskResult
+from mergesearch.objectives import Direction, Rung, Score, TaskResult
 
 RUN_NAME = "mergesearch"
 """Name of a run folder's study and of its run in the ledger."""
@@ -146,7 +146,7 @@ class TrialRecord:
         """Wall time of the last attempt in seconds, None while it runs."""
         return None if self.ended is None else (self.ended - self.started).total_seconds()
 
-    def scores(self, rung: str = "search") -> Mapping[str, Score]:
+    def scores(self, rung: str = Rung.SEARCH) -> Mapping[str, Score]:
         """Return the scores on `rung`, empty where there are none.
 
         Where the search has proxies, only promoted trials have any on `search`.

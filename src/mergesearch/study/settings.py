@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from mergesearch import __version__
-from mergesearch.objectives import Objectives, References, TaskResult
+from mergesearch.objectives import Objectives, References, Rung, TaskResult
 from mergesearch.recipe import Recipe
 
 
@@ -72,7 +72,7 @@ class ProgressReport(Protocol):
 
 OnProgress = Callable[[ProgressReport], None]
 Build = Callable[[Recipe, threading.Event], Candidate]
-ScoreCandidate = Callable[[Any, str, OnProgress], Mapping[str, TaskResult]]
+ScoreCandidate = Callable[[Any, Rung, OnProgress], Mapping[str, TaskResult]]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.defaults import DEFAULT_OTHER_SEED
 
-from mergesearch.objectives import Objectives
+from mergesearch.objectives import Objectives, Rung
 from mergesearch.scoring.harness.tasks import LoadedTask, Member
 from mergesearch.scoring.template import ChatTemplate
 
@@ -25,7 +25,7 @@ class Item:
 
 
 def build_items(
-    loaded: LoadedTask, rung: str, objectives: Objectives, template: ChatTemplate | None
+    loaded: LoadedTask, rung: Rung, objectives: Objectives, template: ChatTemplate | None
 ) -> list[Item]:
     """Make the requests of a task's items on a rung, in the order that lm-eval makes them.
 
@@ -39,7 +39,7 @@ def build_items(
     ]
 
 
-def _seeded(member: Member, rung: str) -> Iterator[int]:
+def _seeded(member: Member, rung: Rung) -> Iterator[int]:
     member.task.set_fewshot_seed(seed=DEFAULT_OTHER_SEED)
     yield from member.chosen[rung]
 

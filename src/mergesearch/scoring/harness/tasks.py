@@ -24,7 +24,7 @@ from lm_eval.api.task import ConfigurableTask, Task
 from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
 
 from mergesearch.errors import ObjectivesError
-from mergesearch.objectives import Objectives, TaskUse, split_items
+from mergesearch.objectives import Objectives, Rung, TaskUse, split_items
 from mergesearch.scoring.aggregate import BOOTSTRAP_DRAWS
 from mergesearch.scoring.task_files import local_rows, read_tasks
 
@@ -43,7 +43,7 @@ class Member:
     task: Task
     docs: list[dict[str, Any]]
     offset: int
-    chosen: dict[str, list[int]] = field(default_factory=dict)
+    chosen: dict[Rung, list[int]] = field(default_factory=dict)
 
     @property
     def filters(self) -> list[str]:
@@ -238,7 +238,7 @@ _SPLIT_SENTENCES = {"length_constraints:number_sentences", "change_case:capital_
 
 def _check_sentence_splitter(loaded: LoadedTask, max_unscored: float) -> None:
     """Refuse IFEval without the data of nltk that some of its instructions are checked with."""
-    docs = [one.docs[i] for one in loaded.members for i in one.chosen["search"]]
+    docs = [one.docs[i] for one in loaded.members for i in one.chosen[Rung.SEARCH]]
     needing = sum(
         not _SPLIT_SENTENCES.isdisjoint(doc.get("instruction_id_list") or ()) for doc in docs
     )
@@ -274,7 +274,7 @@ def _divide(loaded: LoadedTask, use: TaskUse, seed: int) -> None:
         raise ObjectivesError(error.what, where=use.task, fix=error.fix) from error
     for member in loaded.members:
         own = range(member.offset, member.offset + len(member.docs))
-        for rung, items in (("search", search), ("validate", validate)):
+        for rung, items in ((Rung.SEARCH, search), (Rung.VALIDATE, validate)):
             member.chosen[rung] = sorted(one - member.offset for one in items if one in own)
         _keep_examples_apart(member, {contents[one] for one in (*search, *validate)})
 

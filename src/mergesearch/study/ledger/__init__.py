@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from mergesearch._system.closing import Closing
 from mergesearch.errors import RunFolderError
-from mergesearch.objectives import ItemResult, Score
+from mergesearch.objectives import ItemResult, Rung, Score
 from mergesearch.study.ledger.tables import ITEM, REFERENCE, RUN, RUNG, SCORE, TRIAL, metadata
 from mergesearch.study.records import (
     COMPLETE,
@@ -203,7 +203,7 @@ class Ledger(Closing):
         number: int,
         measured: Measurement,
         *,
-        rung: str = "search",
+        rung: str = Rung.SEARCH,
         promoted: Measurement | None = None,
     ) -> None:
         """Record the end of a trial with everything that was measured.
@@ -229,7 +229,7 @@ class Ledger(Closing):
             self._update_trial(connection, number, ending)
             self._insert_rung(connection, number, rung, measured)
             if promoted is not None:
-                self._insert_rung(connection, number, "search", promoted)
+                self._insert_rung(connection, number, Rung.SEARCH, promoted)
 
     def record_rung(self, number: int, rung: str, measured: Measurement) -> None:
         """Record a finished trial's measurement on a further rung; a failed one is replaced.
@@ -277,7 +277,7 @@ class Ledger(Closing):
         return found[0] if found else None
 
     def items(
-        self, number: int, rung: str = "search", task: str | None = None
+        self, number: int, rung: str = Rung.SEARCH, task: str | None = None
     ) -> tuple[ItemResult, ...]:
         """Return a trial's item results on a rung, by task and item.
 
