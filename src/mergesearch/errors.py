@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, ClassVar
 
 
 class MergeSearchError(Exception):
@@ -16,6 +17,12 @@ class MergeSearchError(Exception):
     """
 
     exit_code = 1
+    classes: ClassVar[dict[str, type[MergeSearchError]]] = {}
+    """Classes of errors that derive from this one, by name."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.classes[cls.__name__] = cls
 
     def __init__(
         self,

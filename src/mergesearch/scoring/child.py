@@ -11,13 +11,30 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from mergesearch.errors import MergeSearchError, ScoringError
-from mergesearch.objectives import Objectives, Rung
-from mergesearch.scoring.protocol import Channel, Progress, results_to_json
+from mergesearch.errors import ScoringError
+from mergesearch.objectives import Objectives
+from mergesearch.scoring.protocol import (
+    Answer,
+    Bye,
+    CandidateFile,
+    Channel,
+    Failed,
+    Message,
+    Ready,
+    RehearseCandidate,
+    Rehearsed,
+    ScoreCandidate,
+    Scored,
+    Setup,
+    UseReferences,
+)
+
+if TYPE_CHECKING:  # they load llama.cpp and lm-eval, which wait for a setup
+    from mergesearch.scoring.partial import PartialScores
+    from mergesearch.scoring.scorer import Scorer
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -27,9 +44,8 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides what Ctrl-C means
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     _die_with_parent()
-    channel = Channel(socket.socket(fileno=int(arguments[0])))
     try:
-        _serve(channel)
+        Server(Channel(socket.socket(fileno=int(arguments[0])))).serve()
     except (BrokenPipeError, ConnectionResetError):
         return 0  # the run is gone
     return 0
@@ -45,89 +61,89 @@ def _die_with_parent() -> None:
         os._exit(0)
 
 
-def _serve(channel: Channel) -> None:
-    scorer: Any = None
-    setup: dict[str, Any] = {}
-    while (received := channel.receive()) is not None:
-        message, descriptor = received
+class Server:
+    """Answers the messages of a run, one after the other."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._loaded: Scorer | None = None
+        self._partial: Path | None = None
+
+    def serve(self) -> None:
+        """Answer until the run says goodbye or closes its end.
+
+        Raises:
+            BrokenPipeError, ConnectionResetError: The run is gone.
+        """
+        while True:
+            try:
+                message = self._channel.receive()
+                if message is None or isinstance(message, Bye):
+                    return
+                answer = self._answer(message)
+            except (BrokenPipeError, ConnectionResetError):
+                raise
+            except Exception as error:  # every failure of one candidate is a message, not an exit
+                traceback.print_exc()
+                answer = Failed.of(error)
+            sys.stderr.flush()
+            self._channel.send(answer)
+
+    def _answer(self, message: Message) -> Answer:
+        match message:
+            case Setup(objectives, trust_tasks, partial):
+                self._partial = None if partial is None else Path(partial)
+                self._loaded = _load(objectives, trust_tasks)
+                return Ready()
+            case UseReferences(answers):
+                self._scorer.use_references(answers)
+                return Ready()
+            case ScoreCandidate(file, rung, digest):
+                with self._opened(file) as path:
+                    partial_scores = self._partial_scores(digest)
+                    results = self._scorer.score(path, rung, self._channel.send, partial_scores)
+                return Scored(results)
+            case RehearseCandidate(file, effort):
+                with self._opened(file) as path:
+                    return Rehearsed(self._scorer.rehearse(path, effort))
+            case _:
+                raise ScoringError(f"{type(message).__name__} is not for the scoring process")
+
+    @property
+    def _scorer(self) -> Scorer:
+        if self._loaded is None:
+            raise ScoringError("there are no objectives yet", expected=Setup.__name__)
+        return self._loaded
+
+    @contextmanager
+    def _opened(self, file: CandidateFile) -> Iterator[Path]:
+        """The path of a candidate; errors name it as the run does."""
+        descriptor = self._channel.take_descriptor() if file.path is None else None
+        path = _path_of(descriptor) if descriptor is not None else Path(str(file.path))
         try:
-            if message["type"] == "setup":
-                setup = message
-                scorer = _load(message)
-                channel.send({"type": "ready"})
-            elif message["type"] == "references":
-                scorer.use_references(
-                    {task: dict(answers) for task, answers in message["texts"].items()}
-                )
-            elif message["type"] == "score":
-                channel.send(_score(scorer, channel, setup, message, descriptor))
-            elif message["type"] == "rehearse":
-                channel.send(_rehearse(scorer, message, descriptor))
-            else:
-                return
-        except (BrokenPipeError, ConnectionResetError):
+            yield path
+        except ScoringError as error:
+            if error.where == str(path):  # a descriptor means nothing on the other side
+                error.where = file.name
             raise
-        except Exception as error:  # every failure of one candidate is a message, not an exit
-            traceback.print_exc()
-            channel.send(_failure(error))
         finally:
             if descriptor is not None:
                 os.close(descriptor)
 
+    def _partial_scores(self, digest: str) -> PartialScores | None:
+        from mergesearch.scoring.partial import PartialScores
 
-def _load(message: dict[str, Any]) -> Any:
+        if self._partial is None:
+            return None
+        return PartialScores(self._partial, digest, self._scorer.fingerprint)
+
+
+def _load(objectives: str, trust_tasks: bool) -> Scorer:
     from mergesearch.scoring.engine import log_to
     from mergesearch.scoring.scorer import Scorer
 
     log_to(lambda line: print(line, end="", file=sys.stderr))
-    objectives = Objectives.from_yaml(message["objectives"], Path.cwd())
-    return Scorer(objectives, trust_tasks=message["trust_tasks"])
-
-
-def _score(
-    scorer: Any,
-    channel: Channel,
-    setup: dict[str, Any],
-    message: dict[str, Any],
-    descriptor: int | None,
-) -> dict[str, Any]:
-    def report(progress: Progress) -> None:
-        channel.send({"type": "progress", "progress": asdict(progress)})
-
-    with _opened(message, descriptor) as path:
-        results = scorer.score(
-            path, Rung(message["rung"]), report, _partial(scorer, setup, message)
-        )
-    sys.stderr.flush()
-    return {"type": "result", "results": results_to_json(results)}
-
-
-def _rehearse(scorer: Any, message: dict[str, Any], descriptor: int | None) -> dict[str, Any]:
-    from mergesearch.scoring.rehearsal import Effort
-
-    with _opened(message, descriptor) as path:
-        found = scorer.rehearse(path, Effort(**message["effort"]))
-    return {"type": "rehearsal", "rehearsal": asdict(found)}
-
-
-@contextmanager
-def _opened(message: dict[str, Any], descriptor: int | None) -> Iterator[Path]:
-    """The path of a candidate; errors name it as the run does."""
-    path = Path(message["path"]) if descriptor is None else _path_of(descriptor)
-    try:
-        yield path
-    except ScoringError as error:
-        if error.where == str(path):  # the descriptor means nothing on the other side
-            error.where = message["name"]
-        raise
-
-
-def _partial(scorer: Any, setup: dict[str, Any], message: dict[str, Any]) -> Any:
-    from mergesearch.scoring.partial import PartialScores
-
-    if setup["partial"] is None:
-        return None
-    return PartialScores(Path(setup["partial"]), message["digest"], scorer.fingerprint)
+    return Scorer(Objectives.from_yaml(objectives, Path.cwd()), trust_tasks=trust_tasks)
 
 
 def _path_of(descriptor: int) -> Path:
@@ -136,16 +152,6 @@ def _path_of(descriptor: int) -> Path:
         if path.exists():
             return path
     raise ScoringError(f"descriptor {descriptor} cannot be opened by a path on this system")
-
-
-def _failure(error: Exception) -> dict[str, Any]:
-    message: dict[str, Any] = {"type": "error", "kind": type(error).__name__}
-    if isinstance(error, MergeSearchError):
-        for name in ("what", "where", "expected", "fix"):
-            message[name] = getattr(error, name)
-    else:
-        message["what"] = f"{type(error).__name__}: {error}"
-    return message
 
 
 if __name__ == "__main__":

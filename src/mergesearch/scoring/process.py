@@ -9,18 +9,34 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Protocol
+from typing import Protocol, TypeVar
 
 import mergesearch
 from mergesearch.errors import ObjectivesError, ScorerCrashed, ScoringError
 from mergesearch.objectives import Objectives, References, Rung, TaskResult
-from mergesearch.scoring.protocol import Channel, OnProgress, Progress, results_from_json
-from mergesearch.scoring.rehearsal import Effort, Part, Rehearsal
+from mergesearch.scoring.protocol import (
+    Answer,
+    Bye,
+    CandidateFile,
+    Channel,
+    Failed,
+    OnProgress,
+    Progress,
+    Ready,
+    RehearseCandidate,
+    Rehearsed,
+    Request,
+    ScoreCandidate,
+    Scored,
+    Setup,
+    UseReferences,
+)
+from mergesearch.scoring.rehearsal import Effort, Rehearsal
 
 _FAREWELL_SECONDS = 5.0
+AnswerType = TypeVar("AnswerType", bound=Answer)
 
 
 class ScoredCandidate(Protocol):
@@ -37,11 +53,11 @@ class ScoringProcess:
     It starts with the first `score` (or `start`), and again after a crash.
 
     Args:
-        objectives: what to score.
-        log: file that its output and llama.cpp's messages are appended to; None: nowhere.
-        trust_tasks: whether task YAMLs of the task folder may run code of their own.
-        partial: folder for the finished chunks of a candidate, so that one whose scoring was
-            interrupted goes on where it stood; removed at the end. None: it begins anew.
+        objectives: Tasks, items and runtime settings.
+        log: File that its output and llama.cpp's messages are appended to; None: nowhere.
+        trust_tasks: Whether task YAMLs of the task folder may run code of their own.
+        partial: Folder for the finished chunks of a candidate, so that one whose scoring was
+            interrupted goes on where it stood; removed at the end. None: it starts anew.
     """
 
     def __init__(
@@ -65,55 +81,34 @@ class ScoringProcess:
         """Process id, None where none is running."""
         return None if self._process is None else self._process.pid
 
+    # -- requests --------------------------------------------------------------------------------
+
     def start(self) -> None:
         """Start the process if none is running, and wait until its tasks are loaded.
 
         Raises:
-            ObjectivesError: the tasks cannot be loaded, or there is no GPU for the layers.
-            ScorerCrashed: it died while it started.
+            ObjectivesError: The tasks cannot be loaded, or there is no GPU for the layers.
+            ScorerCrashed: It died while it started.
         """
         if self._channel is not None:
             return
         if self._objectives.runtime.n_gpu_layers > 0:
             _refuse_without_gpu()
-        ours, theirs = socket.socketpair()
-        with theirs, self._output() as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "mergesearch.scoring.child", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=_environment(),
-            )
-        self._channel = Channel(ours)
-        self._send(
-            {
-                "type": "setup",
-                "objectives": self._objectives.to_yaml(),
-                "trust_tasks": self._trust_tasks,
-                "partial": None if self._partial is None else str(self._partial.resolve()),
-            }
-        )
+        self._launch()
+        partial = None if self._partial is None else str(self._partial.resolve())
         try:
-            self._receive("ready", None)
+            self._ask(Setup(self._objectives.to_yaml(), self._trust_tasks, partial), Ready)
+            if self._references:
+                self._ask(UseReferences(self._references), Ready)
         except BaseException:
-            self.close()
+            self._kill()
             raise
-        self._send_references()
 
     def use_references(self, references: References) -> None:
         """Give it the specialists' correct answers; another process after a crash gets them too."""
         self._references = references
         if self._channel is not None:
-            self._send_references()
-
-    def _send_references(self) -> None:
-        texts = {
-            task: [[item, text] for item, text in answers.items()]
-            for task, answers in self._references.items()
-        }
-        self._send({"type": "references", "texts": texts})
+            self._ask(UseReferences(references), Ready)
 
     def score(
         self, candidate: ScoredCandidate, rung: Rung, on_progress: OnProgress | None = None
@@ -121,52 +116,79 @@ class ScoringProcess:
         """Score a candidate on a rung's items; results by task name.
 
         Raises:
-            ScoringError: it cannot be loaded or scored.
-            ScorerCrashed: the process died; the next call starts another.
+            ScoringError: It cannot be loaded or scored.
+            ScorerCrashed: The process died; the next call starts another.
         """
+        self.start()
+        file, descriptor = _delivery(candidate)
         digest = "" if self._partial is None else candidate.digest
-        answer = self._ask(
-            candidate, {"type": "score", "rung": rung, "digest": digest}, "result", on_progress
-        )
-        return results_from_json(answer["results"])
+        request = ScoreCandidate(file, rung, digest)
+        return dict(self._ask(request, Scored, descriptor, on_progress).results)
 
     def rehearse(self, candidate: ScoredCandidate, effort: Effort) -> Rehearsal:
         """Measure on a few requests of every task how fast a candidate is scored.
 
         Raises:
-            ScoringError, ScorerCrashed: as `score`.
+            ScoringError, ScorerCrashed: As `score`.
         """
-        asked = {"type": "rehearse", "effort": asdict(effort)}
-        found = self._ask(candidate, asked, "rehearsal", None)["rehearsal"]
-        return Rehearsal(**found | {"parts": tuple(Part(**one) for one in found["parts"])})
+        self.start()
+        file, descriptor = _delivery(candidate)
+        return self._ask(RehearseCandidate(file, effort), Rehearsed, descriptor).rehearsal
 
     def _ask(
         self,
-        candidate: ScoredCandidate,
-        message: dict[str, Any],
-        answer: str,
-        on_progress: OnProgress | None,
-    ) -> dict[str, Any]:
-        """Send a message with a candidate and wait for the answer of that type."""
-        self.start()
-        by_descriptor = candidate.fd is not None and hasattr(socket, "send_fds")
-        message |= {"descriptor": by_descriptor, "name": str(candidate.path)}
-        if not by_descriptor:
-            message["path"] = str(candidate.path)
-        self._send(message, candidate.fd if by_descriptor else None)
+        request: Request,
+        wanted: type[AnswerType],
+        descriptor: int | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> AnswerType:
+        """Send a request, and a candidate's descriptor with it; wait for the answer."""
         try:
-            return self._receive(answer, on_progress)
-        except (ScoringError, ObjectivesError):
-            raise
+            answer = self._exchange(request, wanted, descriptor, on_progress)
         except BaseException:  # interrupted: what it still sends belongs to no one
             self._kill()
             raise
+        if isinstance(answer, Failed):
+            raise answer.exception()
+        return answer
 
-    def close(self) -> None:
-        """End the process; may be called again."""
+    def _exchange(
+        self,
+        request: Request,
+        wanted: type[AnswerType],
+        descriptor: int | None,
+        on_progress: OnProgress | None,
+    ) -> AnswerType | Failed:
+        assert self._channel is not None
+        with contextlib.suppress(OSError):  # it died: receiving finds out how
+            self._channel.send(request, descriptor)
+        while True:
+            match self._channel.receive():
+                case None:
+                    raise self._crash()
+                case Progress() as progress:
+                    if on_progress is not None:
+                        on_progress(progress)
+                case answer if isinstance(answer, wanted | Failed):
+                    return answer
+                case other:
+                    raise ScoringError(
+                        f"the scoring process answered {type(request).__name__} with "
+                        f"{type(other).__name__}",
+                        expected=wanted.__name__,
+                    )
+
+    # -- life ------------------------------------------------------------------------------------
+
+    def close(self, *, keep_partial: bool = False) -> None:
+        """End the process; may be called again.
+
+        Args:
+            keep_partial: Whether finished chunks of an unfinished candidate stay on disk.
+        """
         if self._channel is not None:
             with contextlib.suppress(OSError):
-                self._channel.send({"type": "bye"})
+                self._channel.send(Bye())
             self._channel.close()
             self._channel = None
         if self._process is not None:
@@ -175,6 +197,8 @@ class ScoringProcess:
             except subprocess.TimeoutExpired:
                 self._kill()
             self._process = None
+        if self._partial is not None and not keep_partial:
+            shutil.rmtree(self._partial, ignore_errors=True)
 
     def __enter__(self) -> ScoringProcess:
         return self
@@ -187,31 +211,20 @@ class ScoringProcess:
     ) -> None:
         if kind is not None:
             self._kill()
-        self.close()
-        if kind is None and self._partial is not None:
-            shutil.rmtree(self._partial, ignore_errors=True)
+        self.close(keep_partial=kind is not None)
 
-    def _output(self) -> IO[bytes]:
-        return open(os.devnull if self._log is None else self._log, "ab")
-
-    def _send(self, message: dict[str, Any], descriptor: int | None = None) -> None:
-        assert self._channel is not None
-        with contextlib.suppress(OSError):  # it died: `_receive` finds out how
-            self._channel.send(message, descriptor)
-
-    def _receive(self, wanted: str, on_progress: OnProgress | None) -> dict[str, Any]:
-        assert self._channel is not None
-        while True:
-            received = self._channel.receive()
-            if received is None:
-                raise self._crash()
-            message, _ = received
-            if message["type"] == wanted:
-                return message
-            if message["type"] == "error":
-                raise _error(message)
-            if message["type"] == "progress" and on_progress is not None:
-                on_progress(Progress(**message["progress"]))
+    def _launch(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs, open(os.devnull if self._log is None else self._log, "ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "mergesearch.scoring.child", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=_environment(),
+            )
+        self._channel = Channel(ours)
 
     def _crash(self) -> ScorerCrashed:
         """Collect the dead process and say what it died of."""
@@ -237,6 +250,14 @@ class ScoringProcess:
             self._channel.close()
         self._channel = None
         self._process = None
+
+
+def _delivery(candidate: ScoredCandidate) -> tuple[CandidateFile, int | None]:
+    """How a candidate is handed over: by its open file where it has one and the system can."""
+    name = str(candidate.path)
+    if candidate.fd is not None and hasattr(socket, "send_fds"):
+        return CandidateFile(name), candidate.fd
+    return CandidateFile(name, path=name), None
 
 
 def _refuse_without_gpu() -> None:
@@ -265,19 +286,3 @@ def _environment() -> dict[str, str]:
     source = str(Path(mergesearch.__file__).resolve().parents[1])
     paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-
-
-_ERRORS: dict[str, type[ScoringError] | type[ObjectivesError]] = {
-    "ObjectivesError": ObjectivesError,
-    "ScoringError": ScoringError,
-}
-
-
-def _error(message: dict[str, Any]) -> ScoringError | ObjectivesError:
-    kind = _ERRORS.get(message["kind"], ScoringError)
-    return kind(
-        message["what"],
-        where=message.get("where"),
-        expected=message.get("expected"),
-        fix=message.get("fix"),
-    )
