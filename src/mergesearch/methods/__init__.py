@@ -73,6 +73,6 @@ def add_method(method: Method) -> None:
     METHODS[method.name] = method
 
 
-for _family in (averages, task_arithmetic, sce, geometry, medians, spheres, ram, swaps):
+for _family in (averages, task_arithmetic, sce, geometry, spheres, ram, swaps, medians):
     for _method in _family.METHODS:
         add_method(_method)

@@ -82,7 +82,7 @@ METHODS = (
         (_EPSILON, Parameter("r", 0.1), Parameter("alpha", 0.2, low=0.0)),
         Base.REQUIRED,
         ramplus_statistics,
-        formula="the same; an element that only parent i changes counts 1 + `r` * min(rho_i,"
+        formula="as `ram`; an element that only parent i changes counts 1 + `r` * min(rho_i,"
         " `alpha`) times, rho_i = (elements that i and others change) / (that i alone changes),"
         " per tensor",
         in_mergekit=True,

@@ -200,54 +200,64 @@ def check_chances(settings: Settings, tensors: Sequence[str]) -> None:
             )
 
 
+@dataclass(frozen=True)
+class _Sparsification:
+    """How members of the family make deltas sparse, and what a recipe says of it."""
+
+    sparsifier: Sparsifier
+    formula: str
+    parameters: tuple[Parameter, ...] = ()
+    rescale: bool = False
+    check: Callable[[Settings, Sequence[str]], None] | None = None
+
+
+_RANDOM = _Sparsification(random, "s keeping each entry with the chance `density`", rescale=True)
+_BY_RANK = _Sparsification(
+    by_rank,
+    "s keeping each entry with a chance that rises with the rank of its magnitude in its row, from"
+    " `density` - `epsilon` to `density` + `epsilon`",
+    (Parameter("epsilon", 0.15, per_parent=True, low=0.0, high=0.5),),
+    rescale=True,
+    check=check_chances,
+)
+_WITHOUT_OUTLIERS = _Sparsification(
+    without_outliers,
+    "s dropping the `gamma` part of largest magnitude and keeping the next `density` part",
+    (Parameter("gamma", 0.01, per_parent=True, low=0.0, high=1.0, search=(0.0, 0.1)),),
+)
+
+
 def _member(
-    name: str,
-    formula: str,
-    sparsifier: Sparsifier,
-    consensus: Consensus,
-    *own: Parameter,
-    normalize: bool = False,
-    rescale: bool = False,
-    check: Callable[[Settings, Sequence[str]], None] | None = None,
+    name: str, sparsification: _Sparsification, consensus: Consensus, normalize: bool = False
 ) -> Method:
     return Method(
         name,
         partial(merge_deltas, consensus),
-        _parameters(DENSITY, *own, normalize=normalize, rescale=rescale),
+        (
+            WEIGHT,
+            DENSITY,
+            *sparsification.parameters,
+            switch("normalize", normalize),
+            switch("rescale", sparsification.rescale),
+            LAMBDA,
+            INT8_MASK,
+        ),
         Base.REQUIRED,
-        partial(plan_sparse, sparsifier),
+        partial(plan_sparse, sparsification.sparsifier),
         weight_shares,
-        check,
-        formula=formula,
+        sparsification.check,
+        formula=f"b + lambda * {_WORDS[consensus]}(w_i s(d_i)), {sparsification.formula}",
         in_mergekit=True,
     )
 
 
-def _parameters(
-    *own: Parameter, normalize: bool, rescale: bool | None = None
-) -> tuple[Parameter, ...]:
-    switches: tuple[Parameter, ...] = (switch("normalize", normalize),)
-    if rescale is not None:
-        switches += (switch("rescale", rescale),)
-    return WEIGHT, *own, *switches, LAMBDA, INT8_MASK
-
-
-_EPSILON = Parameter("epsilon", 0.15, per_parent=True, low=0.0, high=0.5)
-_GAMMA = Parameter("gamma", 0.01, per_parent=True, low=0.0, high=1.0, search=(0.0, 0.1))
-_RANDOM = "s keeping each entry with the chance `density`"
-_BY_RANK = (
-    "the chance rising with the rank of the magnitude in its row from `density` - `epsilon` to"
-    " `density` + `epsilon`"
-)
-_WITHOUT_OUTLIERS = (
-    "s dropping the `gamma` part of largest magnitude and keeping the next `density` part"
-)
+_WORDS = {add: "sum", elect: "elect"}
 
 METHODS = (
     Method(
         "task_arithmetic",
         task_arithmetic,
-        _parameters(normalize=False),
+        (WEIGHT, switch("normalize", False), LAMBDA, INT8_MASK),
         Base.REQUIRED,
         shares=weight_shares,
         formula="b + lambda * sum(w_i d_i), divided by sum(w_i) where `normalize`",
@@ -257,40 +267,17 @@ METHODS = (
     Method(
         "ties",
         ties,
-        _parameters(DENSITY, normalize=True, rescale=False),
+        (WEIGHT, DENSITY, switch("normalize", True), switch("rescale", False), LAMBDA, INT8_MASK),
         Base.REQUIRED,
         ties_statistics,
         weight_shares,
         formula="b + lambda * elect(w_i s(d_i)), s keeping the `density` part of largest magnitude",
         in_mergekit=True,
     ),
-    _member("dare_linear", f"as `task_arithmetic` of s(d_i), {_RANDOM}", random, add, rescale=True),
-    _member("dare_ties", f"as `ties`, {_RANDOM}", random, elect, rescale=True),
-    _member(
-        "della_linear",
-        f"as `dare_linear`, {_BY_RANK}",
-        by_rank,
-        add,
-        _EPSILON,
-        rescale=True,
-        check=check_chances,
-    ),
-    _member(
-        "della",
-        f"as `dare_ties`, {_BY_RANK}",
-        by_rank,
-        elect,
-        _EPSILON,
-        normalize=True,
-        rescale=True,
-        check=check_chances,
-    ),
-    _member(
-        "breadcrumbs",
-        f"as `task_arithmetic` of s(d_i), {_WITHOUT_OUTLIERS}",
-        without_outliers,
-        add,
-        _GAMMA,
-    ),
-    _member("breadcrumbs_ties", f"as `ties`, {_WITHOUT_OUTLIERS}", without_outliers, elect, _GAMMA),
+    _member("dare_linear", _RANDOM, add),  # https://arxiv.org/abs/2311.03099
+    _member("dare_ties", _RANDOM, elect),
+    _member("della_linear", _BY_RANK, add),  # https://arxiv.org/abs/2406.11617
+    _member("della", _BY_RANK, elect, normalize=True),
+    _member("breadcrumbs", _WITHOUT_OUTLIERS, add),  # https://arxiv.org/abs/2312.06795
+    _member("breadcrumbs_ties", _WITHOUT_OUTLIERS, elect),
 )
