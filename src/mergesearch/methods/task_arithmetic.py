@@ -230,6 +230,7 @@ _WITHOUT_OUTLIERS = _Sparsification(
 def _member(
     name: str, sparsification: _Sparsification, consensus: Consensus, normalize: bool = False
 ) -> Method:
+    total = "elect" if consensus is elect else "sum"
     return Method(
         name,
         partial(merge_deltas, consensus),
@@ -246,12 +247,10 @@ def _member(
         partial(plan_sparse, sparsification.sparsifier),
         weight_shares,
         sparsification.check,
-        formula=f"b + lambda * {_WORDS[consensus]}(w_i s(d_i)), {sparsification.formula}",
+        formula=f"b + lambda * {total}(w_i s(d_i)), {sparsification.formula}",
         in_mergekit=True,
     )
 
-
-_WORDS = {add: "sum", elect: "elect"}
 
 METHODS = (
     Method(
