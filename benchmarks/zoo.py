@@ -15,7 +15,7 @@ from pathlib import Path
 from mergesearch._system import resources
 from mergesearch.build import Workshop
 from mergesearch.cli.export import picked
-from mergesearch.objectives import Objectives, TaskResult
+from mergesearch.objectives import Objectives, TaskResult, paired_difference
 from mergesearch.recipe import Recipe
 from mergesearch.scoring import ScoringProcess
 from mergesearch.study.ledger import Ledger
@@ -70,10 +70,13 @@ def total(objectives: Objectives, results: Results) -> float:
 
 def compare(label: str, objectives: Objectives, first: Results, second: Results) -> str:
     """One line of a Markdown table: paired differences with their 95 % intervals."""
+    ours, theirs = ([item for result in results.values() for item in result.items]
+                    for results in (first, second))  # fmt: skip
     cells = []
-    for one in objectives.differences(first, second).values():
-        low, high = one.value - 1.96 * one.stderr, one.value + 1.96 * one.stderr
-        cells.append(f"{one.value:+.3f} [{low:+.3f}, {high:+.3f}]")
+    for objective in objectives.objectives:
+        difference = paired_difference(objective, ours, theirs)
+        low, high = difference.interval()
+        cells.append(f"{difference.value:+.3f} [{low:+.3f}, {high:+.3f}]")
     return f"| {label} | " + " | ".join(cells) + " |"
 
 

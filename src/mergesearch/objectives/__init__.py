@@ -2,11 +2,14 @@
 
 from mergesearch.objectives.file import Objectives
 from mergesearch.objectives.items import split_items
+from mergesearch.objectives.paired import PairedDifference, TaskDifference, paired_difference
 from mergesearch.objectives.types import (
     ITEM_RUNGS,
+    KV_BYTES,
     PROXY_METRIC,
     Direction,
     ItemResult,
+    KvType,
     MetricValue,
     Objective,
     References,
@@ -19,17 +22,22 @@ from mergesearch.objectives.types import (
 
 __all__ = [
     "ITEM_RUNGS",
+    "KV_BYTES",
     "PROXY_METRIC",
     "Direction",
     "ItemResult",
+    "KvType",
     "MetricValue",
     "Objective",
     "Objectives",
+    "PairedDifference",
     "References",
     "Rung",
     "Runtime",
     "Score",
+    "TaskDifference",
     "TaskResult",
     "TaskUse",
+    "paired_difference",
     "split_items",
 ]

@@ -12,17 +12,9 @@ from typing import Any
 import yaml
 
 from mergesearch.errors import ObjectivesError
-from mergesearch.objectives.parse import objective_to_dict, parse_document
-from mergesearch.objectives.scores import check_unscored, difference, score
-from mergesearch.objectives.types import (
-    Direction,
-    Objective,
-    Rung,
-    Runtime,
-    Score,
-    TaskResult,
-    TaskUse,
-)
+from mergesearch.objectives.parse import parse_document
+from mergesearch.objectives.scores import check_unscored, score
+from mergesearch.objectives.types import Objective, Rung, Runtime, Score, TaskResult, TaskUse
 
 
 @dataclass(frozen=True)
@@ -30,14 +22,14 @@ class Objectives:
     """An objectives file.
 
     Attributes:
-        objectives: the axes, in the order of the file.
-        runtime: how llama.cpp is run.
-        apply_chat_template: whether prompts go through the candidate's chat template.
-        system_instruction: system message before each prompt.
-        task_folder: absolute folder with task YAMLs of our own, None where all are lm-eval's.
-        split_seed: seed of the division into search and validate items.
-        max_unscored: share of a task's items that may be unscored before the trial fails.
-        keep_texts: whether the ledger keeps what was generated.
+        objectives: Axes of the front, in the order of the file.
+        runtime: Settings of llama.cpp.
+        apply_chat_template: Whether prompts go through the candidate's chat template.
+        system_instruction: System message before each prompt.
+        task_folder: Absolute folder with task YAMLs of our own; None: all are lm-eval's.
+        split_seed: Seed of the division into search and validate items.
+        max_unscored: Share of a task's items that may be unscored before the trial fails.
+        keep_texts: Whether the ledger keeps what was generated.
     """
 
     objectives: tuple[Objective, ...]
@@ -54,18 +46,18 @@ class Objectives:
         """Parse an objectives file; a relative `task_folder` starts at `folder`.
 
         Raises:
-            ObjectivesError: not YAML, an unknown key, a missing or impossible value.
+            ObjectivesError: Not YAML, an unknown key, a missing or impossible value.
         """
         try:
             document = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ObjectivesError(f"not valid YAML: {error}", where="objectives") from error
+        except Exception as error:  # what makes values of tagged scalars may raise anything
+            raise ObjectivesError(f"not valid YAML: {error}", where="objectives file") from error
         return cls(**parse_document(document, folder))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that `from_yaml` reads back; the task folder is absolute."""
         document: dict[str, Any] = {
-            "objectives": {one.name: objective_to_dict(one) for one in self.objectives},
+            "objectives": {objective.name: _entry(objective) for objective in self.objectives},
             "apply_chat_template": self.apply_chat_template,
             "split_seed": self.split_seed,
             "max_unscored": self.max_unscored,
@@ -85,8 +77,8 @@ class Objectives:
     def fingerprint(self) -> str:
         """Return a SHA-256 (hex) of everything in the file that scores depend on.
 
-        The number of threads, whether texts are kept and where the task folder stands are left
-        out, the contents of the task folder are not.
+        The number of threads, whether texts are kept and the path of the task folder are left out,
+        the contents of the task folder are not.
         """
         document = self.to_dict()
         document.pop("task_folder", None)
@@ -102,12 +94,11 @@ class Objectives:
 
     def tasks(self) -> tuple[TaskUse, ...]:
         """Return one use of each distinct task, in order of appearance."""
-        uses = (use for one in self.objectives for use in one.uses)
-        return tuple({use.task: use for use in reversed(list(uses))}.values())[::-1]
-
-    def directions(self) -> list[Direction]:
-        """Return the direction of each objective."""
-        return [one.direction for one in self.objectives]
+        uses: dict[str, TaskUse] = {}
+        for objective in self.objectives:
+            for use in objective.uses:
+                uses.setdefault(use.task, use)
+        return tuple(uses.values())
 
     @property
     def first_rung(self) -> Rung:
@@ -116,32 +107,36 @@ class Objectives:
 
     def proxied_tasks(self) -> tuple[str, ...]:
         """Return the tasks of the objectives that have a proxy, in order of appearance."""
-        uses = (use.task for one in self.objectives if one.proxy for use in one.uses)
-        return tuple(dict.fromkeys(uses))
-
-    def differences(
-        self, first: Mapping[str, TaskResult], second: Mapping[str, TaskResult]
-    ) -> dict[str, Score]:
-        """Return each objective's paired difference, first minus second, on their common items.
-
-        The standard error is that of the mean of per-item differences; unscored items of either
-        side are left out.
-
-        Raises:
-            ScoringError: a task has fewer than two common items.
-        """
-        return {one.name: difference(one, first, second) for one in self.objectives}
+        proxied = (objective for objective in self.objectives if objective.proxy)
+        return tuple(dict.fromkeys(use.task for objective in proxied for use in objective.uses))
 
     def scores(
         self, results: Mapping[str, TaskResult], rung: Rung = Rung.SEARCH
     ) -> dict[str, Score]:
         """Return each objective's score on a rung from the results of all its tasks.
 
-        On the `proxy` rung an objective with a proxy has the proxy's value, in nat.
+        On the rung `proxy` an objective with a proxy has the proxy's value, in nat.
 
         Raises:
-            ScoringError: more than `max_unscored` of a task's items could not be scored.
+            ScoringError: More than `max_unscored` of a task's items could not be scored.
         """
         for result in results.values():
             check_unscored(result, self.max_unscored)
-        return {one.name: score(one, results, rung) for one in self.objectives}
+        return {objective.name: score(objective, results, rung) for objective in self.objectives}
+
+
+def _entry(objective: Objective) -> dict[str, Any]:
+    """An objective as it is in the file, under its name."""
+    entry: dict[str, Any] = {
+        "direction": objective.direction,
+        "reference": objective.reference,
+        "tasks": [_without_chance_of_none(asdict(use)) for use in objective.uses],
+    }
+    for key in ("proxy", "specialist"):
+        if getattr(objective, key) is not None:
+            entry[key] = getattr(objective, key)
+    return entry
+
+
+def _without_chance_of_none(use: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in use.items() if (key, value) != ("chance", None)}

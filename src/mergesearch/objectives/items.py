@@ -18,24 +18,26 @@ def split_items(
     that no validate item was seen in the search. A smaller `n_search` gives a subset.
 
     Args:
-        contents: one text per item, in the task's order.
-        n_search: number of search items.
-        n_validate: number of validate items.
-        seed: of the hash.
+        contents: One text per item, in the task's order.
+        n_search: Number of search items.
+        n_validate: Number of validate items.
+        seed: Seed of the hash.
 
     Returns:
         Indices of both sets, each in the order of the hash.
 
     Raises:
-        ObjectivesError: there are fewer distinct items than asked for.
+        ObjectivesError: There are fewer distinct items than asked for.
     """
     distinct = {content: index for index, content in reversed(list(enumerate(contents)))}
-    order = sorted(distinct, key=lambda one: hashlib.sha256(f"{seed}\0{one}".encode()).digest())
+    order = sorted(
+        distinct, key=lambda content: hashlib.sha256(f"{seed}\0{content}".encode()).digest()
+    )
     wanted = n_search + n_validate
     if len(order) < wanted:
         raise ObjectivesError(
             f"{wanted} items are asked for, the task has {len(order)} distinct ones",
             fix="lower search_items or validate_items",
         )
-    chosen = [distinct[one] for one in order[:wanted]]
+    chosen = [distinct[content] for content in order[:wanted]]
     return chosen[:n_search], chosen[n_search:]

@@ -1,14 +1,30 @@
-"""An objectives file's document, checked key by key."""
+"""From an objectives file's document to its records, checked key by key."""
 
 from __future__ import annotations
 
+import difflib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Required, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic_core import ErrorDetails
+from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
 
 from mergesearch.errors import ObjectivesError
-from mergesearch.objectives.types import Objective, Runtime, TaskUse
+from mergesearch.objectives.types import (
+    Direction,
+    Number,
+    Objective,
+    ProxyKind,
+    Runtime,
+    Switch,
+    TaskUse,
+    Text,
+    Whole,
+)
 
 # Accuracies of answers that are produced, not picked: chance is zero.
 _PRODUCED = {
@@ -21,105 +37,104 @@ _PRODUCED = {
     "inst_level_strict_acc",
     "inst_level_loose_acc",
 }
-_SCALARS = {
-    "apply_chat_template": "bool",
-    "system_instruction": "str | None",
-    "split_seed": "int",
-    "max_unscored": "float",
-    "keep_texts": "bool",
-}
-_TOP_KEYS = {"objectives", "runtime", "task_folder", *_SCALARS}
-_OBJECTIVE_KEYS = {"tasks", "direction", "reference", "proxy", "specialist"}
+_FILE = "objectives file"
+
+
+@with_config(ConfigDict(extra="forbid"))
+class _Entry(TypedDict, total=False):
+    """One objective, as it is in the file under its name."""
+
+    tasks: Required[Annotated[tuple[TaskUse, ...], Field(min_length=1)]]
+    direction: Direction
+    reference: Annotated[Number, Field(ge=-1e12, le=1e12)]
+    proxy: ProxyKind | None
+    specialist: Text | None
+
+
+@with_config(ConfigDict(extra="forbid"))
+class _Document(TypedDict, total=False):
+    """The whole file."""
+
+    objectives: Required[Annotated[dict[Text, _Entry], Field(min_length=1)]]
+    runtime: Runtime
+    apply_chat_template: Switch
+    system_instruction: Text | None
+    task_folder: Text | None
+    split_seed: Annotated[Whole, Field(lt=1 << 63)]
+    max_unscored: Annotated[Number, Field(ge=0, le=1)]
+    keep_texts: Switch
+
+
+_ADAPTER = TypeAdapter(_Document)
 
 
 def parse_document(document: Any, folder: Path) -> dict[str, Any]:
     """Return what `Objectives` is made of; a relative `task_folder` starts at `folder`.
 
     Raises:
-        ObjectivesError: an unknown key, a missing or impossible value.
+        ObjectivesError: An unknown key, a missing or impossible value.
     """
-    top = _mapping(document, _TOP_KEYS, "objectives file")
-    named = top.get("objectives")
-    if not isinstance(named, dict) or not named:
-        raise ObjectivesError("needs `objectives`, at least one by name", where="objectives file")
-    scalars = {key: top[key] for key in _SCALARS if key in top}
-    for key, value in scalars.items():
-        _check_type(value, _SCALARS[key], key)
-    runtime = _typed(Runtime, top.get("runtime", {}), "runtime")
-    _check_runtime(runtime)
-    objectives = tuple(_parse_objective(str(name), one) for name, one in named.items())
-    _check_shared_tasks(objectives)
-    task_folder = _task_folder(top.get("task_folder"), folder)
-    return {"objectives": objectives, "runtime": runtime, "task_folder": task_folder, **scalars}
-
-
-def objective_to_dict(objective: Objective) -> dict[str, Any]:
-    """Return an objective as the file has it, under its name."""
-    document: dict[str, Any] = {
-        "direction": objective.direction,
-        "reference": objective.reference,
-        "tasks": [_use_to_dict(use) for use in objective.uses],
-    }
-    for key in ("proxy", "specialist"):
-        if getattr(objective, key) is not None:
-            document[key] = getattr(objective, key)
-    return document
-
-
-def _use_to_dict(use: TaskUse) -> dict[str, Any]:
-    document = asdict(use)
-    if use.chance is None:
-        del document["chance"]
-    return document
-
-
-def _mapping(value: Any, allowed: set[str], where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ObjectivesError("not a mapping", where=where, expected=", ".join(sorted(allowed)))
-    for key in value:
-        if key not in allowed:
-            raise ObjectivesError(
-                f"unknown key {key!r}", where=where, expected=", ".join(sorted(allowed))
-            )
-    return value
-
-
-def _typed(cls: type[Any], value: Any, where: str) -> Any:
-    """Build a flat dataclass from a mapping, checking keys and the types of the values."""
-    known = {one.name: str(one.type) for one in fields(cls)}
-    document = _mapping(value, set(known), where)
-    for key, one in document.items():
-        _check_type(one, known[key], f"{where}.{key}")
     try:
-        return cls(**document)
-    except TypeError as error:
-        raise ObjectivesError(f"{error}", where=where) from error
+        parsed: dict[str, Any] = {**_ADAPTER.validate_python(document)}
+    except ValidationError as error:
+        raise _explained(error.errors(include_url=False)) from error
+    objectives = tuple(_objective(*entry) for entry in parsed["objectives"].items())
+    _check_shared_tasks(objectives)
+    _check_runtime(parsed.get("runtime", Runtime()))
+    task_folder = _task_folder(parsed.get("task_folder"), folder)
+    return {**parsed, "objectives": objectives, "task_folder": task_folder}
 
 
-def _check_type(value: Any, annotation: str, where: str) -> None:
-    kinds: dict[str, type | tuple[type, ...]] = {
-        "int": int,
-        "float": (int, float),
-        "str": str,
-        "bool": bool,
-        "None": type(None),
-    }
-    names = [one.strip() for one in annotation.split("|")]
-    right = any(isinstance(value, kinds[one]) for one in names)
-    if isinstance(value, bool) and "bool" not in names:
-        right = False
-    if not right:
-        raise ObjectivesError(f"{value!r} is not {' or '.join(names)}", where=where)
+def _objective(name: str, entry: _Entry) -> Objective:
+    objective = Objective(
+        name,
+        entry["tasks"],
+        entry.get("direction", "maximize"),
+        _reference(name, entry),
+        entry.get("proxy"),
+        entry.get("specialist"),
+    )
+    if objective.specialist is not None and objective.proxy is None:
+        raise ObjectivesError(
+            "a specialist is for a proxy, and there is none", where=f"objectives.{name}"
+        )
+    if objective.proxy is not None and objective.direction == "minimize":
+        raise ObjectivesError(
+            "a likelihood stands for a metric that is to be maximized",
+            where=f"objectives.{name}.proxy",
+        )
+    return objective
+
+
+def _reference(name: str, entry: _Entry) -> float:
+    """The written reference, else chance level: 0 for produced answers and where `chance` is."""
+    if "reference" in entry:
+        return float(entry["reference"])
+    uses = entry["tasks"]
+    known = [use.chance is not None or use.metric.split(",")[0] in _PRODUCED for use in uses]
+    if entry.get("direction") != "minimize" and all(known):
+        return 0.0
+    raise ObjectivesError(
+        "needs `reference`, the worst value that still counts for the hypervolume",
+        where=f"objectives.{name}",
+    )
+
+
+def _check_shared_tasks(objectives: Sequence[Objective]) -> None:
+    """A task is run once, so all its uses must want the same items and requests of it."""
+    seen: dict[str, tuple[Any, ...]] = {}
+    for objective in objectives:
+        for use in objective.uses:
+            wanted = (use.search_items, use.validate_items, use.num_fewshot, objective.proxy)
+            if seen.setdefault(use.task, wanted) != wanted:
+                raise ObjectivesError(
+                    "two uses of this task differ in search_items, validate_items, num_fewshot "
+                    "or proxy",
+                    where=f"objectives.{objective.name}.{use.task}",
+                )
 
 
 def _check_runtime(runtime: Runtime) -> None:
-    for name in ("n_ctx", "n_parallel", "n_batch", "chunk_items"):
-        if getattr(runtime, name) < 1:
-            raise ObjectivesError("must be at least 1", where=f"runtime.{name}")
-    if runtime.kv_type not in ("f16", "f32", "q8_0"):
-        raise ObjectivesError(
-            f"unknown kv_type {runtime.kv_type!r}", where="runtime", expected="f16, f32 or q8_0"
-        )
     if runtime.kv_type == "q8_0" and not runtime.flash_attention:
         raise ObjectivesError(
             "llama.cpp quantizes the KV cache for flash attention only",
@@ -128,82 +143,90 @@ def _check_runtime(runtime: Runtime) -> None:
         )
 
 
-def _task_folder(value: Any, folder: Path) -> Path | None:
-    if value is None:
+def _task_folder(named: str | None, folder: Path) -> Path | None:
+    if named is None:
         return None
-    path = (folder / str(value)).resolve()
+    path = (folder / named).resolve()
     if not path.is_dir():
         raise ObjectivesError(f"no folder {path}", where="task_folder")
     return path
 
 
-def _parse_objective(name: str, document: Any) -> Objective:
-    keys = _mapping(document, _OBJECTIVE_KEYS, name)
-    listed = keys.get("tasks")
-    if not isinstance(listed, list) or not listed:
-        raise ObjectivesError("needs `tasks`, a list with at least one entry", where=name)
-    uses = tuple(_typed(TaskUse, one, f"{name}.tasks.{i}") for i, one in enumerate(listed))
-    for use in uses:
-        _check_use(use, f"{name}.{use.task}")
-    direction = keys.get("direction", "maximize")
-    if direction not in ("maximize", "minimize"):
-        raise ObjectivesError(
-            f"unknown direction {direction!r}", where=name, expected="maximize or minimize"
-        )
-    reference = _reference(name, keys, uses, direction)
-    proxy, specialist = _proxy(name, keys, direction)
-    return Objective(name, uses, direction, reference, proxy, specialist)
+# -- what is wrong with a document -----------------------------------------------------------------
+
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+_KINDS = {
+    "bool_type": "true or false",
+    "dataclass_type": "a mapping",
+    "dict_type": "a mapping",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "string_type": "a string",
+    "tuple_type": "a list",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "above"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "below"),
+    "less_than_equal": ("le", "at most"),
+}
 
 
-def _check_use(use: TaskUse, where: str) -> None:
-    if use.weight <= 0 or use.search_items < 2 or use.validate_items < 2:
-        raise ObjectivesError(
-            "weight must be positive and both numbers of items at least 2", where=where
-        )
-    if use.chance is not None and not 0 <= use.chance < 1:
-        raise ObjectivesError(
-            f"chance {use.chance} is no level of guessing", where=where, expected="0 to below 1"
-        )
+def _explained(problems: Sequence[ErrorDetails]) -> ObjectivesError:
+    """The error of a document's first problem; an unknown key comes before what it leaves open."""
+    problem = min(problems, key=lambda problem: problem["type"] not in _UNKNOWN)
+    path, kind, context = problem["loc"], problem["type"], problem.get("ctx", {})
+    key = str(path[-1]) if path else ""
+    shown = _shown(problem["input"])
+    if kind in _UNKNOWN:
+        return _unknown_key(key, path[:-1])
+    if kind == "missing":
+        return ObjectivesError(f"needs `{key}`", where=_joined(path[:-1]))
+    if kind == "too_short":
+        return ObjectivesError(f"needs `{key}`, at least one", where=_joined(path[:-1]))
+    if kind in _KINDS:
+        return ObjectivesError(f"{shown} is not {_KINDS[kind]}", where=_joined(path))
+    if kind in _BOUNDS:
+        name, words = _BOUNDS[kind]
+        expected = f"{words} {context[name]}"
+        return ObjectivesError(f"{shown} is out of range", where=_joined(path), expected=expected)
+    if kind == "literal_error":
+        expected = context["expected"]
+        return ObjectivesError(f"unknown value {shown}", where=_joined(path), expected=expected)
+    return ObjectivesError(f"{shown}: {problem['msg']}", where=_joined(path))
 
 
-def _proxy(name: str, keys: Mapping[str, Any], direction: str) -> tuple[str | None, str | None]:
-    proxy, specialist = keys.get("proxy"), keys.get("specialist")
-    if proxy not in (None, "likelihood"):
-        raise ObjectivesError(f"unknown proxy {proxy!r}", where=name, expected="likelihood")
-    _check_type(specialist, "str | None", f"{name}.specialist")
-    if specialist is not None and proxy is None:
-        raise ObjectivesError("a specialist is for a proxy, and there is none", where=name)
-    if proxy is not None and direction == "minimize":
-        raise ObjectivesError(
-            "a likelihood stands for a metric that is to be maximized", where=f"{name}.proxy"
-        )
-    return proxy, specialist
-
-
-def _check_shared_tasks(objectives: Sequence[Objective]) -> None:
-    """A task is run once, so all its uses must want the same items and requests of it."""
-    seen: dict[str, tuple[Any, ...]] = {}
-    for one in objectives:
-        for use in one.uses:
-            wanted = (use.search_items, use.validate_items, use.num_fewshot, one.proxy)
-            if seen.setdefault(use.task, wanted) != wanted:
-                raise ObjectivesError(
-                    "two uses of this task differ in search_items, validate_items, num_fewshot "
-                    "or proxy",
-                    where=f"{one.name}.{use.task}",
-                )
-
-
-def _reference(
-    name: str, keys: Mapping[str, Any], uses: Sequence[TaskUse], direction: str
-) -> float:
-    """The written reference, else chance level: 0 for produced answers and where `chance` is."""
-    if "reference" in keys:
-        _check_type(keys["reference"], "float", f"{name}.reference")
-        return float(keys["reference"])
-    known = [use.chance is not None or use.metric.split(",")[0] in _PRODUCED for use in uses]
-    if direction == "maximize" and all(known):
-        return 0.0
-    raise ObjectivesError(
-        "needs `reference`, the worst value that still counts for the hypervolume", where=name
+def _unknown_key(key: str, path: tuple[str | int, ...]) -> ObjectivesError:
+    known = _keys_at(path)
+    near = difflib.get_close_matches(key, known, n=1)
+    return ObjectivesError(
+        f"unknown key {key!r}",
+        where=_joined(path),
+        expected=", ".join(known),
+        fix=f"did you mean {near[0]!r}?" if near else None,
     )
+
+
+def _keys_at(path: tuple[str | int, ...]) -> list[str]:
+    match path:
+        case ():
+            return list(get_type_hints(_Document))
+        case ("runtime",):
+            return [field.name for field in fields(Runtime)]
+        case ("objectives", _):
+            return list(get_type_hints(_Entry))
+        case _:
+            return [field.name for field in fields(TaskUse)]
+
+
+def _joined(path: tuple[str | int, ...]) -> str:
+    return ".".join(str(key) for key in path if key != "[key]") or _FILE
+
+
+def _shown(value: Any) -> str:
+    """A value of the document in one short line, as YAML or JSON would have it."""
+    if isinstance(value, Mapping | list):
+        return "a mapping" if isinstance(value, Mapping) else "a list"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,17 +1,35 @@
-"""What an objectives file holds, and what scoring gives: frozen records."""
+"""What an objectives file holds, and what scoring gives: frozen records.
+
+A field's type states its range, which a file is checked against.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+Text = Annotated[str, Field(strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Whole = Annotated[int, Field(strict=True, ge=0)]
 
 Direction = Literal["maximize", "minimize"]
+ProxyKind = Literal["likelihood"]
 PROXY_METRIC = "proxy"
 """Name of a proxy among the metrics of its task."""
 References = Mapping[str, Mapping[int, str]]
 """Correct answers of specialists, by task and item."""
+
+MAX_PARALLEL = 255
+"""Sequences decoded together; llama.cpp keeps at most 256, one of them for what prompts share."""
+
+KvType = Literal["f16", "f32", "q8_0"]
+KV_BYTES: Mapping[KvType, float] = {"f16": 2.0, "f32": 4.0, "q8_0": 34 / 32}
+"""Bytes of one value in the KV cache by its type (ggml/src/ggml-common.h, `block_q8_0`)."""
 
 
 class Rung(StrEnum):
@@ -29,27 +47,32 @@ ITEM_RUNGS = (Rung.SEARCH, Rung.VALIDATE)
 """Rungs with items of their own."""
 
 
+# -- the file --------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class TaskUse:
     """One metric of one task inside an objective.
 
     Attributes:
-        task: name of an installed lm-eval task, or of a YAML in the task folder.
-        metric: one of the task's metrics; `name,filter` where the task has several filters.
-        weight: of this metric in the objective's mean.
-        search_items: how many items the search scores.
-        validate_items: how many other items confirm the front.
-        num_fewshot: examples before each item; None: the task's own number.
-        chance: value that guessing reaches; the metric counts as (value - chance) / (1 - chance).
+        task: Name of an installed lm-eval task, or of a YAML in the task folder.
+        metric: Name of one of the task's metrics; `name,filter` where it has several filters.
+        weight: Weight of the metric in the objective's mean.
+        search_items: Number of items that the search scores.
+        validate_items: Number of other items that confirm the front.
+        num_fewshot: Number of examples before each item; None: the task's own.
+        chance: Value that guessing reaches; the metric counts as (value - chance) / (1 - chance).
     """
 
-    task: str
-    metric: str
-    weight: float = 1.0
-    search_items: int = 128
-    validate_items: int = 320
-    num_fewshot: int | None = None
-    chance: float | None = None
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    task: Text
+    metric: Text
+    weight: Annotated[Number, Field(gt=0, le=1e9)] = 1.0
+    search_items: Annotated[Whole, Field(ge=2, le=10**9)] = 128
+    validate_items: Annotated[Whole, Field(ge=2, le=10**9)] = 320
+    num_fewshot: Annotated[Whole, Field(le=1000)] | None = None
+    chance: Annotated[Number, Field(ge=0, lt=1)] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,20 +80,20 @@ class Objective:
     """One axis of the front.
 
     Attributes:
-        name: of the axis.
-        uses: the metrics whose weighted mean it is.
+        name: Name of the axis.
+        uses: Metrics whose weighted mean it is.
         direction: `maximize` or `minimize`.
-        reference: its coordinate of the hypervolume's reference point.
+        reference: Coordinate of the hypervolume's reference point.
         proxy: `likelihood`: the search optimizes how likely a candidate finds a specialist's
             correct answers, and measures the metrics of promoted candidates only.
-        specialist: the parent whose answers the proxy is made of; None: the best parent.
+        specialist: Parent whose answers the proxy is made of; None: the best parent.
     """
 
     name: str
     uses: tuple[TaskUse, ...]
     direction: Direction
     reference: float
-    proxy: str | None = None
+    proxy: ProxyKind | None = None
     specialist: str | None = None
 
 
@@ -79,24 +102,29 @@ class Runtime:
     """How llama.cpp is run; part of the scoring fingerprint, since results depend on it.
 
     Attributes:
-        n_ctx: tokens a sequence may have, prompt and answer together.
-        n_parallel: sequences decoded together.
-        n_batch: tokens of one call to llama.cpp.
-        chunk_items: items scored between two clearings of the KV cache.
-        threads: of llama.cpp; None: one per core. Results do not depend on it.
-        n_gpu_layers: layers kept on a GPU; 0: none.
-        flash_attention: on or off, never automatic.
-        kv_type: of the KV cache: f16, f32, or q8_0, which needs flash attention.
+        n_ctx: Tokens that a sequence may have, prompt and answer together.
+        n_parallel: Number of sequences decoded together.
+        n_batch: Tokens of one call to llama.cpp.
+        chunk_items: Number of items scored between two clearings of the KV cache.
+        threads: Threads of llama.cpp; None: one per core. Results do not depend on it.
+        n_gpu_layers: Number of layers kept on a GPU.
+        flash_attention: Whether flash attention is on; never automatic.
+        kv_type: Type of the KV cache's values; `q8_0` needs flash attention.
     """
 
-    n_ctx: int = 1024
-    n_parallel: int = 32
-    n_batch: int = 2048
-    chunk_items: int = 64
-    threads: int | None = None
-    n_gpu_layers: int = 0
-    flash_attention: bool = False
-    kv_type: str = "f16"
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    n_ctx: Annotated[Whole, Field(ge=1, le=1 << 24)] = 1024
+    n_parallel: Annotated[Whole, Field(ge=1, le=MAX_PARALLEL)] = 32
+    n_batch: Annotated[Whole, Field(ge=1, le=1 << 20)] = 2048
+    chunk_items: Annotated[Whole, Field(ge=1, le=1 << 20)] = 64
+    threads: Annotated[Whole, Field(ge=1, le=1024)] | None = None
+    n_gpu_layers: Annotated[Whole, Field(le=10_000)] = 0
+    flash_attention: Switch = False
+    kv_type: KvType = "f16"
+
+
+# -- results ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -104,15 +132,15 @@ class ItemResult:
     """What one item gave.
 
     Attributes:
-        task: the item's task.
-        item: index of the item in the task's own order.
-        metrics: value of each metric, empty where the item is unscored.
-        unscored: why the item could not be scored, else None.
-        tokens_in: prompt and choice tokens that were read.
-        tokens_out: tokens that were generated.
-        seconds: the item's part of its chunk's time.
-        text: what was generated, None for log-likelihoods.
-        cut: tokens cut from the left of the prompt because it exceeded the context.
+        task: Name of the item's task.
+        item: Number of the item in the task's own order.
+        metrics: Value of each metric; empty where the item is unscored.
+        unscored: Reason why the item could not be scored, else None.
+        tokens_in: Number of prompt and choice tokens that were read.
+        tokens_out: Number of tokens that were generated.
+        seconds: The item's part of its chunk's time.
+        text: Generated text; None for log-likelihoods.
+        cut: Number of tokens cut from the left of the prompt because it exceeded the context.
     """
 
     task: str
@@ -128,7 +156,7 @@ class ItemResult:
 
 @dataclass(frozen=True)
 class MetricValue:
-    """A task metric over the scored items, with its standard error."""
+    """A task's metric over the scored items, with its standard error."""
 
     value: float
     stderr: float

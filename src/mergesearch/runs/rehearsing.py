@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mergesearch.errors import RecipeError, ScorerCrashed
+from mergesearch.scoring.memory import SMALL_MODEL_BYTES
 
 if TYPE_CHECKING:
     from mergesearch.build import Workshop
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from mergesearch.recipe import Recipe
     from mergesearch.scoring import Rehearsal, ScoringProcess
 
-_SMALL_BYTES = 1 << 28  # candidates up to here are tried whole
 _DEPTHS = (1, 4)  # layers of the models that stand for a larger one
 _PATIENCE = 2.0  # seconds of reading, for each task and model
 
@@ -32,7 +32,7 @@ def rehearse(workshop: Workshop, recipe: Recipe, scorer: ScoringProcess) -> Rehe
     from mergesearch.scoring import Effort, at_depth
 
     n_layers = workshop.plan(recipe).layout.n_layers
-    small = workshop.size(recipe) <= _SMALL_BYTES
+    small = workshop.size(recipe) <= SMALL_MODEL_BYTES
     whole = small or n_layers <= _DEPTHS[-1]
     if workshop.blueprint is not None and not whole:
         return "with a template no layers can be left out"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mergesearch.errors import ObjectivesError
-from mergesearch.objectives import Runtime
+from mergesearch.objectives import KV_BYTES, KvType, Runtime
 
 LIKELIHOOD_CELLS = 256
 """KV cells of one pack of log-likelihoods: a token attends over all of them, so more is slower."""
@@ -16,12 +16,13 @@ LOGITS_BYTES = 1 << 26
 UBATCH = 512
 """Tokens that llama.cpp computes at once."""
 
+SMALL_MODEL_BYTES = 1 << 28
+"""Bytes of a GGUF up to which workers of one thread each decode faster than one of many threads."""
+
 SMALL_CACHE = "kv_type: q8_0 with flash_attention: true"
 """Settings of the smallest cache; llama.cpp quantizes one for flash attention only."""
 
-_SMALL_MODEL_BYTES = 1 << 28  # up to here one thread per worker decodes faster
 _CELLS = 256  # llama.cpp rounds the cells of a sequence up to this
-_BYTES = {"f16": 2.0, "f32": 4.0, "q8_0": 34 / 32}  # ggml/src/ggml-common.h, block_q8_0
 _SHARE = 0.9  # of the memory that is free; the rest is for logits and compute buffers
 _HIDDEN_STATES = 8  # that llama.cpp keeps at once, measured
 
@@ -116,7 +117,7 @@ def n_workers(size: int, runtime: Runtime, cores: int) -> int:
         runtime: how llama.cpp is run.
         cores: where the runtime names no threads.
     """
-    alone = size > _SMALL_MODEL_BYTES or runtime.n_gpu_layers > 0
+    alone = size > SMALL_MODEL_BYTES or runtime.n_gpu_layers > 0
     return 1 if alone else runtime.threads or cores
 
 
@@ -125,7 +126,7 @@ def rounded_cells(cells: int) -> int:
     return -(-cells // _CELLS) * _CELLS
 
 
-def kv_bytes(*, layers: int, heads: int, key_width: int, value_width: int, kv_type: str) -> int:
+def kv_bytes(*, layers: int, heads: int, key_width: int, value_width: int, kv_type: KvType) -> int:
     """Return the bytes that one token takes in the KV cache of a transformer.
 
     Args:
@@ -135,7 +136,7 @@ def kv_bytes(*, layers: int, heads: int, key_width: int, value_width: int, kv_ty
         value_width: values of one head's value.
         kv_type: of the cache: f16, f32 or q8_0.
     """
-    return int(layers * heads * (key_width + value_width) * _BYTES[kv_type])
+    return int(layers * heads * (key_width + value_width) * KV_BYTES[kv_type])
 
 
 def check_fits(n_parallel: int, cells: int, cell_bytes: int, workers: int, available: int) -> None:

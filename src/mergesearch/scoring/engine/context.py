@@ -14,11 +14,6 @@ from mergesearch.objectives import Runtime
 from mergesearch.scoring.batch import Batch
 from mergesearch.scoring.memory import UBATCH
 
-_KV_TYPES = {
-    "f16": llama.GGML_TYPE_F16,
-    "f32": llama.GGML_TYPE_F32,
-    "q8_0": llama.GGML_TYPE_Q8_0,
-}
 _WARNING_LEVELS = (3, 4)
 _ALL_LEVELS = range(6)
 _log_callbacks: list[Any] = []  # llama.cpp keeps only the address
@@ -69,7 +64,8 @@ class Context:
         parameters.n_seq_max = sequences
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.flash_attn_type = int(runtime.flash_attention)
-        parameters.type_k = parameters.type_v = _KV_TYPES[runtime.kv_type]
+        kv_type = getattr(llama, f"GGML_TYPE_{runtime.kv_type.upper()}")
+        parameters.type_k = parameters.type_v = kv_type
         parameters.kv_unified = unified
         parameters.no_perf = True
         self._context = llama.llama_init_from_model(model, parameters)
