@@ -16,7 +16,7 @@ import yaml
 
 from mergesearch._system.machine import available_cores
 from mergesearch._system.resources import parent_folder
-from mergesearch.gguf import layout_of, tensor_shapes
+from mergesearch.gguf import layout_of
 
 BIN = Path(sys.executable).parent
 QWEN_1_5B: dict[str, Any] = {
@@ -66,7 +66,7 @@ def write_parent(folder: Path, config: Mapping[str, Any], seed: int) -> int:
     folder.mkdir(parents=True)
     common, own = torch.Generator().manual_seed(0), torch.Generator().manual_seed(1 + seed)
     weights = {}
-    for name, shape in tensor_shapes(layout_of(dict(config), "benchmark")).items():
+    for name, shape in layout_of(dict(config), "benchmark").tensor_shapes().items():
         values = torch.randn(shape, generator=common) * 0.02
         values += torch.randn(shape, generator=own) * 0.002
         weights[name] = values.bfloat16()

@@ -169,9 +169,9 @@ def test_experts_are_joined(tmp_path: Path) -> None:
     experts_of(tmp_path / "a", tmp_path / "t.gguf")
     recipe = recipe_of(tmp_path / "a")
     proved = read_blueprint(tmp_path / "t.gguf", open_parents(recipe, as_found=True))
-    parts = next(one.parts for one in proved.tensors if "exps" in one.name)
-    assert [(part.name.split(".")[5], part.start, part.stop) for part in parts] == [
-        (str(one), 0, 96) for one in (1, 2, 3, 4)
+    segments = next(tensor.segments for tensor in proved.tensors if "exps" in tensor.name)
+    assert [(part.name.split(".")[5], part.start, part.stop) for part in segments] == [
+        (str(expert), 0, 96) for expert in (1, 2, 3, 4)
     ]
     through_template(recipe, tmp_path / "t.gguf", tmp_path / "m.gguf", "F32")
     source, built = (
@@ -186,16 +186,16 @@ def test_how_the_rows_are_stored_is_derived(tmp_path: Path) -> None:
     a = make_parent(tmp_path / "a", arch="llama", attention_bias=True)
     template = convert(a, tmp_path / "t.gguf")
     proved = read_blueprint(template, open_parents(recipe_of(a), as_found=True))
-    parts = {one.name: one.parts for one in proved.tensors}
+    segments = {tensor.name: tensor.segments for tensor in proved.tensors}
     for name in ("blk.0.attn_q.weight", "blk.1.attn_k.bias"):
-        assert [part.change for part in parts[name]] == [RowChange(together=16)]
-    assert [part.change for part in parts["blk.0.attn_v.weight"]] == [RowChange()]
+        assert [part.change for part in segments[name]] == [RowChange(together=16)]
+    assert [part.change for part in segments["blk.0.attn_v.weight"]] == [RowChange()]
     gemma = make_parent(tmp_path / "g", arch="gemma2")
     proved = read_blueprint(
         convert(gemma, tmp_path / "g.gguf"), open_parents(recipe_of(gemma), as_found=True)
     )
-    parts = {one.name: one.parts for one in proved.tensors}
-    assert parts["output_norm.weight"][0].change == RowChange(added=1.0)
+    segments = {tensor.name: tensor.segments for tensor in proved.tensors}
+    assert segments["output_norm.weight"][0].change == RowChange(added=1.0)
 
 
 @pytest.mark.parametrize("quant", ["F32", "Q4_K_M"])

@@ -142,7 +142,7 @@ HOSTILE: dict[str, tuple[Any, str]] = {
         "array of arrays",
     ),
     "a kind that is not": (_file(KEY, struct.pack("<I", 77), fields=1), "unknown kind of value 77"),
-    "a key twice": (_file(*[KEY + struct.pack("<II", 4, 1)] * 2, fields=2), "'k' stands twice"),
+    "a key twice": (_file(*[KEY + struct.pack("<II", 4, 1)] * 2, fields=2), "'k' is there twice"),
     "a key that is no text": (
         _file(_text(b"\xff\xfe"), struct.pack("<II", 4, 1), fields=1),
         "not UTF-8",
@@ -161,7 +161,10 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "far away": (_file(_info(b"t", (4,), 0, MANY), b"\0" * 64, tensors=1), "truncated: t ends at"),
     "unknown type": (_file(_info(b"t", (4,), 4), b"\0" * 64, tensors=1), "t: unknown type 4"),
     "half a block": (_file(_info(b"t", (48,), 8), b"\0" * 64, tensors=1), "whole blocks of Q8_0"),
-    "a tensor twice": (_file(*[_info(b"t", (4,))] * 2, b"\0" * 64, tensors=2), "'t' stands twice"),
+    "a tensor twice": (
+        _file(*[_info(b"t", (4,))] * 2, b"\0" * 64, tensors=2),
+        "'t' is there twice",
+    ),
     "overlapping": (
         _file(_info(b"a", (8,)), _info(b"b", (8,), 0, 16), b"\0" * 99, tensors=2),
         "b overlaps the tensor before it",

@@ -19,11 +19,10 @@ from mergesearch.gguf import (
     RowChange,
     extra_tensors,
     gguf_names,
-    gguf_tensors,
     layer_of,
     layout_of,
     row_change,
-    tensor_shapes,
+    stored_tensors,
 )
 from mergesearch.recipe import Recipe
 
@@ -164,10 +163,10 @@ def test_tensors_are_those_of_transformers(arch: str) -> None:
     if config["tie_word_embeddings"]:
         del expected["lm_head.weight"]
     layout = layout_of(config, "test")
-    assert tensor_shapes(layout) == expected
-    stored = gguf_tensors(layout)
-    assert [one.parts[0].name for one in stored] == list(tensor_shapes(layout))
-    assert len({one.name for one in stored}) == len(stored)
+    assert layout.tensor_shapes() == expected
+    stored = stored_tensors(layout)
+    assert [tensor.segments[0].name for tensor in stored] == list(layout.tensor_shapes())
+    assert len({tensor.name for tensor in stored}) == len(stored)
 
 
 def test_rope_factors_of_llama3() -> None:

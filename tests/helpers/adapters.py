@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from mergesearch.gguf import EMBEDDING, layout_of, tensor_shapes
+from mergesearch.gguf import EMBEDDING, layout_of
 
 PREFIX = "base_model.model."
 PROJECTIONS = ("self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj")
@@ -38,7 +38,7 @@ def make_tensors(
     """Factors for every layer's modules of these names, by PEFT's names."""
     tensors = {}
     wanted = tuple(f"{module}.weight" for module in modules)
-    for seed, (name, shape) in enumerate(tensor_shapes(layout_of(config, "test")).items()):
+    for seed, (name, shape) in enumerate(layout_of(config, "test").tensor_shapes().items()):
         if name.endswith(wanted):
             assert len(shape) == 2
             pair = make_pair(shape, rank, seed, embedding=name == EMBEDDING)

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from mergesearch.gguf import layout_of, tensor_shapes
+from mergesearch.gguf import layout_of
 from mergesearch.vocabulary.pre_tokenizers import WORDS
 
 CHAT_TEMPLATE = (
@@ -79,7 +79,7 @@ def make_weights(
     weights = {}
     layout = layout_of(config, "test")
     middle = 1 - layout.family.norm_shift
-    for name, shape in tensor_shapes(layout).items():
+    for name, shape in layout.tensor_shapes().items():
         values = torch.randn(shape, generator=generator)
         spread = scale if len(shape) < 2 else scale * 4 / shape[1] ** 0.5
         weights[name] = (values * spread + middle * ("norm.weight" in name)).to(dtype)

@@ -16,8 +16,8 @@ from helpers.parents import make_family
 from mergesearch.build import Workshop
 from mergesearch.errors import RecipeError
 from mergesearch.parents import open_parents
-from mergesearch.quantize.mix import MIXES, Model, deserves_more_bits, tensor_types
-from mergesearch.recipe import QUANT_MIXES, Recipe
+from mergesearch.quantize.mix import MIXES, ModelTraits, deserves_more_bits, tensor_types
+from mergesearch.recipe import Recipe
 
 WIDE = {"hidden_size": 256, "intermediate_size": 256, "num_attention_heads": 4}
 ODD = {"hidden_size": 192, "intermediate_size": 256, "num_attention_heads": 3}
@@ -95,7 +95,7 @@ def test_files_equal_llama_model_quantize(shape: str, tmp_path: Path) -> None:
     parents = open_parents(recipe)
     plain, ours, theirs = (tmp_path / f"{one}.gguf" for one in ("plain", "ours", "theirs"))
     Workshop(parents).gguf(recipe, plain, quant="F32")
-    for mix in QUANT_MIXES:
+    for mix in MIXES:
         Workshop(parents).gguf(recipe, ours, quant=mix)
         llama_quantize(plain, theirs, mix)
         assert contents(ours) == contents(theirs), mix
@@ -128,7 +128,9 @@ def test_overrides_that_no_tensor_takes_are_refused(tmp_path: Path) -> None:
             Workshop.for_recipe(recipe).gguf(recipe, tmp_path / "m.gguf")
 
 
-def made_up_file(path: Path, arch: str, n_layers: int, n_experts: int, kv_heads: int) -> Model:
+def made_up_file(
+    path: Path, arch: str, n_layers: int, n_experts: int, kv_heads: int
+) -> ModelTraits:
     """An F32 GGUF with what the choice of types depends on, and next to nothing else."""
     writer = gguf.GGUFWriter(path, arch)
     writer.add_block_count(n_layers)
@@ -157,7 +159,7 @@ def made_up_file(path: Path, arch: str, n_layers: int, n_experts: int, kv_heads:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return Model(n_layers, n_experts, wide_groups=n_layers == 80 and kv_heads < 8)
+    return ModelTraits(n_layers, n_experts, wide_groups=n_layers == 80 and kv_heads < 8)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,7 @@ def test_experts_and_large_models(
         one.name: tuple(reversed([int(size) for size in one.shape]))
         for one in gguf.GGUFReader(plain).tensors
     }
-    for mix in QUANT_MIXES:
+    for mix in MIXES:
         llama_quantize(plain, theirs, mix)
         found = {one.name: one.tensor_type for one in gguf.GGUFReader(theirs).tensors}
         assert tensor_types(mix, shapes, model) == found, mix
@@ -218,9 +220,9 @@ def test_type_of_single_tensors(
 ) -> None:
     shapes: dict[str, tuple[int, ...]] = {} if tied else {"output.weight": (8, 256)}
     shapes[name] = (256,) if cols is None else (8, cols)
-    assert tensor_types(mix, shapes, Model(4))[name] == expected
+    assert tensor_types(mix, shapes, ModelTraits(4))[name] == expected
 
 
 def test_a_single_row_is_not_quantized() -> None:
     name = "blk.0.attn_k.weight"
-    assert tensor_types("Q4_K_M", {name: (1, 256)}, Model(4)) == {name: Type.F32}
+    assert tensor_types("Q4_K_M", {name: (1, 256)}, ModelTraits(4)) == {name: Type.F32}

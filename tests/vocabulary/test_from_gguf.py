@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import gguf
 import llama_cpp
 import pytest
 from gguf import Keys, TokenType
@@ -16,6 +15,7 @@ from tokenizers import Tokenizer as Library
 
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.header import read_gguf_header
+from mergesearch.gguf.pack import Metadata, packed_header
 from mergesearch.vocabulary import Tokenizer, read_tokenizer, tokenizer_from_gguf, tokens_of
 from mergesearch.vocabulary.to_gguf import read_vocabulary
 
@@ -34,11 +34,9 @@ KINDS = ["gpt-2", "qwen2", "llama-bpe", "smollm", "spm"]
 
 def metadata(tokenizer: Tokenizer, path: Path, rows: int = 384) -> dict[str, Any]:
     """The `tokenizer.*` keys of a GGUF that holds a vocabulary and nothing else."""
-    writer = gguf.GGUFWriter(path, "llama")
-    read_vocabulary(tokenizer, rows).add_to(writer)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.close()
+    keys = Metadata()
+    read_vocabulary(tokenizer, rows).add_to(keys)
+    path.write_bytes(packed_header([keys.packed()], []))
     fields = read_gguf_header(path).fields
     return {key: value for key, value in fields.items() if key.startswith("tokenizer.")}
 

@@ -14,6 +14,7 @@ import pytest
 
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.header import read_gguf_header
+from mergesearch.gguf.pack import Metadata, packed_header
 from mergesearch.vocabulary import tokenizer_from_gguf
 from mergesearch.vocabulary.to_gguf import read_vocabulary
 
@@ -35,12 +36,10 @@ def reference(name: str) -> tuple[dict[str, Any], Path]:
 def test_known_vocabularies_come_back(name: str, tmp_path: Path) -> None:
     """Tokens, types, merges and special tokens are equal; of SentencePiece's scores, the order."""
     expected, path = reference(name)
-    writer = gguf.GGUFWriter(tmp_path / "m.gguf", "llama")
+    keys = Metadata()
     rows = len(expected["tokenizer.ggml.tokens"])
-    read_vocabulary(tokenizer_from_gguf(expected, path), rows).add_to(writer)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.close()
+    read_vocabulary(tokenizer_from_gguf(expected, path), rows).add_to(keys)
+    (tmp_path / "m.gguf").write_bytes(packed_header([keys.packed()], []))
     found = dict(read_gguf_header(tmp_path / "m.gguf").fields)
     ours, theirs = (one.pop("tokenizer.ggml.scores", []) for one in (found, expected))
     expected.setdefault("tokenizer.ggml.add_bos_token", found.get("tokenizer.ggml.add_bos_token"))

@@ -45,7 +45,7 @@ def test_tokens_and_types(tmp_path: Path) -> None:
     assert (vocabulary.tokens[371], vocabulary.types[371]) == ("<|tool|>", TokenType.CONTROL)
     assert (vocabulary.tokens[383], vocabulary.types[383]) == ("[PAD383]", TokenType.UNUSED)
     assert vocabulary.scores is None
-    assert vocabulary.special.special_token_ids == {"eos": 0}
+    assert vocabulary.special.ids == {"eos": 0}
 
 
 def test_sentencepiece_scores_follow_the_merges(tmp_path: Path) -> None:

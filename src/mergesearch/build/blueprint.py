@@ -1,4 +1,4 @@
-"""A GGUF of one parent, made by any converter, as the template of merges of its architecture.
+"""A GGUF of one parent, made by any converter, as the blueprint of merges of its architecture.
 
 How the weights are stored is derived from it and proved tensor by tensor on that parent; metadata
 and vocabulary are copied.
@@ -22,47 +22,52 @@ from mergesearch.errors import CheckpointError
 from mergesearch.gguf import (
     CONSTANTS,
     GENERAL_NAME,
-    Part,
+    Segment,
     StoredTensor,
     layer_of,
-    tensor_shapes,
     with_layer,
 )
 from mergesearch.gguf.dequantize import check_dequantizable, dequantized
 from mergesearch.gguf.header import GgufHeader, GgufTensor, read_gguf_header
-from mergesearch.gguf.pack import Keys, packed_keys
+from mergesearch.gguf.pack import Metadata, Section
 from mergesearch.merge import MergePlan
 from mergesearch.merge.config import CONTEXT_KEYS
 from mergesearch.parents import Checkpoint
-from mergesearch.quantize.mix import Model
+from mergesearch.quantize.mix import ModelTraits
 from mergesearch.vocabulary import tokens_of
 
 Float = npt.NDArray[np.float32]
-_Field = tuple[str, Any, gguf.GGUFValueType, gguf.GGUFValueType | None]
+_Field = tuple[str, Any, gguf.GGUFValueType]
 
-_GENERAL = ("type", "name", "size_label", "sampling.", "quantization_version", "file_type")
-_KEPT_GENERAL = tuple(f"general.{one}" for one in _GENERAL)
+_GENERAL = (
+    "architecture",
+    "type",
+    "name",
+    "size_label",
+    "sampling.",
+    "quantization_version",
+    "file_type",
+)
+_KEPT_GENERAL = tuple(f"general.{key}" for key in _GENERAL)
 _DROPPED = ("general.", "split.", "quantize.")
 
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What a template says about every merge of its architecture.
+    """What one converted parent says about every merge of its architecture.
 
     Attributes:
-        path: the file.
-        parent: the one that it was converted from.
-        arch: GGUF's name of the architecture.
-        model: what the choice of types depends on.
-        fields: the metadata to copy.
-        constants: vectors to copy, by name.
-        tensors: how the weights are stored, in the order of the file.
+        path: Path of the file.
+        parent: Parent that it was converted from.
+        traits: Traits that the types of the tensors depend on.
+        fields: Metadata to copy.
+        constants: Vectors to copy, by name.
+        tensors: How the weights are stored, in the order of the file.
     """
 
     path: Path
     parent: Checkpoint
-    arch: str
-    model: Model
+    traits: ModelTraits
     fields: Sequence[_Field]
     constants: Mapping[str, Float]
     tensors: Sequence[StoredTensor]
@@ -75,33 +80,33 @@ class Blueprint:
                 parent that the template was converted from.
         """
         self._check(plan)
-        return Contents(self.arch, self.model, self._keys, self.constants, self.tensors)
+        return Contents(self.traits, self._metadata, self.constants, self.tensors)
 
-    def _keys(self, file_type: gguf.LlamaFileType) -> list[Keys]:
-        writer = gguf.GGUFWriter(None, self.arch)
+    def _metadata(self, file_type: gguf.LlamaFileType) -> list[Section]:
         own = {
             gguf.Keys.General.QUANTIZATION_VERSION: gguf.GGML_QUANT_VERSION,
             gguf.Keys.General.FILE_TYPE: int(file_type),
         }
         named = {gguf.Keys.General.NAME: GENERAL_NAME}
-        for key, value, kind, element in self.fields:
-            value = own.pop(key, named.get(key, value))
-            writer.add_key_value(key, value, kind, sub_type=element)
+        keys = Metadata()
+        for key, value, kind in self.fields:
+            keys.add(key, own.pop(key, named.get(key, value)), kind)
         for key, value in own.items():
-            writer.add_uint32(key, value)
-        return [packed_keys(writer)]
+            keys.add(key, value)
+        return [keys.packed()]
 
     def _check(self, plan: MergePlan) -> None:
-        shapes, expected = tensor_shapes(plan.layout), tensor_shapes(self.parent.layout)
-        for name in {part.name for one in self.tensors for part in one.parts}:
+        shapes, expected = plan.layout.tensor_shapes(), self.parent.layout.tensor_shapes()
+        used = {segment.name for tensor in self.tensors for segment in tensor.segments}
+        for name in sorted(used):
             if shapes.get(name) != expected[name]:
                 raise self._refuse(f"{name} has the shape {shapes.get(name)}", expected[name])
         for key in CONTEXT_KEYS:
-            mine, theirs = plan.config.get(key), self.parent.config.get(key)
-            if mine != theirs:
-                raise self._refuse(f"config.json: {key} is {mine}", theirs)
-        ours = plan.tokenizer and tokens_of(plan.tokenizer)
-        if self.parent.tokenizer and ours and ours != tokens_of(self.parent.tokenizer):
+            found, wanted = plan.config.get(key), self.parent.config.get(key)
+            if found != wanted:
+                raise self._refuse(f"config.json: {key} is {found}", wanted)
+        tokens = plan.tokenizer and tokens_of(plan.tokenizer)
+        if self.parent.tokenizer and tokens and tokens != tokens_of(self.parent.tokenizer):
             raise self._refuse("the merge has another vocabulary", "that of the template")
 
     def _refuse(self, what: str, expected: Any) -> CheckpointError:
@@ -124,25 +129,23 @@ def read_blueprint(path: Path, parents: Mapping[str, Checkpoint]) -> Blueprint:
         CheckpointError: not a GGUF, or tensors that no parent explains.
     """
     header = read_gguf_header(path)
-    arch = str(header.fields.get(gguf.Keys.General.ARCHITECTURE))
-    for name, one in header.tensors.items():
-        check_dequantizable(name, one.kind, path)
+    for name, tensor in header.tensors.items():
+        check_dequantizable(name, tensor.kind, path)
     data = np.memmap(path, dtype=np.uint8, mode="r")
     constants = {
-        name: dequantized(data, one, 0, 1)[0]
-        for name, one in header.tensors.items()
+        name: dequantized(data, tensor, 0, 1)[0]
+        for name, tensor in header.tensors.items()
         if name in CONSTANTS
     }
     failures: list[_Unexplained] = []
     for parent in parents.values():
         try:
-            tensors = _derive(header, arch, data, parent)
+            tensors = _derive(header, data, parent)
         except _Unexplained as failure:
             failures.append(failure)
             continue
-        fields, model = _fields(header), _model(header, arch)
-        return Blueprint(path, parent, arch, model, fields, constants, tensors)
-    nearest = max(failures, key=lambda one: one.explained)
+        return Blueprint(path, parent, _traits(header), _fields(header), constants, tensors)
+    nearest = max(failures, key=lambda failure: failure.explained)
     raise CheckpointError(
         f"{nearest.name}: {nearest.reason} of {nearest.ref}",
         where=path,
@@ -164,54 +167,55 @@ class _Unexplained(Exception):
 
 
 def _derive(
-    header: GgufHeader, arch: str, data: npt.NDArray[np.uint8], parent: Checkpoint
+    header: GgufHeader, data: npt.NDArray[np.uint8], parent: Checkpoint
 ) -> list[StoredTensor]:
-    """How every tensor of the template is made from a parent's."""
-    named = _names(arch, parent, header)
-    found: dict[str, tuple[Part, ...]] = {}
+    """How every tensor of the GGUF is made from a parent's, the smallest tensors first."""
+    named = _names(header, parent)
+    found: dict[str, tuple[Segment, ...]] = {}
     patterns: dict[str, tuple[str, ...]] = {}
     weights = [name for name in header.tensors if name not in CONSTANTS]
-    for name in sorted(weights, key=lambda one: math.prod(header.tensors[one].shape)):
+    for name in sorted(weights, key=lambda name: math.prod(header.tensors[name].shape)):
         target = _stored_matrix(name, header.tensors[name], data)
         layer = layer_of(name)
         pattern = name if layer is None else with_layer(name, 0)
-        first = named.get(name, patterns.get(pattern, ()))
+        likely = named.get(name, patterns.get(pattern, ()))
         if layer is not None:
-            first = tuple(with_layer(one, layer) for one in first)
+            likely = tuple(with_layer(source, layer) for source in likely)
         sources = _sources(parent, layer, target.cols == 1)
-        parts, reason = _explain(target, [sources[one] for one in first if one in sources], sources)
-        if parts is None:
+        first = [sources[source] for source in likely if source in sources]
+        segments, reason = _explain(target, first, sources)
+        if segments is None:
             raise _Unexplained(name, reason, parent.ref, len(found))
-        found[name] = parts
-        patterns[pattern] = tuple(dict.fromkeys(part.name for part in parts))
+        found[name] = segments
+        patterns[pattern] = tuple(dict.fromkeys(segment.name for segment in segments))
     return [StoredTensor(name, header.tensors[name].shape, found[name]) for name in weights]
 
 
 def _explain(
     target: Matrix, likely: Sequence[Matrix], sources: Mapping[str, Matrix]
-) -> tuple[tuple[Part, ...] | None, str]:
-    """The parts of a tensor, or the reason why there are none.
+) -> tuple[tuple[Segment, ...] | None, str]:
+    """The segments of a tensor, or the reason why there are none.
 
     What converters usually make of these names, or what held in another layer, is tried first.
     """
-    if len(likely) == 1 and (parts := explanation(target, likely[0])):
-        return parts, ""
-    if len(likely) > 1 and (parts := joined(target, likely)):
-        return parts, ""
-    ways = [parts for one in sources.values() if (parts := explanation(target, one))]
+    if len(likely) == 1 and (segments := explanation(target, likely[0])):
+        return segments, ""
+    if len(likely) > 1 and (segments := joined(target, likely)):
+        return segments, ""
+    ways = [way for source in sources.values() if (way := explanation(target, source))]
     if len(ways) > 1:
         return None, f"{ways[0][0].name} and {ways[1][0].name} explain it alike in the weights"
-    alike = [one for one in sources.values() if one.cols == target.cols]
-    parts = ways[0] if ways else joined(target, alike)
-    return parts, "its values are not found in the weights"
+    alike = [source for source in sources.values() if source.cols == target.cols]
+    return ways[0] if ways else joined(target, alike), "its values are not found in the weights"
 
 
-def _names(arch: str, parent: Checkpoint, header: GgufHeader) -> dict[str, tuple[str, ...]]:
-    """GGUF names -> the Hugging Face names that llama.cpp's converter usually gives them."""
+def _names(header: GgufHeader, parent: Checkpoint) -> dict[str, tuple[str, ...]]:
+    """The Hugging Face names that llama.cpp's converter usually gives GGUF names."""
     known = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
+    arch = _arch(header)
     if arch not in known:
         return {}
-    table = gguf.get_tensor_name_map(known[arch], _count(header, f"{arch}.block_count"))
+    table = gguf.get_tensor_name_map(known[arch], _layers(header))
     pairs = [
         (table.get_name(name, try_suffixes=(".weight", ".bias")), name) for name in parent.tensors
     ]
@@ -234,38 +238,44 @@ def _source(parent: Checkpoint, name: str, shape: tuple[int, ...]) -> Matrix:
     return Matrix(name, rows, cols, lambda a, b: parent.rows(name, a, b))
 
 
-def _stored_matrix(name: str, one: GgufTensor, data: npt.NDArray[np.uint8]) -> Matrix:
-    rows, cols = math.prod(one.shape[:-1]), one.shape[-1]
-    if len(one.shape) == 1:
+def _stored_matrix(name: str, tensor: GgufTensor, data: npt.NDArray[np.uint8]) -> Matrix:
+    rows, cols = math.prod(tensor.shape[:-1]), tensor.shape[-1]
+    if len(tensor.shape) == 1:
         return Matrix(
             name,
             cols,
             1,
-            lambda a, b: dequantized(data, one, 0, 1)[0, a:b].reshape(-1, 1),
-            one.kind,
+            lambda a, b: dequantized(data, tensor, 0, 1)[0, a:b].reshape(-1, 1),
+            tensor.kind,
         )
-    return Matrix(name, rows, cols, lambda a, b: dequantized(data, one, a, b), one.kind)
+    return Matrix(name, rows, cols, lambda a, b: dequantized(data, tensor, a, b), tensor.kind)
 
 
 def _fields(header: GgufHeader) -> list[_Field]:
     """The metadata to copy: all but what concerns the file itself or the parent by name."""
     return [
-        (key, value, *header.kinds[key])
+        (key, value, header.kinds[key])
         for key, value in header.fields.items()
         if not key.startswith(_DROPPED) or key.startswith(_KEPT_GENERAL)
     ]
 
 
-def _model(header: GgufHeader, arch: str) -> Model:
+def _traits(header: GgufHeader) -> ModelTraits:
     """What the choice of types depends on (`src/models/llama.cpp` and `qwen2.cpp`)."""
-    layers = _count(header, f"{arch}.block_count")
-    heads, groups = (header.fields.get(f"{arch}.attention.head_count{one}") for one in ("", "_kv"))
-    grouped = arch == "qwen2" or (arch == "llama" and groups not in (None, heads))
+    arch, layers = _arch(header), _layers(header)
+    heads = header.fields.get(f"{arch}.attention.head_count")
+    kv_heads = header.fields.get(f"{arch}.attention.head_count_kv")
+    grouped = arch == "qwen2" or (arch == "llama" and kv_heads not in (None, heads))
     experts = int(header.fields.get(f"{arch}.expert_count", 0))
-    return Model(layers, experts, wide_groups=layers == 80 and grouped)
+    return ModelTraits(layers, experts, wide_groups=layers == 80 and grouped)
 
 
-def _count(header: GgufHeader, key: str) -> int:
+def _arch(header: GgufHeader) -> str:
+    return str(header.fields.get(gguf.Keys.General.ARCHITECTURE))
+
+
+def _layers(header: GgufHeader) -> int:
+    key = f"{_arch(header)}.block_count"
     value = header.fields.get(key)
     if not isinstance(value, int) or value < 1:
         raise CheckpointError(f"{key} is {value!r}", expected="a positive whole number")

@@ -11,10 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf import StoredTensor, add_model_metadata, extra_tensors, gguf_tensors
-from mergesearch.gguf.pack import Keys, packed_keys, writer_without_keys
+from mergesearch.gguf import (
+    BuiltInLayout,
+    StoredTensor,
+    extra_tensors,
+    model_metadata,
+    stored_tensors,
+)
+from mergesearch.gguf.pack import Metadata, Section
 from mergesearch.merge import MergePlan
-from mergesearch.quantize.mix import Model
+from mergesearch.quantize.mix import ModelTraits
 from mergesearch.recipe import Recipe
 from mergesearch.vocabulary import Tokenizer
 from mergesearch.vocabulary.to_gguf import read_vocabulary
@@ -25,16 +31,14 @@ class Contents:
     """Everything in a file but the merged values.
 
     Attributes:
-        arch: GGUF's name of the architecture.
-        model: what the choice of types depends on.
-        keys: of the metadata in order, in sections, for a file type.
-        constants: vectors that are stored as they are, by name.
-        tensors: the weights in the order of the file.
+        traits: Traits that the types of the tensors depend on.
+        metadata: Function from a file type to the packed metadata, in sections.
+        constants: Vectors that are stored as they are, by name.
+        tensors: How the weights are stored, in the order of the file.
     """
 
-    arch: str
-    model: Model
-    keys: Callable[[gguf.LlamaFileType], Sequence[Keys]]
+    traits: ModelTraits
+    metadata: Callable[[gguf.LlamaFileType], Sequence[Section]]
     constants: Mapping[str, npt.NDArray[np.float32]]
     tensors: Sequence[StoredTensor]
 
@@ -43,39 +47,42 @@ def built_in_contents(recipe: Recipe, plan: MergePlan) -> Contents:
     """Return the contents for a merge of a built-in architecture.
 
     Raises:
-        CheckpointError: there is no tokenizer, or llama.cpp cannot compute the model.
+        CheckpointError: The architecture is not built in, there is no tokenizer, or llama.cpp
+            cannot compute the model.
     """
     tokenizer, layout = plan.tokenizer, plan.layout
+    donor = recipe.base_model or recipe.named()[0]
+    if not isinstance(layout, BuiltInLayout):
+        raise CheckpointError(
+            f"{layout.title} is not built in",
+            where=donor,
+            fix="convert one parent with llama.cpp and name the file: --template FILE.gguf",
+        )
     if tokenizer is None:
         raise CheckpointError(
             "the parent that gives the tokenizer has no tokenizer.json",
-            where=recipe.base_model or recipe.named()[0],
+            where=donor,
             fix="name a parent that has one: tokenizer_source",
         )
 
-    arch = gguf.MODEL_ARCH_NAMES[layout.arch]
-
-    def keys(file_type: gguf.LlamaFileType) -> Sequence[Keys]:
-        model = gguf.GGUFWriter(None, arch)
-        add_model_metadata(model, layout, plan.config, tokenizer.generation)
-        kind = writer_without_keys()
-        kind.add_quantization_version(gguf.GGML_QUANT_VERSION)
-        kind.add_file_type(file_type)
-        vocabulary = _packed_vocabulary(tokenizer, layout.vocab_rows)
-        return [packed_keys(model), vocabulary, packed_keys(kind)]
+    def metadata(file_type: gguf.LlamaFileType) -> Sequence[Section]:
+        model = model_metadata(layout, plan.config, tokenizer.generation)
+        kind = Metadata()
+        kind.add(gguf.Keys.General.QUANTIZATION_VERSION, gguf.GGML_QUANT_VERSION)
+        kind.add(gguf.Keys.General.FILE_TYPE, int(file_type))
+        return [model.packed(), _packed_vocabulary(tokenizer, layout.vocab_rows), kind.packed()]
 
     return Contents(
-        arch=arch,
-        model=Model(layout.n_layers, wide_groups=layout.wide_groups),
-        keys=keys,
+        traits=ModelTraits(layout.n_layers, wide_groups=layout.wide_groups),
+        metadata=metadata,
         constants=extra_tensors(layout, plan.config),
-        tensors=gguf_tensors(layout),
+        tensors=stored_tensors(layout),
     )
 
 
 @lru_cache(maxsize=4)
-def _packed_vocabulary(tokenizer: Tokenizer, rows: int) -> Keys:
+def _packed_vocabulary(tokenizer: Tokenizer, rows: int) -> Section:
     """A vocabulary's keys, packed once for all candidates."""
-    writer = writer_without_keys()
-    read_vocabulary(tokenizer, rows).add_to(writer)
-    return packed_keys(writer)
+    keys = Metadata()
+    read_vocabulary(tokenizer, rows).add_to(keys)
+    return keys.packed()

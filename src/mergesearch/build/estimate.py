@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from mergesearch._system.machine import available_cores
 from mergesearch.build.contents import Contents
 from mergesearch.build.gguf_file import (
-    TypedTensor,
-    blocks_of_part,
+    PlacedTensor,
+    blocks_of_segment,
     file_layout,
     stored_rows,
 )
@@ -19,7 +19,7 @@ from mergesearch.gguf import layer_of
 from mergesearch.merge import MergePlan
 from mergesearch.recipe import Quantization
 
-_OUTSIDE_ROWS = 8192  # of the embedding and of the head that are tried
+_OUTSIDE_ROWS = 8192  # rows of the embedding and of the head that are tried
 
 
 @dataclass(frozen=True)
@@ -41,32 +41,33 @@ def estimate(
     plan: MergePlan, contents: Contents, quantization: Quantization, threads: int | None
 ) -> Estimate:
     """Merge and quantize the middle layer and some rows outside the layers; the rest is alike."""
-    _, stored, size = file_layout(contents, quantization)
-    middle = plan.layout.n_layers // 2
-    layer = [one for one in stored if layer_of(one.tensor.name) == middle]
-    outside = [one for one in stored if layer_of(one.tensor.name) is None]
+    layout = file_layout(contents, quantization)
+    n_layers = plan.layout.n_layers
+    layer = [tensor for tensor in layout.tensors if layer_of(tensor.name) == n_layers // 2]
+    outside = [tensor for tensor in layout.tensors if layer_of(tensor.name) is None]
     return Estimate(
-        sum(one.tensor.rows * one.tensor.cols for one in stored),
-        size,
-        plan.layout.n_layers * _seconds(plan, layer, None, threads)
+        sum(tensor.rows * tensor.cols for tensor in layout.tensors),
+        layout.size,
+        n_layers * _seconds(plan, layer, None, threads)
         + _seconds(plan, outside, _OUTSIDE_ROWS, threads),
     )
 
 
 def _seconds(
-    plan: MergePlan, tensors: Sequence[TypedTensor], most: int | None, threads: int | None
+    plan: MergePlan, tensors: Sequence[PlacedTensor], most: int | None, threads: int | None
 ) -> float:
-    """How long whole tensors take, by at most so many rows of each of their parts."""
+    """How long whole tensors take, by at most so many rows of each of their segments."""
     jobs, tried, whole = [], 0, 0
-    for one in tensors:
-        for part in one.tensor.parts:
-            stop = part.stop
-            if most is not None and not part.transposed:
-                stop = min(stop, part.start + most)
-            jobs += [(block, one) for block in blocks_of_part(replace(part, stop=stop), one.tensor)]
-            tried += (stop - part.start) * one.tensor.cols
-            whole += (part.stop - part.start) * one.tensor.cols
-    begun = time.perf_counter()
+    for tensor in tensors:
+        for segment in tensor.segments:
+            stop = segment.stop
+            if most is not None and not segment.transposed:
+                stop = min(stop, segment.start + most)
+            first = replace(segment, stop=stop)
+            jobs += [(block, tensor) for block in blocks_of_segment(first, tensor)]
+            tried += (stop - segment.start) * tensor.cols
+            whole += (segment.stop - segment.start) * tensor.cols
+    started = time.perf_counter()
     with ThreadPoolExecutor(threads or available_cores()) as pool:
         list(pool.map(lambda job: stored_rows(plan, *job), jobs))
-    return (time.perf_counter() - begun) * whole / max(1, tried)
+    return (time.perf_counter() - started) * whole / max(1, tried)

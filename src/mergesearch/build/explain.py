@@ -1,8 +1,8 @@
 """Explaining a tensor of a GGUF by the tensors of the parent that it was converted from.
 
-Nothing is guessed from names alone: an explanation is a list of parts whose values, changed as the
-parts say, are those of the GGUF: exactly where it holds floats, within the error of its type where
-it is quantized.
+Nothing is guessed from names alone: an explanation is a list of segments whose values, changed as
+the segments say, are those of the GGUF: exactly where it holds floats, within the error of its type
+where it is quantized.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
-from mergesearch.gguf import Part, RowChange
+from mergesearch.gguf import RowChange, Segment
 from mergesearch.merge.plan import rows_per_block
 from mergesearch.quantize import quantize_rows
 from mergesearch.quantize.formats import FLOATS
 
 Float = npt.NDArray[np.float32]
 
-_MOST_PARTS = 4096
+_MOST_SEGMENTS = 4096
 _MOST_STARTS = 4
 _SHORTEST_VECTOR = 8  # shorter runs of equal elements may be chance
 _LARGEST_HEAD = 4096
@@ -35,11 +35,11 @@ class Matrix:
     """Rows to compare, of a GGUF or of a parent; a vector is a matrix of one column.
 
     Attributes:
-        name: of the tensor.
-        rows: how many there are.
-        cols: elements of each.
-        read: returns rows `start:stop`, shape `(stop - start, cols)`.
-        kind: type in the GGUF; F32 in a parent.
+        name: Name of the tensor.
+        rows: Number of rows.
+        cols: Elements of a row.
+        read: Function that returns rows `start:stop`, shape `(stop - start, cols)`.
+        kind: Type in the GGUF; F32 in a parent.
     """
 
     name: str
@@ -67,57 +67,62 @@ def equal_rows(stored: Float, values: Float, kind: Type) -> npt.NDArray[np.bool_
     return np.asarray(error <= tolerance(kind) * np.linalg.norm(values, axis=1))
 
 
-def explanation(target: Matrix, source: Matrix) -> tuple[Part, ...] | None:
-    """Return the parts of one tensor that make another one; None where it does not."""
-    if target.cols == source.cols and (parts := joined(target, [source])):
-        return parts
+def explanation(target: Matrix, source: Matrix) -> tuple[Segment, ...] | None:
+    """Return the segments of one tensor that make another one; None where it does not."""
+    if target.cols == source.cols and (segments := joined(target, [source])):
+        return segments
     return _with_constant(target, source) or _transposed(target, source)
 
 
-def joined(target: Matrix, sources: Sequence[Matrix]) -> tuple[Part, ...] | None:
-    """Return parts of several tensors whose rows, one after the other, make one tensor."""
-    parts: list[Part] = []
+def joined(target: Matrix, sources: Sequence[Matrix]) -> tuple[Segment, ...] | None:
+    """Return segments of several tensors whose rows, one after the other, make one tensor."""
+    segments: list[Segment] = []
     place = 0
     shortest = _SHORTEST_VECTOR if target.cols == 1 else 1
     while place < target.rows:
-        part = _longest(target, place, sources, parts[-1:])
-        if part is None or len(parts) == _MOST_PARTS:
+        segment = _longest(target, place, sources, segments[-1:])
+        if segment is None or len(segments) == _MOST_SEGMENTS:
             return None
-        length = part.stop - part.start
+        length = segment.stop - segment.start
         if length < min(shortest, target.rows):
             return None
-        parts.append(part)
+        segments.append(segment)
         place += length
-    return tuple(parts)
+    return tuple(segments)
 
 
 def _longest(
-    target: Matrix, place: int, sources: Sequence[Matrix], last: Sequence[Part]
-) -> Part | None:
-    """The longest part that gives the rows of a tensor from a place on."""
-    best: Part | None = None
+    target: Matrix, place: int, sources: Sequence[Matrix], last: Sequence[Segment]
+) -> Segment | None:
+    """The longest segment that gives the rows of a tensor from a place on."""
+    best: Segment | None = None
     for source, start in _starts(target, place, sources, last):
         for together in (1, *_heads(target, place, source, start)):
             change = RowChange(together)
             count = _agreeing(target, place, source, start, change)
             if count and (best is None or count > best.stop - best.start):
-                best = Part(source.name, start, start + count, change)
+                best = Segment(source.name, start, start + count, change)
             if place + count == target.rows:
                 return best
     return best
 
 
 def _starts(
-    target: Matrix, place: int, sources: Sequence[Matrix], last: Sequence[Part]
+    target: Matrix, place: int, sources: Sequence[Matrix], last: Sequence[Segment]
 ) -> Iterator[tuple[Matrix, int]]:
     """Rows that equal one of the target: first the likely ones, else all there are."""
     row = target.read(place, place + 1)
-    likely = [(one, 0) for one in sources]
-    likely += [(one, part.stop) for part in last for one in sources if one.name == part.name]
+    likely = [(source, 0) for source in sources]
+    likely += [
+        (source, segment.stop)
+        for segment in last
+        for source in sources
+        if source.name == segment.name
+    ]
     found = [
-        (one, at)
-        for one, at in likely
-        if at < one.rows and equal_rows(row, one.read(at, at + 1), target.kind)[0]
+        (source, start)
+        for source, start in likely
+        if start < source.rows and equal_rows(row, source.read(start, start + 1), target.kind)[0]
     ]
     yield from found
     if not found or target.cols == 1:
@@ -128,13 +133,12 @@ def _starts(
 def _everywhere(
     target: Matrix, row: Float, sources: Sequence[Matrix]
 ) -> Iterator[tuple[Matrix, int]]:
-    for one in sources:
-        for start, stop in _blocks(0, one.rows, one.cols):
-            values = one.read(start, stop)
-            for at in np.flatnonzero(
-                equal_rows(np.broadcast_to(row, values.shape), values, target.kind)
-            ):
-                yield one, start + int(at)
+    for source in sources:
+        for start, stop in _blocks(0, source.rows, source.cols):
+            values = source.read(start, stop)
+            equal = equal_rows(np.broadcast_to(row, values.shape), values, target.kind)
+            for place in np.flatnonzero(equal):
+                yield source, start + int(place)
 
 
 def _heads(target: Matrix, place: int, source: Matrix, start: int) -> Iterator[int]:
@@ -167,7 +171,7 @@ def _blocks(first: int, stop: int, cols: int, together: int = 1) -> Iterator[tup
         yield start, min(start + step, stop)
 
 
-def _with_constant(target: Matrix, source: Matrix) -> tuple[Part, ...] | None:
+def _with_constant(target: Matrix, source: Matrix) -> tuple[Segment, ...] | None:
     """The whole tensor with a small whole number added, as Gemma's norms have it."""
     if (target.rows, target.cols) != (source.rows, source.cols) or target.kind != Type.F32:
         return None
@@ -177,14 +181,14 @@ def _with_constant(target: Matrix, source: Matrix) -> tuple[Part, ...] | None:
     change = RowChange(added=added)
     if _agreeing(target, 0, source, 0, change) < target.rows:
         return None
-    return (Part(source.name, 0, source.rows, change),)
+    return (Segment(source.name, 0, source.rows, change),)
 
 
-def _transposed(target: Matrix, source: Matrix) -> tuple[Part, ...] | None:
+def _transposed(target: Matrix, source: Matrix) -> tuple[Segment, ...] | None:
     """The whole tensor with rows and columns exchanged."""
     if (target.rows, target.cols) != (source.cols, source.rows) or target.cols == 1:
         return None
     values = np.ascontiguousarray(source.read(0, source.rows).T)
     if not equal_rows(target.read(0, target.rows), values, target.kind).all():
         return None
-    return (Part(source.name, 0, target.rows, transposed=True),)
+    return (Segment(source.name, 0, target.rows, transposed=True),)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from mergesearch.build.files import (
 )
 from mergesearch.errors import BuildError
 from mergesearch.merge import MergePlan, PlannedTensor
+from mergesearch.quantize.formats import FLOAT_TYPES, FloatType
 from mergesearch.vocabulary import write_tokenizer
 
 SHARD_BYTES = 4_000_000_000
@@ -38,7 +38,7 @@ def write_folder(folder: Path, plan: MergePlan, dtype: str, threads: int | None)
 
 
 def _write_shards(folder: Path, plan: MergePlan, dtype: str, threads: int | None) -> None:
-    shards = _shards(plan, _DTYPES[dtype].bytes)
+    shards = _shards(plan, FLOAT_TYPES[dtype].size)
     names = ["model.safetensors"]
     if len(shards) > 1:
         names = [
@@ -46,12 +46,12 @@ def _write_shards(folder: Path, plan: MergePlan, dtype: str, threads: int | None
             for index in range(1, len(shards) + 1)
         ]
     for name, tensors in zip(names, shards, strict=True):
-        _write_shard(folder / name, plan, tensors, _DTYPES[dtype], threads)
+        _write_shard(folder / name, plan, tensors, FLOAT_TYPES[dtype], threads)
     if len(shards) > 1:
         places = {
             one.name: name for name, tensors in zip(names, shards, strict=True) for one in tensors
         }
-        size = sum(one.rows * one.cols for one in plan.tensors) * _DTYPES[dtype].bytes
+        size = sum(one.rows * one.cols for one in plan.tensors) * FLOAT_TYPES[dtype].size
         index = {"metadata": {"total_size": size}, "weight_map": places}
         write_json(folder / "model.safetensors.index.json", index)
 
@@ -74,15 +74,15 @@ def _write_shard(
     path: Path,
     plan: MergePlan,
     tensors: Sequence[PlannedTensor],
-    dtype: _Dtype,
+    dtype: FloatType,
     threads: int | None,
 ) -> None:
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     place = 0
     for one in tensors:
-        end = place + one.rows * one.cols * dtype.bytes
+        end = place + one.rows * one.cols * dtype.size
         header[one.name] = {
-            "dtype": dtype.stored,
+            "dtype": dtype.type.name,
             "shape": list(one.shape),
             "data_offsets": [place, end],
         }
@@ -100,10 +100,10 @@ def _write_shard(
 
 
 def _shard_pieces(
-    fd: int, plan: MergePlan, tensors: Sequence[PlannedTensor], dtype: _Dtype, offset: int
+    fd: int, plan: MergePlan, tensors: Sequence[PlannedTensor], dtype: FloatType, offset: int
 ) -> Iterator[Piece]:
     for one in tensors:
-        pitch = one.cols * dtype.bytes
+        pitch = one.cols * dtype.size
         for start, stop in row_blocks(one):
             place = offset + start * pitch
             yield Piece(
@@ -120,26 +120,12 @@ def _write_plain(
     one: PlannedTensor,
     start: int,
     stop: int,
-    dtype: _Dtype,
+    dtype: FloatType,
     offset: int,
 ) -> None:
-    rows = plan.rows_as(one.name, start, stop, dtype.kind)
-    if dtype.kind == Type.F16 and not np.isfinite(rows.view(np.float16)).all():
+    rows = plan.rows_as(one.name, start, stop, dtype.type)
+    if dtype.type == Type.F16 and not np.isfinite(rows.view(np.float16)).all():
         raise BuildError(
             "numbers beyond float16's range", where=one.name, fix="store it in bfloat16 or float32"
         )
     write_at(fd, rows, offset)
-
-
-@dataclass(frozen=True)
-class _Dtype:
-    stored: str
-    bytes: int
-    kind: Type
-
-
-_DTYPES = {
-    "float32": _Dtype("F32", 4, Type.F32),
-    "float16": _Dtype("F16", 2, Type.F16),
-    "bfloat16": _Dtype("BF16", 2, Type.BF16),
-}

@@ -106,8 +106,7 @@ class Workshop:
 
     def size(self, recipe: Recipe) -> int:
         """Return the size in bytes of a recipe's GGUF, without building it."""
-        _, _, size = file_layout(self._contents(recipe, self.plan(recipe)), recipe.quantize)
-        return size
+        return file_layout(self._contents(recipe, self.plan(recipe)), recipe.quantize).size
 
     def estimate(self, recipe: Recipe) -> Estimate:
         """Return what building a recipe's GGUF takes, measured on one layer of it."""

@@ -47,12 +47,13 @@ def command(
     Example: search build knee.yaml --to gguf -o knee.gguf
     """
     from mergesearch.build import Workshop
-    from mergesearch.recipe import QUANT_MIXES, Recipe
+    from mergesearch.quantize import MIXES
+    from mergesearch.recipe import Recipe
 
     if quant is not None and to is Target.SAFETENSORS:
         raise InputError("--quant goes with --to gguf")
-    if quant is not None and quant not in QUANT_MIXES:
-        raise InputError(f"unknown mix {quant!r}", where="--quant", expected=", ".join(QUANT_MIXES))
+    if quant is not None and quant not in MIXES:
+        raise InputError(f"unknown mix {quant!r}", where="--quant", expected=", ".join(MIXES))
     if to is Target.GGUF:
         check_target(output)
     parsed = Recipe.from_yaml(read_text(recipe), recipe)

@@ -165,6 +165,7 @@ def _building(
     file: _File, workshop: Workshop, wanted: Objectives | None, memory: str | None
 ) -> Facts:
     """What building takes, and all of memory and disk; what does not fit is refused."""
+    from mergesearch.quantize.formats import FLOAT_TYPES
     from mergesearch.runs.budget import check_budget
 
     runtime = None if wanted is None else wanted.runtime
@@ -184,13 +185,10 @@ def _building(
         "memory": _memory(work, budget),
         "disk": {
             "gguf": work.size,
-            "safetensors": parameters * _WIDTHS[file.likely.dtype],
+            "safetensors": parameters * FLOAT_TYPES[file.likely.dtype].size,
             "free": shutil.disk_usage(Path.cwd()).free,
         },
     }
-
-
-_WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 def _memory(work: Workload, budget: int | None) -> Facts:

@@ -1,21 +1,11 @@
 """Between Hugging Face checkpoints and GGUF: tensors, their names and rows, metadata."""
 
-from mergesearch.gguf.layout import (
-    EMBEDDING,
-    HEAD,
-    Layout,
-    found_layout,
-    gguf_names,
-    gguf_tensors,
-    layer_of,
-    layout_of,
-    row_change,
-    tensor_shapes,
-    with_layer,
-)
-from mergesearch.gguf.metadata import GENERAL_NAME, add_model_metadata
+from mergesearch.gguf.layout import BuiltInLayout, FoundLayout, Layout, found_layout, layout_of
+from mergesearch.gguf.metadata import GENERAL_NAME, model_metadata
+from mergesearch.gguf.names import EMBEDDING, HEAD, layer_of, with_layer
 from mergesearch.gguf.rope import CONSTANTS, ROPE_FACTORS, extra_tensors, rope_parameters
-from mergesearch.gguf.rows import Part, RowChange, StoredTensor
+from mergesearch.gguf.rows import RowChange, Segment, StoredTensor
+from mergesearch.gguf.storage import gguf_names, row_change, stored_tensors
 
 __all__ = [
     "CONSTANTS",
@@ -23,19 +13,20 @@ __all__ = [
     "GENERAL_NAME",
     "HEAD",
     "ROPE_FACTORS",
+    "BuiltInLayout",
+    "FoundLayout",
     "Layout",
-    "Part",
     "RowChange",
+    "Segment",
     "StoredTensor",
-    "add_model_metadata",
     "extra_tensors",
     "found_layout",
     "gguf_names",
-    "gguf_tensors",
     "layer_of",
     "layout_of",
+    "model_metadata",
     "rope_parameters",
     "row_change",
-    "tensor_shapes",
+    "stored_tensors",
     "with_layer",
 ]

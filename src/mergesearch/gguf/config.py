@@ -14,6 +14,7 @@ import numpy.typing as npt
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import ROPE_FACTORS, extra_tensors, layout_of
 from mergesearch.gguf.families import FAMILIES
+from mergesearch.quantize.mix import GGUF_EMBEDDING, GGUF_HEAD
 
 # Mistral's own architecture is stored as Llama's, from which it does not differ.
 _ARCHITECTURES = {
@@ -48,7 +49,6 @@ _YARN = {
     "beta_fast": gguf.Keys.Rope.SCALING_YARN_BETA_FAST,
     "beta_slow": gguf.Keys.Rope.SCALING_YARN_BETA_SLOW,
 }
-_EMBEDDING, _HEAD = "token_embd.weight", "output.weight"
 _LOW, _HIGH = 1.0, 4.0
 _PUBLISHED_CONTEXT = 8192  # of Llama 3
 _CONTEXTS = tuple(1 << power for power in range(6, 21))
@@ -79,8 +79,8 @@ def config_of_gguf(
         raise CheckpointError(
             f"unsupported architecture {arch!r}", where=where, expected=", ".join(_ARCHITECTURES)
         )
-    if len(shapes.get(_EMBEDDING, ())) != 2:
-        raise CheckpointError(f"the matrix {_EMBEDDING} is missing", where=where)
+    if len(shapes.get(GGUF_EMBEDDING, ())) != 2:
+        raise CheckpointError(f"the matrix {GGUF_EMBEDDING} is missing", where=where)
     name, model_type = _ARCHITECTURES[arch]
 
     def field(key: str) -> Any:
@@ -90,8 +90,8 @@ def config_of_gguf(
         "architectures": [name],
         "model_type": model_type,
         "hidden_act": "silu",
-        "vocab_size": shapes[_EMBEDDING][0],
-        "tie_word_embeddings": _HEAD not in shapes,
+        "vocab_size": shapes[GGUF_EMBEDDING][0],
+        "tie_word_embeddings": GGUF_HEAD not in shapes,
         "attention_bias": "blk.0.attn_q.bias" in shapes,
         "mlp_bias": "blk.0.ffn_up.bias" in shapes,
     }

@@ -17,27 +17,13 @@ from typing import Any
 import gguf
 
 from mergesearch.errors import CheckpointError
+from mergesearch.gguf.pack import NUMBERS
 
 _FIX = "download the file again"
 _SMALLEST_FIELD, _SMALLEST_TENSOR = 8 + 4 + 1, 8 + 4 + 4 + 8
 _MOST_DIMENSIONS = 4
 
 _KINDS = gguf.GGUFValueType
-_SCALARS = {
-    _KINDS.UINT8: "B",
-    _KINDS.INT8: "b",
-    _KINDS.UINT16: "H",
-    _KINDS.INT16: "h",
-    _KINDS.UINT32: "I",
-    _KINDS.INT32: "i",
-    _KINDS.FLOAT32: "f",
-    _KINDS.UINT64: "Q",
-    _KINDS.INT64: "q",
-    _KINDS.FLOAT64: "d",
-    _KINDS.BOOL: "?",
-}
-
-
 Kinds = tuple[gguf.GGUFValueType, gguf.GGUFValueType | None]
 
 
@@ -56,13 +42,13 @@ class GgufHeader:
     """What stands before the data.
 
     Attributes:
-        fields: the metadata by key.
-        kinds: the type of each, and of an array's elements.
-        tensors: by their GGUF name.
+        fields: Metadata by key.
+        kinds: Type of each value, of a list the type of its elements.
+        tensors: Tensors by their GGUF names.
     """
 
     fields: Mapping[str, Any]
-    kinds: Mapping[str, Kinds]
+    kinds: Mapping[str, gguf.GGUFValueType]
     tensors: Mapping[str, GgufTensor]
 
 
@@ -136,9 +122,9 @@ def _read(cursor: _Cursor, path: Path) -> GgufHeader:
     if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
         raise cursor.refuse(f"an alignment of {alignment!r}")
     data = -(-cursor.place // alignment) * alignment
-    placed = {name: _placed(cursor, name, one, data) for name, one in infos.items()}
+    placed = {name: _placed(cursor, name, info, data) for name, info in infos.items()}
     _check_apart(cursor, placed)
-    return GgufHeader(fields, {key: kinds for key, (_, kinds) in found.items()}, placed)
+    return GgufHeader(fields, {key: kind for key, (_, kind) in found.items()}, placed)
 
 
 def _named(
@@ -148,7 +134,7 @@ def _named(
     for _ in range(count):
         name = cursor.text()
         if name in found:
-            raise cursor.refuse(f"the {what} {name!r} stands twice")
+            raise cursor.refuse(f"the {what} {name!r} is there twice")
         found[name] = read(cursor)
     return found
 
@@ -161,21 +147,21 @@ def _kind(cursor: _Cursor) -> gguf.GGUFValueType:
         raise cursor.refuse(f"unknown kind of value {number}") from None
 
 
-def _field(cursor: _Cursor) -> tuple[Any, Kinds]:
+def _field(cursor: _Cursor) -> tuple[Any, gguf.GGUFValueType]:
     kind = _kind(cursor)
     if kind != _KINDS.ARRAY:
-        value = cursor.text() if kind == _KINDS.STRING else cursor.scalar(_SCALARS[kind])
-        return value, (kind, None)
+        value = cursor.text() if kind == _KINDS.STRING else cursor.scalar(NUMBERS[kind])
+        return value, kind
     element = _kind(cursor)
     if element == _KINDS.ARRAY:
         raise cursor.refuse("an array of arrays")
-    return _array(cursor, element), (kind, element)
+    return _array(cursor, element), element
 
 
 def _array(cursor: _Cursor, kind: gguf.GGUFValueType) -> list[Any]:
     if kind == _KINDS.STRING:
         return [cursor.text() for _ in range(cursor.count(8))]
-    code = _SCALARS[kind]
+    code = NUMBERS[kind]
     count = cursor.count(struct.calcsize(code))
     return list(struct.unpack(f"<{count}{code}", cursor.take(count * struct.calcsize(code))))
 
@@ -208,7 +194,7 @@ def _placed(
 
 def _check_apart(cursor: _Cursor, tensors: Mapping[str, GgufTensor]) -> None:
     place = 0
-    for name, one in sorted(tensors.items(), key=lambda pair: (pair[1].begin, pair[1].end)):
-        if one.begin < place:
+    for name, tensor in sorted(tensors.items(), key=lambda pair: (pair[1].begin, pair[1].end)):
+        if tensor.begin < place:
             raise cursor.refuse(f"{name} overlaps the tensor before it")
-        place = one.end
+        place = tensor.end

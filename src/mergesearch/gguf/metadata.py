@@ -15,97 +15,101 @@ import gguf
 
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.families import completed
-from mergesearch.gguf.layout import Layout, tensor_shapes
+from mergesearch.gguf.layout import BuiltInLayout
+from mergesearch.gguf.pack import Metadata
 from mergesearch.gguf.rope import extra_tensors, rope_parameters, window_theta
 
 GENERAL_NAME = "mergesearch candidate"
 
-Own = Callable[[gguf.GGUFWriter, Layout, Mapping[str, Any]], None]
+_LLM, _ROPE = gguf.Keys.LLM, gguf.Keys.Rope
+_ATTENTION, _GENERAL = gguf.Keys.Attention, gguf.Keys.General
+
+Own = Callable[[Metadata, BuiltInLayout, Mapping[str, Any]], None]
 
 
-def add_model_metadata(
-    writer: gguf.GGUFWriter,
-    layout: Layout,
-    config: Mapping[str, Any],
-    generation: Mapping[str, Any],
-) -> None:
-    """Add everything but the vocabulary and the file type to a GGUF.
+def model_metadata(
+    layout: BuiltInLayout, config: Mapping[str, Any], generation: Mapping[str, Any]
+) -> Metadata:
+    """Return the metadata of a model, but for its vocabulary and file type.
 
     Args:
-        writer: takes the keys, in this order.
-        layout: the model's sizes.
-        config: its `config.json`.
-        generation: its `generation_config.json`, which may hold sampling defaults.
+        layout: Shape of the model.
+        config: `config.json` of the model.
+        generation: `generation_config.json` of the model, which may hold sampling defaults.
 
     Raises:
-        CheckpointError: the config.json asks for what llama.cpp does not compute.
+        CheckpointError: The config.json asks for what llama.cpp does not compute.
     """
     config = completed(config, layout.family)
-    writer.add_type(gguf.GGUFType.MODEL)
-    _add_sampling(writer, generation)
-    writer.add_name(GENERAL_NAME)
-    count = sum(math.prod(shape) for shape in tensor_shapes(layout).values())
+    keys = Metadata(gguf.MODEL_ARCH_NAMES[layout.arch])
+    keys.add(_GENERAL.ARCHITECTURE, gguf.MODEL_ARCH_NAMES[layout.arch])
+    keys.add(_GENERAL.TYPE, gguf.GGUFType.MODEL)
+    _add_sampling(keys, generation)
+    keys.add(_GENERAL.NAME, GENERAL_NAME)
+    count = sum(math.prod(shape) for shape in layout.tensor_shapes().values())
     count += sum(values.size for values in extra_tensors(layout, config).values())
-    writer.add_size_label(gguf.size_label(count, count, 0, 0))
-    writer.add_block_count(layout.n_layers)
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(layout.hidden)
-    writer.add_feed_forward_length(layout.feed_forward)
-    writer.add_head_count(layout.n_heads)
-    writer.add_head_count_kv(layout.n_kv_heads)
+    keys.add(_GENERAL.SIZE_LABEL, gguf.size_label(count, count, 0, 0))
+    keys.add(_LLM.BLOCK_COUNT, layout.n_layers)
+    keys.add(_LLM.CONTEXT_LENGTH, config["max_position_embeddings"])
+    keys.add(_LLM.EMBEDDING_LENGTH, layout.hidden)
+    keys.add(_LLM.FEED_FORWARD_LENGTH, layout.feed_forward)
+    keys.add(_ATTENTION.HEAD_COUNT, layout.n_heads)
+    keys.add(_ATTENTION.HEAD_COUNT_KV, layout.n_kv_heads)
     if layout.arch not in _ROPE_APART:
-        _add_rope(writer, rope_parameters(config))
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+        _add_rope(keys, rope_parameters(config))
+    keys.add(_ATTENTION.LAYERNORM_RMS_EPS, float(config["rms_norm_eps"]))
     if layout.family.head_sizes or config.get("head_dim") is not None:
-        writer.add_key_length(layout.head_dim)
-        writer.add_value_length(layout.head_dim)
-    _OWN.get(layout.arch, _nothing)(writer, layout, config)
+        keys.add(_ATTENTION.KEY_LENGTH, layout.head_dim)
+        keys.add(_ATTENTION.VALUE_LENGTH, layout.head_dim)
+    _OWN.get(layout.arch, _nothing)(keys, layout, config)
+    return keys
 
 
 _ROPE_TYPES = {"linear": gguf.RopeScalingType.LINEAR, "yarn": gguf.RopeScalingType.YARN}
+_YARN = {
+    _ROPE.SCALING_YARN_EXT_FACTOR: ("extrapolation_factor",),
+    _ROPE.SCALING_YARN_ATTN_FACTOR: ("attention_factor", "attn_factor"),
+    _ROPE.SCALING_YARN_BETA_FAST: ("beta_fast",),
+    _ROPE.SCALING_YARN_BETA_SLOW: ("beta_slow",),
+}
 _SAMPLING = {
-    "top_k": "add_sampling_top_k",
-    "top_p": "add_sampling_top_p",
-    "min_p": "add_sampling_min_p",
-    "temperature": "add_sampling_temp",
-    "penalty_repeat": "add_sampling_penalty_repeat",
+    "top_k": (_GENERAL.SAMPLING_TOP_K, gguf.GGUFValueType.INT32),
+    "top_p": (_GENERAL.SAMPLING_TOP_P, gguf.GGUFValueType.FLOAT32),
+    "min_p": (_GENERAL.SAMPLING_MIN_P, gguf.GGUFValueType.FLOAT32),
+    "temperature": (_GENERAL.SAMPLING_TEMP, gguf.GGUFValueType.FLOAT32),
+    "penalty_repeat": (_GENERAL.SAMPLING_PENALTY_REPEAT, gguf.GGUFValueType.FLOAT32),
 }
 
 
-def _add_rope(writer: gguf.GGUFWriter, rope: Mapping[str, Any]) -> None:
+def _add_rope(keys: Metadata, rope: Mapping[str, Any]) -> None:
     kind = _ROPE_TYPES.get(str(rope.get("rope_type")))
     if kind is not None and rope.get("factor") is not None:
-        writer.add_rope_scaling_type(kind)
-        writer.add_rope_scaling_factor(rope["factor"])
+        keys.add(_ROPE.SCALING_TYPE, kind.value)
+        keys.add(_ROPE.SCALING_FACTOR, float(rope["factor"]))
         if kind == gguf.RopeScalingType.YARN:
-            _add_yarn(writer, rope)
-    writer.add_rope_freq_base(rope.get("rope_theta", 10000.0))
+            _add_yarn(keys, rope)
+    keys.add(_ROPE.FREQ_BASE, float(rope.get("rope_theta", 10000.0)))
 
 
-def _add_yarn(writer: gguf.GGUFWriter, rope: Mapping[str, Any]) -> None:
+def _add_yarn(keys: Metadata, rope: Mapping[str, Any]) -> None:
     if rope.get("original_max_position_embeddings") is not None:
-        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
-    attention = rope.get("attention_factor", rope.get("attn_factor"))
-    for value, add in (
-        (rope.get("extrapolation_factor"), writer.add_rope_scaling_yarn_ext_factor),
-        (attention, writer.add_rope_scaling_yarn_attn_factor),
-        (rope.get("beta_fast"), writer.add_rope_scaling_yarn_beta_fast),
-        (rope.get("beta_slow"), writer.add_rope_scaling_yarn_beta_slow),
-    ):
+        keys.add(_ROPE.SCALING_ORIG_CTX_LEN, rope["original_max_position_embeddings"])
+    for key, names in _YARN.items():
+        value = next((rope[name] for name in names if name in rope), None)
         if value is not None:
-            add(value)
+            keys.add(key, float(value))
 
 
-def _nothing(writer: gguf.GGUFWriter, layout: Layout, config: Mapping[str, Any]) -> None:
+def _nothing(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
     """Nothing beside what all families have."""
 
 
-def _llama(writer: gguf.GGUFWriter, layout: Layout, config: Mapping[str, Any]) -> None:
-    writer.add_vocab_size(layout.vocab_rows)
-    writer.add_rope_dimension_count(layout.head_dim)
+def _llama(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
+    keys.add(_LLM.VOCAB_SIZE, layout.vocab_rows)
+    keys.add(_ROPE.DIMENSION_COUNT, layout.head_dim)
 
 
-def _gemma2(writer: gguf.GGUFWriter, layout: Layout, config: Mapping[str, Any]) -> None:
+def _gemma2(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
     """Soft caps and the window; llama.cpp's own rotary base is the only one it knows."""
     _check_gemma(layout, config)
     rope = rope_parameters(config)
@@ -116,22 +120,22 @@ def _gemma2(writer: gguf.GGUFWriter, layout: Layout, config: Mapping[str, Any]) 
             raise CheckpointError(
                 f"config.json: {key} is {config[key]}", expected="a number, as llama.cpp needs it"
             )
-    writer.add_attn_logit_softcapping(config["attn_logit_softcapping"])
-    writer.add_final_logit_softcapping(config["final_logit_softcapping"])
-    writer.add_sliding_window(config["sliding_window"])
+    keys.add(_LLM.ATTN_LOGIT_SOFTCAPPING, float(config["attn_logit_softcapping"]))
+    keys.add(_LLM.FINAL_LOGIT_SOFTCAPPING, float(config["final_logit_softcapping"]))
+    keys.add(_ATTENTION.SLIDING_WINDOW, config["sliding_window"])
 
 
-def _gemma3(writer: gguf.GGUFWriter, layout: Layout, config: Mapping[str, Any]) -> None:
+def _gemma3(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
     """The window, and the rotary base of the layers that have it."""
     _check_gemma(layout, config)
     _require(config, "attn_logit_softcapping", config.get("attn_logit_softcapping"), None)
     if config.get("final_logit_softcapping"):
-        writer.add_final_logit_softcapping(config["final_logit_softcapping"])
-    writer.add_sliding_window(config["sliding_window"])
-    writer.add_rope_freq_base_swa(window_theta(config) or 10000.0)
+        keys.add(_LLM.FINAL_LOGIT_SOFTCAPPING, float(config["final_logit_softcapping"]))
+    keys.add(_ATTENTION.SLIDING_WINDOW, config["sliding_window"])
+    keys.add(_ROPE.FREQ_BASE_SWA, window_theta(config) or 10000.0)
 
 
-def _check_gemma(layout: Layout, config: Mapping[str, Any]) -> None:
+def _check_gemma(layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
     """Refuse attention that llama.cpp scales otherwise, or windows in other layers."""
     large = layout.n_layers == layout.family.scaled_by_hidden
     expected = layout.hidden // layout.n_heads if large else layout.head_dim
@@ -145,18 +149,18 @@ def _check_gemma(layout: Layout, config: Mapping[str, Any]) -> None:
     _require(config, "layer_types", config.get("layer_types") or windows, windows)
 
 
-def _phi3(writer: gguf.GGUFWriter, layout: Layout, config: Mapping[str, Any]) -> None:
+def _phi3(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
     """Partial and long rotary positions; llama.cpp ignores the window that it is told."""
     rope = rope_parameters(config)
     original = rope["original_max_position_embeddings"]
-    writer.add_rope_scaling_orig_ctx_len(original)
+    keys.add(_ROPE.SCALING_ORIG_CTX_LEN, original)
     dimensions = int(rope.get("partial_rotary_factor", 1.0) * layout.hidden) // layout.n_heads
-    writer.add_rope_dimension_count(dimensions)
-    writer.add_rope_freq_base(rope.get("rope_theta", 10000.0))
-    writer.add_sliding_window(config.get("sliding_window") or 0)
+    keys.add(_ROPE.DIMENSION_COUNT, dimensions)
+    keys.add(_ROPE.FREQ_BASE, float(rope.get("rope_theta", 10000.0)))
+    keys.add(_ATTENTION.SLIDING_WINDOW, config.get("sliding_window") or 0)
     if rope.get("long_factor"):
         scale = config["max_position_embeddings"] / original
-        writer.add_rope_scaling_attn_factors(_attention_factor(rope, scale, original))
+        keys.add(_ROPE.SCALING_ATTN_FACTOR, _attention_factor(rope, scale, original))
 
 
 def _attention_factor(rope: Mapping[str, Any], scale: float, original: int) -> float:
@@ -191,7 +195,7 @@ _OWN: dict[gguf.MODEL_ARCH, Own] = {
 }
 
 
-def _add_sampling(writer: gguf.GGUFWriter, settings: Mapping[str, Any]) -> None:
-    for key, method in _SAMPLING.items():
-        if settings.get(key) is not None:
-            getattr(writer, method)(settings[key])
+def _add_sampling(keys: Metadata, settings: Mapping[str, Any]) -> None:
+    for name, (key, kind) in _SAMPLING.items():
+        if settings.get(name) is not None:
+            keys.add(key, settings[name], kind)

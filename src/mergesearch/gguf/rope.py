@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch.gguf.families import completed
-from mergesearch.gguf.layout import Layout
+from mergesearch.gguf.layout import BuiltInLayout
 
 ROPE_FACTORS = "rope_freqs.weight"
 LONG_FACTORS, SHORT_FACTORS = "rope_factors_long.weight", "rope_factors_short.weight"
@@ -40,7 +40,9 @@ def window_theta(config: Mapping[str, Any]) -> float | None:
     return None if theta is None else float(theta)
 
 
-def extra_tensors(layout: Layout, config: Mapping[str, Any]) -> dict[str, npt.NDArray[np.float32]]:
+def extra_tensors(
+    layout: BuiltInLayout, config: Mapping[str, Any]
+) -> dict[str, npt.NDArray[np.float32]]:
     """Return what a GGUF holds beside the weights, by name; all are vectors."""
     rope = rope_parameters(completed(config, layout.family))
     if layout.arch == gguf.MODEL_ARCH.PHI3 and rope.get("long_factor"):

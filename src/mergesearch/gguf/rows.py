@@ -17,8 +17,9 @@ class RowChange:
     """What the converter does to the rows of a tensor.
 
     Attributes:
-        together: rows of one head, whose halves are interleaved; 1 where the order stays.
-        added: added to every value.
+        together: Number of rows of one head, whose halves are interleaved; 1 where rows stay in
+            order.
+        added: Number that is added to every value.
     """
 
     together: int = 1
@@ -31,8 +32,8 @@ class RowChange:
         (`conversion/llama.py`, `LlamaModel.permute`).
 
         Args:
-            block: shape `(k * together, cols)`, or `(1, k * together)` for a vector; bytes of
-                quantized rows too where nothing is added.
+            block: Rows of shape `(k * together, cols)`, or `(1, k * together)` for a vector;
+                bytes of quantized rows too where nothing is added.
         """
         moved = _by_heads(block, (2, self.together // 2)) if self.together > 1 else block
         return moved + np.float32(self.added) if self.added else moved
@@ -52,15 +53,15 @@ def _by_heads(block: Rows, split: tuple[int, int]) -> Rows:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Rows `start:stop` of a Hugging Face tensor, as a part of a GGUF tensor.
+class Segment:
+    """Rows `start:stop` of a Hugging Face tensor that a GGUF tensor holds one after the other.
 
     Attributes:
-        name: the Hugging Face tensor.
-        start: first row; in vectors the elements count as rows.
-        stop: one after the last row.
-        change: what is done to the rows.
-        transposed: the whole tensor is stored with rows and columns exchanged.
+        name: Hugging Face name of the tensor.
+        start: First row; in vectors the elements count as rows.
+        stop: Row after the last one.
+        change: Change that the converter makes to the rows.
+        transposed: Whether the whole tensor is stored with rows and columns exchanged.
     """
 
     name: str
@@ -72,26 +73,29 @@ class Part:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor of the GGUF: its name, shape, and the parts whose rows follow each other in it.
+    """How a GGUF stores a tensor: as the rows of some segments.
 
-    Shapes are `(cols,)`, `(rows, cols)` or `(experts, rows, cols)`.
+    Attributes:
+        name: GGUF name.
+        shape: Shape `(cols,)`, `(rows, cols)` or `(experts, rows, cols)`.
+        segments: Segments whose rows follow each other.
     """
 
     name: str
     shape: tuple[int, ...]
-    parts: tuple[Part, ...]
+    segments: tuple[Segment, ...]
 
     @property
     def is_vector(self) -> bool:
-        """Whether parts count elements instead of rows."""
+        """Whether segments count elements instead of rows."""
         return len(self.shape) == 1
 
     @property
     def cols(self) -> int:
-        """Elements of what parts count."""
+        """Number of elements of a row; the elements of a vector count as rows."""
         return 1 if self.is_vector else self.shape[-1]
 
     @property
     def rows(self) -> int:
-        """How many of them there are."""
+        """Number of rows."""
         return math.prod(self.shape) // self.cols

@@ -3,56 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf import EMBEDDING, HEAD, Layout, tensor_shapes
+from mergesearch.gguf import EMBEDDING, HEAD, Layout
+from mergesearch.parents import Checkpoint
 
 
-class _Parent(Protocol):
-    layout: Layout
-
-
-def check_compatible(parents: Mapping[str, _Parent], *, same_depth: bool = True) -> None:
+def check_compatible(parents: Mapping[str, Checkpoint], *, same_depth: bool = True) -> None:
     """Refuse parents of different architectures, tensors or shapes.
 
     Args:
-        parents: by id; each is compared with the first.
-        same_depth: whether all need the same number of layers.
+        parents: Parents by id; each is compared with the first.
+        same_depth: Whether all need the same number of layers.
 
     Raises:
-        CheckpointError: naming the two parents and the first difference.
+        CheckpointError: Names the two parents and the first difference.
     """
-    (first, one), *others = parents.items()
-    for ref, other in others:
-        mine, theirs = one.layout, other.layout
-        if mine.arch != theirs.arch:
-            raise _differ("architecture", first, mine.title, ref, theirs.title)
-        if same_depth and mine.n_layers != theirs.n_layers:
-            raise _differ("num_hidden_layers", first, mine.n_layers, ref, theirs.n_layers)
-        _check_shapes(first, mine, ref, theirs)
-        if (mine.n_heads, mine.n_kv_heads) != (theirs.n_heads, theirs.n_kv_heads):
-            raise _differ("num_attention_heads", first, mine.n_heads, ref, theirs.n_heads)
+    first, *others = ((ref, parent.layout) for ref, parent in parents.items())
+    for other in others:
+        difference = _first_difference(first[1], other[1], same_depth)
+        if difference is not None:
+            what, expected, found = difference
+            raise CheckpointError(
+                f"the parents differ in {what}: {expected} in {first[0]}, {found} in {other[0]}",
+                expected="fine-tunes of the same base",
+            )
 
 
-def _check_shapes(first: str, one: Layout, ref: str, other: Layout) -> None:
-    """Compare the tensors of the layers that both have.
+def _first_difference(one: Layout, other: Layout, same_depth: bool) -> tuple[str, Any, Any] | None:
+    """What two parents differ in, and how it is in each."""
+    if one.title != other.title:
+        return "architecture", one.title, other.title
+    if same_depth and one.n_layers != other.n_layers:
+        return "num_hidden_layers", one.n_layers, other.n_layers
+    if (difference := _first_other_shape(one, other)) is not None:
+        return difference
+    if (one.n_heads, one.n_kv_heads) != (other.n_heads, other.n_kv_heads):
+        return "num_attention_heads", one.n_heads, other.n_heads
+    return None
+
+
+def _first_other_shape(one: Layout, other: Layout) -> tuple[str, Any, Any] | None:
+    """The first tensor of the layers that both have whose shapes differ.
 
     How many rows the vocabulary has, and whether the head is tied, may differ (`align`).
     """
     depth = min(one.n_layers, other.n_layers)
-    mine, theirs = (tensor_shapes(replace(layout, n_layers=depth)) for layout in (one, other))
-    for name in dict.fromkeys([*mine, *theirs]):
-        own, given = mine.get(name), theirs.get(name)
-        vocabulary = name in (EMBEDDING, HEAD)
-        if own == given or (vocabulary and one.hidden == other.hidden):
-            continue
-        raise _differ(name, first, own or "absent", ref, given or "absent")
-
-
-def _differ(what: str, first: str, mine: Any, ref: str, theirs: Any) -> CheckpointError:
-    return CheckpointError(
-        f"the parents differ in {what}: {mine} in {first}, {theirs} in {ref}",
-        expected="fine-tunes of the same base",
-    )
+    expected, found = (layout.with_layers(depth).tensor_shapes() for layout in (one, other))
+    vocabulary = (EMBEDDING, HEAD) if one.built_in and one.hidden == other.hidden else ()
+    for name in dict.fromkeys([*expected, *found]):
+        if expected.get(name) != found.get(name) and name not in vocabulary:
+            return name, expected.get(name, "absent"), found.get(name, "absent")
+    return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+from mergesearch.parents import Checkpoint
 
 CONTEXT_KEYS = (
     "max_position_embeddings",
@@ -23,19 +25,18 @@ CONTEXT_KEYS = (
 """What decides how long a text a model reads and how it tells positions apart."""
 
 
-def output_config(
-    config: Mapping[str, Any], context: Mapping[str, Any], layers: Sequence[int]
-) -> dict[str, Any]:
+def output_config(donor: Checkpoint, context: Checkpoint, layers: Sequence[int]) -> dict[str, Any]:
     """Return a parent's config with another's long-context settings and the output's layers.
 
     Args:
-        config: of the parent that gives everything else.
-        context: of the parent whose `CONTEXT_KEYS` hold; one that it lacks the result lacks too.
-        layers: for each layer of the output the parent's layer that tells its kind.
+        donor: Parent that gives everything else.
+        context: Parent whose `CONTEXT_KEYS` hold; one that it lacks the result lacks too.
+        layers: Parent's layer that decides the kind of each layer of the output.
     """
-    result = {key: value for key, value in config.items() if key not in CONTEXT_KEYS}
-    result |= {key: context[key] for key in CONTEXT_KEYS if key in context}
-    result["num_hidden_layers"] = len(layers)
+    result = {key: value for key, value in donor.config.items() if key not in CONTEXT_KEYS}
+    result |= {key: context.config[key] for key in CONTEXT_KEYS if key in context.config}
+    if len(layers) != donor.layout.n_layers:
+        result["num_hidden_layers"] = len(layers)
     kinds = result.get("layer_types")
     if isinstance(kinds, list) and kinds:
         result["layer_types"] = [kinds[min(layer, len(kinds) - 1)] for layer in layers]

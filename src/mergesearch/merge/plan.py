@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from gguf import GGMLQuantizationType as Type
 
 from mergesearch._kernels.stored import Stored
 from mergesearch.errors import BuildError, CheckpointError, Interrupted, RecipeError
-from mergesearch.gguf import EMBEDDING, Layout, layer_of, tensor_shapes, with_layer
+from mergesearch.gguf import EMBEDDING, Layout, layer_of, with_layer
 from mergesearch.merge.compatibility import check_compatible
 from mergesearch.merge.config import output_config
 from mergesearch.merge.crew import Crew
@@ -264,7 +264,7 @@ def _plan(
     """Plan one merge over parents and earlier stages; seed and stage's name key its noise."""
     named = {ref: available[ref] for ref in recipe.named()}
     check_compatible(named, same_depth=not recipe.slices)
-    if any(one.layout.found is not None for one in named.values()):
+    if not all(parent.layout.built_in for parent in named.values()):
         _check_whole(recipe)
     aligned = align(named, recipe.base_model, recipe.tokenizer)
     parents, tokenizer = aligned.parents, aligned.tokenizer
@@ -279,18 +279,16 @@ def _plan(
     donor = parents[recipe.base_model or recipe.named()[0]]
     parts = [_part(recipe, one, parents, donor) for one in recipe.slices or (None,)]
     layers = [(part, offset) for part in parts for offset in range(part.depth)]
-    layout = replace(donor.layout, n_layers=len(layers))
+    layout = donor.layout.with_layers(len(layers))
     tensors = []
-    for name, shape in tensor_shapes(layout).items():
+    for name, shape in layout.tensor_shapes().items():
         index = layer_of(name)
         part, offset = layers[index] if index is not None else (_outer(name, parts), None)
         tensors.append(_plan_tensor(recipe, origin, part, name, shape, offset))
-    config = dict(donor.config)
-    if layout.found is None:
-        kinds = [part.layer(_first(part), at) for part, at in layers]
-        config = output_config(config, _context_parent(recipe, donor, available).config, kinds)
-        if tokenizer is not None:  # the donor's rows may stand for other tokens
-            config |= {f"{kind}_token_id": row for kind, row in tokenizer.ids.items()}
+    kinds = [part.layer(_first(part), at) for part, at in layers]
+    config = output_config(donor, _context_parent(recipe, donor, available), kinds)
+    if tokenizer is not None:  # the donor's rows may stand for other tokens
+        config |= {f"{kind}_token_id": row for kind, row in tokenizer.ids.items()}
     return MergePlan(recipe.method, parents, config, tensors, layout, tokenizer, ended)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -254,7 +254,7 @@ class _View:
             "vocab_size": where.rows,
             "tie_word_embeddings": tied,
         }
-        self.layout = replace(own.layout, vocab_rows=where.rows, tied=tied)
+        self.layout = own.layout.with_vocabulary(where.rows, tied)
         shape = (where.rows, own.layout.hidden)
         names = [EMBEDDING] if tied else [EMBEDDING, HEAD]
         self.tensors: Mapping[str, TensorInfo] = {

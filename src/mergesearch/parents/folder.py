@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mergesearch._kernels.stored import Stored
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf import HEAD, found_layout, layout_of
+from mergesearch.gguf import HEAD, Layout, found_layout, layout_of
 from mergesearch.parents.parent import TensorInfo, check_tensors
 from mergesearch.parents.safetensors import SafetensorsFile
 
@@ -48,7 +48,7 @@ class FolderCheckpoint:
             self.config = config
             self.tensors: Mapping[str, TensorInfo] = _infos(self._files)
             shapes = {name: one.shape for name, one in self.tensors.items()}
-            self.layout = found_layout(config, shapes)
+            self.layout: Layout = found_layout(config, shapes)
             return
         tied = bool(config.get("tie_word_embeddings", False)) or HEAD not in self._files
         self.config = {**config, "tie_word_embeddings": tied}

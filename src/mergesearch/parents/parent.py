@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from mergesearch._kernels.stored import Stored
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf import Layout, tensor_shapes
+from mergesearch.gguf import Layout
 
 if TYPE_CHECKING:
     from mergesearch.vocabulary import Tokenizer
@@ -33,16 +33,19 @@ class Checkpoint(Protocol):
     """A parent's weights, read by rows.
 
     Attributes:
-        ref: the parent's id as the recipe writes it.
-        config: its `config.json`, as used: `tie_word_embeddings` says whether the head is absent.
-        layout: the sizes that the config gives.
-        tensors: every tensor by its Hugging Face name.
+        ref: Id of the parent as the recipe writes it.
+        config: `config.json`, as used: `tie_word_embeddings` says whether the head is absent.
+        tensors: Every tensor by its Hugging Face name.
     """
 
     ref: str
     config: dict[str, Any]
-    layout: Layout
     tensors: Mapping[str, TensorInfo]
+
+    @property
+    def layout(self) -> Layout:
+        """The shape of the model."""
+        ...
 
     @property
     def tokenizer(self) -> Tokenizer | None:
@@ -68,7 +71,7 @@ def check_tensors(tensors: Mapping[str, TensorInfo], layout: Layout, where: Path
     Raises:
         CheckpointError: naming the first tensor that is missing, unknown or of another shape.
     """
-    expected = tensor_shapes(layout)
+    expected = layout.tensor_shapes()
     for name, shape in expected.items():
         if name not in tensors:
             raise CheckpointError(f"the tensor {name} is missing", where=where)

@@ -20,10 +20,10 @@ import numpy.typing as npt
 
 from mergesearch._kernels.stored import Stored, to_float32
 from mergesearch.errors import CheckpointError
+from mergesearch.quantize.formats import FLOAT_TYPES
 
 MAX_HEADER = 100_000_000
-ITEM_BYTES = {"F32": 4, "BF16": 2, "F16": 2}
-_DTYPES: dict[str, Any] = {"F32": "<f4", "BF16": "<u2", "F16": "<f2"}
+_ARRAYS = {kind.type.name: kind.array for kind in FLOAT_TYPES.values()}
 
 _FIX = "download the file again"
 
@@ -57,7 +57,7 @@ class SafetensorsFile:
         entry = self.entries[name]
         begin, end = self._place(entry, start, stop)
         cols = entry.shape[-1] if entry.shape else 1
-        rows: Stored = self._bytes[begin:end].view(_DTYPES[entry.dtype])
+        rows: Stored = self._bytes[begin:end].view(_ARRAYS[entry.dtype])
         return rows.reshape(stop - start, cols)
 
     def read_ahead(self, name: str, start: int, stop: int) -> None:
@@ -68,7 +68,7 @@ class SafetensorsFile:
 
     def _place(self, entry: Entry, start: int, stop: int) -> tuple[int, int]:
         """Bytes of rows: the first, and one after the last."""
-        pitch = (entry.shape[-1] if entry.shape else 1) * ITEM_BYTES[entry.dtype]
+        pitch = (entry.shape[-1] if entry.shape else 1) * _ARRAYS[entry.dtype].itemsize
         return entry.begin + start * pitch, entry.begin + stop * pitch
 
 
@@ -122,17 +122,17 @@ def _entry(name: str, value: Any, data: int, size: int, path: Path) -> Entry:
     dtype: Any = value.get("dtype")
     shape: Any = value.get("shape")
     offsets: Any = value.get("data_offsets")
-    if dtype not in ITEM_BYTES:
+    if dtype not in _ARRAYS:
         raise CheckpointError(
             f"{name}: dtype {dtype!r}",
             where=path,
-            expected=", ".join(ITEM_BYTES),
+            expected=", ".join(_ARRAYS),
             fix="use the unquantized checkpoint",
         )
     if not _whole(shape) or not _whole(offsets) or len(offsets) != 2:
         raise CheckpointError(f"{name}: malformed shape or offsets", where=path, fix=_FIX)
     begin, end = offsets
-    needed = math.prod(shape) * ITEM_BYTES[dtype]
+    needed = math.prod(shape) * _ARRAYS[dtype].itemsize
     if end - begin != needed:
         raise CheckpointError(
             f"{name}: {end - begin} bytes for a {dtype} tensor of shape {tuple(shape)}",

@@ -1,13 +1,41 @@
-"""The types of ggml that rows are quantized to, and the sizes of their blocks."""
+"""How numbers are stored: the float types of checkpoints, and ggml's types with their blocks."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import gguf
 import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
-FLOATS = (Type.F32, Type.F16, Type.BF16)
+
+@dataclass(frozen=True)
+class FloatType:
+    """A type of unquantized weights.
+
+    Attributes:
+        type: ggml's type; its name is also the one in the header of a safetensors file.
+        array: NumPy's type for the stored numbers; bfloat16 is read as the bits it consists of.
+    """
+
+    type: Type
+    array: np.dtype[np.generic]
+
+    @property
+    def size(self) -> int:
+        """Bytes of one number."""
+        return self.array.itemsize
+
+
+FLOAT_TYPES: dict[str, FloatType] = {
+    "float32": FloatType(Type.F32, np.dtype("<f4")),
+    "bfloat16": FloatType(Type.BF16, np.dtype("<u2")),
+    "float16": FloatType(Type.F16, np.dtype("<f2")),
+}
+"""By the name that recipes and `config.json` use."""
+
+FLOATS = tuple(kind.type for kind in FLOAT_TYPES.values())
 TYPES = (
     *FLOATS,
     Type.Q4_0,
@@ -19,6 +47,7 @@ TYPES = (
     Type.Q5_K,
     Type.Q6_K,
 )
+"""The types that rows can be written in."""
 
 
 def block_elements(kind: Type) -> int:
@@ -42,10 +71,10 @@ def empty_blocks(kind: Type, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     """Return uninitialized bytes for rows of shape `(rows, cols)`.
 
     Raises:
-        ValueError: a type that is not in `TYPES`, or columns that do not fill its blocks.
+        ValueError: The type is not in `TYPES`, or the columns do not fill its blocks.
     """
     if kind not in TYPES:
-        raise ValueError(f"{kind.name} is not one of {', '.join(one.name for one in TYPES)}")
+        raise ValueError(f"{kind.name} is not one of {', '.join(known.name for known in TYPES)}")
     rows, cols = shape
     return np.empty((rows, row_bytes(kind, cols)), dtype=np.uint8)
 
@@ -56,7 +85,7 @@ def importance_row(
     """Return an importance matrix's weights as contiguous float32, shape `(cols,)`, or None.
 
     Raises:
-        ValueError: there is not one weight per column.
+        ValueError: The number of weights is not the number of columns.
     """
     if importance is None:
         return None

@@ -17,15 +17,18 @@ from gguf import LlamaFileType
 
 from mergesearch.quantize.formats import FLOATS, block_elements
 
-EMBEDDING, HEAD = "token_embd.weight", "output.weight"
+GGUF_EMBEDDING, GGUF_HEAD = "token_embd.weight", "output.weight"
 
 
 @dataclass(frozen=True)
-class Model:
-    """What the mix depends on beside the tensors.
+class ModelTraits:
+    """What the types of a file depend on beside its tensors.
 
-    `wide_groups` marks the 80-layer models whose few value heads are kept finer: any Qwen2, and a
-    Llama whose key-value heads are fewer than its heads.
+    Attributes:
+        n_layers: Number of layers.
+        n_experts: Number of experts of a layer; 0 where the feed-forward part is dense.
+        wide_groups: Whether it is one of the 80-layer models whose few value heads are kept finer:
+            any Qwen2, and a Llama whose key-value heads are fewer than its heads.
     """
 
     n_layers: int
@@ -34,7 +37,7 @@ class Model:
 
 
 Rule = Callable[[int, int], bool]
-"""Whether a tensor is kept finer: its place among those of its kind, and how many there are."""
+"""Whether a tensor is kept finer, by its place among those of its kind and their number."""
 
 
 def _never(layer: int, n_layers: int) -> bool:
@@ -46,9 +49,11 @@ class Mix:
     """A mix: the type of most matrices, and what is kept finer.
 
     Attributes:
-        file_type: the value of `general.file_type`.
-        most: type of every matrix without a rule of its own.
-        finer: type of the value and feed-forward down projections that `values` and `downs` pick.
+        file_type: Value of `general.file_type`.
+        most: Type of every matrix without a rule of its own.
+        finer: Type of the projections that `values` and `downs` pick.
+        values: Rule for the attention's value projections.
+        downs: Rule for the feed-forward down projections.
     """
 
     file_type: LlamaFileType
@@ -56,6 +61,11 @@ class Mix:
     finer: Type = Type.Q6_K
     values: Rule = _never
     downs: Rule = _never
+
+    @property
+    def quantizes(self) -> bool:
+        """Whether it is not one of the float types."""
+        return self.most not in FLOATS
 
 
 def deserves_more_bits(layer: int, n_layers: int) -> bool:
@@ -94,9 +104,9 @@ MIXES: dict[str, Mix] = {
 _FALLBACK = {Type.Q4_K: Type.Q5_0, Type.Q5_K: Type.Q5_1, Type.Q6_K: Type.Q8_0}
 
 _VALUES = ("attn_v.weight", "attn_qkv.weight", "attn_kv_b.weight")
-_EMBEDDINGS = (EMBEDDING, "per_layer_token_embd.weight")
+_EMBEDDINGS = (GGUF_EMBEDDING, "per_layer_token_embd.weight")
 
-# Small or sensitive matrices that llama.cpp never quantizes, by a part of their names.
+# Parts of the names of small or sensitive matrices, which llama.cpp never quantizes.
 _KEPT = (
     "_norm.weight",
     "ffn_gate_inp.weight",
@@ -110,7 +120,7 @@ _KEPT = (
     "indexer.k_proj.weight",
     "indexer.q_proj.weight",
     "time_mix_first.weight",
-    *(f"time_mix_{one}{rank}.weight" for one in "wvag" for rank in "012"),
+    *(f"time_mix_{letter}{rank}.weight" for letter in "wvag" for rank in "012"),
     "time_mix_decay_w1.weight",
     "time_mix_decay_w2.weight",
     "time_mix_lerp_fused.weight",
@@ -121,30 +131,31 @@ _KEPT = (
 def tensor_types(
     mix: str,
     shapes: Mapping[str, tuple[int, ...]],
-    model: Model,
+    traits: ModelTraits,
     overrides: Mapping[str, Type] | None = None,
 ) -> dict[str, Type]:
     """Return the type of every tensor of a file in a mix.
 
     Args:
-        mix: a key of `MIXES`.
-        shapes: GGUF name -> shape `(cols,)`, `(rows, cols)` or `(experts, rows, cols)`, of all
-            tensors of the file; a model without `output.weight` has its head in the embedding.
-        model: the whole model's traits.
-        overrides: regular expression, searched in the name -> type in the place of the mix's own;
-            the first one that matches counts.
+        mix: Key of `MIXES`.
+        shapes: Shape `(cols,)`, `(rows, cols)` or `(experts, rows, cols)` of every tensor of the
+            file by its GGUF name; a model without `output.weight` has its head in the embedding.
+        traits: Traits of the whole model.
+        overrides: Types that take the place of the mix's own, by a regular expression that is
+            searched in the name; of several that match the first one counts.
     """
     chosen = MIXES[mix]
     types = dict.fromkeys(shapes, Type.F32)
     seen: Counter[str] = Counter()
     n_values = sum(name.endswith(_VALUES) for name in shapes)
-    for name in sorted(filter(lambda one: is_quantized(one, shapes[one]), shapes), key=_place):
-        if chosen.most in FLOATS:
+    quantized = [name for name, shape in shapes.items() if is_quantized(name, shape)]
+    for name in sorted(quantized, key=_walking_order):
+        if not chosen.quantizes:
             types[name] = chosen.most
             continue
         kind = _override(name, overrides or {})
         if kind is None:
-            kind = _type_in_mix(chosen, name, shapes, model, seen, n_values)
+            kind = _type_in_mix(chosen, name, shapes, traits, seen, n_values)
         types[name] = _fitting(kind, shapes[name][-1])
     return types
 
@@ -152,15 +163,15 @@ def tensor_types(
 def is_quantized(name: str, shape: tuple[int, ...]) -> bool:
     """Whether llama.cpp quantizes a tensor of this GGUF name and shape at all."""
     single_row = math.prod(shape[:-1]) == 1
-    return not single_row and name.endswith("weight") and not any(one in name for one in _KEPT)
+    return not single_row and name.endswith("weight") and not any(part in name for part in _KEPT)
 
 
 def _override(name: str, overrides: Mapping[str, Type]) -> Type | None:
     """The type of the first override whose expression is found in the name."""
-    return next((kind for one, kind in overrides.items() if re.search(one, name)), None)
+    return next((kind for pattern, kind in overrides.items() if re.search(pattern, name)), None)
 
 
-def _place(name: str) -> tuple[int, str]:
+def _walking_order(name: str) -> tuple[int, str]:
     """Where a tensor stands when llama.cpp walks a file: by layer, then by name."""
     found = re.match(r"blk\.(\d+)\.", name)
     return int(found[1]) if found else -1, name
@@ -170,13 +181,13 @@ def _type_in_mix(
     mix: Mix,
     name: str,
     shapes: Mapping[str, tuple[int, ...]],
-    model: Model,
+    traits: ModelTraits,
     seen: Counter[str],
     n_values: int,
 ) -> Type:
     """The mix's own choice, counting tensors of a kind in `seen`; overridden ones do not count."""
-    eight_experts = model.n_experts == 8
-    if name == HEAD or (name in _EMBEDDINGS and HEAD not in shapes):
+    eight_experts = traits.n_experts == 8
+    if name == GGUF_HEAD or (name in _EMBEDDINGS and GGUF_HEAD not in shapes):
         # The question asked is whether the mix's own blocks fit: with 32-wide blocks that fit,
         # the head may still have to fall back.
         fits = shapes[name][-1] % block_elements(mix.most) == 0
@@ -184,16 +195,16 @@ def _type_in_mix(
     if name.endswith(_VALUES):
         kind = mix.finer if mix.values(seen["values"], n_values) else mix.most
         seen["values"] += 1
-        kind = Type.Q5_K if model.wide_groups and kind == Type.Q4_K else kind
+        kind = Type.Q5_K if traits.wide_groups and kind == Type.Q4_K else kind
         return Type.Q8_0 if eight_experts else kind
     if name.endswith("attn_k.weight") and eight_experts:
         return Type.Q8_0
     if name.endswith("attn_output.weight") and eight_experts and mix.most == Type.Q4_K:
         return Type.Q5_K
     if "ffn_down" in name:
-        layer = _place(name)[0] if model.n_experts > 1 else seen["downs"]
+        layer = _walking_order(name)[0] if traits.n_experts > 1 else seen["downs"]
         seen["downs"] += 1
-        return mix.finer if mix.downs(layer, model.n_layers) else mix.most
+        return mix.finer if mix.downs(layer, traits.n_layers) else mix.most
     return mix.most
 
 

@@ -20,7 +20,6 @@ from mergesearch.recipe.documents import in_order, load_document
 from mergesearch.recipe.parse import parse_fields
 from mergesearch.recipe.shares import mean_shares
 from mergesearch.recipe.types import (
-    QUANT_MIXES,
     STRAY_PARAMETERS,
     Filtered,
     Input,
@@ -40,7 +39,6 @@ from mergesearch.recipe.write import (
 )
 
 __all__ = [
-    "QUANT_MIXES",
     "STRAY_PARAMETERS",
     "Filtered",
     "Input",

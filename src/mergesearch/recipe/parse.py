@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from mergesearch.methods import METHODS, Base, Method, Parameter
+from mergesearch.quantize import MIXES
+from mergesearch.quantize.formats import FLOAT_TYPES, TYPES
 from mergesearch.recipe.fields import Place, checked_keys, choice_of, list_of, text_of
 from mergesearch.recipe.tokenizers import parse_tokenizer
 from mergesearch.recipe.types import (
-    DTYPES,
-    QUANT_MIXES,
     STRAY_PARAMETERS,
-    TENSOR_TYPES,
-    UNQUANTIZED,
     Filtered,
     Input,
     ParameterValue,
@@ -91,7 +89,7 @@ def parse_fields(document: Mapping[str, Any], where: str | Path, stage: bool) ->
             lambda one, at: _parse_slice(one, method, parameters, base, at),
         )
     _check_needed(method, slices or (Slice(()),), parameters, place)
-    dtype = choice_of(top, "dtype", DTYPES, "bfloat16", place)
+    dtype = choice_of(top, "dtype", tuple(FLOAT_TYPES), "bfloat16", place)
     return {
         "name": text_of(top, "name", place),
         "merge_method": method.name,
@@ -99,7 +97,7 @@ def parse_fields(document: Mapping[str, Any], where: str | Path, stage: bool) ->
         "slices": slices,
         "base_model": base,
         "parameters": parameters,
-        "dtype": choice_of(top, "out_dtype", DTYPES, dtype, place),
+        "dtype": choice_of(top, "out_dtype", tuple(FLOAT_TYPES), dtype, place),
         "tokenizer": parse_tokenizer(top, place),
         "chat_template": text_of(top, "chat_template", place),
         "context_source": text_of(top, "context_source", place),
@@ -112,15 +110,15 @@ def _quantization(value: Any, place: Place) -> Quantization:
     """The name of a mix, or a mapping with one and types of single tensors."""
     document = value if isinstance(value, dict) else {"mix": value}
     mix = choice_of(
-        checked_keys(document, ("mix", "tensors"), place), "mix", QUANT_MIXES, "Q4_K_M", place
+        checked_keys(document, ("mix", "tensors"), place), "mix", tuple(MIXES), "Q4_K_M", place
     )
     tensors = document.get("tensors", {})
     if not isinstance(tensors, dict):
         raise place.error(f"`tensors` {tensors!r} is not a mapping", expected="expression: type")
-    if tensors and mix in UNQUANTIZED:
+    if tensors and not MIXES[mix].quantizes:
         raise place.error(f"`tensors` has no effect in {mix}", expected="a mix that quantizes")
     for expression in tensors:
-        choice_of(tensors, expression, TENSOR_TYPES, None, place / "tensors")
+        choice_of(tensors, expression, tuple(kind.name for kind in TYPES), None, place / "tensors")
         try:
             re.compile(expression)
         except (re.error, TypeError) as error:

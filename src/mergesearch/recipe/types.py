@@ -27,12 +27,6 @@ ParameterValue = Scalar | tuple[Scalar, ...] | tuple[Filtered, ...]
 """A plain value, a gradient over depth, or a filter list."""
 
 
-QUANT_MIXES = ("Q4_0", "Q4_K_S", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "F16", "BF16")
-UNQUANTIZED = ("F16", "BF16")
-TENSOR_TYPES = ("F32", *UNQUANTIZED, "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K")
-DTYPES = ("float32", "bfloat16", "float16")
-
-
 STRAY_PARAMETERS = ("int8_mask", "normalize")
 """Read for any method and in any place where they change nothing, as in published recipes."""
 
@@ -51,9 +45,9 @@ class Quantization:
     """How the candidate's GGUF is quantized.
 
     Attributes:
-        mix: one of `QUANT_MIXES`.
-        tensors: regular expression, searched in a tensor's GGUF name -> one of `TENSOR_TYPES`, in
-            the place of the mix's own type; the first one that matches counts.
+        mix: Key of `quantize.MIXES`.
+        tensors: Name of a ggml type by regular expression; a tensor whose GGUF name holds a match
+            of one takes its type in place of the mix's own; of several the first one counts.
     """
 
     mix: str = "Q4_K_M"

@@ -64,30 +64,15 @@ class Workload:
 
 
 def shape_of(layout: Layout, config: Mapping[str, Any]) -> Shape:
-    """Return the sizes of a planned merge's model.
-
-    Of an architecture that is not built in, those that its `config.json` names are taken.
-    """
-    context = config.get("max_position_embeddings")
-    if layout.found is None:
-        return Shape(
-            layers=layout.n_layers,
-            heads=layout.n_heads,
-            kv_heads=layout.n_kv_heads,
-            head_width=layout.head_dim,
-            hidden=layout.hidden,
-            vocabulary=layout.vocab_rows,
-            context=context,
-        )
-    heads, hidden = config.get("num_attention_heads", 0), config.get("hidden_size", 0)
+    """Return the sizes of a planned merge's model."""
     return Shape(
         layers=layout.n_layers,
-        heads=heads,
-        kv_heads=config.get("num_key_value_heads", heads),
-        head_width=config.get("head_dim") or hidden // max(1, heads),
-        hidden=hidden,
-        vocabulary=config.get("vocab_size", 0),
-        context=context,
+        heads=layout.n_heads,
+        kv_heads=layout.n_kv_heads,
+        head_width=layout.head_dim,
+        hidden=layout.hidden,
+        vocabulary=layout.vocab_rows,
+        context=config.get("max_position_embeddings"),
     )
 
 

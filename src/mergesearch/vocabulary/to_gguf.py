@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import gguf
 
 from mergesearch.errors import CheckpointError
+from mergesearch.gguf.pack import Metadata
 from mergesearch.vocabulary import Tokenizer, added_tokens
 from mergesearch.vocabulary.pre_tokenizers import PRE_TOKENIZERS
+from mergesearch.vocabulary.special import SpecialTokens, special_tokens
 
+SENTENCEPIECE_SPACE, BYTE_LEVEL_SPACE = "\u2581", "\u0120"
+_KEY = gguf.Keys.Tokenizer
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
 _UNUSED_SCORE, _ADDED_SCORE = -10000.0, -1000.0
 
@@ -31,13 +33,14 @@ class Vocabulary:
     """A vocabulary ready for GGUF.
 
     Attributes:
-        model: `gpt2` (byte-level BPE) or `llama` (SentencePiece style).
+        model: Kind of tokenizer: `gpt2` (byte-level BPE) or `llama` (SentencePiece style).
         pre: llama.cpp's name of the pre-tokenizer.
-        tokens: one per row of the token embedding.
-        types: `gguf.TokenType` of each.
-        scores: of each, for `llama` only.
+        tokens: Token of each row of the token embedding.
+        types: `gguf.TokenType` of each token.
+        scores: Score of each token, for `llama` only.
+        merges: Merges in order, two pieces with a space between, for `gpt2` only.
         space_prefix: False where no space goes before the text, None for llama.cpp's default.
-        special: merges, special ids, chat template.
+        special: Special tokens and chat template.
     """
 
     model: str
@@ -45,37 +48,38 @@ class Vocabulary:
     tokens: list[str]
     types: list[int]
     scores: list[float] | None
+    merges: list[str]
     space_prefix: bool | None
-    special: gguf.SpecialVocab
+    special: SpecialTokens
 
-    def add_to(self, writer: gguf.GGUFWriter) -> None:
-        """Add every `tokenizer.*` key to a GGUF."""
-        writer.add_tokenizer_model(self.model)
-        writer.add_tokenizer_pre(self.pre)
-        writer.add_token_list(self.tokens)
+    def add_to(self, keys: Metadata) -> None:
+        """Add every `tokenizer.*` key to the metadata of a GGUF."""
+        keys.add(_KEY.MODEL, self.model)
+        keys.add(_KEY.PRE, self.pre)
+        keys.add(_KEY.LIST, self.tokens)
         if self.scores is not None:
-            writer.add_token_scores(self.scores)
-        writer.add_token_types(self.types)
+            keys.add(_KEY.SCORES, self.scores)
+        keys.add(_KEY.TOKEN_TYPE, self.types)
         if self.space_prefix is not None:
-            writer.add_add_space_prefix(self.space_prefix)
-        self.special.add_to_gguf(writer, quiet=True)
+            keys.add(_KEY.ADD_PREFIX, self.space_prefix)
+        if self.merges:
+            keys.add(_KEY.MERGES, self.merges)
+        self.special.add_to(keys)
 
 
-@lru_cache(maxsize=8)
 def read_vocabulary(tokenizer: Tokenizer, rows: int) -> Vocabulary:
     """Return a tokenizer's vocabulary, padded with unused tokens to `rows`.
 
-    It does not depend on weights, so a search reads each once.
-
     Raises:
-        CheckpointError: more tokens than rows, or a tokenizer that llama.cpp cannot reproduce.
+        CheckpointError: There are more tokens than rows, or llama.cpp cannot reproduce the
+            tokenizer.
     """
     document = tokenizer.document
     where = tokenizer.files or "the tokenizer of the result"
     sentencepiece = bool(document["model"].get("byte_fallback"))
     added = _added_tokens(tokenizer)
-    texts = {index: text for text, index in document["model"]["vocab"].items()}
-    texts |= {index: text for index, (text, _) in added.items()}
+    texts = {row: text for text, row in document["model"]["vocab"].items()}
+    texts |= {row: text for row, (text, _) in added.items()}
     if texts and max(texts) >= rows:
         raise CheckpointError(
             f"{max(texts) + 1} tokens for an embedding of {rows} rows", where=where
@@ -84,33 +88,24 @@ def read_vocabulary(tokenizer: Tokenizer, rows: int) -> Vocabulary:
     tokens = [texts.get(row, f"[PAD{row}]") for row in range(rows)]
     for row, kind in enumerate(types):
         if kind == gguf.TokenType.USER_DEFINED:
-            tokens[row] = tokens[row].replace("\u2581", " ")
+            tokens[row] = tokens[row].replace(SENTENCEPIECE_SPACE, " ")
     return Vocabulary(
         model="llama" if sentencepiece else "gpt2",
         pre="default" if sentencepiece else pre_tokenizer_name(document, where),
         tokens=tokens,
         types=types,
         scores=_scores(document, tokens, types) if sentencepiece else None,
+        merges=[] if sentencepiece else list(_merges(document)),
         space_prefix=False if sentencepiece and not _prefixes_space(document) else None,
-        special=_special(tokenizer, rows, load_merges=not sentencepiece),
+        special=special_tokens(tokenizer, rows),
     )
 
 
-def _special(tokenizer: Tokenizer, rows: int, load_merges: bool) -> gguf.SpecialVocab:
-    """Merges, special ids and chat template, which `gguf` reads from files of a folder."""
-    document = {
-        "added_tokens": tokenizer.document.get("added_tokens") or [],
-        "post_processor": tokenizer.document.get("post_processor"),
-        "model": {"merges": tokenizer.document["model"].get("merges")},
-    }
-    config = {f"{kind}_token_id": row for kind, row in tokenizer.ids.items()}
-    files = {"tokenizer.json": document, "config.json": config}
-    if tokenizer.settings:
-        files["tokenizer_config.json"] = tokenizer.settings
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            (Path(folder) / name).write_text(json.dumps(content), encoding="utf-8")
-        return gguf.SpecialVocab(folder, load_merges=load_merges, n_vocab=rows)
+def _merges(document: Mapping[str, Any]) -> Iterator[str]:
+    """The merges, in which a space within a piece is written as byte-level tokens write it."""
+    for merge in document["model"].get("merges") or []:
+        pair = merge.split(" ") if isinstance(merge, str) else merge
+        yield " ".join(piece.replace(" ", BYTE_LEVEL_SPACE) for piece in pair)
 
 
 def pre_tokenizer_name(document: Mapping[str, Any], where: str | Path) -> str:
