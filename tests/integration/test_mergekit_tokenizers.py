@@ -24,7 +24,6 @@ from mergesearch.gguf import EMBEDDING, HEAD
 from mergesearch.merge import plan_merge
 from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
-from mergesearch.vocabulary import tokens_of
 
 pytestmark = pytest.mark.mergekit
 
@@ -197,7 +196,7 @@ def compare(recipe: Recipe, expected: dict[str, Any], out: Path) -> None:
     plan = plan_merge(recipe, open_parents(recipe))
     assert plan.tokenizer is not None
     theirs = AutoTokenizer.from_pretrained(out).get_vocab()
-    ours = {text: row for row, text in tokens_of(plan.tokenizer).items()}
+    ours = {text: row for row, text in plan.tokenizer.tokens.items()}
     assert set(ours) == set(theirs)
     assert plan.config["vocab_size"] == json.loads((out / "config.json").read_text())["vocab_size"]
     texts = list(ours)

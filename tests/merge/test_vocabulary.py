@@ -12,12 +12,20 @@ import numpy as np
 import pytest
 from helpers.parents import make_config, make_parent, make_tokenizer, make_weights, write_parent
 
+from mergesearch._system.memo import Memo
 from mergesearch.errors import CheckpointError, RecipeError
 from mergesearch.gguf import EMBEDDING, HEAD
-from mergesearch.merge.vocabulary import align
+from mergesearch.merge import vocabulary
+from mergesearch.merge.vocabulary import Aligned
 from mergesearch.parents import Checkpoint, open_checkpoint
 from mergesearch.recipe import TokenizerChoice, TokenSource
-from mergesearch.vocabulary import Tokenizer, tokens_of
+from mergesearch.vocabulary import Tokenizer
+
+
+def align(
+    parents: dict[str, Checkpoint], base: str | None, choice: TokenizerChoice | None
+) -> Aligned:
+    return vocabulary.align(parents, base, choice, Memo())
 
 
 def parent(folder: Path, seed: int, size: int, added: list[str], **changes: Any) -> Checkpoint:
@@ -50,10 +58,8 @@ def test_rows_follow_the_tokens(source: str, name: str, three: dict[str, Checkpo
     """Own rows first; else the base's, else the mean of the others that have the token."""
     aligned = align(three, "base", TokenizerChoice(source))
     assert aligned.tokenizer is not None
-    texts = tokens_of(aligned.tokenizer)
-    rows = {
-        ref: {text: row for row, text in tokens_of(_of(one)).items()} for ref, one in three.items()
-    }
+    texts = aligned.tokenizer.tokens
+    rows = {ref: {text: row for row, text in _of(one).tokens.items()} for ref, one in three.items()}
     assert len(texts) == (331 if source == "base" else 363)
     for ref, view in aligned.parents.items():
         assert view.layout.vocab_rows == view.tensors[name].shape[0] == len(texts)
@@ -79,7 +85,7 @@ def test_rows_do_not_depend_on_how_they_are_cut(three: dict[str, Checkpoint]) ->
     for cuts in ([0, 100, 384], [0, 1, 330, 331, 370, 371, 384]):
         parts = [view.rows(HEAD, a, b) for a, b in pairwise(cuts)]
         np.testing.assert_array_equal(np.concatenate(parts), together)
-    tokens = len(tokens_of(_of(view)))
+    tokens = len(_of(view).tokens)
     assert 360 < tokens < 384
     np.testing.assert_allclose(together[383], together[:tokens].mean(axis=0), atol=1e-6)
 
@@ -93,10 +99,10 @@ def test_named_tokens_take_the_rows_that_are_named(three: dict[str, Checkpoint])
         "<z>": TokenSource("a"),
     }
     aligned = align(three, "base", TokenizerChoice("base", tokens))
-    rows = {text: row for row, text in tokens_of(_of(aligned.parents["b"])).items()}
+    rows = {text: row for row, text in _of(aligned.parents["b"]).tokens.items()}
     a, b = three["a"], three["b"]
-    in_a = {text: row for row, text in tokens_of(_of(a)).items()}
-    in_b = {text: row for row, text in tokens_of(_of(b)).items()}
+    in_a = {text: row for row, text in _of(a).tokens.items()}
+    in_b = {text: row for row, text in _of(b).tokens.items()}
     for ref, view in aligned.parents.items():
         found = view.rows(EMBEDDING, 0, view.layout.vocab_rows)
         assert not found[rows["<new>"]].any()
@@ -145,15 +151,15 @@ def test_without_a_base_the_others_give_their_mean(three: dict[str, Checkpoint])
     """<z> is in a and b, not in the first parent; with a base that lacks it nothing changes."""
     for base in (None, "base"):
         aligned = align(three, base, TokenizerChoice("a"))
-        row = {text: row for row, text in tokens_of(_of(three["a"])).items()}
-        row_b = {text: row for row, text in tokens_of(_of(three["b"])).items()}["<z>"]
+        row = {text: row for row, text in _of(three["a"]).tokens.items()}
+        row_b = {text: row for row, text in _of(three["b"]).tokens.items()}["<z>"]
         expected = (
             whole(three["a"], EMBEDDING)[row["<z>"]] + whole(three["b"], EMBEDDING)[row_b]
         ) / 2
         found = aligned.parents["base"].rows(EMBEDDING, row["<z>"], row["<z>"] + 1)
         np.testing.assert_allclose(found[0], expected, rtol=1e-6)
         x = aligned.parents["b"].rows(EMBEDDING, row["<x>"], row["<x>"] + 1)[0]
-        in_base = {text: row for row, text in tokens_of(_of(three["base"])).items()}["<x>"]
+        in_base = {text: row for row, text in _of(three["base"]).tokens.items()}["<x>"]
         bases = whole(three["base"], EMBEDDING)[in_base]
         both = (bases + whole(three["a"], EMBEDDING)[row["<x>"]]) / 2
         np.testing.assert_allclose(x, both if base is None else bases, rtol=1e-6)
@@ -183,9 +189,10 @@ def test_a_hundred_thousand_tokens_are_mapped_once(tmp_path: Path) -> None:
         document = {"model": {"type": "BPE", "vocab": vocab, "merges": []}, "added_tokens": []}
         (folder / "tokenizer.json").write_text(json.dumps(document))
         folders[name] = open_checkpoint(str(folder))
-    aligned = align(folders, "base", TokenizerChoice("union"))
+    memo, choice = Memo(), TokenizerChoice("union")
+    aligned = vocabulary.align(folders, "base", choice, memo)
     assert aligned.parents["a"].layout.vocab_rows == 110_000
-    begun = time.perf_counter()
-    again = align(folders, "base", TokenizerChoice("union"))
-    assert time.perf_counter() - begun < 0.05
+    started = time.perf_counter()
+    again = vocabulary.align(folders, "base", choice, memo)
+    assert time.perf_counter() - started < 0.05
     assert again.tokenizer is aligned.tokenizer

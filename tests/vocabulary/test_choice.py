@@ -13,7 +13,7 @@ from tokenizers import Tokenizer as Library
 
 from mergesearch.errors import RecipeError
 from mergesearch.recipe import TokenizerChoice, TokenSource
-from mergesearch.vocabulary import Tokenizer, chosen_tokenizer, tokens_of
+from mergesearch.vocabulary import Tokenizer, chosen_tokenizer
 from mergesearch.vocabulary.choice import without_rows_beyond
 
 
@@ -44,9 +44,8 @@ def test_a_parents_own_tokenizer_stays_as_it_is(two: dict[str, tuple[Tokenizer, 
 def test_a_union_is_the_base_and_what_it_lacks(two: dict[str, tuple[Tokenizer, int]]) -> None:
     """New tokens stand behind the base's, in the order of their rows; the library agrees."""
     united = chosen_tokenizer(two, "base", TokenizerChoice("union"))
-    assert united is chosen_tokenizer(two, "base", TokenizerChoice("union"))
-    mine, theirs = tokens_of(two["base"][0]), tokens_of(two["b"][0])
-    found = tokens_of(united)
+    mine, theirs = two["base"][0].tokens, two["b"][0].tokens
+    found = united.tokens
     assert {row: found[row] for row in mine} == mine
     assert set(found.values()) == set(mine.values()) | set(theirs.values())
     assert [found[row] for row in range(360, len(found))] == ["<|think|>", "doesn't it?"]
@@ -63,25 +62,25 @@ def test_a_token_of_the_vocabulary_of_another_is_added(
     """The smaller as base: pieces of the larger become added tokens, as in mergekit."""
     swapped = {"b": two["b"], "base": two["base"]}
     united = chosen_tokenizer(swapped, "b", TokenizerChoice("union"))
-    assert set(tokens_of(united).values()) == {
-        *tokens_of(two["base"][0]).values(),
-        *tokens_of(two["b"][0]).values(),
+    assert set(united.tokens.values()) == {
+        *two["base"][0].tokens.values(),
+        *two["b"][0].tokens.values(),
     }
-    assert len(tokens_of(united)) == max(tokens_of(united)) + 1
+    assert len(united.tokens) == max(united.tokens) + 1
 
 
 def test_named_tokens_are_added(two: dict[str, tuple[Tokenizer, int]]) -> None:
     choice = TokenizerChoice("base", {"<|new|>": TokenSource(None), "<|end|>": TokenSource("b")})
     made = chosen_tokenizer(two, "base", choice)
-    assert tokens_of(made)[360] == "<|new|>"
-    assert len(tokens_of(made)) == 361
+    assert made.tokens[360] == "<|new|>"
+    assert len(made.tokens) == 361
 
 
 def test_tokens_beyond_the_embedding_are_gone() -> None:
     """With them the merges that make or need them; what is left encodes without them."""
     whole = document(make_tokenizer())
     stripped = without_rows_beyond(whole, 300)
-    assert max(tokens_of(stripped)) == 299
+    assert max(stripped.tokens) == 299
     for text in TEXTS:
         assert max(library(stripped).encode(text).ids) < 300
     assert without_rows_beyond(whole, 360) is whole

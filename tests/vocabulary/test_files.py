@@ -11,7 +11,7 @@ from helpers.parents import CHAT_TEMPLATE, SPECIAL, TEXTS, write_tokenizer
 from tokenizers import Tokenizer as Library
 
 from mergesearch.errors import CheckpointError
-from mergesearch.vocabulary import Tokenizer, added_tokens, read_tokenizer, tokens_of
+from mergesearch.vocabulary import Tokenizer, read_tokenizer
 from mergesearch.vocabulary import write_tokenizer as write
 
 
@@ -24,8 +24,8 @@ def read(folder: Path) -> Tokenizer:
 def test_rows_are_those_of_the_library(tmp_path: Path) -> None:
     write_tokenizer(tmp_path, "qwen2")
     vocab = Library.from_file(str(tmp_path / "tokenizer.json")).get_vocab(with_added_tokens=True)
-    assert tokens_of(read(tmp_path)) == {row: text for text, row in vocab.items()}
-    assert [tokens_of(read(tmp_path))[row] for row in range(3)] == SPECIAL
+    assert read(tmp_path).tokens == {row: text for text, row in vocab.items()}
+    assert [read(tmp_path).tokens[row] for row in range(3)] == SPECIAL
 
 
 def test_a_template_beside_the_settings_is_read(tmp_path: Path) -> None:
@@ -97,8 +97,8 @@ def test_tokens_that_only_the_settings_list_count(tmp_path: Path) -> None:
     }
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
     found = read(tmp_path)
-    assert tokens_of(found)[360] == "<|late|>"
-    assert [added_tokens(found)[row]["special"] for row in (1, 360)] == [True, True]
+    assert found.tokens[360] == "<|late|>"
+    assert [found.added_tokens[row]["special"] for row in (1, 360)] == [True, True]
     (tmp_path / "tokenizer_config.json").write_text('{"added_tokens_decoder": {"x": {}}}')
     with pytest.raises(CheckpointError, match="added tokens that cannot be read"):
         read(tmp_path)

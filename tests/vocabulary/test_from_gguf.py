@@ -16,7 +16,7 @@ from tokenizers import Tokenizer as Library
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.header import read_gguf_header
 from mergesearch.gguf.pack import Metadata, packed_header
-from mergesearch.vocabulary import Tokenizer, read_tokenizer, tokenizer_from_gguf, tokens_of
+from mergesearch.vocabulary import Tokenizer, read_tokenizer, tokenizer_from_gguf
 from mergesearch.vocabulary.to_gguf import read_vocabulary
 
 HARD = [
@@ -59,7 +59,7 @@ def test_gives_the_same_metadata_and_encoding(kind: str, tmp_path: Path) -> None
     first = metadata(original, tmp_path / "a.gguf")
     back = tokenizer_from_gguf(first, tmp_path / "a.gguf")
     assert back.chat_template == CHAT_TEMPLATE
-    assert tokens_of(back) == tokens_of(original)
+    assert back.tokens == original.tokens
     again = metadata(back, tmp_path / "b.gguf")
     scores = [one.pop(Keys.Tokenizer.SCORES, [0.0]) for one in (first, again)]
     assert again == first

@@ -34,7 +34,6 @@ from mergesearch.merge import MergePlan
 from mergesearch.merge.config import CONTEXT_KEYS
 from mergesearch.parents import Checkpoint
 from mergesearch.quantize.mix import ModelTraits
-from mergesearch.vocabulary import tokens_of
 
 Float = npt.NDArray[np.float32]
 _Field = tuple[str, Any, gguf.GGUFValueType]
@@ -105,8 +104,8 @@ class Blueprint:
             found, wanted = plan.config.get(key), self.parent.config.get(key)
             if found != wanted:
                 raise self._refuse(f"config.json: {key} is {found}", wanted)
-        tokens = plan.tokenizer and tokens_of(plan.tokenizer)
-        if self.parent.tokenizer and tokens and tokens != tokens_of(self.parent.tokenizer):
+        expected_tokenizer, tokenizer = self.parent.tokenizer, plan.tokenizer
+        if expected_tokenizer and tokenizer and tokenizer.tokens != expected_tokenizer.tokens:
             raise self._refuse("the merge has another vocabulary", "that of the template")
 
     def _refuse(self, what: str, expected: Any) -> CheckpointError:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import gguf
 import numpy as np
 import numpy.typing as npt
 
+from mergesearch._system.memo import Memo
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import (
     BuiltInLayout,
@@ -43,8 +43,13 @@ class Contents:
     tensors: Sequence[StoredTensor]
 
 
-def built_in_contents(recipe: Recipe, plan: MergePlan) -> Contents:
+def built_in_contents(recipe: Recipe, plan: MergePlan, memo: Memo) -> Contents:
     """Return the contents for a merge of a built-in architecture.
+
+    Args:
+        recipe: Recipe of the merge.
+        plan: Plan of it.
+        memo: Packed vocabularies, which are the same for all candidates.
 
     Raises:
         CheckpointError: The architecture is not built in, there is no tokenizer, or llama.cpp
@@ -70,7 +75,8 @@ def built_in_contents(recipe: Recipe, plan: MergePlan) -> Contents:
         kind = Metadata()
         kind.add(gguf.Keys.General.QUANTIZATION_VERSION, gguf.GGML_QUANT_VERSION)
         kind.add(gguf.Keys.General.FILE_TYPE, int(file_type))
-        return [model.packed(), _packed_vocabulary(tokenizer, layout.vocab_rows), kind.packed()]
+        vocabulary = memo(_packed_vocabulary, tokenizer, layout.vocab_rows)
+        return [model.packed(), vocabulary, kind.packed()]
 
     return Contents(
         traits=ModelTraits(layout.n_layers, wide_groups=layout.wide_groups),
@@ -80,9 +86,7 @@ def built_in_contents(recipe: Recipe, plan: MergePlan) -> Contents:
     )
 
 
-@lru_cache(maxsize=4)
 def _packed_vocabulary(tokenizer: Tokenizer, rows: int) -> Section:
-    """A vocabulary's keys, packed once for all candidates."""
     keys = Metadata()
     read_vocabulary(tokenizer, rows).add_to(keys)
     return keys.packed()

@@ -36,9 +36,9 @@ class Piece:
     """One block of a file under construction.
 
     Attributes:
-        offset: its place in the file.
-        write: computes and writes it.
-        read_ahead: lets the system read what `write` will need from the disk.
+        offset: Place of its first byte in the file.
+        write: Function that computes and writes it.
+        read_ahead: Function that lets the system read what `write` will need from the disk.
     """
 
     offset: int
@@ -52,9 +52,9 @@ def run(
     """Write pieces in order on several threads, reading ahead; the first that fails ends all.
 
     Args:
-        pieces: independent of each other.
-        threads: None for one per processor.
-        finished: is told the number of every piece that has been written.
+        pieces: Pieces that do not depend on each other.
+        threads: Number of threads; None for one per processor.
+        finished: Function that is called with the number of every piece that has been written.
     """
     todo = iter(range(len(pieces)))
     ended = threading.Event()
@@ -75,8 +75,8 @@ def run(
             wait(workers, return_when=FIRST_EXCEPTION)
         finally:
             ended.set()
-    for one in workers:
-        one.result()
+    for worker in workers:
+        worker.result()
 
 
 class RunningDigest:
@@ -84,9 +84,9 @@ class RunningDigest:
 
     def __init__(self, fd: int, pieces: Sequence[Piece]) -> None:
         self._fd = fd
-        self._offsets = [one.offset for one in pieces]
+        self._offsets = [piece.offset for piece in pieces]
         self._finished = bytearray(len(pieces))
-        self._first = 0  # the first piece that may be unfinished
+        self._first = 0  # number of the first piece that may be unfinished
         self._hashed = 0  # bytes
         self._sha256 = hashlib.sha256()
         self._hashing = threading.Lock()

@@ -38,20 +38,23 @@ def write_folder(folder: Path, plan: MergePlan, dtype: str, threads: int | None)
 
 
 def _write_shards(folder: Path, plan: MergePlan, dtype: str, threads: int | None) -> None:
-    shards = _shards(plan, FLOAT_TYPES[dtype].size)
+    item = FLOAT_TYPES[dtype].size
+    shards = _shards(plan, item)
     names = ["model.safetensors"]
     if len(shards) > 1:
         names = [
-            f"model-{index:05d}-of-{len(shards):05d}.safetensors"
-            for index in range(1, len(shards) + 1)
+            f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+            for number in range(1, len(shards) + 1)
         ]
     for name, tensors in zip(names, shards, strict=True):
         _write_shard(folder / name, plan, tensors, FLOAT_TYPES[dtype], threads)
     if len(shards) > 1:
         places = {
-            one.name: name for name, tensors in zip(names, shards, strict=True) for one in tensors
+            tensor.name: name
+            for name, tensors in zip(names, shards, strict=True)
+            for tensor in tensors
         }
-        size = sum(one.rows * one.cols for one in plan.tensors) * FLOAT_TYPES[dtype].size
+        size = sum(tensor.rows * tensor.cols for tensor in plan.tensors) * item
         index = {"metadata": {"total_size": size}, "weight_map": places}
         write_json(folder / "model.safetensors.index.json", index)
 
@@ -79,53 +82,48 @@ def _write_shard(
 ) -> None:
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     place = 0
-    for one in tensors:
-        end = place + one.rows * one.cols * dtype.size
-        header[one.name] = {
+    for tensor in tensors:
+        end = place + tensor.rows * tensor.cols * dtype.size
+        header[tensor.name] = {
             "dtype": dtype.type.name,
-            "shape": list(one.shape),
+            "shape": list(tensor.shape),
             "data_offsets": [place, end],
         }
         place = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    begin = 8 + len(text)
+    data = 8 + len(text)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         with full_disk_is_build_error():
             os.pwrite(fd, len(text).to_bytes(8, "little") + text, 0)
-            run(list(_shard_pieces(fd, plan, tensors, dtype, begin)), threads)
+            run(list(_pieces(fd, plan, tensors, dtype, data)), threads)
     finally:
         os.close(fd)
 
 
-def _shard_pieces(
-    fd: int, plan: MergePlan, tensors: Sequence[PlannedTensor], dtype: FloatType, offset: int
+def _pieces(
+    fd: int, plan: MergePlan, tensors: Sequence[PlannedTensor], dtype: FloatType, data: int
 ) -> Iterator[Piece]:
-    for one in tensors:
-        pitch = one.cols * dtype.size
-        for start, stop in row_blocks(one):
-            place = offset + start * pitch
+    """Every block of rows, in file order; `data` is the place of the first byte."""
+    for tensor in tensors:
+        pitch = tensor.cols * dtype.size
+        for start, stop in row_blocks(tensor):
+            place = data + start * pitch
             yield Piece(
                 place,
-                partial(_write_plain, fd, plan, one, start, stop, dtype, place),
-                partial(plan.read_ahead, one.name, start, stop),
+                partial(_write_rows, fd, plan, tensor.name, start, stop, dtype, place),
+                partial(plan.read_ahead, tensor.name, start, stop),
             )
-        offset += one.rows * pitch
+        data += tensor.rows * pitch
 
 
-def _write_plain(
-    fd: int,
-    plan: MergePlan,
-    one: PlannedTensor,
-    start: int,
-    stop: int,
-    dtype: FloatType,
-    offset: int,
+def _write_rows(
+    fd: int, plan: MergePlan, name: str, start: int, stop: int, dtype: FloatType, place: int
 ) -> None:
-    rows = plan.rows_as(one.name, start, stop, dtype.type)
+    rows = plan.rows_as(name, start, stop, dtype.type)
     if dtype.type == Type.F16 and not np.isfinite(rows.view(np.float16)).all():
         raise BuildError(
-            "numbers beyond float16's range", where=one.name, fix="store it in bfloat16 or float32"
+            "numbers beyond float16's range", where=name, fix="store it in bfloat16 or float32"
         )
-    write_at(fd, rows, offset)
+    write_at(fd, rows, place)

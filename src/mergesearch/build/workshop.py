@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mergesearch._system.files import new_file, new_folder
+from mergesearch._system.memo import Memo
 from mergesearch.build.blueprint import Blueprint, read_blueprint
 from mergesearch.build.candidate import Candidate
 from mergesearch.build.contents import Contents, built_in_contents
@@ -45,6 +46,7 @@ class Workshop:
         self.parents = parents
         self.blueprint = blueprint
         self.threads = threads
+        self._memo = Memo()
 
     @classmethod
     def open(
@@ -102,7 +104,7 @@ class Workshop:
             recipe: Recipe to plan.
             stop: Event that ends the reading of blocks once it is set.
         """
-        return plan_merge(recipe, self.parents, stop)
+        return plan_merge(recipe, self.parents, stop, self._memo)
 
     def size(self, recipe: Recipe) -> int:
         """Return the size in bytes of a recipe's GGUF, without building it."""
@@ -174,4 +176,4 @@ class Workshop:
         """What a merge's file holds beside the merged values."""
         if self.blueprint is not None:
             return self.blueprint.contents(plan)
-        return built_in_contents(recipe, plan)
+        return built_in_contents(recipe, plan, self._memo)

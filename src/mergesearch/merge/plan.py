@@ -22,6 +22,7 @@ import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
 from mergesearch._kernels.stored import Stored
+from mergesearch._system.memo import Memo
 from mergesearch.errors import BuildError, CheckpointError, Interrupted, RecipeError
 from mergesearch.gguf import EMBEDDING, Layout, layer_of, with_layer
 from mergesearch.merge.compatibility import check_compatible
@@ -240,19 +241,29 @@ def rows_per_block(cols: int, together: int = 1) -> int:
 
 
 def plan_merge(
-    recipe: Recipe, parents: Mapping[str, Checkpoint], ended: threading.Event | None = None
+    recipe: Recipe,
+    parents: Mapping[str, Checkpoint],
+    ended: threading.Event | None = None,
+    memo: Memo | None = None,
 ) -> MergePlan:
-    """Plan a recipe over opened parents; once `ended` is set, no further block is read.
+    """Plan a recipe over opened parents.
+
+    Args:
+        recipe: Recipe to plan.
+        parents: Opened parents by id.
+        ended: Event after which no further block is read.
+        memo: Results about vocabularies, for all plans over the same parents.
 
     Raises:
-        CheckpointError: parents or stages that do not fit each other.
-        RecipeError: a layer range beyond a parent's layers, or a slice without the base.
+        CheckpointError: Parents or stages do not fit each other.
+        RecipeError: A layer range goes beyond a parent's layers, or a slice lacks the base.
     """
+    memo = Memo() if memo is None else memo
     available: dict[str, Checkpoint] = dict(parents)
     for stage in recipe.stages:
         name = str(stage.name)
-        available[name] = Stage(name, _plan(stage, (recipe.seed, name), available, ended))
-    return _plan(recipe, (recipe.seed, ""), available, ended)
+        available[name] = Stage(name, _plan(stage, (recipe.seed, name), available, ended, memo))
+    return _plan(recipe, (recipe.seed, ""), available, ended, memo)
 
 
 def _plan(
@@ -260,13 +271,14 @@ def _plan(
     origin: tuple[int, str],
     available: Mapping[str, Checkpoint],
     ended: threading.Event | None,
+    memo: Memo,
 ) -> MergePlan:
     """Plan one merge over parents and earlier stages; seed and stage's name key its noise."""
     named = {ref: available[ref] for ref in recipe.named()}
     check_compatible(named, same_depth=not recipe.slices)
     if not all(parent.layout.built_in for parent in named.values()):
         _check_whole(recipe)
-    aligned = align(named, recipe.base_model, recipe.tokenizer)
+    aligned = align(named, recipe.base_model, recipe.tokenizer, memo)
     parents, tokenizer = aligned.parents, aligned.tokenizer
     if recipe.chat_template is not None:
         if tokenizer is None:
@@ -274,8 +286,8 @@ def _plan(
                 "no tokenizer.json that could hold the chat_template",
                 where=recipe.base_model or recipe.named()[0],
             )
-        theirs = [one.tokenizer for one in named.values() if one.tokenizer is not None]
-        tokenizer = with_chat_template(tokenizer, recipe.chat_template, theirs)
+        theirs = tuple(parent.tokenizer for parent in named.values() if parent.tokenizer)
+        tokenizer = memo(with_chat_template, tokenizer, recipe.chat_template, theirs)
     donor = parents[recipe.base_model or recipe.named()[0]]
     parts = [_part(recipe, one, parents, donor) for one in recipe.slices or (None,)]
     layers = [(part, offset) for part in parts for offset in range(part.depth)]

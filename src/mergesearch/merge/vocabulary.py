@@ -1,34 +1,31 @@
-"""Parents in one vocabulary: views whose embedding and head follow the tokens of the result.
+"""Parents in one vocabulary: whose tokens the result has, and where each row comes from.
 
 Where a parent lacks a token its rows come from the others as mergekit 0.1.5 takes them
 (`tokenizer/embed.py`): from the base; where it lacks the token too, or there is no base, the mean
-of those that have it; zeros where none has. Nothing as large as an embedding is held: rows are
-gathered whenever they are read.
+of those that have it; zeros where none has.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from mergesearch._kernels.stored import Stored
+from mergesearch._system.memo import Memo
 from mergesearch.errors import CheckpointError, RecipeError
-from mergesearch.gguf import EMBEDDING, HEAD
-from mergesearch.parents.parent import Checkpoint, TensorInfo
+from mergesearch.gguf import EMBEDDING
+from mergesearch.merge.aligned import ABSENT, AlignedParent, RowNumbers, RowSources
+from mergesearch.parents import Checkpoint
 from mergesearch.recipe.types import TokenizerChoice, TokenSource
-from mergesearch.vocabulary import Tokenizer, chosen_tokenizer, tokens_of
+from mergesearch.vocabulary import Tokenizer, chosen_tokenizer
 
-Float: TypeAlias = npt.NDArray[np.float32]
-Rows: TypeAlias = npt.NDArray[np.int64]
-_Sized: TypeAlias = tuple[Tokenizer | None, int]
-_ABSENT = -1
-_MEAN_ROWS = 4096
+_Sized: TypeAlias = tuple[str, Tokenizer | None, int]
+"""A parent's id, its tokenizer, and the number of rows of its embedding."""
+
+_Tokens: TypeAlias = tuple[tuple[str, TokenSource], ...]
+"""Texts of tokens with the rows that a recipe names for them."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +33,8 @@ class Aligned:
     """Parents that agree in their vocabulary.
 
     Attributes:
-        parents: by id, all with the same rows and all tied or none.
-        tokenizer: of the result, None where the parent that gives it has none.
+        parents: Parents by id, all with the same rows, and all tied or none.
+        tokenizer: Tokenizer of the result, None where the parent that gives it has none.
     """
 
     parents: Mapping[str, Checkpoint]
@@ -45,285 +42,195 @@ class Aligned:
 
 
 def align(
-    parents: Mapping[str, Checkpoint], base: str | None, choice: TokenizerChoice | None
+    parents: Mapping[str, Checkpoint],
+    base: str | None,
+    choice: TokenizerChoice | None,
+    memo: Memo,
 ) -> Aligned:
     """Return the parents of a merge in the vocabulary of its result.
 
-    Without a choice all must have the same tokens; the base, else the first parent, tells how many
-    rows there are, and gives those that another parent does not have. Only where all parents are
-    tied is the result; elsewhere the head of a tied parent is its embedding.
+    Without a choice all must have the same tokens; the base, else the first parent, decides how
+    many rows there are, and gives those that another parent does not have. Only where all parents
+    are tied is the result; elsewhere the head of a tied parent is its embedding.
+
+    Args:
+        parents: Parents by id.
+        base: Id of the base, None where there is none.
+        choice: Tokenizer that the recipe asks for.
+        memo: Results for the same tokenizers, which a search asks for again and again.
 
     Raises:
-        CheckpointError: without a choice, vocabularies that differ.
-        RecipeError: the choice names what is not there.
+        CheckpointError: Vocabularies differ, and there is no choice.
+        RecipeError: The choice names what does not exist.
     """
     first = base or next(iter(parents))
     parents = {first: parents[first], **parents}
     if choice is None:
-        check_vocabularies(parents)
+        check_vocabularies(parents, memo)
         tokenizer = parents[first].tokenizer
         rows = parents[first].layout.vocab_rows
-        maps = [_padding(one.layout.vocab_rows, rows) for one in parents.values()]
+        sources = [_padded(parent.layout.vocab_rows, rows) for parent in parents.values()]
     else:
-        tokenizer = _chosen(parents, first, choice)
-        fallback = parents[first].tokenizer
-        sizes = [(one.tokenizer or fallback, one.layout.vocab_rows) for one in parents.values()]
-        request = _request(parents, choice)
-        maps = list(_maps(tokenizer, tuple(sizes), request, base is not None))
-    tied = all(one.layout.tied for one in parents.values())
+        sized = tuple(
+            (ref, parent.tokenizer, parent.layout.vocab_rows) for ref, parent in parents.items()
+        )
+        tokens = tuple(choice.tokens.items())
+        multiple = choice.pad_to_multiple_of or 1
+        tokenizer, sources = memo(_chosen, sized, base is not None, choice.source, tokens, multiple)
+    tied = all(parent.layout.tied for parent in parents.values())
     members = tuple(parents.values())
-    views = {
-        ref: one
-        if where.keeps(one.layout.vocab_rows) and one.layout.tied == tied
-        else _View(one, members, where, tied, tokenizer)
-        for (ref, one), where in zip(parents.items(), maps, strict=True)
+    aligned = {
+        ref: parent
+        if source.keeps(parent.layout.vocab_rows) and parent.layout.tied == tied
+        else AlignedParent(parent, members, source, tied, tokenizer)
+        for (ref, parent), source in zip(parents.items(), sources, strict=True)
     }
-    return Aligned(views, tokenizer)
+    return Aligned(aligned, tokenizer)
 
 
-def _chosen(parents: Mapping[str, Checkpoint], first: str, choice: TokenizerChoice) -> Tokenizer:
-    sized = {
-        ref: None if one.tokenizer is None else (one.tokenizer, one.layout.vocab_rows)
-        for ref, one in parents.items()
-    }
-    return chosen_tokenizer(sized, first, choice)
-
-
-def check_vocabularies(parents: Mapping[str, Checkpoint]) -> None:
+def check_vocabularies(parents: Mapping[str, Checkpoint], memo: Memo) -> None:
     """Refuse parents that give different tokens to the rows of the embedding.
 
     A parent without a tokenizer must at least have as many rows as the others.
 
     Raises:
-        CheckpointError: naming the two parents and the first difference.
+        CheckpointError: Names the two parents and the first difference.
     """
     (first, one), *others = parents.items()
     for ref, other in others:
         difference = None
         if one.tokenizer is not None and other.tokenizer is not None:
-            difference = _first_difference(one.tokenizer, other.tokenizer)
+            difference = memo(_first_difference, one.tokenizer, other.tokenizer)
         elif one.layout.vocab_rows != other.layout.vocab_rows:
             shapes = [str(parent.tensors[EMBEDDING].shape) for parent in (one, other)]
             difference = (EMBEDDING, shapes[0], shapes[1])
         if difference is not None:
-            what, mine, theirs = difference
+            what, expected, found = difference
             raise CheckpointError(
-                f"the parents differ in {what}: {mine} in {first}, {theirs} in {ref}",
+                f"the parents differ in {what}: {expected} in {first}, {found} in {ref}",
                 expected="fine-tunes of the same base",
                 fix="say which tokens the result has: tokenizer_source (base, union, or a parent)",
             )
 
 
-@lru_cache(maxsize=64)
 def _first_difference(one: Tokenizer, other: Tokenizer) -> tuple[str, str, str] | None:
     """The first row with another token in two tokenizers, and both tokens."""
-    mine, theirs = tokens_of(one), tokens_of(other)
-    if mine == theirs:
+    if one.tokens == other.tokens:
         return None
-    row = next(row for row in sorted({*mine, *theirs}) if mine.get(row) != theirs.get(row))
-    return f"token {row}", repr(mine.get(row)), repr(theirs.get(row))
+    row = next(
+        row
+        for row in sorted({*one.tokens, *other.tokens})
+        if one.tokens.get(row) != other.tokens.get(row)
+    )
+    return f"token {row}", repr(one.tokens.get(row)), repr(other.tokens.get(row))
 
 
-@dataclass(frozen=True, eq=False)
-class _Map:
-    """Where each row of the result's vocabulary comes from, for one parent.
-
-    Attributes:
-        own: the parent's own row, -1 where others give it.
-        others: for each parent by its place, the row of it that is added there, -1 for none.
-        counts: what the sum of the others' rows is divided by.
-        tokens: rows before those that only fill up, each of which is the mean of these.
-    """
-
-    own: Rows
-    others: tuple[tuple[int, Rows], ...]
-    counts: Float
-    tokens: int
-
-    @property
-    def rows(self) -> int:
-        return len(self.own)
-
-    def keeps(self, rows: int) -> bool:
-        """Whether it leaves a parent with that many rows as it is."""
-        return self.rows == rows and bool((self.own == np.arange(rows)).all())
-
-
-@lru_cache(maxsize=16)
-def _padding(own: int, rows: int) -> _Map:
+def _padded(own: int, rows: int) -> RowSources:
     """A parent's own rows, and the first parent's where it has fewer."""
     index = np.arange(rows)
-    given = ((0, index),)
-    return _Map(np.where(index < own, index, _ABSENT), given, np.ones(rows, np.float32), rows)
+    own_rows = np.where(index < own, index, ABSENT)
+    return RowSources(own_rows, {0: index}, np.ones(rows, np.float32), rows)
 
 
-@dataclass(frozen=True)
-class _Request:
-    """What a choice says beyond the source, with parents by their places; it can be compared."""
+def _chosen(
+    parents: tuple[_Sized, ...], from_base: bool, source: str, tokens: _Tokens, multiple: int
+) -> tuple[Tokenizer, list[RowSources]]:
+    """The tokenizer that a recipe asks for, and where the rows of each parent come from.
 
-    tokens: tuple[tuple[str, int | None, TokenSource], ...]
-    multiple: int
-
-
-def _request(parents: Mapping[str, Checkpoint], choice: TokenizerChoice) -> _Request:
-    places = {ref: place for place, ref in enumerate(parents)}
-    for text, source in choice.tokens.items():
-        if source.model is not None and source.model not in places:
-            raise RecipeError(
-                f"token {text!r} takes its rows from {source.model!r}, which is no parent",
-                expected=", ".join(places),
-            )
-    tokens = tuple(
-        (text, None if source.model is None else places[source.model], source)
-        for text, source in choice.tokens.items()
+    Args:
+        parents: Parents in order, the base first.
+        from_base: Whether a token that the base has comes from it alone.
+        source: Id of the parent that gives the tokenizer, `base`, or `union`.
+        tokens: Rows of some tokens.
+        multiple: Number that the number of rows is a multiple of.
+    """
+    first, fallback, _ = parents[0]
+    choice = TokenizerChoice(source, dict(tokens), multiple)
+    tokenizer = chosen_tokenizer(
+        {ref: None if own is None else (own, rows) for ref, own, rows in parents}, first, choice
     )
-    return _Request(tokens, choice.pad_to_multiple_of or 1)
+    sized = tuple((ref, own or fallback, rows) for ref, own, rows in parents)
+    return tokenizer, _row_sources(tokenizer, sized, tokens, multiple, from_base)
 
 
-@lru_cache(maxsize=16)
-def _maps(
-    tokenizer: Tokenizer, sizes: tuple[_Sized, ...], request: _Request, from_base: bool
-) -> tuple[_Map, ...]:
-    """The maps of all parents, in order; kept, since a search asks for the same ones each time."""
-    texts = tokens_of(tokenizer)
-    count = max(texts, default=-1) + 1
-    rows = -(-count // request.multiple) * request.multiple
-    places = [_places(*one) for one in sizes]
-    own = [_row_array(rows, texts, place) for place in places]
-    given = [one.copy() for one in own]
+def _row_sources(
+    tokenizer: Tokenizer,
+    parents: tuple[_Sized, ...],
+    tokens: _Tokens,
+    multiple: int,
+    from_base: bool,
+) -> list[RowSources]:
+    """Where the rows of each parent come from, in order."""
+    texts = tokenizer.tokens
+    n_tokens = max(texts, default=-1) + 1
+    rows = -(-n_tokens // multiple) * multiple
+    rows_by_text = [_rows_by_text(own, own_rows) for _, own, own_rows in parents]
+    own_rows = [_own_rows(rows, texts, by_text) for by_text in rows_by_text]
+    donor_rows = [numbers.copy() for numbers in own_rows]
     if from_base:
-        for one in given[1:]:
-            one[own[0] != _ABSENT] = _ABSENT
+        for numbers in donor_rows[1:]:
+            numbers[own_rows[0] != ABSENT] = ABSENT
     forced = np.zeros(rows, dtype=bool)
-    rows_of = {texts[row]: row for row in texts}
-    for text, place, source in request.tokens:
-        row = rows_of[text]
+    result_rows = {text: row for row, text in texts.items()}
+    refs = [ref for ref, _, _ in parents]
+    for text, source in tokens:
+        row = result_rows[text]
         forced[row] = source.force
-        for index, one in enumerate(given):
-            named = index == place
-            one[row] = _row_of(text, source, sizes[index][1], places[index]) if named else _ABSENT
-    counts = np.maximum(1, np.count_nonzero(np.stack(given) != _ABSENT, axis=0))
-    others = tuple(enumerate(given))
-    return tuple(
-        _Map(np.where(forced, _ABSENT, mine), others, counts.astype(np.float32), count)
-        for mine in own
-    )
+        for numbers in donor_rows:
+            numbers[row] = ABSENT
+        if source.model is not None:
+            place = _place(text, source, refs)
+            donor_rows[place][row] = _donor_row(
+                text, source, rows_by_text[place], parents[place][2]
+            )
+    counts = np.maximum(1, np.count_nonzero(np.stack(donor_rows) != ABSENT, axis=0))
+    return [
+        RowSources(
+            np.where(forced, ABSENT, numbers),
+            dict(enumerate(donor_rows)),
+            counts.astype(np.float32),
+            n_tokens,
+        )
+        for numbers in own_rows
+    ]
 
 
-def _places(tokenizer: Tokenizer | None, rows: int) -> dict[str, int]:
+def _rows_by_text(tokenizer: Tokenizer | None, rows: int) -> dict[str, int]:
     """A parent's row of every token that its embedding has."""
-    found = {} if tokenizer is None else tokens_of(tokenizer)
-    return {text: row for row, text in found.items() if row < rows}
+    tokens = {} if tokenizer is None else tokenizer.tokens
+    return {text: row for row, text in tokens.items() if row < rows}
 
 
-def _row_array(rows: int, texts: Mapping[int, str], places: Mapping[str, int]) -> Rows:
-    """A parent's row of every token of the result, -1 where it lacks it."""
-    found = np.full(rows, _ABSENT)
-    found[list(texts)] = [places.get(text, _ABSENT) for text in texts.values()]
-    return found
+def _own_rows(rows: int, texts: Mapping[int, str], by_text: Mapping[str, int]) -> RowNumbers:
+    """A parent's row of every token of the result."""
+    numbers = np.full(rows, ABSENT)
+    numbers[list(texts)] = [by_text.get(text, ABSENT) for text in texts.values()]
+    return numbers
 
 
-def _row_of(text: str, source: TokenSource, rows: int, places: Mapping[str, int]) -> int:
+def _place(text: str, source: TokenSource, refs: list[str]) -> int:
+    """The place of the parent that a recipe names for a token.
+
+    Raises:
+        RecipeError: There is no such parent.
+    """
+    if source.model not in refs:
+        raise RecipeError(
+            f"token {text!r} takes its rows from {source.model!r}, which is no parent",
+            expected=", ".join(refs),
+        )
+    return refs.index(source.model)
+
+
+def _donor_row(text: str, source: TokenSource, by_text: Mapping[str, int], rows: int) -> int:
     """The row that a recipe names for a token.
 
     Raises:
-        RecipeError: the parent has no such token or row.
+        RecipeError: The parent has no such token or row.
     """
     wanted = text if source.token is None else source.token
-    row = places.get(wanted) if source.token_id is None else source.token_id
+    row = by_text.get(wanted) if source.token_id is None else source.token_id
     if row is None or row >= rows:
-        named = f"token {wanted!r}" if row is None else f"row {row}"
-        raise RecipeError(f"{source.model} has no {named}, which {text!r} should take")
+        missing = f"token {wanted!r}" if row is None else f"row {row}"
+        raise RecipeError(f"{source.model} has no {missing}, which {text!r} should take")
     return row
-
-
-class _View:
-    """A parent with the vocabulary of the result; see `Checkpoint`."""
-
-    def __init__(
-        self,
-        own: Checkpoint,
-        parents: Sequence[Checkpoint],
-        where: _Map,
-        tied: bool,
-        tokenizer: Tokenizer | None,
-    ) -> None:
-        self.ref = own.ref
-        self.tokenizer = tokenizer
-        self.config: dict[str, Any] = own.config | {
-            "vocab_size": where.rows,
-            "tie_word_embeddings": tied,
-        }
-        self.layout = own.layout.with_vocabulary(where.rows, tied)
-        shape = (where.rows, own.layout.hidden)
-        names = [EMBEDDING] if tied else [EMBEDDING, HEAD]
-        self.tensors: Mapping[str, TensorInfo] = {
-            **own.tensors,
-            **{name: TensorInfo(shape, own.tensors[_stored(own, name)].dtype) for name in names},
-        }
-        self._own = own
-        self._parents = parents
-        self._where = where
-        self._means: dict[str, Float] = {}
-        self._lock = threading.Lock()
-
-    def rows(self, name: str, start: int, stop: int) -> Float:
-        """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
-        if name not in (EMBEDDING, HEAD):
-            return self._own.rows(name, start, stop)
-        tokens = self._where.tokens
-        if stop <= tokens:
-            return self._gathered(name, start, stop)
-        filling = np.repeat(self._mean(name), stop - max(start, tokens), axis=0)
-        return np.concatenate([self._gathered(name, min(start, tokens), tokens), filling])
-
-    def stored(self, name: str, start: int, stop: int) -> Stored:
-        """Return the same rows; as the parent stores them where no vocabulary orders them."""
-        if name in (EMBEDDING, HEAD):
-            return self.rows(name, start, stop)
-        return self._own.stored(name, start, stop)
-
-    def read_ahead(self, name: str, start: int, stop: int) -> None:
-        """Let the system read from the disk the rows that stand at the same places."""
-        if name not in (EMBEDDING, HEAD):
-            self._own.read_ahead(name, start, stop)
-
-    def _gathered(self, name: str, start: int, stop: int) -> Float:
-        own = self._where.own[start:stop]
-        found = _gather(self._own, name, own)
-        lacking = np.flatnonzero(own == _ABSENT)
-        if lacking.size:
-            total = np.zeros((lacking.size, found.shape[1]), np.float32)
-            for place, rows in self._where.others:
-                total += _gather(self._parents[place], name, rows[start:stop][lacking])
-            found[lacking] = total / self._where.counts[start:stop][lacking, None]
-        return found
-
-    def _mean(self, name: str) -> Float:
-        """The mean of all rows with tokens, shape `(1, cols)`, summed over fixed blocks."""
-        with self._lock:
-            if name not in self._means:
-                tokens = self._where.tokens
-                total = np.zeros(self.layout.hidden, np.float64)
-                for start in range(0, tokens, _MEAN_ROWS):
-                    block = self._gathered(name, start, min(start + _MEAN_ROWS, tokens))
-                    total += block.sum(axis=0, dtype=np.float64)
-                self._means[name] = (total / tokens).astype(np.float32)[None]
-            return self._means[name]
-
-
-def _stored(parent: Checkpoint, name: str) -> str:
-    """The tensor that has the rows of `name`; a tied head is the embedding."""
-    return name if name in parent.tensors else EMBEDDING
-
-
-def _gather(parent: Checkpoint, name: str, rows: Rows) -> Float:
-    """Rows of a parent in any order, zeros where the row is -1; runs are read together."""
-    found = np.zeros((len(rows), parent.layout.hidden), np.float32)
-    present = np.flatnonzero(rows != _ABSENT)
-    breaks = np.flatnonzero((np.diff(rows[present]) != 1) | (np.diff(present) != 1)) + 1
-    for run in np.split(present, breaks):
-        if run.size:
-            first = int(rows[run[0]])
-            found[run] = parent.rows(_stored(parent, name), first, first + run.size)
-    return found

@@ -4,20 +4,16 @@ from mergesearch.vocabulary.chat import with_chat_template
 from mergesearch.vocabulary.choice import chosen_tokenizer
 from mergesearch.vocabulary.files import (
     Tokenizer,
-    added_tokens,
     read_tokenizer,
-    tokens_of,
     write_tokenizer,
 )
 from mergesearch.vocabulary.from_gguf import tokenizer_from_gguf
 
 __all__ = [
     "Tokenizer",
-    "added_tokens",
     "chosen_tokenizer",
     "read_tokenizer",
     "tokenizer_from_gguf",
-    "tokens_of",
     "with_chat_template",
     "write_tokenizer",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 from jinja2 import TemplateSyntaxError
 from jinja2.ext import loopcontrols
@@ -48,33 +47,32 @@ Mistral's has no place for a system message, which goes before the first one of 
 def with_chat_template(
     tokenizer: Tokenizer, wanted: str, parents: Sequence[Tokenizer]
 ) -> Tokenizer:
-    """Return the tokenizer with another chat template; the same object for the same arguments.
+    """Return the tokenizer with another chat template.
 
     Args:
-        tokenizer: of the result.
-        wanted: a template, the name of a built-in one, or `auto`: the one that most parents have,
-            the first of them where several are as frequent; where none has one it stays as it is
+        tokenizer: Tokenizer of the result.
+        wanted: Template, name of a built-in one, or `auto`: the one that most parents have, the
+            first of them where several are as frequent; where none has one it stays as it is
             (mergekit 0.1.5, `merge.py`).
-        parents: the parents' tokenizers.
+        parents: Tokenizers of the parents.
 
     Raises:
-        RecipeError: neither a template nor a known name, or one that is not valid Jinja.
+        RecipeError: It is neither a template nor a known name, or it is not valid Jinja.
     """
     if wanted == AUTO:
-        found = Counter(one.chat_template.strip() for one in parents if one.chat_template)
-        return _with(tokenizer, found.most_common(1)[0][0]) if found else tokenizer
+        found = Counter(parent.chat_template.strip() for parent in parents if parent.chat_template)
+        return _with_template(tokenizer, found.most_common(1)[0][0]) if found else tokenizer
     if wanted in BUILT_IN:
-        return _with(tokenizer, BUILT_IN[wanted])
+        return _with_template(tokenizer, BUILT_IN[wanted])
     if "{" not in wanted:
         raise RecipeError(
             f"unknown chat_template {wanted!r}",
             expected=f"{AUTO}, {', '.join(BUILT_IN)}, or a Jinja template",
         )
-    return _with(tokenizer, wanted)
+    return _with_template(tokenizer, wanted)
 
 
-@lru_cache(maxsize=16)
-def _with(tokenizer: Tokenizer, template: str) -> Tokenizer:
+def _with_template(tokenizer: Tokenizer, template: str) -> Tokenizer:
     """The tokenizer with a template that compiles."""
     try:
         ImmutableSandboxedEnvironment(extensions=[loopcontrols]).from_string(template)

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 from mergesearch.errors import CheckpointError, RecipeError
 from mergesearch.recipe.types import TokenizerChoice
-from mergesearch.vocabulary.files import LISTED, Tokenizer, added_tokens, tokens_of
+from mergesearch.vocabulary.files import LISTED, Tokenizer
 
 Sized: TypeAlias = tuple[Tokenizer, int]
 """A tokenizer with the rows of its model's embedding; tokens beyond them do not count."""
@@ -23,16 +22,16 @@ Sized: TypeAlias = tuple[Tokenizer, int]
 def chosen_tokenizer(
     tokenizers: Mapping[str, Sized | None], base: str, choice: TokenizerChoice
 ) -> Tokenizer:
-    """Return the tokenizer of the result; the same object for the same arguments.
+    """Return the tokenizer of the result.
 
     Args:
-        tokenizers: of every parent in the recipe's order, None where it has none.
-        base: id of the base, or of the first parent where there is none.
-        choice: whose tokenizer.
+        tokenizers: Tokenizer of every parent in the recipe's order, None where it has none.
+        base: Id of the base, or of the first parent where there is none.
+        choice: Choice that the recipe makes.
 
     Raises:
-        RecipeError: the choice names no parent.
-        CheckpointError: the parent has no tokenizer.
+        RecipeError: The choice names no parent.
+        CheckpointError: The parent has no tokenizer.
     """
     source = base if choice.source in ("base", "union") else choice.source
     if source not in tokenizers:
@@ -47,38 +46,34 @@ def chosen_tokenizer(
             where=source,
             fix="name a parent that has one as the tokenizer's source",
         )
-    others = [one for ref, one in tokenizers.items() if one is not None and ref != source]
-    united = tuple(others) if choice.source == "union" else ()
-    return _built(first, united, tuple(choice.tokens))
-
-
-@lru_cache(maxsize=16)
-def _built(first: Sized, others: tuple[Sized, ...], added: tuple[str, ...]) -> Tokenizer:
-    """The first tokenizer with the tokens of the others, then with some more."""
-    united = with_tokens(without_rows_beyond(*first), _entries(others))
-    return with_tokens(united, {text: _plain(text) for text in added})
+    others = [sized for ref, sized in tokenizers.items() if sized is not None and ref != source]
+    united = with_tokens(
+        without_rows_beyond(*first), _entries(others if choice.source == "union" else [])
+    )
+    return with_tokens(united, {text: _plain(text) for text in choice.tokens})
 
 
 def without_rows_beyond(tokenizer: Tokenizer, rows: int) -> Tokenizer:
     """Return the tokenizer without the tokens whose row the embedding does not have."""
-    gone = {text for row, text in tokens_of(tokenizer).items() if row >= rows}
+    gone = {text for row, text in tokenizer.tokens.items() if row >= rows}
     if not gone:
         return tokenizer
     document = dict(tokenizer.document)
     model = dict(document["model"])
     model["vocab"] = {text: row for text, row in model["vocab"].items() if row < rows}
-    model["merges"] = [one for one in model.get("merges") or [] if not gone & set(_pair(one))]
+    merges = model.get("merges") or []
+    model["merges"] = [merge for merge in merges if not gone & set(_pieces(merge))]
     document["model"] = model
-    document["added_tokens"] = [
-        one for one in document.get("added_tokens") or [] if one["id"] < rows
-    ]
+    added = document.get("added_tokens") or []
+    document["added_tokens"] = [entry for entry in added if entry["id"] < rows]
     settings = dict(tokenizer.settings)
     if LISTED in settings:
-        settings[LISTED] = {row: one for row, one in settings[LISTED].items() if int(row) < rows}
+        listed = settings[LISTED]
+        settings[LISTED] = {row: entry for row, entry in listed.items() if int(row) < rows}
     return replace(tokenizer, document=document, settings=settings, files=None)
 
 
-def _pair(merge: str | list[str]) -> list[str]:
+def _pieces(merge: str | list[str]) -> list[str]:
     """The two pieces of a merge and what they make."""
     left, right = merge.split(" ") if isinstance(merge, str) else merge
     return [left, right, left + right]
@@ -91,13 +86,13 @@ def with_tokens(tokenizer: Tokenizer, entries: Mapping[str, Mapping[str, Any]]) 
     elsewhere.
 
     Args:
-        tokenizer: comes first where both have a token.
-        entries: by text, as `added_tokens` has them; without an id where the token is an ordinary
-            one of its vocabulary.
+        tokenizer: Tokenizer that comes first where both have a token.
+        entries: New tokens by text, as `added_tokens` has them; without an id where the token is
+            an ordinary one of its vocabulary.
     """
-    known = {text: row for row, text in tokens_of(tokenizer).items()}
-    before = added_tokens(tokenizer)
-    already = {one["content"] for one in before.values()}
+    known = {text: row for row, text in tokenizer.tokens.items()}
+    before = tokenizer.added_tokens
+    already = {entry["content"] for entry in before.values()}
     following = max(known.values(), default=-1) + 1
     new = {}
     for text, entry in entries.items():
@@ -108,12 +103,12 @@ def with_tokens(tokenizer: Tokenizer, entries: Mapping[str, Mapping[str, Any]]) 
         new[known[text]] = dict(entry) | {"id": known[text]}
     if not new:
         return tokenizer
-    added = [one for _, one in sorted((before | new).items())]
+    added = [entry for _, entry in sorted((before | new).items())]
     settings = dict(tokenizer.settings)
     if LISTED in settings:  # transformers takes no others where this is there
         settings[LISTED] = {
-            str(one["id"]): {key: value for key, value in one.items() if key != "id"}
-            for one in added
+            str(entry["id"]): {key: value for key, value in entry.items() if key != "id"}
+            for entry in added
         }
     document = tokenizer.document | {"added_tokens": added}
     return replace(tokenizer, document=document, settings=settings, files=None)
@@ -123,8 +118,8 @@ def _entries(tokenizers: Iterable[Sized]) -> dict[str, Mapping[str, Any]]:
     """Every token of some tokenizers by its text, in order of rows; added ones come first."""
     entries: dict[str, Mapping[str, Any]] = {}
     for tokenizer, rows in tokenizers:
-        added = added_tokens(tokenizer)
-        for row, text in sorted(tokens_of(tokenizer).items()):
+        added = tokenizer.added_tokens
+        for row, text in sorted(tokenizer.tokens.items()):
             if row >= rows:
                 break
             if row in added and "id" not in entries.get(text, {}):

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,8 @@ class Tokenizer:
         document: `tokenizer.json`.
         settings: `tokenizer_config.json`, the chat template in it; empty where there is none.
         generation: `generation_config.json`; empty where there is none.
-        files: the folder that it was read from and still equals; None where it was made.
-        ids: rows of the special tokens, by kind, that the model's `config.json` names.
+        files: Folder that it was read from and still equals; None where it was made.
+        ids: Rows of the special tokens, by kind, that the model's `config.json` names.
     """
 
     document: dict[str, Any]
@@ -59,9 +59,27 @@ class Tokenizer:
         """The chat template; of several the one called `default`."""
         template = self.settings.get("chat_template")
         if isinstance(template, list):
-            named = {one.get("name"): one.get("template") for one in template}
+            named = {choice.get("name"): choice.get("template") for choice in template}
             template = named.get("default")
         return template if isinstance(template, str) else None
+
+    @cached_property
+    def added_tokens(self) -> dict[int, Mapping[str, Any]]:
+        """The added tokens by their rows, as `added_tokens` of `tokenizer.json` has them.
+
+        Those that only the settings list count too, as they do for transformers.
+        """
+        listed = self.settings.get(LISTED) or {}
+        in_document = self.document.get("added_tokens") or []
+        return {int(row): {"id": int(row), **entry} for row, entry in listed.items()} | {
+            int(entry["id"]): entry for entry in in_document
+        }
+
+    @cached_property
+    def tokens(self) -> Mapping[int, str]:
+        """Every token by its row, added tokens too."""
+        texts = {row: text for text, row in self.document["model"]["vocab"].items()}
+        return texts | {row: str(entry["content"]) for row, entry in self.added_tokens.items()}
 
 
 def read_tokenizer(folder: Path) -> Tokenizer | None:
@@ -95,7 +113,7 @@ def read_tokenizer(folder: Path) -> Tokenizer | None:
         {kind: row for kind, row in ids.items() if type(row) is int and row >= 0},
     )
     try:
-        added_tokens(found)
+        _ = found.added_tokens
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"added tokens that cannot be read ({type(error).__name__}: {error})", where=folder
@@ -132,25 +150,6 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise CheckpointError("not a JSON object", where=file)
     return document
-
-
-def added_tokens(tokenizer: Tokenizer) -> dict[int, Mapping[str, Any]]:
-    """Return the added tokens by their rows, as `added_tokens` of `tokenizer.json` has them.
-
-    Those that only the settings list count too, as they do for transformers.
-    """
-    listed = tokenizer.settings.get(LISTED) or {}
-    in_document = tokenizer.document.get("added_tokens") or []
-    return {int(row): {"id": int(row), **one} for row, one in listed.items()} | {
-        int(one["id"]): one for one in in_document
-    }
-
-
-@lru_cache(maxsize=32)
-def tokens_of(tokenizer: Tokenizer) -> Mapping[int, str]:
-    """Return every token's row and text, added tokens too."""
-    rows = {row: text for text, row in tokenizer.document["model"]["vocab"].items()}
-    return rows | {row: str(one["content"]) for row, one in added_tokens(tokenizer).items()}
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:

@@ -18,7 +18,7 @@ import gguf
 
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.pack import Metadata
-from mergesearch.vocabulary import Tokenizer, added_tokens
+from mergesearch.vocabulary import Tokenizer
 from mergesearch.vocabulary.pre_tokenizers import PRE_TOKENIZERS
 from mergesearch.vocabulary.special import SpecialTokens, special_tokens
 
@@ -153,8 +153,8 @@ def _added_tokens(tokenizer: Tokenizer) -> dict[int, tuple[str, bool]]:
     """Added tokens by id: their text, and whether they are control tokens."""
     document, settings = tokenizer.document, tokenizer.settings
     added = {
-        row: (str(one["content"]), bool(one.get("special")))
-        for row, one in added_tokens(tokenizer).items()
+        row: (str(entry["content"]), bool(entry.get("special")))
+        for row, entry in tokenizer.added_tokens.items()
     }
     special = set(_special_texts(settings))
     vocab = document["model"]["vocab"]
