@@ -1,0 +1,1 @@
+"""Noise-aware Bayesian optimization: a Gaussian process per objective, and where to look next."""

@@ -1,0 +1,139 @@
+"""Where to look next: the point that is expected to add most to the true front.
+
+Noisy expected hypervolume improvement (Daulton, Balandat and Bakshy, "Parallel Bayesian
+Optimization of Multiple Noisy Objectives with Expected Hypervolume Improvement", 2021): the
+observed points' true values are drawn from what the processes know of them, and the improvement
+over the front of each draw is averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.stats import qmc
+
+from mergesearch.study.bayesian.gaussian_process import Floats, Process
+from mergesearch.study.bayesian.improvement import (
+    expected_improvement,
+    free_boxes,
+    improvement_slopes,
+)
+
+Counts = NDArray[np.int64]
+
+DRAWS = 16
+SPREAD_POINTS = 512
+NEAR_POINTS = 512
+CLIMBS = 6
+CLIMB_STEPS = 30
+
+
+class Acquisition:
+    """Expected hypervolume that a point adds to the front of the observed points."""
+
+    def __init__(
+        self, processes: Sequence[Process], reference: Floats, rng: np.random.Generator
+    ) -> None:
+        self._processes = processes
+        self._truths = [_draws(process, rng) for process in processes]
+        fronts = np.stack(self._truths, axis=-1)
+        self._boxes = [free_boxes(_non_dominated(front), reference) for front in fronts]
+        self._draw_of_box = np.repeat(np.arange(DRAWS), [len(lows) for lows, _ in self._boxes])
+        self._lows = np.vstack([lows for lows, _ in self._boxes])
+        self._highs = np.vstack([highs for _, highs in self._boxes])
+
+    def __call__(self, points: Floats) -> Floats:
+        """Return the expected improvement of `points` (points, dimensions), (points,)."""
+        told = [
+            process.given(truths, points)
+            for process, truths in zip(self._processes, self._truths, strict=True)
+        ]
+        deviations = np.sqrt(np.column_stack([variances for _, variances in told]))
+        means = np.stack([means for means, _ in told], axis=-1)
+        total = np.zeros(len(points))
+        for mean, (lows, highs) in zip(means, self._boxes, strict=True):
+            total += expected_improvement(mean, deviations, lows, highs)
+        return total / len(self._boxes)
+
+    def slope(self, point: Floats) -> tuple[float, Floats]:
+        """Return the expected improvement of one point (dimensions,) and its derivatives."""
+        told = [
+            process.slopes(truths, point)
+            for process, truths in zip(self._processes, self._truths, strict=True)
+        ]
+        deviation = np.sqrt(np.concatenate([variance for _, variance, _, _ in told]))
+        means = np.stack([means for means, _, _, _ in told], axis=-1)
+        gains, by_mean, by_deviation = improvement_slopes(
+            means[self._draw_of_box], deviation, self._lows, self._highs
+        )
+        slope = np.zeros(len(point))
+        for column, (_, _, mean_slopes, variance_slope) in enumerate(told):
+            slope += by_mean[:, column] @ mean_slopes[self._draw_of_box]
+            slope += by_deviation[:, column].sum() * variance_slope / (2 * deviation[column])
+        return float(gains.sum()) / DRAWS, slope / DRAWS
+
+
+def _draws(process: Process, rng: np.random.Generator) -> Floats:
+    """Draws of the truth at the observed points, (draws, points)."""
+    mean, covariance = process.posterior
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    draws: Floats = mean + rng.standard_normal((DRAWS, len(mean))) @ root.T
+    return draws
+
+
+def _non_dominated(front: Floats) -> Floats:
+    better = (front[:, None] >= front).all(axis=-1) & (front[:, None] > front).any(axis=-1)
+    return front[~better.any(axis=0)]
+
+
+def best_point(
+    acquisition: Acquisition, promising: Floats, choices: Sequence[int], rng: np.random.Generator
+) -> Floats:
+    """Return the point of the largest improvement: a wide search, then climbs from the best.
+
+    Args:
+        acquisition: Improvement to maximize.
+        promising: Points near which to look as well, (points, dimensions).
+        choices: Number of choices of each dimension, 0 for a range.
+        rng: Source of the points that are tried.
+    """
+    n_choices = np.array(choices)
+    wide = qmc.Sobol(len(choices), rng=rng).random(SPREAD_POINTS)
+    wide = np.where(n_choices > 0, np.floor(wide * n_choices), wide)
+    near = _stepped(promising[rng.integers(len(promising), size=NEAR_POINTS)], n_choices, 0.2, rng)
+    tried = np.vstack([wide, near])
+    gains = acquisition(tried)
+    best = [_climbed(acquisition, tried[index], n_choices) for index in np.argsort(-gains)[:CLIMBS]]
+    return max(best, key=lambda climb: climb[0])[1]
+
+
+def _climbed(acquisition: Acquisition, start: Floats, n_choices: Counts) -> tuple[float, Floats]:
+    """The improvement at the top of the slope from `start`, and the point there."""
+    scale, _ = acquisition.slope(start)
+    if scale <= 0.0:
+        return 0.0, start
+
+    def loss(point: Floats) -> tuple[float, Floats]:
+        gain, slope = acquisition.slope(point)
+        return -gain / scale, -slope / scale
+
+    bounds = [(0.0, 1.0) if n == 0 else (at, at) for n, at in zip(n_choices, start, strict=True)]
+    found = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": CLIMB_STEPS}
+    )
+    return -float(found.fun) * scale, np.asarray(found.x)
+
+
+def _stepped(points: Floats, n_choices: Counts, size: float, rng: np.random.Generator) -> Floats:
+    """Points moved in some of their dimensions, a choice now and then drawn anew."""
+    n, d = points.shape
+    moved = rng.random((n, d)) < rng.choice([2 / d, 0.4, 1.0], size=(n, 1))
+    steps = rng.normal(0, size, (n, d)) * rng.choice([1.0, 0.3], size=(n, 1))
+    numbers = np.clip(points + steps, 0.0, 1.0)
+    drawn = np.floor(rng.random((n, d)) * np.maximum(n_choices, 1))
+    redrawn = np.where(rng.random((n, d)) < 0.1, drawn, points)
+    return np.where(moved & (n_choices == 0), numbers, np.where(n_choices > 0, redrawn, points))

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from mergesearch.objectives import ItemResult, Objective, TaskUse
+from mergesearch.study.estimation.estimates import Estimates, estimate
+
+ANSWERS = TaskUse("answers", "exact", weight=3.0)
+CHOICES = TaskUse("choices", "acc", weight=1.0, chance=0.25)
+REASONING = Objective("reasoning", (ANSWERS, CHOICES), "maximize", 0.0)
+
+
+def item(task, number, **metrics):
+    return ItemResult(task, number, metrics)
+
+
+def test_an_objective_is_the_weighted_mean_of_its_metrics_above_chance():
+    rng = np.random.default_rng(0)
+    right = {use.task: rng.random((3, 200)) < 0.6 for use in (ANSWERS, CHOICES)}
+    results = {
+        trial: [
+            item(use.task, number, **{use.metric: float(right[use.task][row, number])})
+            for use in (ANSWERS, CHOICES)
+            for number in range(200)
+        ]
+        for row, trial in enumerate((2, 5, 7))
+    }
+    estimates = estimate([REASONING], results)
+    answers, choices = (right[use.task].mean(axis=1) for use in (ANSWERS, CHOICES))
+    assert estimates.trials == (2, 5, 7)
+    assert estimates.values[:, 0] == pytest.approx(
+        0.75 * answers + 0.25 * (choices - 0.25) / 0.75, abs=1e-9
+    )
+    errors = np.hypot(0.75 * 0.49, 0.25 * 0.49 / 0.75) / np.sqrt(200)
+    assert estimates.errors[:, 0] == pytest.approx(errors, rel=0.1)
+
+
+def test_an_item_that_could_not_be_scored_counts_as_not_scored():
+    results = {
+        0: [item("answers", 0, exact=1.0), item("answers", 1), item("answers", 2, exact=0.0)],
+        1: [item("answers", number, exact=1.0) for number in range(3)],
+    }
+    objective = Objective("answers", (ANSWERS,), "maximize", 0.0)
+    assert estimate([objective], results).values[1, 0] == pytest.approx(1.0)
+
+
+def test_some_of_the_trials_keep_their_values_and_joint_errors():
+    covariances = np.arange(9.0).reshape(1, 3, 3)
+    estimates = Estimates((4, 6, 9), np.array([[1.0], [2.0], [3.0]]), covariances)
+    some = estimates.of([9, 4])
+    assert some.values.tolist() == [[3.0], [1.0]]
+    assert some.covariances.tolist() == [[[8.0, 6.0], [2.0, 0.0]]]
+
+
+def test_draws_have_the_values_and_the_covariance_of_the_estimates():
+    covariance = np.array([[[4.0, 3.0], [3.0, 9.0]]])
+    estimates = Estimates((0, 1), np.array([[1.0], [-1.0]]), covariance)
+    draws = estimates.draws(20000, np.random.default_rng(0))[:, :, 0]
+    assert draws.mean(axis=0) == pytest.approx([1.0, -1.0], abs=0.05)
+    assert np.cov(draws.T) == pytest.approx(covariance[0], abs=0.2)
