@@ -49,8 +49,8 @@ def estimate_means(results: Floats, pool: int | None = None) -> Means:
         precision = np.linalg.inv(spread[np.ix_(scored, scored)])
         information[np.ix_(scored, scored)] += count * precision
         pull[scored] += precision @ sums
-    covariance = np.linalg.inv(information)
-    values: Floats = np.asarray(covariance @ pull, dtype=np.float64)
+    covariance: Floats = np.linalg.inv(information).astype(np.float64)
+    values = covariance @ pull
     if pool is not None:  # the pool's own mean deviates by spread / pool, and is no error
         covariance = covariance - spread / pool
     return Means(values, covariance)
