@@ -14,11 +14,10 @@ from pathlib import Path
 
 from mergesearch._system import resources
 from mergesearch.build import Workshop
-from mergesearch.cli.export import picked
 from mergesearch.objectives import Objectives, TaskResult, paired_difference
 from mergesearch.recipe import Recipe
+from mergesearch.runs.run import Run
 from mergesearch.scoring import ScoringProcess
-from mergesearch.study.ledger import Ledger
 
 FIRST, SECOND = "demo:instruct", "demo:reason"
 Results = Mapping[str, TaskResult]
@@ -94,9 +93,9 @@ def main() -> None:
                 print(f"\n{rung} items")
                 list(line(scorer, objectives, rung))
             return
-        with Ledger.open(arguments.folder) as ledger:
-            trial = picked(ledger, "knee")
-        knee = measure(scorer, Recipe.from_dict(dict(trial.recipe)), "validate")
+        run = Run(arguments.folder)
+        trial = run.pick("knee")
+        knee = measure(scorer, run.recipe_of(trial), "validate")
         searched = list(line(scorer, objectives, "search"))
         points = list(line(scorer, objectives, "validate"))
         best = max(range(11), key=lambda step: total(objectives, searched[step]))

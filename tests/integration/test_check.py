@@ -15,12 +15,12 @@ from helpers.command import search
 
 from mergesearch._system import resources
 from mergesearch.build import Workshop
-from mergesearch.cli.check import scoring_facts
 from mergesearch.errors import ScorerCrashed
 from mergesearch.objectives import Objective, Objectives, TaskResult, TaskUse
 from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
-from mergesearch.runs import rehearsing
+from mergesearch.runs import rehearsal
+from mergesearch.runs.check import scoring_report
 from mergesearch.scoring import Rehearsal, ScoringProcess
 from mergesearch.scoring.rehearsal import Part
 
@@ -69,14 +69,15 @@ def test_what_is_built_ahead_takes_no_time_of_its_own() -> None:
     found = Rehearsal(5.0, {"search": 0.0, "validate": 0.0}, (quiz,))
     use = TaskUse("quiz", "acc")
     wanted = Objectives((Objective("reasoning", (use,), "maximize", 0.0),))
-    told = scoring_facts(found, wanted, 15.0, ahead=False)
-    assert told["scoring_seconds"] == {"search": 45.0, "validate": 65.0}
-    assert (told["trial_seconds"], told["trials_per_hour"]) == (60.0, 60.0)
-    assert scoring_facts(found, wanted, 15.0, ahead=True)["trial_seconds"] == 45.0
-    assert scoring_facts(found, wanted, 90.0, ahead=True)["trial_seconds"] == 90.0
+    report = scoring_report(found, wanted, 15.0, ahead=False)
+    assert report.seconds == {"search": 45.0, "validate": 65.0}
+    assert (report.trial_seconds, report.trials_per_hour) == (60.0, 60.0)
+    assert report.promoted_trial_seconds is None
+    assert scoring_report(found, wanted, 15.0, ahead=True).trial_seconds == 45.0
+    assert scoring_report(found, wanted, 90.0, ahead=True).trial_seconds == 90.0
     proxied = Objectives((Objective("reasoning", (use,), "maximize", 0.0, proxy="likelihood"),))
-    told = scoring_facts(found, proxied, 15.0, ahead=False)
-    assert (told["trial_seconds"], told["promoted_trial_seconds"]) == (60.0, 105.0)
+    report = scoring_report(found, proxied, 15.0, ahead=False)
+    assert (report.trial_seconds, report.promoted_trial_seconds) == (60.0, 105.0)
 
 
 def test_memory_is_told_part_by_part(facts: dict[str, Any]) -> None:
@@ -133,14 +134,14 @@ def test_the_time_that_is_told_is_the_time_that_it_takes(
 ) -> None:
     """Tried whole, or as if it were a large model of which 1 and 4 layers stand for all 6."""
     if not whole:
-        monkeypatch.setattr(rehearsing, "_SMALL_BYTES", 0)
+        monkeypatch.setattr(rehearsal, "SMALL_MODEL_BYTES", 0)
     workshop = Workshop.for_recipe(PARENT)
     with workshop.candidate(PARENT) as built:
         scorer.score(built, "validate")  # makes the prompts' templates
         begun = time.perf_counter()
         results = scorer.score(built, "validate")
         seconds = time.perf_counter() - begun
-    found = rehearsing.rehearse(workshop, PARENT, scorer)
+    found = rehearsal.rehearse(workshop, PARENT, scorer)
     assert isinstance(found, Rehearsal)
     assert found.at_most == (not whole)
     for one in found.parts:
@@ -162,22 +163,22 @@ def test_a_crash_on_a_few_layers_says_nothing_of_the_whole(monkeypatch: pytest.M
     scorer: Any = Crashing()
     workshop = Workshop.for_recipe(PARENT)
     with pytest.raises(ScorerCrashed):
-        rehearsing.rehearse(workshop, PARENT, scorer)
-    monkeypatch.setattr(rehearsing, "_SMALL_BYTES", 0)
-    found = rehearsing.rehearse(workshop, PARENT, scorer)
+        rehearsal.rehearse(workshop, PARENT, scorer)
+    monkeypatch.setattr(rehearsal, "SMALL_MODEL_BYTES", 0)
+    found = rehearsal.rehearse(workshop, PARENT, scorer)
     assert found == "1 of 6 layers cannot be tried: the scoring process died (SIGSEGV)"
 
 
 def test_layers_come_from_the_parent_that_gives_the_tokens() -> None:
     recipe = Recipe.from_yaml(RECIPE + "tokenizer_source: demo:reason\nquantize: Q4_0\n")
-    first = rehearsing.first_layers(recipe, open_parents(recipe), 2)
+    first = rehearsal.first_layers(recipe, open_parents(recipe), 2)
     assert first.to_dict() == {
         "merge_method": "passthrough",
         "slices": [{"sources": [{"model": "demo:reason", "layer_range": [0, 2]}]}],
         "dtype": "bfloat16",
         "quantize": "Q4_0",
     }
-    plain = rehearsing.first_layers(Recipe.from_yaml(RECIPE), open_parents(recipe), 1)
+    plain = rehearsal.first_layers(Recipe.from_yaml(RECIPE), open_parents(recipe), 1)
     assert plain.parents() == ("demo:base",)  # the base's tokens, not a stage's
 
 
@@ -212,8 +213,8 @@ def test_with_a_template(template: str, objectives: Path, monkeypatch: pytest.Mo
     facts = json.loads(search(*arguments, "--json").out)
     assert facts["scoring_seconds"]["search"] > 0
     assert facts["disk"]["gguf"] > 10_000
-    monkeypatch.setattr(rehearsing, "_SMALL_BYTES", 0)
-    monkeypatch.setattr(rehearsing, "_DEPTHS", (1,))
+    monkeypatch.setattr(rehearsal, "SMALL_MODEL_BYTES", 0)
+    monkeypatch.setattr(rehearsal, "_DEPTHS", (1,))
     outcome = search(*arguments)
     assert outcome.code == 0, outcome
     assert "unknown: with a template no layers can be left out" in outcome.out

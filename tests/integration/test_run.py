@@ -224,7 +224,7 @@ def test_the_next_candidate_is_built_ahead_beside_a_gpu_where_it_fits(
         seen.append(asked.build_ahead)
         raise Interrupted("enough")
 
-    monkeypatch.setattr("mergesearch.study.loop.run_study", pretend)
+    monkeypatch.setattr("mergesearch.runs.start.run_study", pretend)
     monkeypatch.setattr("mergesearch.scoring.process._refuse_without_gpu", lambda: None)
     on_gpu = tmp_path / "objectives.yaml"
     on_gpu.write_text(objectives.read_text().replace("n_ctx", f"n_gpu_layers: {layers}, n_ctx"))

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
-from mergesearch.report import render_check
+from mergesearch.objectives import Rung
+from mergesearch.report.check import (
+    BuildingReport,
+    CheckReport,
+    DiskReport,
+    ItemsReport,
+    MemoryReport,
+    ScoringReport,
+    render_check,
+)
 
-BUILT: dict[str, Any] = {
-    "file": "space.yaml",
-    "kind": "space",
-    "parents": 3,
-    "layers": 48,
-    "hidden": 5120,
-    "recipes_planned": 2,
-    "parameters": 14_770_000_000,
-    "build_seconds": 103.2,
-    "memory": {
-        "parts": {"the candidate": 8_990_000_000, "buffers of building": 67_108_864},
-        "total": 9_057_108_864,
-        "budget": 24_000_000_000,
-        "builds_ahead": False,
-    },
-    "disk": {"gguf": 8_990_000_000, "safetensors": 29_540_000_000, "free": 812_000_000_000},
-}
-SCORED: dict[str, Any] = {
-    "objectives": "balance",
-    "items_of_a_trial": 256,
-    "items_of_validation": 640,
-    "scoring_seconds": {"proxy": 400.0, "search": 900.0, "validate": 2300.0},
-    "scoring_at_most": True,
-    "trial_seconds": 503.2,
-    "promoted_trial_seconds": 1403.2,
-    "trials_per_hour": 7.154,
-    "trials_in_8_hours": 57.2,
-}
+MEMORY = MemoryReport(
+    parts={"the candidate": 8_990_000_000, "buffers of building": 67_108_864},
+    total=9_057_108_864,
+    budget=24_000_000_000,
+    builds_ahead=False,
+)
+BUILDING = BuildingReport(
+    parents=3,
+    layers=48,
+    hidden=5120,
+    recipes=2,
+    parameters=14_770_000_000,
+    seconds=103.2,
+    memory=MEMORY,
+    disk=DiskReport(gguf=8_990_000_000, safetensors=29_540_000_000, free=812_000_000_000),
+)
+BUILT = CheckReport("space.yaml", "space", building=BUILDING)
+SCORED = replace(
+    BUILT,
+    objectives="balance",
+    items=ItemsReport(256, 640),
+    scoring=ScoringReport(
+        seconds={Rung.PROXY: 400.0, Rung.SEARCH: 900.0, Rung.VALIDATE: 2300.0},
+        at_most=True,
+        trial_seconds=503.2,
+        promoted_trial_seconds=1403.2,
+    ),
+)
 HEAD = """\
 space.yaml: a valid space
   parents                 3 fit each other, 48 layers of 5120
@@ -72,28 +81,60 @@ time on this machine
   trials in an hour       at least 7.2, without promoted ones
   trials in 8 hours       at least 57, without promoted ones
 """
-    assert render_check(BUILT | SCORED) == HEAD + middle + TAIL
+    assert render_check(SCORED) == HEAD + middle + TAIL
 
 
 def test_scoring_that_cannot_be_told() -> None:
-    unknown = {"scoring_seconds": None, "scoring_unknown": "with a template no layers can be left"}
-    items = {"objectives": "demo", "items_of_a_trial": 8, "items_of_validation": 9}
-    text = render_check(BUILT | items | unknown)
+    reason = "with a template no layers can be left"
+    text = render_check(replace(SCORED, objectives="demo", scoring=reason))
     assert "  scoring                 unknown: with a template no layers can be left\n" in text
     assert "trials" not in text
 
 
 def test_candidates_that_are_built_ahead() -> None:
-    memory = BUILT["memory"] | {"builds_ahead": True, "budget": None}
-    lines = render_check(BUILT | {"memory": memory}).splitlines()
+    memory = replace(MEMORY, builds_ahead=True, budget=None)
+    report = replace(BUILT, building=replace(BUILDING, memory=memory))
+    lines = render_check(report).splitlines()
     assert "  budget                            unknown" in lines
     assert "  the next candidate is built while one is scored" in lines
 
 
 def test_objectives_alone() -> None:
-    facts = {"file": "o.yaml", "kind": "objectives", "items_of_a_trial": 8}
-    assert render_check(facts | {"items_of_validation": 9}) == (
+    assert render_check(CheckReport("o.yaml", "objectives", items=ItemsReport(8, 9))) == (
         "o.yaml: all tasks load\n"
         "  items                   8 in the search\n"
         "                          9 others to confirm a member of the front"
     )
+
+
+def test_a_report_as_json_is_one_flat_mapping() -> None:
+    assert SCORED.to_dict() == {
+        "file": "space.yaml",
+        "objectives": "balance",
+        "kind": "space",
+        "parents": 3,
+        "layers": 48,
+        "hidden": 5120,
+        "recipes_planned": 2,
+        "parameters": 14_770_000_000,
+        "build_seconds": 103.2,
+        "memory": {
+            "parts": {"the candidate": 8_990_000_000, "buffers of building": 67_108_864},
+            "total": 9_057_108_864,
+            "budget": 24_000_000_000,
+            "builds_ahead": False,
+        },
+        "disk": {"gguf": 8_990_000_000, "safetensors": 29_540_000_000, "free": 812_000_000_000},
+        "items_of_a_trial": 256,
+        "items_of_validation": 640,
+        "scoring_seconds": {"proxy": 400.0, "search": 900.0, "validate": 2300.0},
+        "scoring_at_most": True,
+        "trial_seconds": 503.2,
+        "promoted_trial_seconds": 1403.2,
+        "trials_per_hour": 3600 / 503.2,
+        "trials_in_8_hours": 8 * 3600 / 503.2,
+    }
+    unknown = replace(SCORED, scoring="a reason").to_dict()
+    assert (unknown["scoring_seconds"], unknown["scoring_unknown"]) == (None, "a reason")
+    assert "trial_seconds" not in unknown
+    assert "scoring_seconds" not in BUILT.to_dict()

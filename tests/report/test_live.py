@@ -10,7 +10,7 @@ import pytest
 from helpers.records import AXES, START, TRIALS, rung, shown, trial, validated
 from rich.console import Console
 
-from mergesearch.report import RunState, render_line, render_live, watch
+from mergesearch.report import RunState, log_events, render_line, render_live, watch
 from mergesearch.study import events
 from mergesearch.study.front import Front
 from mergesearch.study.stopping import StopRule
@@ -166,8 +166,9 @@ def whole_run(observe) -> None:
 def test_without_a_terminal_there_are_lines_and_the_front_and_a_log(tmp_path: Path) -> None:
     file = io.StringIO()
     console = Console(file=file, width=80, force_terminal=False)
-    with watch(console, tmp_path / "run.log") as observe:
+    with watch(console) as observe, log_events(tmp_path / "run.log") as log:
         whole_run(observe)
+        whole_run(log)
     lines = [line.rstrip() for line in file.getvalue().splitlines()]
     assert lines[0] == "search with gp: 5 trials"
     assert lines[1] == "trial 0 (1/5) instruction 70.8 ± 4.4, reasoning 30.0 ± 4.5, 4.0 s"
@@ -191,6 +192,7 @@ def test_on_a_terminal_the_view_gives_way_to_the_front() -> None:
 def test_the_terminal_is_given_back_when_a_run_fails() -> None:
     file = io.StringIO()
     console = Console(file=file, width=80, force_terminal=True, color_system=None)
-    with pytest.raises(ZeroDivisionError), watch(console):
-        _ = 1 / 0
+    started = events.RunStarted(AXES, StopRule(5, None), "gp", ())
+    with pytest.raises(ZeroDivisionError), watch(console) as observe:
+        _ = observe(started) or 1 / 0
     assert file.getvalue().rstrip().endswith(("\x1b[?25h", "\x1b[2K"))

@@ -13,7 +13,6 @@ from mergesearch.runs.budget import (
     Workload,
     builds_ahead,
     check_budget,
-    parse_size,
     shape_of,
 )
 from mergesearch.scoring.memory import Shape
@@ -134,24 +133,3 @@ def test_the_shape_of_an_architecture_that_is_not_built_in_is_what_its_config_na
     assert shape_of(silent, {}) == Shape(48, 0, 0, 0, 0, 0)
     one = replace(work(Runtime()), shape=shape_of(silent, {}))
     assert "KV caches" not in one.parts()
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("12GB", 12_000_000_000),
-        ("12G", 12_000_000_000),
-        ("800MB", 800_000_000),
-        ("1.5 gb", 1_500_000_000),
-        ("2T", 2_000_000_000_000),
-    ],
-)
-def test_sizes_are_decimal(text: str, size: int):
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "12", "GB", "-1GB", "12GiB", "0GB", "12 GB free", "1e3GB"])
-def test_what_is_no_size_is_refused(text: str):
-    with pytest.raises(InputError, match="is no size") as caught:
-        parse_size(text)
-    assert "such as 12GB or 800MB" in str(caught.value)

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mergesearch.errors import InputError
+
 
 @contextmanager
 def new_file(path: Path) -> Iterator[int]:
@@ -21,15 +23,17 @@ def new_file(path: Path) -> Iterator[int]:
     Raises:
         OSError: The place cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         try:
             yield fd
             os.fchmod(fd, 0o666 & ~_umask())
         finally:
             os.close(fd)
-        os.replace(name, path)
+        with _named(path):
+            os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -42,15 +46,45 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The place cannot be written, or something else is there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         unfinished.chmod(0o777 & ~_umask())
         yield unfinished
-        os.replace(unfinished, path)
+        with _named(path):
+            os.replace(unfinished, path)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let an error name the place that was asked for, not a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+def read_text(path: Path) -> str:
+    """Return the content of a UTF-8 text file.
+
+    Raises:
+        InputError: It does not exist, or cannot be read as text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError("no such file", where=path) from None
+    except IsADirectoryError:
+        raise InputError("is a folder, not a file", where=path) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"is not UTF-8 text (byte {error.start})", where=path) from error
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""`search build`: a recipe becomes the model it describes."""
+"""`search build`: a recipe becomes the model that it describes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,10 @@ from typing import Annotated
 
 import typer
 
-from mergesearch.cli.options import (
-    Parents,
-    TemplateFile,
-    Threads,
-    check_overrides,
-    check_target,
-    parent_folders,
-    read_text,
-)
+from mergesearch.cli.options import Parents, TemplateFile, Threads, parent_places
 from mergesearch.errors import InputError
+from mergesearch.quantize import MIXES
+from mergesearch.runs.inputs import open_workshop, read_recipe
 
 
 class Target(enum.StrEnum):
@@ -28,13 +22,17 @@ class Target(enum.StrEnum):
 
 
 def command(
-    recipe: Annotated[Path, typer.Argument(help="Recipe (YAML).")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="File or folder to write.")],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe (YAML).")],
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", "--output", metavar="PATH", help="File or folder to write."),
+    ],
     to: Annotated[Target, typer.Option(help="A GGUF file, or a Hugging Face folder.")] = (
         Target.GGUF
     ),
     quant: Annotated[
-        str | None, typer.Option(help="GGUF mix, such as Q8_0; default: what the recipe says.")
+        str | None,
+        typer.Option(metavar="MIX", help="GGUF mix, such as Q8_0; default: what the recipe says."),
     ] = None,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
@@ -46,22 +44,16 @@ def command(
 
     Example: search build knee.yaml --to gguf -o knee.gguf
     """
-    from mergesearch.build import Workshop
-    from mergesearch.quantize import MIXES
-    from mergesearch.recipe import Recipe
-
     if quant is not None and to is Target.SAFETENSORS:
         raise InputError("--quant goes with --to gguf")
     if quant is not None and quant not in MIXES:
         raise InputError(f"unknown mix {quant!r}", where="--quant", expected=", ".join(MIXES))
-    if to is Target.GGUF:
-        check_target(output)
-    parsed = Recipe.from_yaml(read_text(recipe), recipe)
-    folders = parent_folders(parent)
-    check_overrides(folders, parsed.parents())
-    workshop = Workshop.for_recipe(parsed, folders, template=template, threads=threads)
+    if to is Target.GGUF and out.exists() and not out.is_file():
+        raise InputError("it is no regular file, so it is left alone", where=out)
+    parsed = read_recipe(recipe)
+    workshop = open_workshop(parsed, parent_places(parent), template, threads)
     if to is Target.SAFETENSORS:
-        workshop.safetensors(parsed, output)
-        print(f"{output}: {parsed.dtype} safetensors")
+        workshop.safetensors(parsed, out)
+        print(f"{out}: {parsed.dtype} safetensors")
     else:
-        print(f"{workshop.gguf(parsed, output, quant)}  {output}")
+        print(f"{workshop.gguf(parsed, out, quant)}  {out}")

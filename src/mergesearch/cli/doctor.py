@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from mergesearch import __version__
+from mergesearch._kernels import kernels, supported_variants
+from mergesearch._system.machine import available_cores, available_memory
 from mergesearch.cli.options import AsJson
+from mergesearch.objectives import Runtime
+from mergesearch.scoring.engine.features import features
 
 _NEEDED = ("optuna", "torch", "lm-eval", "llama-cpp-python", "gguf", "numpy")
 _LITTLE_DISK, _LITTLE_MEMORY = 2e9, 2e9
@@ -42,11 +46,6 @@ def command(as_json: AsJson = False) -> None:
 
 
 def _facts() -> dict[str, Any]:
-    from mergesearch._kernels import kernels, supported_variants
-    from mergesearch._system.machine import available_cores, available_memory
-    from mergesearch.objectives import Runtime
-    from mergesearch.scoring.engine.features import features
-
     llama = features()
     runtime = asdict(Runtime())
     return {

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import json
 
-from mergesearch.cli.options import AsJson, RunFolder
+from rich.console import Console
+
+from mergesearch.cli.options import AsJson, Folder
+from mergesearch.report import render_front
+from mergesearch.runs.run import Run
 
 
-def command(folder: RunFolder, as_json: AsJson = False) -> None:
+def command(folder: Folder, as_json: AsJson = False) -> None:
     """Show the Pareto front of a run.
 
     Search and validated scores, shares of the parents, and the knee.
 
     Example: search front results/demo --json
     """
-    from mergesearch.study.front import Front
-    from mergesearch.study.ledger import Ledger
-
-    with Ledger.open(folder) as ledger:
-        found = Front.of(ledger.run().axes, ledger.trials())
+    front = Run(folder).front()
     if as_json:
-        print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
-        return
-    from rich.console import Console
-
-    from mergesearch.report import render_front
-
-    console = Console()
-    console.print(render_front(found, console.width))
+        print(json.dumps(front.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        console = Console()
+        console.print(render_front(front, console.width))

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from mergesearch.cli.options import RunFolder
+import time
+
+from rich.console import Console
+
+from mergesearch.cli.options import Folder
+from mergesearch.report import render_status
+from mergesearch.runs.run import Run
 
 
-def command(folder: RunFolder) -> None:
+def command(folder: Folder) -> None:
     """Show how far a run is.
 
     Trials done and failed, whether a process is at work, and the best scores so far.
 
     Example: search status results/demo
     """
-    import time
-
-    from rich.console import Console
-
-    from mergesearch.report import render_status
-    from mergesearch.study.ledger import Ledger
-    from mergesearch.study.lock import is_running
-
-    with Ledger.open(folder) as ledger:
-        run, trials = ledger.run(), ledger.trials()
-    console = Console()
-    console.print(render_status(run, trials, running=is_running(folder), now=time.time()))
+    run = Run(folder)
+    status = render_status(run.record, run.trials(), running=run.is_running(), now=time.time())
+    Console().print(status)

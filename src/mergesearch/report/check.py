@@ -1,76 +1,230 @@
-"""What `search check` found, as a person reads it: a pure function of its facts."""
+"""What `search check` found: the report, and its text for a person."""
+
+from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from mergesearch.objectives import Rung
 from mergesearch.report import text
 
 _LABEL = 24  # columns of a label
 
 
-def render_check(facts: Mapping[str, Any]) -> str:
-    """Return the facts of `search check --json` as lines of at most 80 columns, paths apart."""
-    return "\n".join(_lines(facts))
+@dataclass(frozen=True)
+class ItemsReport:
+    """How many items are scored.
+
+    Attributes:
+        search: Number of items of a trial.
+        validate: Number of items that confirm a member of the front.
+    """
+
+    search: int
+    validate: int
 
 
-def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
-    if "parents" in facts:
-        yield f"{facts['file']}: a valid {facts['kind']}"
-        fit = " fit each other" if facts["parents"] > 1 else ""
-        shape = f"{facts['layers']} layers of {facts['hidden']}"
-        yield _line("parents", f"{facts['parents']}{fit}, {shape}")
-        yield _line("recipes planned", str(facts["recipes_planned"]))
-        yield _line("model", f"{_parameters(facts['parameters'])} parameters")
-    if "items_of_a_trial" in facts:
-        yield f"{facts.get('objectives', facts['file'])}: all tasks load"
-        yield _line("items", f"{facts['items_of_a_trial']} in the search")
-        yield _line("", f"{facts['items_of_validation']} others to confirm a member of the front")
-    if "parents" in facts:
-        yield from _times(facts)
-        yield from _memory(facts["memory"])
-        yield from _disk(facts["disk"])
+@dataclass(frozen=True)
+class MemoryReport:
+    """What a run may take of memory, in bytes.
+
+    Attributes:
+        parts: Size of each part, by its name for people.
+        total: Size of all parts together.
+        budget: Size that the run may take, None where that is unknown.
+        builds_ahead: Whether the next candidate is built while one is scored.
+    """
+
+    parts: Mapping[str, int]
+    total: int
+    budget: int | None
+    builds_ahead: bool
 
 
-def _times(facts: Mapping[str, Any]) -> Iterator[str]:
-    yield "time on this machine"
-    yield _line("building", _seconds(facts["build_seconds"]))
-    if "scoring_seconds" not in facts:
+@dataclass(frozen=True)
+class DiskReport:
+    """What a model takes of the disk, in bytes.
+
+    Attributes:
+        gguf: Size of the largest candidate as a file.
+        safetensors: Size of the weights in the recipe's own type.
+        free: Space that is free in the current folder.
+    """
+
+    gguf: int
+    safetensors: int
+    free: int
+
+
+@dataclass(frozen=True)
+class BuildingReport:
+    """What building takes.
+
+    Attributes:
+        parents: Number of parents that were opened and fit each other.
+        layers: Number of layers of a candidate.
+        hidden: Width of its hidden states.
+        recipes: Number of recipes that were planned, one for every choice at least.
+        parameters: Number of parameters of the largest candidate.
+        seconds: Time that the slowest method takes.
+        memory: Memory that a run may take.
+        disk: Disk space that the winner takes.
+    """
+
+    parents: int
+    layers: int
+    hidden: int
+    recipes: int
+    parameters: int
+    seconds: float
+    memory: MemoryReport
+    disk: DiskReport
+
+
+@dataclass(frozen=True)
+class ScoringReport:
+    """What scoring takes, in seconds.
+
+    Attributes:
+        seconds: Time for each rung.
+        at_most: Whether times are upper bounds, because the lengths of answers are not known.
+        trial_seconds: Time of a trial, building included.
+        promoted_trial_seconds: Time of a trial that is promoted from its proxies; None without.
+    """
+
+    seconds: Mapping[Rung, float]
+    at_most: bool
+    trial_seconds: float
+    promoted_trial_seconds: float | None
+
+    @property
+    def trials_per_hour(self) -> float:
+        """Number of trials in an hour, without promoted ones."""
+        return 3600 / self.trial_seconds
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What is known of a space, recipe or objectives file before anything runs.
+
+    Attributes:
+        file: File as it was named.
+        kind: `space`, `recipe` or `objectives`.
+        objectives: Objectives as they were named beside it, None for none.
+        items: Numbers of items, None without objectives.
+        building: What building takes, None for an objectives file.
+        scoring: What scoring takes, or the reason why that is unknown; None unless a model and
+            objectives were checked together.
+    """
+
+    file: str
+    kind: str
+    objectives: str | None = None
+    items: ItemsReport | None = None
+    building: BuildingReport | None = None
+    scoring: ScoringReport | str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as `search check --json` prints it, in bytes and seconds."""
+        document: dict[str, Any] = {"file": self.file}
+        if self.objectives is not None:
+            document["objectives"] = self.objectives
+        document["kind"] = self.kind
+        if self.building is not None:
+            building = asdict(self.building)
+            document |= {
+                {"recipes": "recipes_planned", "seconds": "build_seconds"}.get(name, name): value
+                for name, value in building.items()
+            }
+        if self.items is not None:
+            document["items_of_a_trial"] = self.items.search
+            document["items_of_validation"] = self.items.validate
+        match self.scoring:
+            case str(reason):
+                document |= {"scoring_seconds": None, "scoring_unknown": reason}
+            case ScoringReport() as scoring:
+                document |= _scoring_document(scoring)
+        return document
+
+
+def _scoring_document(scoring: ScoringReport) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "scoring_seconds": {str(rung): seconds for rung, seconds in scoring.seconds.items()},
+        "scoring_at_most": scoring.at_most,
+        "trial_seconds": scoring.trial_seconds,
+    }
+    if scoring.promoted_trial_seconds is not None:
+        document["promoted_trial_seconds"] = scoring.promoted_trial_seconds
+    document["trials_per_hour"] = scoring.trials_per_hour
+    document["trials_in_8_hours"] = 8 * scoring.trials_per_hour
+    return document
+
+
+def render_check(report: CheckReport) -> str:
+    """Return a report as lines of at most 80 columns, paths apart."""
+    return "\n".join(_lines(report))
+
+
+def _lines(report: CheckReport) -> Iterator[str]:
+    building = report.building
+    if building is not None:
+        yield f"{report.file}: a valid {report.kind}"
+        fit = " fit each other" if building.parents > 1 else ""
+        yield _line(
+            "parents", f"{building.parents}{fit}, {building.layers} layers of {building.hidden}"
+        )
+        yield _line("recipes planned", str(building.recipes))
+        yield _line("model", f"{_parameters(building.parameters)} parameters")
+    if report.items is not None:
+        yield f"{report.objectives or report.file}: all tasks load"
+        yield _line("items", f"{report.items.search} in the search")
+        yield _line("", f"{report.items.validate} others to confirm a member of the front")
+    if building is not None:
+        yield "time on this machine"
+        yield _line("building", _seconds(building.seconds))
+        yield from _scoring_lines(report.scoring)
+        yield from _memory(building.memory)
+        yield from _disk(building.disk)
+
+
+def _scoring_lines(scoring: ScoringReport | str | None) -> Iterator[str]:
+    if scoring is None:
         return
-    if facts["scoring_seconds"] is None:
-        reason = f"unknown: {facts['scoring_unknown']}"
+    if isinstance(scoring, str):
         indent = " " * (2 + _LABEL)
-        yield textwrap.fill(_line("scoring", reason), 80, subsequent_indent=indent)
+        yield textwrap.fill(_line("scoring", f"unknown: {scoring}"), 80, subsequent_indent=indent)
         return
-    limit = "at most " if facts["scoring_at_most"] else ""
-    for rung, seconds in facts["scoring_seconds"].items():
+    limit, more = ("at most ", "at least ") if scoring.at_most else ("", "")
+    for rung, seconds in scoring.seconds.items():
         yield _line(f"scoring, {rung}", limit + _seconds(seconds))
-    yield _line("a trial", limit + _seconds(facts["trial_seconds"]))
+    yield _line("a trial", limit + _seconds(scoring.trial_seconds))
     but = ""
-    if "promoted_trial_seconds" in facts:
-        yield _line("a promoted trial", limit + _seconds(facts["promoted_trial_seconds"]))
+    if scoring.promoted_trial_seconds is not None:
+        yield _line("a promoted trial", limit + _seconds(scoring.promoted_trial_seconds))
         but = ", without promoted ones"
-    more = "at least " if facts["scoring_at_most"] else ""
-    yield _line("trials in an hour", f"{more}{_count(facts['trials_per_hour'])}{but}")
-    yield _line("trials in 8 hours", f"{more}{_count(facts['trials_in_8_hours'])}{but}")
+    rate = scoring.trials_per_hour
+    yield _line("trials in an hour", f"{more}{_count(rate)}{but}")
+    yield _line("trials in 8 hours", f"{more}{_count(8 * rate)}{but}")
 
 
-def _memory(memory: Mapping[str, Any]) -> Iterator[str]:
+def _memory(memory: MemoryReport) -> Iterator[str]:
     yield "memory, at most"
-    for name, size in memory["parts"].items():
+    for name, size in memory.parts.items():
         yield _line(name, text.size(size), wide=True)
-    yield _line("together", text.size(memory["total"]), wide=True)
-    budget = memory["budget"]
-    yield _line("budget", "unknown" if budget is None else text.size(budget), wide=True)
-    if memory["builds_ahead"]:
+    yield _line("together", text.size(memory.total), wide=True)
+    budget = "unknown" if memory.budget is None else text.size(memory.budget)
+    yield _line("budget", budget, wide=True)
+    if memory.builds_ahead:
         yield "  the next candidate is built while one is scored"
 
 
-def _disk(disk: Mapping[str, int]) -> Iterator[str]:
+def _disk(disk: DiskReport) -> Iterator[str]:
     yield "disk"
-    yield _line("a GGUF of the winner", text.size(disk["gguf"]))
-    yield _line("its safetensors", text.size(disk["safetensors"]))
-    yield _line("free here", text.size(disk["free"]))
+    yield _line("a GGUF of the winner", text.size(disk.gguf))
+    yield _line("its safetensors", text.size(disk.safetensors))
+    yield _line("free here", text.size(disk.free))
 
 
 def _line(label: str, value: str, *, wide: bool = False) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,3 +88,14 @@ def _shown(first: int, second: int, gain: Gain) -> str:
             body = textwrap.indent(one.text.strip(), " " * len(label)).lstrip()
             lines.append(label + (body or "(no text)"))
     return "\n".join(lines)
+
+
+def cut_note(items: Iterable[ItemResult]) -> str | None:
+    """Return a warning where prompts lost their beginning, None where none did."""
+    cut = [item.cut > 0 for item in items]
+    if not any(cut):
+        return None
+    return (
+        f"warning: {sum(cut)} of {len(cut)} prompts were longer than the context and lost their"
+        " beginning; raise runtime.n_ctx"
+    )

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -32,8 +31,8 @@ _SHOWN = 12  # members of the front that the live view has room for
 
 
 @contextmanager
-def watch(console: Console, log: Path | None = None) -> Iterator[Observer]:
-    """Show a run on `console` and append its lines to `log`; yields the run's observer.
+def watch(console: Console) -> Iterator[Observer]:
+    """Show a run on `console`; yields the run's observer.
 
     On a terminal the view is redrawn in place and gives way to the front at the end; elsewhere
     there is one line for each finished trial and each stage, then the front.
@@ -48,25 +47,35 @@ def watch(console: Console, log: Path | None = None) -> Iterator[Observer]:
 
     def observe(event: Event) -> None:
         state.apply(event, time.time())
+        if console.is_terminal and isinstance(event, RunStarted):
+            live.start()
         line = render_line(event, state)
-        if file is not None and line is not None:
-            file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")
-            file.flush()
         if not console.is_terminal and line is not None:
             console.print(Text(line), soft_wrap=True)
         if isinstance(event, RunFinished):
             live.stop()
             console.print(render_front(event.front, console.width))
 
-    file: TextIO | None = None if log is None else open(log, "a", encoding="utf-8")  # noqa: SIM115
     try:
-        if console.is_terminal:
-            live.start()
         yield observe
     finally:
         live.stop()
-        if file is not None:
-            file.close()
+
+
+@contextmanager
+def log_events(path: Path) -> Iterator[Observer]:
+    """Append a line to a log for each finished trial and each stage; yields the run's observer."""
+    state = RunState()
+    with open(path, "a", encoding="utf-8") as file:
+
+        def observe(event: Event) -> None:
+            state.apply(event, time.time())
+            line = render_line(event, state)
+            if line is not None:
+                file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")
+                file.flush()
+
+        yield observe
 
 
 def render_line(event: Event, state: RunState) -> str | None:

@@ -40,7 +40,6 @@ class RunState:
         total: items of the task.
         to_validate: members of the front that this start validates, None while it searches.
         validated: how many of them are through.
-        front: The front so far, None before the run has started.
         finished: whether the run is done.
     """
 
@@ -58,8 +57,8 @@ class RunState:
     total: int = 0
     to_validate: tuple[int, ...] | None = None
     validated: int = 0
-    front: Front | None = None
     finished: bool = False
+    _front: Front | None = field(default=None, repr=False)
 
     def apply(self, event: Event, now: float) -> None:
         """Move on by one event that happened `now`."""
@@ -69,7 +68,7 @@ class RunState:
                 self.sampler = event.sampler
                 self.trials = {one.number: one for one in event.trials}
                 self.before = self.n_finished
-                self._renew()
+                self._front = None
             case StageStarted():
                 self.number, self.rung, self.stage = event.number, event.rung, event.stage
                 self.task, self.done, self.total = "", 0, 0
@@ -84,7 +83,14 @@ class RunState:
                 self._hear(event.trial)
             case RunFinished():
                 self.finished = True
-                self.front = event.front
+                self._front = event.front
+
+    @property
+    def front(self) -> Front | None:
+        """The front as it stands, None before the run started; computed when it is looked at."""
+        if self._front is None and self.axes:
+            self._front = Front.of(self.axes, tuple(self.trials.values()))
+        return self._front
 
     @property
     def n_finished(self) -> int:
@@ -129,10 +135,7 @@ class RunState:
     def _hear(self, trial: TrialRecord) -> None:
         self.trials[trial.number] = trial
         self.number = None
-        self._renew()
-
-    def _renew(self) -> None:
-        self.front = Front.of(self.axes, tuple(self.trials.values()))
+        self._front = None
 
 
 def best_of(axes: tuple[Axis, ...], trials: list[TrialRecord]) -> list[tuple[int, Score]]:

@@ -7,21 +7,22 @@ parents are not counted: the system drops them when memory is short.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mergesearch._system.machine import available_cores, available_memory
+from mergesearch.build import Workshop
 from mergesearch.errors import InputError
 from mergesearch.gguf import Layout
 from mergesearch.merge.plan import BLOCK_ELEMENTS
 from mergesearch.objectives import Runtime
+from mergesearch.recipe import Recipe
 from mergesearch.scoring.memory import SMALL_CACHE, ScoringMemory, Shape, scoring_memory
 
 _BLOCKS_OF_A_THREAD = 32  # float32 blocks of rows; measured: 28 for slerp, 21 for ties of five
 _PROGRAM_BYTES = 300_000_000  # Python with its libraries; measured: 0.33 GB a run, 0.12 a scorer
 _SHORT = 256  # the shortest context that llama.cpp makes
-_UNITS = {"M": 10**6, "G": 10**9, "T": 10**12}
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,41 @@ def shape_of(layout: Layout, config: Mapping[str, Any]) -> Shape:
         vocabulary=layout.vocab_rows,
         context=config.get("max_position_embeddings"),
     )
+
+
+def largest_workload(
+    workshop: Workshop, recipes: Iterable[Recipe], runtime: Runtime | None
+) -> Workload:
+    """Return what the largest candidate takes; planning proves that every recipe can be built.
+
+    Args:
+        workshop: Builder of the candidates.
+        recipes: Recipes of the candidates.
+        runtime: How candidates are scored, None where they are only built.
+
+    Raises:
+        RecipeError, CheckpointError: A recipe does not fit the parents.
+    """
+    cores = available_cores()
+    threads = workshop.threads or cores
+
+    def workload(recipe: Recipe) -> Workload:
+        plan = workshop.plan(recipe)
+        shape = shape_of(plan.layout, plan.config)
+        return Workload(workshop.size(recipe), shape, runtime, threads, cores)
+
+    return max(map(workload, recipes), key=lambda work: work.total)
+
+
+def refuse_beyond(memory: int | None, work: Workload) -> int | None:
+    """Return the bytes that a run may take, `memory` or what is free; None where unknown.
+
+    Raises:
+        InputError: The run may take more.
+    """
+    budget = available_memory() if memory is None else memory
+    check_budget(work, budget, named=memory is not None)
+    return budget
 
 
 def check_budget(work: Workload, budget: int | None, *, named: bool = True) -> None:
@@ -138,21 +174,6 @@ def _fitting_parallel(work: Workload, runtime: Runtime, budget: int) -> int:
         ),
         default=0,
     )
-
-
-def parse_size(text: str) -> int:
-    """Return the bytes that `12GB`, `12G` or `800MB` stands for; units are powers of 1000.
-
-    Raises:
-        InputError: the text is no size.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([MGT])B?", text.strip(), re.IGNORECASE)
-    size = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
-    if size == 0:
-        raise InputError(
-            f"{text!r} is no size", where="--memory", expected="a size such as 12GB or 800MB"
-        )
-    return size
 
 
 def _words(size: int, whole: Callable[[float], int] = math.ceil) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mergesearch.build import Workshop
 from mergesearch.errors import RecipeError, ScorerCrashed
+from mergesearch.parents import Checkpoint
+from mergesearch.recipe import Recipe
+from mergesearch.scoring import Effort, Rehearsal, ScoringProcess, at_depth
 from mergesearch.scoring.memory import SMALL_MODEL_BYTES
-
-if TYPE_CHECKING:
-    from mergesearch.build import Workshop
-    from mergesearch.parents import Checkpoint
-    from mergesearch.recipe import Recipe
-    from mergesearch.scoring import Rehearsal, ScoringProcess
 
 _DEPTHS = (1, 4)  # layers of the models that stand for a larger one
 _PATIENCE = 2.0  # seconds of reading, for each task and model
@@ -29,8 +27,6 @@ def rehearse(workshop: Workshop, recipe: Recipe, scorer: ScoringProcess) -> Rehe
     Raises:
         CheckpointError, BuildError, ScoringError: what would fail in the night too.
     """
-    from mergesearch.scoring import Effort, at_depth
-
     n_layers = workshop.plan(recipe).layout.n_layers
     small = workshop.size(recipe) <= SMALL_MODEL_BYTES
     whole = small or n_layers <= _DEPTHS[-1]
@@ -57,8 +53,6 @@ def first_layers(recipe: Recipe, parents: Mapping[str, Checkpoint], count: int) 
         parents: opened parents by id.
         count: of the layers.
     """
-    from mergesearch.recipe import Recipe
-
     named = (recipe.tokenizer and recipe.tokenizer.source, *recipe.named(), *parents)
     source = {"model": next(one for one in named if one in parents), "layer_range": [0, count]}
     document: dict[str, Any] = {

@@ -1,0 +1,200 @@
+"""Proving files before a run, and what the run will take on this machine."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mergesearch._system import resources
+from mergesearch._system.files import read_text
+from mergesearch.build import Workshop
+from mergesearch.errors import InputError
+from mergesearch.objectives import ITEM_RUNGS, Objectives, Rung
+from mergesearch.quantize.formats import FLOAT_TYPES
+from mergesearch.recipe import Recipe, load_document
+from mergesearch.report.check import (
+    BuildingReport,
+    CheckReport,
+    DiskReport,
+    ItemsReport,
+    MemoryReport,
+    ScoringReport,
+)
+from mergesearch.runs.budget import builds_ahead, largest_workload, refuse_beyond
+from mergesearch.runs.inputs import Place, open_workshop, read_objectives
+from mergesearch.runs.rehearsal import rehearse
+from mergesearch.scoring import Rehearsal, ScoringProcess
+from mergesearch.space import Space
+from mergesearch.space.holes import find_holes
+from mergesearch.study.proxies import candidates
+
+
+def check(
+    file: Place,
+    objectives: Place | None = None,
+    *,
+    parents: Mapping[str, Place] | None = None,
+    template: Place | None = None,
+    threads: int | None = None,
+    memory: int | None = None,
+    trust_tasks: bool = False,
+) -> CheckReport:
+    """Prove a space, recipe or objectives file, and estimate what it takes on this machine.
+
+    Parents are opened, every method and choice is planned, and the tasks are loaded; one layer is
+    built and a few items are scored to measure this machine.
+
+    Args:
+        file: Space, recipe or objectives file, or the name of a built-in space.
+        objectives: Objectives to check beside a space or recipe.
+        parents: Folders or GGUF files in the place of parents' ids.
+        template: GGUF of one parent, for an architecture that is not built in.
+        threads: Number of threads that build; None for one per processor.
+        memory: Bytes that a run may take; None for all that is free.
+        trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
+
+    Raises:
+        InputError: What a run would refuse.
+        BuildError, ScoringError: What would fail in every trial.
+    """
+    path = resources.space_file(str(file))
+    document = load_document(read_text(path), path)
+    if "objectives" in document:
+        if any((objectives, parents, template, memory)):
+            raise InputError(
+                "an objectives file is checked alone",
+                where=path,
+                expected="objectives, parents, template and memory with a space or a recipe",
+            )
+        wanted = read_objectives(path)
+        with ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer:
+            scorer.start()
+        return CheckReport(str(file), "objectives", items=_items(wanted))
+    model = _Model.read(document, path)
+    workshop = open_workshop(model.source, parents, template, threads)
+    if objectives is None:
+        building = _building(model, workshop, None, memory)
+        return CheckReport(str(file), model.kind, building=building)
+    wanted = read_objectives(objectives)
+    building = _building(model, workshop, wanted, memory)
+    return CheckReport(
+        str(file),
+        model.kind,
+        objectives=str(objectives),
+        items=_items(wanted),
+        building=building,
+        scoring=_scoring(model, workshop, wanted, building, trust_tasks),
+    )
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What a space or a recipe file describes.
+
+    Attributes:
+        kind: `space` or `recipe`.
+        source: The space or the recipe itself.
+        recipes: Recipes that show every choice of it.
+        likely: Recipe whose candidate answers sensibly.
+    """
+
+    kind: str
+    source: Space | Recipe
+    recipes: Sequence[Recipe]
+    likely: Recipe
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any], path: Path) -> _Model:
+        """Read a document: with holes or starts it is a space."""
+        if not (find_holes(document, str(path)) or "start_from" in document):
+            recipe = Recipe.from_dict(document, path)
+            return cls("recipe", recipe, [recipe], recipe)
+        space = Space(document, path)
+        recipes, starts = space.examples("high"), space.starts()
+        return cls("space", space, recipes, space.recipe(starts[0]) if starts else recipes[0])
+
+    def of_each_method(self) -> list[Recipe]:
+        """Return one recipe of each combination of methods: they differ in the time they take."""
+        by_methods = {
+            tuple(merge.merge_method for merge in (*recipe.stages, recipe)): recipe
+            for recipe in self.recipes
+        }
+        return list(by_methods.values())
+
+
+def _items(objectives: Objectives) -> ItemsReport:
+    tasks = objectives.tasks()
+    return ItemsReport(
+        search=sum(task.search_items for task in tasks),
+        validate=sum(task.validate_items for task in tasks),
+    )
+
+
+def _building(
+    model: _Model, workshop: Workshop, objectives: Objectives | None, memory: int | None
+) -> BuildingReport:
+    """What building takes, and all of memory and disk; what does not fit is refused."""
+    runtime = None if objectives is None else objectives.runtime
+    work = largest_workload(workshop, model.recipes, runtime)
+    budget = refuse_beyond(memory, work)
+    estimates = [workshop.estimate(recipe) for recipe in model.of_each_method()]
+    parameters = max(estimate.parameters for estimate in estimates)
+    return BuildingReport(
+        parents=len(workshop.parents),
+        layers=work.shape.layers,
+        hidden=work.shape.hidden,
+        recipes=len(model.recipes),
+        parameters=parameters,
+        seconds=max(estimate.seconds for estimate in estimates),
+        memory=MemoryReport(work.parts(), work.total, budget, builds_ahead(work, budget)),
+        disk=DiskReport(
+            gguf=work.size,
+            safetensors=parameters * FLOAT_TYPES[model.likely.dtype].size,
+            free=shutil.disk_usage(Path.cwd()).free,
+        ),
+    )
+
+
+def _scoring(
+    model: _Model,
+    workshop: Workshop,
+    objectives: Objectives,
+    building: BuildingReport,
+    trust_tasks: bool,
+) -> ScoringReport | str:
+    """How long scoring takes, and how many trials that makes; or why that cannot be told."""
+    if isinstance(model.source, Space):
+        candidates(objectives, model.source.parents())  # refuses a specialist that is no parent
+    with ScoringProcess(objectives, trust_tasks=trust_tasks) as scorer:
+        scorer.start()
+        rehearsal = rehearse(workshop, model.likely, scorer)
+    if isinstance(rehearsal, str):
+        return rehearsal
+    return scoring_report(
+        rehearsal, objectives, building.seconds, ahead=building.memory.builds_ahead
+    )
+
+
+def scoring_report(
+    rehearsal: Rehearsal, objectives: Objectives, build_seconds: float, *, ahead: bool
+) -> ScoringReport:
+    """Return what a rehearsal says of every rung and of a whole trial.
+
+    Args:
+        rehearsal: Rehearsal of the whole model.
+        objectives: Objectives that it was rehearsed with.
+        build_seconds: Seconds that building a candidate takes.
+        ahead: Whether a candidate is built while the one before is scored.
+    """
+    first, proxied = objectives.first_rung, objectives.proxied_tasks()
+    rungs = dict.fromkeys((first, *ITEM_RUNGS))
+    seconds = {rung: rehearsal.seconds(rung, proxied) for rung in rungs}
+
+    def trial_of(scoring: float) -> float:
+        return max(build_seconds, scoring) if ahead else build_seconds + scoring
+
+    promoted = trial_of(seconds[first] + seconds[Rung.SEARCH]) if proxied else None
+    return ScoringReport(seconds, rehearsal.at_most, trial_of(seconds[first]), promoted)

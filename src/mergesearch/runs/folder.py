@@ -1,0 +1,138 @@
+"""A run folder: the name of everything in it, and what is read and written besides the study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mergesearch._system.files import read_text, write_json
+from mergesearch.errors import RunFolderError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run. No other module knows the name of a file in it.
+
+    Attributes:
+        path: Path of the folder.
+    """
+
+    path: Path
+
+    @property
+    def database(self) -> Path:
+        """SQLite file with the study and the ledger."""
+        return self.path / "study.db"
+
+    @property
+    def lock(self) -> Path:
+        """File that a working run holds locked."""
+        return self.path / ".lock"
+
+    @property
+    def space(self) -> Path:
+        """Space file as it was when the run started."""
+        return self.path / "space.yaml"
+
+    @property
+    def objectives(self) -> Path:
+        """Objectives file as it was when the run started."""
+        return self.path / "objectives.yaml"
+
+    @property
+    def pins(self) -> Path:
+        """Commits of the parents that come from the hub."""
+        return self.path / "parents.json"
+
+    @property
+    def log(self) -> Path:
+        """Log of the run and of its scoring process."""
+        return self.path / "run.log"
+
+    @property
+    def partial(self) -> Path:
+        """Folder with the finished chunks of the candidate that is being scored."""
+        return self.path / "partial"
+
+    @property
+    def front(self) -> Path:
+        """Front as JSON, written when a run ends."""
+        return self.path / "front.json"
+
+    @property
+    def recipes(self) -> Path:
+        """Folder with the recipe of each member of the front."""
+        return self.path / "recipes"
+
+    @property
+    def report(self) -> Path:
+        """Report for a browser."""
+        return self.path / "report.html"
+
+    def recipe(self, trial: int) -> Path:
+        """Return the path of the recipe of a member of the front."""
+        return self.recipes / f"trial-{trial}.yaml"
+
+    def holds_run(self) -> bool:
+        """Whether a run was started in the folder."""
+        return self.database.is_file()
+
+    def read_pins(self) -> dict[str, str]:
+        """Return the commits that parents are pinned to: id -> `ID@COMMIT`.
+
+        Raises:
+            RunFolderError: The file with them is damaged.
+        """
+        if not self.pins.is_file():
+            return {}
+        try:
+            pins = json.loads(read_text(self.pins))
+        except ValueError as error:
+            raise RunFolderError(f"not valid JSON: {error}", where=self.pins) from error
+        if not isinstance(pins, dict) or not all(isinstance(pin, str) for pin in pins.values()):
+            raise RunFolderError("not a mapping from ids to pinned ids", where=self.pins)
+        return pins
+
+    def write_pins(self, pins: Mapping[str, str]) -> None:
+        """Record the commits that parents are pinned to, where any is."""
+        pinned = {ref: pin for ref, pin in pins.items() if ref != pin}
+        if pinned:
+            write_json(self.pins, pinned)
+
+    def refuse_foreign(self) -> None:
+        """Refuse a place that is neither free nor a run's.
+
+        Raises:
+            RunFolderError: It is a file, or a folder that holds something else.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunFolderError("it is a file", where=self.path, fix="name another folder")
+        if self.path.exists() and not self.holds_run() and any(self.path.iterdir()):
+            raise RunFolderError(
+                "it is not empty and holds no run", where=self.path, fix="name another folder"
+            )
+
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        """Make the folder and its log; where no run has started in the end, remove them again.
+
+        Raises:
+            RunFolderError: The folder cannot be written.
+        """
+        existed = self.path.exists()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.log.touch()
+        except OSError as error:
+            raise RunFolderError(f"cannot be written: {error.strerror}", where=self.path) from error
+        try:
+            yield
+        finally:
+            if not self.holds_run():
+                for file in (self.log, self.space, self.objectives, self.pins):
+                    file.unlink(missing_ok=True)
+                if not existed:
+                    self.path.rmdir()

@@ -1,0 +1,108 @@
+"""What a command or a call names: spaces, objectives, recipes and places of parents, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mergesearch._system import resources
+from mergesearch._system.files import read_text
+from mergesearch.build import Workshop
+from mergesearch.errors import InputError
+from mergesearch.objectives import Objectives
+from mergesearch.parents import parts
+from mergesearch.recipe import Recipe
+from mergesearch.recipe.write import to_yaml
+from mergesearch.space import Space
+
+Place = str | Path
+"""A path, or the name of something built in."""
+
+
+def read_space(space: Space | Place) -> tuple[Space, str]:
+    """Return a space and its text: given as an object, a file, or the name of a built-in one.
+
+    Raises:
+        InputError: There is neither a file nor a built-in space of that name.
+        SpaceError, RecipeError: The file is not a space.
+    """
+    if isinstance(space, Space):
+        document = space.to_dict()
+        return space, to_yaml([*document.pop("stages", []), document])
+    path = resources.space_file(str(space))
+    text = read_text(path)
+    return Space.from_yaml(text, path), text
+
+
+def read_objectives(objectives: Objectives | Place) -> Objectives:
+    """Return objectives, given as an object, a file, or the name of built-in ones.
+
+    Raises:
+        InputError: There is neither a file nor built-in objectives of that name.
+        ObjectivesError: The file is malformed.
+    """
+    if isinstance(objectives, Objectives):
+        return objectives
+    path = resources.objectives_file(str(objectives))
+    return Objectives.from_yaml(read_text(path), path.parent)
+
+
+def read_recipe(recipe: Recipe | Place) -> Recipe:
+    """Return a recipe, given as an object or a file.
+
+    Raises:
+        InputError: There is no such file.
+        RecipeError: The file is not a recipe.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    path = Path(recipe)
+    return Recipe.from_yaml(read_text(path), path)
+
+
+def parent_places(places: Mapping[str, Place] | None, refs: Iterable[str]) -> dict[str, Path]:
+    """Return the places of parents' copies; an id may also be one side of `PARENT+ADAPTER`.
+
+    Raises:
+        InputError: No parent has the id, or there is nothing in its place.
+    """
+    known = list(dict.fromkeys(part for ref in refs for part in parts(ref)))
+    found = {ref: Path(place).expanduser() for ref, place in (places or {}).items()}
+    for ref, place in found.items():
+        if ref not in known:
+            raise InputError(f"no parent {ref!r}", where="--parent", expected=", ".join(known))
+        if not place.exists():
+            raise InputError(f"no such folder or file for {ref!r}", where=place)
+    return found
+
+
+def open_workshop(
+    model: Recipe | Space,
+    parents: Mapping[str, Place] | None = None,
+    template: Place | None = None,
+    threads: int | None = None,
+    pins: Mapping[str, str] | None = None,
+) -> Workshop:
+    """Open the parents of a recipe or of a whole space, for building.
+
+    Args:
+        model: Recipe or space that names the parents.
+        parents: Folders or GGUF files in the place of parents' ids.
+        template: GGUF of one parent, for an architecture that is not built in.
+        threads: Number of threads that build; None for one per processor.
+        pins: Commits that ids of the hub stand for: id -> `ID@COMMIT`.
+
+    Raises:
+        InputError: No parent has an id in `parents`, or there is nothing in its place.
+        RecipeError, CheckpointError: A parent cannot be opened, or none explains the template.
+    """
+    refs = model.parents()
+    stages = model.stages() if isinstance(model, Space) else [s.name or "" for s in model.stages]
+    return Workshop.open(
+        refs,
+        stages=stages,
+        overrides=parent_places(parents, refs),
+        pins=pins,
+        template=None if template is None else Path(template),
+        threads=threads,
+    )

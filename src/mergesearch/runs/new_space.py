@@ -1,0 +1,106 @@
+"""A space to begin with, made from a recipe or from a file for mergekit-evolve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mergesearch._system import resources
+from mergesearch._system.files import read_text
+from mergesearch.errors import InputError
+from mergesearch.recipe import Recipe, load_document
+from mergesearch.recipe.write import to_yaml
+from mergesearch.space import Space
+from mergesearch.space.evolve import objectives_of, space_of
+from mergesearch.space.from_recipe import SearchableValue, by_default, opened, openings, spelled_out
+
+_EVOLVE_KEY = "genome"
+_EVOLVE_NOTE = (
+    "# One axis for each task. Raise a reference to chance level where answers are picked.\n"
+)
+
+Choose = Callable[[Sequence[SearchableValue], Sequence[SearchableValue]], Sequence[SearchableValue]]
+"""What can be searched, and what would be by default -> what is searched."""
+
+
+@dataclass(frozen=True)
+class NewSpace:
+    """A space file, to be written.
+
+    Attributes:
+        text: YAML of the space.
+        objectives: YAML of objectives that come with it, None where there are none.
+        searched: Names of the parameters that are searched.
+        dimensions: Number of dimensions.
+    """
+
+    text: str
+    objectives: str | None = None
+    searched: tuple[str, ...] = ()
+    dimensions: int = 0
+
+
+def demo_space() -> NewSpace:
+    """Return the space of the demo."""
+    return NewSpace(read_text(resources.space_file("demo")))
+
+
+def space_from(source: Path, choose: Choose = lambda found, default: default) -> NewSpace:
+    """Return a space made from a recipe, or space and objectives from a file for mergekit-evolve.
+
+    The recipe's own numbers are tried first.
+
+    Args:
+        source: Recipe or file for mergekit-evolve.
+        choose: Chooses what is searched of a recipe.
+
+    Raises:
+        InputError: The file holds neither, or nothing that can be searched.
+    """
+    document = load_document(read_text(source), source)
+    if _EVOLVE_KEY not in document:
+        return _from_recipe(source, choose)
+    space = space_of(document, source)
+    dimensions = len(Space(space, source).dimensions)
+    objectives = _EVOLVE_NOTE + to_yaml([objectives_of(document, source)])
+    return NewSpace(to_yaml([space]), objectives, dimensions=dimensions)
+
+
+def _from_recipe(source: Path, choose: Choose) -> NewSpace:
+    document = Recipe.from_yaml(read_text(source), source).to_dict()
+    found = openings(document)
+    if not found:
+        raise InputError(
+            "the recipe has no number that can be searched",
+            where=source,
+            fix="give its parents a `weight`, or write {search: [low, high]} by hand",
+        )
+    chosen = choose(found, by_default(found))
+    space = opened(document, chosen)
+    tried = Recipe.from_dict(spelled_out(document, chosen), source)
+    values = Space(space, source).parameters_of(tried)
+    space["start_from"] = [{"values": values}]
+    Space(space, source)
+    stages = space.pop("stages", [])
+    searched = tuple(value.name for value in chosen)
+    return NewSpace(to_yaml([*stages, space]), searched=searched, dimensions=len(values))
+
+
+def named(found: Sequence[SearchableValue], names: str) -> list[SearchableValue]:
+    """Return what a list of names by commas opens: parameters, or one parent's parameter.
+
+    Raises:
+        InputError: Nothing has one of the names.
+    """
+    chosen: list[SearchableValue] = []
+    for name in (name.strip() for name in names.split(",")):
+        fitting = [value for value in found if name in (value.parameter.name, value.name)]
+        if not fitting:
+            parameters = [value.parameter.name for value in found]
+            known = dict.fromkeys(parameters + [value.name for value in found])
+            raise InputError(
+                f"nothing to search is called {name!r}", where="--open", expected=", ".join(known)
+            )
+        chosen += [value for value in fitting if value not in chosen]
+    return chosen

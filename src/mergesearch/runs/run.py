@@ -1,0 +1,201 @@
+"""A run, to be read: while it works, and ever after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mergesearch._system.files import write_text
+from mergesearch.errors import InputError
+from mergesearch.objectives import (
+    ItemResult,
+    Objectives,
+    PairedDifference,
+    Rung,
+    paired_difference,
+)
+from mergesearch.recipe import Recipe
+from mergesearch.recipe.write import to_yaml
+from mergesearch.runs.export import recipe_header
+from mergesearch.runs.folder import RunFolder
+from mergesearch.study.front import Front
+from mergesearch.study.ledger import Ledger
+from mergesearch.study.lock import is_running
+from mergesearch.study.records import COMPLETE, RunRecord, TrialRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Run:
+    """A run in its folder. Reading never disturbs a process that works in it.
+
+    Args:
+        folder: Folder that `search` or `search run` wrote.
+
+    Attributes:
+        folder: Paths of the files in the folder.
+        record: What the run is: its space, objectives, sampler, seed and versions.
+
+    Raises:
+        RunFolderError: The folder holds no run.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = RunFolder(Path(folder))
+        with self._ledger() as ledger:
+            self.record: RunRecord = ledger.run()
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder.path)!r})"
+
+    def is_running(self) -> bool:
+        """Whether a process is at work on the run."""
+        return is_running(self.folder.path)
+
+    def trials(self) -> tuple[TrialRecord, ...]:
+        """Return every trial, by number; unfinished ones too."""
+        with self._ledger() as ledger:
+            return ledger.trials()
+
+    def trial(self, number: int) -> TrialRecord:
+        """Return one trial.
+
+        Raises:
+            InputError: The run has no trial of this number.
+        """
+        with self._ledger() as ledger:
+            trial = ledger.trial(number)
+        if trial is None:
+            raise InputError(f"the run has no trial {number}", where=self.folder.path)
+        return trial
+
+    def front(self) -> Front:
+        """Return the Pareto front as it stands."""
+        return Front.of(self.record.axes, self.trials())
+
+    def pick(self, pick: int | str = "knee") -> TrialRecord:
+        """Return a complete trial: by number, `knee`, or `best:OBJECTIVE` on the front.
+
+        Raises:
+            InputError: No such trial or objective, a trial without scores, or no front yet.
+        """
+        kind, _, name = str(pick).partition(":")
+        if isinstance(pick, int) or (kind == "trial" and name.isdigit()):
+            return self._complete(pick if isinstance(pick, int) else int(name))
+        front = self.front()
+        if front.knee is None:
+            raise InputError("no trial is complete, so there is no front yet", where=pick)
+        if pick == "knee":
+            return self.trial(front.knee)
+        names = [axis.name for axis in front.axes]
+        if kind == "best" and name in names:
+            return self.trial(front.best(name).trial)
+        known = ", ".join(f"best:{name}" for name in names)
+        raise InputError(f"unknown pick {pick!r}", expected=f"knee, {known}, or trial:NUMBER")
+
+    def recipe(self, pick: int | str = "knee") -> Recipe:
+        """Return the recipe that rebuilds a trial's candidate, its parents pinned; see `pick`."""
+        return self.recipe_of(self.pick(pick))
+
+    def recipe_of(self, trial: TrialRecord) -> Recipe:
+        """Return the recipe that rebuilds a trial's candidate, its parents pinned."""
+        return Recipe.from_dict(dict(trial.recipe)).renamed(self.folder.read_pins())
+
+    def items(self, number: int, rung: str = Rung.SEARCH) -> tuple[ItemResult, ...]:
+        """Return the result of every item of a trial on a rung, by task and item.
+
+        Those of a trial that reused the scores of another are the other's.
+
+        Raises:
+            InputError: No such trial, or it was not scored on the rung.
+        """
+        trial = self.trial(number)
+        source = number if trial.reused_from is None else trial.reused_from
+        with self._ledger() as ledger:
+            items = ledger.items(source, rung)
+        if not items:
+            known = [name for name in trial.rungs if trial.scores(name)]
+            raise InputError(
+                f"trial {number} has no items on the rung {rung!r}",
+                expected=f"one of: {', '.join(known)}" if known else "a trial that was scored",
+            )
+        return items
+
+    def objectives(self) -> Objectives:
+        """Return the objectives of the run, without the folder of their tasks."""
+        document = dict(self.record.objectives)
+        document.pop("task_folder", None)
+        return Objectives.from_yaml(to_yaml([document]), self.folder.path)
+
+    def compare(
+        self, first: int, second: int, rung: str = Rung.SEARCH
+    ) -> dict[str, PairedDifference]:
+        """Return by how much one trial is ahead of another in each objective, item by item.
+
+        Raises:
+            InputError: No such trial, or it was not scored on the rung.
+            ScoringError: They have fewer than two scored items of a task in common.
+        """
+        ours, theirs = self.items(first, rung), self.items(second, rung)
+        return {
+            objective.name: paired_difference(objective, ours, theirs)
+            for objective in self.objectives().objectives
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one flat mapping a trial: its state, scores on every rung, shares, parameters.
+
+        An objective's search score stands under its name; `NAME.validate` and `NAME.proxy` are its
+        scores on other rungs, and each has its standard error beside it, such as `NAME.stderr`.
+        """
+        return [_row(trial) for trial in self.trials()]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return `rows` as a DataFrame with the trials' numbers as its index; needs pandas."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows()).set_index("trial")
+
+    def write_recipes(self) -> None:
+        """Write the recipe of each member of the front, and remove those of former members."""
+        members = [self.trial(member.trial) for member in self.front().members]
+        wanted = {self.folder.recipe(trial.number): trial for trial in members}
+        for path in self.folder.recipes.glob("trial-*.yaml"):
+            if path not in wanted:
+                path.unlink()
+        for path, trial in wanted.items():
+            write_text(path, recipe_header(trial) + self.recipe_of(trial).to_yaml())
+
+    def _complete(self, number: int) -> TrialRecord:
+        trial = self.trial(number)
+        if trial.state != COMPLETE:
+            raise InputError(f"trial {number} is {trial.state}", expected="a complete trial")
+        return trial
+
+    @contextmanager
+    def _ledger(self) -> Iterator[Ledger]:
+        with Ledger.open(self.folder.path) as ledger:
+            yield ledger
+
+
+def _row(trial: TrialRecord) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "trial": trial.number,
+        "state": trial.state,
+        "failure": trial.failure,
+        "started": trial.started,
+        "seconds": trial.seconds,
+        "digest": trial.candidate_digest,
+        "size": trial.candidate_size,
+        "reused_from": trial.reused_from,
+    }
+    for name, rung in trial.rungs.items():
+        suffix = "" if name == Rung.SEARCH else f".{name}"
+        for objective, score in rung.scores.items():
+            row[objective + suffix] = score.value
+            row[f"{objective}{suffix}.stderr"] = score.stderr
+    row |= {f"share:{parent}": share for parent, share in trial.shares.items()}
+    return row | {f"parameter:{name}": value for name, value in trial.parameters.items()}

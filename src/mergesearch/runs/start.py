@@ -1,0 +1,226 @@
+"""Starting a run, or going on with one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from mergesearch._system import resources
+from mergesearch._system.files import write_text
+from mergesearch.build import Workshop
+from mergesearch.errors import InputError, RunFolderError
+from mergesearch.objectives import Objectives
+from mergesearch.parents import pin_parents
+from mergesearch.recipe import Recipe
+from mergesearch.report import log_events
+from mergesearch.runs.budget import builds_ahead, largest_workload, refuse_beyond
+from mergesearch.runs.fingerprints import fingerprints
+from mergesearch.runs.folder import RunFolder
+from mergesearch.runs.inputs import (
+    Place,
+    open_workshop,
+    parent_places,
+    read_objectives,
+    read_space,
+)
+from mergesearch.runs.run import Run
+from mergesearch.scoring import ScoringProcess
+from mergesearch.space import Space
+from mergesearch.study.events import Event
+from mergesearch.study.loop import check_run_folder, run_study
+from mergesearch.study.samplers import check_sampler
+from mergesearch.study.settings import Search, StudySettings
+
+DEFAULT_TRIALS = 60
+Observer = Callable[[Event], None]
+
+
+def search(
+    space: Space | Place | None = None,
+    objectives: Objectives | Place | None = None,
+    folder: Place | None = None,
+    *,
+    trials: int | None = None,
+    hours: float | None = None,
+    until: datetime | None = None,
+    seed: int | None = None,
+    sampler: str | None = None,
+    parents: Mapping[str, Place] | None = None,
+    template: Place | None = None,
+    threads: int | None = None,
+    memory: int | None = None,
+    trust_tasks: bool = False,
+    on_event: Observer = lambda event: None,
+) -> Run:
+    """Search a space for its best merges, or go on with the run in a folder.
+
+    The search ends with whichever of `trials`, `hours` and `until` comes first, after 60 trials
+    where none is named; then the front is confirmed on items that the search never saw. An
+    interrupted run goes on when it is started again in its folder, and proposes what an unbroken
+    one would have proposed.
+
+    Args:
+        space: Space, its file, or the name of a built-in one; None for the run's own in a folder
+            that holds a run, else for the demo.
+        objectives: Objectives, their file, or the name of built-in ones; None for the run's own,
+            else for the built-in ones with the space's name.
+        folder: Folder of the run; None for `results/SPACE-TIME`.
+        trials: Number of finished trials to reach, those of earlier starts included.
+        hours: Hours from now after which no trial is started.
+        until: Moment after which no trial is started.
+        seed: Seed of the proposals; None for the run's own, else 0.
+        sampler: Name of a sampler; None for the run's own, else by the space's size.
+        parents: Folders or GGUF files in the place of parents' ids.
+        template: GGUF of one parent, for an architecture that is not built in.
+        threads: Number of threads that build; None for one per processor.
+        memory: Bytes that the run may take; None for all that is free.
+        trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
+        on_event: Called with every event of the run; see `mergesearch.events`.
+
+    Returns:
+        The run, to be read.
+
+    Raises:
+        InputError: Something that was named is wrong; nothing was started.
+        RunFolderError: The folder belongs to another run, or another process is at work in it.
+        Interrupted: Someone stopped it; what is finished is kept.
+        MergeSearchError: Too many trials in a row failed.
+    """
+    if trials is None and hours is None and until is None:
+        trials = DEFAULT_TRIALS
+    settings = StudySettings(
+        trials=trials,
+        hours=hours,
+        until=until,
+        seed=seed,
+        sampler=None if sampler is None else check_sampler(sampler),
+    )
+    inputs = _Inputs.read(space, objectives, folder)
+    places = parent_places(parents, inputs.space.parents())
+    pins = _pins(inputs, places)
+    workshop = open_workshop(inputs.space, places, template, threads, pins)
+    work = largest_workload(workshop, inputs.space.examples("high"), inputs.objectives.runtime)
+    budget = refuse_beyond(memory, work)
+    run_folder = inputs.folder
+    with (
+        run_folder.made(),
+        ScoringProcess(
+            inputs.objectives,
+            log=run_folder.log,
+            trust_tasks=trust_tasks,
+            partial=run_folder.partial,
+        ) as scorer,
+    ):
+        study = _study(inputs, workshop, scorer, build_ahead=builds_ahead(work, budget))
+        check_run_folder(run_folder.path, study, settings)
+        scorer.start()
+        _write_inputs(inputs, pins)
+        with log_events(run_folder.log) as log:
+            run_study(run_folder.path, study, settings, _both(log, on_event))
+    run = Run(run_folder.path)
+    run.write_recipes()
+    return run
+
+
+def _both(first: Observer, second: Observer) -> Observer:
+    def tell(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return tell
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a run is made from, and where it goes."""
+
+    space: Space
+    space_text: str
+    objectives: Objectives
+    folder: RunFolder
+
+    @classmethod
+    def read(
+        cls,
+        space: Space | Place | None,
+        objectives: Objectives | Place | None,
+        folder: Place | None,
+    ) -> _Inputs:
+        """Read what is named; a folder that holds a run brings its own where nothing is named."""
+        if folder is None:
+            space = "demo" if space is None else space
+            path = _new_folder(space)
+        else:
+            path = Path(folder)
+        run_folder = RunFolder(path)
+        run_folder.refuse_foreign()
+        if run_folder.holds_run():
+            space = run_folder.space if space is None else space
+            objectives = run_folder.objectives if objectives is None else objectives
+        elif space is None:
+            raise RunFolderError(
+                "no run there to go on with",
+                where=path,
+                fix="name a space to start one, such as: search run demo --out " + str(path),
+            )
+        if objectives is None:
+            objectives = _objectives_of(space)
+        parsed, text = read_space(space)
+        return cls(parsed, text, read_objectives(objectives), run_folder)
+
+
+def _new_folder(space: Space | Place) -> Path:
+    """A folder for a new run, named after its space and the time."""
+    name = "space" if isinstance(space, Space) else resources.space_file(str(space)).stem
+    return Path("results") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _objectives_of(space: Space | Place) -> str:
+    """The built-in objectives that carry the name of a built-in space."""
+    if isinstance(space, str) and (resources.objectives_folder() / f"{space}.yaml").is_file():
+        return space
+    raise InputError("a space of your own needs objectives", fix="name them: --objectives FILE")
+
+
+def _pins(inputs: _Inputs, places: Mapping[str, Path]) -> dict[str, str]:
+    """The parents' ids with the commits that they stand for; an existing run keeps its own."""
+    pins = inputs.folder.read_pins()
+    new = [ref for ref in inputs.space.parents() if ref not in pins]
+    return pin_parents(new, places) | pins
+
+
+def _study(
+    inputs: _Inputs, workshop: Workshop, scorer: ScoringProcess, *, build_ahead: bool
+) -> Search:
+    depth = next(iter(workshop.parents.values())).layout.n_layers
+    return Search(
+        space=inputs.space,
+        objectives=inputs.objectives,
+        build=workshop.candidate,
+        build_ahead=build_ahead,
+        score=scorer.score,
+        parents={ref: parent_alone_recipe(ref) for ref in workshop.parents},
+        use_references=scorer.use_references,
+        shares=lambda recipe: recipe.shares(depth),
+        space_text=inputs.space_text,
+        fingerprints=fingerprints(workshop, inputs.objectives),
+    )
+
+
+def parent_alone_recipe(ref: str) -> Recipe:
+    """Return the recipe of a parent as it is."""
+    models = [{"model": ref, "parameters": {"weight": 1.0}}]
+    return Recipe.from_dict({"merge_method": "linear", "models": models})
+
+
+def _write_inputs(inputs: _Inputs, pins: Mapping[str, str]) -> None:
+    """Put the space, the objectives and the pins beside a new run's database."""
+    folder = inputs.folder
+    if not folder.space.exists():
+        write_text(folder.space, inputs.space_text)
+    if not folder.objectives.exists():
+        write_text(folder.objectives, inputs.objectives.to_yaml())
+    if not folder.pins.exists():
+        folder.write_pins(pins)
