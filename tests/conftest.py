@@ -1,5 +1,33 @@
-"""No test reaches a network; this stands before anything reads the hub's settings."""
+"""No test reaches a network; `--quick` leaves out the tests that need a heavy library."""
+
+from __future__ import annotations
 
 import os
+import sys
+from importlib.abc import MetaPathFinder
 
+import pytest
+
+# Stands before anything reads the hub's settings.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+_HEAVY = frozenset({"llama_cpp", "lm_eval", "mergekit", "torch", "transformers"})
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick", action="store_true", help=f"skip tests that import {', '.join(sorted(_HEAVY))}"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--quick"):
+        sys.meta_path.insert(0, _SkipHeavy())
+
+
+class _SkipHeavy(MetaPathFinder):
+    """Skips the test, or the module of tests, that imports a heavy library."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name.partition(".")[0] in _HEAVY:
+            pytest.skip(f"needs {name}", allow_module_level=True)
