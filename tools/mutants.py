@@ -1,10 +1,10 @@
 """Mutation testing of the pure modules: a test has to fail for each small change of the code.
 
-    python -m tools.mutants [MODULE ...]      for example: python -m tools.mutants study.front
+    python -m tools.mutants [MODULE ...]      for example: python -m tools.mutants study.pareto
 
 Every comparison, operator, constant, condition and returned value of a module is changed, one at a
-time, and the tests that mirror the module run on the result: `tests/study/test_front.py` for
-`study.front`. A change that no test notices is a survivor, and is printed. Left alone is what says
+time, and the tests that mirror the module run on the result: `tests/study/test_pareto.py` for
+`study.pareto`. A change that no test notices is a survivor, and is printed. Left alone is what says
 something rather than does it: messages of errors, docstrings, annotations, decorators.
 
 A mutant lives in a forked process that imports the changed code in place of the file, so that
@@ -40,7 +40,7 @@ MODULES = (
     "quantize.mix",
     "scoring.aggregate",
     "scoring.sampling",
-    "study.front",
+    "study.pareto",
     "tasks.checks",
     "tasks.needle",
 )

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import random
+import statistics
 
 import pytest
 
@@ -18,6 +20,7 @@ from mergesearch.scoring.aggregate import combine, item_value, named_metrics, st
         ((2, 2), 1.0),
         ((1, 2), 0.0),
         ("text", None),
+        ([True, "text"], None),
         ([], None),
         ((-6.0, 0), None),
     ],
@@ -37,6 +40,13 @@ def test_standard_error_by_closed_form_or_bootstrap():
     assert standard_error(values, mean, None) == standard_error(values, mean, None)
 
 
+def test_the_bootstrap_is_200_seeded_draws():
+    values = [0.0, 1.0, 1.0, 4.0]
+    drawing = random.Random(0)
+    draws = [max(drawing.choices(values, k=4)) for _ in range(200)]
+    assert standard_error(values, max, None) == pytest.approx(statistics.stdev(draws))
+
+
 def test_groups_weigh_by_size_or_plainly():
     parts = [(MetricValue(1.0, 0.3), 30), (MetricValue(0.0, 0.4), 10)]
     assert combine(parts, by_size=True).value == 0.75
@@ -51,7 +61,13 @@ def test_a_task_with_one_item_takes_the_spread_of_the_others():
     spread = 0.4  # of one item: 0.1 * sqrt(16)
     expected = math.hypot(16 / 17 * 0.1, 1 / 17 * spread)
     assert combine(parts, by_size=True).stderr == pytest.approx(expected)
-    assert combine(parts[1:], by_size=True).stderr == math.inf
+    assert combine(parts[1:], by_size=True) == MetricValue(1.0, math.inf)
+
+
+def test_an_unknown_error_shrinks_with_the_tasks_items():
+    parts = [(MetricValue(0.5, 0.1), 16), (MetricValue(1.0, math.inf), 4)]
+    expected = math.hypot(0.5 * 0.1, 0.5 * 0.4 / 2)
+    assert combine(parts, by_size=False).stderr == pytest.approx(expected)
 
 
 def test_names_of_metrics():

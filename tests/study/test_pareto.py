@@ -143,6 +143,38 @@ def test_knee_without_a_plane_takes_the_largest_sum() -> None:
     assert knee(front, ["maximize"] * 3) == 2
 
 
+def test_the_plane_counts_not_the_sum() -> None:
+    """The plane is x / 2 + y + z = 1; row 0 has the larger sum, row 4 stands farther above."""
+    front = [[1.0, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.9, 0.1, 0.3], [0.2, 0.6, 0.45]]
+    assert knee(front, ["maximize"] * 3) == 4
+
+
+def test_of_rows_that_share_a_best_value_the_one_with_the_largest_sum_is_a_corner() -> None:
+    """Rows 0 and 2 are best in the first objective; a plane through row 0 would prefer row 2."""
+    front = [[0.6, 0.4, 1.0], [0.2, 1.0, 0.0], [0.6, 0.6, 0.9], [0.3, 0.9, 0.7]]
+    assert knee(front, ["maximize"] * 3) == 3
+
+
+def test_three_members_have_a_plane() -> None:
+    """Each is best in one objective, so all stand on the plane: the first is taken."""
+    assert knee([[1.0, 0.6, 0.6], [0.7, 0.6, 0.8], [0.2, 0.8, 0.5]], ["maximize"] * 3) == 0
+
+
+def test_corners_that_nearly_coincide_span_no_plane() -> None:
+    """Row 3 has the largest sum; a plane through nearly equal rows would prefer row 4."""
+    close = 1 - 1e-12
+    front = [[1, close, 0], [close, 1, 0], [0, 0, 1], [0.95, 0.95, 0.3], [0.6, 0.6, 0.75]]
+    assert knee(front, ["maximize"] * 3) == 3
+
+
+def test_an_objective_that_all_members_share_decides_nothing() -> None:
+    assert knee([[1.0, 0.0, 0.7], [0.0, 1.0, 0.7], [0.6, 0.6, 0.7]], ["maximize"] * 3) == 2
+
+
+def test_rounding_does_not_decide_between_equals() -> None:
+    assert knee([[1.0, 0.0], [0.0, 1.0], [0.7, 0.5], [0.5, 0.7 + 1e-14]], UP) == 2
+
+
 def test_an_empty_front_has_no_knee() -> None:
     with pytest.raises(ValueError, match="empty"):
         knee([], UP)
