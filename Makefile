@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CPP := $(shell find src/mergesearch/_kernels -name '*.cpp' -o -name '*.h')
+EVERYDAY := -m "not faults and not real and not cross"
 KERNELS := CMakeLists.txt $(CPP)
 
-.PHONY: demo test test-faults test-real coverage lint format bench clean
+.PHONY: demo quick test test-faults test-mutants test-real coverage lint format bench clean
 
 $(VENV)/.runtime: pyproject.toml constraints.txt $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -23,8 +24,11 @@ demo: $(VENV)/.runtime
 	$(BIN)/search run demo --trials 60 --seed 0 --out results/demo
 	$(BIN)/search export results/demo --pick knee -o results/demo/recipes/knee.yaml
 
+quick: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto --quick $(EVERYDAY)
+
 test: lint
-	$(BIN)/python -m pytest -m "not faults and not real and not cross"
+	$(BIN)/python -m pytest $(EVERYDAY)
 
 test-faults: $(VENV)/.dev
 	$(BIN)/python -m pytest -m faults
@@ -32,9 +36,12 @@ test-faults: $(VENV)/.dev
 test-real: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "real or cross"
 
+test-mutants: $(VENV)/.dev
+	$(BIN)/python -m tools.mutants
+
 coverage: $(VENV)/.dev
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m "not faults and not real and not cross"
+	$(BIN)/coverage run -m pytest $(EVERYDAY)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage html --quiet
 	$(BIN)/coverage report
