@@ -24,13 +24,17 @@ from mergesearch._system import resources
 from mergesearch._system.machine import available_cores
 from mergesearch.objectives import Objectives, Runtime
 from mergesearch.scoring import ScoringProcess
-from mergesearch.scoring.engine import Engine, log_to
-from mergesearch.scoring.requests import Job
-from mergesearch.scoring.scorer import Scorer
-from mergesearch.scoring.sequences import GenRequest
+from mergesearch.scoring.harness import environment
 
-import llama_cpp  # isort: skip  (after mergesearch.scoring, which sets its environment)
-import numpy as np  # isort: skip
+environment.prepare()  # before llama.cpp is loaded
+
+import llama_cpp  # noqa: E402
+import numpy as np  # noqa: E402
+
+from mergesearch.scoring.engine import Engine, log_to  # noqa: E402
+from mergesearch.scoring.requests import Job  # noqa: E402
+from mergesearch.scoring.scorer import Scorer  # noqa: E402
+from mergesearch.scoring.sequences import GenRequest  # noqa: E402
 
 ROUNDS, SLOW = 3, 60.0
 CHOICES = 4

@@ -10,7 +10,10 @@ from helpers import tiny_model
 from helpers.tiny_model import RUNTIME
 
 from mergesearch.objectives import Objectives
-from mergesearch.scoring.engine import Engine, log_to
+from mergesearch.scoring.harness import environment
+
+environment.prepare()
+from mergesearch.scoring.engine import Engine, log_to  # noqa: E402
 
 GENERATED = """
 task: tiny_answer

@@ -19,6 +19,7 @@ from mergesearch.recipe import Recipe
 from mergesearch.scoring.engine import Engine, log_to
 from mergesearch.scoring.scorer import Scorer
 from mergesearch.scoring.sequences import GenRequest
+from mergesearch.scoring.template import ChatTemplate
 
 RUNTIME = Runtime(n_ctx=512, n_parallel=32, threads=2)
 TIE = 0.02  # nat: what the same weights may differ by, see below
@@ -58,9 +59,7 @@ def _questions(task: str) -> list[dict[str, Any]]:
 
 
 def _prompt(engine: Engine, question: str) -> tuple[int, ...]:
-    from mergesearch.scoring.harness import CandidateLM
-
-    text = CandidateLM(engine).template.render([{"role": "user", "content": question}])
+    text = ChatTemplate.of(engine).render([{"role": "user", "content": question}])
     return engine.tokenize(text)
 
 

@@ -49,7 +49,7 @@ def test_a_chunk_gives_the_same_bits_whatever_was_scored_before(folder, q4):
 def test_one_thread_or_two_in_a_worker_give_the_same_bits(folder, q4, monkeypatch):
     prompts, pairs = _prompts(), _pairs()
     expected = q4.generate(prompts), q4.loglikelihood(pairs)
-    monkeypatch.setattr("mergesearch.scoring.memory._SMALL_MODEL_BYTES", 0)
+    monkeypatch.setattr("mergesearch.scoring.memory.SMALL_MODEL_BYTES", 0)
     with Engine(folder / "q4.gguf", RUNTIME) as together:
         assert (together.generate(prompts), together.loglikelihood(pairs)) == expected
 

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 from helpers import tiny_model
+from helpers.candidate_lm import CandidateLM
 
 from mergesearch.errors import ObjectivesError, ScoringError
 from mergesearch.objectives import Objectives
-from mergesearch.scoring.harness import CandidateLM, load_tasks
-from mergesearch.scoring.requests import Prepared, generation_options
+from mergesearch.scoring.harness.loading import load_tasks
+from mergesearch.scoring.requests import Outcome, Question, generation_options, make_chunks
 from mergesearch.scoring.sampling import Sampling
 from mergesearch.scoring.scorer import Scorer
 from mergesearch.scoring.sequences import Likelihood
@@ -36,11 +37,11 @@ def test_values_are_those_of_simple_evaluate_to_the_bit(scorer, objectives, q4, 
     import lm_eval
     from lm_eval.tasks import TaskManager
 
-    members = {loaded.name: loaded.members[0] for loaded in load_tasks(objectives)}
+    loaded = load_tasks(objectives)
     theirs = lm_eval.simple_evaluate(
         model=CandidateLM(q4),
-        tasks=[one.task for one in members.values()],
-        samples={name: one.chosen[rung] for name, one in members.items()},
+        tasks=[task.members[0].task for task in loaded],
+        samples={task.name: task.indices(task.members[0], rung) for task in loaded},
         apply_chat_template=True,
         bootstrap_iters=200,
         task_manager=TaskManager(include_defaults=False),
@@ -93,21 +94,27 @@ def test_items_are_disjoint_counted_and_timed(scorer, objectives, q4):
     assert scores["text"].value == search["tiny_text"].metrics["word_perplexity"].value
 
 
-def test_progress_ends_with_all_requests(scorer, q4):
-    last = {}
-    scorer.score_engine(q4, "search", lambda one: last.update({one.task: one}))
-    assert {name: (one.done, one.total) for name, one in last.items()} == {
-        "tiny_answer": (20, 20),
-        "tiny_choice": (last["tiny_choice"].total, last["tiny_choice"].total),
-        "tiny_text": (6, 6),
-    }
+def test_progress_counts_items(scorer, q4):
+    """Items with several choices count once; chunks of eight items are done in any order."""
+    seen = {}
+    scorer.score_engine(
+        q4, "search", lambda progress: seen.setdefault(progress.task, []).append(progress)
+    )
+    done = {task: [progress.done for progress in reports] for task, reports in seen.items()}
+    assert done["tiny_text"] == [6]
+    for task in ("tiny_answer", "tiny_choice"):
+        assert len(done[task]) == 3
+        assert done[task] == sorted(done[task])
+        assert done[task][-1] == 20
+    totals = {(progress.task, progress.total) for reports in seen.values() for progress in reports}
+    assert totals == {("tiny_answer", 20), ("tiny_choice", 20), ("tiny_text", 6)}
 
 
 # -- items that cannot be scored ------------------------------------------------------------------
 
 
 def test_a_failed_item_is_unscored_and_not_a_zero(scorer, q4, monkeypatch):
-    (member,) = next(one for one in scorer.tasks if one.name == "tiny_answer").members
+    (member,) = scorer.tasks["tiny_answer"].members
     before = scorer.score_engine(q4, "search")["tiny_answer"]
 
     def failing(doc, results):
@@ -137,29 +144,26 @@ def test_a_long_prompt_is_cut_on_the_left_and_the_cut_counted():
     vocabulary = SimpleNamespace(
         n_ctx=8, bos=None, eos=0, tokenize=lambda text, add_special=True: tuple(text.encode())
     )
-    requests = [
-        SimpleNamespace(request_type=kind, args=args, idx=0, task_name="t", doc_id=0)
-        for kind, args in [
-            ("generate_until", ("abcdefghij", {"max_gen_toks": 3, "until": "x"})),
-        ]
-    ]
-    prepared = Prepared(requests, vocabulary, 4)
-    assert prepared.jobs[0].requests[0].tokens == tuple(b"fghij")
-    assert prepared.outcomes[0].cut == 5
+    question = _question("generate_until", "abcdefghij", {"max_gen_toks": 3, "until": "x"})
+    (chunk,) = make_chunks("t", [question], vocabulary, 4)
+    assert chunk.job.requests[0].tokens == tuple(b"fghij")
+    assert question.outcomes[0].cut == 5
+
+
+def _question(kind, *arguments):
+    request = SimpleNamespace(request_type=kind, args=arguments, idx=0, task_name="t", doc_id=0)
+    return Question(request, (Outcome(),))
 
 
 def test_spaces_before_a_continuation_belong_to_it_and_empty_contexts_get_a_prefix():
     vocabulary = SimpleNamespace(
         n_ctx=99, bos=None, eos=0, tokenize=lambda text, add_special=True: tuple(text.encode())
     )
-    requests = [
-        SimpleNamespace(request_type="loglikelihood", args=args, idx=0, task_name="t", doc_id=0)
-        for args in [("ab ", "c"), ("", "c")]
-    ]
-    prepared = Prepared(requests, vocabulary, 4)
-    assert prepared.jobs[0].requests == ((tuple(b"ab"), tuple(b" c")), ((0,), tuple(b"c")))
-    prepared.take(0, [Likelihood(-1.5, True), Likelihood(-2.5, False)], 1.0)
-    assert [one.value for one in prepared.outcomes] == [(-1.5, True), (-2.5, False)]
+    questions = [_question("loglikelihood", *pair) for pair in [("ab ", "c"), ("", "c")]]
+    (chunk,) = make_chunks("t", questions, vocabulary, 4)
+    assert chunk.job.requests == ((tuple(b"ab"), tuple(b" c")), ((0,), tuple(b"c")))
+    chunk.take([Likelihood(-1.5, True), Likelihood(-2.5, False)], 1.0)
+    assert [question.outcomes[0].value for question in questions] == [(-1.5, True), (-2.5, False)]
 
 
 def test_generation_options():
@@ -241,8 +245,9 @@ def test_a_group_is_one_task_of_all_its_items(folder, tmp_path, installed, q4):
 def test_few_shot_examples_are_neither_searched_nor_validated(folder, tmp_path, installed, q4):
     _write_installed(tmp_path, folder / "tasks", "shots", "choice", FEW_SHOT)
     scorer = Scorer(_one_task(folder, "shots", "acc"))
-    (member,) = scorer.tasks[0].members
-    scored = {member.docs[one]["question"] for rung in member.chosen.values() for one in rung}
+    (task,) = scorer.tasks.values()
+    (member,) = task.members
+    scored = {member.docs[index]["question"] for order in task.order.values() for index in order}
     examples = {one["question"] for one in member.task.sampler.sample(2)}
     assert len(examples) == 2
     assert not examples & scored
@@ -283,8 +288,8 @@ def _sampled(folder, tmp_path):
 def test_sampled_answers_are_the_same_every_time_and_differ_between_repeats(folder, tmp_path, q4):
     scorer = _sampled(folder, tmp_path)
     first = scorer.score_engine(q4, "search")["sampled"].items
-    items = next(iter(scorer._items.values()))[0]
-    answers = [one.requests[0].resps for one in items]
+    (items,) = scorer._items.values()
+    answers = [item.requests[0].resps for item in items["sampled"]]
     assert {len(one) for one in answers} == {3}
     assert sum(len(set(one)) == 3 for one in answers) > 6
     assert all(one.tokens_out > 12 for one in first)  # of all three answers

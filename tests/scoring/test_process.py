@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from mergesearch.errors import ObjectivesError, ScorerCrashed, ScoringError
-from mergesearch.scoring import ScoringProcess, score_in_process
+from mergesearch.scoring import ScoringProcess
 from mergesearch.scoring.engine.features import Features
 
 
@@ -30,7 +30,9 @@ def _without_times(results):
 
 
 def test_results_are_those_of_this_process_to_the_bit(process, objectives, folder, candidate):
-    expected = score_in_process(objectives, folder / "q4.gguf", "search")
+    from mergesearch.scoring.scorer import Scorer
+
+    expected = Scorer(objectives).score(folder / "q4.gguf", "search")
     assert _without_times(process.score(candidate, "search")) == _without_times(expected)
     by_path = SimpleNamespace(fd=None, path=folder / "q4.gguf")
     assert _without_times(process.score(by_path, "search")) == _without_times(expected)

@@ -55,7 +55,7 @@ def test_an_answer_s_proxy_is_its_mean_log_probability_per_token(scorer, q4, ref
     scorer.use_references(references)
     result = scorer.score_engine(q4, "proxy")["tiny_answer"]
     assert [one.item for one in result.items] == sorted(references["tiny_answer"])
-    member = next(one for one in scorer.tasks if one.name == "tiny_answer").members[0]
+    member = scorer.tasks["tiny_answer"].members[0]
     for one in result.items:
         prompt = f"<|user|>{member.docs[one.item]['question']}<|bot|>"
         context = q4.tokenize(prompt)
@@ -123,21 +123,3 @@ def test_a_process_of_its_own_gives_the_same_also_after_a_crash(
         assert process.score(candidate, "proxy")["tiny_answer"].metrics == expected
         process._kill()
         assert process.score(candidate, "proxy")["tiny_answer"].metrics == expected
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("proxy: likelihood", "proxy: guess", "unknown proxy 'guess'"),
-        ("proxy: likelihood", "specialist: x", "a specialist is for a proxy"),
-        ("reference: 0", "reference: 0\n    direction: minimize", "to be maximized"),
-    ],
-)
-def test_impossible_proxies_are_refused(folder, old, new, message):
-    with pytest.raises(ObjectivesError, match=message):
-        Objectives.from_yaml(TEXT.replace(old, new), folder)
-
-
-def test_the_fingerprint_follows_the_proxy(proxied):
-    plain = tuple(replace(one, proxy=None) for one in proxied.objectives)
-    assert replace(proxied, objectives=plain).fingerprint() != proxied.fingerprint()

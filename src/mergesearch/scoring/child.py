@@ -139,6 +139,9 @@ class Server:
 
 
 def _load(objectives: str, trust_tasks: bool) -> Scorer:
+    from mergesearch.scoring.harness import environment
+
+    environment.prepare()  # before anything loads llama.cpp or lm-eval
     from mergesearch.scoring.engine import log_to
     from mergesearch.scoring.scorer import Scorer
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mergesearch._system.files import write_text
+from mergesearch._system.files import new_file
 from mergesearch.scoring.requests import Job
 from mergesearch.scoring.sequences import Generated, Likelihood
 
@@ -22,9 +23,9 @@ class PartialScores:
     """The finished chunks of one candidate, a file each; those of all others are removed.
 
     Args:
-        folder: that holds nothing else; made where it is missing.
+        folder: Folder that holds nothing else; made where it is missing.
         candidate: SHA-256 (hex) of the GGUF.
-        fingerprint: of the objectives.
+        fingerprint: Fingerprint of the objectives.
     """
 
     def __init__(self, folder: Path, candidate: str, fingerprint: str) -> None:
@@ -35,21 +36,31 @@ class PartialScores:
                 shutil.rmtree(other, ignore_errors=True)
 
     def read(self, job: Job) -> tuple[list[Any], float] | None:
-        """Return a chunk's results and seconds, None where it was not finished."""
+        """Return a chunk's results and seconds, None where none are there whole."""
         try:
-            stored = json.loads(self._path(job).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            digest, _, body = self._path(job).read_bytes().partition(b"\n")
+        except OSError:
             return None
-        results = [
-            Generated(one[0], tuple(one[1]), one[2]) if job.generates else Likelihood(*one)
-            for one in stored["results"]
+        if hashlib.sha256(body).hexdigest().encode() != digest:
+            return None
+        stored = json.loads(body)
+        results: list[Any] = [
+            Generated(fields[0], tuple(fields[1]), fields[2])
+            if job.generates
+            else Likelihood(*fields)
+            for fields in stored["results"]
         ]
         return results, stored["seconds"]
 
     def write(self, job: Job, results: Sequence[Generated | Likelihood], seconds: float) -> None:
-        """Keep a chunk's results; a reader sees all of them or none."""
-        listed = [list(vars(one).values()) for one in results]
-        write_text(self._path(job), json.dumps({"seconds": seconds, "results": listed}))
+        """Keep a chunk's results; a reader sees all of them or none, also after a power loss."""
+        fields = [list(vars(result).values()) for result in results]
+        body = json.dumps({"seconds": seconds, "results": fields}).encode()
+        digest = hashlib.sha256(body).hexdigest().encode()
+        with new_file(self._path(job)) as fd, open(fd, "wb", closefd=False) as file:
+            file.write(digest + b"\n" + body)
+            file.flush()
+            os.fsync(fd)
 
     def _path(self, job: Job) -> Path:
         return self._folder / f"{hashlib.sha256(repr(job).encode()).hexdigest()[:32]}.json"

@@ -6,9 +6,8 @@ importing it.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from mergesearch.scoring.chunks import (
@@ -35,6 +34,7 @@ class Instance(Protocol):
     task_name: str | None
     doc_id: int | None
     repeats: int | None
+    resps: list[Any]
 
     @property
     def args(self) -> tuple[Any, ...]:
@@ -60,17 +60,16 @@ class Vocabulary(Protocol):
 
 @dataclass
 class Outcome:
-    """The response to one request, or why there is none.
+    """One answer to a request, or the reason why there is none.
 
     Attributes:
-        value: text, (log-probability, is greedy), or a log-probability, by request type.
-        failure: reason, None where there is a value.
-        tokens_in: tokens read; of a context shared between requests each counts it.
-        tokens_out: tokens generated.
-        tokens_predicted: tokens of the continuation, whose log-probability was asked for.
-        cut: tokens cut from the left of the prompt because it exceeded the context.
-        seconds: the request's part of its chunk's time.
-        copies: further sampled answers to the same request.
+        value: Text, (log-probability, is greedy), or a log-probability, by request type.
+        failure: Reason why there is no value.
+        tokens_in: Number of tokens read; a context that requests share counts for each of them.
+        tokens_out: Number of tokens generated.
+        tokens_predicted: Number of tokens whose log-probability was asked for.
+        cut: Number of tokens cut from the left of the prompt because it exceeded the context.
+        seconds: The answer's part of its chunk's time.
     """
 
     value: Any = None
@@ -80,107 +79,177 @@ class Outcome:
     tokens_predicted: int = 0
     cut: int = 0
     seconds: float = 0.0
-    copies: list[Outcome] = field(default_factory=list)
 
-    def all(self) -> list[Outcome]:
-        """Return this and its copies."""
-        return [self, *self.copies]
+    @property
+    def done(self) -> bool:
+        """Whether there is a value, or will be none."""
+        return self.value is not None or self.failure is not None
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request and a candidate's answers to it: one, or several where they are sampled."""
+
+    request: Instance
+    outcomes: tuple[Outcome, ...]
+
+    @classmethod
+    def of(cls, request: Instance) -> Question:
+        """Return a request without answers so far."""
+        sampled = request.request_type == "generate_until" and sampling_options(request.args[1])
+        count = request.repeats or 1 if sampled else 1
+        return cls(request, tuple(Outcome() for _ in range(count)))
+
+    def responses(self) -> list[Any]:
+        """Return the answers as lm-eval has them; where repeats do not differ, the same again."""
+        values = [outcome.value for outcome in self.outcomes]
+        if self.request.request_type == "loglikelihood_rolling":
+            values = [value and value[0] for value in values]
+        return values * (self.request.repeats or 1) if len(values) == 1 else values
 
 
 @dataclass(frozen=True)
 class Job:
-    """One chunk for the engine: requests to generate, or (context, continuation) pairs."""
+    """What the engine takes: prompts to continue, or (context, continuation) pairs."""
 
     requests: tuple[Any, ...]
     generates: bool
 
     @property
     def weight(self) -> int:
-        """Tokens it may take, a rough measure of its time."""
-        return sum(
-            len(one.tokens) + one.max_tokens if self.generates else len(one[0]) + len(one[1])
-            for one in self.requests
-        )
+        """Number of tokens it may take, a rough measure of its time."""
+        if self.generates:
+            return sum(len(prompt.tokens) + prompt.max_tokens for prompt in self.requests)
+        return sum(len(context) + len(continuation) for context, continuation in self.requests)
 
 
-def generation_options(
-    options: Mapping[str, Any],
-) -> tuple[int, tuple[str, ...], Sampling | None]:
-    """Return what a task's `generation_kwargs` ask for: most new tokens, stop strings, sampling."""
-    limit = next((int(options[key]) for key in _MAX_TOKENS_KEYS if options.get(key)), None)
-    until = options.get("until") or ()
-    return (
-        DEFAULT_MAX_TOKENS if limit is None else limit,
-        (until,) if isinstance(until, str) else tuple(until),
-        sampling_options(options),
-    )
+@dataclass(frozen=True)
+class Chunk:
+    """Requests of one type and task that go through llama.cpp together, from an empty KV cache.
+
+    Attributes:
+        task: Name of the task, as the objectives file has it.
+        kind: Type of the requests, as lm-eval names it.
+        job: Tokens for the engine.
+        outcomes: For each of the job's requests, where its result is entered; the windows of a
+            rolling text have one together.
+    """
+
+    task: str
+    kind: str
+    job: Job
+    outcomes: tuple[Outcome, ...]
+
+    def take(self, results: Sequence[Generated | Likelihood], seconds: float) -> None:
+        """Enter the engine's results for the job, which took so many seconds."""
+        sizes = [_tokens(request) for request in self.job.requests]
+        written = [len(result.tokens) if isinstance(result, Generated) else 0 for result in results]
+        total = max(1, sum(map(sum, sizes)) + sum(written))
+        for outcome, (context, predicted), new, result in zip(
+            self.outcomes, sizes, written, results, strict=True
+        ):
+            if isinstance(result, Generated):
+                outcome.value = result.text
+            elif outcome.value is None:
+                outcome.value = (result.logprob, result.is_greedy)
+            else:  # a further window of a rolling text
+                outcome.value = (outcome.value[0] + result.logprob, False)
+            outcome.tokens_in += context + predicted
+            outcome.tokens_out += new
+            outcome.tokens_predicted += predicted
+            outcome.seconds += seconds * (context + predicted + new) / total
 
 
-def copies(request: Instance) -> int:
-    """Return how many answers a request needs: its repeats, where they differ."""
-    if request.request_type != "generate_until" or sampling_options(request.args[1]) is None:
-        return 1
-    return request.repeats or 1
+def _tokens(request: GenRequest | tuple[Tokens, Tokens]) -> tuple[int, int]:
+    """Number of tokens before those that are predicted, and of those whose value is asked for."""
+    if isinstance(request, GenRequest):
+        return len(request.tokens), 0
+    context, continuation = request
+    return len(context), len(continuation)
 
 
-class Prepared:
-    """Requests of one type, cut into chunks; takes the engine's results and gives outcomes."""
+def make_chunks(
+    task: str, questions: Sequence[Question], vocabulary: Vocabulary, chunk_items: int
+) -> list[Chunk]:
+    """Cut a task's requests into chunks, each type of request apart, in the order given.
 
-    def __init__(
-        self, instances: Sequence[Instance], vocabulary: Vocabulary, chunk_items: int
-    ) -> None:
+    A request that does not fit the context takes no part; its outcomes get the reason.
+    """
+    encoder = _Encoder(vocabulary)
+    chunks: list[Chunk] = []
+    for kind in dict.fromkeys(question.request.request_type for question in questions):
+        slots = [
+            (question.request, repeat, outcome)
+            for question in questions
+            if question.request.request_type == kind
+            for repeat, outcome in enumerate(question.outcomes)
+        ]
+        owners = [(str(request.task_name), request.doc_id) for request, _, _ in slots]
+        for span in cut_chunks(owners, chunk_items):
+            requests: list[Any] = []
+            outcomes: list[Outcome] = []
+            for request, repeat, outcome in slots[span.start : span.stop]:
+                try:
+                    encoded, outcome.cut = encoder.encode(request, repeat)
+                except DoesNotFit as reason:
+                    outcome.failure = str(reason)
+                    continue
+                requests += encoded
+                outcomes += [outcome] * len(encoded)
+            job = Job(tuple(requests), generates=kind == "generate_until")
+            chunks.append(Chunk(task, kind, job, tuple(outcomes)))
+    return chunks
+
+
+# -- requests of each type -------------------------------------------------------------------------
+
+
+class _Encoder:
+    """Makes the engine's requests of lm-eval's."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._contexts: dict[str, Tokens] = {}
-        self._asked: Counter[tuple[str, int | None, int]] = Counter()
-        self.outcomes = [Outcome() for _ in instances]
-        self.jobs: list[Job] = []
-        self.members: list[range] = []
-        self._slots: list[list[int]] = []  # for each job: which outcome each request belongs to
-        owners = [(str(one.task_name), one.doc_id) for one in instances]
-        for chunk in cut_chunks(owners, chunk_items):
-            self._prepare(chunk, instances)
 
-    def _prepare(self, chunk: range, instances: Sequence[Instance]) -> None:
-        requests: list[Any] = []
-        slots: list[int] = []
-        kind = instances[chunk[0]].request_type
-        for index in chunk:
-            try:
-                made, cut = _MAKERS[kind](self, instances[index])
-            except DoesNotFit as reason:
-                self.outcomes[index].failure = str(reason)
-                continue
-            self.outcomes[index].cut = cut
-            requests += made
-            slots += [index] * len(made)
-        self.jobs.append(Job(tuple(requests), kind == "generate_until"))
-        self.members.append(chunk)
-        self._slots.append(slots)
+    def encode(self, request: Instance, repeat: int) -> tuple[list[Any], int]:
+        """Return the engine's requests for one of lm-eval's, and how many tokens were cut.
 
-    # -- requests of each type -------------------------------------------------------------------
+        Args:
+            request: Request to make tokens of.
+            repeat: Number of the answer, where several are sampled.
 
-    def _generation(self, asked: Instance) -> tuple[list[Any], int]:
-        prompt, options = asked.args
+        Raises:
+            DoesNotFit: It cannot be made to fit the context.
+        """
+        match request.request_type:
+            case "generate_until":
+                return self._generation(request, repeat)
+            case "loglikelihood":
+                return self._pair(*request.args)
+            case _:
+                return self._rolling(*request.args)
+
+    def _generation(self, request: Instance, repeat: int) -> tuple[list[GenRequest], int]:
+        prompt, options = request.args
         max_tokens, until, sampling = generation_options(options)
         tokens = self._vocabulary.tokenize(prompt)
         kept, cut = fit_prompt(tokens, max_tokens, self._vocabulary.n_ctx)
         if sampling is not None:
-            owner = str(asked.task_name), asked.doc_id, asked.idx
-            sampling = replace(sampling, seed=item_seed(*owner, self._asked[owner]))
-            self._asked[owner] += 1
+            seed = item_seed(str(request.task_name), request.doc_id, request.idx, repeat)
+            sampling = replace(sampling, seed=seed)
         return [GenRequest(kept, max_tokens, until, sampling)], cut
 
-    def _pair(self, asked: Instance) -> tuple[list[Any], int]:
-        context, continuation = self._encode_pair(asked.args[0], asked.args[1])
-        first, second, cut = fit_pair(context, continuation, self._vocabulary.n_ctx)
+    def _pair(self, context: str, continuation: str) -> tuple[list[tuple[Tokens, Tokens]], int]:
+        encoded = self._encode_pair(context, continuation)
+        first, second, cut = fit_pair(*encoded, self._vocabulary.n_ctx)
         return [(first, second)], cut
 
-    def _rolling(self, asked: Instance) -> tuple[list[Any], int]:
-        tokens = self._vocabulary.tokenize(asked.args[0], add_special=False)
+    def _rolling(self, text: str) -> tuple[list[tuple[Tokens, Tokens]], int]:
+        tokens = self._vocabulary.tokenize(text, add_special=False)
         windows = rolling_windows(tokens, self._prefix_token(), self._vocabulary.n_ctx)
         if not windows:
             raise DoesNotFit("the text has no tokens")
-        return list(windows), 0
+        return windows, 0
 
     def _encode_pair(self, context: str, continuation: str) -> tuple[Tokens, Tokens]:
         """Tokenize both together and cut at the context's length (lm_eval/api/model.py)."""
@@ -204,38 +273,15 @@ class Prepared:
                 return token
         raise DoesNotFit("a text without context needs a token that begins or ends a text")
 
-    # -- results ---------------------------------------------------------------------------------
 
-    def take(self, job: int, results: Sequence[Generated | Likelihood], seconds: float) -> None:
-        """Enter the engine's results for a job."""
-        weights = [_tokens(one) for one in self.jobs[job].requests]
-        total = sum(map(sum, weights)) + sum(
-            len(one.tokens) for one in results if isinstance(one, Generated)
-        )
-        for slot, (context, more), result in zip(self._slots[job], weights, results, strict=True):
-            outcome = self.outcomes[slot]
-            read = context + more
-            if isinstance(result, Generated):
-                outcome.value = result.text
-                outcome.tokens_out += len(result.tokens)
-                read += len(result.tokens)
-            elif outcome.value is None:
-                outcome.value = (result.logprob, result.is_greedy)
-            else:  # a further window of a rolling text
-                outcome.value = (outcome.value[0] + result.logprob, False)
-            outcome.tokens_in += context + more
-            outcome.tokens_predicted += more
-            outcome.seconds += seconds * read / max(1, total)
-
-
-def _tokens(request: GenRequest | tuple[Tokens, Tokens]) -> tuple[int, int]:
-    if isinstance(request, GenRequest):
-        return len(request.tokens), 0
-    return len(request[0]), len(request[1])
-
-
-_MAKERS: dict[str, Callable[[Prepared, Instance], tuple[list[Any], int]]] = {
-    "generate_until": Prepared._generation,
-    "loglikelihood": Prepared._pair,
-    "loglikelihood_rolling": Prepared._rolling,
-}
+def generation_options(
+    options: Mapping[str, Any],
+) -> tuple[int, tuple[str, ...], Sampling | None]:
+    """Return what a task's `generation_kwargs` ask for: most new tokens, stop strings, sampling."""
+    limit = next((int(options[key]) for key in _MAX_TOKENS_KEYS if options.get(key)), None)
+    until = options.get("until") or ()
+    return (
+        DEFAULT_MAX_TOKENS if limit is None else limit,
+        (until,) if isinstance(until, str) else tuple(until),
+        sampling_options(options),
+    )

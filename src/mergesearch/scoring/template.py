@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import jinja2
 from jinja2.ext import loopcontrols
@@ -29,17 +30,59 @@ def _raise(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
 
 
+class Model(Protocol):
+    """What is asked of a model whose chat template is wanted."""
+
+    @property
+    def chat_template(self) -> str | None:
+        """Text of the template."""
+
+    @property
+    def bos(self) -> int | None:
+        """Token that begins a text."""
+
+    @property
+    def eos(self) -> int | None:
+        """Token that ends a text."""
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """Return the bytes a token stands for."""
+
+
+@dataclass(frozen=True)
 class ChatTemplate:
     """A chat template with its vocabulary's special tokens.
 
     Set up as transformers does (transformers/utils/chat_template_utils.py): blocks trimmed,
     `break` and `continue`, `tojson`, `raise_exception`.
+
+    Attributes:
+        text: Jinja source.
+        bos: Text of the token that begins a text.
+        eos: Text of the token that ends a text.
     """
 
-    def __init__(self, text: str, bos: str = "", eos: str = "") -> None:
-        self.text = text
-        self.bos = bos
-        self.eos = eos
+    text: str
+    bos: str = ""
+    eos: str = ""
+
+    @classmethod
+    def of(cls, model: Model) -> ChatTemplate:
+        """Return a loaded model's chat template.
+
+        Raises:
+            ScoringError: The model has none.
+        """
+
+        def name(token: int | None) -> str:
+            return "" if token is None else model.piece(token, special=True).decode()
+
+        if model.chat_template is None:
+            raise ScoringError(
+                "the model has no chat template",
+                fix="set apply_chat_template: false in the objectives file",
+            )
+        return cls(model.chat_template, name(model.bos), name(model.eos))
 
     @cached_property
     def _compiled(self) -> jinja2.Template:
@@ -57,7 +100,7 @@ class ChatTemplate:
         continued.
 
         Raises:
-            ScoringError: the template is not valid, fails, or does not take these messages.
+            ScoringError: The template is not valid, fails, or does not take these messages.
         """
         try:
             text = self._compiled.render(

@@ -1,20 +1,6 @@
-"""Tasks, prompts and metrics as lm-eval defines them: the only user of lm_eval.
+"""Tasks, prompts and metrics as lm-eval defines them.
 
 lm-eval's objects, documents and prompts are made once. For each candidate only the requests are
-run; answers go through the task's own filters, `process_results` and aggregation.
+run; answers go through the task's own filters, `process_results` and aggregation. Nothing is
+imported here: `environment.prepare` has to come before lm-eval is loaded.
 """
-
-from mergesearch.scoring.harness.items import Item, apply_filters, build_items, process_item
-from mergesearch.scoring.harness.lm import CandidateLM
-from mergesearch.scoring.harness.tasks import LoadedTask, Member, load_tasks
-
-__all__ = [
-    "CandidateLM",
-    "Item",
-    "LoadedTask",
-    "Member",
-    "apply_filters",
-    "build_items",
-    "load_tasks",
-    "process_item",
-]

@@ -1,0 +1,203 @@
+"""Loads the tasks of an objectives file: from the task folder, else from the installed lm-eval."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import datasets
+from lm_eval.api.task import ConfigurableTask, Task
+
+from mergesearch.errors import ObjectivesError
+from mergesearch.objectives import Objectives, Rung, TaskUse
+from mergesearch.scoring.harness import environment
+from mergesearch.scoring.harness.division import divide_items
+from mergesearch.scoring.harness.tasks import LoadedTask, Member
+from mergesearch.scoring.task_files import local_rows, read_tasks
+
+
+def load_tasks(objectives: Objectives, *, trust_tasks: bool = False) -> list[LoadedTask]:
+    """Load all tasks of an objectives file and divide their items.
+
+    Raises:
+        ObjectivesError: Unknown task or metric, data that are not here, fewer items than asked for,
+            or a task YAML of the task folder that runs code while it is not trusted.
+    """
+    if not environment.is_prepared():
+        raise RuntimeError(
+            "call harness.environment.prepare() first: templates are code without it"
+        )
+    folder = objectives.task_folder
+    source = _Source({} if folder is None else read_tasks(folder, trusted=trust_tasks))
+    loaded = [_load(use, source, objectives) for use in objectives.tasks()]
+    _check_metrics(objectives, {task.name: task for task in loaded})
+    return loaded
+
+
+def _check_metrics(objectives: Objectives, loaded: Mapping[str, LoadedTask]) -> None:
+    for objective in objectives.objectives:
+        for use in objective.uses:
+            known = loaded[use.task].metrics()
+            if use.metric not in known:
+                raise ObjectivesError(
+                    f"unknown metric {use.metric!r}",
+                    where=f"{objective.name}.{use.task}",
+                    expected=", ".join(known),
+                )
+
+
+class _Source:
+    """Where tasks come from: the YAMLs of the task folder, then the installed lm-eval."""
+
+    def __init__(self, own: Mapping[str, Mapping[str, Any]]) -> None:
+        self._own = own
+
+    def tasks(self, name: str) -> tuple[list[Task], bool]:
+        """Return a task, or a group's tasks and whether they weigh by their numbers of items."""
+        if name in self._own:
+            return [_own_task(self._own[name])], True
+        return _installed_tasks(name, self._manager, self._own)
+
+    @cached_property
+    def _manager(self) -> Any:
+        from lm_eval.tasks import TaskManager
+
+        return TaskManager()  # reads all YAMLs that are installed: seconds
+
+
+def _load(use: TaskUse, source: _Source, objectives: Objectives) -> LoadedTask:
+    environment.seed_generators()
+    tasks, by_size = source.tasks(use.task)
+    members: list[Member] = []
+    for task in tasks:
+        offset = members[-1].offset + len(members[-1].docs) if members else 0
+        members.append(Member(task, _documents(task), offset))
+        _check_task(use, task)
+    order = divide_items(members, use, objectives.split_seed)
+    used = frozenset(
+        other.metric
+        for objective in objectives.objectives
+        for other in objective.uses
+        if other.task == use.task
+    )
+    loaded = LoadedTask(use.task, members, by_size, order, used)
+    _check_sentence_splitter(loaded, objectives.max_unscored)
+    return loaded
+
+
+def _own_task(config: Mapping[str, Any]) -> Task:
+    rows = local_rows(config)
+    config = dict(config)
+    try:
+        if callable(config.get("custom_dataset")):
+            rows = config["custom_dataset"](**config.get("dataset_kwargs") or {})
+        if rows is not None:  # straight from where they are made, without a copy in a cache
+            splits = {name: datasets.Dataset.from_list(split) for name, split in rows.items()}
+            for key in ("dataset_path", "dataset_kwargs"):
+                config.pop(key, None)
+            config["custom_dataset"] = lambda **_: splits
+        return ConfigurableTask(config=config)
+    except Exception as error:
+        raise _unloadable(str(config["task"]), error) from error
+
+
+def _installed_tasks(name: str, manager: Any, own: Mapping[str, Any]) -> tuple[list[Task], bool]:
+    if name not in manager.all_tasks:
+        near = difflib.get_close_matches(name, manager.all_tasks, n=5)
+        raise ObjectivesError(
+            f"unknown task {name!r}",
+            expected=", ".join([*own, *near]) or "a task of the installed lm-eval",
+            fix="`lm-eval ls tasks` lists the installed tasks",
+        )
+    try:
+        loaded = manager.load([name])
+    except Exception as error:
+        raise _unloadable(name, error) from error
+    groups = loaded.get("groups", {})
+    rules = groups[name].aggregate_metric_list if name in groups else None
+    by_size = all(rule.weight_by_size for rule in rules or [])
+    return list(loaded["tasks"].values()), by_size
+
+
+# -- what is wrong with a task ---------------------------------------------------------------------
+
+# Errors of `datasets`, `huggingface_hub` and the network by the names of their classes; the
+# libraries wrap them in one another, and sometimes in a plain ValueError that quotes them.
+_ABSENT_CLASSES = {
+    "ConnectionError",
+    "DataFilesNotFoundError",
+    "DatasetNotFoundError",
+    "FileNotFoundError",
+    "LocalEntryNotFoundError",
+    "OfflineModeIsEnabled",
+    "RepositoryNotFoundError",
+}
+_ABSENT_WORDS = ("offline", "couldn't reach", "couldn't find")
+
+
+def _unloadable(name: str, error: Exception) -> ObjectivesError:
+    reason = f"{type(error).__name__}: {error}"
+    if _is_absence(error):
+        return ObjectivesError(
+            "the data of this task are not on this machine",
+            where=name,
+            expected=f"them in the cache of Hugging Face data sets ({reason})",
+            fix="once, with a network: HF_HUB_OFFLINE=0 HF_DATASETS_OFFLINE=0 search run ...",
+        )
+    missing = "pip install 'lm-eval[math]'" if "math-verify" in reason.lower() else None
+    return ObjectivesError(f"lm-eval cannot load this task ({reason})", where=name, fix=missing)
+
+
+def _is_absence(error: BaseException) -> bool:
+    """Whether an error, or one that it comes from, says that data could not be had."""
+    classes = {kind.__name__ for kind in type(error).__mro__}
+    if not classes.isdisjoint(_ABSENT_CLASSES):
+        return True
+    cause = error.__cause__ or error.__context__
+    if cause is not None and _is_absence(cause):
+        return True
+    return any(word in str(error).lower() for word in _ABSENT_WORDS)
+
+
+def _check_task(use: TaskUse, task: Task) -> None:
+    if getattr(task, "UNSAFE_CODE", False):
+        raise ObjectivesError("the task runs code that the model writes", where=use.task)
+    if getattr(task, "MULTIMODAL", False):
+        raise ObjectivesError("the task needs images or sound", where=use.task)
+    shots = task.get_config("num_fewshot") if use.num_fewshot is None else use.num_fewshot
+    task.set_config(key="num_fewshot", value=shots or 0)
+
+
+_SPLIT_SENTENCES = {"length_constraints:number_sentences", "change_case:capital_word_frequency"}
+
+
+def _check_sentence_splitter(loaded: LoadedTask, max_unscored: float) -> None:
+    """Refuse IFEval without the data of nltk that some of its instructions are checked with."""
+    docs = [
+        member.docs[index]
+        for member in loaded.members
+        for index in loaded.indices(member, Rung.SEARCH)
+    ]
+    needing = sum(
+        not _SPLIT_SENTENCES.isdisjoint(doc.get("instruction_id_list") or ()) for doc in docs
+    )
+    if needing <= max_unscored * len(docs):
+        return
+    import nltk
+
+    try:
+        nltk.data.find("tokenizers/punkt_tab")
+    except LookupError as error:
+        raise ObjectivesError(
+            f"{needing} of {len(docs)} items need nltk's sentence splitter, which is not here",
+            where=loaded.name,
+            fix="once, with a network: python -m nltk.downloader punkt_tab; or raise max_unscored",
+        ) from error
+
+
+def _documents(task: Task) -> Sequence[dict[str, Any]]:
+    # Asking again would process, and in some tasks shuffle, the documents again.
+    documents = getattr(task, "task_docs", None)
+    return list(task.eval_docs if documents is None else documents)
