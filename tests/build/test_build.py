@@ -99,7 +99,7 @@ def test_block_size_does_not_change_the_values(
     parents = open_parents(recipe)
     with Workshop(parents).candidate(recipe) as whole:
         expected = whole.digest
-    monkeypatch.setattr("mergesearch.merge.plan.BLOCK_ELEMENTS", 1 << 11)
+    monkeypatch.setattr("mergesearch.merge.rows.BLOCK_ELEMENTS", 1 << 11)
     with Workshop(parents).candidate(recipe) as pieces:
         assert pieces.digest == expected
 
@@ -109,7 +109,7 @@ def test_threads_that_share_the_statistics_of_a_stage_give_the_same_bytes(
     method: str, family: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stage and a stored parent, in blocks so small that every tensor has many."""
-    monkeypatch.setattr("mergesearch.merge.plan.BLOCK_ELEMENTS", 1 << 11)
+    monkeypatch.setattr("mergesearch.merge.rows.BLOCK_ELEMENTS", 1 << 11)
     stage = {"name": "mix", "merge_method": "ties", "base_model": family["base"]}
     stage["models"] = [
         {"model": family[one], "parameters": {"density": 0.4, "weight": 0.8}} for one in "ab"

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from mergesearch.merge import MergePlan, plan_merge
+from mergesearch.merge import MergedModel, plan_merge
 from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
 
@@ -42,9 +42,9 @@ def largest_difference(recipe: Recipe, expected: dict[str, Any]) -> float:
     return worst
 
 
-def merged(plan: MergePlan, name: str) -> Any:
-    tensor = next(one for one in plan.tensors if one.name == name)
-    return plan.rows(name, 0, tensor.rows)
+def merged(model: MergedModel, name: str) -> Any:
+    tensor = next(tensor for tensor in model.tensors if tensor.name == name)
+    return model.rows(name, 0, tensor.rows)
 
 
 def run_mergekit(document: dict[str, Any], out: Path, dtype: str = "float32") -> dict[str, Any]:

@@ -104,8 +104,8 @@ class Bench:
 def trade_off(recipe: Recipe) -> tuple[float, float]:
     """Two peaks over the weights, with a jitter that depends on the recipe alone."""
     weights = []
-    for one in recipe.models:
-        value = one.parameters["weight"]
+    for source in recipe.last.inputs:
+        value = source.parameters["weight"]
         weights += list(value) if isinstance(value, tuple) else [value] * 2
     jitter = int(hashlib.sha256(recipe.digest().encode()).hexdigest()[:6], 16) / 2**24
     first = sum((w - t) ** 2 for w, t in zip(weights, (1.0, 0.8, 0.2, 0.2), strict=True))

@@ -54,8 +54,8 @@ def test_it_names_the_parents_of_the_card(space: Space) -> None:
 def test_the_recipe_as_it_is_told_comes_first(space: Space) -> None:
     """Three mixtures of one to one, then three to one with an instruction model."""
     recipe = space.recipe(space.starts()[0])
-    assert [one.parameters["weight"] for one in recipe.models] == [0.25] * 4
-    assert {stage.parameters["t"] for stage in recipe.stages} == {0.5}
+    assert [one.parameters["weight"] for one in recipe.last.inputs] == [0.25] * 4
+    assert {merge.parameters["t"] for merge in recipe.merges[:-1]} == {0.5}
     shares = recipe.shares(48)
     reasoning = sum(share for ref, share in shares.items() if "R1" in ref)
     assert reasoning == pytest.approx(0.375)

@@ -11,7 +11,7 @@ from helpers.parents import make_family, make_parent
 from safetensors.torch import load_file, save_file
 
 from mergesearch.errors import BuildError, CheckpointError, RecipeError
-from mergesearch.merge import MergePlan, PlannedTensor, plan_merge
+from mergesearch.merge import MergedModel, PlannedTensor, plan_merge
 from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
 
@@ -28,13 +28,13 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return make_family(tmp_path_factory.mktemp("family"), num_hidden_layers=4)
 
 
-def plan(document: dict[str, Any], family: dict[str, str]) -> tuple[MergePlan, Any]:
+def plan(document: dict[str, Any], family: dict[str, str]) -> tuple[MergedModel, Any]:
     recipe = Recipe.from_dict(document).renamed(family)
     parents = open_parents(recipe)
     return plan_merge(recipe, parents), parents
 
 
-def tensor(made: MergePlan, name: str) -> PlannedTensor:
+def tensor(made: MergedModel, name: str) -> PlannedTensor:
     return next(one for one in made.tensors if one.name == name)
 
 

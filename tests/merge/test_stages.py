@@ -124,7 +124,7 @@ def test_context_settings_come_from_the_named_parent(tmp_path: Path) -> None:
         assert config["max_position_embeddings"] == (256 if window else 4096)
         assert config["rope_theta"] == (1e4 if window else 1e7)
     recipe = Recipe.from_dict(document | {"context_source": "c"})
-    with pytest.raises(RecipeError, match="context_source 'c' is no parent"):
+    with pytest.raises(RecipeError, match="context_source 'c' is not a parent"):
         plan_merge(recipe, open_parents(recipe))
 
 
@@ -184,7 +184,7 @@ def test_an_ended_plan_reads_no_further_block_not_even_of_a_stage(
                 ended.set()
             return self._parent.stored(*arguments)
 
-    monkeypatch.setattr("mergesearch.merge.plan.BLOCK_ELEMENTS", 1024)
+    monkeypatch.setattr("mergesearch.merge.rows.BLOCK_ELEMENTS", 1024)
     parents = {ref: Ending(one) for ref, one in open_parents(recipe).items()}
     plan = plan_merge(recipe, parents, ended)
     largest = max(plan.tensors, key=lambda one: one.rows * one.cols)

@@ -10,7 +10,7 @@ from helpers.blockwise import merge
 from helpers.parents import make_family
 
 from mergesearch.errors import RecipeError
-from mergesearch.merge import MergePlan, plan_merge
+from mergesearch.merge import MergedModel, plan_merge
 from mergesearch.methods import METHODS
 from mergesearch.methods.noise import noise
 from mergesearch.parents import open_parents
@@ -48,8 +48,8 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return make_family(tmp_path_factory.mktemp("family"))
 
 
-def plan(family: dict[str, str], method: str, inputs: str = "ab", **change: Any) -> MergePlan:
-    """A plan over parents named a and b, wherever their folders are."""
+def merged(family: dict[str, str], method: str, inputs: str = "ab", **change: Any) -> MergedModel:
+    """A merge of parents named a and b, wherever their folders are."""
     models = [{"model": one, "parameters": {"density": 0.5}} for one in inputs]
     document = {"merge_method": method, "base_model": "base", "models": models} | change
     recipe = Recipe.from_dict(document)
@@ -57,24 +57,24 @@ def plan(family: dict[str, str], method: str, inputs: str = "ab", **change: Any)
     return plan_merge(recipe, {one: opened[family[one]] for one in recipe.parents()})
 
 
-def whole(plan: MergePlan, name: str = NAME) -> np.ndarray:
-    tensor = next(one for one in plan.tensors if one.name == name)
-    return plan.rows(name, 0, tensor.rows)
+def whole(model: MergedModel, name: str = NAME) -> np.ndarray:
+    tensor = next(tensor for tensor in model.tensors if tensor.name == name)
+    return model.rows(name, 0, tensor.rows)
 
 
 @pytest.mark.parametrize("method", ["dare_linear", "dare_ties", "della_linear", "della"])
 def test_random_merges_repeat_by_rows_in_any_order(method: str, family: dict[str, str]) -> None:
-    expected = whole(plan(family, method))
-    again = plan(family, method)
+    expected = whole(merged(family, method))
+    again = merged(family, method)
     rows = len(expected)
     parts = [again.rows(NAME, at, min(at + 5, rows)) for at in reversed(range(0, rows, 5))]
     assert np.array_equal(np.concatenate(parts[::-1]), expected)
-    assert not np.array_equal(whole(plan(family, method, seed=1)), expected)
+    assert not np.array_equal(whole(merged(family, method, seed=1)), expected)
 
 
 def test_each_parent_has_its_own_mask_whatever_its_place(family: dict[str, str]) -> None:
     """The order of the parents leaves their masks as they are."""
-    keys = [plan(family, "dare_linear", order).tensors[0].noise_keys for order in ("ab", "ba")]
+    keys = [merged(family, "dare_linear", order).tensors[0].noise_keys for order in ("ab", "ba")]
     assert keys[0] == keys[1][::-1]
     assert keys[0][0] != keys[0][1]
 
@@ -83,7 +83,7 @@ def test_one_parent_with_density_one_is_base_plus_lambda_delta(family: dict[str,
     """The published first stages: della, density 1, weight 1, lambda 0.9, normalize."""
     models = [{"model": "a", "parameters": {"density": 1, "weight": 1}}]
     parameters = {"lambda": 0.9, "normalize": True, "int8_mask": True}
-    made = plan(family, "della", models=models, parameters=parameters)
+    made = merged(family, "della", models=models, parameters=parameters)
     tensors = made.tensors
     assert len(tensors) > 10
     opened = open_parents(
@@ -106,7 +106,7 @@ def test_chances_beyond_zero_and_one_are_refused(
 ) -> None:
     models = [{"model": "a", "parameters": {"density": density, "epsilon": epsilon}}]
     with pytest.raises(RecipeError, match=f"density {density} with epsilon {epsilon}"):
-        plan(family, "della", models=models)
+        merged(family, "della", models=models)
 
 
 def test_defaults_of_normalize_and_rescale() -> None:

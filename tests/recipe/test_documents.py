@@ -35,10 +35,10 @@ tokenizer_source: base
 
 def test_the_document_that_none_uses_is_the_last_merge() -> None:
     recipe = Recipe.from_yaml(ROUNDS)
-    assert recipe.merge_method == "linear"
-    assert [stage.name for stage in recipe.stages] == ["first", "other"]
+    assert recipe.last.method.name == "linear"
+    assert recipe.stages() == ("first", "other")
     assert recipe.parents() == ("instruct", "reason", "base")
-    assert recipe.named() == ("first", "other")
+    assert recipe.last.refs == ("first", "other")
 
 
 def test_stages_are_ordered_by_what_they_use() -> None:
@@ -49,7 +49,7 @@ def test_stages_are_ordered_by_what_they_use() -> None:
         {"name": "x", "merge_method": "linear", "models": [{"model": "p"}]},
     ]
     recipe = Recipe.from_yaml(yaml.safe_dump_all(documents))
-    assert [stage.name for stage in recipe.stages] == ["x", "y", "z"]
+    assert recipe.stages() == ("x", "y", "z")
     assert recipe.parents() == ("p",)
 
 
@@ -168,9 +168,9 @@ def test_a_module_is_what_it_holds() -> None:
             "parameters": {"weight": 0.5, "normalize": True},
         }
     )
-    assert [one.model for one in recipe.models] == ["a", "b"]
-    assert recipe.parameters["weight"] == (Filtered("mlp", 2.0), Filtered(None, 0.5))
-    assert recipe.parameters["normalize"] is False
+    assert [one.model for one in recipe.last.inputs] == ["a", "b"]
+    assert recipe.last.parameters["weight"] == (Filtered("mlp", 2.0), Filtered(None, 0.5))
+    assert recipe.last.parameters["normalize"] is False
 
 
 @pytest.mark.parametrize(
@@ -211,8 +211,8 @@ parameters: {normalize: [true, false]}
 """)
 
     def settings(tensor: str, depth: float) -> Any:
-        inputs = [(source, tensor) for source in recipe.models]
-        return recipe.settings(None, inputs, tensor, depth)
+        inputs = [(source, tensor) for source in recipe.last.inputs]
+        return recipe.last.settings(recipe.last.slices[0], inputs, tensor, depth)
 
     assert settings("mlp", 0.5)["weight"] == pytest.approx((0.1, 0.05))
     assert settings("attn", 1.0)["weight"] == pytest.approx((1.0, 0.1))

@@ -53,7 +53,7 @@ def test_parameters_are_those_of_mergekit() -> None:
     ],
 )
 def test_numbers_in_range(method: str, name: str, value: Any) -> None:
-    assert recipe(method, **{name: value}).parameters == {name: float(value)}
+    assert recipe(method, **{name: value}).last.parameters == {name: float(value)}
 
 
 def test_whole_numbers_stay_whole() -> None:

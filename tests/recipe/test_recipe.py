@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mergesearch.errors import RecipeError
 from mergesearch.methods import METHODS
-from mergesearch.recipe import Filtered, Quantization, Recipe, evaluate
+from mergesearch.recipe import Filtered, Quantization, Recipe
+from mergesearch.recipe.values import evaluate
 
 TIES = """
 merge_method: ties
@@ -36,7 +37,7 @@ def test_yaml_round_trip_gives_an_equal_recipe_and_digest() -> None:
     assert again == recipe
     assert again.digest() == recipe.digest()
     assert recipe.parents() == ("base", "a", "b")
-    assert recipe.dtype == "float16"
+    assert recipe.last.dtype == "float16"
 
 
 def test_digest_does_not_tell_1_from_1_point_0() -> None:
@@ -57,7 +58,9 @@ def test_digest_does_not_tell_1_from_1_point_0() -> None:
 )
 def test_a_filter_list_takes_its_first_match(tensor: str, t: float, expected: float) -> None:
     recipe = Recipe.from_yaml(TIES)
-    settings = recipe.settings(None, [(recipe.models[1], tensor)], tensor, t)
+    settings = recipe.last.settings(
+        recipe.last.slices[0], [(recipe.last.inputs[1], tensor)], tensor, t
+    )
     assert settings["weight"] == (expected,)
 
 
@@ -72,9 +75,9 @@ slices:
   - sources: [{model: a, layer_range: [2, 4]}, {model: b, layer_range: [2, 4]}]
 parameters: {weight: 0.3}
 """)
-    first, second = recipe.slices
+    first, second = recipe.last.slices
     found = [
-        recipe.settings(part, [(source, "x") for source in part.sources], "x", 0.0)["weight"]
+        recipe.last.settings(part, [(source, "x") for source in part.sources], "x", 0.0)["weight"]
         for part in (first, second)
     ]
     assert found == [(0.1, 0.2), (0.3, 0.3)]
@@ -185,7 +188,7 @@ def test_a_linear_mergekit_export_names_no_base() -> None:
         ({"quantize": "Q3_K"}, "unknown mix 'Q3_K'"),
         ({"quantize": {"mix": "Q4_K_M", "types": {}}}, "unknown key 'types'"),
         ({"quantize": {"tensors": {"attn_v": "Q9"}}}, "unknown attn_v 'Q9'"),
-        ({"quantize": {"tensors": {"attn_(v": "Q6_K"}}}, "no regular expression"),
+        ({"quantize": {"tensors": {"attn_(v": "Q6_K"}}}, "not a regular expression"),
         ({"quantize": {"mix": "F16", "tensors": {"attn_v": "Q6_K"}}}, "no effect in F16"),
         ({"quantize": {"tensors": ["Q6_K"]}}, "not a mapping"),
         ({"seed": -1}, "`seed` -1 is not a whole number"),
@@ -197,7 +200,7 @@ def test_a_linear_mergekit_export_names_no_base() -> None:
         ({"merge_method": "sce", "parameters": {"select_topk": 1.5}}, "select_topk 1.5 is out"),
         ({"merge_method": "sce", "models": [{"model": "base"}]}, "one parent beside the base"),
         ({"merge_method": "model_stock"}, "at least 2 parents beside the base"),
-        ({"merge_method": "nuslerp"}, "exactly 2 parents beside the base, 1 are named"),
+        ({"merge_method": "nuslerp"}, "exactly 2 parents beside the base, 1 is named"),
         (
             {"merge_method": "passthrough", "models": [{"model": "a"}, {"model": "b"}]},
             "exactly one parent, 2 are named",

@@ -73,7 +73,7 @@ models: [{model: a}]
 parameters: {t: {search: [0.00001, 0.001]}}
 """)
     recipe = space.recipe({"t": 0.000123456789})
-    assert recipe.parameters["t"] == 0.0001235
+    assert recipe.last.parameters["t"] == 0.0001235
     assert space.parameters_of(recipe) == {"t": 0.0001235}
 
 
@@ -81,7 +81,7 @@ def test_parameters_of_another_method_are_left_out() -> None:
     space = Space.from_yaml(SPACE)
     values = {one.name: one.high for one in space.dimensions}
     recipe = space.recipe(values | {"merge_method": "task_arithmetic"})
-    assert recipe.models[0].parameters == {"weight": 1.5}
+    assert recipe.last.inputs[0].parameters == {"weight": 1.5}
 
 
 @given(st.integers(0, 10_000))
@@ -117,7 +117,7 @@ models: [{model: a}, {model: b}]
 parameters: {max_iter: {search: %s}}
 """
     space = Space.from_yaml(document % "[5, 10, 50]")
-    assert space.recipe({"max_iter": 10.0}).parameters == {"max_iter": 10}
+    assert space.recipe({"max_iter": 10.0}).last.parameters == {"max_iter": 10}
     with pytest.raises(SpaceError, match="max_iter takes whole numbers only"):
         Space.from_yaml(document % "[5, 50]")
 
@@ -200,7 +200,9 @@ def test_starts_fill_every_method_with_weights(method: str) -> None:
     recipes = [space.recipe(values) for values in space.starts()]
     shares = [(one.shares(2)["a"], one.shares(2)["b"]) for one in recipes]
     assert [pytest.approx(pair) for pair in shares] == [(1, 0), (0, 1), (0.75, 0.25)]
-    densities = {one.parameters.get("density", 1.0) for r in recipes for one in r.models}
+    densities = {
+        one.parameters.get("density", 1.0) for recipe in recipes for one in recipe.last.inputs
+    }
     assert densities == {1.0}
 
 
@@ -232,4 +234,4 @@ models:
   - {model: b, parameters: *own}
 """)
     recipe = space.recipe({"a.weight": 0.2, "b.weight": 0.7})
-    assert [one.parameters["weight"] for one in recipe.models] == [0.2, 0.7]
+    assert [one.parameters["weight"] for one in recipe.last.inputs] == [0.2, 0.7]

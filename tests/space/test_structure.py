@@ -57,9 +57,9 @@ def test_an_absent_model_leaves_its_input_out() -> None:
     space = Space.from_yaml(TWO_ROUNDS)
     values = values_of(space, 1)
     chosen = space.recipe(values | {"models[1].model": "polite"})
-    assert [one.model for one in chosen.models] == ["mixture", "polite"]
+    assert [one.model for one in chosen.last.inputs] == ["mixture", "polite"]
     alone = space.recipe(values | {"models[1].model": None})
-    assert [one.model for one in alone.models] == ["mixture"]
+    assert [one.model for one in alone.last.inputs] == ["mixture"]
 
 
 def test_a_stage_that_nothing_uses_is_left_out() -> None:
@@ -72,8 +72,8 @@ def test_a_stage_that_nothing_uses_is_left_out() -> None:
         ],
     }
     space = Space(document)
-    assert [one.name for one in space.recipe({"models[1].model": "mix"}).stages] == ["first", "mix"]
-    assert space.recipe({"models[1].model": None}).stages == ()
+    assert space.recipe({"models[1].model": "mix"}).stages() == ("first", "mix")
+    assert space.recipe({"models[1].model": None}).stages() == ()
     assert space.parents() == ("b", "a")
 
 
@@ -88,7 +88,7 @@ def test_parameters_of_inverts_recipe(seed: int) -> None:
 def test_examples_show_every_choice() -> None:
     space = Space.from_yaml(TWO_ROUNDS)
     found = {
-        (recipe.stages[0].merge_method, tuple(one.model for one in recipe.models))
+        (recipe.merges[0].method.name, tuple(one.model for one in recipe.last.inputs))
         for recipe in space.examples()
     }
     assert found == {
@@ -126,7 +126,7 @@ merge_method: task_arithmetic
 base_model: {search: [b, c]}
 models: [{model: a}]
 """)
-    assert [one.base_model for one in space.examples()] == ["b", "c"]
+    assert [recipe.last.base_model for recipe in space.examples()] == ["b", "c"]
     assert set(space.parents()) == {"a", "b", "c"}
 
 

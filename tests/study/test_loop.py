@@ -264,7 +264,7 @@ def test_a_recipe_that_the_space_refuses_is_a_failed_trial(tmp_path: Path) -> No
 
     def refuse_one(values: Any) -> Any:
         recipe = fill(values)
-        if recipe.models[0].parameters["weight"] == (1.0, 1.0):
+        if recipe.last.inputs[0].parameters["weight"] == (1.0, 1.0):
             raise SpaceError("weights of one kind only")
         return recipe
 

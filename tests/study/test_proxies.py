@@ -46,10 +46,10 @@ class ProxyBench(Bench):
     def score(
         self, candidate: FakeCandidate, rung: str, on_progress: Callable[[Any], None]
     ) -> dict[str, TaskResult]:
-        if len(candidate.recipe.models) == 1:  # a parent as it is
-            self.scored.append((rung, candidate.recipe.models[0].model))
+        if len(candidate.recipe.last.inputs) == 1:  # a parent as it is
+            self.scored.append((rung, candidate.recipe.last.inputs[0].model))
             right = {"demo:base": 2, "demo:instruct": 7, "demo:reason": 4}
-            return _answers(right[candidate.recipe.models[0].model])
+            return _answers(right[candidate.recipe.last.inputs[0].model])
         results = super().score(candidate, rung, on_progress)
         if rung == "proxy":
             assert self.references is not None

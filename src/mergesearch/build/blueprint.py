@@ -30,7 +30,7 @@ from mergesearch.gguf import (
 from mergesearch.gguf.dequantize import check_dequantizable, dequantized
 from mergesearch.gguf.header import GgufHeader, GgufTensor, read_gguf_header
 from mergesearch.gguf.pack import Metadata, Section
-from mergesearch.merge import MergePlan
+from mergesearch.merge import MergedModel
 from mergesearch.merge.config import CONTEXT_KEYS
 from mergesearch.parents import Checkpoint
 from mergesearch.quantize.mix import ModelTraits
@@ -71,14 +71,14 @@ class Blueprint:
     constants: Mapping[str, Float]
     tensors: Sequence[StoredTensor]
 
-    def contents(self, plan: MergePlan) -> Contents:
+    def contents(self, merged: MergedModel) -> Contents:
         """Return what a merge's GGUF holds beside the merged values.
 
         Raises:
             CheckpointError: the merge has other tensors, tokens or context settings than the
                 parent that the template was converted from.
         """
-        self._check(plan)
+        self._check(merged)
         return Contents(self.traits, self._metadata, self.constants, self.tensors)
 
     def _metadata(self, file_type: gguf.LlamaFileType) -> list[Section]:
@@ -94,17 +94,17 @@ class Blueprint:
             keys.add(key, value)
         return [keys.packed()]
 
-    def _check(self, plan: MergePlan) -> None:
-        shapes, expected = plan.layout.tensor_shapes(), self.parent.layout.tensor_shapes()
+    def _check(self, merged: MergedModel) -> None:
+        shapes, expected = merged.layout.tensor_shapes(), self.parent.layout.tensor_shapes()
         used = {segment.name for tensor in self.tensors for segment in tensor.segments}
         for name in sorted(used):
             if shapes.get(name) != expected[name]:
                 raise self._refuse(f"{name} has the shape {shapes.get(name)}", expected[name])
         for key in CONTEXT_KEYS:
-            found, wanted = plan.config.get(key), self.parent.config.get(key)
+            found, wanted = merged.config.get(key), self.parent.config.get(key)
             if found != wanted:
                 raise self._refuse(f"config.json: {key} is {found}", wanted)
-        expected_tokenizer, tokenizer = self.parent.tokenizer, plan.tokenizer
+        expected_tokenizer, tokenizer = self.parent.tokenizer, merged.tokenizer
         if expected_tokenizer and tokenizer and tokenizer.tokens != expected_tokenizer.tokens:
             raise self._refuse("the merge has another vocabulary", "that of the template")
 

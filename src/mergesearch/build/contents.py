@@ -19,7 +19,7 @@ from mergesearch.gguf import (
     stored_tensors,
 )
 from mergesearch.gguf.pack import Metadata, Section
-from mergesearch.merge import MergePlan
+from mergesearch.merge import MergedModel
 from mergesearch.quantize.mix import ModelTraits
 from mergesearch.recipe import Recipe
 from mergesearch.vocabulary import Tokenizer
@@ -43,20 +43,20 @@ class Contents:
     tensors: Sequence[StoredTensor]
 
 
-def built_in_contents(recipe: Recipe, plan: MergePlan, memo: Memo) -> Contents:
+def built_in_contents(recipe: Recipe, merged: MergedModel, memo: Memo) -> Contents:
     """Return the contents for a merge of a built-in architecture.
 
     Args:
         recipe: Recipe of the merge.
-        plan: Plan of it.
+        merged: Result of it.
         memo: Packed vocabularies, which are the same for all candidates.
 
     Raises:
         CheckpointError: The architecture is not built in, there is no tokenizer, or llama.cpp
             cannot compute the model.
     """
-    tokenizer, layout = plan.tokenizer, plan.layout
-    donor = recipe.base_model or recipe.named()[0]
+    tokenizer, layout = merged.tokenizer, merged.layout
+    donor = recipe.last.donor
     if not isinstance(layout, BuiltInLayout):
         raise CheckpointError(
             f"{layout.title} is not built in",
@@ -71,7 +71,7 @@ def built_in_contents(recipe: Recipe, plan: MergePlan, memo: Memo) -> Contents:
         )
 
     def metadata(file_type: gguf.LlamaFileType) -> Sequence[Section]:
-        model = model_metadata(layout, plan.config, tokenizer.generation)
+        model = model_metadata(layout, merged.config, tokenizer.generation)
         kind = Metadata()
         kind.add(gguf.Keys.General.QUANTIZATION_VERSION, gguf.GGML_QUANT_VERSION)
         kind.add(gguf.Keys.General.FILE_TYPE, int(file_type))
@@ -81,7 +81,7 @@ def built_in_contents(recipe: Recipe, plan: MergePlan, memo: Memo) -> Contents:
     return Contents(
         traits=ModelTraits(layout.n_layers, wide_groups=layout.wide_groups),
         metadata=metadata,
-        constants=extra_tensors(layout, plan.config),
+        constants=extra_tensors(layout, merged.config),
         tensors=stored_tensors(layout),
     )
 

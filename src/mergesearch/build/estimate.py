@@ -16,7 +16,7 @@ from mergesearch.build.gguf_file import (
     stored_rows,
 )
 from mergesearch.gguf import layer_of
-from mergesearch.merge import MergePlan
+from mergesearch.merge import MergedModel
 from mergesearch.recipe import Quantization
 
 _OUTSIDE_ROWS = 8192  # rows of the embedding and of the head that are tried
@@ -38,23 +38,23 @@ class Estimate:
 
 
 def estimate(
-    plan: MergePlan, contents: Contents, quantization: Quantization, threads: int | None
+    merged: MergedModel, contents: Contents, quantization: Quantization, threads: int | None
 ) -> Estimate:
     """Merge and quantize the middle layer and some rows outside the layers; the rest is alike."""
     layout = file_layout(contents, quantization)
-    n_layers = plan.layout.n_layers
+    n_layers = merged.layout.n_layers
     layer = [tensor for tensor in layout.tensors if layer_of(tensor.name) == n_layers // 2]
     outside = [tensor for tensor in layout.tensors if layer_of(tensor.name) is None]
     return Estimate(
         sum(tensor.rows * tensor.cols for tensor in layout.tensors),
         layout.size,
-        n_layers * _seconds(plan, layer, None, threads)
-        + _seconds(plan, outside, _OUTSIDE_ROWS, threads),
+        n_layers * _seconds(merged, layer, None, threads)
+        + _seconds(merged, outside, _OUTSIDE_ROWS, threads),
     )
 
 
 def _seconds(
-    plan: MergePlan, tensors: Sequence[PlacedTensor], most: int | None, threads: int | None
+    merged: MergedModel, tensors: Sequence[PlacedTensor], most: int | None, threads: int | None
 ) -> float:
     """How long whole tensors take, by at most so many rows of each of their segments."""
     jobs, tried, whole = [], 0, 0
@@ -69,5 +69,5 @@ def _seconds(
             whole += (segment.stop - segment.start) * tensor.cols
     started = time.perf_counter()
     with ThreadPoolExecutor(threads or available_cores()) as pool:
-        list(pool.map(lambda job: stored_rows(plan, *job), jobs))
+        list(pool.map(lambda job: stored_rows(merged, *job), jobs))
     return (time.perf_counter() - started) * whole / max(1, tried)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
 from mergesearch.gguf import RowChange, Segment
-from mergesearch.merge.plan import rows_per_block
+from mergesearch.merge.rows import rows_per_block
 from mergesearch.quantize import quantize_rows
 from mergesearch.quantize.formats import FLOATS
 

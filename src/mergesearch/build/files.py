@@ -19,7 +19,7 @@ import numpy.typing as npt
 from mergesearch._system.machine import available_cores
 from mergesearch.errors import BuildError
 from mergesearch.merge import PlannedTensor
-from mergesearch.merge.plan import AHEAD, rows_per_block
+from mergesearch.merge.rows import AHEAD, rows_per_block
 
 HASHED_AT_ONCE = 1 << 20
 

@@ -1,4 +1,4 @@
-"""A merge plan written as a Hugging Face folder: safetensors shards, config and tokenizer."""
+"""A merged model written as a Hugging Face folder: safetensors shards, config and tokenizer."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from mergesearch.build.files import (
     write_at,
 )
 from mergesearch.errors import BuildError
-from mergesearch.merge import MergePlan, PlannedTensor
+from mergesearch.merge import MergedModel, PlannedTensor
 from mergesearch.quantize.formats import FLOAT_TYPES, FloatType
 from mergesearch.vocabulary import write_tokenizer
 
 SHARD_BYTES = 4_000_000_000
 
 
-def write_folder(folder: Path, plan: MergePlan, dtype: str, threads: int | None) -> None:
+def write_folder(folder: Path, merged: MergedModel, dtype: str, threads: int | None) -> None:
     """Write weights, config and tokenizer into an empty folder; see `Workshop.safetensors`."""
-    _write_shards(folder, plan, dtype, threads)
-    config = {**plan.config, "dtype": dtype, "torch_dtype": dtype}
+    _write_shards(folder, merged, dtype, threads)
+    config = {**merged.config, "dtype": dtype, "torch_dtype": dtype}
     write_json(folder / "config.json", config)
-    if plan.tokenizer is not None:
-        write_tokenizer(plan.tokenizer, folder)
+    if merged.tokenizer is not None:
+        write_tokenizer(merged.tokenizer, folder)
 
 
-def _write_shards(folder: Path, plan: MergePlan, dtype: str, threads: int | None) -> None:
+def _write_shards(folder: Path, merged: MergedModel, dtype: str, threads: int | None) -> None:
     item = FLOAT_TYPES[dtype].size
-    shards = _shards(plan, item)
+    shards = _shards(merged, item)
     names = ["model.safetensors"]
     if len(shards) > 1:
         names = [
@@ -47,23 +47,23 @@ def _write_shards(folder: Path, plan: MergePlan, dtype: str, threads: int | None
             for number in range(1, len(shards) + 1)
         ]
     for name, tensors in zip(names, shards, strict=True):
-        _write_shard(folder / name, plan, tensors, FLOAT_TYPES[dtype], threads)
+        _write_shard(folder / name, merged, tensors, FLOAT_TYPES[dtype], threads)
     if len(shards) > 1:
         places = {
             tensor.name: name
             for name, tensors in zip(names, shards, strict=True)
             for tensor in tensors
         }
-        size = sum(tensor.rows * tensor.cols for tensor in plan.tensors) * item
+        size = sum(tensor.rows * tensor.cols for tensor in merged.tensors) * item
         index = {"metadata": {"total_size": size}, "weight_map": places}
         write_json(folder / "model.safetensors.index.json", index)
 
 
-def _shards(plan: MergePlan, item: int) -> list[list[PlannedTensor]]:
+def _shards(merged: MergedModel, item: int) -> list[list[PlannedTensor]]:
     """The tensors, in order, in groups of at most `SHARD_BYTES`."""
     shards: list[list[PlannedTensor]] = [[]]
     size = 0
-    for tensor in plan.tensors:
+    for tensor in merged.tensors:
         own = tensor.rows * tensor.cols * item
         if shards[-1] and size + own > SHARD_BYTES:
             shards.append([])
@@ -75,7 +75,7 @@ def _shards(plan: MergePlan, item: int) -> list[list[PlannedTensor]]:
 
 def _write_shard(
     path: Path,
-    plan: MergePlan,
+    merged: MergedModel,
     tensors: Sequence[PlannedTensor],
     dtype: FloatType,
     threads: int | None,
@@ -97,13 +97,13 @@ def _write_shard(
     try:
         with full_disk_is_build_error():
             os.pwrite(fd, len(text).to_bytes(8, "little") + text, 0)
-            run(list(_pieces(fd, plan, tensors, dtype, data)), threads)
+            run(list(_pieces(fd, merged, tensors, dtype, data)), threads)
     finally:
         os.close(fd)
 
 
 def _pieces(
-    fd: int, plan: MergePlan, tensors: Sequence[PlannedTensor], dtype: FloatType, data: int
+    fd: int, merged: MergedModel, tensors: Sequence[PlannedTensor], dtype: FloatType, data: int
 ) -> Iterator[Piece]:
     """Every block of rows, in file order; `data` is the place of the first byte."""
     for tensor in tensors:
@@ -112,16 +112,16 @@ def _pieces(
             place = data + start * pitch
             yield Piece(
                 place,
-                partial(_write_rows, fd, plan, tensor.name, start, stop, dtype, place),
-                partial(plan.read_ahead, tensor.name, start, stop),
+                partial(_write_rows, fd, merged, tensor.name, start, stop, dtype, place),
+                partial(merged.read_ahead, tensor.name, start, stop),
             )
         data += tensor.rows * pitch
 
 
 def _write_rows(
-    fd: int, plan: MergePlan, name: str, start: int, stop: int, dtype: FloatType, place: int
+    fd: int, merged: MergedModel, name: str, start: int, stop: int, dtype: FloatType, place: int
 ) -> None:
-    rows = plan.rows_as(name, start, stop, dtype.type)
+    rows = merged.rows_as(name, start, stop, dtype.type)
     if dtype.type == Type.F16 and not np.isfinite(rows.view(np.float16)).all():
         raise BuildError(
             "numbers beyond float16's range", where=name, fix="store it in bfloat16 or float32"

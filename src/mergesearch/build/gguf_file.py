@@ -1,4 +1,4 @@
-"""A merge plan written as GGUF: the header first, then every tensor at its place."""
+"""A merged model written as GGUF: the header first, then every tensor at its place."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from mergesearch.build.files import (
 from mergesearch.errors import RecipeError
 from mergesearch.gguf import Segment, StoredTensor
 from mergesearch.gguf.pack import TensorHeader, aligned, packed_header
-from mergesearch.merge import MergePlan
-from mergesearch.merge.plan import rows_per_block
+from mergesearch.merge import MergedModel
+from mergesearch.merge.rows import rows_per_block
 from mergesearch.quantize import MIXES, is_quantized, quantize_rows, row_bytes, tensor_types
 from mergesearch.recipe import Quantization
 
@@ -67,7 +67,11 @@ class FileLayout:
 
 
 def write_gguf(
-    fd: int, plan: MergePlan, contents: Contents, quantization: Quantization, threads: int | None
+    fd: int,
+    merged: MergedModel,
+    contents: Contents,
+    quantization: Quantization,
+    threads: int | None,
 ) -> tuple[int, str]:
     """Write the whole file and return its size in bytes and its SHA-256 (hex)."""
     layout = file_layout(contents, quantization)
@@ -76,7 +80,7 @@ def write_gguf(
         for place, values in layout.constants.items():
             write_at(fd, values, place)
         os.ftruncate(fd, layout.size)
-        pieces = list(_pieces(fd, plan, layout.tensors))
+        pieces = list(_pieces(fd, merged, layout.tensors))
         digest = RunningDigest(fd, pieces)
         run(pieces, threads, digest.finished)
     return layout.size, digest.hexdigest(layout.size)
@@ -132,7 +136,7 @@ def _types(contents: Contents, quantization: Quantization) -> dict[str, Type]:
     return tensor_types(quantization.mix, shapes, contents.traits, overrides)
 
 
-def _pieces(fd: int, plan: MergePlan, tensors: Sequence[PlacedTensor]) -> Iterator[Piece]:
+def _pieces(fd: int, merged: MergedModel, tensors: Sequence[PlacedTensor]) -> Iterator[Piece]:
     """Every block of rows, in file order."""
     for tensor in tensors:
         offset = tensor.offset
@@ -140,8 +144,8 @@ def _pieces(fd: int, plan: MergePlan, tensors: Sequence[PlacedTensor]) -> Iterat
             for block in blocks_of_segment(segment, tensor):
                 yield Piece(
                     offset,
-                    partial(_write_rows, fd, plan, block, tensor, offset),
-                    partial(plan.read_ahead, *_merged_rows(block, tensor)),
+                    partial(_write_rows, fd, merged, block, tensor, offset),
+                    partial(merged.read_ahead, *_merged_rows(block, tensor)),
                 )
                 offset += (block.stop - block.start) * tensor.pitch
 
@@ -164,25 +168,25 @@ def blocks_of_segment(segment: Segment, tensor: StoredTensor) -> Iterator[Segmen
 
 
 def _write_rows(
-    fd: int, plan: MergePlan, block: Segment, tensor: PlacedTensor, offset: int
+    fd: int, merged: MergedModel, block: Segment, tensor: PlacedTensor, offset: int
 ) -> None:
-    write_at(fd, stored_rows(plan, block, tensor), offset)
+    write_at(fd, stored_rows(merged, block, tensor), offset)
 
 
-def stored_rows(plan: MergePlan, block: Segment, tensor: PlacedTensor) -> npt.NDArray[Any]:
+def stored_rows(merged: MergedModel, block: Segment, tensor: PlacedTensor) -> npt.NDArray[Any]:
     """Merge and quantize a block of a tensor: its rows as the file holds them."""
     if tensor.is_vector or block.transposed or block.change.added:
-        values = block.change.to_gguf(_values(plan, block, tensor))
+        values = block.change.to_gguf(_values(merged, block, tensor))
         return quantize_rows(values, tensor.kind)
     # Rows are quantized one by one, so that their order may change afterwards.
-    quantized = plan.rows_as(block.name, block.start, block.stop, tensor.kind)
+    quantized = merged.rows_as(block.name, block.start, block.stop, tensor.kind)
     return block.change.to_gguf(quantized)
 
 
-def _values(plan: MergePlan, block: Segment, tensor: StoredTensor) -> npt.NDArray[np.float32]:
+def _values(merged: MergedModel, block: Segment, tensor: StoredTensor) -> npt.NDArray[np.float32]:
     """What a block takes from the merge, before its rows are changed."""
     if tensor.is_vector:
-        return plan.rows(block.name, 0, 1)[:, block.start : block.stop]
+        return merged.rows(block.name, 0, 1)[:, block.start : block.stop]
     if block.transposed:
-        return plan.rows(block.name, 0, tensor.cols).T
-    return plan.rows(block.name, block.start, block.stop)
+        return merged.rows(block.name, 0, tensor.cols).T
+    return merged.rows(block.name, block.start, block.stop)

@@ -17,7 +17,7 @@ from mergesearch.build.files import scratch_file
 from mergesearch.build.folder import write_folder
 from mergesearch.build.gguf_file import file_layout, write_gguf
 from mergesearch.errors import InputError
-from mergesearch.merge import MergePlan, plan_merge
+from mergesearch.merge import MergedModel, plan_merge
 from mergesearch.parents import Checkpoint, open_all
 from mergesearch.recipe import Quantization, Recipe
 
@@ -91,13 +91,13 @@ class Workshop:
         """Open the parents of one recipe, those of its stages too; see `open`."""
         return cls.open(
             recipe.parents(),
-            stages=[str(stage.name) for stage in recipe.stages],
+            stages=recipe.stages(),
             overrides=overrides,
             template=template,
             threads=threads,
         )
 
-    def plan(self, recipe: Recipe, stop: threading.Event | None = None) -> MergePlan:
+    def plan(self, recipe: Recipe, stop: threading.Event | None = None) -> MergedModel:
         """Return every tensor of a recipe's model, computed on demand.
 
         Args:
@@ -112,8 +112,8 @@ class Workshop:
 
     def estimate(self, recipe: Recipe) -> Estimate:
         """Return what building a recipe's GGUF takes, measured on one layer of it."""
-        plan = self.plan(recipe)
-        return estimate(plan, self._contents(recipe, plan), recipe.quantize, self.threads)
+        merged = self.plan(recipe)
+        return estimate(merged, self._contents(recipe, merged), recipe.quantize, self.threads)
 
     def candidate(self, recipe: Recipe, stop: threading.Event | None = None) -> Candidate:
         """Build a recipe's GGUF in memory, in the recipe's own mix.
@@ -158,9 +158,9 @@ class Workshop:
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError("the output folder is not empty", where=folder)
-        plan = self.plan(recipe)
+        merged = self.plan(recipe)
         with new_folder(folder) as unfinished:
-            write_folder(unfinished, plan, recipe.dtype, self.threads)
+            write_folder(unfinished, merged, recipe.last.dtype, self.threads)
 
     def _write(
         self,
@@ -169,11 +169,11 @@ class Workshop:
         quantization: Quantization,
         stop: threading.Event | None = None,
     ) -> tuple[int, str]:
-        plan = self.plan(recipe, stop)
-        return write_gguf(fd, plan, self._contents(recipe, plan), quantization, self.threads)
+        merged = self.plan(recipe, stop)
+        return write_gguf(fd, merged, self._contents(recipe, merged), quantization, self.threads)
 
-    def _contents(self, recipe: Recipe, plan: MergePlan) -> Contents:
+    def _contents(self, recipe: Recipe, merged: MergedModel) -> Contents:
         """What a merge's file holds beside the merged values."""
         if self.blueprint is not None:
-            return self.blueprint.contents(plan)
-        return built_in_contents(recipe, plan, self._memo)
+            return self.blueprint.contents(merged)
+        return built_in_contents(recipe, merged, self._memo)

@@ -54,6 +54,6 @@ def command(
     workshop = open_workshop(parsed, parent_places(parent), template, threads)
     if to is Target.SAFETENSORS:
         workshop.safetensors(parsed, out)
-        print(f"{out}: {parsed.dtype} safetensors")
+        print(f"{out}: {parsed.last.dtype} safetensors")
     else:
         print(f"{workshop.gguf(parsed, out, quant)}  {out}")

@@ -1,5 +1,6 @@
 """From a recipe to the tensors of its result: what is read from which parent, and how merged."""
 
-from mergesearch.merge.plan import MergePlan, PlannedTensor, plan_merge
+from mergesearch.merge.merged_model import MergedModel, PlannedTensor
+from mergesearch.merge.plan import plan_merge
 
-__all__ = ["MergePlan", "PlannedTensor", "plan_merge"]
+__all__ = ["MergedModel", "PlannedTensor", "plan_merge"]

@@ -18,7 +18,7 @@ from mergesearch.errors import CheckpointError, RecipeError
 from mergesearch.gguf import EMBEDDING
 from mergesearch.merge.aligned import ABSENT, AlignedParent, RowNumbers, RowSources
 from mergesearch.parents import Checkpoint
-from mergesearch.recipe.types import TokenizerChoice, TokenSource
+from mergesearch.recipe import TokenizerChoice, TokenSource
 from mergesearch.vocabulary import Tokenizer, chosen_tokenizer
 
 _Sized: TypeAlias = tuple[str, Tokenizer | None, int]

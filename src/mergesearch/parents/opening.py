@@ -27,8 +27,7 @@ def open_parents(
         RecipeError: a name that is neither a stage nor a folder.
         CheckpointError: as `open_checkpoint`.
     """
-    stages = [str(stage.name) for stage in recipe.stages]
-    return open_all(recipe.parents(), stages, overrides, as_found=as_found)
+    return open_all(recipe.parents(), recipe.stages(), overrides, as_found=as_found)
 
 
 def open_all(

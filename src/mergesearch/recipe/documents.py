@@ -29,10 +29,10 @@ def load_document(text: str, where: str | Path) -> dict[str, Any]:
             documents that do not lead to one model.
     """
     try:
-        documents = [one for one in yaml.safe_load_all(text) if one is not None]
+        documents = [found for found in yaml.safe_load_all(text) if found is not None]
     except yaml.YAMLError as error:
         raise RecipeError(f"not valid YAML: {error}", where=where) from error
-    if not documents or not all(isinstance(one, dict) for one in documents):
+    if not documents or not all(isinstance(document, dict) for document in documents):
         raise RecipeError(
             "not a mapping" if documents else "no YAML document",
             where=where,
@@ -40,17 +40,16 @@ def load_document(text: str, where: str | Path) -> dict[str, Any]:
         )
     if len(documents) == 1:
         return documents[0]
-    names = [one.get("name") for one in documents]
-    used = {ref for one in documents for ref in references(one)}
-    last = [one for one, name in zip(documents, names, strict=True) if name not in used]
+    used = {ref for document in documents for ref in references(document)}
+    last = [document for document in documents if document.get("name") not in used]
     if len(last) > 1:
-        shown = ", ".join(str(one.get("name", "the unnamed one")) for one in last)
+        shown = ", ".join(str(document.get("name", "the unnamed one")) for document in last)
         raise RecipeError(
             f"no document uses the results of {shown}",
             where=where,
             expected="one last document, which all others lead to",
         )
-    stages = [one for one in documents if not last or one is not last[0]]
+    stages = [document for document in documents if not last or document is not last[0]]
     ordered = in_order(stages, where)
     assert last, "without a last document there is a cycle"
     return {**last[0], "stages": ordered}
@@ -66,13 +65,13 @@ def in_order(stages: Sequence[Mapping[str, Any]], where: str | Path) -> list[dic
     for stage in stages:
         name = stage.get("name")
         if not isinstance(name, str) or not name:
-            raise RecipeError(f"a stage's `name` is {name!r}", where=where, expected="a text")
+            raise RecipeError(f"a stage's `name` is {name!r}", where=where, expected="a string")
         if name in by_name:
             raise RecipeError(f"two stages have the name {name!r}", where=where)
         by_name[name] = dict(stage)
     graph = {}
-    for name, one in by_name.items():
-        used = set(references(one))
+    for name, stage in by_name.items():
+        used = set(references(stage))
         graph[name] = [other for other in by_name if other in used]
     try:
         order = list(TopologicalSorter(graph).static_order())
@@ -87,16 +86,16 @@ def references(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
         for key, value in node.items():
             if key in _REFERRING:
-                yield from _texts(value)
+                yield from _strings(value)
             yield from references(value)
     elif isinstance(node, list):
-        for one in node:
-            yield from references(one)
+        for entry in node:
+            yield from references(entry)
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         value = value.get("search")
-    for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, str):
-            yield one
+    for choice in value if isinstance(value, list) else [value]:
+        if isinstance(choice, str):
+            yield choice

@@ -2,86 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
-from mergesearch.recipe.types import Input, Slice
-
-if TYPE_CHECKING:
-    from mergesearch.recipe import Recipe
+from mergesearch.recipe.types import Merge, OutputLayer, parents_of
 
 _TENSORS = ("self_attn.q_proj", "mlp.down_proj")
 
+LayerShares = Mapping[str, Mapping[str, float]]
+"""For each of `_TENSORS` in one layer: parent -> coefficient."""
 
-def mean_shares(recipe: Recipe, n_layers: int) -> dict[str, float]:
+
+def mean_shares(merges: Sequence[Merge], n_layers: int) -> dict[str, float]:
     """Return each parent's mean coefficient in the merged weights; the values sum to 1.
 
-    The mean runs over the attention and the MLP of every layer. Sparsifying and sign consensus
-    leave the coefficients as they are. Where the coefficients depend on the tensors (sce,
-    model_stock, karcher, ram, the medians) the parents beside the base have equal parts; the one
-    parent of nearswap and arcee_fusion shares with the base. What a stage has in a merge is
-    divided among its own parents.
+    The mean runs over the attention and the MLP of every layer. Each method says by its `shares`
+    what its inputs make up; what a stage has in a merge is divided among its own parents.
 
     Args:
-        recipe: all of its stages come with it.
-        n_layers: layers of the parents.
+        merges: Merges that feed each other, the last one the result.
+        n_layers: Number of layers of the parents.
     """
-    stages = {str(stage.name): stage for stage in recipe.stages}
-    totals = dict.fromkeys(recipe.parents(), 0.0)
-    depth = _depth(recipe, stages, n_layers)
-    for layer in range(depth):
-        for tensor in _TENSORS:
-            for parent, share in _at(recipe, stages, n_layers, layer, tensor).items():
-                totals[parent] += share / (depth * len(_TENSORS))
+    layers: list[LayerShares] = []
+    stages: dict[str, list[LayerShares]] = {}
+    for merge in merges:
+        first = stages.get(merge.inputs[0].model)
+        layers = [
+            {tensor: _shares(merge, place, index, tensor, stages) for tensor in _TENSORS}
+            for index, place in enumerate(merge.layers(n_layers if first is None else len(first)))
+        ]
+        stages[merge.name] = layers
+    totals = dict.fromkeys(parents_of(merges), 0.0)
+    for layer in layers:
+        for shares in layer.values():
+            for parent, share in shares.items():
+                totals[parent] += share / (len(layers) * len(_TENSORS))
     return totals
 
 
-def _depth(recipe: Recipe, stages: Mapping[str, Recipe], n_layers: int) -> int:
-    """Layers of a merge's result."""
-    spans = [part.sources[0].layer_range for part in recipe.slices]
-    if spans:
-        return sum(span[1] - span[0] for span in spans if span is not None)
-    first = recipe.models[0].model
-    return _depth(stages[first], stages, n_layers) if first in stages else n_layers
-
-
-def _at(
-    recipe: Recipe, stages: Mapping[str, Recipe], n_layers: int, layer: int, tensor: str
+def _shares(
+    merge: Merge,
+    place: OutputLayer,
+    index: int,
+    tensor: str,
+    stages: Mapping[str, Sequence[LayerShares]],
 ) -> dict[str, float]:
-    """The coefficients of the recipe's own parents in one tensor of one output layer."""
-    part, offset, depth = _place(recipe, layer, _depth(recipe, stages, n_layers))
-    inputs = recipe.models if part is None else part.sources
-    t = offset / (depth - 1) if depth > 1 else 1.0
-    name = f"model.layers.{layer}.{tensor}.weight"
+    """The coefficients of parents in one tensor of one output layer."""
+    base, inputs = merge.base_and_inputs(place.slice)
+    names = [_name(tensor, source.layer(place.offset)) for source in inputs]
+    named = list(zip(inputs, names, strict=True))
+    settings = merge.settings(place.slice, named, _name(tensor, index), place.depth)
+    parts, rest = merge.method.shares(settings, len(inputs))
+    members = list(zip(inputs, parts, strict=True))
     totals: dict[str, float] = {}
-    for model, share in _coefficients(recipe, part, inputs, name, t).items():
-        inner = {model: share}
-        if model in stages:
-            begin = next((one.layer_range for one in inputs if one.model == model), None)
-            below = (0 if begin is None else begin[0]) + offset
-            found = _at(stages[model], stages, n_layers, below, tensor)
-            inner = {parent: share * own for parent, own in found.items()}
+    for source, share in members if base is None else [(base, rest), *members]:
+        if source.model in stages:
+            below = stages[source.model][source.layer(place.offset)][tensor]
+            inner = {parent: share * own for parent, own in below.items()}
+        else:
+            inner = {source.model: share}
         for parent, own in inner.items():
             totals[parent] = totals.get(parent, 0.0) + own
     return totals
 
 
-def _place(recipe: Recipe, layer: int, depth: int) -> tuple[Slice | None, int, int]:
-    """The slice of an output layer, the layer's place in it, and the slice's depth."""
-    for part in recipe.slices:
-        span = part.sources[0].layer_range or (0, 0)
-        if layer < span[1] - span[0]:
-            return part, layer, span[1] - span[0]
-        layer -= span[1] - span[0]
-    return None, layer, depth
-
-
-def _coefficients(
-    recipe: Recipe, part: Slice | None, named: tuple[Input, ...], tensor_name: str, depth: float
-) -> dict[str, float]:
-    base, inputs = recipe.base_and_inputs(part)
-    pairs = [(source, tensor_name) for source in inputs]
-    settings = recipe.settings(part, pairs, tensor_name, depth)
-    parts, rest = recipe.method.shares(settings, len(inputs))
-    shares = {} if base is None else {base.model: rest}
-    return shares | {source.model: share for source, share in zip(inputs, parts, strict=True)}
+def _name(tensor: str, layer: int) -> str:
+    return f"model.layers.{layer}.{tensor}.weight"

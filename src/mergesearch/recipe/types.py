@@ -1,140 +1,230 @@
-"""The data a recipe is made of."""
+"""What a recipe is made of: merges, their slices, and the parents in them.
+
+Which base and inputs a slice has, how a parameter is looked up (input, then slice, then global) and
+what the depth of a gradient is match mergekit 0.1.5 (`config.py`, `plan.py`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-Scalar = float | int | bool | str
+from mergesearch.methods import Base, Method, Parameter, Settings
+from mergesearch.recipe.tokenizer import TokenizerChoice
+from mergesearch.recipe.values import ParameterValue, Scalar, evaluate
 
 
 @dataclass(frozen=True)
-class Filtered:
-    """One entry of a filter list: a value for the tensors whose name contains `filter`.
+class MergeInput:
+    """One parent's place in a merge.
 
-    `filter` is None (or `*`) for the plain entry, which takes every tensor that is left.
+    Attributes:
+        model: Id of the parent, or name of the earlier merge.
+        parameters: Parameters of this parent alone.
+        layer_range: First layer and the one after the last; None for the whole model.
     """
-
-    filter: str | None
-    value: Scalar | tuple[Scalar, ...]
-
-    def matches(self, tensor_name: str) -> bool:
-        """Whether the entry applies to a tensor (its Hugging Face name)."""
-        return self.filter is None or self.filter == "*" or self.filter in tensor_name
-
-
-ParameterValue = Scalar | tuple[Scalar, ...] | tuple[Filtered, ...]
-"""A plain value, a gradient over depth, or a filter list."""
-
-
-STRAY_PARAMETERS = ("int8_mask", "normalize")
-"""Read for any method and in any place where they change nothing, as in published recipes."""
-
-
-@dataclass(frozen=True)
-class Input:
-    """One parent's place in a merge: its id, its parameters and, inside a slice, its layers."""
 
     model: str
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     layer_range: tuple[int, int] | None = None
 
+    def layer(self, offset: int) -> int:
+        """Return the parent's layer at a place in the slice."""
+        return offset if self.layer_range is None else self.layer_range[0] + offset
 
-@dataclass(frozen=True)
-class Quantization:
-    """How the candidate's GGUF is quantized.
-
-    Attributes:
-        mix: Key of `quantize.MIXES`.
-        tensors: Name of a ggml type by regular expression; a tensor whose GGUF name holds a match
-            of one takes its type in place of the mix's own; of several the first one counts.
-    """
-
-    mix: str = "Q4_K_M"
-    tensors: Mapping[str, str] = field(default_factory=dict)
+    def renamed(self, names: Mapping[str, str]) -> MergeInput:
+        """Return the input with its model replaced where `names` holds it."""
+        return replace(self, model=names.get(self.model, self.model))
 
 
 @dataclass(frozen=True)
 class Slice:
-    """A run of output layers and the parents' layers that make it; it may have its own base."""
+    """A run of output layers and the parents' layers that make it.
 
-    sources: tuple[Input, ...]
+    Attributes:
+        sources: Parents with their layers, the base among them where it is named.
+        parameters: Parameters of this slice alone.
+        base_model: Base of this slice alone; None for the merge's.
+    """
+
+    sources: tuple[MergeInput, ...]
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     base_model: str | None = None
 
-
-@dataclass(frozen=True)
-class TokenSource:
-    """Where the embedding and head rows of one token come from in parents that lack it.
-
-    Attributes:
-        model: the parent's id, None for zeros.
-        token: another token of that parent; the same token where both are None.
-        token_id: a row of that parent.
-        force: the parents that have the token take these rows too.
-    """
-
-    model: str | None
-    token: str | None = None
-    token_id: int | None = None
-    force: bool = False
+    @property
+    def whole(self) -> bool:
+        """Whether it holds whole models."""
+        return self.sources[0].layer_range is None
 
 
 @dataclass(frozen=True)
-class TokenizerChoice:
-    """Which tokenizer the result has.
+class OutputLayer:
+    """Where a layer of a merge's result comes from.
 
     Attributes:
-        source: `base`, `union` or a parent's id.
-        tokens: rows of some tokens.
-        pad_to_multiple_of: the number of rows becomes a multiple of it.
+        slice: Slice that it is in.
+        offset: Place in the slice.
+        depth: Relative depth in the slice, 0 to 1.
     """
 
-    source: str = "union"
-    tokens: Mapping[str, TokenSource] = field(default_factory=dict)
-    pad_to_multiple_of: int | None = None
+    slice: Slice
+    offset: int
+    depth: float
 
-    def renamed(self, names: Mapping[str, str]) -> TokenizerChoice:
-        """Return the choice with parents' ids replaced by `names` where it holds them."""
+
+@dataclass(frozen=True)
+class Merge:
+    """One merge: parents and results of earlier merges become one model.
+
+    Attributes:
+        method: Merge method.
+        slices: Slices of the result, from the first layer to the last; a merge of whole models has
+            one.
+        base_model: Id of the base, None where none is named.
+        parameters: Parameters of the whole merge.
+        dtype: Type of the safetensors output; merging itself is always float32.
+        tokenizer: Choice of the result's tokens; None: all parents share one vocabulary.
+        chat_template: Template, `auto` or the name of a built-in one; None: the tokenizer's own.
+        context_source: `base` or id of the parent whose long-context settings the result has; None
+            for the base's, else the first parent's.
+        name: Name by which other merges take the result; empty where it has none.
+    """
+
+    method: Method
+    slices: tuple[Slice, ...]
+    base_model: str | None = None
+    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+    dtype: str = "bfloat16"
+    tokenizer: TokenizerChoice | None = None
+    chat_template: str | None = None
+    context_source: str | None = None
+    name: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether whole models are merged."""
+        return self.slices[0].whole
+
+    @property
+    def inputs(self) -> tuple[MergeInput, ...]:
+        """Every input of every slice, in order, the base among them where it is named."""
+        return tuple(source for part in self.slices for source in part.sources)
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        """The distinct parents and earlier merges that it takes, the base first."""
+        refs = [source.model for source in self.inputs]
+        refs += [part.base_model for part in self.slices if part.base_model is not None]
+        return tuple(dict.fromkeys(refs if self.base_model is None else [self.base_model, *refs]))
+
+    @property
+    def donor(self) -> str:
+        """The base, else the first input: it gives what is not merged."""
+        return self.refs[0]
+
+    def base_and_inputs(self, part: Slice) -> tuple[MergeInput | None, tuple[MergeInput, ...]]:
+        """Return the base of a slice where it is apart from the inputs, else None; and the inputs.
+
+        Args:
+            part: One of the slices.
+        """
+        base = part.base_model or self.base_model
+        others = tuple(source for source in part.sources if source.model != base)
+        if base is not None and self.method.merges_onto(base):
+            own = next((source for source in part.sources if source.model == base), None)
+            return own or MergeInput(base), others
+        if base is not None and part.whole and self.method.base is Base.COUNTED:
+            named = len(others) < len(part.sources)
+            return None, part.sources if named else (*part.sources, MergeInput(base))
+        return None, part.sources
+
+    def layers(self, n_layers: int) -> list[OutputLayer]:
+        """Return every layer of the result.
+
+        Args:
+            n_layers: Number of layers of a whole input.
+        """
+        layers = []
+        for part in self.slices:
+            first, last = part.sources[0].layer_range or (0, n_layers)
+            count = last - first
+            layers += [
+                OutputLayer(part, offset, offset / (count - 1) if count > 1 else 1.0)
+                for offset in range(count)
+            ]
+        return layers
+
+    def value(
+        self,
+        parameter: Parameter,
+        source: MergeInput | None,
+        part: Slice,
+        tensor_name: str,
+        depth: float,
+    ) -> Scalar | None:
+        """Return a parameter for one tensor: the input's, else the slice's, else the merge's.
+
+        Args:
+            parameter: One of the method's parameters.
+            source: Input whose own value comes first; None for a shared parameter.
+            part: Slice of the tensor.
+            tensor_name: Hugging Face name that filters are matched against.
+            depth: Relative depth of the tensor's layer in its slice, 0 to 1.
+        """
+        for holder in (source, part, self):
+            if holder is not None and parameter.name in holder.parameters:
+                found = evaluate(holder.parameters[parameter.name], tensor_name, depth)
+                if found is not None:
+                    return found
+        return parameter.default
+
+    def settings(
+        self,
+        part: Slice,
+        inputs: Sequence[tuple[MergeInput, str]],
+        tensor_name: str,
+        depth: float,
+    ) -> Settings:
+        """Return the method's parameters for one tensor.
+
+        Args:
+            part: Slice of the tensor.
+            inputs: Inputs, each with the Hugging Face name of its tensor.
+            tensor_name: Hugging Face name of the merged tensor.
+            depth: Relative depth of the tensor's layer in its slice, 0 to 1.
+        """
+
+        def value(parameter: Parameter, index: int | None) -> Scalar | None:
+            source, name = (None, tensor_name) if index is None else inputs[index]
+            return self.value(parameter, source, part, name, depth)
+
+        return self.method.settings(value, len(inputs))
+
+    def renamed(self, names: Mapping[str, str]) -> Merge:
+        """Return the merge with ids of parents replaced where `names` holds them."""
+
+        def new(ref: str | None) -> str | None:
+            return None if ref is None else names.get(ref, ref)
+
+        slices = tuple(
+            replace(
+                part,
+                sources=tuple(source.renamed(names) for source in part.sources),
+                base_model=new(part.base_model),
+            )
+            for part in self.slices
+        )
         return replace(
             self,
-            source=names.get(self.source, self.source),
-            tokens={
-                text: one
-                if one.model is None
-                else replace(one, model=names.get(one.model, one.model))
-                for text, one in self.tokens.items()
-            },
+            slices=slices,
+            base_model=new(self.base_model),
+            tokenizer=None if self.tokenizer is None else self.tokenizer.renamed(names),
+            context_source=new(self.context_source),
         )
 
 
-def as_filters(value: ParameterValue) -> tuple[Filtered, ...]:
-    """Return a parameter as a filter list, a plain one with a single entry for every tensor."""
-    if isinstance(value, tuple):
-        entries = tuple(one for one in value if isinstance(one, Filtered))
-        if entries:
-            return entries
-        return (Filtered(None, tuple(one for one in value if not isinstance(one, Filtered))),)
-    return (Filtered(None, value),)
-
-
-def evaluate(setting: ParameterValue, tensor_name: str, t: float) -> Scalar | None:
-    """Return a parameter's value for one tensor, None where no filter applies.
-
-    Gradients are piecewise linear over `t` in [0, 1]; one of switches takes the last switch that
-    `t` has reached (`mergekit/config.py`, `evaluate_setting`).
-    """
-    if not isinstance(setting, tuple):
-        return setting
-    if isinstance(setting[0], Filtered):
-        entries = [one for one in setting if isinstance(one, Filtered)]
-        chosen = next((one for one in entries if one.matches(tensor_name)), None)
-        return None if chosen is None else evaluate(chosen.value, tensor_name, t)
-    points = [one for one in setting if not isinstance(one, Filtered)]
-    scaled = t * (len(points) - 1)
-    low = int(scaled)
-    if isinstance(points[low], bool):
-        return points[low]
-    high = min(low + 1, len(points) - 1)
-    fraction = scaled - low
-    return (1.0 - fraction) * float(points[low]) + fraction * float(points[high])
+def parents_of(merges: Sequence[Merge]) -> tuple[str, ...]:
+    """Return the distinct ids of the parents of merges that feed the last one, bases included."""
+    names = {merge.name for merge in merges[:-1]}
+    refs = dict.fromkeys(ref for merge in merges for ref in merge.refs)
+    return tuple(ref for ref in refs if ref not in names)

@@ -15,7 +15,7 @@ from mergesearch._system.machine import available_cores, available_memory
 from mergesearch.build import Workshop
 from mergesearch.errors import InputError
 from mergesearch.gguf import Layout
-from mergesearch.merge.plan import BLOCK_ELEMENTS
+from mergesearch.merge.rows import BLOCK_ELEMENTS
 from mergesearch.objectives import Runtime
 from mergesearch.recipe import Recipe
 from mergesearch.scoring.memory import SMALL_CACHE, ScoringMemory, Shape, scoring_memory

@@ -119,8 +119,7 @@ class _Model:
     def of_each_method(self) -> list[Recipe]:
         """Return one recipe of each combination of methods: they differ in the time they take."""
         by_methods = {
-            tuple(merge.merge_method for merge in (*recipe.stages, recipe)): recipe
-            for recipe in self.recipes
+            tuple(merge.method.name for merge in recipe.merges): recipe for recipe in self.recipes
         }
         return list(by_methods.values())
 
@@ -152,7 +151,7 @@ def _building(
         memory=MemoryReport(work.parts(), work.total, budget, builds_ahead(work, budget)),
         disk=DiskReport(
             gguf=work.size,
-            safetensors=parameters * FLOAT_TYPES[model.likely.dtype].size,
+            safetensors=parameters * FLOAT_TYPES[model.likely.last.dtype].size,
             free=shutil.disk_usage(Path.cwd()).free,
         ),
     )

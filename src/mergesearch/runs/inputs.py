@@ -11,8 +11,7 @@ from mergesearch.build import Workshop
 from mergesearch.errors import InputError
 from mergesearch.objectives import Objectives
 from mergesearch.parents import parts
-from mergesearch.recipe import Recipe
-from mergesearch.recipe.write import to_yaml
+from mergesearch.recipe import Recipe, to_yaml
 from mergesearch.space import Space
 
 Place = str | Path
@@ -97,10 +96,9 @@ def open_workshop(
         RecipeError, CheckpointError: A parent cannot be opened, or none explains the template.
     """
     refs = model.parents()
-    stages = model.stages() if isinstance(model, Space) else [s.name or "" for s in model.stages]
     return Workshop.open(
         refs,
-        stages=stages,
+        stages=model.stages(),
         overrides=parent_places(parents, refs),
         pins=pins,
         template=None if template is None else Path(template),

@@ -9,8 +9,7 @@ from pathlib import Path
 from mergesearch._system import resources
 from mergesearch._system.files import read_text
 from mergesearch.errors import InputError
-from mergesearch.recipe import Recipe, load_document
-from mergesearch.recipe.write import to_yaml
+from mergesearch.recipe import Recipe, load_document, to_yaml
 from mergesearch.space import Space
 from mergesearch.space.evolve import objectives_of, space_of
 from mergesearch.space.from_recipe import SearchableValue, by_default, opened, openings, spelled_out

@@ -53,13 +53,14 @@ def first_layers(recipe: Recipe, parents: Mapping[str, Checkpoint], count: int) 
         parents: opened parents by id.
         count: of the layers.
     """
-    named = (recipe.tokenizer and recipe.tokenizer.source, *recipe.named(), *parents)
-    source = {"model": next(one for one in named if one in parents), "layer_range": [0, count]}
+    last = recipe.last
+    refs = (last.tokenizer and last.tokenizer.source, *last.refs, *parents)
+    source = {"model": next(ref for ref in refs if ref in parents), "layer_range": [0, count]}
     document: dict[str, Any] = {
         "merge_method": "passthrough",
         "slices": [{"sources": [source]}],
         "quantize": recipe.quantize.mix,
     }
-    if recipe.chat_template is not None:
-        document["chat_template"] = recipe.chat_template
+    if last.chat_template is not None:
+        document["chat_template"] = last.chat_template
     return Recipe.from_dict(document)

@@ -16,8 +16,7 @@ from mergesearch.objectives import (
     Rung,
     paired_difference,
 )
-from mergesearch.recipe import Recipe
-from mergesearch.recipe.write import to_yaml
+from mergesearch.recipe import Recipe, to_yaml
 from mergesearch.runs.export import recipe_header
 from mergesearch.runs.folder import RunFolder
 from mergesearch.study.front import Front

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mergesearch.errors import MergeSearchError, SpaceError
-from mergesearch.recipe import STRAY_PARAMETERS, Recipe, load_document
+from mergesearch.recipe import Recipe, load_document
 from mergesearch.recipe.documents import in_order, references
+from mergesearch.recipe.parse import STRAY_PARAMETERS
 from mergesearch.space.document import (
     choices,
     get,

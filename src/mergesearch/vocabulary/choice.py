@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from mergesearch.errors import CheckpointError, RecipeError
-from mergesearch.recipe.types import TokenizerChoice
+from mergesearch.recipe import TokenizerChoice
 from mergesearch.vocabulary.files import LISTED, Tokenizer
 
 Sized: TypeAlias = tuple[Tokenizer, int]

@@ -25,7 +25,7 @@ BLOCK = {
 
 def test_the_block_is_read_and_written() -> None:
     recipe = Recipe.from_dict(LINEAR | {"tokenizer": BLOCK})
-    assert recipe.tokenizer == TokenizerChoice(
+    assert recipe.last.tokenizer == TokenizerChoice(
         "union",
         {
             "<|im_start|>": TokenSource("a", force=True),
@@ -42,26 +42,25 @@ def test_the_block_is_read_and_written() -> None:
 @pytest.mark.parametrize("keys", [{"tokenizer_source": "b"}, {"tokenizer": {"source": "b"}}])
 def test_a_bare_source_is_written_with_the_old_key(keys: dict[str, Any]) -> None:
     recipe = Recipe.from_dict(LINEAR | keys)
-    assert recipe.tokenizer == TokenizerChoice("b")
+    assert recipe.last.tokenizer == TokenizerChoice("b")
     assert recipe.to_dict()["tokenizer_source"] == "b"
     assert "tokenizer" not in recipe.to_dict()
 
 
 def test_without_a_source_it_is_a_union() -> None:
     recipe = Recipe.from_dict(LINEAR | {"tokenizer": {"pad_to_multiple_of": 8}})
-    assert recipe.tokenizer == TokenizerChoice("union", {}, 8)
+    assert recipe.last.tokenizer == TokenizerChoice("union", {}, 8)
 
 
 def test_parents_are_renamed_in_it() -> None:
     """Names of parents in the place of ids, but `union` and `base` are no parents."""
     recipe = Recipe.from_dict(LINEAR | {"tokenizer": BLOCK}).renamed({"a": "x/a", "b": "x/b"})
-    assert recipe.tokenizer is not None
-    assert recipe.tokenizer.source == "union"
-    models = [one.model for one in recipe.tokenizer.tokens.values()]
+    assert recipe.last.tokenizer is not None
+    assert recipe.last.tokenizer.source == "union"
+    models = [one.model for one in recipe.last.tokenizer.tokens.values()]
     assert models == ["x/a", None, "x/b", "x/a"]
-    assert Recipe.from_dict(LINEAR | {"tokenizer_source": "b"}).renamed(
-        {"b": "x/b"}
-    ).tokenizer == TokenizerChoice("x/b")
+    old = Recipe.from_dict(LINEAR | {"tokenizer_source": "b"}).renamed({"b": "x/b"})
+    assert old.last.tokenizer == TokenizerChoice("x/b")
 
 
 def test_mergekit_gets_a_parent_where_it_would_take_any_as_base() -> None:
@@ -121,7 +120,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"tokenizer": {"tokens": {"x": {"source": "a", "force": 1}}}},
         "`force` 1",
     ),
-    "a template that is no text": ({"chat_template": 3}, "`chat_template` 3 is not a text"),
+    "a template that is no text": ({"chat_template": 3}, "`chat_template` 3 is not a string"),
 }
 
 

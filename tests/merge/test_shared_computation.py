@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mergesearch.merge.crew import Crew
+from mergesearch.merge.shared_computation import SharedComputation
 
 
 def test_all_threads_help_and_get_the_one_result() -> None:
@@ -26,25 +26,27 @@ def test_all_threads_help_and_get_the_one_result() -> None:
 
         return [*spread(square, range(9)), *spread(square, range(3))]
 
-    crew = Crew(compute)
+    computation = SharedComputation(compute)
     with ThreadPoolExecutor(3) as pool:
-        results = [one.result() for one in [pool.submit(crew.result) for _ in range(3)]]
+        results = [
+            future.result() for future in [pool.submit(computation.result) for _ in range(3)]
+        ]
     assert results == [[0, 1, 4, 9, 16, 25, 36, 49, 64, 0, 1, 4]] * 3
     assert len(computed) == 1
-    assert crew.result() is results[0]
+    assert computation.result() is results[0]
 
 
 def test_one_thread_alone() -> None:
-    crew = Crew(lambda spread: sum(spread(lambda item: item + 1, [1, 2, 3])))
-    assert crew.result() == 9
+    computation = SharedComputation(lambda spread: sum(spread(lambda item: item + 1, [1, 2, 3])))
+    assert computation.result() == 9
 
 
 def test_an_error_reaches_every_thread() -> None:
     def fail(item: int) -> int:
         raise ValueError(f"item {item}")
 
-    crew = Crew(lambda spread: spread(fail, [5]))
+    computation = SharedComputation(lambda spread: spread(fail, [5]))
     with ThreadPoolExecutor(3) as pool:
-        for one in [pool.submit(crew.result) for _ in range(3)]:
+        for future in [pool.submit(computation.result) for _ in range(3)]:
             with pytest.raises(ValueError, match="item 5"):
-                one.result()
+                future.result()

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 
-class Crew:
+class SharedComputation:
     """Computes one result on the first thread that asks, with the hands of all that ask meanwhile.
 
     `compute` is given a `map` whose calls are shared out: whoever waits for the result takes the
@@ -47,7 +47,7 @@ class Crew:
                 piece()
         except Empty:
             pass
-        return [one.result() for one in futures]
+        return [future.result() for future in futures]
 
 
 def _run(future: Future[Any], function: Callable[[Any], Any], item: Any) -> None:

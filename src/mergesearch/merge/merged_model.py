@@ -1,0 +1,181 @@
+"""A merged model: every tensor of the output, computed by rows whenever they are asked for."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gguf import GGMLQuantizationType as Type
+
+from mergesearch._kernels.stored import Stored
+from mergesearch.errors import BuildError, CheckpointError, Interrupted
+from mergesearch.gguf import Layout
+from mergesearch.merge.rows import AHEAD, rows_per_block
+from mergesearch.merge.shared_computation import SharedComputation
+from mergesearch.methods import InputRows, InputTensor, Method, Settings
+from mergesearch.methods.combination import rows_as
+from mergesearch.parents import Checkpoint
+from mergesearch.vocabulary import Tokenizer
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tensor of a parent."""
+
+    parent: str
+    name: str
+
+
+@dataclass(frozen=True)
+class PlannedTensor:
+    """An output tensor and what it is merged from.
+
+    Attributes:
+        name: Hugging Face name.
+        shape: Shape, `(rows, cols)` or `(cols,)`.
+        base: Tensor of the base where it is apart from the inputs, None elsewhere.
+        inputs: Tensors of the parents in the recipe's order.
+        settings: Parameters of the method for this tensor.
+        noise_keys: Key of each input's random numbers, 128 bits.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    base: Source | None
+    inputs: tuple[Source, ...]
+    settings: Settings
+    noise_keys: tuple[int, ...]
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """All that it is merged from, the base first."""
+        return self.inputs if self.base is None else (self.base, *self.inputs)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the tensor; a vector is one row."""
+        return math.prod(self.shape[:-1])
+
+    @property
+    def cols(self) -> int:
+        """Elements of one row."""
+        return self.shape[-1]
+
+
+class MergedModel:
+    """The result of one merge, computed on demand; safe to use from several threads.
+
+    Attributes:
+        tensors: Tensors in the order of the output file.
+        config: `config.json` of the output.
+        layout: Sizes of the output.
+        tokenizer: Tokenizer of the output, None where no parent has one.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        parents: Mapping[str, Checkpoint],
+        tensors: Sequence[PlannedTensor],
+        config: dict[str, Any],
+        layout: Layout,
+        tokenizer: Tokenizer | None,
+        stop: threading.Event | None,
+    ) -> None:
+        self.tensors = tuple(tensors)
+        self.config = config
+        self.layout = layout
+        self.tokenizer = tokenizer
+        self._method = method
+        self._parents = parents
+        self._stop = stop
+        self._by_name = {tensor.name: tensor for tensor in self.tensors}
+        self._statistics = {
+            tensor.name: SharedComputation(partial(self._collect, tensor))
+            for tensor in self.tensors
+            if method.statistics is not None
+        }
+
+    def rows_as(self, name: str, start: int, stop: int, kind: Type) -> npt.NDArray[np.uint8]:
+        """Return merged rows of a tensor in a ggml type; a vector is one row.
+
+        Returns:
+            uint8, shape `(stop - start, bytes of a row)`.
+
+        Raises:
+            CheckpointError: a parent holds NaN or infinity there, or elsewhere in the tensor, which
+                what concerns the whole tensor carries here.
+            Interrupted: the building was stopped.
+            BuildError: the merge made some of finite parents.
+        """
+        tensor = self._by_name[name]
+        statistics = self._statistics[name].result() if name in self._statistics else None
+        merged = self._method.merge(self._read(tensor, start, stop), tensor.settings, statistics)
+        rows = rows_as(merged, kind)
+        if rows is None:
+            raise self._not_finite(tensor)
+        return rows
+
+    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Return merged rows as `rows_as` does, in float32, shape `(stop - start, cols)`."""
+        return self.rows_as(name, start, stop, Type.F32).view(np.float32)
+
+    def read_ahead(self, name: str, start: int, stop: int) -> None:
+        """Let the system read what merged rows are made of from the disk."""
+        for source in self._by_name[name].sources:
+            self._parents[source.parent].read_ahead(source.name, start, stop)
+
+    def _not_finite(self, tensor: PlannedTensor) -> BuildError | CheckpointError:
+        """The error that names the first parent whose tensor is not finite, else the merge."""
+        step = rows_per_block(tensor.cols)
+        for start in range(0, tensor.rows, step):
+            for source in tensor.sources:
+                rows = self._parents[source.parent].rows(
+                    source.name, start, min(start + step, tensor.rows)
+                )
+                if not np.isfinite(rows).all():
+                    return CheckpointError(
+                        f"{source.name} holds numbers that are not finite",
+                        where=source.parent,
+                        fix="use a parent whose weights are whole; this one was stored damaged",
+                    )
+        return BuildError(
+            "the merge gives numbers that are not finite",
+            where=tensor.name,
+            fix="check the weights: do they sum to zero with normalize, or are they very large?",
+        )
+
+    def _read(self, tensor: PlannedTensor, start: int, stop: int) -> InputRows:
+        if self._stop is not None and self._stop.is_set():
+            raise Interrupted("the build was stopped")
+
+        def stored(source: Source) -> Stored:
+            return self._parents[source.parent].stored(source.name, start, stop)
+
+        base = None if tensor.base is None else stored(tensor.base)
+        inputs = [stored(source) for source in tensor.inputs]
+        return InputRows(base, inputs, start * tensor.cols)
+
+    def _collect(self, tensor: PlannedTensor, spread: Callable[..., Iterable[Any]]) -> Any:
+        """The method's statistics of a whole tensor, over fixed blocks."""
+        assert self._method.statistics is not None
+        step = rows_per_block(tensor.cols)
+        starts = range(0, tensor.rows, step)
+
+        def read(index: int) -> InputRows:
+            later = starts[min(index + AHEAD, len(starts) - 1)]
+            self.read_ahead(tensor.name, later, min(later + step, tensor.rows))
+            return self._read(tensor, starts[index], min(starts[index] + step, tensor.rows))
+
+        if len(starts) == 1:
+            whole = InputTensor.of([read(0)], tensor.noise_keys)
+        else:
+            size = tensor.rows * tensor.cols
+            whole = InputTensor(read, len(starts), size, tensor.noise_keys, spread)
+        return self._method.statistics(whole, tensor.settings)

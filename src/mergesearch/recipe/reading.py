@@ -1,0 +1,71 @@
+"""Reading a document's values, each refused by the location where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mergesearch.errors import RecipeError
+
+
+class Location:
+    """Where in a document a value stands, for error messages."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __truediv__(self, key: object) -> Location:
+        return Location(f"{self.path}: {key}" if ": " not in self.path else f"{self.path}.{key}")
+
+    def error(self, what: str, expected: str | None = None) -> RecipeError:
+        """Return the error that refuses the value, for the caller to raise."""
+        return RecipeError(what, where=self.path, expected=expected)
+
+
+def checked_keys(
+    document: Any, allowed: Sequence[str], location: Location, silent: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the document, a mapping whose keys are all known.
+
+    Args:
+        document: Value to check.
+        allowed: Known keys.
+        location: Location of the document.
+        silent: Further known keys, which messages do not mention.
+    """
+    if not isinstance(document, dict):
+        raise location.error(f"{document!r} is not a mapping", expected=", ".join(allowed))
+    for key in document:
+        if key not in allowed and key not in silent:
+            raise location.error(f"unknown key {key!r}", expected=", ".join(allowed))
+    return document
+
+
+def string_of(keys: Mapping[str, Any], name: str, location: Location) -> str | None:
+    """Return a string, None where the key is absent."""
+    value = keys.get(name)
+    if value is not None and not (isinstance(value, str) and value):
+        raise location.error(f"`{name}` {value!r} is not a string")
+    return value
+
+
+def choice_of(
+    keys: Mapping[str, Any],
+    name: str,
+    choices: Sequence[str],
+    default: str | None,
+    location: Location,
+) -> str:
+    """Return one of `choices`; without a default the key must be there."""
+    value = keys.get(name, default)
+    if value not in choices:
+        what = f"needs `{name}`" if value is None else f"unknown {name} {value!r}"
+        raise location.error(what, expected=", ".join(choices))
+    return str(value)
+
+
+def entries_of(document: Any, location: Location) -> list[tuple[Any, Location]]:
+    """Return the entries of a list that must not be empty, each with its location."""
+    if not isinstance(document, list) or not document:
+        raise location.error("needs a list with at least one entry")
+    return [(entry, location / index) for index, entry in enumerate(document)]
