@@ -40,7 +40,7 @@ class Acquisition:
         self._processes = processes
         self._truths = [_draws(process, rng) for process in processes]
         fronts = np.stack(self._truths, axis=-1)
-        self._boxes = [free_boxes(_non_dominated(front), reference) for front in fronts]
+        self._boxes = [free_boxes(front[non_dominated_rows(front)], reference) for front in fronts]
         self._draw_of_box = np.repeat(np.arange(DRAWS), [len(lows) for lows, _ in self._boxes])
         self._lows = np.vstack([lows for lows, _ in self._boxes])
         self._highs = np.vstack([highs for _, highs in self._boxes])
@@ -85,9 +85,10 @@ def _draws(process: Process, rng: np.random.Generator) -> Floats:
     return draws
 
 
-def _non_dominated(front: Floats) -> Floats:
-    better = (front[:, None] >= front).all(axis=-1) & (front[:, None] > front).any(axis=-1)
-    return front[~better.any(axis=0)]
+def non_dominated_rows(gains: Floats) -> NDArray[np.bool_]:
+    """Return which rows of `gains` (rows, objectives) no other row dominates."""
+    better = (gains[:, None] >= gains).all(axis=-1) & (gains[:, None] > gains).any(axis=-1)
+    return np.asarray(~better.any(axis=0))
 
 
 def best_point(

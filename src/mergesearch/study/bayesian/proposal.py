@@ -1,0 +1,91 @@
+"""The next point to try, from everything that was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mergesearch.study.bayesian.acquisition import Acquisition, best_point, non_dominated_rows
+from mergesearch.study.bayesian.gaussian_process import Flags, Floats, Process, fit_process
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was observed, as gains: more is better in every objective.
+
+    Attributes:
+        points: Points of the complete trials, (trials, dimensions).
+        gains: Estimated gain of each objective, (trials, objectives).
+        noise: Covariance of the errors of the gains, (objectives, trials, trials).
+        failed: Points of trials that failed, (failed, dimensions).
+        running: Points of trials that still run, (running, dimensions).
+    """
+
+    points: Floats
+    gains: Floats
+    noise: Floats
+    failed: Floats
+    running: Floats
+
+
+def next_point(
+    observed: Observed,
+    choices: Sequence[int],
+    reference: Floats,
+    rng: np.random.Generator,
+    relevance: Floats | None = None,
+) -> Floats:
+    """Return the point (dimensions,) that is expected to add most to the front.
+
+    Failed trials count as observations of the worst gains, so that the search goes elsewhere;
+    running ones as observations of what is expected of them.
+
+    Args:
+        observed: What was observed.
+        choices: Number of choices of each dimension, 0 for a range.
+        reference: Gains of the reference point, (objectives,).
+        rng: Source of all draws.
+        relevance: How much each dimension is thought to matter, see `fit_process`.
+    """
+    processes = [
+        _process(observed, objective, np.array(choices) > 0, relevance)
+        for objective in range(observed.gains.shape[1])
+    ]
+    expected = np.column_stack([process.posterior[0] for process in processes])
+    promising = processes[0].points[non_dominated_rows(expected)]
+    return best_point(Acquisition(processes, reference, rng), promising, choices, rng)
+
+
+def _process(
+    observed: Observed, objective: int, choices: Flags, relevance: Floats | None
+) -> Process:
+    gains, noise = observed.gains[:, objective], observed.noise[objective]
+    typical = float(np.mean(np.diag(noise)))
+    points = np.vstack([observed.points, observed.failed])
+    gains = np.r_[gains, np.full(len(observed.failed), gains.min())]
+    process = fit_process(
+        points, gains, _extended(noise, len(observed.failed), typical), choices, relevance
+    )
+    if not len(observed.running):
+        return process
+    expected, _ = process.given(process.posterior[0][None], observed.running)
+    return Process(
+        np.vstack([points, observed.running]),
+        choices,
+        process.scales,
+        process.amplitude,
+        process.roughness,
+        np.r_[process.values, expected[0] - process.mean],
+        _extended(process.noise, len(observed.running), typical),
+        process.mean,
+    )
+
+
+def _extended(noise: Floats, count: int, variance: float) -> Floats:
+    """A covariance with `count` further, independent errors."""
+    size = len(noise)
+    extended = variance * np.eye(size + count)
+    extended[:size, :size] = noise
+    return extended
