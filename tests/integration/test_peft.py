@@ -31,6 +31,8 @@ CASES: dict[str, dict[str, Any]] = {
     "whole tensors": {"target_modules": ["k_proj"], "modules_to_save": ["lm_head", "norm"]},
     "whole embedding": {"target_modules": ["k_proj"], "modules_to_save": ["embed_tokens"]},
     "fan_in_fan_out": {"target_modules": ["q_proj", "down_proj"], "fan_in_fan_out": True},
+    "DoRA": {"target_modules": ALL, "use_dora": True},
+    "DoRA, rank-stabilised": {"target_modules": ["q_proj"], "use_dora": True, "use_rslora": True},
     "biases": {"target_modules": ["q_proj", "k_proj"], "bias": "all"},
 }
 

@@ -37,18 +37,124 @@ def test_reads_every_tensor(shards: int, tmp_path: Path) -> None:
         assert np.array_equal(found, expected.float().numpy())
 
 
-def test_tied_head_counts_as_absent(tmp_path: Path) -> None:
-    """A stored head of a tied model is ignored; a head that is not stored makes the model tied."""
-    config = make_config(tie_word_embeddings=False)
-    weights = make_weights(config, 0)
-    stored = write_parent(tmp_path / "a", config | {"tie_word_embeddings": True}, weights)
-    del weights["lm_head.weight"]
-    absent = write_parent(tmp_path / "b", config, weights)
-    for folder in (stored, absent):
-        checkpoint = open_checkpoint(str(folder))
-        assert "lm_head.weight" not in checkpoint.tensors
-        assert checkpoint.layout.tied
-    assert len(open_parents(linear(stored, absent))) == 2
+def head_of(folder: Path, tie: bool | None, *, stored: bool, arch: str = "qwen2") -> Path:
+    """A parent whose config.json says that about its head, or nothing at all."""
+    config = make_config(arch, tie_word_embeddings=False)
+    weights = make_weights(config | {"tie_word_embeddings": arch == "gemma2"}, 0)
+    if arch == "gemma2":
+        weights["lm_head.weight"] = weights["model.embed_tokens.weight"] * 2
+    if not stored:
+        del weights["lm_head.weight"]
+    del config["tie_word_embeddings"]
+    return write_parent(
+        folder, config | ({} if tie is None else {"tie_word_embeddings": tie}), weights
+    )
+
+
+@pytest.mark.parametrize(("tie", "arch"), [(True, "qwen2"), (None, "gemma2"), (True, "gemma2")])
+def test_a_stray_head_of_a_tied_model_is_left_out(
+    tie: bool | None, arch: str, tmp_path: Path
+) -> None:
+    """Also where only the family's default ties it, as Gemma's does."""
+    parents = [
+        open_checkpoint(str(head_of(tmp_path / str(stored), tie, stored=stored, arch=arch)))
+        for stored in (True, False)
+    ]
+    for parent in parents:
+        assert "lm_head.weight" not in parent.tensors
+        assert parent.layout.tied
+        assert parent.config["tie_word_embeddings"] is True
+    assert list(parents[0].notes) == [
+        "lm_head.weight is left out: the model's head is its embedding"
+    ]
+    assert list(parents[1].notes) == []
+
+
+@pytest.mark.parametrize("tie", [False, None])
+def test_a_missing_head_of_an_untied_model_is_refused(tie: bool | None, tmp_path: Path) -> None:
+    """It is not taken for tied: the head may only be missing from the download."""
+    with pytest.raises(CheckpointError, match=r"lm_head\.weight is missing") as caught:
+        open_checkpoint(str(head_of(tmp_path / "a", tie, stored=False)))
+    assert '"tie_word_embeddings": true in config.json' in str(caught.value)
+
+
+def test_a_head_that_is_missing_from_the_index_is_refused(tmp_path: Path) -> None:
+    folder = make_parent(tmp_path / "a", 0, shards=3)
+    _edit(
+        folder,
+        "model.safetensors.index.json",
+        lambda document: document["weight_map"].pop("lm_head.weight"),
+    )
+    with pytest.raises(CheckpointError, match=r"lm_head\.weight is missing"):
+        open_checkpoint(str(folder))
+
+
+def test_a_single_file_comes_before_an_index(tmp_path: Path) -> None:
+    """As for transformers: the index may be that of an older checkpoint."""
+    folder = make_parent(tmp_path / "a", 0)
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"x": "gone"}}')
+    expected = open_checkpoint(str(make_parent(tmp_path / "b", 0)))
+    found = open_checkpoint(str(folder))
+    assert found.tensors == expected.tensors
+    assert np.array_equal(found.rows(NORM, 0, 1), expected.rows(NORM, 0, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("model.embeddings.position_ids", torch.int64),
+        ("model.layers.0.self_attn.mask", torch.bool),
+        ("model.layers.0.self_attn.rotary_emb.inv_freq", torch.float32),
+    ],
+)
+def test_buffers_are_no_weights(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    config = make_config()
+    weights = make_weights(config, 0) | {name: torch.ones(16).to(dtype)}
+    checkpoint = open_checkpoint(str(write_parent(tmp_path / "a", config, weights)))
+    assert set(checkpoint.tensors) == {*weights} - {name}
+
+
+def with_tokens_beyond(folder: Path, **settings: object) -> Path:
+    """A parent of 360 rows whose tokenizer has two more tokens."""
+    make_parent(folder, 0, vocab_size=360)
+    added = [
+        {"id": 360 + place, "content": text, "special": True, "normalized": False}
+        for place, text in enumerate(("[PAD]", "<extra>"))
+    ]
+    _edit(folder, "tokenizer.json", lambda document: document["added_tokens"].extend(added))
+    _edit(folder, "tokenizer_config.json", lambda document: document.update(settings))
+    return folder
+
+
+@pytest.mark.parametrize("pad", ["[PAD]", {"content": "[PAD]"}])
+def test_tokens_beyond_the_embedding_are_left_out(pad: object, tmp_path: Path) -> None:
+    """A padding token is not needed to generate; nothing names it afterwards."""
+    parent = open_checkpoint(str(with_tokens_beyond(tmp_path / "a", pad_token=pad)))
+    assert parent.tokenizer is not None
+    assert max(parent.tokenizer.tokens) == 359
+    assert "pad_token" not in parent.tokenizer.settings
+    assert list(parent.notes) == [
+        "'[PAD]', '<extra>' are left out of the tokenizer: the embedding has 360 rows"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "user"),
+    [
+        ({"eos_token": "<extra>"}, "eos_token"),
+        ({"bos_token": {"content": "<extra>"}}, "bos_token"),
+        ({"chat_template": "{{ '<extra>' }}"}, "the chat template"),
+    ],
+)
+def test_tokens_beyond_the_embedding_that_are_needed_are_refused(
+    settings: dict[str, object], user: str, tmp_path: Path
+) -> None:
+    folder = with_tokens_beyond(tmp_path / "a", **settings)
+    parent = open_checkpoint(str(folder))
+    message = f"'<extra>' has row 361 of an embedding of 360 rows, and {user} needs it"
+    with pytest.raises(CheckpointError, match=message) as caught:
+        _ = parent.tokenizer
+    assert str(folder) in str(caught.value)
 
 
 def test_overrides_come_first(tmp_path: Path) -> None:
@@ -177,3 +283,11 @@ def test_mixed_dtypes_are_read(tmp_path: Path) -> None:
     weights["model.norm.weight"] = weights["model.norm.weight"].to(torch.float32)
     checkpoint = open_checkpoint(str(write_parent(tmp_path / "a", config, weights)))
     assert checkpoint.tensors["model.norm.weight"].dtype == "F32"
+
+
+def test_ordinary_tokens_beyond_the_embedding_are_not_left_out(tmp_path: Path) -> None:
+    """Text would be split otherwise without them; the result's embedding has to hold them."""
+    parent = open_checkpoint(str(make_parent(tmp_path / "a", 0, vocab_size=300)))
+    assert parent.tokenizer is not None
+    assert max(parent.tokenizer.tokens) == 359
+    assert list(parent.notes) == []

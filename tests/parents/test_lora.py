@@ -208,9 +208,41 @@ def _pickle(folder: Path) -> None:
     (folder / "adapter_model.bin").write_bytes(b"\x80\x04.")
 
 
+def _renamed(*names: str) -> Callable[[Path], None]:
+    """The same factors once for every name of an adapter, as PEFT has them in memory."""
+
+    def rename(tensors: dict[str, Any]) -> None:
+        keys = list(tensors)
+        for name in names:
+            for key in keys:
+                tensors[key.replace(".weight", f".{name}.weight")] = tensors[key]
+        for key in keys:
+            del tensors[key]
+
+    return _tensors(rename)
+
+
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
-    "DoRA": (_config(use_dora=True), "use_dora True is not supported"),
-    "DoRA's tensors": (_put(f"{Q}.lora_magnitude_vector", 64), r"unknown tensor \S+magnitude"),
+    "DoRA's lengths of other rows": (
+        _put(f"{Q}.lora_magnitude_vector", 63),
+        r"lora_magnitude_vector has shape \(63,\)",
+    ),
+    "DoRA's lengths alone": (
+        _put("model.layers.0.mlp.up_proj.lora_magnitude_vector", 96),
+        "up_proj: lora_magnitude_vector",
+    ),
+    "DoRA of an embedding": (
+        _tensors(
+            lambda one: one.update(
+                make_tensors(CONFIG, ["embed_tokens"])
+                | {
+                    f"{PREFIX}model.embed_tokens.lora_magnitude_vector": np.ones(64, np.float32),
+                }
+            )
+        ),
+        "a DoRA adapter of an embedding",
+    ),
+    "several adapters": (_renamed("one", "two"), "several adapters in one file: one, two"),
     "another kind": (_config(peft_type="LOHA"), "peft_type 'LOHA'"),
     "no kind": (_config(peft_type=None), "peft_type None"),
     "a base of its own": (_config(init_lora_weights="pissa"), "'pissa' changes the base's"),
@@ -278,3 +310,43 @@ def test_scale_of_a_rank_that_is_no_square(base: Path, tmp_path: Path) -> None:
     a, b = (tensors[f"{PREFIX}{Q}.lora_{part}.weight"].astype(np.float64) for part in "AB")
     found = change(open_checkpoint(f"{base}+{adapter}"), base, f"{Q}.weight")
     assert np.allclose(found, 8 / math.sqrt(3) * (b @ a), atol=1e-4)
+
+
+@pytest.mark.parametrize("names", [("default",), ("task",), ("other", "default")])
+def test_keys_with_the_adapters_name(names: tuple[str, ...], base: Path, tmp_path: Path) -> None:
+    """Of several the one named `default`; the name changes nothing else."""
+    plain = write_adapter(tmp_path / "plain", make_tensors(CONFIG))
+    named = write_adapter(tmp_path / "named", make_tensors(CONFIG))
+    _renamed(*names)(named)
+    expected, found = (open_checkpoint(f"{base}+{folder}") for folder in (plain, named))
+    assert np.array_equal(read(found, f"{Q}.weight"), read(expected, f"{Q}.weight"))
+    left_out = ["the adapter other in the same file is left out"]
+    assert list(found.notes) == (left_out if len(names) > 1 else [])
+
+
+def test_whole_tensors_with_the_adapters_name(base: Path, tmp_path: Path) -> None:
+    norm = np.arange(64, dtype=np.float32)
+    tensors = make_tensors(CONFIG) | {f"{PREFIX}model.norm.modules_to_save.default.weight": norm}
+    adapter = write_adapter(tmp_path / "lora", tensors)
+    assert np.array_equal(read(open_checkpoint(f"{base}+{adapter}"), "model.norm.weight"), norm)
+
+
+def test_an_adapter_in_a_folder_of_its_name(base: Path, tmp_path: Path) -> None:
+    write_adapter(tmp_path / "lora" / "default", make_tensors(CONFIG))
+    found = open_checkpoint(f"{base}+{tmp_path / 'lora'}")
+    assert change(found, base, f"{Q}.weight").any()
+
+
+@pytest.mark.parametrize("ending", ["", ".weight", ".default.weight"])
+def test_dora_gives_every_row_its_length(ending: str, base: Path, tmp_path: Path) -> None:
+    """Rows of base and product together, scaled to the lengths that are stored."""
+    lengths = np.linspace(0.5, 3.0, 64, dtype=np.float32)
+    tensors = make_tensors(CONFIG)
+    tensors[f"{PREFIX}{Q}.lora_magnitude_vector{ending}"] = lengths
+    adapted = open_checkpoint(f"{base}+{write_adapter(tmp_path / 'l', tensors, use_dora=True)}")
+    a, b = (tensors[f"{PREFIX}{Q}.lora_{part}.weight"].astype(np.float64) for part in "AB")
+    changed = read(open_checkpoint(str(base)), f"{Q}.weight") + 2.0 * (b @ a)
+    expected = changed * (lengths / np.linalg.norm(changed, axis=1))[:, None]
+    found = read(adapted, f"{Q}.weight")
+    assert np.abs(found - expected).max() < 1e-6 * np.abs(expected).max()
+    assert np.array_equal(adapted.rows(f"{Q}.weight", 5, 9), found[5:9])

@@ -53,9 +53,15 @@ DAMAGED = {
     "a header that is not JSON": (b"{nonsense", bytes(4), None, "not JSON"),
     "a deeply nested header": (b"[" * 100_000, b"", None, "JSON"),
     "a header that is a list": ([], b"", None, "not a JSON object"),
-    "a name that stands twice": (b'{"x": {}, "x": {}}', b"", None, "twice"),
+    "a name twice": (b'{"x": {}, "x": {}}', b"", None, "twice"),
     "an entry that is a number": ({"x": 3}, b"", None, "not an object"),
-    "an unknown dtype": ({"x": entry([1], [0, 8], "I64")}, bytes(8), None, "I64"),
+    "an unknown dtype": ({"x": entry([1], [0, 1], "F8_E4M3")}, bytes(1), None, "F8_E4M3"),
+    "too few bytes of whole numbers": (
+        {"x": entry([2], [0, 8], "I64")},
+        bytes(8),
+        None,
+        "8 bytes for a I64 tensor",
+    ),
     "a negative size": ({"x": entry([-1], [0, 4])}, bytes(4), None, "malformed"),
     "a size that is a fraction": ({"x": entry([1.0], [0, 4])}, bytes(4), None, "malformed"),  # type: ignore[list-item]
     "three offsets": ({"x": entry([1], [0, 4, 8])}, bytes(4), None, "malformed"),

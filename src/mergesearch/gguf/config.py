@@ -84,7 +84,10 @@ def config_of_gguf(
     name, model_type = _ARCHITECTURES[arch]
 
     def field(key: str) -> Any:
-        return fields.get(key.format(arch=arch))
+        value = fields.get(key.format(arch=arch))
+        if isinstance(value, list) and value and value == value[:1] * len(value):
+            return value[0]  # one number for each layer, all of them equal
+        return value
 
     config: dict[str, Any] = {
         "architectures": [name],

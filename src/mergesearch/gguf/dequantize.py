@@ -14,21 +14,21 @@ from mergesearch.gguf.header import GgufTensor
 
 
 def dequantized(
-    data: npt.NDArray[np.uint8], one: GgufTensor, start: int, stop: int
+    data: npt.NDArray[np.uint8], tensor: GgufTensor, start: int, stop: int
 ) -> npt.NDArray[np.float32]:
     """Return rows in the order of the file, shape `(stop - start, cols)`; a vector is one row.
 
     Args:
-        data: the bytes of the whole file.
-        one: a tensor of it.
-        start: the first row.
-        stop: one after the last.
+        data: Bytes of the whole file.
+        tensor: Tensor of the file.
+        start: First row.
+        stop: Row after the last one.
     """
-    block, size = gguf.GGML_QUANT_SIZES[one.kind]
-    pitch = one.shape[-1] // block * size
-    raw = data[one.begin + start * pitch : one.begin + stop * pitch]
-    values = gguf.dequantize(raw.reshape(stop - start, pitch), one.kind)
-    return np.array(values, dtype=np.float32, copy=None).reshape(stop - start, one.shape[-1])
+    block, size = gguf.GGML_QUANT_SIZES[tensor.kind]
+    pitch = tensor.shape[-1] // block * size
+    raw = data[tensor.begin + start * pitch : tensor.begin + stop * pitch]
+    values = gguf.dequantize(raw.reshape(stop - start, pitch), tensor.kind)
+    return np.array(values, dtype=np.float32, copy=None).reshape(stop - start, tensor.shape[-1])
 
 
 def check_dequantizable(name: str, kind: gguf.GGMLQuantizationType, path: Path) -> None:

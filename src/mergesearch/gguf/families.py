@@ -94,7 +94,7 @@ class Family:
 _RMS = {"rms_norm_eps": 1e-6}
 _QWEN = _RMS | {"max_position_embeddings": 32768}
 _GEMMA = _RMS | {"head_dim": 256, "num_attention_heads": 8, "num_key_value_heads": 4}
-_GEMMA |= {"sliding_window": 4096, "query_pre_attn_scalar": 256}
+_GEMMA |= {"sliding_window": 4096, "query_pre_attn_scalar": 256, "tie_word_embeddings": True}
 
 FAMILIES: dict[gguf.MODEL_ARCH, Family] = {
     Arch.LLAMA: Family(permuted=True, defaults=_RMS | {"max_position_embeddings": 2048}),

@@ -71,6 +71,7 @@ class AlignedParent:
         tokenizer: Tokenizer | None,
     ) -> None:
         self.ref = parent.ref
+        self.notes = parent.notes
         self.tokenizer = tokenizer
         self.config: dict[str, Any] = parent.config | {
             "vocab_size": sources.rows,

@@ -18,6 +18,8 @@ class Stage:
     It is stored nowhere: its rows are computed in float32 whenever they are read.
     """
 
+    notes = ()
+
     def __init__(self, ref: str, merged: MergedModel) -> None:
         self.ref = ref
         self.tokenizer = merged.tokenizer

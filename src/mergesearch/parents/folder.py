@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,9 @@ from mergesearch._kernels.stored import Stored
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import HEAD, Layout, found_layout, layout_of
 from mergesearch.parents.parent import TensorInfo, check_tensors
-from mergesearch.parents.safetensors import SafetensorsFile
-
-if TYPE_CHECKING:
-    from mergesearch.vocabulary import Tokenizer
+from mergesearch.parents.safetensors import WHOLE_NUMBERS, SafetensorsFile
+from mergesearch.parents.tokens import fitting_tokenizer
+from mergesearch.vocabulary import Tokenizer, read_tokenizer
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -27,50 +26,58 @@ _BUFFERS = (".rotary_emb.inv_freq", ".attention.masked_bias", ".attention.bias")
 
 
 class FolderCheckpoint:
-    """A checkpoint whose tensors lie in memory-mapped safetensors files.
+    """A checkpoint whose tensors are in memory-mapped safetensors files.
 
-    A tied head that is stored nevertheless counts as absent, and a head that is absent counts as
-    tied, in `config` too.
+    A head that a tied model stores nevertheless is left out.
 
     Args:
-        ref: the parent's id.
-        folder: what to read.
-        as_found: take the tensors as they are, whatever the architecture: a template says what
-            they mean.
+        ref: Id of the parent.
+        folder: Folder to read.
+        as_found: Whether the tensors are taken as they are, whatever the architecture, for a
+            blueprint that says what they mean.
     """
 
     def __init__(self, ref: str, folder: Path, *, as_found: bool = False) -> None:
         self.ref = ref
         self.folder = folder
-        config = read_config(folder)
+        self._notes: list[str] = []
         self._files = _open_files(folder)
+        self.config = read_config(folder)
+        self.tensors: Mapping[str, TensorInfo] = _weights(self._files)
         if as_found:
-            self.config = config
-            self.tensors: Mapping[str, TensorInfo] = _infos(self._files)
-            shapes = {name: one.shape for name, one in self.tensors.items()}
-            self.layout: Layout = found_layout(config, shapes)
+            shapes = {name: tensor.shape for name, tensor in self.tensors.items()}
+            self.layout: Layout = found_layout(self.config, shapes)
             return
-        tied = bool(config.get("tie_word_embeddings", False)) or HEAD not in self._files
-        self.config = {**config, "tie_word_embeddings": tied}
         self.layout = layout_of(self.config, folder)
-        self.tensors = {
-            name: one for name, one in _infos(self._files).items() if not (tied and name == HEAD)
-        }
+        self.config["tie_word_embeddings"] = self.layout.tied
+        if self.layout.tied and HEAD in self.tensors:
+            self.tensors = {name: tensor for name, tensor in self.tensors.items() if name != HEAD}
+            self._notes.append(f"{HEAD} is left out: the model's head is its embedding")
         check_tensors(self.tensors, self.layout, folder)
 
-    @cached_property
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out or taken otherwise than it is stored; reads the tokenizer."""
+        return (*self._notes, *self._fitting[1])
+
+    @property
     def tokenizer(self) -> Tokenizer | None:
         """The parent's tokenizer; None where the folder has no tokenizer.json."""
-        from mergesearch.vocabulary import read_tokenizer
+        return self._fitting[0]
 
-        return read_tokenizer(self.folder)
+    @cached_property
+    def _fitting(self) -> tuple[Tokenizer | None, tuple[str, ...]]:
+        tokenizer = read_tokenizer(self.folder)
+        if tokenizer is None or not self.layout.built_in:
+            return tokenizer, ()
+        return fitting_tokenizer(tokenizer, self.layout.vocab_rows, self.folder)
 
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
         return self._files[name].rows(name, start, stop)
 
     def stored(self, name: str, start: int, stop: int) -> Stored:
-        """Return the same rows as they lie in the file; see `Checkpoint.stored`."""
+        """Return the same rows as the file holds them; see `Checkpoint.stored`."""
         return self._files[name].stored(name, start, stop)
 
     def read_ahead(self, name: str, start: int, stop: int) -> None:
@@ -78,12 +85,12 @@ class FolderCheckpoint:
         self._files[name].read_ahead(name, start, stop)
 
 
-def _infos(files: Mapping[str, SafetensorsFile]) -> dict[str, TensorInfo]:
-    """Every stored tensor but for the constants of old checkpoints."""
+def _weights(files: Mapping[str, SafetensorsFile]) -> dict[str, TensorInfo]:
+    """Every stored tensor but for buffers: constants of old checkpoints, and whole numbers."""
     return {
-        name: TensorInfo(file.entries[name].shape, file.entries[name].dtype)
+        name: TensorInfo(file.tensors[name].shape, file.tensors[name].dtype)
         for name, file in files.items()
-        if not name.endswith(_BUFFERS)
+        if not name.endswith(_BUFFERS) and file.tensors[name].dtype not in WHOLE_NUMBERS
     }
 
 
@@ -91,7 +98,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Read a folder's `config.json`.
 
     Raises:
-        CheckpointError: missing, not a JSON object, or of a quantized checkpoint.
+        CheckpointError: It is missing, not a JSON object, or that of a quantized checkpoint.
     """
     config = read_json(folder, "config.json")
     if config.get("quantization_config"):
@@ -107,7 +114,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     """Read a JSON object out of a folder.
 
     Raises:
-        CheckpointError: missing, or not a JSON object.
+        CheckpointError: It is missing, or not a JSON object.
     """
     file = folder / name
     try:
@@ -122,12 +129,15 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _open_files(folder: Path) -> dict[str, SafetensorsFile]:
-    """Every stored tensor's name -> the open file that holds it."""
-    if (folder / _INDEX).is_file():
-        return _open_shards(folder)
+    """The open file that holds each stored tensor.
+
+    A single file comes before an index of shards, as it does for `transformers`.
+    """
     if (folder / _SINGLE).is_file():
         file = SafetensorsFile(folder / _SINGLE)
-        return dict.fromkeys(file.entries, file)
+        return dict.fromkeys(file.tensors, file)
+    if (folder / _INDEX).is_file():
+        return _open_shards(folder)
     refuse_pickles(folder, f"{_SINGLE} or {_INDEX}")
     raise CheckpointError(
         "no weights", where=folder, expected=f"{_SINGLE}, or shards with {_INDEX}"
@@ -138,7 +148,7 @@ def refuse_pickles(folder: Path, expected: str) -> None:
     """Refuse a folder that holds pickles, in the place of what was expected.
 
     Raises:
-        CheckpointError: naming the first of them.
+        CheckpointError: Names the first of them.
     """
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickles:
@@ -159,7 +169,7 @@ def _open_shards(folder: Path) -> dict[str, SafetensorsFile]:
         raise CheckpointError(f"not an index of shards: {error}", where=index) from error
     files = {shard: _open_shard(folder, shard) for shard in shards}
     for name, shard in places.items():
-        if name not in files[shard].entries:
+        if name not in files[shard].tensors:
             raise CheckpointError(f"{shard} does not hold {name}", where=index)
     return {name: files[shard] for name, shard in places.items()}
 

@@ -37,15 +37,17 @@ class GgufCheckpoint:
     come back in that of Hugging Face.
     """
 
+    notes = ()
+
     def __init__(self, ref: str, path: Path) -> None:
         self.ref = ref
         self._path = path
         header = read_gguf_header(path)
         self._fields = header.fields
         _refuse_parts(header.fields, path)
-        for name, one in header.tensors.items():
-            check_dequantizable(name, one.kind, path)
-        shapes = {name: one.shape for name, one in header.tensors.items()}
+        for name, tensor in header.tensors.items():
+            check_dequantizable(name, tensor.kind, path)
+        shapes = {name: tensor.shape for name, tensor in header.tensors.items()}
         self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
         factors = header.tensors.get(ROPE_FACTORS)
         self.config: dict[str, Any] = config_of_gguf(
@@ -56,12 +58,13 @@ class GgufCheckpoint:
             raise CheckpointError(f"heads of {self.layout.head_dim} rows", where=path)
         names = {stored: name for name, stored in gguf_names(self.layout).items()}
         self._stored = {
-            names.get(name, name): one
-            for name, one in header.tensors.items()
+            names.get(name, name): tensor
+            for name, tensor in header.tensors.items()
             if name != ROPE_FACTORS
         }
         self.tensors: Mapping[str, TensorInfo] = {
-            name: TensorInfo(one.shape, one.kind.name) for name, one in self._stored.items()
+            name: TensorInfo(tensor.shape, tensor.kind.name)
+            for name, tensor in self._stored.items()
         }
         check_tensors(self.tensors, self.layout, path)
 
@@ -97,15 +100,15 @@ class GgufCheckpoint:
     def read_ahead(self, name: str, start: int, stop: int) -> None:
         """Leave it to the system: dequantizing takes longer than reading."""
 
-    def _read(self, one: GgufTensor, start: int, stop: int) -> npt.NDArray[np.float32]:
-        return dequantized(self._bytes, one, start, stop)
+    def _read(self, tensor: GgufTensor, start: int, stop: int) -> npt.NDArray[np.float32]:
+        return dequantized(self._bytes, tensor, start, stop)
 
 
 def gguf_inside(path: Path) -> Path | None:
     """Return the GGUF that a path means, None where it means a folder of safetensors.
 
     Raises:
-        CheckpointError: another file, or a folder with several GGUFs and nothing else.
+        CheckpointError: It is another file, or a folder with several GGUFs and nothing else.
     """
     if not path.is_dir():
         if path.suffix.lower() == SUFFIX:

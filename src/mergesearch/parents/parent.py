@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from mergesearch._kernels.stored import Stored
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf import Layout
+from mergesearch.gguf import HEAD, Layout
 
 if TYPE_CHECKING:
     from mergesearch.vocabulary import Tokenizer
 
 
-_FIX = "download the file again"
+_FIX = "download the checkpoint again"
+_TIED = f'{_FIX}; if its head is its embedding, set "tie_word_embeddings": true in config.json'
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class Checkpoint(Protocol):
         """The parent's tokenizer, read on first use and then kept; None where it has none."""
         ...
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was left out or taken otherwise than it is stored, one sentence each."""
+        ...
+
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
         ...
@@ -69,12 +75,17 @@ def check_tensors(tensors: Mapping[str, TensorInfo], layout: Layout, where: Path
     """Refuse a checkpoint whose tensors are not those that its config describes.
 
     Raises:
-        CheckpointError: naming the first tensor that is missing, unknown or of another shape.
+        CheckpointError: Names the first tensor that is missing, unknown, of another shape, or of a
+            type that weights are not stored in.
     """
     expected = layout.tensor_shapes()
     for name, shape in expected.items():
         if name not in tensors:
-            raise CheckpointError(f"the tensor {name} is missing", where=where)
+            raise CheckpointError(
+                f"the tensor {name} is missing",
+                where=where,
+                fix=_TIED if name == HEAD else _FIX,
+            )
         if tensors[name].shape != shape:
             raise CheckpointError(
                 f"{name} has shape {tensors[name].shape}",

@@ -23,13 +23,17 @@ from mergesearch.errors import CheckpointError
 from mergesearch.quantize.formats import FLOAT_TYPES
 
 MAX_HEADER = 100_000_000
-_ARRAYS = {kind.type.name: kind.array for kind in FLOAT_TYPES.values()}
+_FLOATS = {kind.type.name: kind.array for kind in FLOAT_TYPES.values()}
+WHOLE_NUMBERS = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2}
+WHOLE_NUMBERS |= {"U32": 4, "I32": 4, "U64": 8, "I64": 8}
+"""Bytes of one number of the types that weights never have."""
+_ITEM_BYTES = WHOLE_NUMBERS | {name: array.itemsize for name, array in _FLOATS.items()}
 
 _FIX = "download the file again"
 
 
 @dataclass(frozen=True)
-class Entry:
+class SafetensorsTensor:
     """One tensor of a file: dtype, shape, and its bytes `begin:end` in the file."""
 
     dtype: str
@@ -43,7 +47,7 @@ class SafetensorsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.entries = read_header(path)
+        self.tensors = read_header(path)
         self._file = path.open("rb")
         mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         self._bytes = np.frombuffer(mapped, dtype=np.uint8)
@@ -53,31 +57,31 @@ class SafetensorsFile:
         return to_float32(self.stored(name, start, stop))
 
     def stored(self, name: str, start: int, stop: int) -> Stored:
-        """Return rows of a tensor as they lie in the file; see `Checkpoint.stored`."""
-        entry = self.entries[name]
-        begin, end = self._place(entry, start, stop)
-        cols = entry.shape[-1] if entry.shape else 1
-        rows: Stored = self._bytes[begin:end].view(_ARRAYS[entry.dtype])
+        """Return rows of a tensor as the file holds them; see `Checkpoint.stored`."""
+        tensor = self.tensors[name]
+        begin, end = self._place(tensor, start, stop)
+        cols = tensor.shape[-1] if tensor.shape else 1
+        rows: Stored = self._bytes[begin:end].view(_FLOATS[tensor.dtype])
         return rows.reshape(stop - start, cols)
 
     def read_ahead(self, name: str, start: int, stop: int) -> None:
         """Let the system read rows from the disk; returns when it has all but the last."""
-        begin, end = self._place(self.entries[name], start, stop)
+        begin, end = self._place(self.tensors[name], start, stop)
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._file.fileno(), begin, end - begin, os.POSIX_FADV_WILLNEED)
 
-    def _place(self, entry: Entry, start: int, stop: int) -> tuple[int, int]:
+    def _place(self, tensor: SafetensorsTensor, start: int, stop: int) -> tuple[int, int]:
         """Bytes of rows: the first, and one after the last."""
-        pitch = (entry.shape[-1] if entry.shape else 1) * _ARRAYS[entry.dtype].itemsize
-        return entry.begin + start * pitch, entry.begin + stop * pitch
+        pitch = (tensor.shape[-1] if tensor.shape else 1) * _ITEM_BYTES[tensor.dtype]
+        return tensor.begin + start * pitch, tensor.begin + stop * pitch
 
 
-def read_header(path: Path) -> dict[str, Entry]:
+def read_header(path: Path) -> dict[str, SafetensorsTensor]:
     """Read and check a file's header.
 
     Raises:
-        CheckpointError: missing, truncated, an unknown dtype, or offsets that overlap, leave gaps
-            or reach beyond the file.
+        CheckpointError: The file is missing or truncated, a dtype is unknown, or offsets overlap,
+            leave gaps or reach beyond the file.
     """
     try:
         size = path.stat().st_size
@@ -90,13 +94,13 @@ def read_header(path: Path) -> dict[str, Entry]:
             text = file.read(length)
     except OSError as error:
         raise CheckpointError(f"cannot be read: {error.strerror}", where=path) from error
-    entries = {
-        name: _entry(name, value, 8 + length, size, path)
+    tensors = {
+        name: _tensor(name, value, 8 + length, size, path)
         for name, value in _parse(text, path).items()
         if name != "__metadata__"
     }
-    _check_contiguous(entries, 8 + length, size, path)
-    return entries
+    _check_contiguous(tensors, 8 + length, size, path)
+    return tensors
 
 
 def _parse(text: bytes, path: Path) -> dict[str, Any]:
@@ -112,27 +116,27 @@ def _parse(text: bytes, path: Path) -> dict[str, Any]:
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key is there twice")
     return document
 
 
-def _entry(name: str, value: Any, data: int, size: int, path: Path) -> Entry:
+def _tensor(name: str, value: Any, data: int, size: int, path: Path) -> SafetensorsTensor:
     if not isinstance(value, Mapping):
         raise CheckpointError(f"{name}: the header's entry is not an object", where=path, fix=_FIX)
     dtype: Any = value.get("dtype")
     shape: Any = value.get("shape")
     offsets: Any = value.get("data_offsets")
-    if dtype not in _ARRAYS:
+    if dtype not in _ITEM_BYTES:
         raise CheckpointError(
             f"{name}: dtype {dtype!r}",
             where=path,
-            expected=", ".join(_ARRAYS),
+            expected=", ".join(_FLOATS),
             fix="use the unquantized checkpoint",
         )
-    if not _whole(shape) or not _whole(offsets) or len(offsets) != 2:
+    if not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2:
         raise CheckpointError(f"{name}: malformed shape or offsets", where=path, fix=_FIX)
     begin, end = offsets
-    needed = math.prod(shape) * _ARRAYS[dtype].itemsize
+    needed = math.prod(shape) * _ITEM_BYTES[dtype]
     if end - begin != needed:
         raise CheckpointError(
             f"{name}: {end - begin} bytes for a {dtype} tensor of shape {tuple(shape)}",
@@ -144,20 +148,22 @@ def _entry(name: str, value: Any, data: int, size: int, path: Path) -> Entry:
         raise CheckpointError(
             f"truncated: {name} ends at byte {data + end} of a file of {size}", where=path, fix=_FIX
         )
-    return Entry(dtype, tuple(shape), data + begin, data + end)
+    return SafetensorsTensor(dtype, tuple(shape), data + begin, data + end)
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, list) and all(type(one) is int and one >= 0 for one in value)
+def _are_sizes(value: Any) -> bool:
+    return isinstance(value, list) and all(type(size) is int and size >= 0 for size in value)
 
 
-def _check_contiguous(entries: Mapping[str, Entry], data: int, size: int, path: Path) -> None:
+def _check_contiguous(
+    tensors: Mapping[str, SafetensorsTensor], data: int, size: int, path: Path
+) -> None:
     """Refuse tensors that overlap, and bytes that belong to none."""
     place = data
-    for name, entry in sorted(entries.items(), key=lambda one: (one[1].begin, one[1].end)):
-        if entry.begin != place:
-            what = "overlaps the tensor before it" if entry.begin < place else "follows a gap"
+    for name, tensor in sorted(tensors.items(), key=lambda pair: (pair[1].begin, pair[1].end)):
+        if tensor.begin != place:
+            what = "overlaps the tensor before it" if tensor.begin < place else "follows a gap"
             raise CheckpointError(f"{name} {what}", where=path, fix=_FIX)
-        place = entry.end
+        place = tensor.end
     if place != size:
         raise CheckpointError(f"{size - place} bytes belong to no tensor", where=path, fix=_FIX)

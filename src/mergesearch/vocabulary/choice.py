@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from mergesearch.errors import CheckpointError, RecipeError
 from mergesearch.recipe import TokenizerChoice
-from mergesearch.vocabulary.files import LISTED, Tokenizer
+from mergesearch.vocabulary.files import LISTED, Tokenizer, text_of
 
 Sized: TypeAlias = tuple[Tokenizer, int]
 """A tokenizer with the rows of its model's embedding; tokens beyond them do not count."""
@@ -66,11 +66,16 @@ def without_rows_beyond(tokenizer: Tokenizer, rows: int) -> Tokenizer:
     document["model"] = model
     added = document.get("added_tokens") or []
     document["added_tokens"] = [entry for entry in added if entry["id"] < rows]
-    settings = dict(tokenizer.settings)
+    settings = {
+        key: value
+        for key, value in tokenizer.settings.items()
+        if not (key.endswith("_token") and text_of(value) in gone)
+    }
     if LISTED in settings:
         listed = settings[LISTED]
         settings[LISTED] = {row: entry for row, entry in listed.items() if int(row) < rows}
-    return replace(tokenizer, document=document, settings=settings, files=None)
+    ids = {kind: row for kind, row in tokenizer.ids.items() if row < rows}
+    return replace(tokenizer, document=document, settings=settings, ids=ids, files=None)
 
 
 def _pieces(merge: str | list[str]) -> list[str]:

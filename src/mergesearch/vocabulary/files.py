@@ -152,6 +152,12 @@ def _read(file: Path) -> dict[str, Any]:
     return document
 
 
+def text_of(token: Any) -> str | None:
+    """Return the text of a token that settings name, as a string or as an object with `content`."""
+    text = token.get("content") if isinstance(token, dict) else token
+    return text if isinstance(text, str) else None
+
+
 def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     """Write a tokenizer's files into a folder, those that it was read from as they are."""
     if tokenizer.files is not None:

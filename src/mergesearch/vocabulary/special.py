@@ -13,7 +13,7 @@ from typing import Any
 import gguf
 
 from mergesearch.gguf.pack import Metadata
-from mergesearch.vocabulary.files import KINDS, Tokenizer
+from mergesearch.vocabulary.files import KINDS, Tokenizer, text_of
 
 _KEY = gguf.Keys.Tokenizer
 _ID_KEYS = {
@@ -99,8 +99,7 @@ def special_tokens(tokenizer: Tokenizer, rows: int) -> SpecialTokens:
     for kind in kinds if tokenizer.settings else ():
         if isinstance(settings.get(f"add_{kind}_token"), bool):
             special.added[kind] = settings[f"add_{kind}_token"]
-        token = settings.get(f"{kind}_token")
-        row = listed.get(token.get("content") if isinstance(token, dict) else token)
+        row = listed.get(text_of(settings.get(f"{kind}_token")))
         if isinstance(row, int) and row < rows:
             special.ids[kind] = row
     for kind in KINDS:

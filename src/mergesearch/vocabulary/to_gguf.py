@@ -19,6 +19,7 @@ import gguf
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.pack import Metadata
 from mergesearch.vocabulary import Tokenizer
+from mergesearch.vocabulary.files import KINDS, text_of
 from mergesearch.vocabulary.pre_tokenizers import PRE_TOKENIZERS
 from mergesearch.vocabulary.special import SpecialTokens, special_tokens
 
@@ -167,11 +168,9 @@ def _added_tokens(tokenizer: Tokenizer) -> dict[int, tuple[str, bool]]:
 
 def _special_texts(settings: Mapping[str, Any]) -> Iterator[str]:
     """The special tokens that a tokenizer_config.json names."""
-    for kind in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"):
-        entry = settings.get(f"{kind}_token")
-        entry = entry.get("content") if isinstance(entry, dict) else entry
-        if isinstance(entry, str):
-            yield entry
+    for kind in KINDS:
+        if (text := text_of(settings.get(f"{kind}_token"))) is not None:
+            yield text
 
 
 def _looks_special(text: str) -> bool:
