@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch.errors import ObjectivesError
-from mergesearch.objectives import split_items
+from mergesearch.objectives import part_of, split_items
 
 
 @given(
@@ -45,3 +46,19 @@ def test_the_order_is_that_of_sha_256_over_seed_and_content() -> None:
     expected = sorted(digests, key=lambda name: hashlib.sha256(f"7\0{name}".encode()).hexdigest())
     search, validate = split_items(list(digests), 4, 5, 7)
     assert search + validate == [digests[name] for name in expected]
+
+
+@given(st.integers(0, 50), st.lists(st.floats(0, 1), max_size=4).map(sorted))
+def test_parts_that_meet_leave_no_item_out_and_have_none_in_common(
+    size: int, ends: list[float]
+) -> None:
+    order = {"quiz": list(range(100, 100 + size))}
+    cuts = [0.0, *ends, 1.0]
+    parts = [part_of(order, start, stop) for start, stop in pairwise(cuts)]
+    assert [number for part in parts for number in part["quiz"]] == order["quiz"]
+
+
+def test_a_part_is_a_share_of_each_task() -> None:
+    order = {"quiz": [5, 3, 8, 1], "essay": [2, 7]}
+    assert part_of(order, 0.0, 0.5) == {"quiz": [5, 3], "essay": [2]}
+    assert part_of(order, 0.5, 0.7) == {"quiz": [8], "essay": []}

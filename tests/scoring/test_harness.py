@@ -98,7 +98,9 @@ def test_progress_counts_items(scorer, q4):
     """Items with several choices count once; chunks of eight items are done in any order."""
     seen = {}
     scorer.score_engine(
-        q4, "search", lambda progress: seen.setdefault(progress.task, []).append(progress)
+        q4,
+        "search",
+        on_progress=lambda progress: seen.setdefault(progress.task, []).append(progress),
     )
     done = {task: [progress.done for progress in reports] for task, reports in seen.items()}
     assert done["tiny_text"] == [6]

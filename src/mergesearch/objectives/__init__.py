@@ -1,7 +1,7 @@
 """Objectives: which tasks are scored on which items, and how results become scores."""
 
 from mergesearch.objectives.file import Objectives
-from mergesearch.objectives.items import split_items
+from mergesearch.objectives.items import Items, part_of, split_items
 from mergesearch.objectives.paired import PairedDifference, TaskDifference, paired_difference
 from mergesearch.objectives.types import (
     ITEM_RUNGS,
@@ -26,6 +26,7 @@ __all__ = [
     "PROXY_METRIC",
     "Direction",
     "ItemResult",
+    "Items",
     "KvType",
     "MetricValue",
     "Objective",
@@ -39,5 +40,6 @@ __all__ = [
     "TaskResult",
     "TaskUse",
     "paired_difference",
+    "part_of",
     "split_items",
 ]

@@ -1,11 +1,14 @@
-"""The division of a task's items into those that are searched and those that confirm."""
+"""The division of a task's items into those that are searched and those that confirm, and parts."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mergesearch.errors import ObjectivesError
+
+Items = Mapping[str, Sequence[int]]
+"""Numbers of items by task."""
 
 
 def split_items(
@@ -41,3 +44,19 @@ def split_items(
         )
     chosen = [distinct[content] for content in order[:wanted]]
     return chosen[:n_search], chosen[n_search:]
+
+
+def part_of(order: Items, start: float, stop: float) -> dict[str, list[int]]:
+    """Return the items of each task from one share of its order to another.
+
+    Parts that meet at a share leave no item out, and have none in common.
+
+    Args:
+        order: Items of each task in their fixed order.
+        start: Share of the items that come before the part, from 0 to 1.
+        stop: Share of the items that the part ends at, from 0 to 1.
+    """
+    return {
+        task: list(numbers[round(start * len(numbers)) : round(stop * len(numbers))])
+        for task, numbers in order.items()
+    }

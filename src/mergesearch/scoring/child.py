@@ -22,6 +22,7 @@ from mergesearch.scoring.protocol import (
     CandidateFile,
     Channel,
     Failed,
+    Loaded,
     Message,
     Ready,
     RehearseCandidate,
@@ -94,15 +95,21 @@ class Server:
             case Setup(objectives, trust_tasks, partial):
                 self._partial = None if partial is None else Path(partial)
                 self._loaded = _load(objectives, trust_tasks)
-                return Ready()
+                return Loaded(self._scorer.order, self._scorer.means)
             case UseReferences(answers):
                 self._scorer.use_references(answers)
                 return Ready()
-            case ScoreCandidate(file, rung, digest):
+            case ScoreCandidate(file, rung, digest, items):
                 with self._opened(file) as path:
-                    partial_scores = self._partial_scores(digest)
-                    results = self._scorer.score(path, rung, self._channel.send, partial_scores)
-                return Scored(results)
+                    return Scored(
+                        self._scorer.score(
+                            path,
+                            rung,
+                            items,
+                            on_progress=self._channel.send,
+                            partial=self._partial_scores(digest),
+                        )
+                    )
             case RehearseCandidate(file, effort):
                 with self._opened(file) as path:
                     return Rehearsed(self._scorer.rehearse(path, effort))

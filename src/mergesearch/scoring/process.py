@@ -15,13 +15,14 @@ from typing import Protocol, TypeVar
 
 import mergesearch
 from mergesearch.errors import ObjectivesError, ScorerCrashed, ScoringError
-from mergesearch.objectives import Objectives, References, Rung, TaskResult
+from mergesearch.objectives import Items, Objectives, References, Rung, TaskResult
 from mergesearch.scoring.protocol import (
     Answer,
     Bye,
     CandidateFile,
     Channel,
     Failed,
+    Loaded,
     OnProgress,
     Progress,
     Ready,
@@ -73,6 +74,7 @@ class ScoringProcess:
         self._partial = partial
         self._log = log
         self._references: References = {}
+        self._loaded: Loaded | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
 
@@ -97,12 +99,24 @@ class ScoringProcess:
         self._launch()
         partial = None if self._partial is None else str(self._partial.resolve())
         try:
-            self._ask(Setup(self._objectives.to_yaml(), self._trust_tasks, partial), Ready)
+            setup = Setup(self._objectives.to_yaml(), self._trust_tasks, partial)
+            self._loaded = self._ask(setup, Loaded)
             if self._references:
                 self._ask(UseReferences(self._references), Ready)
         except BaseException:
             self._kill()
             raise
+
+    def tasks(self) -> Loaded:
+        """Return the items of the tasks in their fixed order, and which metrics are their means.
+
+        Raises:
+            ObjectivesError, ScorerCrashed: As `start`.
+        """
+        if self._loaded is None:
+            self.start()
+        assert self._loaded is not None
+        return self._loaded
 
     def use_references(self, references: References) -> None:
         """Give it the specialists' correct answers; another process after a crash gets them too."""
@@ -111,9 +125,20 @@ class ScoringProcess:
             self._ask(UseReferences(references), Ready)
 
     def score(
-        self, candidate: ScoredCandidate, rung: Rung, on_progress: OnProgress | None = None
+        self,
+        candidate: ScoredCandidate,
+        rung: Rung,
+        on_progress: OnProgress | None = None,
+        items: Items | None = None,
     ) -> dict[str, TaskResult]:
-        """Score a candidate on a rung's items; results by task name.
+        """Score a candidate on a rung's items, or on some of them; results by task name.
+
+        Args:
+            candidate: Candidate to score.
+            rung: Rung whose items are scored.
+            on_progress: Told how far each task is.
+            items: Items of the rung to score, in any order; None: all of them. What shares a batch
+                changes results, so an item may have another result in another part.
 
         Raises:
             ScoringError: It cannot be loaded or scored.
@@ -122,7 +147,7 @@ class ScoringProcess:
         self.start()
         file, descriptor = _delivery(candidate)
         digest = "" if self._partial is None else candidate.digest
-        request = ScoreCandidate(file, rung, digest)
+        request = ScoreCandidate(file, rung, digest, items)
         return dict(self._ask(request, Scored, descriptor, on_progress).results)
 
     def rehearse(self, candidate: ScoredCandidate, effort: Effort) -> Rehearsal:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, get_args
@@ -16,7 +16,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter
 
 from mergesearch.errors import MergeSearchError, ScoringError
-from mergesearch.objectives import References, Rung, TaskResult
+from mergesearch.objectives import Items, References, Rung, TaskResult
 from mergesearch.scoring.rehearsal import Effort, Rehearsal
 
 _READ_BYTES = 1 << 16
@@ -40,7 +40,7 @@ class CandidateFile:
 
 @dataclass(frozen=True)
 class Setup:
-    """Load the tasks of an objectives file; answered by `Ready`.
+    """Load the tasks of an objectives file; answered by `Loaded`.
 
     Attributes:
         objectives: Objectives file (YAML) whose task folder is absolute.
@@ -68,11 +68,13 @@ class ScoreCandidate:
         file: The candidate.
         rung: Rung whose items are scored.
         digest: SHA-256 (hex) of the candidate, by which its finished chunks are kept.
+        items: Items of the rung to score; None: all of them.
     """
 
     file: CandidateFile
     rung: Rung
     digest: str
+    items: Items | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,19 @@ class Bye:
 
 
 # -- from the scoring process ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The tasks of an objectives file.
+
+    Attributes:
+        order: Items of each rung in their fixed order.
+        means: Used metrics of each task that are means over its items.
+    """
+
+    order: Mapping[Rung, Items]
+    means: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -162,7 +177,7 @@ class Failed:
 
 
 Request = Setup | UseReferences | ScoreCandidate | RehearseCandidate | Bye
-Answer = Ready | Progress | Scored | Rehearsed | Failed
+Answer = Loaded | Ready | Progress | Scored | Rehearsed | Failed
 Message = Request | Answer
 OnProgress = Callable[[Progress], None]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mergesearch.errors import ScoringError
-from mergesearch.objectives import ITEM_RUNGS, Objectives, References, Rung, TaskResult
+from mergesearch.objectives import ITEM_RUNGS, Items, Objectives, References, Rung, TaskResult
 from mergesearch.scoring.engine import Engine
 from mergesearch.scoring.harness.items import Attempt, Item, build_items
 from mergesearch.scoring.harness.loading import load_tasks
@@ -50,6 +50,18 @@ class Scorer:
         self._items: dict[tuple[Rung, ChatTemplate | None], dict[str, list[Item]]] = {}
         self._memory_checked = False
 
+    @property
+    def order(self) -> dict[Rung, Items]:
+        """Items of each rung in their fixed order; the proxy's are those of the search."""
+        return {
+            rung: {name: task.items(rung) for name, task in self.tasks.items()} for rung in Rung
+        }
+
+    @property
+    def means(self) -> dict[str, Sequence[str]]:
+        """Metrics of each task that are means over its items."""
+        return {name: task.means() for name, task in self.tasks.items()}
+
     def use_references(self, references: References) -> None:
         """Take the specialists' correct answers, which the rung `proxy` needs."""
         self._references = references
@@ -59,33 +71,43 @@ class Scorer:
         self,
         path: Path | str,
         rung: Rung,
+        items: Items | None = None,
+        *,
         on_progress: OnProgress | None = None,
         partial: PartialScores | None = None,
     ) -> dict[str, TaskResult]:
         """Score a GGUF on a rung's items; results by task name.
 
-        Chunks that `partial` holds are not run again; those that finish are added to it.
+        Args:
+            path: The GGUF.
+            rung: Rung whose items are scored.
+            items: Items of the rung to score, in any order; None: all of them.
+            on_progress: Told how far each task is.
+            partial: Finished chunks, which are not run again; those that finish are added.
 
         Raises:
             ScoringError: The file cannot be loaded or decoded, or its chat template fails.
             ObjectivesError: The first candidate's KV caches would not fit in memory.
         """
         with Engine(path, self._objectives.runtime) as engine:
-            return self.score_engine(engine, rung, on_progress, partial)
+            return self.score_engine(engine, rung, items, on_progress=on_progress, partial=partial)
 
     def score_engine(
         self,
         engine: Engine,
         rung: Rung,
+        items: Items | None = None,
+        *,
         on_progress: OnProgress | None = None,
         partial: PartialScores | None = None,
     ) -> dict[str, TaskResult]:
         """Score a candidate that is loaded already."""
-        attempts = self._attempts(engine, rung)
-        chunks = self._chunks(engine, attempts)
         if not self._memory_checked:  # later ones are as large, and a study is not to end on them
-            engine.check_memory([chunk.job for chunk in chunks])
+            whole = self._chunks(engine, self._attempts(engine, rung, None))
+            engine.check_memory([chunk.job for chunk in whole])
             self._memory_checked = True
+        attempts = self._attempts(engine, rung, items)
+        chunks = self._chunks(engine, attempts)
 
         def report(chunk: Chunk) -> None:
             if on_progress is not None:
@@ -106,7 +128,7 @@ class Scorer:
             jobs: dict[tuple[str, str], dict[Rung, list[Job]]] = {}
             prepare_seconds = {}
             for rung in ITEM_RUNGS:
-                attempts = self._attempts(engine, rung)
+                attempts = self._attempts(engine, rung, None)
                 start = time.perf_counter()
                 for chunk in self._chunks(engine, attempts):
                     by_rung = jobs.setdefault((chunk.task, chunk.kind), {Rung.SEARCH: []})
@@ -118,26 +140,43 @@ class Scorer:
             return Rehearsal(engine.load_seconds, prepare_seconds, tuple(parts))
 
     def _result(self, name: str, rung: Rung, attempts: Sequence[Attempt]) -> TaskResult:
-        if rung == Rung.PROXY and name in self._proxied:
-            return proxy_result(self.tasks[name], attempts)
-        return task_result(self.tasks[name], attempts)
+        make = proxy_result if self._has_proxy(name, rung) else task_result
+        return make(self.tasks[name], attempts)
 
-    def _attempts(self, engine: Engine, rung: Rung) -> Attempts:
-        """New attempts at all items; prompts are made anew only for a template not seen before."""
+    def _has_proxy(self, name: str, rung: Rung) -> bool:
+        return rung == Rung.PROXY and name in self._proxied
+
+    def _attempts(self, engine: Engine, rung: Rung, items: Items | None) -> Attempts:
+        """New attempts at items; prompts are made anew only for a template not seen before."""
         template = ChatTemplate.of(engine) if self._objectives.apply_chat_template else None
         key = rung, template
         if key not in self._items:
             self._items[key] = {
                 name: self._build(task, rung, template) for name, task in self.tasks.items()
             }
-        return {name: [Attempt(item) for item in items] for name, items in self._items[key].items()}
+        built = self._items[key]
+        wanted = built if items is None else self._some(built, rung, items)
+        return {name: [Attempt(item) for item in listed] for name, listed in wanted.items()}
+
+    def _some(
+        self, built: Mapping[str, list[Item]], rung: Rung, items: Items
+    ) -> dict[str, list[Item]]:
+        """The wanted ones of a rung's items, in the rung's order; tasks with none are left out."""
+        order = self.order[rung]
+        for name, numbers in items.items():
+            if unknown := set(numbers) - set(order.get(name, ())):
+                raise ScoringError(f"item {min(unknown)} is not among the {rung} items", where=name)
+        chosen: dict[str, list[Item]] = {}
+        for name, listed in built.items():
+            wanted = set(items.get(name, ()))
+            if some := [item for item in listed if item.number in wanted]:
+                chosen[name] = some
+        return chosen
 
     def _build(self, task: LoadedTask, rung: Rung, template: ChatTemplate | None) -> list[Item]:
-        """Make a task's items; the proxy's are those of the search."""
-        if rung != Rung.PROXY:
-            return build_items(task, rung, self._objectives, template)
-        items = build_items(task, Rung.SEARCH, self._objectives, template)
-        if task.name not in self._proxied:
+        """Make a task's items on a rung."""
+        items = build_items(task, rung, self._objectives, template)
+        if not self._has_proxy(task.name, rung):
             return items
         answers = self._references.get(task.name, {})
         if not answers and needs_answers(task):

@@ -63,7 +63,7 @@ class LoadedTask:
         name: Name in the objectives file.
         members: Its tasks; one, unless it is a group.
         by_size: Whether a group weighs its tasks by their numbers of items.
-        order: Numbers of each rung's items in their fixed order.
+        order: Numbers of the items of each rung that has its own, in their fixed order.
         used: Names of metrics that the objectives file uses.
     """
 
@@ -80,10 +80,24 @@ class LoadedTask:
         plain = [metric for metric, _ in declared] if len(filters) == 1 else []
         return [*dict.fromkeys(plain), *(f"{metric},{name}" for metric, name in declared)]
 
+    def means(self) -> list[str]:
+        """Return the used metrics whose value is the mean over the task's items."""
+        if len(self.members) > 1 and not self.by_size:
+            return []
+        return [
+            name
+            for name in sorted(self.used)
+            if all(member.aggregation(name.split(",")[0])[0] is mean for member in self.members)
+        ]
+
+    def items(self, rung: Rung) -> Sequence[int]:
+        """Return the numbers of a rung's items in their fixed order."""
+        return self.order[Rung.SEARCH if rung == Rung.PROXY else rung]
+
     def indices(self, member: Member, rung: Rung) -> list[int]:
         """Return the indices of a member's documents on a rung, in the member's order."""
         numbers = range(member.offset, member.offset + len(member.docs))
-        return sorted(number - member.offset for number in self.order[rung] if number in numbers)
+        return sorted(number - member.offset for number in self.items(rung) if number in numbers)
 
 
 def _quietly(function: Callable[..., Any]) -> Callable[..., Any]:

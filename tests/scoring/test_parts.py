@@ -1,0 +1,89 @@
+"""A candidate scored on some of a rung's items."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mergesearch.errors import ScoringError
+from mergesearch.objectives import Rung, part_of
+from mergesearch.scoring import ScoringProcess
+from mergesearch.scoring.scorer import Scorer
+
+THIRDS = ((0.0, 0.3), (0.3, 0.7), (0.7, 1.0))
+
+
+@pytest.fixture(scope="module")
+def scorer(objectives):
+    return Scorer(objectives)
+
+
+def _without_times(results):
+    return {
+        name: replace(result, items=tuple(replace(item, seconds=0.0) for item in result.items))
+        for name, result in results.items()
+    }
+
+
+def _parts(scorer):
+    return [part_of(scorer.order[Rung.SEARCH], *ends) for ends in THIRDS]
+
+
+def test_the_whole_as_a_part_is_the_rung_to_the_bit(scorer, q4):
+    whole = part_of(scorer.order[Rung.SEARCH], 0.0, 1.0)
+    found = scorer.score_engine(q4, Rung.SEARCH, whole)
+    assert _without_times(found) == _without_times(scorer.score_engine(q4, Rung.SEARCH))
+
+
+def test_parts_are_the_rung_s_items_each_once(scorer, q4):
+    whole = scorer.score_engine(q4, Rung.SEARCH)
+    scored = [scorer.score_engine(q4, Rung.SEARCH, part) for part in _parts(scorer)]
+    for name, result in whole.items():
+        items = [item for part in scored for item in part[name].items]
+        assert sorted(item.item for item in items) == [item.item for item in result.items]
+    answers = {item.item: item for item in whole["tiny_choice"].items}
+    for part in scored:  # chunks end elsewhere, and what shares a batch moves log-probabilities
+        for item in part["tiny_choice"].items:
+            assert item.tokens_in == answers[item.item].tokens_in
+
+
+def test_a_list_of_parts_gives_the_same_bits_again_in_any_order_and_any_process(
+    scorer, objectives, q4, candidate
+):
+    parts = _parts(scorer)
+    first = [_without_times(scorer.score_engine(q4, Rung.SEARCH, part)) for part in parts]
+    backwards = {task: numbers[::-1] for task, numbers in reversed(parts[1].items())}
+    assert _without_times(scorer.score_engine(q4, Rung.SEARCH, backwards)) == first[1]
+    with ScoringProcess(objectives) as process:
+        assert process.tasks().order[Rung.SEARCH] == scorer.order[Rung.SEARCH]
+        again = [
+            _without_times(process.score(candidate, Rung.SEARCH, items=part))
+            for part in reversed(parts)
+        ]
+    assert again[::-1] == first
+
+
+def test_progress_and_results_are_of_the_part(scorer, q4):
+    numbers = scorer.order[Rung.SEARCH]["tiny_choice"][5:12]
+    seen = []
+    found = scorer.score_engine(q4, Rung.SEARCH, {"tiny_choice": numbers}, on_progress=seen.append)
+    assert list(found) == ["tiny_choice"]
+    assert [item.item for item in found["tiny_choice"].items] == sorted(numbers)
+    accuracy = [item.metrics["acc"] for item in found["tiny_choice"].items]
+    assert found["tiny_choice"].metrics["acc"].value == pytest.approx(sum(accuracy) / 7)
+    assert [(progress.task, progress.done, progress.total) for progress in seen] == [
+        ("tiny_choice", 7, 7)
+    ]
+
+
+def test_items_of_another_rung_or_task_are_refused(scorer, q4):
+    validate = scorer.order[Rung.VALIDATE]["tiny_choice"][:1]
+    with pytest.raises(ScoringError, match="is not among the search items"):
+        scorer.score_engine(q4, Rung.SEARCH, {"tiny_choice": validate})
+    with pytest.raises(ScoringError, match="tiny_chance: item 3 is not among"):
+        scorer.score_engine(q4, Rung.SEARCH, {"tiny_chance": [3]})
+
+
+def test_means_over_items_are_known_from_other_metrics(scorer):
+    assert scorer.means == {"tiny_answer": ["exact"], "tiny_choice": ["acc"], "tiny_text": []}
