@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 from functools import cache
 
+import numpy as np
+import numpy.typing as npt
+
 from mergesearch._kernels._native import DIGIT_TABLES, Variant, supported_variants
 from mergesearch.errors import InputError
 
-__all__ = ["DIGIT_TABLES", "ISA_VARIABLE", "Variant", "kernels", "supported_variants"]
+__all__ = ["DIGIT_TABLES", "ISA_VARIABLE", "Variant", "kernels", "mask_of", "supported_variants"]
 
 ISA_VARIABLE = "MERGESEARCH_ISA"
 
@@ -23,6 +26,11 @@ def kernels() -> Variant:
         InputError: that name is unknown, or this build or processor does not have it.
     """
     return _named(os.environ.get(ISA_VARIABLE, ""))
+
+
+def mask_of(entries: int) -> npt.NDArray[np.uint32]:
+    """Return a mask of no entries: a bit for each, the first lowest, and a word to spare."""
+    return np.zeros(entries // 32 + 2, dtype=np.uint32)
 
 
 @cache

@@ -4,6 +4,8 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+_Mask = npt.NDArray[np.uint32]  # one bit for each entry, as `mask_of` makes it
+_Floats = npt.NDArray[np.float32]
 _Stored = npt.NDArray[Any]  # float32, float16, or uint16 with the bits of bfloat16; contiguous
 DIGIT_TABLES: int
 
@@ -87,6 +89,140 @@ class Variant:
 
         Raises:
             ValueError: another dtype, or arrays of different sizes.
+        """
+
+    def merge(
+        self,
+        kind: int,
+        inputs: Sequence[_Stored],
+        base: _Stored | None,
+        *,
+        kept: Sequence[_Mask | None],
+        factors: _Floats,
+        weights: _Floats,
+        consensus: int,
+        deltas: bool,
+        normalize: bool,
+        limit: float,
+        divisor: float,
+        scale: _Floats,
+        base_scale: _Floats,
+        by_column: bool,
+        into: npt.NDArray[np.uint8],
+    ) -> int:
+        """Write what inputs agree on (`Combination` in merge/types.h) as blocks of a ggml type.
+
+        Inputs and base are `(rows, cols)`. `kept` and `factors` hold one for each input, `weights`
+        is `(inputs, n)`, `scale` and `base_scale` are `(n,)`, n being 1, or the number of rows or,
+        `by_column`, of columns. Returns the flat index of the first entry that is not finite, after
+        which nothing is written; -1 for none.
+
+        Raises:
+            ValueError: a type without a kernel, or arrays that do not fit each other.
+        """
+
+    def random_mask(
+        self, low: int, high: int, offset: int, entries: int, below: int, kept: _Mask
+    ) -> None:
+        """Keep the entries whose random number is below `below`.
+
+        The key's lower and upper 64 bits and the first entry's flat index give the numbers.
+
+        Raises:
+            ValueError: a mask of another size.
+        """
+
+    def cut_mask(
+        self,
+        values: _Stored,
+        base: _Stored | None,
+        offset: int,
+        bits: int,
+        ties_end: int,
+        kept: _Mask,
+    ) -> None:
+        """Keep the entries of magnitudes above `bits`, and of those equal the ones before an index.
+
+        Raises:
+            ValueError: another dtype, or arrays that do not fit each other.
+        """
+
+    def rank_mask(
+        self,
+        values: _Stored,
+        base: _Stored | None,
+        offset: int,
+        low: int,
+        high: int,
+        thresholds: npt.NDArray[np.uint32],
+        kept: _Mask,
+    ) -> None:
+        """Keep the entries whose random number is below the threshold of their rank in their row.
+
+        Ranks are those of the magnitudes in a stable sort upwards; `thresholds` holds one for each
+        column, and they never fall.
+
+        Raises:
+            ValueError: another dtype, or arrays that do not fit each other.
+        """
+
+    def sum_magnitudes(
+        self, values: _Stored, base: _Stored | None, kept: _Mask
+    ) -> tuple[float, float]:
+        """Return the sums of the magnitudes of all entries, and of those that are kept.
+
+        Raises:
+            ValueError: another dtype, or arrays that do not fit each other.
+        """
+
+    def gram(
+        self,
+        inputs: Sequence[_Stored],
+        base: _Stored | None,
+        kept: _Mask | None,
+        from_middle: bool,
+        into: npt.NDArray[np.float64],
+    ) -> None:
+        """Compute the inner products of all pairs of inputs, or of their deltas on a base.
+
+        `into` is `(n, pairs)`; products are summed over each of n equal parts. Pairs are each input
+        with those before it, then with itself. With `from_middle` the origin is the middle between
+        the mean and the entrywise median of the inputs.
+
+        Raises:
+            ValueError: another dtype, or arrays that do not fit each other.
+        """
+
+    def gram_of_columns(
+        self, inputs: Sequence[_Stored], base: _Stored | None, into: npt.NDArray[np.float64]
+    ) -> None:
+        """Compute the same over each column; `into` is `(pairs, cols)`.
+
+        Raises:
+            ValueError: another dtype, or arrays that do not fit each other.
+        """
+
+    def variances(self, inputs: Sequence[_Stored], base: _Stored | None, into: _Floats) -> None:
+        """Compute the population variance of each entry between the inputs, in float64.
+
+        Raises:
+            ValueError: another dtype, or arrays that do not fit each other.
+        """
+
+    def divergences(self, values: _Stored, base: _Stored, into: _Floats) -> None:
+        """Compute KL(softmax(values) || softmax(base)) of each row, in float64, at least 0.
+
+        Raises:
+            ValueError: another dtype, or arrays that do not fit each other.
+        """
+
+    def importances(
+        self, values: _Stored, base: _Stored, divergences: _Floats, into: _Floats
+    ) -> None:
+        """Compute the magnitude of each entry's delta times its row's divergence.
+
+        Raises:
+            ValueError: another dtype, or arrays that do not fit each other.
         """
 
 def supported_variants() -> list[Variant]:

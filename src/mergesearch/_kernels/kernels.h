@@ -9,6 +9,10 @@
 #include "lanes.h"
 #include "merge/combine.h"
 #include "merge/counts.h"
+#include "merge/divergence.h"
+#include "merge/gram.h"
+#include "merge/ranks.h"
+#include "merge/sums.h"
 #include "quantize/quantize.h"
 #include "variant.h"
 
@@ -16,8 +20,10 @@ namespace {
 
 template <class L>
 constexpr mergesearch::Variant make_variant(const char* name) {
-    return {name,      first_nonfinite, quantize_rows<L>, combine_rows<L>,
-            read_rows, count_digits,    find_equal};
+    return {name,           first_nonfinite, quantize_rows<L>, combine_rows<L>, read_rows,
+            count_digits,   find_equal,      random_mask,      cut_mask,        rank_mask,
+            sum_magnitudes, gram_of_rows,    gram_of_columns,  variances,       divergences,
+            importances};
 }
 
 }  // namespace

@@ -1,18 +1,11 @@
 // The Python module `_native`: variants, and their kernels on NumPy arrays.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/tuple.h>
-#include <nanobind/stl/vector.h>
 
-#include <optional>
-#include <stdexcept>
 #include <tuple>
-#include <vector>
 
+#include "arrays.h"
 #include "dispatch.h"
 
-namespace nb = nanobind;
 using namespace nb::literals;
 using mergesearch::Format;
 using mergesearch::Variant;
@@ -24,8 +17,6 @@ using Blocks = nb::ndarray<std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::
 using Rows = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Floats = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 using Tables = nb::ndarray<std::uint32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-// float32, float16, or uint16 that holds the bits of bfloat16; of any shape.
-using Values = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 
 std::int64_t first_nonfinite(const Variant& variant, Rows rows) {
     return variant.first_nonfinite(rows.data(), static_cast<std::int64_t>(rows.size()));
@@ -51,29 +42,6 @@ void quantize(const Variant& variant, int number, Rows rows, Blocks into,
                      into.data());
 }
 
-mergesearch::Stored stored(const Values& values, std::size_t entries) {
-    using mergesearch::Dtype;
-    if (values.size() != entries) {
-        throw std::invalid_argument("arrays of different sizes");
-    }
-    const auto* bytes = static_cast<const std::uint8_t*>(values.data());
-    if (values.dtype() == nb::dtype<float>()) {
-        return {bytes, Dtype::f32};
-    }
-    if (values.dtype() == nb::dtype<std::uint16_t>()) {
-        return {bytes, Dtype::bf16};
-    }
-    if (values.dtype().code == static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float) &&
-        values.dtype().bits == 16) {
-        return {bytes, Dtype::f16};
-    }
-    throw std::invalid_argument("stored values are float32, float16 or uint16");
-}
-
-mergesearch::Stored stored_base(const std::optional<Values>& base, std::size_t entries) {
-    return base ? stored(*base, entries) : mergesearch::Stored{nullptr, mergesearch::Dtype::f32};
-}
-
 // Weight, factor, and the cut's bits and end of ties.
 using TermSettings = std::tuple<double, double, std::uint32_t, std::int64_t>;
 
@@ -86,41 +54,59 @@ std::int64_t combine(const Variant& variant, int number, const std::vector<Value
     if (inputs.empty() || inputs.size() != settings.size()) {
         throw std::invalid_argument("not as many settings as inputs, or none");
     }
-    const std::size_t entries = inputs[0].size();
+    const std::int64_t entries = size_of(inputs[0]);
     if (shape.elements == 0 || (elect && !base)) {
         throw std::invalid_argument("not a type of blocks, or deltas without a base");
     }
     // Rows of whole blocks, so that their ends do not matter to the kernel.
-    if (static_cast<std::int64_t>(into.size()) * shape.elements !=
-            static_cast<std::int64_t>(entries) * shape.bytes ||
+    if (static_cast<std::int64_t>(into.size()) * shape.elements != entries * shape.bytes ||
         static_cast<std::int64_t>(into.shape(1)) % shape.bytes) {
         throw std::invalid_argument("the blocks' array does not fit the inputs");
     }
+    const auto size = entries;
+    std::vector<std::vector<std::uint32_t>> masks;
     std::vector<mergesearch::Term> terms;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
         const auto& [weight, factor, lowest, ties_end] = settings[i];
-        terms.push_back({stored(inputs[i], entries),
-                         static_cast<float>(weight),
-                         {lowest, ties_end},
-                         static_cast<float>(factor)});
+        const auto values = stored(inputs[i], size);
+        masks.emplace_back(static_cast<std::size_t>(mergesearch::mask_words(size)));
+        if (elect) {
+            variant.cut_mask(values, stored(base, size), offset, size, {lowest, ties_end},
+                             masks.back().data());
+        }
+        terms.push_back({values,
+                         elect ? masks.back().data() : nullptr,
+                         elect ? static_cast<float>(factor) : 1.f,
+                         {static_cast<float>(weight), nullptr}});
     }
-    const mergesearch::Combination of{
-        terms.data(), static_cast<int>(terms.size()), stored_base(base, entries), elect,
-        normalize,    static_cast<float>(divisor),    static_cast<float>(scale),  offset};
-    return variant.combine(of, format, static_cast<std::int64_t>(entries), into.data());
+    using mergesearch::Consensus;
+    const mergesearch::Combination of{terms.data(),
+                                      static_cast<int>(terms.size()),
+                                      stored(base, size),
+                                      elect ? Consensus::elect : Consensus::sum,
+                                      base.has_value(),
+                                      normalize,
+                                      0.f,
+                                      static_cast<float>(divisor),
+                                      {static_cast<float>(scale), nullptr},
+                                      {1.f, nullptr},
+                                      size,
+                                      false,
+                                      nullptr};
+    return variant.combine(of, format, size, into.data());
 }
 
 void read_rows(const Variant& variant, const Values& values, Floats into) {
-    const auto entries = values.size();
-    if (into.size() != entries) {
+    const std::int64_t entries = size_of(values);
+    if (static_cast<std::int64_t>(into.size()) != entries) {
         throw std::invalid_argument("arrays of different sizes");
     }
-    variant.read(stored(values, entries), static_cast<std::int64_t>(entries), into.data());
+    variant.read(stored(values, entries), entries, into.data());
 }
 
 void count_digits(const Variant& variant, const Values& values, const std::optional<Values>& base,
                   std::uint32_t prefix, int shift, Tables tables) {
-    const auto entries = values.size();
+    const std::int64_t entries = size_of(values);
     int width = 0;
     while ((std::size_t{1} << width) < tables.shape(1)) {
         ++width;
@@ -129,19 +115,19 @@ void count_digits(const Variant& variant, const Values& values, const std::optio
         tables.shape(0) != mergesearch::digit_tables) {
         throw std::invalid_argument("four tables of a digit in the lower 31 bits");
     }
-    variant.count_digits(stored(values, entries), stored_base(base, entries),
-                         static_cast<std::int64_t>(entries), {prefix, shift, width}, tables.data());
+    variant.count_digits(stored(values, entries), stored(base, entries), entries,
+                         {prefix, shift, width}, tables.data());
 }
 
 std::int64_t find_equal(const Variant& variant, const Values& values,
                         const std::optional<Values>& base, std::uint32_t bits,
                         std::int64_t wanted) {
-    const auto entries = values.size();
+    const std::int64_t entries = size_of(values);
     if (wanted < 1) {
         throw std::invalid_argument("entries are counted from 1");
     }
-    return variant.find_equal(stored(values, entries), stored_base(base, entries),
-                              static_cast<std::int64_t>(entries), bits, wanted);
+    return variant.find_equal(stored(values, entries), stored(base, entries), entries, bits,
+                              wanted);
 }
 
 }  // namespace
@@ -149,10 +135,9 @@ std::int64_t find_equal(const Variant& variant, const Values& values,
 NB_MODULE(_native, module) {
     // Whatever still holds a variant when the interpreter ends (a cache, a thread) is no leak.
     nb::set_leak_warnings(false);
-    // Arrays are taken as they are: a silent copy would hide a wrong dtype or layout.
     using Unlocked = nb::call_guard<nb::gil_scoped_release>;
-    nb::class_<Variant>(module, "Variant")
-        .def_prop_ro("name", [](const Variant& variant) { return variant.name; })
+    nb::class_<Variant> kernels(module, "Variant");
+    kernels.def_prop_ro("name", [](const Variant& variant) { return variant.name; })
         .def("first_nonfinite", first_nonfinite, "rows"_a.noconvert(), Unlocked())
         .def("quantize", quantize, "kind"_a, "rows"_a.noconvert(), "into"_a.noconvert(),
              "importance"_a.noconvert().none() = nb::none(), Unlocked())
@@ -163,6 +148,7 @@ NB_MODULE(_native, module) {
              "tables"_a.noconvert(), Unlocked())
         .def("find_equal", find_equal, "values"_a, "base"_a.none(), "bits"_a, "wanted"_a,
              Unlocked());
+    bind_merging(kernels);
     module.attr("DIGIT_TABLES") = mergesearch::digit_tables;
     module.def("supported_variants", mergesearch::supported_variants, nb::rv_policy::reference);
 }

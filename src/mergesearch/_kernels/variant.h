@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "merge/types.h"
+
 namespace mergesearch {
 
 // Types of blocks, by their numbers in `enum ggml_type` (ggml.h).
@@ -43,53 +45,6 @@ constexpr BlockShape block_shape(Format format) {
     return {0, 0};
 }
 
-// How a checkpoint stores values.
-enum class Dtype { f32, f16, bf16 };
-
-struct Stored {
-    const std::uint8_t* bytes;
-    Dtype dtype;
-};
-
-// Entries stay whose magnitude's bits are above `lowest`, or equal to it and before `ties_end`, an
-// index in the tensor. Beside UINT32_MAX none stays.
-struct Cut {
-    std::uint32_t lowest;
-    std::int64_t ties_end;
-};
-
-// One parent of a combination; the cut and the factor are for those that elect.
-struct Term {
-    Stored values;
-    float weight;
-    Cut cut;
-    float factor;
-};
-
-// base + scale * (sum of weight * (value - base)) / divisor, or without a base the same of the
-// values themselves. Where the terms elect, each delta is first cut and multiplied by its factor,
-// only deltas of the sign of all their sum are added, and `normalize` divides an entry by the sum
-// of the weights that were added (https://arxiv.org/abs/2306.01708).
-struct Combination {
-    const Term* terms;
-    int count;
-    Stored base;  // without bytes: none
-    bool elect;
-    bool normalize;
-    float divisor;
-    float scale;
-    std::int64_t offset;  // of the first entry in the tensor
-};
-
-constexpr int digit_tables = 4;
-
-// The `width` bits from `shift` on, in magnitudes that equal `prefix` above them.
-struct Digit {
-    std::uint32_t prefix;
-    int shift;
-    int width;
-};
-
 // Arrays are C-contiguous and need no alignment. No kernel touches Python: all run without the
 // interpreter's lock, in as many threads as the caller likes.
 struct Variant {
@@ -119,6 +74,35 @@ struct Variant {
     // fewer, the negated count of them, minus 1.
     std::int64_t (*find_equal)(const Stored& values, const Stored& base, std::int64_t entries,
                                std::uint32_t bits, std::int64_t wanted);
+
+    // Masks of what stays: by random numbers below `below`, by a cut, or by random numbers below the
+    // threshold of the rank in the row. `offset` is the first entry's place in the tensor.
+    void (*random_mask)(const Key& key, std::int64_t offset, std::int64_t entries,
+                        std::uint32_t below, std::uint32_t* kept);
+    void (*cut_mask)(const Stored& values, const Stored& base, std::int64_t offset,
+                     std::int64_t entries, const Cut& cut, std::uint32_t* kept);
+    void (*rank_mask)(const Stored& values, const Stored& base, std::int64_t offset,
+                      std::int64_t rows, std::int64_t cols, const Key& key,
+                      const std::uint32_t* thresholds, std::uint64_t* room, std::uint32_t* kept);
+
+    // The sums of the magnitudes of all entries, and of those that are kept.
+    void (*sum_magnitudes)(const Stored& values, const Stored& base, std::int64_t entries,
+                           const std::uint32_t* kept, double* into);
+
+    // Inner products of all pairs over each row, or over each column: of each vector with those
+    // before it and itself. Rows are written one after the other, columns pair by pair.
+    void (*gram_of_rows)(const Vectors& of, std::int64_t rows, std::int64_t cols, double* into);
+    void (*gram_of_columns)(const Vectors& of, std::int64_t rows, std::int64_t cols, double* into);
+
+    // Population variance of each entry between the vectors.
+    void (*variances)(const Vectors& of, std::int64_t entries, float* into);
+
+    // Of each row, the Kullback-Leibler divergence between the softmax of both; and of each entry,
+    // the magnitude of the difference times its row's divergence. `room` holds two rows.
+    void (*divergences)(const Stored& values, const Stored& base, std::int64_t rows,
+                        std::int64_t cols, double* room, float* into);
+    void (*importances)(const Stored& values, const Stored& base, std::int64_t rows,
+                        std::int64_t cols, const float* of_rows, float* into);
 };
 
 const Variant& scalar_variant();

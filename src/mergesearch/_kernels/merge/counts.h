@@ -8,17 +8,7 @@
 
 namespace {
 
-constexpr std::int64_t counted_together = 2048;
 constexpr std::int64_t tested_together = 32;
-
-inline void read_magnitudes(const mergesearch::Stored& values, const mergesearch::Stored& base,
-                            std::int64_t start, std::int64_t count, std::uint32_t* into) {
-    float deltas[counted_together];
-    read_deltas(values, base, start, count, deltas);
-    for (std::int64_t i = 0; i < count; ++i) {
-        into[i] = bits_as<std::uint32_t>(deltas[i]) & 0x7fffffffu;
-    }
-}
 
 // Neighbours are counted in different tables: where equal values follow each other, a counter
 // would wait for itself.
@@ -59,28 +49,25 @@ inline void count_agreeing(const std::uint32_t* magnitudes, std::int64_t count,
 inline void count_digits(const mergesearch::Stored& values, const mergesearch::Stored& base,
                          std::int64_t entries, const mergesearch::Digit& digit,
                          std::uint32_t* tables) {
-    std::uint32_t magnitudes[counted_together];
-    for (std::int64_t start = 0; start < entries; start += counted_together) {
-        const std::int64_t rest = entries - start;
-        const std::int64_t count = rest < counted_together ? rest : counted_together;
+    std::uint32_t magnitudes[piece_size];
+    for_pieces(entries, [&](std::int64_t start, std::int64_t count) {
         read_magnitudes(values, base, start, count, magnitudes);
         if (digit.shift + digit.width >= 31) {
             count_all(magnitudes, count, digit, tables);
         } else {
             count_agreeing(magnitudes, count, digit, tables);
         }
-    }
+    });
 }
 
 // Index of the `wanted`-th entry (from 1) whose magnitude has these bits; where there are fewer,
 // the negated count of them, minus 1.
 inline std::int64_t find_equal(const mergesearch::Stored& values, const mergesearch::Stored& base,
                                std::int64_t entries, std::uint32_t bits, std::int64_t wanted) {
-    std::uint32_t magnitudes[counted_together];
+    std::uint32_t magnitudes[piece_size];
     std::int64_t before = 0;
-    for (std::int64_t start = 0; start < entries; start += counted_together) {
-        const std::int64_t rest = entries - start;
-        const std::int64_t count = rest < counted_together ? rest : counted_together;
+    for (std::int64_t start = 0; start < entries; start += piece_size) {
+        const std::int64_t count = smaller_of(piece_size, entries - start);
         read_magnitudes(values, base, start, count, magnitudes);
         std::int64_t equal = 0;
         for (std::int64_t i = 0; i < count; ++i) {

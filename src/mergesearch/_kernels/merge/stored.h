@@ -3,9 +3,21 @@
 
 #include "bits.h"
 #include "half.h"
-#include "variant.h"
+#include "merge/types.h"
 
 namespace {
+
+using mergesearch::piece_size;
+
+inline std::int64_t smaller_of(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+
+// Calls `use` with the first entry of each piece and their number.
+template <class Use>
+inline void for_pieces(std::int64_t entries, Use use) {
+    for (std::int64_t start = 0; start < entries; start += piece_size) {
+        use(start, smaller_of(piece_size, entries - start));
+    }
+}
 
 // Each gives the i-th value at `bytes`, which need no alignment.
 struct ReadF32 {
@@ -83,6 +95,18 @@ inline void read_deltas(const mergesearch::Stored& values, const mergesearch::St
             }
         });
     }
+}
+
+// The bits of their magnitudes, which order as these do.
+inline void read_magnitudes(const mergesearch::Stored& values, const mergesearch::Stored& base,
+                            std::int64_t start, std::int64_t count, std::uint32_t* into) {
+    float deltas[piece_size];
+    for_pieces(count, [&](std::int64_t first, std::int64_t here) {
+        read_deltas(values, base, start + first, here, deltas);
+        for (std::int64_t i = 0; i < here; ++i) {
+            into[first + i] = bits_as<std::uint32_t>(deltas[i]) & 0x7fffffffu;
+        }
+    });
 }
 
 inline void read_rows(const mergesearch::Stored& values, std::int64_t entries, float* into) {
