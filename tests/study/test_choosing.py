@@ -1,0 +1,78 @@
+import pytest
+
+from mergesearch.errors import InputError
+from mergesearch.objectives import Score
+from mergesearch.study.choosing import Choice, Limit, chance_better, parse_choice
+
+DIRECTIONS = {"instruction": "maximize", "reasoning": "maximize", "length": "minimize"}
+MEMBERS = [
+    {"instruction": 0.35, "reasoning": 0.30, "length": 90.0},
+    {"instruction": 0.30, "reasoning": 0.44, "length": 80.0},
+    {"instruction": 0.22, "reasoning": 0.50, "length": 60.0},
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen"),
+    [
+        ("best:instruction", 0),
+        ("best:length", 2),
+        ("max:reasoning", 2),
+        ("max:reasoning where instruction>=0.30", 1),
+        ("max:reasoning where instruction >= 0.25 and length <= 85", 1),
+        ("min:length where instruction>=0.3", 1),
+        ("max:reasoning where instruction>=0.9", None),
+        ("weighted:instruction=2,reasoning=1", 1),
+        ("weighted:instruction=1", 0),
+        ("weighted:reasoning=1,length=0.01", 2),
+    ],
+)
+def test_an_expression_chooses_a_member(text, chosen):
+    assert parse_choice(text, DIRECTIONS).of(MEMBERS) == chosen
+
+
+def test_limits_are_read_as_they_are_written():
+    choice = parse_choice("max:reasoning where instruction>=0.3 and length<=85", DIRECTIONS)
+    assert choice == Choice(
+        {"reasoning": 1.0}, (Limit("instruction", 1, 0.3), Limit("length", -1, 85.0))
+    )
+
+
+def test_of_equals_the_first_is_chosen():
+    assert parse_choice("best:reasoning", DIRECTIONS).of([MEMBERS[1], MEMBERS[1]]) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("worst:reasoning", "unknown pick 'worst:reasoning'"),
+        ("best:speed", "no objective 'speed'"),
+        ("best:", "no objective ''"),
+        ("max:reasoning where speed>=1", "no objective 'speed'"),
+        ("max:reasoning where instruction>0.3", "'instruction>0.3' is not a limit"),
+        ("max:reasoning where instruction>=high", "'high' is not a number"),
+        ("max:reasoning where instruction>=nan", "'nan' is not a number"),
+        ("weighted:instruction", "'' is not a number"),
+        ("weighted:instruction=-1", "the weight -1 is negative"),
+    ],
+)
+def test_what_is_wrong_with_an_expression_is_said(text, message):
+    with pytest.raises(InputError, match=message):
+        parse_choice(text, DIRECTIONS)
+
+
+@pytest.mark.parametrize(
+    ("value", "stderr", "direction", "chance"),
+    [
+        (0.0196, 0.01, "maximize", 0.975),
+        (0.0196, 0.01, "minimize", 0.025),
+        (0.0, 0.01, "maximize", 0.5),
+        (0.1, 0.0, "maximize", 1.0),
+        (0.0, 0.0, "minimize", 0.5),
+    ],
+)
+def test_the_chance_of_being_better_is_that_of_the_normal_distribution(
+    value, stderr, direction, chance
+):
+    difference = Score(value, stderr, 400, 0)
+    assert chance_better(difference, direction) == pytest.approx(chance, abs=1e-4)
