@@ -169,15 +169,15 @@ def test_an_evolved_slerp_searches_t() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"merge_method": "sce"}, "merge_method 'sce'"),
-        ({"filters": ["q_proj"]}, "the filter 'q_proj' is no group"),
+        ({"merge_method": "sce"}, "unknown merge_method 'sce'"),
+        ({"filters": ["q_proj"]}, "the filter 'q_proj' is not a group"),
         ({"speed": 1}, "unknown key 'speed'"),
-        ({"models": "a"}, "no list of models"),
+        ({"models": "a"}, "no list of `models`"),
     ],
 )
 def test_evolve_files_that_are_not_understood(change: dict[str, Any], message: str) -> None:
     document = yaml.safe_load(EVOLVE)
     with pytest.raises(SpaceError, match=message):
         space_of(document | {"genome": document["genome"] | change}, "f")
-    with pytest.raises(SpaceError, match="no list of tasks"):
+    with pytest.raises(SpaceError, match="not a list of tasks"):
         objectives_of({"tasks": []}, "f")

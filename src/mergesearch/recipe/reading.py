@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mergesearch.errors import RecipeError
+from mergesearch.errors import InputError, RecipeError
 
 
 class Location:
-    """Where in a document a value stands, for error messages."""
+    """Where in a document a value stands, for error messages.
 
-    def __init__(self, path: str) -> None:
+    Attributes:
+        path: Name of the document, and the keys that lead to the value.
+        kind: Class of the errors.
+    """
+
+    def __init__(self, path: str, kind: type[InputError] = RecipeError) -> None:
         self.path = path
+        self.kind = kind
 
     def __truediv__(self, key: object) -> Location:
-        return Location(f"{self.path}: {key}" if ": " not in self.path else f"{self.path}.{key}")
+        joint = "." if ": " in self.path else ": "
+        return Location(f"{self.path}{joint}{key}", self.kind)
 
-    def error(self, what: str, expected: str | None = None) -> RecipeError:
+    def error(self, what: str, expected: str | None = None) -> InputError:
         """Return the error that refuses the value, for the caller to raise."""
-        return RecipeError(what, where=self.path, expected=expected)
+        return self.kind(what, where=self.path, expected=expected)
 
 
 def checked_keys(

@@ -28,7 +28,7 @@ from mergesearch.runs.inputs import Place, open_workshop, read_objectives
 from mergesearch.runs.rehearsal import rehearse
 from mergesearch.scoring import Rehearsal, ScoringProcess
 from mergesearch.space import Space
-from mergesearch.space.holes import find_holes
+from mergesearch.space.find import find_holes
 from mergesearch.study.proxies import candidates
 
 

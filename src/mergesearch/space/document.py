@@ -8,8 +8,8 @@ from typing import Any
 from mergesearch.methods import METHODS, Method
 from mergesearch.recipe.documents import references
 
-Place = tuple[str | int, ...]
-"""Keys and indices from the top of a document."""
+KeyPath = tuple[str | int, ...]
+"""Keys and indices that lead from the top of a document to a value."""
 
 
 def own_copy(node: Any) -> Any:
@@ -19,9 +19,9 @@ def own_copy(node: Any) -> Any:
     return [own_copy(value) for value in node] if isinstance(node, list) else node
 
 
-def get(document: Any, place: Place) -> Any:
-    """Return what stands at a place, None where nothing does."""
-    for key in place:
+def value_at(document: Any, path: KeyPath) -> Any:
+    """Return the value at a path, None where there is none."""
+    for key in path:
         try:
             document = document[key]
         except (KeyError, IndexError, TypeError):
@@ -29,35 +29,35 @@ def get(document: Any, place: Place) -> Any:
     return document
 
 
-def put(document: Any, place: Place, value: Any) -> None:
-    """Put a value at a place."""
-    for key in place[:-1]:
+def put_at(document: Any, path: KeyPath, value: Any) -> None:
+    """Put a value at a path."""
+    for key in path[:-1]:
         document = document[key]
-    document[place[-1]] = value
+    document[path[-1]] = value
 
 
-def choices(value: Any) -> list[Any]:
+def choices_of(value: Any) -> list[Any]:
     """Return what may stand for a value: the choices of a hole, or the value alone."""
     if isinstance(value, dict) and isinstance(value.get("search"), list):
         return list(value["search"])
     return [value]
 
 
-def merges(document: Mapping[str, Any]) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Every merge of a document with its place, stages first."""
+def merges_of(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
+    """Every merge of a document with its path, stages first."""
     for index, stage in enumerate(document.get("stages", [])):
         yield ("stages", index), stage
-    yield (), dict(document)
+    yield (), {key: value for key, value in document.items() if key != "stages"}
 
 
 def methods_of(merge: Mapping[str, Any]) -> list[Method]:
     """Return the methods that a merge may have, unknown ones left out."""
-    names = choices(merge.get("merge_method"))
+    names = choices_of(merge.get("merge_method"))
     return [METHODS[name] for name in names if isinstance(name, str) and name in METHODS]
 
 
-def input_lists(merge: Mapping[str, Any]) -> Iterator[tuple[Place, list[dict[str, Any]]]]:
-    """Every list of inputs of one merge with its place in it."""
+def input_lists(merge: Mapping[str, Any]) -> Iterator[tuple[KeyPath, list[dict[str, Any]]]]:
+    """Every list of inputs of one merge with its path in it."""
     if isinstance(merge.get("models"), list):
         yield ("models",), merge["models"]
     slices = merge.get("slices")
@@ -67,33 +67,38 @@ def input_lists(merge: Mapping[str, Any]) -> Iterator[tuple[Place, list[dict[str
 
 
 def parameter_mappings(node: Any) -> Iterator[dict[str, Any]]:
-    """Every `parameters` mapping of a merge, not those of stages under it."""
+    """Every `parameters` mapping of a merge."""
     if isinstance(node, dict):
         for key, value in node.items():
             if key == "parameters" and isinstance(value, dict):
                 yield value
-            elif key != "stages":
+            else:
                 yield from parameter_mappings(value)
     elif isinstance(node, list):
-        for one in node:
-            yield from parameter_mappings(one)
+        for entry in node:
+            yield from parameter_mappings(entry)
 
 
-def without_absent(document: dict[str, Any]) -> dict[str, Any]:
+def leave_out_unused_parameters(document: Mapping[str, Any]) -> None:
+    """Leave out, in place, the parameters that the method of their merge does not take."""
+    for _, merge in merges_of(document):
+        for method in methods_of(merge):
+            for parameters in parameter_mappings(merge):
+                for name in [name for name in parameters if name not in method.by_name]:
+                    del parameters[name]
+
+
+def leave_out_absent_models(document: dict[str, Any]) -> None:
     """Leave out, in place, inputs whose model is None, and stages that nothing uses then."""
-    for _, merge in list(merges(document)):
+    for _, merge in merges_of(document):
         for _, inputs in input_lists(merge):
-            inputs[:] = [one for one in inputs if one.get("model", "") is not None]
-    stages: list[dict[str, Any]] = document.get("stages", [])
+            inputs[:] = [entry for entry in inputs if entry.get("model", "") is not None]
+    stages: list[dict[str, Any]] = document.pop("stages", [])
     while True:
-        used = {ref for one in stages for ref in references(one)}
-        used |= set(references({key: one for key, one in document.items() if key != "stages"}))
-        kept = [one for one in stages if one.get("name") in used]
+        used = {ref for merge in (*stages, document) for ref in references(merge)}
+        kept = [stage for stage in stages if stage.get("name") in used]
         if len(kept) == len(stages):
             break
         stages = kept
-    if "stages" in document:
+    if stages:
         document["stages"] = stages
-        if not stages:
-            del document["stages"]
-    return document

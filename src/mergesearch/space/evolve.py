@@ -13,6 +13,7 @@ from typing import Any
 
 from mergesearch.errors import SpaceError
 from mergesearch.methods import METHODS
+from mergesearch.recipe.reading import Location, checked_keys, choice_of
 from mergesearch.space.holes import GROUP_FILTERS
 
 PARAMETERS = {
@@ -41,62 +42,52 @@ def space_of(document: Mapping[str, Any], where: str | Path) -> dict[str, Any]:
     """Return the space that searches what a genome does.
 
     Raises:
-        SpaceError: an unknown key, a method that mergekit-evolve does not search, or a filter
+        SpaceError: An unknown key, a method that mergekit-evolve does not search, or a filter
             that names no group of tensors.
     """
-    genome = document.get("genome")
-    if not isinstance(genome, dict) or not isinstance(genome.get("models"), list):
-        raise SpaceError("`genome` has no list of models", where=where)
-    for key in genome:
-        if key not in _GENOME_KEYS:
-            raise SpaceError(
-                f"unknown key {key!r}", where=f"{where}: genome", expected=", ".join(_GENOME_KEYS)
-            )
-    method = genome.get("merge_method")
-    if method not in PARAMETERS:
-        raise SpaceError(
-            f"merge_method {method!r}", where=f"{where}: genome", expected=", ".join(PARAMETERS)
-        )
-    holes = {one: _hole(one, genome, where) for one in PARAMETERS[method]}
+    location = Location(str(where), SpaceError) / "genome"
+    genome = checked_keys(document["genome"], _GENOME_KEYS, location)
+    if not isinstance(genome.get("models"), list):
+        raise location.error("no list of `models`")
+    method = choice_of(genome, "merge_method", tuple(PARAMETERS), None, location)
+    holes = {name: _hole(method, name, genome, location) for name in PARAMETERS[method]}
     space: dict[str, Any] = {"merge_method": method}
     if genome.get("base_model") is not None:
         space["base_model"] = genome["base_model"]
     elif method == "slerp":
         space["base_model"] = genome["models"][0]
-    of_merge: dict[str, Any] = {} if method != "slerp" else {"t": holes.pop("t")}
+    shared: dict[str, Any] = {} if "t" not in holes else {"t": holes.pop("t")}
     space["models"] = [
         {"model": str(model)} | ({"parameters": dict(holes)} if holes else {})
         for model in genome["models"]
     ]
-    if method != "slerp":
+    if holes:
         normalize = genome.get("normalize")
-        of_merge["normalize"] = method in _NORMALIZED if normalize is None else normalize
-    space["parameters"] = of_merge
+        shared["normalize"] = method in _NORMALIZED if normalize is None else normalize
+    space["parameters"] = shared
     if genome.get("tokenizer_source") is not None:
         space["tokenizer_source"] = genome["tokenizer_source"]
     return space
 
 
-def _hole(parameter: str, genome: Mapping[str, Any], where: str | Path) -> dict[str, Any]:
-    declared = METHODS[genome["merge_method"]].by_name[parameter]
-    assert declared.search is not None
-    low, high = declared.search
-    if parameter == "weight" and genome.get("allow_negative_weights"):
+def _hole(method: str, name: str, genome: Mapping[str, Any], location: Location) -> dict[str, Any]:
+    usual = METHODS[method].by_name[name].search
+    assert usual is not None
+    low, high = usual
+    if name == "weight" and genome.get("allow_negative_weights"):
         low = -high
     hole: dict[str, Any] = {"search": [low, high]}
     if genome.get("layer_granularity"):
         hole["curve"] = CURVE
-    names = {substring: group for group, substring in GROUP_FILTERS.items()}
+    groups = {substring: group for group, substring in GROUP_FILTERS.items()}
     filters = genome.get("filters") or []
-    unknown = [one for one in filters if one not in names]
-    if unknown:
-        raise SpaceError(
-            f"the filter {unknown[0]!r} is no group of tensors",
-            where=f"{where}: genome",
-            expected=", ".join(names),
-        )
+    for substring in filters:
+        if substring not in groups:
+            raise location.error(
+                f"the filter {substring!r} is not a group of tensors", expected=", ".join(groups)
+            )
     if filters:
-        hole["per"] = [names[one] for one in filters]
+        hole["per"] = [groups[substring] for substring in filters]
     return hole
 
 
@@ -108,16 +99,18 @@ def objectives_of(document: Mapping[str, Any], where: str | Path) -> dict[str, A
     answers are picked.
 
     Raises:
-        SpaceError: no tasks.
+        SpaceError: No tasks.
     """
     tasks = document.get("tasks")
     if not isinstance(tasks, list) or not tasks:
-        raise SpaceError("`tasks` is no list of tasks", where=where)
+        raise SpaceError("`tasks` is not a list of tasks", where=where)
     objectives: dict[str, Any] = {}
     for task in tasks:
         entry = {"name": task} if isinstance(task, str) else task
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-            raise SpaceError(f"{task!r} is no task", where=where, expected="a name, or {name: ...}")
+            raise SpaceError(
+                f"{task!r} is not a task", where=where, expected="a name, or {name: ...}"
+            )
         use = {
             "task": entry["name"],
             "metric": str(entry.get("metric", "acc,none")).removesuffix(",none"),

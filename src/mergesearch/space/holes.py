@@ -1,30 +1,33 @@
-"""Holes of a space, and the dimensions that fill them."""
+"""The holes of a space, and the dimensions that fill them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mergesearch.errors import SpaceError
-from mergesearch.methods import Method, Parameter
-from mergesearch.space.document import Place, methods_of
+from mergesearch.methods import Parameter
+from mergesearch.space.document import KeyPath
 
 Value = float | int | str | bool | None
 GROUP_FILTERS = {"attn": "self_attn", "mlp": "mlp"}
 """Groups of `per`, by the substring of a tensor's name that marks them."""
 
-STRUCTURE = ("merge_method", "model", "base_model")
-"""Keys outside of `parameters` that may be searched."""
-
 _DECIMALS = 4  # of numbers up to about 1; finer steps are below any score's error
-_HOLE_KEYS = ("search", "curve", "per")
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """One number or choice that a trial proposes; a range where `choices` is empty."""
+    """One number or choice that a trial proposes.
+
+    Attributes:
+        name: Name that is unique in the space.
+        low: Least number.
+        high: Largest number.
+        choices: Values to choose from; empty for a range of numbers.
+    """
 
     name: str
     low: float = 0.0
@@ -33,7 +36,7 @@ class Dimension:
 
     @property
     def decimals(self) -> int:
-        """How many decimals of a proposed number a recipe shows: more for a narrow range."""
+        """Decimals of a proposed number in a recipe: more for a narrow range."""
         return decimals(self.low, self.high)
 
     def holds(self, value: Value) -> bool:
@@ -52,16 +55,16 @@ class Hole:
     """A place in the document that dimensions fill.
 
     Attributes:
-        place: Keys and indices from the top of the document.
+        path: Path to the hole in the document.
         dimension: Dimension with the hole's name; each point of a curve is a copy with a longer
             name.
-        parameter: Declaration of the parameter, by the first method of the merge that takes it;
-            None for a method, a model or a base.
+        parameter: Declaration of the parameter by the first method of the merge that takes it;
+            None for a method, a model or a base, and where no method takes it.
         curve: Number of points over depth, 1 for a plain value.
         per: Groups with values of their own, empty for one value for all tensors.
     """
 
-    place: Place
+    path: KeyPath
     dimension: Dimension
     parameter: Parameter | None = None
     curve: int = 1
@@ -69,8 +72,13 @@ class Hole:
 
     @property
     def key(self) -> str:
-        """The last key of the place, such as `weight` or `model`."""
-        return str(self.place[-1])
+        """The last key of the path, such as `weight` or `model`."""
+        return str(self.path[-1])
+
+    @property
+    def structural(self) -> bool:
+        """Whether it holds a method, a model or a base, not a parameter."""
+        return "parameters" not in self.path
 
     def groups(self) -> list[tuple[str | None, int]]:
         """Return each group (None: all tensors) with its number of points."""
@@ -93,16 +101,15 @@ class Hole:
         ]
 
     def fill(self, values: Mapping[str, Value]) -> Any:
-        """Return the recipe's value for the proposed ones."""
+        """Return the recipe's value for the proposed ones, one by each dimension's name."""
         filled: list[tuple[str | None, Any]] = []
         for group, points in self.groups():
-            found = [
-                rounded(values[name], self.dimension.decimals) for name in self.names(group, points)
-            ]
-            filled.append((group, found[0] if points == 1 else found))
+            names, digits = self.names(group, points), self.dimension.decimals
+            numbers = [rounded(values[name], digits) for name in names]
+            filled.append((group, numbers[0] if points == 1 else numbers))
         if not self.per:
             return filled[0][1]
-        plain_last = sorted(filled, key=lambda one: one[0] == "rest")
+        plain_last = sorted(filled, key=lambda pair: pair[0] == "rest")
         return [
             ({} if group == "rest" else {"filter": GROUP_FILTERS[str(group)]}) | {"value": value}
             for group, value in plain_last
@@ -116,16 +123,16 @@ class Hole:
         """
         by_filter: dict[str | None, Any] = {None: value}
         if self.per:
-            if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+            if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
                 raise SpaceError(f"{value!r} has no groups", where=self.dimension.name)
-            by_filter = {one.get("filter"): one["value"] for one in value}
+            by_filter = {entry.get("filter"): entry["value"] for entry in value}
         values: dict[str, Value] = {}
         for group, points in self.groups():
             given = by_filter.get(GROUP_FILTERS.get(group or ""))
-            found: list[Any] = given if isinstance(given, list) else [given] * points
-            if (given is None and not self.dimension.choices) or len(found) != points:
+            numbers: list[Any] = given if isinstance(given, list) else [given] * points
+            if (given is None and not self.dimension.choices) or len(numbers) != points:
                 raise SpaceError(f"{given!r} is not {points} point(s)", where=self.dimension.name)
-            values |= dict(zip(self.names(group, points), found, strict=True))
+            values |= dict(zip(self.names(group, points), numbers, strict=True))
         return values
 
 
@@ -137,112 +144,7 @@ def decimals(low: float, high: float) -> int:
 def rounded(value: Any, digits: int) -> Any:
     """Return a number as a recipe shows it, and so every number of a list or a filter list."""
     if isinstance(value, list):
-        return [rounded(one, digits) for one in value]
+        return [rounded(entry, digits) for entry in value]
     if isinstance(value, dict):
-        return {key: rounded(one, digits) for key, one in value.items()}
+        return {key: rounded(entry, digits) for key, entry in value.items()}
     return round(value, digits) if isinstance(value, float) else value
-
-
-def find_holes(document: Mapping[str, Any], where: str) -> tuple[Hole, ...]:
-    """Return all holes of a document: of its last merge, then of its stages.
-
-    Raises:
-        SpaceError: one is malformed, or stands where nothing can be searched.
-    """
-    last = {key: value for key, value in document.items() if key != "stages"}
-    found = list(_find(last, methods_of(last), where, (), ""))
-    for index, stage in enumerate(document.get("stages", [])):
-        label = f"{stage.get('name')}."
-        found += _find(stage, methods_of(stage), where, ("stages", index), label)
-    return tuple(found)
-
-
-def _find(
-    node: Any, methods: Sequence[Method], where: str, place: Place, label: str
-) -> Iterator[Hole]:
-    """The holes below a node; `label` begins their names."""
-    if isinstance(node, dict):
-        if "search" in node:
-            yield _parse_hole(
-                node, methods, where, place, label + (str(place[-1]) if place else "")
-            )
-            return
-        for key, value in node.items():
-            yield from _find(value, methods, where, (*place, key), label)
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            longer = label + _of_entry(value, place, index)
-            yield from _find(value, methods, where, (*place, index), longer)
-
-
-def _of_entry(entry: Any, place: Place, index: int) -> str:
-    """What an entry of a list adds to the names of its holes.
-
-    An input is named by its model where that is fixed, else by its place.
-    """
-    if place[-1] == "slices":
-        return f"slice{index}."
-    if place[-1] in ("models", "sources") and isinstance(entry, dict):
-        model = entry.get("model")
-        return f"{model}." if isinstance(model, str) else f"{place[-1]}[{index}]."
-    return ""
-
-
-def _parse_hole(
-    node: dict[str, Any], methods: Sequence[Method], where: str, place: Place, name: str
-) -> Hole:
-    at = f"{where}: {name}"
-    for unknown in node:
-        if unknown not in _HOLE_KEYS:
-            raise SpaceError(
-                f"unknown key {unknown!r} in a hole", where=at, expected=", ".join(_HOLE_KEYS)
-            )
-    key = str(place[-1]) if place else ""
-    structural = key in STRUCTURE and "parameters" not in place
-    if not structural and (len(place) < 2 or place[-2] != "parameters"):
-        raise SpaceError(
-            "this cannot be searched",
-            where=at,
-            expected=", ".join(f"`{name}`" for name in STRUCTURE) + " or a parameter",
-        )
-    dimension = _parse_dimension(name, node["search"], at, absent=key == "model")
-    if structural and not dimension.choices:
-        raise SpaceError(f"{node['search']!r} is not a list of choices", where=at)
-    declared = [method.by_name[key] for method in methods if key in method.by_name]
-    parameter = declared[0] if declared and not structural else None
-    if parameter is not None and parameter.kind is int and not dimension.choices:
-        raise SpaceError(
-            f"{key} takes whole numbers only",
-            where=at,
-            expected="at least three of them to choose from",
-        )
-    curve, per = node.get("curve", 1), node.get("per", [])
-    if type(curve) is not int or curve < 1:
-        raise SpaceError(f"curve {curve!r} is not a number of points", where=at)
-    groups = (*GROUP_FILTERS, "rest")
-    if not isinstance(per, list) or not set(per) <= set(groups) or len(set(per)) != len(per):
-        raise SpaceError(
-            f"per {per!r} is not a list of groups", where=at, expected=", ".join(groups)
-        )
-    if dimension.choices and (curve > 1 or per):
-        raise SpaceError("a choice has no curve and no groups", where=at)
-    return Hole(place, dimension, parameter, curve, tuple(per))
-
-
-def _parse_dimension(name: str, search: Any, at: str, absent: bool) -> Dimension:
-    """A range or choices; `absent`: nothing (null) may be one of them."""
-    if not isinstance(search, list) or len(search) < 2:
-        raise SpaceError(
-            f"{search!r} is not a search", where=at, expected="[low, high] or a list of choices"
-        )
-    numbers = all(type(one) in (int, float) and math.isfinite(one) for one in search)
-    if numbers and len(search) == 2:
-        low, high = float(search[0]), float(search[1])
-        if low >= high:
-            raise SpaceError(f"range {search!r} is empty", where=at, expected="low below high")
-        return Dimension(name, low, high)
-    if not all(isinstance(one, str | int | float) or (absent and one is None) for one in search):
-        raise SpaceError(f"{search!r} is not a list of choices", where=at)
-    if len(set(search)) != len(search):
-        raise SpaceError("a choice is named twice", where=at)
-    return Dimension(name, choices=tuple(float(one) if numbers else one for one in search))

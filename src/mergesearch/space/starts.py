@@ -1,16 +1,20 @@
-"""Mixtures of parents as values of a space's dimensions: what `start_from` tries first."""
+"""What a search tries first: `start_from` as values of the space's dimensions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from mergesearch.errors import SpaceError
-from mergesearch.space.document import Place, choices, get, input_lists, merges
+from mergesearch.space.document import KeyPath, choices_of, input_lists, merges_of, value_at
 from mergesearch.space.holes import Hole, Value
 
+Values = dict[str, Value]
+"""A value for each dimension, by its name."""
 
-def neutral(hole: Hole) -> Value:
+
+def neutral_value(hole: Hole) -> Value:
     """Return the method's default where the range holds it, else the value nearest to it."""
     dimension = hole.dimension
     if dimension.choices:
@@ -21,125 +25,187 @@ def neutral(hole: Hole) -> Value:
     return min(max(default, dimension.low), dimension.high)
 
 
-def parents_of(document: Mapping[str, Any]) -> list[str]:
-    """Return the inputs that are no stages, in order, choices of a hole included."""
-    names = {merge.get("name") for place, merge in merges(document) if place}
-    found = [
-        model
-        for _, merge in merges(document)
-        for _, inputs in input_lists(merge)
-        for one in inputs
-        for model in choices(one.get("model"))
-    ]
-    return [one for one in dict.fromkeys(found) if isinstance(one, str) and one not in names]
+def neutral_values(holes: Sequence[Hole]) -> Values:
+    """Return the neutral value of each dimension."""
+    return {
+        dimension.name: neutral_value(hole) for hole in holes for dimension in hole.dimensions()
+    }
 
 
-class Mixture:
-    """A ratio of parents, as the part that each place of a document has in the result.
+class Starts:
+    """Reads `start_from`.
 
-    A parent's part is divided equally among its places; a stage's part is that of its inputs.
+    `parents` is each parent alone; `ratio` is a mixture, its numbers scaled to sum to 1; `values`
+    names dimensions.
+
+    Attributes:
+        document: Document of the space.
+        holes: Holes of the space.
+        where: Name of the space for messages.
+        models: Parents that can be mixed: the inputs that are not stages, in order, choices of a
+            hole included.
+    """
+
+    def __init__(self, document: Mapping[str, Any], holes: Sequence[Hole], where: str) -> None:
+        self.document = document
+        self.holes = holes
+        self.where = where
+        stages = {merge.get("name") for path, merge in merges_of(document) if path}
+        models = dict.fromkeys(
+            model
+            for _, merge in merges_of(document)
+            for _, inputs in input_lists(merge)
+            for entry in inputs
+            for model in choices_of(entry.get("model"))
+        )
+        self.models = [model for model in models if isinstance(model, str) and model not in stages]
+
+    def read(self, start_from: Any) -> list[Values]:
+        """Return the values of every start, each once.
+
+        Where the space says nothing, the parents that lie inside its ranges come first.
+
+        Raises:
+            SpaceError: An entry is malformed, or its weights lie outside the ranges.
+        """
+        if start_from is None:
+            return list(self._parents_inside())
+        if not isinstance(start_from, list):
+            raise self._error(start_from)
+        starts: list[Values] = []
+        for entry in start_from:
+            starts += [values for values in self._entry(entry) if values not in starts]
+        return starts
+
+    def _parents_inside(self) -> Iterator[Values]:
+        for ratio in self._alone():
+            with suppress(SpaceError):
+                yield self._mixture(ratio)
+
+    def _entry(self, entry: Any) -> list[Values]:
+        match entry:
+            case "parents":
+                return [self._mixture(ratio) for ratio in self._alone()]
+            case {"values": given, **rest} if not rest:
+                return [self._named(given)]
+            case {"ratio": given, **rest} if not rest:
+                return [self._mixture(self._ratio(given, entry))]
+        raise self._error(entry)
+
+    def _alone(self) -> list[dict[str, float]]:
+        """For each parent the ratio that has it alone."""
+        return [{model: float(model == alone) for model in self.models} for alone in self.models]
+
+    def _ratio(self, given: Any, entry: Any) -> dict[str, float]:
+        if not isinstance(given, dict) or not given or not set(given) <= set(self.models):
+            raise self._error(entry)
+        numbers = list(given.values())
+        valid = all(type(number) in (int, float) and number >= 0 for number in numbers)
+        if not valid or not sum(numbers):
+            raise self._error(entry)
+        return {model: given.get(model, 0) / sum(numbers) for model in self.models}
+
+    def _named(self, given: Any) -> Values:
+        """The values of a start that names dimensions; the others take their neutral one."""
+        values = neutral_values(self.holes)
+        if not isinstance(given, dict) or not set(given) <= set(values):
+            raise SpaceError(
+                f"{given!r} does not name dimensions",
+                where=f"{self.where}: start_from",
+                expected=", ".join(values),
+            )
+        values |= given
+        for hole in self.holes:
+            for dimension in hole.dimensions():
+                if not dimension.holds(values[dimension.name]):
+                    raise SpaceError(
+                        f"{values[dimension.name]!r} is not in the space",
+                        where=f"{self.where}: start_from, {dimension.name}",
+                    )
+        return values
+
+    def _mixture(self, ratio: Mapping[str, float]) -> Values:
+        """The values that mix the parents in a ratio."""
+        mixture = _Mixture(self.document, ratio)
+        values: Values = {}
+        for hole in self.holes:
+            value = mixture.value(hole)
+            for dimension in hole.dimensions():
+                if not dimension.holds(value):
+                    raise SpaceError(
+                        f"start_from needs {dimension.name} = {value}",
+                        where=self.where,
+                        expected=f"a range that holds it, not {dimension.low} to {dimension.high}",
+                        fix="widen the range, or leave that start out of start_from",
+                    )
+                values[dimension.name] = value
+        return values
+
+    def _error(self, entry: Any) -> SpaceError:
+        return SpaceError(
+            f"{entry!r} is not a start",
+            where=f"{self.where}: start_from",
+            expected="a list of `parents`, {values: {DIMENSION: value, ...}} and"
+            " {ratio: {PARENT: number, ...}}, with parents " + ", ".join(self.models),
+        )
+
+
+class _Mixture:
+    """A ratio of parents, as the part that each input of a document has in the result.
+
+    A parent's part is divided equally among its inputs; a stage's part is that of its own inputs.
     """
 
     def __init__(self, document: Mapping[str, Any], ratio: Mapping[str, float]) -> None:
         self._document = document
         self._ratio = ratio
-        self._stages = {
-            str(merge["name"]): (place, merge) for place, merge in merges(document) if place
-        }
-        self._places = {
-            parent: sum(self.model(place, one) == parent for place, one in self._inputs(document))
-            for parent in ratio
-        }
-
-    def _inputs(self, document: Mapping[str, Any]) -> list[tuple[Place, dict[str, Any]]]:
-        return [
-            ((*at, *inner, index), one)
-            for at, merge in merges(document)
-            for inner, inputs in input_lists(merge)
-            for index, one in enumerate(inputs)
+        self._stages = {str(merge["name"]): merge for path, merge in merges_of(document) if path}
+        chosen = [
+            self._model(entry)
+            for _, merge in merges_of(document)
+            for _, inputs in input_lists(merge)
+            for entry in inputs
         ]
+        self._inputs = {parent: chosen.count(parent) for parent in ratio}
 
-    def model(self, place: Place, one: Mapping[str, Any]) -> str | None:
-        """Return the model of an input; of several choices the first that the ratio names."""
-        offered = choices(one.get("model"))
+    def value(self, hole: Hole) -> Value:
+        """Return the value of each of a hole's dimensions."""
+        if hole.structural and hole.key == "model":
+            return self._model(value_at(self._document, hole.path[:-1]))
+        if hole.parameter is None or hole.parameter.role != "share":
+            return neutral_value(hole)
+        if not hole.parameter.per_parent:
+            return self._share_beside_base(hole.path)
+        for end, key in enumerate(hole.path, 1):
+            if key in ("models", "sources") and end < len(hole.path):
+                return self._share(value_at(self._document, hole.path[:end]), int(hole.path[end]))
+        return neutral_value(hole)
+
+    def _model(self, entry: Mapping[str, Any]) -> str | None:
+        """The model of an input; of several choices the first that the ratio names."""
+        offered = choices_of(entry.get("model"))
         named = [model for model in offered if self._ratio.get(model, 0.0) > 0.0]
-        rest = [None] if None in offered else offered
-        chosen = (named or rest)[0]
+        chosen = (named or ([None] if None in offered else offered))[0]
         return None if chosen is None else str(chosen)
 
-    def part(self, place: Place, one: Mapping[str, Any]) -> float:
-        """Return the part of the whole result that an input stands for."""
-        model = self.model(place, one)
+    def _part(self, entry: Mapping[str, Any]) -> float:
+        """The part of the whole result that an input stands for."""
+        model = self._model(entry) or ""
         if model in self._stages:
-            at, merge = self._stages[model]
-            return sum(
-                self.part((*at, *inner, index), other)
-                for inner, inputs in input_lists(merge)
-                for index, other in enumerate(inputs)
-            )
-        return self._ratio.get(model or "", 0.0) / max(1, self._places.get(model or "", 1))
+            lists = input_lists(self._stages[model])
+            return sum(self._part(inner) for _, inputs in lists for inner in inputs)
+        return self._ratio.get(model, 0.0) / max(1, self._inputs.get(model, 1))
 
-    def share(self, inputs_place: Place, index: int) -> float:
-        """Return what part of its list of inputs one input makes up; equal parts where none has."""
-        inputs = get(self._document, inputs_place)
-        parts = [self.part((*inputs_place, at), one) for at, one in enumerate(inputs)]
+    def _share(self, inputs: Sequence[Mapping[str, Any]], index: int) -> float:
+        """What part of its list of inputs one makes up; equal parts where none has any."""
+        parts = [self._part(entry) for entry in inputs]
         total = sum(parts)
         return parts[index] / total if total else 1.0 / len(parts)
 
-
-def mixture_values(
-    document: Mapping[str, Any], holes: tuple[Hole, ...], ratio: Mapping[str, float], where: str
-) -> dict[str, Value]:
-    """Return the values that mix the parents in a ratio.
-
-    Raises:
-        SpaceError: a value lies outside its range.
-    """
-    mixture = Mixture(document, ratio)
-    values: dict[str, Value] = {}
-    for hole in holes:
-        value = _value(document, hole, mixture)
-        for one in hole.dimensions():
-            if not one.holds(value):
-                raise SpaceError(
-                    f"start_from needs {one.name} = {value}",
-                    where=where,
-                    expected=f"a range that holds it, not {one.low} to {one.high}",
-                    fix="widen the range, or leave that start out of start_from",
-                )
-            values[one.name] = value
-    return values
-
-
-def _value(document: Mapping[str, Any], hole: Hole, mixture: Mixture) -> Value:
-    inputs_place = _inputs_place(hole.place)
-    if hole.key == "model" and hole.parameter is None:
-        return mixture.model(hole.place[:-1], get(document, hole.place[:-1]))
-    if hole.parameter is None or hole.parameter.role != "share":
-        return neutral(hole)
-    if not hole.parameter.per_parent:
-        return _other_than_base(document, hole, mixture)
-    if inputs_place is not None:
-        return mixture.share(inputs_place, int(hole.place[len(inputs_place)]))
-    return neutral(hole)
-
-
-def _inputs_place(place: Place) -> Place | None:
-    """The list of inputs in which a hole stands."""
-    for end, key in enumerate(place):
-        if key in ("models", "sources") and end + 1 < len(place):
-            return place[: end + 1]
-    return None
-
-
-def _other_than_base(document: Mapping[str, Any], hole: Hole, mixture: Mixture) -> float:
-    """The part of the second of two inputs, the base being the first."""
-    at = hole.place[: 2 if hole.place[0] == "stages" else 0]
-    merge = get(document, at)
-    inner, inputs = next(input_lists(merge))
-    base = merge.get("base_model")
-    second = max(
-        (index for index, one in enumerate(inputs) if one.get("model") != base),
-        default=len(inputs) - 1,
-    )
-    return mixture.share((*at, *inner), second)
+    def _share_beside_base(self, path: KeyPath) -> float:
+        """The part of the second of two inputs, the base being the first."""
+        merge = value_at(self._document, path[: 2 if path[0] == "stages" else 0])
+        _, inputs = next(input_lists(merge))
+        base = merge.get("base_model")
+        others = [index for index, entry in enumerate(inputs) if entry.get("model") != base]
+        return self._share(inputs, max(others, default=len(inputs) - 1))

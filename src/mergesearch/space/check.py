@@ -1,0 +1,75 @@
+"""What a space's document must be before recipes can be made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mergesearch.errors import SpaceError
+from mergesearch.recipe.parse import MERGE_KEYS, RECIPE_KEYS, STRAY_PARAMETERS
+from mergesearch.recipe.reading import Location, checked_keys
+from mergesearch.space.document import (
+    choices_of,
+    input_lists,
+    merges_of,
+    methods_of,
+    parameter_mappings,
+)
+from mergesearch.space.holes import Dimension
+
+
+def check_dimensions(dimensions: Sequence[Dimension], where: str) -> None:
+    """Refuse a space without dimensions, or with two of one name.
+
+    Raises:
+        SpaceError: as said.
+    """
+    if not dimensions:
+        raise SpaceError(
+            "nothing to search: the recipe has no hole",
+            where=where,
+            fix="put {search: [low, high]} where a number stands, or use `search build`",
+        )
+    if len({dimension.name for dimension in dimensions}) != len(dimensions):
+        raise SpaceError("two holes have the same name", where=where)
+
+
+def check_merges(document: Mapping[str, Any], where: str) -> None:
+    """Refuse what no recipe of a space may hold.
+
+    Raises:
+        SpaceError: An unknown key or parameter, or a model that two inputs could be.
+    """
+    location = Location(where, SpaceError)
+    for path, merge in merges_of(document):
+        keys = MERGE_KEYS if path else (*RECIPE_KEYS, "start_from")
+        checked_keys(merge, keys, location, STRAY_PARAMETERS)
+        _check_parameters(merge, location)
+        _check_models(merge, location)
+
+
+def _check_parameters(merge: Mapping[str, Any], location: Location) -> None:
+    """Refuse a parameter that none of a merge's methods takes."""
+    methods = methods_of(merge)
+    if len(methods) < len(choices_of(merge.get("merge_method"))):
+        return  # an unknown method is refused with the first recipe that has it
+    known = {name for method in methods for name in method.by_name}
+    silent = {name for method in methods for name in method.without_effect}
+    for parameters in parameter_mappings(merge):
+        for name in parameters:
+            if name not in known | silent and name not in STRAY_PARAMETERS:
+                raise location.error(
+                    f"unknown parameter {name!r}", expected=", ".join(sorted(known))
+                )
+
+
+def _check_models(merge: Mapping[str, Any], location: Location) -> None:
+    """Refuse a model that two inputs of one list could be."""
+    for _, inputs in input_lists(merge):
+        offered = [model for entry in inputs for model in choices_of(entry.get("model"))]
+        for model in offered:
+            if model is not None and offered.count(model) > 1:
+                raise location.error(
+                    f"two inputs could be {model!r}",
+                    expected="every model among the choices of one input only",
+                )

@@ -1,0 +1,175 @@
+"""A search space: a recipe with holes, which a value for each dimension fills."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from mergesearch.errors import RecipeError, SpaceError
+from mergesearch.recipe import Recipe, load_document
+from mergesearch.recipe.documents import in_order, references
+from mergesearch.space.check import check_dimensions, check_merges
+from mergesearch.space.document import (
+    choices_of,
+    input_lists,
+    leave_out_absent_models,
+    leave_out_unused_parameters,
+    merges_of,
+    own_copy,
+    put_at,
+    value_at,
+)
+from mergesearch.space.find import find_holes
+from mergesearch.space.holes import Value
+from mergesearch.space.starts import Starts, neutral_values
+
+
+class Space:
+    """A search space.
+
+    Attributes:
+        dimensions: Everything a trial proposes, in a fixed order.
+    """
+
+    def __init__(self, document: Mapping[str, Any], where: str | Path = "space") -> None:
+        self._where = str(where)
+        self._document = own_copy(dict(document))
+        self._start_from = self._document.pop("start_from", None)
+        if "stages" in self._document:
+            self._document["stages"] = in_order(self._document["stages"], where)
+        self._holes = find_holes(self._document, self._where)
+        self.dimensions = tuple(
+            dimension for hole in self._holes for dimension in hole.dimensions()
+        )
+        check_dimensions(self.dimensions, self._where)
+        check_merges(self._document, self._where)
+        self.examples("low")
+        self.examples("high")
+        self.starts()
+
+    @classmethod
+    def from_yaml(cls, text: str, where: str | Path = "space") -> Space:
+        """Parse and validate a space; a recipe without holes is refused.
+
+        Raises:
+            SpaceError: A malformed hole, an unknown key, method, parameter or start.
+            RecipeError: Not YAML, or documents that do not lead to one model.
+        """
+        return cls(load_document(text, where), where)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document the space was made from."""
+        document = own_copy(self._document)
+        if self._start_from is not None:
+            document["start_from"] = own_copy(self._start_from)
+        return document
+
+    def parents(self) -> tuple[str, ...]:
+        """Return the distinct ids of all parents that a recipe of the space may have."""
+        keys = ("base_model", "models", "slices")
+        refs = dict.fromkeys(
+            ref
+            for _, merge in merges_of(self._document)
+            for ref in references({key: merge.get(key) for key in keys})
+        )
+        return tuple(ref for ref in refs if ref not in self.stages())
+
+    def stages(self) -> tuple[str, ...]:
+        """Return the names of the merges before the last."""
+        return tuple(str(merge["name"]) for path, merge in merges_of(self._document) if path)
+
+    def recipe(self, values: Mapping[str, Value]) -> Recipe:
+        """Return the recipe for one value per dimension.
+
+        Numbers are rounded to four decimals, or more where their range is narrow. Parameters that
+        the chosen method does not take are left out, and so are inputs whose model is null and
+        stages that nothing uses then.
+
+        Raises:
+            SpaceError: The filled recipe is not valid.
+        """
+        document = own_copy(self._document)
+        for hole in self._holes:
+            put_at(document, hole.path, hole.fill(values))
+        leave_out_unused_parameters(document)
+        leave_out_absent_models(document)
+        try:
+            return Recipe.from_dict(document, self._where)
+        except RecipeError as error:
+            raise SpaceError(
+                error.what, where=error.where, expected=error.expected, fix=error.fix
+            ) from error
+
+    def parameters_of(self, recipe: Recipe) -> dict[str, Value]:
+        """Return the value of each dimension that gives a hand-written `recipe`.
+
+        Dimensions that the recipe does not use take their neutral value.
+
+        Raises:
+            SpaceError: The recipe differs from the space outside its holes, or a value lies
+                outside its range.
+        """
+        document = self._aligned(recipe.to_dict())
+        values = neutral_values(self._holes)
+        for hole in self._holes:
+            given = value_at(document, hole.path)
+            if given is not None or hole.key == "model":
+                values |= hole.read(given)
+        for dimension in self.dimensions:
+            value = values[dimension.name]
+            if not dimension.holds(value):
+                raise SpaceError(f"{value!r} is not in the space", where=dimension.name)
+        if self.recipe(values).digest() != recipe.digest():
+            raise SpaceError(
+                "the recipe differs from the space outside its holes", where=self._where
+            )
+        return values
+
+    def _aligned(self, document: dict[str, Any]) -> dict[str, Any]:
+        """A recipe's document with its stages and inputs where the space has them."""
+        stages = {stage["name"]: stage for stage in document.get("stages", [])}
+        document["stages"] = [stages.get(name, {}) for name in self.stages()]
+        for path, merge in merges_of(self._document):
+            own = value_at(document, path)
+            for inner, wanted in input_lists(merge):
+                inputs = value_at(own, inner)
+                if inputs is not None:
+                    put_at(own, inner, [_input_for(entry, inputs) for entry in wanted])
+        return document
+
+    def starts(self) -> list[dict[str, Value]]:
+        """Return the values that are tried first; see `Starts`.
+
+        Raises:
+            SpaceError: An entry of `start_from` is malformed, or lies outside the ranges.
+        """
+        return Starts(self._document, self._holes, self._where).read(self._start_from)
+
+    def examples(self, end: Literal["low", "high"] = "low") -> list[Recipe]:
+        """Return recipes that show every choice of a method, a model or a base once.
+
+        All numbers stand at the low or high end of their ranges. The last recipe has as few inputs
+        as the space allows.
+
+        Raises:
+            SpaceError: One of them is not valid.
+        """
+        first = {
+            dimension.name: dimension.choices[0] if dimension.choices else getattr(dimension, end)
+            for dimension in self.dimensions
+        }
+        structure = [hole.dimension for hole in self._holes if hole.structural]
+        variants = [first]
+        for dimension in structure:
+            variants += [first | {dimension.name: choice} for choice in dimension.choices[1:]]
+        fewest = {dimension.name: None for dimension in structure if None in dimension.choices}
+        if fewest:
+            variants.append(first | fewest)
+        return [self.recipe(values) for values in variants]
+
+
+def _input_for(wanted: Mapping[str, Any], inputs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The input of a recipe that one of a space's becomes; empty where it is left out."""
+    models = choices_of(wanted["model"])
+    return next((entry for entry in inputs if entry["model"] in models), {})
