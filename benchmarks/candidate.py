@@ -57,9 +57,10 @@ AT_LEAST, SHARE = 12, 0.75
 def demo_recipes() -> dict[str, Recipe]:
     """One recipe per method over the bundled parents."""
     first, second = "demo:instruct", "demo:reason"
-    weighted = [{"model": one, "parameters": {"weight": 0.7}} for one in (first, second)]
+    weighted = [{"model": parent, "parameters": {"weight": 0.7}} for parent in (first, second)]
     trimmed = [
-        {"model": one, "parameters": {"weight": 0.7, "density": 0.6}} for one in (first, second)
+        {"model": parent, "parameters": {"weight": 0.7, "density": 0.6}}
+        for parent in (first, second)
     ]
     pair = [{"model": first}, {"model": second}]
     documents = [
@@ -68,7 +69,7 @@ def demo_recipes() -> dict[str, Recipe]:
         {"merge_method": "ties", "models": trimmed, "base_model": "demo:base"},
         {"merge_method": "slerp", "models": pair, "base_model": first, "parameters": {"t": 0.4}},
     ]
-    return {str(one["merge_method"]): Recipe.from_dict(one) for one in documents}
+    return {str(document["merge_method"]): Recipe.from_dict(document) for document in documents}
 
 
 def print_demo(runs: int) -> None:
@@ -139,8 +140,8 @@ def quantizing_bound(recipe: Recipe) -> float:
     with Workshop.for_recipe(recipe).candidate(recipe) as built:
         tensors = gguf.GGUFReader(built.path).tensors
         counts = Counter()
-        for one in tensors:
-            counts[one.tensor_type] += int(math.prod(one.shape))
+        for tensor in tensors:
+            counts[tensor.tensor_type] += int(math.prod(tensor.shape))
     cores = available_cores()
     rng = np.random.default_rng(0)
     rows = (rng.standard_normal((ROWS * cores, COLS)) * 0.02).astype(np.float32)
@@ -172,7 +173,7 @@ def print_large(folder: Path, small: bool, runs: int, peer_runs: int) -> None:
     for index, parent in enumerate(parents):
         write_parent(parent, config, index)
     recipe = write_recipe(folder / "recipe.yaml", "linear", parents, None)
-    files = [one / "model.safetensors" for one in parents]
+    files = [parent / "model.safetensors" for parent in parents]
     print("\n| cache | mergekit | to F16 | to Q4_K_M | peers in all | mergesearch | ratio |")
     print("|---|---|---|---|---|---|---|")
     for warm in (True, False):
@@ -183,9 +184,9 @@ def print_large(folder: Path, small: bool, runs: int, peer_runs: int) -> None:
         for _ in range(runs):
             set_cache(files, warm)
             fast.append(seconds(step("build", recipe)))
-        medians_of_steps = [statistics.median(one) for one in zip(*slow, strict=True)]
+        medians_of_steps = [statistics.median(seconds) for seconds in zip(*slow, strict=True)]
         total, own = sum(medians_of_steps), statistics.median(fast)
-        cells = " | ".join(f"{one:.1f} s" for one in [*medians_of_steps, total])
+        cells = " | ".join(f"{seconds:.1f} s" for seconds in [*medians_of_steps, total])
         print(
             f"| {'warm' if warm else 'cold'} | {cells} | {own:.2f} s"
             f" | {total / own:.1f} of {AT_LEAST} |",

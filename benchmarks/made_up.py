@@ -86,7 +86,7 @@ def write_recipe(path: Path, method: str, parents: Sequence[Path], base: Path | 
     """Write a recipe that both tools read: equal weights, density 0.5, the middle of a slerp."""
     parameters = {} if method == "slerp" else {"weight": round(1 / len(parents), 3)}
     parameters |= {"density": 0.5} if method == "ties" else {}
-    models = [{"model": str(one), "parameters": parameters} for one in parents]
+    models = [{"model": str(parent), "parameters": parameters} for parent in parents]
     document: dict[str, Any] = {"merge_method": method, "models": models, "dtype": "bfloat16"}
     if method == "slerp":
         document["parameters"] = {"t": 0.5}

@@ -84,7 +84,7 @@ def print_rows(
 ) -> None:
     """One merge with both tools, warm and cold."""
     recipe = write_recipe(folder / "recipe.yaml", method, used, base)
-    files = [one / "model.safetensors" for one in [*used, *([base] if base else [])]]
+    files = [parent / "model.safetensors" for parent in [*used, *([base] if base else [])]]
     ours, theirs = folder / "ours", folder / "theirs"
     build = [str(BIN / "search"), "build", str(recipe), "--to", "safetensors", "-o", str(ours)]
     for warm in (True, False):
@@ -118,7 +118,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         parents = [folder / f"p{index}" for index in range(5)]
-        size = [write_parent(one, config, index) for index, one in enumerate(parents)][-1]
+        size = [write_parent(parent, config, index) for index, parent in enumerate(parents)][-1]
         print(f"{size / 1e9:.2f} GB a parent, bfloat16\n")
         print("| merge | cache | mergekit | mergesearch | ratio | writing alone | difference |")
         print("|---|---|---|---|---|---|---|")

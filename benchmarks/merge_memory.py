@@ -69,7 +69,7 @@ def build_in_memory(recipe: Path) -> None:
 def size_of(path: Path) -> int:
     """Bytes of a file or of a folder's files."""
     files = [path] if path.is_file() else path.iterdir()
-    return sum(one.stat().st_size for one in files)
+    return sum(file.stat().st_size for file in files)
 
 
 def print_row(name: str, recipe: Path, target: str) -> None:

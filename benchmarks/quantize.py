@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=11)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--importance", action="store_true", help="with an importance matrix")
-    parser.add_argument("--types", nargs="+", default=[one.name for one in TYPES[1:]])
+    parser.add_argument("--types", nargs="+", default=[kind.name for kind in TYPES[1:]])
     arguments = parser.parse_args()
     if arguments.threads == 1 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -75,22 +75,22 @@ def main() -> None:
     importance = rng.random(COLS).astype(np.float32) if arguments.importance else None
     parts = np.split(rows, arguments.threads)
     variants = supported_variants()
-    print(f"{'M elements/s':12} {'ggml':>9}", *(f"{one.name:>20}" for one in variants))
+    print(f"{'M elements/s':12} {'ggml':>9}", *(f"{variant.name:>20}" for variant in variants))
     for kind in (Type[name] for name in arguments.types):
         contestants: dict[str, Quantize] = {
             "ggml": partial(ggml.quantize_rows, kind=kind, importance=importance)
         }
-        for one in variants:
-            contestants[one.name] = partial(
-                quantize_rows, kind=kind, importance=importance, variant=one
+        for variant in variants:
+            contestants[variant.name] = partial(
+                quantize_rows, kind=kind, importance=importance, variant=variant
             )
         found = medians(contestants, parts, arguments.runs)
         cells = [f"{kind.name:12} {rows.size / found['ggml'] / 1e6:9.1f}"]
-        for one in variants:
-            ratio = found["ggml"] / found[one.name]
-            wanted = AT_LEAST.get(one.name, {}).get(kind)
+        for variant in variants:
+            ratio = found["ggml"] / found[variant.name]
+            wanted = AT_LEAST.get(variant.name, {}).get(kind)
             note = "" if wanted is None or arguments.importance else f" of {wanted}"
-            cells.append(f"{rows.size / found[one.name] / 1e6:9.1f} {ratio:5.1f}x{note:5}")
+            cells.append(f"{rows.size / found[variant.name] / 1e6:9.1f} {ratio:5.1f}x{note:5}")
         print(*cells, flush=True)
 
 

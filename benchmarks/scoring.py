@@ -97,8 +97,8 @@ class BareLoop:
     def run(self, batches: Sequence[Any]) -> None:
         """Decode the batches from an empty cache."""
         llama_cpp.llama_memory_clear(self.memory, False)
-        for one in batches:
-            assert llama_cpp.llama_decode(self.context, one) == 0
+        for batch in batches:
+            assert llama_cpp.llama_decode(self.context, batch) == 0
             llama_cpp.llama_get_logits(self.context)
 
 
@@ -107,7 +107,7 @@ def against_bare_loop(path: Path, sequences: int, length: int, new: int) -> None
     with Engine(path, runtime) as engine:
         texts = prompts(sequences, length, engine.n_vocab)
         # "never" stops nothing; end tokens would make the work differ: count what was decoded.
-        requests = [GenRequest(one, new, ("\0never",)) for one in texts]
+        requests = [GenRequest(text, new, ("\0never",)) for text in texts]
         answers = engine.generate(requests)
     bare = BareLoop(path, sequences, 512)
     prefill = [
@@ -123,16 +123,16 @@ def against_bare_loop(path: Path, sequences: int, length: int, new: int) -> None
     steps = [
         bare.batch(
             [
-                (one.tokens[step], length + step, seq, True)
-                for seq, one in enumerate(answers)
-                if step + 1 < len(one.tokens)
+                (answer.tokens[step], length + step, seq, True)
+                for seq, answer in enumerate(answers)
+                if step + 1 < len(answer.tokens)
             ]
         )
-        for step in range(max(len(one.tokens) for one in answers) - 1)
+        for step in range(max(len(answer.tokens) for answer in answers) - 1)
     ]
     with Engine(path, runtime) as engine:
         engine.generate(requests)
-        short = [replace(one, max_tokens=1) for one in requests]
+        short = [replace(request, max_tokens=1) for request in requests]
         mine, theirs, mine_first, theirs_first = best(
             cpu,
             lambda: engine.generate(requests),
@@ -140,7 +140,7 @@ def against_bare_loop(path: Path, sequences: int, length: int, new: int) -> None
             lambda: engine.generate(short),
             lambda: bare.run(prefill),
         )
-    tokens = sum(len(one.tokens) - 1 for one in answers)
+    tokens = sum(len(answer.tokens) - 1 for answer in answers)
     print(f"prefill {sequences} x {length}: {sequences * length / mine_first:8.0f} tokens/s CPU")
     print(f"  against a bare llama_decode loop: {theirs_first / mine_first:.2f}")
     both = mine - mine_first, theirs - theirs_first
@@ -160,7 +160,7 @@ def run_in_chunks(engine: Engine, requests: Sequence[Any], generates: bool) -> l
         [Job(part, generates) for part in parts],
         lambda index, results, seconds: found.update({index: results}),
     )
-    return [one for index in range(len(parts)) for one in found[index]]
+    return [answer for index in range(len(parts)) for answer in found[index]]
 
 
 def against_one_at_a_time(path: Path) -> None:
@@ -185,8 +185,8 @@ def generations_one_at_a_time(engine: Engine, single: Any) -> None:
                     break
             counts.append(count)
 
-    requests = [GenRequest(one, 64) for one in prompts(64, 60, engine.n_vocab)]
-    tokens = sum(len(one.tokens) for one in run_in_chunks(engine, requests, True))
+    requests = [GenRequest(prompt, 64) for prompt in prompts(64, 60, engine.n_vocab)]
+    tokens = sum(len(answer.tokens) for answer in run_in_chunks(engine, requests, True))
     mine, theirs = best(wall, lambda: run_in_chunks(engine, requests, True), alone)
     print(f"64 generations of up to 64 tokens ({tokens} in all): {mine:.2f} s")
     per_token = theirs / sum(counts) / (mine / tokens)
@@ -250,7 +250,9 @@ def _demo_candidate(folder: Path) -> Path:
     from mergesearch.build import Workshop
     from mergesearch.recipe import Recipe
 
-    models = [{"model": one, "parameters": {"weight": 1.0}} for one in resources.demo_parents()]
+    models = [
+        {"model": parent, "parameters": {"weight": 1.0}} for parent in resources.demo_parents()
+    ]
     recipe = Recipe.from_dict({"merge_method": "linear", "models": models}, "benchmark")
     Workshop.for_recipe(recipe).gguf(recipe, folder / "demo.gguf")
     return folder / "demo.gguf"

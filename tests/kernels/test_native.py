@@ -23,15 +23,15 @@ def test_variants_are_those_of_the_processor() -> None:
         flags = set(next(line for line in file if line.startswith("flags")).split())
     wide = {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags
     expected = ["avx512"] * wide + ["avx2"] * ("avx2" in flags) + ["scalar"]
-    assert [one.name for one in VARIANTS] == expected
+    assert [variant.name for variant in VARIANTS] == expected
 
 
 def test_the_variable_forces_a_variant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ISA_VARIABLE, raising=False)
     assert kernels().name == VARIANTS[0].name
-    for one in VARIANTS:
-        monkeypatch.setenv(ISA_VARIABLE, one.name)
-        assert kernels().name == one.name
+    for variant in VARIANTS:
+        monkeypatch.setenv(ISA_VARIABLE, variant.name)
+        assert kernels().name == variant.name
 
 
 def test_an_unknown_variant_is_refused_with_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +40,7 @@ def test_an_unknown_variant_is_refused_with_a_list(monkeypatch: pytest.MonkeyPat
         kernels()
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda one: one.name)
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 @pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf])
 def test_the_first_nonfinite_value_is_found(variant: Variant, bad: float) -> None:
     for cols in (1, 7, 1024, 1025, 5000):
@@ -53,7 +53,7 @@ def test_the_first_nonfinite_value_is_found(variant: Variant, bad: float) -> Non
             assert variant.first_nonfinite(spoiled) == place
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda one: one.name)
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_arrays_are_never_converted_silently(variant: Variant) -> None:
     with pytest.raises(TypeError):
         variant.first_nonfinite(np.zeros((2, 2)))  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ def test_yaml_round_trip() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(objectives_folder().glob("*.yaml")), ids=lambda one: one.stem
+    "path", sorted(objectives_folder().glob("*.yaml")), ids=lambda path: path.stem
 )
 def test_bundled_files_are_read_and_written_back(path: Path) -> None:
     objectives = Objectives.from_yaml(path.read_text(), path.parent)

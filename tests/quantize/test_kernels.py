@@ -26,8 +26,8 @@ from mergesearch.quantize.formats import TYPES, block_elements, row_bytes
 from tools.quantization import ggml
 
 VARIANTS = supported_variants()
-each_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda one: one.name)
-each_kind = pytest.mark.parametrize("kind", TYPES, ids=lambda one: one.name)
+each_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+each_kind = pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
 
 
 @each_variant

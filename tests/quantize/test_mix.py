@@ -67,8 +67,12 @@ def llama_quantize(
 def contents(path: Path) -> dict[str, tuple[str, list[int], bytes]]:
     """Every tensor's type, shape and bytes."""
     return {
-        one.name: (one.tensor_type.name, [int(size) for size in one.shape], one.data.tobytes())
-        for one in gguf.GGUFReader(path).tensors
+        tensor.name: (
+            tensor.tensor_type.name,
+            [int(size) for size in tensor.shape],
+            tensor.data.tobytes(),
+        )
+        for tensor in gguf.GGUFReader(path).tensors
     }
 
 
@@ -93,7 +97,7 @@ def test_files_equal_llama_model_quantize(shape: str, tmp_path: Path) -> None:
     """Every mix equals llama.cpp's of the same merge in F32."""
     recipe = merge_of(tmp_path, SHAPES[shape])
     parents = open_parents(recipe)
-    plain, ours, theirs = (tmp_path / f"{one}.gguf" for one in ("plain", "ours", "theirs"))
+    plain, ours, theirs = (tmp_path / f"{name}.gguf" for name in ("plain", "ours", "theirs"))
     Workshop(parents).gguf(recipe, plain, quant="F32")
     for mix in MIXES:
         Workshop(parents).gguf(recipe, ours, quant=mix)
@@ -109,10 +113,10 @@ def test_overrides_equal_llama_model_quantize(tmp_path: Path) -> None:
     shape = WIDE | {"arch": "llama", "num_hidden_layers": 9, "intermediate_size": 352}
     recipe = merge_of(tmp_path, shape, quantize={"mix": "Q4_K_M", "tensors": tensors})
     parents = open_parents(recipe)
-    plain, ours, theirs = (tmp_path / f"{one}.gguf" for one in ("plain", "ours", "theirs"))
+    plain, ours, theirs = (tmp_path / f"{name}.gguf" for name in ("plain", "ours", "theirs"))
     Workshop(parents).gguf(recipe, plain, quant="F32")
     Workshop(parents).gguf(recipe, ours)
-    llama_quantize(plain, theirs, "Q4_K_M", {one: Type[kind] for one, kind in tensors.items()})
+    llama_quantize(plain, theirs, "Q4_K_M", {name: Type[kind] for name, kind in tensors.items()})
     assert contents(ours) == contents(theirs)
     found = {name: kind for name, (kind, _, _) in contents(ours).items()}
     assert found["blk.1.attn_v.weight"] == "Q8_0"
@@ -147,8 +151,8 @@ def made_up_file(
     expert = (n_experts, 2, 256) if n_experts else (2, 256)
     suffix = "_exps" if n_experts else ""
     attention = ("attn_q", "attn_k", "attn_v", "attn_output")
-    layer = {f"{one}.weight": (2, 256) for one in attention}
-    layer |= {f"ffn_{one}{suffix}.weight": expert for one in ("down", "gate", "up")}
+    layer = {f"{name}.weight": (2, 256) for name in attention}
+    layer |= {f"ffn_{name}{suffix}.weight": expert for name in ("down", "gate", "up")}
     layer |= {"ffn_gate_inp.weight": (n_experts, 256)} if n_experts else {}
     names = {"token_embd.weight": (8, 256), "output.weight": (8, 256), "output_norm.weight": (256,)}
     for index in range(n_layers):
@@ -179,12 +183,12 @@ def test_experts_and_large_models(
     plain, theirs = tmp_path / "plain.gguf", tmp_path / "theirs.gguf"
     model = made_up_file(plain, arch, n_layers, n_experts, kv_heads)
     shapes = {
-        one.name: tuple(reversed([int(size) for size in one.shape]))
-        for one in gguf.GGUFReader(plain).tensors
+        tensor.name: tuple(reversed([int(size) for size in tensor.shape]))
+        for tensor in gguf.GGUFReader(plain).tensors
     }
     for mix in MIXES:
         llama_quantize(plain, theirs, mix)
-        found = {one.name: one.tensor_type for one in gguf.GGUFReader(theirs).tensors}
+        found = {tensor.name: tensor.tensor_type for tensor in gguf.GGUFReader(theirs).tensors}
         assert tensor_types(mix, shapes, model) == found, mix
 
 

@@ -24,11 +24,13 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "kind", [one for one in TYPES if one != Type.F32], ids=lambda one: one.name
+    "kind", [kind for kind in TYPES if kind != Type.F32], ids=lambda kind: kind.name
 )
 def test_neon_and_scalar_on_arm_equal_ggml(program: Path, kind: Type) -> None:
     inputs = {name: make() for name, make in CASES.items()}
-    fitting = [one for one in real_weights().values() if one.shape[1] % block_elements(kind) == 0]
+    fitting = [
+        rows for rows in real_weights().values() if rows.shape[1] % block_elements(kind) == 0
+    ]
     inputs["real weights"] = fitting[0]
     jobs = [
         (f"{name}, importance {which}", rows, importance)

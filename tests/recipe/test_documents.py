@@ -88,8 +88,8 @@ def test_shares_follow_gradients_through_slices_of_stages() -> None:
 
 def test_mergekit_gets_every_stage_in_float32() -> None:
     documents = list(yaml.safe_load_all(Recipe.from_yaml(ROUNDS).to_mergekit({"base": "/b"})))
-    assert [one.get("name") for one in documents] == ["first", "other", None]
-    assert [one["out_dtype"] for one in documents] == ["float32", "float32", "bfloat16"]
+    assert [document.get("name") for document in documents] == ["first", "other", None]
+    assert [document["out_dtype"] for document in documents] == ["float32", "float32", "bfloat16"]
     assert documents[1]["base_model"] == "/b"
     assert "seed" not in documents[2]
 
@@ -168,7 +168,7 @@ def test_a_module_is_what_it_holds() -> None:
             "parameters": {"weight": 0.5, "normalize": True},
         }
     )
-    assert [one.model for one in recipe.last.inputs] == ["a", "b"]
+    assert [input_.model for input_ in recipe.last.inputs] == ["a", "b"]
     assert recipe.last.parameters["weight"] == (Filtered("mlp", 2.0), Filtered(None, 0.5))
     assert recipe.last.parameters["normalize"] is False
 

@@ -15,7 +15,7 @@ from mergesearch.recipe import Recipe
 def recipe(method: str, parents: str = "a", base: str | None = "base", **parameters: Any) -> Recipe:
     document: dict[str, Any] = {
         "merge_method": method,
-        "models": [{"model": one} for one in parents],
+        "models": [{"model": parent} for parent in parents],
         "parameters": parameters,
     }
     return Recipe.from_dict(document | ({} if base is None else {"base_model": base}))
@@ -26,7 +26,7 @@ def test_parameters_are_those_of_mergekit() -> None:
     """By name and by whether a parent has its own; `int8_mask` is read with every method."""
     from mergekit.merge_methods import registered_methods
 
-    theirs = {one.spec.name: one.spec for one in registered_methods()}
+    theirs = {method.spec.name: method.spec for method in registered_methods()}
     ours = {name: method for name, method in METHODS.items() if method.in_mergekit}
     assert set(ours) == set(theirs)
     for name, method in ours.items():
@@ -92,7 +92,7 @@ def test_wrong_parameters_are_refused(
 
 
 def test_a_slice_may_give_what_has_no_default() -> None:
-    sources = [{"model": one, "layer_range": [0, 2]} for one in ("base", "a")]
+    sources = [{"model": model, "layer_range": [0, 2]} for model in ("base", "a")]
     document = {
         "merge_method": "nearswap",
         "base_model": "base",

@@ -41,10 +41,10 @@ def test_yaml_round_trip_gives_an_equal_recipe_and_digest() -> None:
 
 
 def test_digest_does_not_tell_1_from_1_point_0() -> None:
-    one = Recipe.from_yaml("merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]")
+    recipe = Recipe.from_yaml("merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]")
     same = Recipe.from_yaml("models: [{parameters: {weight: 1.0}, model: a}]\nmerge_method: linear")
     other = Recipe.from_yaml("merge_method: linear\nmodels: [{model: a, parameters: {weight: 2}}]")
-    assert one.digest() == same.digest() != other.digest()
+    assert recipe.digest() == same.digest() != other.digest()
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_mergekit_export_asks_for_float32_arithmetic_and_real_folders() -> None:
     assert document["dtype"] == "float32"
     assert document["out_dtype"] == "float16"
     assert "quantize" not in document
-    assert [one["model"] for one in document["models"]] == ["base", "/models/a", "b"]
+    assert [model["model"] for model in document["models"]] == ["base", "/models/a", "b"]
 
 
 def test_types_of_single_tensors_are_kept() -> None:
@@ -211,7 +211,7 @@ def test_a_linear_mergekit_export_names_no_base() -> None:
 def test_wrong_recipes_are_refused_by_name(change: dict[str, object], message: str) -> None:
     document = {"merge_method": "ties", "base_model": "base", "models": [{"model": "a"}]} | change
     with pytest.raises(RecipeError, match=message):
-        Recipe.from_dict({key: one for key, one in document.items() if one is not None})
+        Recipe.from_dict({key: value for key, value in document.items() if value is not None})
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1", "", "a: 1\n---\nb: 2"])

@@ -57,7 +57,7 @@ def test_parents_are_renamed_in_it() -> None:
     recipe = Recipe.from_dict(LINEAR | {"tokenizer": BLOCK}).renamed({"a": "x/a", "b": "x/b"})
     assert recipe.last.tokenizer is not None
     assert recipe.last.tokenizer.source == "union"
-    models = [one.model for one in recipe.last.tokenizer.tokens.values()]
+    models = [token.model for token in recipe.last.tokenizer.tokens.values()]
     assert models == ["x/a", None, "x/b", "x/a"]
     old = Recipe.from_dict(LINEAR | {"tokenizer_source": "b"}).renamed({"b": "x/b"})
     assert old.last.tokenizer == TokenizerChoice("x/b")

@@ -28,8 +28,8 @@ OTHER = (
 
 
 def test_only_metrics_that_objectives_use_decide_in_their_direction() -> None:
-    won = [(one.better.task, one.better.item) for one in gains(DOCUMENT, ONE, OTHER)]
-    lost = [(one.better.task, one.better.item) for one in gains(DOCUMENT, OTHER, ONE)]
+    won = [(gain.better.task, gain.better.item) for gain in gains(DOCUMENT, ONE, OTHER)]
+    lost = [(gain.better.task, gain.better.item) for gain in gains(DOCUMENT, OTHER, ONE)]
     assert won == [("words", 0), ("prose", 0)]
     assert lost == [("words", 1)]
 

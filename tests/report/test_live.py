@@ -33,8 +33,8 @@ def searching(rule: StopRule) -> RunState:
     """Two trials of an earlier start, three of this one, one at work after 20 seconds."""
     state = RunState()
     state.apply(events.RunStarted(AXES, rule, "gp", TRIALS[:2]), NOW)
-    for one in TRIALS[2:]:
-        state.apply(events.TrialFinished(one), NOW + 4)
+    for record in TRIALS[2:]:
+        state.apply(events.TrialFinished(record), NOW + 4)
     state.apply(events.StageStarted(5, "search", "building"), NOW + 14)
     state.apply(events.StageStarted(5, "search", "scoring"), NOW + 15)
     state.apply(events.Progressed(5, "search", "demo_instructions", 64, 120), NOW + 16)
@@ -111,7 +111,7 @@ def test_the_view_of_the_validation() -> None:
 
 def test_a_long_front_is_thinned_out_but_keeps_its_knee_and_ends() -> None:
     trials = [trial(n, 0.3 + 0.01 * n, 0.9 - 0.01 * n - 0.0002 * (n - 31) ** 2) for n in range(40)]
-    trials = [replace(one, started=START, ended=START + timedelta(seconds=1)) for one in trials]
+    trials = [replace(trial, started=START, ended=START + timedelta(seconds=1)) for trial in trials]
     state = RunState()
     state.apply(events.RunStarted(AXES, StopRule(60, None), "gp", tuple(trials)), NOW)
     assert state.front is not None
@@ -157,8 +157,8 @@ def test_plain_lines() -> None:
 
 def whole_run(observe) -> None:
     observe(events.RunStarted(AXES, StopRule(5, None), "gp", ()))
-    for one in TRIALS:
-        observe(events.TrialFinished(one))
+    for record in TRIALS:
+        observe(events.TrialFinished(record))
     observe(events.ValidationStarted("5 trials are done", ()))
     observe(events.RunFinished(Front.of(AXES, TRIALS)))
 

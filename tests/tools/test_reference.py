@@ -17,7 +17,7 @@ from helpers.cases import (
 from mergesearch.quantize.formats import TYPES, block_elements
 from tools.quantization import ggml, reference
 
-each_kind = pytest.mark.parametrize("kind", TYPES, ids=lambda one: one.name)
+each_kind = pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
 
 
 @each_kind
@@ -48,7 +48,9 @@ def test_levels_beyond_rounding_equal_ggml() -> None:
 
 @each_kind
 def test_real_weights_equal_ggml(kind: Type) -> None:
-    fitting = [one for one in real_weights().values() if one.shape[1] % block_elements(kind) == 0]
+    fitting = [
+        rows for rows in real_weights().values() if rows.shape[1] % block_elements(kind) == 0
+    ]
     assert fitting
     for rows in fitting[:6]:
         for name in ("none", "even"):

@@ -58,7 +58,9 @@ def _library() -> ctypes.CDLL:
         MergeSearchError: llama-cpp-python is missing or ships no such library.
     """
     spec = importlib.util.find_spec("llama_cpp")
-    folders = [Path(one) / "lib" for one in (spec.submodule_search_locations or [])] if spec else []
+    folders = (
+        [Path(place) / "lib" for place in (spec.submodule_search_locations or [])] if spec else []
+    )
     names = {"win32": "ggml-base.dll", "darwin": "libggml-base.dylib"}
     name = names.get(sys.platform, "libggml-base.so")
     for file in (folder / name for folder in folders):

@@ -292,7 +292,7 @@ def quantize_32(source: Floats, importance: Floats | None, *, bits: int, minimum
             d, levels = fit_scale(x, w, 1 << (bits - 1))
             halves = [d]
     packed = levels.astype(np.uint8)
-    parts = [as_bytes(half_bits(one)) for one in halves]
+    parts = [as_bytes(half_bits(half)) for half in halves]
     parts += [fifth_bits(packed)] if bits == 5 else []
     return np.concatenate([*parts, nibbles(packed)], axis=1)
 
