@@ -136,15 +136,33 @@ def test_padding_rows_of_other_counts_come_from_the_base(tmp_path: Path) -> None
     )
 
 
-def test_rows_that_nobody_can_tell_apart_from_padding_are_refused(tmp_path: Path) -> None:
-    """Without a tokenizer of its own a parent must have the base's number of rows."""
-    base = open_checkpoint(str(make_parent(tmp_path / "base", 0, vocab_size=400)))
+def test_rows_whose_tokens_nobody_knows_are_refused(tmp_path: Path) -> None:
+    """A parent without a tokenizer is not taken for equal by its number of rows."""
+    base = open_checkpoint(str(make_parent(tmp_path / "base", 0)))
     a = open_checkpoint(str(make_parent(tmp_path / "a", 1, tokenizer=None)))
+    for parents, first in (({"base": base, "a": a}, "base"), ({"a": a, "base": base}, "a")):
+        with pytest.raises(CheckpointError, match=r"^a: no tokenizer\.json") as caught:
+            align(parents, first, None)
+        assert "expected: the tokens of base" in str(caught.value)
+    chosen = align({"base": base, "a": a}, "base", TokenizerChoice("base"))
+    np.testing.assert_array_equal(
+        chosen.parents["a"].rows(EMBEDDING, 0, 360), a.rows(EMBEDDING, 0, 360)
+    )
+
+
+def test_where_no_parent_has_a_tokenizer_the_rows_are_counted(tmp_path: Path) -> None:
+    rows = {"base": 400, "same": 400, "a": 384}
+    parents = {
+        name: open_checkpoint(
+            str(make_parent(tmp_path / name, seed, tokenizer=None, vocab_size=vocab_size))
+        )
+        for seed, (name, vocab_size) in enumerate(rows.items())
+    }
     message = r"differ in model.embed_tokens.weight: \(400, 64\) in base, \(384, 64\) in a"
     with pytest.raises(CheckpointError, match=message):
-        align({"base": base, "a": a}, "base", None)
-    same = open_checkpoint(str(make_parent(tmp_path / "b", 1, tokenizer=None, vocab_size=400)))
-    assert align({"base": base, "b": same}, "base", None).parents["b"] is same
+        align(parents, "base", None)
+    del parents["a"]
+    assert align(parents, "base", None).parents["same"] is parents["same"]
 
 
 def test_without_a_base_the_others_give_their_mean(three: dict[str, Checkpoint]) -> None:

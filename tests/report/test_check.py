@@ -125,6 +125,7 @@ def test_a_report_as_json_is_one_flat_mapping() -> None:
             "builds_ahead": False,
         },
         "disk": {"gguf": 8_990_000_000, "safetensors": 29_540_000_000, "free": 812_000_000_000},
+        "notes": (),
         "items_of_a_trial": 256,
         "items_of_validation": 640,
         "scoring_seconds": {"proxy": 400.0, "search": 900.0, "validate": 2300.0},
@@ -138,3 +139,13 @@ def test_a_report_as_json_is_one_flat_mapping() -> None:
     assert (unknown["scoring_seconds"], unknown["scoring_unknown"]) == (None, "a reason")
     assert "trial_seconds" not in unknown
     assert "scoring_seconds" not in BUILT.to_dict()
+
+
+def test_notes_about_the_parents_follow_the_model() -> None:
+    note = "rope_theta is 1e+06 in the merge, 10000 in somebody/a-parent and somebody/another"
+    text = render_check(replace(BUILT, building=replace(BUILDING, notes=(note,))))
+    assert text.startswith(
+        HEAD
+        + "note: rope_theta is 1e+06 in the merge, 10000 in somebody/a-parent and\n"
+        + "      somebody/another\n"
+    )

@@ -131,6 +131,7 @@ def test_plain_lines() -> None:
     lines = [
         render_line(event, state)
         for event in (
+            events.Noted("a and b differ"),
             events.RunStarted(AXES, state.rule, "gp", TRIALS[:2]),
             events.StageStarted(5, "search", "building"),
             events.Progressed(5, "search", "words", 1, 2),
@@ -143,6 +144,7 @@ def test_plain_lines() -> None:
         )
     ]
     assert lines == [
+        "note: a and b differ",
         "search with gp: 60 trials, 2 done before",
         None,
         None,

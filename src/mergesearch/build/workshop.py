@@ -18,6 +18,7 @@ from mergesearch.build.folder import write_folder
 from mergesearch.build.gguf_file import file_layout, write_gguf
 from mergesearch.errors import InputError
 from mergesearch.merge import MergedModel, plan_merge
+from mergesearch.merge.differences import differences
 from mergesearch.parents import Checkpoint, open_all
 from mergesearch.recipe import Quantization, Recipe
 
@@ -105,6 +106,17 @@ class Workshop:
             stop: Event that ends the reading of blocks once it is set.
         """
         return plan_merge(recipe, self.parents, stop, self._memo)
+
+    def notes(self, recipe: Recipe) -> list[str]:
+        """Return what a person should know of the parents, one sentence each.
+
+        What was left out of a parent comes first, then settings in which parents differ from the
+        model that the recipe makes, as it takes those of one parent.
+        """
+        left_out = [
+            f"{ref}: {note}" for ref, parent in self.parents.items() for note in parent.notes
+        ]
+        return [*left_out, *differences(self.plan(recipe), self.parents)]
 
     def size(self, recipe: Recipe) -> int:
         """Return the size in bytes of a recipe's GGUF, without building it."""

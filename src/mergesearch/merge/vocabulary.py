@@ -91,16 +91,26 @@ def align(
 def check_vocabularies(parents: Mapping[str, Checkpoint], memo: Memo) -> None:
     """Refuse parents that give different tokens to the rows of the embedding.
 
-    A parent without a tokenizer must at least have as many rows as the others.
+    Where none has a tokenizer they must at least have as many rows.
 
     Raises:
-        CheckpointError: Names the two parents and the first difference.
+        CheckpointError: Names the two parents and the first difference, or the one whose tokens
+            are not known.
     """
     (first, one), *others = parents.items()
     for ref, other in others:
         difference = None
         if one.tokenizer is not None and other.tokenizer is not None:
             difference = memo(_first_difference, one.tokenizer, other.tokenizer)
+        elif one.tokenizer is not None or other.tokenizer is not None:
+            known, unknown = (first, ref) if other.tokenizer is None else (ref, first)
+            raise CheckpointError(
+                "no tokenizer.json, so nobody knows what its rows stand for",
+                where=unknown,
+                expected=f"the tokens of {known}",
+                fix=f"if it has them, put the tokenizer.json of {known} into its folder, or write"
+                " tokenizer_source: base (or the parent's id)",
+            )
         elif one.layout.vocab_rows != other.layout.vocab_rows:
             shapes = [str(parent.tensors[EMBEDDING].shape) for parent in (one, other)]
             difference = (EMBEDDING, shapes[0], shapes[1])

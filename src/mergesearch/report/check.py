@@ -71,6 +71,7 @@ class BuildingReport:
         seconds: Time that the slowest method takes.
         memory: Memory that a run may take.
         disk: Disk space that the winner takes.
+        notes: What a person should know of the parents, one sentence each.
     """
 
     parents: int
@@ -81,6 +82,7 @@ class BuildingReport:
     seconds: float
     memory: MemoryReport
     disk: DiskReport
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,8 @@ def _lines(report: CheckReport) -> Iterator[str]:
         )
         yield _line("recipes planned", str(building.recipes))
         yield _line("model", f"{_parameters(building.parameters)} parameters")
+        for note in building.notes:
+            yield textwrap.fill(f"note: {note}", 80, subsequent_indent=" " * 6)
     if report.items is not None:
         yield f"{report.objectives or report.file}: all tasks load"
         yield _line("items", f"{report.items.search} in the search")

@@ -17,6 +17,7 @@ from mergesearch.report.state import RunState, best_of
 from mergesearch.report.tables import render_front, scores_line, trial_line
 from mergesearch.study.events import (
     Event,
+    Noted,
     ParentMeasured,
     RunFinished,
     RunStarted,
@@ -50,7 +51,7 @@ def watch(console: Console) -> Iterator[Observer]:
         if console.is_terminal and isinstance(event, RunStarted):
             live.start()
         line = render_line(event, state)
-        if not console.is_terminal and line is not None:
+        if line is not None and (not console.is_terminal or isinstance(event, Noted)):
             console.print(Text(line), soft_wrap=True)
         if isinstance(event, RunFinished):
             live.stop()
@@ -87,6 +88,8 @@ def render_line(event: Event, state: RunState) -> str | None:
                 goal.append(f"until {datetime.fromtimestamp(state.rule.deadline):%H:%M}")
             before = f", {state.before} done before" if state.before else ""
             return f"search with {state.sampler}: {' or '.join(goal) or 'until stopped'}{before}"
+        case Noted(note):
+            return f"note: {note}"
         case ParentMeasured(parent, scores, seconds):
             return f"{parent}: {scores_line(scores, state.axes)}, {text.duration(seconds)}"
         case TrialFinished(trial):

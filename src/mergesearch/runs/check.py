@@ -154,6 +154,7 @@ def _building(
             safetensors=parameters * FLOAT_TYPES[model.likely.last.dtype].size,
             free=shutil.disk_usage(Path.cwd()).free,
         ),
+        notes=tuple(workshop.notes(model.likely)),
     )
 
 

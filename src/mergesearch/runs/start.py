@@ -28,7 +28,7 @@ from mergesearch.runs.inputs import (
 from mergesearch.runs.run import Run
 from mergesearch.scoring import ScoringProcess
 from mergesearch.space import Space
-from mergesearch.study.events import Event
+from mergesearch.study.events import Event, Noted
 from mergesearch.study.loop import check_run_folder, run_study
 from mergesearch.study.samplers import check_sampler
 from mergesearch.study.settings import Search, StudySettings
@@ -118,7 +118,10 @@ def search(
         scorer.start()
         _write_inputs(inputs, pins)
         with log_events(run_folder.log) as log:
-            run_study(run_folder.path, study, settings, _both(log, on_event))
+            observe = _both(log, on_event)
+            for note in workshop.notes(inputs.space.examples("high")[0]):
+                observe(Noted(note))
+            run_study(run_folder.path, study, settings, observe)
     run = Run(run_folder.path)
     run.write_recipes()
     return run

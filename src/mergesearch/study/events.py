@@ -27,6 +27,17 @@ class RunStarted:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Something that a person should know of the parents, said before the run starts.
+
+    Attributes:
+        note: One sentence.
+    """
+
+    note: str
+
+
+@dataclass(frozen=True)
 class ParentMeasured:
     """A parent was measured, to find out whose answers the proxies are made of.
 
@@ -101,6 +112,7 @@ class RunFinished:
 
 Event = (
     RunStarted
+    | Noted
     | ParentMeasured
     | StageStarted
     | Progressed
