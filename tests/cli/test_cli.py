@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from helpers.command import search
 
+import mergesearch.cli
 from mergesearch import __version__
 from mergesearch.cli import COMMANDS
 
@@ -68,3 +72,27 @@ def test_the_package_is_the_command() -> None:
     )
     assert result.returncode == 2
     assert result.stderr.startswith("error: /nowhere: no study.db in it")
+
+
+def test_commands_print_by_the_one_function_that_escapes_what_others_wrote() -> None:
+    for path in Path(mergesearch.cli.__file__).parent.glob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        assert not re.search(r"(?<![\w.])(print|Console)\(", source), path
+
+
+def test_a_name_in_an_error_cannot_steer_the_terminal() -> None:
+    outcome = search("front", "/nowhere\x1b[2J")
+    assert "\x1b" not in outcome.err
+    assert "/nowhere\\u001b[2J: no study.db" in outcome.err
+
+
+def test_a_stream_that_knows_ascii_only_gets_escapes() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(
+        [sys.executable, "-m", "mergesearch", "front", "/±"],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: /\\xb1: no study.db in it")

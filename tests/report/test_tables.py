@@ -118,6 +118,13 @@ def test_a_failed_trial_is_shown_with_its_whole_reason() -> None:
     assert "objective" not in text
 
 
+def test_a_reason_that_would_steer_the_terminal_is_written_out_whole() -> None:
+    failed = replace(TRIALS[3], failure="\x1b[2J" * 12)
+    text = shown(render_trial(failed, RUN), 60)
+    reason = text.split("reason  ")[1].split("shares")[0]
+    assert "".join(reason.split()) == "\\u001b[2J" * 12
+
+
 def test_a_trial_that_was_not_scored_itself_says_whose_scores_it_has() -> None:
     rungs = {"search": rung("search", scores(0.5, 0.5))}
     text = shown(render_trial(trial(9, 0, 0, reused_from=2, rungs=rungs), RUN), 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from mergesearch import __version__
+from mergesearch._system.terminal import say
 from mergesearch.errors import InputError, Interrupted, MergeSearchError
 
 COMMANDS = {
@@ -66,7 +68,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"mergesearch {__version__}")
+        say(f"mergesearch {__version__}")
         raise typer.Exit
 
 
@@ -84,11 +86,14 @@ def _search(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a known error becomes its message and its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # an ASCII terminal shows \xb1 for ±
     before = signal.signal(signal.SIGINT, _interrupt)
     try:
         app(arguments, prog_name="search")
     except MergeSearchError as error:
-        print(str(error) if isinstance(error, Interrupted) else f"error: {error}", file=sys.stderr)
+        say(str(error) if isinstance(error, Interrupted) else f"error: {error}", error=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
@@ -96,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         if error.filename is None:
             raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        say(f"error: {error.filename}: {error.strerror}", error=True)
         sys.exit(InputError.exit_code)
     finally:
         signal.signal(signal.SIGINT, before)

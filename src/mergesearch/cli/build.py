@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mergesearch._system.terminal import say
 from mergesearch.cli.options import Parents, TemplateFile, Threads, parent_places
 from mergesearch.errors import InputError
 from mergesearch.quantize import MIXES
@@ -54,6 +55,6 @@ def command(
     workshop = open_workshop(parsed, parent_places(parent), template, threads)
     if to is Target.SAFETENSORS:
         workshop.safetensors(parsed, out)
-        print(f"{out}: {parsed.last.dtype} safetensors")
+        say(f"{out}: {parsed.last.dtype} safetensors")
     else:
-        print(f"{workshop.gguf(parsed, out, quant)}  {out}")
+        say(f"{workshop.gguf(parsed, out, quant)}  {out}")

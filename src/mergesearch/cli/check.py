@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mergesearch._system.terminal import say
 from mergesearch.cli.options import (
     AsJson,
     Memory,
@@ -51,4 +52,4 @@ def command(
         memory=memory,
         trust_tasks=trust_tasks,
     )
-    print(json.dumps(report.to_dict(), indent=2) if as_json else render_check(report))
+    say(json.dumps(report.to_dict(), indent=2) if as_json else render_check(report))

@@ -14,6 +14,7 @@ from typing import Any
 from mergesearch import __version__
 from mergesearch._kernels import kernels, supported_variants
 from mergesearch._system.machine import available_cores, available_memory
+from mergesearch._system.terminal import say
 from mergesearch.cli.options import AsJson
 from mergesearch.objectives import Runtime
 from mergesearch.scoring.engine.features import features
@@ -34,13 +35,13 @@ def command(as_json: AsJson = False) -> None:
     facts = _facts()
     problems = _problems(facts)
     if as_json:
-        print(json.dumps(facts | {"problems": problems}, indent=2))
+        say(json.dumps(facts | {"problems": problems}, indent=2))
     else:
         for name, value in facts.items():
-            print(f"{name.replace('_', ' '):<18}{_shown(value)}")
+            say(f"{name.replace('_', ' '):<18}{_shown(value)}")
         for problem in problems:
-            print(f"problem: {problem}")
-        print("ready" if not problems else f"{len(problems)} problem(s)")
+            say(f"problem: {problem}")
+        say("ready" if not problems else f"{len(problems)} problem(s)")
     if problems:
         sys.exit(1)
 

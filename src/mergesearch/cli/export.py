@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mergesearch._system.files import write_text
+from mergesearch._system.terminal import say
 from mergesearch.cli.options import Folder
 from mergesearch.runs.export import mergekit_yaml, recipe_header
 from mergesearch.runs.run import Run
@@ -48,7 +49,7 @@ def command(
     text = recipe.to_yaml() if format is Format.RECIPE else mergekit_yaml(recipe)
     text = recipe_header(trial) + text
     if out is None:
-        print(text, end="")
+        say(text, end="")
     else:
         write_text(out, text)
-        print(f"trial {trial.number} -> {out}")
+        say(f"trial {trial.number} -> {out}")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from rich.console import Console
-
+from mergesearch._system.terminal import say
 from mergesearch.cli.options import AsJson, Folder
 from mergesearch.report import render_front
+from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.run import Run
 
 
@@ -20,7 +20,7 @@ def command(folder: Folder, as_json: AsJson = False) -> None:
     """
     front = Run(folder).front()
     if as_json:
-        print(json.dumps(front.to_dict(), indent=2, ensure_ascii=False))
+        say(json.dumps(front.to_dict(), indent=2, ensure_ascii=False))
     else:
-        console = Console()
+        console = SafeConsole()
         console.print(render_front(front, console.width))

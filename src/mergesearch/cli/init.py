@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from mergesearch._system.files import write_text
+from mergesearch._system.terminal import say
 from mergesearch.errors import InputError
 from mergesearch.runs.new_space import demo_space, named, space_from
 from mergesearch.space.from_recipe import SearchableValue
@@ -54,8 +55,8 @@ def command(
         target = out or Path("space.yaml")
         _refuse_existing(target)
         write_text(target, demo_space().text)
-        print(f"space -> {target}")
-        print(f"next: search run {target} --objectives demo")
+        say(f"space -> {target}")
+        say(f"next: search run {target} --objectives demo")
         return
     choose = _asked if open_ is None else partial(_named, open_)
     space = space_from(source, choose)
@@ -64,13 +65,13 @@ def command(
     for path in (target, objectives) if space.objectives else (target,):
         _refuse_existing(path)
     write_text(target, space.text)
-    print(f"space -> {target}")
+    say(f"space -> {target}")
     if space.objectives:
         write_text(objectives, space.objectives)
-        print(f"objectives -> {objectives}")
+        say(f"objectives -> {objectives}")
     if space.searched:
-        print(f"searched: {', '.join(space.searched)} ({space.dimensions} dimensions)")
-    print(f"next: search run {target} --objectives {objectives if space.objectives else 'FILE'}")
+        say(f"searched: {', '.join(space.searched)} ({space.dimensions} dimensions)")
+    say(f"next: search run {target} --objectives {objectives if space.objectives else 'FILE'}")
 
 
 def _named(
@@ -85,12 +86,12 @@ def _asked(
     """Let the person at a terminal choose by numbers; elsewhere the default is taken."""
     if not sys.stdin.isatty():
         return default
-    print("What shall be searched?")
+    say("What shall be searched?")
     for number, value in enumerate(found, 1):
         low, high = value.hole["search"]
         mark = "*" if value in default else " "
         now = _shortened(str(value.value))
-        print(f" {mark} {number}. {value.name}: now {now}, then {low:g} to {high:g}")
+        say(f" {mark} {number}. {value.name}: now {now}, then {low:g} to {high:g}")
     answer = typer.prompt("Numbers by commas", default="the marked ones").strip()
     if answer == "the marked ones":
         return default

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from mergesearch._system.terminal import say
 from mergesearch.cli.options import (
     Memory,
     Parents,
@@ -19,6 +19,7 @@ from mergesearch.cli.options import (
     parent_places,
 )
 from mergesearch.report import watch
+from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.start import DEFAULT_TRIALS, search
 
 
@@ -78,7 +79,7 @@ def command(
 
     Example: search run demo --trials 60 --seed 0 --out results/demo
     """
-    with watch(Console()) as observe:
+    with watch(SafeConsole()) as observe:
         run = search(
             space,
             objectives,
@@ -95,4 +96,4 @@ def command(
             trust_tasks=trust_tasks,
             on_event=observe,
         )
-    print(f"run folder: {run.folder.path}")
+    say(f"run folder: {run.folder.path}")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mergesearch._system.terminal import say
 from mergesearch.cli.options import (
     AsJson,
     Memory,
@@ -51,11 +52,11 @@ def command(
         trust_tasks=trust_tasks,
     )
     if as_json:
-        print(json.dumps(scored.to_dict(), indent=2))
+        say(json.dumps(scored.to_dict(), indent=2))
         return
-    print(f"{model}  sha256 {scored.digest}")
+    say(f"{model}  sha256 {scored.digest}")
     for name, found in scored.scores.items():
         unscored = f", {found.n_unscored} unscored" if found.n_unscored else ""
-        print(f"  {name}: {found.value:.4f} ± {found.stderr:.4f}  ({found.n} items{unscored})")
+        say(f"  {name}: {found.value:.4f} ± {found.stderr:.4f}  ({found.n} items{unscored})")
     if note := cut_note(scored.items()):
-        print(note)
+        say(note)

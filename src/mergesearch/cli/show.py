@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from mergesearch._system.terminal import say
 from mergesearch.cli.options import Folder
 from mergesearch.report import cut_note, gains, render_gains, render_trial
+from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.run import Run
 
 
@@ -36,11 +37,11 @@ def command(
     run = Run(folder)
     if against is None:
         record = run.trial(trial)
-        Console().print(render_trial(record, run.record))
+        SafeConsole().print(render_trial(record, run.record))
         if record.scores() and (note := cut_note(run.items(trial))):
-            print(note)
+            say(note)
         return
     first, second = run.items(trial, rung), run.items(against, rung)
     objectives = run.record.objectives
     won, lost = gains(objectives, first, second), gains(objectives, second, first)
-    print(render_gains(trial, against, won, len(lost), rung))
+    say(render_gains(trial, against, won, len(lost), rung))

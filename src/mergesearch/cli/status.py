@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 
-from rich.console import Console
-
 from mergesearch.cli.options import Folder
 from mergesearch.report import render_status
+from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.run import Run
 
 
@@ -20,4 +19,4 @@ def command(folder: Folder) -> None:
     """
     run = Run(folder)
     status = render_status(run.record, run.trials(), running=run.is_running(), now=time.time())
-    Console().print(status)
+    SafeConsole().print(status)

@@ -11,6 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from mergesearch._system.terminal import printable
 from mergesearch.objectives import Rung
 from mergesearch.report import text
 from mergesearch.report.state import RunState, best_of
@@ -73,7 +74,7 @@ def log_events(path: Path) -> Iterator[Observer]:
             state.apply(event, time.time())
             line = render_line(event, state)
             if line is not None:
-                file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")
+                file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {printable(line)}\n")
                 file.flush()
 
         yield observe

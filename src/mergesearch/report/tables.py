@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from mergesearch._system.terminal import printable
 from mergesearch.objectives import Rung, Score
 from mergesearch.report import text
 from mergesearch.report.state import best_of
@@ -197,7 +198,7 @@ def _pairs(facts: Sequence[tuple[str, str]]) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for key, fact in facts:
-        table.add_row(key, Text(fact))
+        table.add_row(key, Text(printable(fact)))
     return table
 
 
