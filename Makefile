@@ -22,7 +22,7 @@ $(VENV)/.dev: $(VENV)/.runtime
 
 demo: $(VENV)/.runtime
 	$(BIN)/search run demo --trials 60 --seed 0 --out results/demo
-	$(BIN)/search export results/demo --pick knee -o results/demo/recipes/knee.yaml
+	$(BIN)/search export results/demo --pick knee -o results/demo/knee.yaml --force
 
 quick: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --quick $(EVERYDAY)

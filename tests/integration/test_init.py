@@ -42,7 +42,7 @@ def test_without_a_recipe_the_demo_is_the_beginning() -> None:
     assert len(space("space.yaml").dimensions) == 11
     again = search("init")
     assert again.code == 2
-    assert "space.yaml: it exists already" in again.err
+    assert "space.yaml: exists already" in again.err
 
 
 def test_a_recipe_becomes_a_space_that_tries_it_first() -> None:

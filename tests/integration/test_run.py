@@ -78,13 +78,16 @@ def test_building_the_exported_recipe_gives_the_scored_file(
     try:
         monkeypatch.chdir(tmp_path)
         for threads in (1, 2):
-            built = search("build", recipe, "--to", "gguf", "--threads", threads, "-o", model)
+            arguments = ("--threads", threads, "-o", model, "--force")
+            built = search("build", recipe, "--to", "gguf", *arguments)
             assert built.code == 0, built
             assert hashlib.sha256(model.read_bytes()).hexdigest() == member["digest"]
         environment = {**os.environ, "ATEN_CPU_CAPABILITY": "default"}
         command = [sys.executable, "-m", "mergesearch"]
         subprocess.run(
-            [*command, "build", str(recipe), "-o", str(model)], env=environment, check=True
+            [*command, "build", str(recipe), "-o", str(model), "--force"],
+            env=environment,
+            check=True,
         )
         assert hashlib.sha256(model.read_bytes()).hexdigest() == member["digest"]
     finally:

@@ -198,8 +198,14 @@ RECIPE = "merge_method: linear\nmodels: [{model: demo:base, parameters: {weight:
     [
         (("--quant", "Q9_X", "-o", "m.gguf"), "Q4_K_M"),
         (("--to", "safetensors", "--quant", "Q4_0", "-o", "m"), "--to gguf"),
-        (("-o", "folder"), "no regular file"),
-        (("-o", "pipe"), "no regular file"),
+        (("-o", "folder"), "folder: is a folder\n  to do: name a file in it, such as folder/NAME"),
+        (("-o", "pipe", "--force"), "not a regular file, so it is left alone"),
+        (("-o", "recipe.yaml"), ".yaml is not the ending of a GGUF"),
+        (("-o", "m.safetensors"), ".safetensors is not the ending of a GGUF"),
+        (("--to", "safetensors", "-o", "m.gguf"), "--to safetensors writes a folder"),
+        (("--to", "safetensors", "-o", "-"), "--to safetensors writes a folder"),
+        (("--to", "safetensors", "-o", "full"), "is not empty"),
+        (("--to", "safetensors", "-o", "full", "--force"), "holds more than a model"),
         (("-o", "recipe.yaml/m.gguf"), "recipe.yaml"),
         (("--to", "safetensors", "-o", "recipe.yaml/m"), "recipe.yaml"),
     ],
@@ -210,12 +216,15 @@ def test_builds_that_cannot_be_written(
     monkeypatch.chdir(tmp_path)
     Path("recipe.yaml").write_text(RECIPE)
     Path("folder").mkdir()
+    Path("full").mkdir()
+    Path("full/thesis.txt").write_text("mine")
     os.mkfifo("pipe")
+    before = sorted(Path().rglob("*"))
     outcome = search("build", "recipe.yaml", *arguments)
     assert outcome.code == 2, outcome
     assert message in outcome.err
     assert "Traceback" not in outcome.err
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["folder", "pipe", "recipe.yaml"]
+    assert sorted(Path().rglob("*")) == before
     assert Path("pipe").is_fifo()
 
 

@@ -40,8 +40,12 @@ def new_file(path: Path) -> Iterator[int]:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """Make a folder that takes its place once the block ends well; an empty one may be there.
+
+    Args:
+        path: Place of the folder.
+        replace: Whether a folder with something in it is removed for it.
 
     Raises:
         OSError: The place cannot be written, or something else is there.
@@ -49,14 +53,20 @@ def new_folder(path: Path) -> Iterator[Path]:
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    former = unfinished.with_name(f"{unfinished.name}-former")
     try:
         unfinished.chmod(0o777 & ~_umask())
         yield unfinished
         with _named(path):
+            if replace and path.is_dir():
+                os.replace(path, former)
             os.replace(unfinished, path)
     except BaseException:
+        if former.is_dir():
+            os.replace(former, path)
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
+    shutil.rmtree(former, ignore_errors=True)
 
 
 @contextmanager

@@ -159,19 +159,24 @@ class Workshop:
             _, digest = self._write(fd, recipe, quantization)
         return digest
 
-    def safetensors(self, recipe: Recipe, folder: Path) -> None:
+    def safetensors(self, recipe: Recipe, folder: Path, *, replace: bool = False) -> None:
         """Build a recipe as a Hugging Face folder in its own `dtype`, whole or not at all.
 
         Weights are cut into shards of at most 4 GB; the tokenizer's files are copied from the
         parent that the recipe takes it from, or written where it is a new one.
 
+        Args:
+            recipe: Recipe to build.
+            folder: Folder to write.
+            replace: Whether another model in the folder's place is removed.
+
         Raises:
-            InputError: `folder` exists and is not empty.
+            InputError: Something is in the folder's place that may not be replaced.
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError("the output folder is not empty", where=folder)
+            _refuse_folder(folder, replace)
         merged = self.plan(recipe)
-        with new_folder(folder) as unfinished:
+        with new_folder(folder, replace=replace) as unfinished:
             write_folder(unfinished, merged, recipe.last.dtype, self.threads)
 
     def _write(
@@ -189,3 +194,15 @@ class Workshop:
         if self.blueprint is not None:
             return self.blueprint.contents(merged)
         return built_in_contents(recipe, merged, self._memo)
+
+
+def _refuse_folder(folder: Path, replace: bool) -> None:
+    """Refuse a folder that is not empty, unless it holds nothing but a model to be replaced."""
+    if not folder.is_dir():
+        raise InputError("is not a folder", where=folder)
+    if not replace:
+        raise InputError(
+            "is not empty", where=folder, fix="name another folder, or replace it: --force"
+        )
+    if not (folder / "config.json").is_file() or any(path.is_dir() for path in folder.iterdir()):
+        raise InputError("holds more than a model, so it is left alone", where=folder)

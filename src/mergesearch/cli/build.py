@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import enum
+import shutil
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +13,10 @@ import typer
 
 from mergesearch._system.terminal import say
 from mergesearch.cli.options import Parents, TemplateFile, Threads, parent_places
+from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, refuse_existing
 from mergesearch.errors import InputError
 from mergesearch.quantize import MIXES
+from mergesearch.recipe import Quantization, Recipe
 from mergesearch.runs.inputs import open_workshop, read_recipe
 
 
@@ -26,7 +31,7 @@ def command(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe (YAML).")],
     out: Annotated[
         Path,
-        typer.Option("-o", "--out", "--output", metavar="PATH", help="File or folder to write."),
+        typer.Option(*OUT, metavar="PATH", help="File or folder to write; - for standard output."),
     ],
     to: Annotated[Target, typer.Option(help="A GGUF file, or a Hugging Face folder.")] = (
         Target.GGUF
@@ -38,6 +43,7 @@ def command(
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
     template: TemplateFile = None,
+    force: Force = False,
 ) -> None:
     """Build the model that a recipe describes.
 
@@ -45,16 +51,41 @@ def command(
 
     Example: search build knee.yaml --to gguf -o knee.gguf
     """
-    if quant is not None and to is Target.SAFETENSORS:
-        raise InputError("--quant goes with --to gguf")
-    if quant is not None and quant not in MIXES:
-        raise InputError(f"unknown mix {quant!r}", where="--quant", expected=", ".join(MIXES))
-    if to is Target.GGUF and out.exists() and not out.is_file():
-        raise InputError("it is no regular file, so it is left alone", where=out)
-    parsed = read_recipe(recipe)
+    _check_target(to, out, force)
+    parsed = _in_mix(read_recipe(recipe), to, quant)
     workshop = open_workshop(parsed, parent_places(parent), template, threads)
     if to is Target.SAFETENSORS:
-        workshop.safetensors(parsed, out)
+        workshop.safetensors(parsed, out, replace=force)
         say(f"{out}: {parsed.last.dtype} safetensors")
+    elif out == STANDARD_OUTPUT:
+        with workshop.candidate(parsed) as candidate, candidate.path.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+            say(candidate.digest, error=True)
     else:
-        say(f"{workshop.gguf(parsed, out, quant)}  {out}")
+        say(f"{workshop.gguf(parsed, out)}  {out}")
+
+
+def _in_mix(recipe: Recipe, to: Target, quant: str | None) -> Recipe:
+    """The recipe in the mix that `--quant` names."""
+    if quant is None:
+        return recipe
+    if to is Target.SAFETENSORS:
+        raise InputError("--quant goes with --to gguf")
+    if quant not in MIXES:
+        raise InputError(f"unknown mix {quant!r}", where="--quant", expected=", ".join(MIXES))
+    return replace(recipe, quantize=Quantization(quant))
+
+
+def _check_target(to: Target, out: Path, force: bool) -> None:
+    """Refuse a place that is taken, or whose ending says something else than `--to`."""
+    if to is Target.GGUF:
+        if out.suffix in (".safetensors", ".yaml", ".yml"):
+            raise InputError(f"{out.suffix} is not the ending of a GGUF", where=out)
+        if out != STANDARD_OUTPUT:
+            refuse_existing(out, force)
+    elif out == STANDARD_OUTPUT or out.suffix in (".gguf", ".safetensors", ".yaml", ".yml"):
+        raise InputError(
+            "--to safetensors writes a folder", where=out, fix="name a folder, or use --to gguf"
+        )
+    elif out.is_file():
+        raise InputError("is a file, and --to safetensors writes a folder", where=out)

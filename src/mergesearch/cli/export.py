@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from mergesearch._system.files import write_text
-from mergesearch._system.terminal import say
 from mergesearch.cli.options import Folder
+from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, deliver
 from mergesearch.runs.export import mergekit_yaml, recipe_header
 from mergesearch.runs.run import Run
 
@@ -31,11 +30,9 @@ def command(
         Format, typer.Option(help="Our recipe, or YAML for mergekit.")
     ] = Format.RECIPE,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--out", "--output", metavar="FILE", help="File to write; default: print it."
-        ),
-    ] = None,
+        Path, typer.Option(*OUT, metavar="FILE", help="File to write; default: print it.")
+    ] = STANDARD_OUTPUT,
+    force: Force = False,
 ) -> None:
     """Export the recipe of a trial.
 
@@ -48,8 +45,4 @@ def command(
     recipe = run.recipe_of(trial)
     text = recipe.to_yaml() if format is Format.RECIPE else mergekit_yaml(recipe)
     text = recipe_header(trial) + text
-    if out is None:
-        say(text, end="")
-    else:
-        write_text(out, text)
-        say(f"trial {trial.number} -> {out}")
+    deliver(text, out, force, f"trial {trial.number} -> {out}")

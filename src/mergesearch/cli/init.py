@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from mergesearch._system.files import write_text
 from mergesearch._system.terminal import say
+from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, deliver
 from mergesearch.errors import InputError
 from mergesearch.runs.new_space import demo_space, named, space_from
 from mergesearch.space.from_recipe import SearchableValue
@@ -34,14 +34,9 @@ def command(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            "--output",
-            metavar="FILE",
-            help="Space to write; default: FILE's name-space.yaml.",
-        ),
+        typer.Option(*OUT, metavar="FILE", help="Space to write; default: FILE's name-space.yaml."),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Make a search space from a recipe, or copy the demo's.
 
@@ -52,26 +47,21 @@ def command(
     if source is None:
         if open_ is not None:
             raise InputError("--open goes with --from")
-        target = out or Path("space.yaml")
-        _refuse_existing(target)
-        write_text(target, demo_space().text)
-        say(f"space -> {target}")
-        say(f"next: search run {target} --objectives demo")
+        space, target = demo_space(), out or Path("space.yaml")
+        objectives = "demo"
+    else:
+        space = space_from(source, _asked if open_ is None else partial(_named, open_))
+        target = out or source.with_name(f"{source.stem}-space.yaml")
+        objectives = "FILE"
+    if space.objectives and source is not None:
+        objectives = str(target.with_name(f"{source.stem}-objectives.yaml"))
+        deliver(space.objectives, Path(objectives), force, f"objectives -> {objectives}")
+    deliver(space.text, target, force, f"space -> {target}")
+    if target == STANDARD_OUTPUT:
         return
-    choose = _asked if open_ is None else partial(_named, open_)
-    space = space_from(source, choose)
-    target = out or source.with_name(f"{source.stem}-space.yaml")
-    objectives = target.with_name(f"{source.stem}-objectives.yaml")
-    for path in (target, objectives) if space.objectives else (target,):
-        _refuse_existing(path)
-    write_text(target, space.text)
-    say(f"space -> {target}")
-    if space.objectives:
-        write_text(objectives, space.objectives)
-        say(f"objectives -> {objectives}")
     if space.searched:
         say(f"searched: {', '.join(space.searched)} ({space.dimensions} dimensions)")
-    say(f"next: search run {target} --objectives {objectives if space.objectives else 'FILE'}")
+    say(f"next: search run {target} --objectives {objectives}")
 
 
 def _named(
@@ -103,8 +93,3 @@ def _asked(
 
 def _shortened(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
-
-
-def _refuse_existing(path: Path) -> None:
-    if path.exists():
-        raise InputError("it exists already", where=path, fix="name another: --out FILE")

@@ -25,10 +25,10 @@ from mergesearch.report.check import (
 )
 from mergesearch.runs.budget import builds_ahead, largest_workload, refuse_beyond
 from mergesearch.runs.inputs import Place, open_workshop, read_objectives
+from mergesearch.runs.kinds import Kind, kind_of, refuse_other
 from mergesearch.runs.rehearsal import rehearse
 from mergesearch.scoring import Rehearsal, ScoringProcess
 from mergesearch.space import Space
-from mergesearch.space.find import find_holes
 from mergesearch.study.proxies import candidates
 
 
@@ -60,9 +60,10 @@ def check(
         InputError: What a run would refuse.
         BuildError, ScoringError: What would fail in every trial.
     """
+    refuse_other(Path(file), Kind.SPACE, Kind.RECIPE, Kind.OBJECTIVES)
     path = resources.space_file(str(file))
     document = load_document(read_text(path), path)
-    if "objectives" in document:
+    if kind_of(path) is Kind.OBJECTIVES:
         if any((objectives, parents, template, memory)):
             raise InputError(
                 "an objectives file is checked alone",
@@ -108,8 +109,8 @@ class _Model:
 
     @classmethod
     def read(cls, document: Mapping[str, Any], path: Path) -> _Model:
-        """Read a document: with holes or starts it is a space."""
-        if not (find_holes(document, str(path)) or "start_from" in document):
+        """Read a document: what is not known to be a space is read as a recipe."""
+        if kind_of(path) is not Kind.SPACE:
             recipe = Recipe.from_dict(document, path)
             return cls("recipe", recipe, [recipe], recipe)
         space = Space(document, path)

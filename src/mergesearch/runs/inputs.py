@@ -12,6 +12,7 @@ from mergesearch.errors import InputError
 from mergesearch.objectives import Objectives
 from mergesearch.parents import parts
 from mergesearch.recipe import Recipe, to_yaml
+from mergesearch.runs.kinds import Kind, refuse_other
 from mergesearch.space import Space
 
 Place = str | Path
@@ -28,6 +29,7 @@ def read_space(space: Space | Place) -> tuple[Space, str]:
     if isinstance(space, Space):
         document = space.to_dict()
         return space, to_yaml([*document.pop("stages", []), document])
+    refuse_other(Path(space), Kind.SPACE)
     path = resources.space_file(str(space))
     text = read_text(path)
     return Space.from_yaml(text, path), text
@@ -42,6 +44,7 @@ def read_objectives(objectives: Objectives | Place) -> Objectives:
     """
     if isinstance(objectives, Objectives):
         return objectives
+    refuse_other(Path(objectives), Kind.OBJECTIVES)
     path = resources.objectives_file(str(objectives))
     return Objectives.from_yaml(read_text(path), path.parent)
 
@@ -56,6 +59,7 @@ def read_recipe(recipe: Recipe | Place) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     path = Path(recipe)
+    refuse_other(path, Kind.RECIPE)
     return Recipe.from_yaml(read_text(path), path)
 
 

@@ -10,11 +10,11 @@ from mergesearch._system import resources
 from mergesearch._system.files import read_text
 from mergesearch.errors import InputError
 from mergesearch.recipe import Recipe, load_document, to_yaml
+from mergesearch.runs.kinds import Kind, kind_of, refuse_other
 from mergesearch.space import Space
 from mergesearch.space.evolve import objectives_of, space_of
 from mergesearch.space.from_recipe import SearchableValue, by_default, opened, openings, spelled_out
 
-_EVOLVE_KEY = "genome"
 _EVOLVE_NOTE = (
     "# One axis for each task. Raise a reference to chance level where answers are picked.\n"
 )
@@ -57,9 +57,10 @@ def space_from(source: Path, choose: Choose = lambda found, default: default) ->
     Raises:
         InputError: The file holds neither, or nothing that can be searched.
     """
-    document = load_document(read_text(source), source)
-    if _EVOLVE_KEY not in document:
+    refuse_other(source, Kind.RECIPE, Kind.EVOLVE)
+    if kind_of(source) is not Kind.EVOLVE:
         return _from_recipe(source, choose)
+    document = load_document(read_text(source), source)
     space = space_of(document, source)
     dimensions = len(Space(space, source).dimensions)
     objectives = _EVOLVE_NOTE + to_yaml([objectives_of(document, source)])

@@ -19,6 +19,7 @@ from mergesearch.objectives import (
 from mergesearch.recipe import Recipe, to_yaml
 from mergesearch.runs.export import recipe_header
 from mergesearch.runs.folder import RunFolder
+from mergesearch.runs.kinds import Kind, refuse_other
 from mergesearch.study.front import Front
 from mergesearch.study.ledger import Ledger
 from mergesearch.study.lock import is_running
@@ -44,6 +45,7 @@ class Run:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = RunFolder(Path(folder))
+        refuse_other(self.folder.path, Kind.RUN)
         with self._ledger() as ledger:
             self.record: RunRecord = ledger.run()
 

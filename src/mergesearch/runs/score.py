@@ -13,6 +13,7 @@ from mergesearch.objectives import ITEM_RUNGS, ItemResult, Objectives, Rung, Sco
 from mergesearch.recipe import Recipe
 from mergesearch.runs.budget import largest_workload, refuse_beyond
 from mergesearch.runs.inputs import Place, open_workshop, read_objectives, read_recipe
+from mergesearch.runs.kinds import Kind, refuse_other
 from mergesearch.scoring import OnProgress, ScoringProcess
 
 
@@ -81,6 +82,7 @@ def score(
         refuse_beyond(memory, largest_workload(workshop, [recipe], wanted.runtime))
         candidate = workshop.candidate(recipe)
     else:
+        refuse_other(Path(model), Kind.GGUF, Kind.RECIPE)
         candidate = _opened(Path(model), options)
     with candidate, ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer:
         results = scorer.score(candidate, rung, on_progress)

@@ -168,9 +168,9 @@ class _Inputs:
                 where=path,
                 fix="name a space to start one, such as: search run demo --out " + str(path),
             )
+        parsed, text = read_space(space)
         if objectives is None:
             objectives = _objectives_of(space)
-        parsed, text = read_space(space)
         return cls(parsed, text, read_objectives(objectives), run_folder)
 
 

@@ -1,0 +1,51 @@
+"""Where a command writes to: `-o/--out`, `--force`, and `-` for standard output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mergesearch._system.files import write_text
+from mergesearch._system.terminal import say
+from mergesearch.errors import InputError
+
+STANDARD_OUTPUT = Path("-")
+
+OUT = ("-o", "--out", "--output")
+"""Spellings of the option that names where to write."""
+
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Refuse a place for a file that is taken; `force` lets a file be replaced.
+
+    Raises:
+        InputError: Something is there that may not be replaced.
+    """
+    if path.is_dir():
+        raise InputError(
+            "is a folder", where=path, fix=f"name a file in it, such as {path / 'NAME'}"
+        )
+    if path.exists() and not path.is_file():
+        raise InputError("is not a regular file, so it is left alone", where=path)
+    if path.exists() and not force:
+        raise InputError(
+            "exists already", where=path, fix="name another file, or replace it: --force"
+        )
+
+
+def deliver(text: str, out: Path, force: bool, done: str) -> None:
+    """Write a text to a file and say `done`, or print it where the file is `-`.
+
+    Raises:
+        InputError: Something is there that may not be replaced.
+    """
+    if out == STANDARD_OUTPUT:
+        say(text, end="")
+        return
+    refuse_existing(out, force)
+    write_text(out, text)
+    say(done)

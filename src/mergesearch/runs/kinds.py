@@ -1,0 +1,98 @@
+"""Telling files apart: a file of another kind is answered with the command that takes it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mergesearch._system.files import read_text
+from mergesearch.errors import InputError, MergeSearchError
+from mergesearch.recipe import load_document
+from mergesearch.runs.folder import RunFolder
+
+_TEXT_BYTES = 1 << 20  # no file of ours is larger
+_EVOLVE_KEY = "genome"
+
+
+class Kind(enum.StrEnum):
+    """A kind of file or folder, as it is called in a message."""
+
+    SPACE = "a space"
+    RECIPE = "a recipe"
+    OBJECTIVES = "an objectives file"
+    EVOLVE = "a file for mergekit-evolve"
+    GGUF = "a GGUF file"
+    RUN = "a run folder"
+    ADAPTER = "a LoRA adapter"
+    MODEL = "a model folder"
+
+
+_COMMANDS = {
+    Kind.SPACE: "search run {} --objectives FILE",
+    Kind.RECIPE: "search build {0} --out model.gguf, or search init --from {0} for a space",
+    Kind.OBJECTIVES: "search run SPACE --objectives {}",
+    Kind.EVOLVE: "search init --from {}",
+    Kind.GGUF: "search score {} --objectives FILE",
+    Kind.RUN: "search front {}",
+    Kind.ADAPTER: "name it behind its base in a recipe or a space: model: BASE+{}",
+    Kind.MODEL: "name it in a recipe or a space: model: {}",
+}
+
+
+def kind_of(path: Path) -> Kind | None:
+    """Return what kind of file or folder a path is, None where it is none that we know."""
+    if path.is_dir():
+        return _kind_of_folder(path)
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        if file.read(4) == b"GGUF":
+            return Kind.GGUF
+    if path.stat().st_size > _TEXT_BYTES:
+        return None
+    try:
+        return _kind_of_document(load_document(read_text(path), path))
+    except MergeSearchError:
+        return None
+
+
+def refuse_other(path: Path, *wanted: Kind) -> None:
+    """Refuse what is known to be of another kind, with the command that takes it.
+
+    Raises:
+        InputError: The path is of a known kind that is not wanted.
+    """
+    kind = kind_of(path)
+    if kind is not None and kind not in wanted:
+        raise InputError(
+            f"is {kind}",
+            where=path,
+            expected=" or ".join(wanted),
+            fix=_COMMANDS[kind].format(path),
+        )
+
+
+def _kind_of_folder(path: Path) -> Kind | None:
+    if RunFolder(path).holds_run():
+        return Kind.RUN
+    if (path / "adapter_config.json").is_file():
+        return Kind.ADAPTER
+    return Kind.MODEL if (path / "config.json").is_file() else None
+
+
+def _kind_of_document(document: Mapping[str, Any]) -> Kind | None:
+    if "objectives" in document:
+        return Kind.OBJECTIVES
+    if _EVOLVE_KEY in document:
+        return Kind.EVOLVE
+    if "start_from" in document or _has_hole(document):
+        return Kind.SPACE
+    return Kind.RECIPE if "merge_method" in document else None
+
+
+def _has_hole(node: Any) -> bool:
+    if isinstance(node, Mapping):
+        return "search" in node or any(map(_has_hole, node.values()))
+    return isinstance(node, list) and any(map(_has_hole, node))

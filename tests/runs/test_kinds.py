@@ -1,0 +1,93 @@
+"""Files and folders of another kind are told apart, and answered with their command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers.command import search
+
+from mergesearch._system import resources
+from mergesearch.errors import InputError
+from mergesearch.runs.kinds import Kind, kind_of, refuse_other
+
+TEXTS = {
+    Kind.RECIPE: "merge_method: linear\nmodels: [{model: a}]",
+    Kind.SPACE: "merge_method: linear\nmodels: [{model: a, parameters: {weight: {search: [0]}}}]",
+    Kind.OBJECTIVES: "objectives: {}",
+    Kind.EVOLVE: "genome: {models: [a]}",
+}
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> dict[Kind, Path]:
+    """One file or folder of each kind."""
+    places = {kind: tmp_path / f"{kind.name.lower()}.yaml" for kind in TEXTS}
+    for kind, text in TEXTS.items():
+        places[kind].write_text(text)
+    places[Kind.GGUF] = tmp_path / "m.gguf"
+    places[Kind.GGUF].write_bytes(b"GGUF\x03\0\0\0")
+    for kind, name in ((Kind.RUN, "study.db"), (Kind.ADAPTER, "adapter_config.json")):
+        places[kind] = tmp_path / kind.name.lower()
+        places[kind].mkdir()
+        (places[kind] / name).touch()
+    places[Kind.MODEL] = resources.parent_folder("demo:base")
+    return places
+
+
+def test_every_kind_is_known(places: dict[Kind, Path]) -> None:
+    assert {kind: kind_of(path) for kind, path in places.items()} == {kind: kind for kind in Kind}
+
+
+def test_what_is_of_no_kind(tmp_path: Path) -> None:
+    (tmp_path / "broken.yaml").write_text("a: [")
+    (tmp_path / "other.yaml").write_text("a: 1")
+    (tmp_path / "latin.txt").write_bytes(b"\xe9\xff")
+    (tmp_path / "large.yaml").write_bytes(b"merge_method: linear\n" + b"#" * (1 << 20))
+    for path in (tmp_path, *tmp_path.iterdir(), tmp_path / "nothing"):
+        assert kind_of(path) is None
+        refuse_other(path, Kind.RECIPE)
+
+
+def test_a_refusal_names_the_command(places: dict[Kind, Path]) -> None:
+    with pytest.raises(InputError) as caught:
+        refuse_other(places[Kind.EVOLVE], Kind.SPACE, Kind.RECIPE)
+    path = places[Kind.EVOLVE]
+    assert str(caught.value) == (
+        f"{path}: is a file for mergekit-evolve\n"
+        "  expected: a space or a recipe\n"
+        f"  to do: search init --from {path}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "fix"),
+    [
+        (("run", "{}", "--objectives", "demo"), Kind.RECIPE, "search init --from {} for a space"),
+        (("run", "{}"), Kind.OBJECTIVES, "search run SPACE --objectives {}"),
+        (("run", "demo", "--objectives", "{}"), Kind.SPACE, "search run {} --objectives FILE"),
+        (("build", "{}", "-o", "m"), Kind.SPACE, "search run {} --objectives FILE"),
+        (("build", "{}", "-o", "m"), Kind.ADAPTER, "model: BASE+{}"),
+        (("score", "{}", "--objectives", "demo"), Kind.MODEL, "model: {}"),
+        (("check", "{}"), Kind.EVOLVE, "search init --from {}"),
+        (("check", "{}"), Kind.RUN, "search front {}"),
+        (("front", "{}"), Kind.GGUF, "search score {} --objectives FILE"),
+        (("status", "{}"), Kind.RECIPE, "search build {} --out model.gguf"),
+        (("init", "--from", "{}"), Kind.SPACE, "search run {} --objectives FILE"),
+    ],
+)
+def test_commands_answer_what_is_not_theirs(
+    places: dict[Kind, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    command: tuple[str, ...],
+    kind: Kind,
+    fix: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    outcome = search(*(part.format(places[kind]) for part in command))
+    assert outcome.code == 2
+    assert f"is {kind}\n" in outcome.err
+    assert fix.format(places[kind]) in outcome.err
+    assert sorted(tmp_path.rglob("*")) == before
