@@ -114,3 +114,6 @@ def test_a_name_is_given_once() -> None:
         add_method(LOUDEST)
     with pytest.raises(ValueError, match="two parameters of 'louder' have the same name"):
         add_method(Method("louder", loudest, (WEIGHT, WEIGHT)))
+    steps = Parameter("steps", 10, int, search=(1, 20))
+    with pytest.raises(ValueError, match="'steps' of 'louder' has no range to search"):
+        add_method(Method("louder", loudest, (steps,)))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
+from helpers.recipes import PAIR
 
 from mergesearch.errors import RecipeError
 from mergesearch.recipe import Recipe, TokenizerChoice, TokenSource
 
-LINEAR = {"merge_method": "linear", "models": [{"model": "a"}, {"model": "b"}]}
 BLOCK = {
     "source": "union",
     "tokens": {
@@ -24,7 +23,7 @@ BLOCK = {
 
 
 def test_the_block_is_read_and_written() -> None:
-    recipe = Recipe.from_dict(LINEAR | {"tokenizer": BLOCK})
+    recipe = Recipe.from_dict(PAIR | {"tokenizer": BLOCK})
     assert recipe.last.tokenizer == TokenizerChoice(
         "union",
         {
@@ -41,37 +40,26 @@ def test_the_block_is_read_and_written() -> None:
 
 @pytest.mark.parametrize("keys", [{"tokenizer_source": "b"}, {"tokenizer": {"source": "b"}}])
 def test_a_bare_source_is_written_with_the_old_key(keys: dict[str, Any]) -> None:
-    recipe = Recipe.from_dict(LINEAR | keys)
+    recipe = Recipe.from_dict(PAIR | keys)
     assert recipe.last.tokenizer == TokenizerChoice("b")
     assert recipe.to_dict()["tokenizer_source"] == "b"
     assert "tokenizer" not in recipe.to_dict()
 
 
 def test_without_a_source_it_is_a_union() -> None:
-    recipe = Recipe.from_dict(LINEAR | {"tokenizer": {"pad_to_multiple_of": 8}})
+    recipe = Recipe.from_dict(PAIR | {"tokenizer": {"pad_to_multiple_of": 8}})
     assert recipe.last.tokenizer == TokenizerChoice("union", {}, 8)
 
 
 def test_parents_are_renamed_in_it() -> None:
     """Names of parents in the place of ids, but `union` and `base` are no parents."""
-    recipe = Recipe.from_dict(LINEAR | {"tokenizer": BLOCK}).renamed({"a": "x/a", "b": "x/b"})
+    recipe = Recipe.from_dict(PAIR | {"tokenizer": BLOCK}).renamed({"a": "x/a", "b": "x/b"})
     assert recipe.last.tokenizer is not None
     assert recipe.last.tokenizer.source == "union"
     models = [token.model for token in recipe.last.tokenizer.tokens.values()]
     assert models == ["x/a", None, "x/b", "x/a"]
-    old = Recipe.from_dict(LINEAR | {"tokenizer_source": "b"}).renamed({"b": "x/b"})
+    old = Recipe.from_dict(PAIR | {"tokenizer_source": "b"}).renamed({"b": "x/b"})
     assert old.last.tokenizer == TokenizerChoice("x/b")
-
-
-def test_mergekit_gets_a_parent_where_it_would_take_any_as_base() -> None:
-    """Without a base_model mergekit's `base` is whichever parent a set yields first."""
-    given = LINEAR | {"tokenizer_source": "base", "chat_template": "auto"}
-    document = yaml.safe_load(Recipe.from_dict(given).to_mergekit({"a": "/a", "b": "/b"}))
-    assert document["tokenizer_source"] == "/a"
-    assert document["chat_template"] == "auto"
-    based = {"merge_method": "task_arithmetic", "base_model": "b", **given, **LINEAR}
-    based |= {"merge_method": "task_arithmetic"}
-    assert yaml.safe_load(Recipe.from_dict(based).to_mergekit())["tokenizer_source"] == "base"
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -128,4 +116,4 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 def test_refused(case: str) -> None:
     keys, message = REFUSED[case]
     with pytest.raises(RecipeError, match=message):
-        Recipe.from_dict(LINEAR | keys)
+        Recipe.from_dict(PAIR | keys)

@@ -109,10 +109,10 @@ class MergedModel:
             uint8, shape `(stop - start, bytes of a row)`.
 
         Raises:
-            CheckpointError: a parent holds NaN or infinity there, or elsewhere in the tensor, which
+            CheckpointError: A parent holds NaN or infinity there, or elsewhere in the tensor, which
                 what concerns the whole tensor carries here.
-            Interrupted: the building was stopped.
-            BuildError: the merge made some of finite parents.
+            Interrupted: The building was stopped.
+            BuildError: The merge made some of finite parents.
         """
         tensor = self._by_name[name]
         statistics = self._statistics[name].result() if name in self._statistics else None

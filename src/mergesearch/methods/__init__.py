@@ -64,12 +64,15 @@ def add_method(method: Method) -> None:
     """Make a merge method known to recipes, spaces and every command.
 
     Raises:
-        ValueError: there is a method of that name, or the declaration contradicts itself.
+        ValueError: There is a method of that name, or the declaration contradicts itself.
     """
     if method.name in METHODS:
         raise ValueError(f"there is a merge method {method.name!r} already")
     if len(method.by_name) < len(method.parameters):
         raise ValueError(f"two parameters of {method.name!r} have the same name")
+    for parameter in method.parameters:
+        if parameter.search is not None and parameter.kind is not float:
+            raise ValueError(f"{parameter.name!r} of {method.name!r} has no range to search")
     METHODS[method.name] = method
 
 

@@ -188,7 +188,7 @@ def check_chances(settings: Settings, tensors: Sequence[str]) -> None:
     """Refuse a density with an epsilon that makes a chance to stay of 0 or 1 or beyond.
 
     Raises:
-        RecipeError: naming the input's tensor.
+        RecipeError: Names the input's tensor.
     """
     pairs = zip(settings["density"], settings["epsilon"], strict=True)
     for tensor, (density, epsilon) in zip(tensors, pairs, strict=True):

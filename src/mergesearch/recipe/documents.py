@@ -25,7 +25,7 @@ def load_document(text: str, where: str | Path) -> dict[str, Any]:
     under `stages`, each after those that it uses.
 
     Raises:
-        RecipeError: not YAML, no mapping, a document without a name that others could use, or
+        RecipeError: Not YAML, no mapping, a document without a name that others could use, or
             documents that do not lead to one model.
     """
     try:
@@ -59,7 +59,7 @@ def in_order(stages: Sequence[Mapping[str, Any]], where: str | Path) -> list[dic
     """Return stages so that each comes after those that it uses, otherwise in their order.
 
     Raises:
-        RecipeError: a stage without a name, two of one name, or stages that use each other.
+        RecipeError: A stage without a name, two of one name, or stages that use each other.
     """
     by_name: dict[str, dict[str, Any]] = {}
     for stage in stages:

@@ -52,7 +52,7 @@ def parse_merge(
         keys: Keys that the document may have.
 
     Raises:
-        RecipeError: an unknown key, method or parameter, or a value out of range.
+        RecipeError: An unknown key, method or parameter, or a value out of range.
     """
     return _MergeReader(checked_keys(document, keys, location, STRAY_PARAMETERS), location).read()
 

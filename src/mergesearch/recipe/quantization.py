@@ -38,7 +38,7 @@ def parse_quantization(value: Any, location: Location) -> Quantization:
     """Return the choice of `quantize`: the name of a mix, or a mapping with one.
 
     Raises:
-        RecipeError: an unknown key, mix or type, or something that is not a regular expression.
+        RecipeError: An unknown key, mix or type, or something that is not a regular expression.
     """
     document = value if isinstance(value, dict) else {"mix": value}
     keys = checked_keys(document, ("mix", "tensors"), location)

@@ -41,7 +41,7 @@ class Recipe:
         """Parse and validate a recipe.
 
         Raises:
-            RecipeError: not YAML, an unknown key, method or parameter, a value out of range.
+            RecipeError: Not YAML, an unknown key, method or parameter, a value out of range.
         """
         return cls.from_dict(load_document(text, where), where)
 
@@ -112,7 +112,7 @@ class Recipe:
             folders: Paths or ids to write in the place of parents' ids.
 
         Raises:
-            RecipeError: mergekit does not have a method, or cannot read a parent.
+            RecipeError: Mergekit does not have a method, or cannot read a parent.
         """
         return to_yaml(mergekit_documents(self.renamed(folders or {}).merges))
 

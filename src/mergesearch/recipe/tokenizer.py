@@ -77,7 +77,7 @@ def parse_tokenizer(top: Mapping[str, Any], location: Location) -> TokenizerChoi
     """Return the choice of `tokenizer`, or of the old key `tokenizer_source`.
 
     Raises:
-        RecipeError: both keys, an unknown one, or a value that is not one of its key.
+        RecipeError: Both keys, an unknown one, or a value that is not one of its key.
     """
     source = string_of(top, "tokenizer_source", location)
     if "tokenizer" not in top:

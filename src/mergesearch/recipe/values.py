@@ -41,7 +41,7 @@ def parse_value(parameter: Parameter, value: Any, location: Location) -> Paramet
     """Return a parameter's value from a document.
 
     Raises:
-        RecipeError: it is not a value of the parameter's kind, or out of its range.
+        RecipeError: It is not a value of the parameter's kind, or out of its range.
     """
     if isinstance(value, dict) and "value" in value:
         value = [value]

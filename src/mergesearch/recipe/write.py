@@ -68,7 +68,7 @@ def mergekit_documents(merges: Sequence[Merge]) -> list[dict[str, Any]]:
     have no default there are written out as global parameters.
 
     Raises:
-        RecipeError: mergekit does not have one of the methods, or cannot read a parent.
+        RecipeError: Mergekit does not have one of the methods, or cannot read a parent.
     """
     for ref in parents_of(merges):
         if any(part.endswith(".gguf") for part in ref.split("+")):

@@ -22,7 +22,7 @@ def check_dimensions(dimensions: Sequence[Dimension], where: str) -> None:
     """Refuse a space without dimensions, or with two of one name.
 
     Raises:
-        SpaceError: as said.
+        SpaceError: There is no dimension, or a name is not unique.
     """
     if not dimensions:
         raise SpaceError(

@@ -119,7 +119,7 @@ class Hole:
         """Return the proposed values that give the recipe's `value`; the inverse of `fill`.
 
         Raises:
-            SpaceError: the value has another shape or lies outside the range.
+            SpaceError: The value has another shape or lies outside the range.
         """
         by_filter: dict[str | None, Any] = {None: value}
         if self.per:
