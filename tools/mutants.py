@@ -278,6 +278,7 @@ def main(names: Sequence[str]) -> int:
         derandomize=True,
         database=None,
         deadline=None,
+        max_examples=25,
         phases=[Phase.explicit, Phase.generate],
     )
     settings.load_profile("mutants")
