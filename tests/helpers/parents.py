@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from mergesearch.gguf import layout_of
+from mergesearch.recipe import Recipe
 from mergesearch.vocabulary.pre_tokenizers import WORDS
 
 CHAT_TEMPLATE = (
@@ -223,3 +224,17 @@ def make_family(folder: Path, names: tuple[str, ...] = ("base", "a", "b"), **opt
     return {
         name: str(make_parent(folder / name, seed, **options)) for seed, name in enumerate(names)
     }
+
+
+def recipe_of(family: dict[str, str], method: str = "linear", **changes: Any) -> Recipe:
+    """A merge of a and b, onto the base where the method takes one."""
+    own = {"weight": [0.3, 0.9]} | ({"density": 0.5} if method == "ties" else {})
+    models: list[dict[str, Any]] = [
+        {"model": family["a"], "parameters": dict(own)},
+        {"model": family["b"], "parameters": dict(own, weight=0.6)},
+    ]
+    document = {"merge_method": method, "base_model": family["base"], "models": models}
+    if method == "slerp":
+        models = [{"model": family["a"]}, {"model": family["b"]}]
+        document |= {"models": models, "base_model": family["a"], "parameters": {"t": [0.2, 0.7]}}
+    return Recipe.from_dict(document | changes)
