@@ -24,7 +24,6 @@ _SMALLEST_FIELD, _SMALLEST_TENSOR = 8 + 4 + 1, 8 + 4 + 4 + 8
 _MOST_DIMENSIONS = 4
 
 _KINDS = gguf.GGUFValueType
-Kinds = tuple[gguf.GGUFValueType, gguf.GGUFValueType | None]
 
 
 @dataclass(frozen=True)
