@@ -7,14 +7,16 @@ time, and the tests that mirror the module run on the result: `tests/study/test_
 `study.pareto`. A change that no test notices is a survivor, and is printed. Left alone is what says
 something rather than does it: messages of errors, docstrings, annotations, decorators.
 
-A mutant lives in a forked process that imports the changed code in place of the file, so that
-tables and defaults of a module are changed too, and nothing is written to disk.
+Tests run in forked processes, shortest first, until one fails. A change inside a function replaces
+the function's code there; for a change of a table or a default all modules are imported anew.
+Nothing is written to disk.
 """
 
 from __future__ import annotations
 
 import ast
 import copy
+import gc
 import importlib.util
 import os
 import signal
@@ -25,7 +27,7 @@ from dataclasses import dataclass
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 
 import pytest
 from hypothesis import Phase, settings
@@ -75,11 +77,19 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """A module with one change."""
+    """A module with one change.
+
+    Attributes:
+        line: Line of the change.
+        change: What was there, and what is there now.
+        code: Code of the changed module.
+        inside: Whether the change is inside of a function.
+    """
 
     line: int
     change: str
     code: CodeType
+    inside: bool
 
 
 def changes(node: ast.AST) -> Iterator[ast.AST]:
@@ -119,8 +129,31 @@ def _is_none(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
 
 
-def _children(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None]]:
-    """Yield the places below `node` that do something: (owner, field, index or None)."""
+@dataclass(frozen=True)
+class Place:
+    """Where a node is: a field of its owner, an index in it where it is a list."""
+
+    owner: ast.AST
+    field: str
+    index: int | None
+    inside: bool
+
+    def node(self) -> ast.AST:
+        """Return the node that is there."""
+        value = getattr(self.owner, self.field)
+        node: ast.AST = value if self.index is None else value[self.index]
+        return node
+
+    def put(self, node: ast.AST) -> None:
+        """Put another node there."""
+        if self.index is None:
+            setattr(self.owner, self.field, node)
+        else:
+            getattr(self.owner, self.field)[self.index] = node
+
+
+def _places(node: ast.AST, inside: bool = False) -> Iterator[Place]:
+    """Yield the places below a node that do something."""
     if isinstance(node, ast.Raise | ast.Import | ast.ImportFrom | ast.JoinedStr | ast.Assert):
         return
     if isinstance(node, ast.keyword) and node.arg == "strict":
@@ -130,48 +163,30 @@ def _children(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None]]:
     for field, value in ast.iter_fields(node):
         if field in {"annotation", "returns", "decorator_list", "ops", "op", "ctx", "format_spec"}:
             continue
-        if isinstance(value, ast.AST):
-            yield node, field, None
-        elif isinstance(value, list):
-            for index, child in enumerate(value):
-                if isinstance(child, ast.AST) and not _is_docstring(child):
-                    yield node, field, index
+        within = inside or (field == "body" and isinstance(node, ast.FunctionDef | ast.Lambda))
+        several = value if isinstance(value, list) else [value]
+        for index, child in enumerate(several):
+            if isinstance(child, ast.AST) and not _is_docstring(child):
+                yield Place(node, field, index if isinstance(value, list) else None, within)
+                yield from _places(child, within)
 
 
 def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def _places(tree: ast.AST) -> Iterator[tuple[ast.AST, str, int | None]]:
-    for owner, field, index in _children(tree):
-        yield owner, field, index
-        yield from _places(_at(owner, field, index))
-
-
-def _at(owner: ast.AST, field: str, index: int | None) -> ast.AST:
-    value = getattr(owner, field)
-    child: ast.AST = value if index is None else value[index]
-    return child
-
-
 def mutants(source: str, path: str) -> Iterator[Mutant]:
     """Yield every mutant of a module's source; `path` names it in tracebacks."""
     tree = ast.parse(source)
-    for owner, field, index in list(_places(tree)):
-        node = _at(owner, field, index)
+    for place in list(_places(tree)):
+        node = place.node()
         for changed in changes(node):
             ast.copy_location(changed, node)
-            _put(owner, field, index, changed)
+            place.put(changed)
             code = compile(ast.fix_missing_locations(copy.deepcopy(tree)), path, "exec")
-            _put(owner, field, index, node)
-            yield Mutant(getattr(node, "lineno", 0), f"{_shown(node)}  ->  {_shown(changed)}", code)
-
-
-def _put(owner: ast.AST, field: str, index: int | None, node: ast.AST) -> None:
-    if index is None:
-        setattr(owner, field, node)
-    else:
-        getattr(owner, field)[index] = node
+            place.put(node)
+            change = f"{_shown(node)}  ->  {_shown(changed)}"
+            yield Mutant(getattr(node, "lineno", 0), change, code, place.inside)
 
 
 def _shown(node: ast.AST) -> str:
@@ -197,6 +212,17 @@ class _Changed(MetaPathFinder, Loader):
         exec(self._code, module.__dict__)
 
 
+CodeKey = tuple[str, int]
+
+
+def _codes(code: CodeType) -> Iterator[tuple[CodeKey, CodeType]]:
+    """Yield the code of every function in a module, by its name and first line."""
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield (constant.co_qualname, constant.co_firstlineno), constant
+            yield from _codes(constant)
+
+
 @dataclass(frozen=True)
 class Subject:
     """A module and the tests that mirror it."""
@@ -215,60 +241,126 @@ class Subject:
         *rooms, module = self.name.split(".")
         return ROOT.joinpath("tests", *rooms, f"test_{module}.py")
 
-    def passes(self) -> bool:
-        """Run the tests."""
+    def run(self, *plugins: object) -> int:
+        """Run the tests; return pytest's exit code."""
         options = ["-x", "-qq", "-p", "no:warnings", "-p", "no:cacheprovider", f"--rootdir={ROOT}"]
-        return pytest.main([*options, str(self.tests)]) == 0
+        return int(pytest.main([*options, str(self.tests)], plugins=plugins))
 
-    def start(self, code: CodeType) -> int:
-        """Run the tests on `code` in a new process that ends with 0 if they pass; return its id."""
+    def functions(self) -> list[FunctionType]:
+        """Return the functions that the module has made, wherever they are kept."""
+        return [
+            found
+            for found in gc.get_objects()
+            if isinstance(found, FunctionType) and found.__code__.co_filename == str(self.path)
+        ]
+
+
+class Trials:
+    """A plugin of pytest: in the place of one run of the tests, one for each mutant.
+
+    Attributes:
+        alive: Mutants that no test noticed.
+        total: Number of mutants.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.alive: list[Mutant] = []
+        self.total = 0
+        self._failed = False
+        self._functions: list[FunctionType] = []
+        self._items: list[pytest.Item] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Run the tests once as they are, then on each mutant."""
+        times: dict[str, float] = {}
+        started = time.monotonic()
+        for item in session.items:
+            before = time.monotonic()
+            if not self._passes([item]):
+                raise session.Failed(f"{item.nodeid} fails without a change")
+            times[item.nodeid] = time.monotonic() - before
+        self._items = sorted(session.items, key=lambda item: times[item.nodeid])
+        self._functions = self.subject.functions()
+        self._try_all(PATIENCE * (1.0 + time.monotonic() - started))
+        return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take note of a failure."""
+        self._failed |= report.failed
+
+    def _passes(self, items: Sequence[pytest.Item]) -> bool:
+        self._failed = False
+        for item in items:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+            if self._failed:
+                return False
+        return True
+
+    def _try_all(self, limit: float) -> None:
+        source = self.subject.path.read_text(encoding="utf-8")
+        waiting = list(mutants(source, str(self.subject.path)))
+        self.total = len(waiting)
+        workers = len(os.sched_getaffinity(0))
+        running: dict[int, tuple[Mutant, float]] = {}
+        while waiting or running:
+            while waiting and len(running) < workers:
+                mutant = waiting.pop()
+                running[self._start(mutant)] = mutant, time.monotonic() + limit * workers
+            time.sleep(0.002)
+            for child, (mutant, deadline) in list(running.items()):
+                done, status = os.waitpid(child, os.WNOHANG)
+                if not done and time.monotonic() > deadline:
+                    os.kill(child, signal.SIGKILL)
+                    done, status = os.waitpid(child, 0)
+                if done:
+                    del running[child]
+                    if status == 0:
+                        self.alive.append(mutant)
+        self.alive.sort(key=lambda mutant: mutant.line)
+
+    def _start(self, mutant: Mutant) -> int:
+        """Start a process that ends with 0 if the tests pass on a mutant; return its id."""
         child = os.fork()
         if child:
             return child
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 1)
         os.dup2(silence, 2)
-        _forget_project()
-        sys.meta_path.insert(0, _Changed(f"mergesearch.{self.name}", self.path, code))
-        failed = True
+        passed = False
         try:
-            failed = not self.passes()
+            passed = self._passes_inside(mutant) if mutant.inside else self._passes_anew(mutant)
         finally:
-            os._exit(int(failed))
+            os._exit(int(not passed))
+
+    def _passes_inside(self, mutant: Mutant) -> bool:
+        """Whether the tests pass with the code of functions replaced."""
+        self._items[0].config.pluginmanager.unregister(name="terminalreporter")
+        codes = dict(_codes(mutant.code))
+        for function in self._functions:
+            key = function.__code__.co_qualname, function.__code__.co_firstlineno
+            function.__code__ = codes[key]
+        return self._passes(self._items)
+
+    def _passes_anew(self, mutant: Mutant) -> bool:
+        """Whether the tests pass where all of the project is imported anew."""
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None) or ""
+            ours = file.endswith(".py") and Path(file).is_relative_to(ROOT)
+            if ours and "site-packages" not in file:
+                del sys.modules[name]
+        name = f"mergesearch.{self.subject.name}"
+        sys.meta_path.insert(0, _Changed(name, self.subject.path, mutant.code))
+        return self.subject.run() == 0
 
 
-def _forget_project() -> None:
-    """Drop the project's modules, not those of others, so that they are imported again."""
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None) or ""
-        if file.endswith(".py") and Path(file).is_relative_to(ROOT) and "site-packages" not in file:
-            del sys.modules[name]
-
-
-def survivors(subject: Subject, workers: int) -> tuple[list[Mutant], int]:
+def survivors(subject: Subject) -> tuple[list[Mutant], int]:
     """Return the mutants that no test noticed, and how many mutants there are."""
-    start = time.monotonic()
-    if not subject.passes():  # also imports once, for all mutants, what others wrote
+    trials = Trials(subject)
+    if subject.run(trials) not in (0, 5) or not trials.total:
         raise SystemExit(f"{subject.tests} is missing or fails without a change")
-    limit = PATIENCE * workers * (time.monotonic() - start)
-    waiting = list(mutants(subject.path.read_text(encoding="utf-8"), str(subject.path)))
-    total, alive = len(waiting), []
-    running: dict[int, tuple[Mutant, float]] = {}
-    while waiting or running:
-        while waiting and len(running) < workers:
-            mutant = waiting.pop()
-            running[subject.start(mutant.code)] = mutant, time.monotonic() + limit
-        time.sleep(0.005)
-        for child, (mutant, deadline) in list(running.items()):
-            done, status = os.waitpid(child, os.WNOHANG)
-            if not done and time.monotonic() > deadline:
-                os.kill(child, signal.SIGKILL)
-                done, status = os.waitpid(child, 0)
-            if done:
-                del running[child]
-                if status == 0:
-                    alive.append(mutant)
-    return sorted(alive, key=lambda mutant: mutant.line), total
+    return trials.alive, trials.total
 
 
 def main(names: Sequence[str]) -> int:
@@ -282,11 +374,10 @@ def main(names: Sequence[str]) -> int:
         phases=[Phase.explicit, Phase.generate],
     )
     settings.load_profile("mutants")
-    workers = len(os.sched_getaffinity(0))
     noticed = made = 0
     for name in names or MODULES:
         subject = Subject(name)
-        alive, total = survivors(subject, workers)
+        alive, total = survivors(subject)
         noticed, made = noticed + total - len(alive), made + total
         print(f"{name}: {total - len(alive)} of {total} mutants noticed", flush=True)
         for mutant in alive:
