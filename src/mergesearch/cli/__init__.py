@@ -21,12 +21,15 @@ COMMANDS = {
     "run": "Search a space and hand over its Pareto front.",
     "status": "Show how far a run is.",
     "front": "Show the Pareto front of a run.",
+    "trials": "Show all trials of a run as a table.",
     "show": "Show one trial of a run, alone or against another.",
+    "compare": "Compare two candidates item by item.",
     "export": "Export the recipe of a trial.",
     "build": "Build the model that a recipe describes.",
     "score": "Score a model as a run does.",
     "check": "Prove a space, recipe or objectives file; estimate what it takes.",
     "init": "Make a search space from a recipe, or copy the demo's.",
+    "list": "List built-in spaces and objectives, and the runs in a folder.",
     "doctor": "Show what this machine offers.",
 }
 """Every command with its summary; the module of that name holds it as `command`."""

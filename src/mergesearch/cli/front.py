@@ -7,6 +7,7 @@ import json
 from mergesearch._system.terminal import say
 from mergesearch.cli.options import AsJson, Folder
 from mergesearch.report import render_front
+from mergesearch.report.scatter import NARROWEST, render_scatter
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.run import Run
 
@@ -14,13 +15,17 @@ from mergesearch.runs.run import Run
 def command(folder: Folder, as_json: AsJson = False) -> None:
     """Show the Pareto front of a run.
 
-    Search and validated scores, shares of the parents, and the knee.
+    A scatter of its trials, then its members: search and validated scores, shares of the parents,
+    and the knee.
 
     Example: search front results/demo --json
     """
-    front = Run(folder).front()
+    run = Run(folder)
+    front = run.front()
     if as_json:
         say(json.dumps(front.to_dict(), indent=2, ensure_ascii=False))
     else:
         console = SafeConsole()
+        if len(front.axes) > 1 and front.members and console.width >= NARROWEST:
+            console.print(render_scatter(front, run.trials(), console.width), "", sep="\n")
         console.print(render_front(front, console.width))

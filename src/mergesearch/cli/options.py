@@ -61,6 +61,9 @@ def parent_places(pairs: Iterable[str]) -> dict[str, Path]:
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `search run` wrote.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+RungOption = Annotated[
+    str, typer.Option("--rung", metavar="RUNG", help="Which items: search or validate.")
+]
 Parents = Annotated[
     list[str],
     typer.Option(

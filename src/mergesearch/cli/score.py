@@ -13,6 +13,7 @@ from mergesearch.cli.options import (
     AsJson,
     Memory,
     Parents,
+    RungOption,
     TemplateFile,
     Threads,
     TrustTasks,
@@ -25,9 +26,7 @@ from mergesearch.runs.score import score
 def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="GGUF file, or recipe (YAML).")],
     objectives: Annotated[str, typer.Option(metavar="FILE", help="YAML file, or a built-in one.")],
-    rung: Annotated[
-        str, typer.Option(metavar="RUNG", help="Which items: search or validate.")
-    ] = "search",
+    rung: RungOption = "search",
     as_json: AsJson = False,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,

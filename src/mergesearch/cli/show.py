@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mergesearch._system.terminal import say
-from mergesearch.cli.options import Folder
+from mergesearch.cli.options import Folder, RungOption
 from mergesearch.report import cut_note, gains, render_gains, render_trial
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.run import Run
@@ -22,9 +22,7 @@ def command(
             metavar="TRIAL", min=0, help="Another trial: list the items on which it did worse."
         ),
     ] = None,
-    rung: Annotated[
-        str, typer.Option(metavar="RUNG", help="Items to compare: search or validate.")
-    ] = "search",
+    rung: RungOption = "search",
 ) -> None:
     """Show one trial of a run, alone or against another.
 

@@ -72,7 +72,7 @@ def _width_side_by_side(front: Front, parents: Sequence[str]) -> int:
 
 
 def _front_table(front: Front, parents: Sequence[str], confirmed: bool, wide: bool) -> Table:
-    table = _ruled_table()
+    table = ruled_table()
     table.add_column("", width=1)
     table.add_column("trial", justify="right", no_wrap=True)
     for axis in front.axes:
@@ -93,8 +93,8 @@ def _front_table(front: Front, parents: Sequence[str], confirmed: bool, wide: bo
     return table
 
 
-def _ruled_table() -> Table:
-    """A table with a rule under its headings and two columns between its own."""
+def ruled_table() -> Table:
+    """Return a table with a rule under its headings and two columns between its own."""
     return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
 
 
@@ -140,7 +140,7 @@ def _times(rung: RungRecord) -> str:
 
 
 def _scores_table(record: TrialRecord, run: RunRecord) -> Table:
-    table = _ruled_table()
+    table = ruled_table()
     for heading, justify in (("objective", "left"), ("rung", "left"), ("score", "right")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     table.add_column("items", justify="right")

@@ -1,5 +1,6 @@
 """Numbers, times and names as a person reads them."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from mergesearch.objectives import Score
@@ -13,6 +14,18 @@ def in_percent(values: Iterable[float]) -> bool:
 def value(number: float, percent: bool) -> str:
     """Return one number: `63.2`, in percent where `percent`, else to three digits."""
     return f"{100 * number:.1f}" if percent else f"{number:#.3g}".rstrip(".")
+
+
+def signed(number: float, percent: bool) -> str:
+    """Return a difference with its sign: `+2.1`, `-0.3`."""
+    return ("+" if number >= 0 else "") + value(number, percent)
+
+
+def tick(number: float, step: float, percent: bool) -> str:
+    """Return a number with as many digits as distances of `step` need."""
+    scale = 100 if percent else 1
+    digits = max(0, -math.floor(math.log10(step * scale) + 1e-9))
+    return f"{number * scale:.{digits}f}"
 
 
 UNSCORED_SHOWN = 0.05

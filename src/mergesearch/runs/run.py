@@ -56,6 +56,12 @@ class Run:
         """Whether a process is at work on the run."""
         return is_running(self.folder.path)
 
+    def state(self) -> str:
+        """Return `running`, `finished` (its front is confirmed and written) or `stopped`."""
+        if self.is_running():
+            return "running"
+        return "finished" if self.folder.front.is_file() else "stopped"
+
     def trials(self) -> tuple[TrialRecord, ...]:
         """Return every trial, by number; unfinished ones too."""
         with self._ledger() as ledger:
@@ -78,17 +84,20 @@ class Run:
         return Front.of(self.record.axes, self.trials())
 
     def pick(self, pick: int | str = "knee") -> TrialRecord:
-        """Return a complete trial: by number, `knee`, or `best:OBJECTIVE` on the front.
+        """Return a complete trial: `17` or `trial:17`, `knee`, or `best:OBJECTIVE` on the front.
 
         Raises:
             InputError: No such trial or objective, a trial without scores, or no front yet.
         """
         kind, _, name = str(pick).partition(":")
-        if isinstance(pick, int) or (kind == "trial" and name.isdigit()):
-            return self._complete(pick if isinstance(pick, int) else int(name))
+        number = str(pick).removeprefix("trial:")
+        if number.isdecimal():
+            return self._complete(int(number))
         front = self.front()
         if front.knee is None:
-            raise InputError("no trial is complete, so there is no front yet", where=pick)
+            raise InputError(
+                "no trial is complete, so there is no front yet", where=self.folder.path
+            )
         if pick == "knee":
             return self.trial(front.knee)
         names = [axis.name for axis in front.axes]

@@ -1,0 +1,43 @@
+"""`search compare`: two candidates, item by item."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from mergesearch._system.terminal import say
+from mergesearch.cli.options import AsJson, Folder, RungOption
+from mergesearch.report.comparison import render_comparison
+from mergesearch.report.terminal import SafeConsole
+from mergesearch.runs.compare import compare
+from mergesearch.runs.run import Run
+
+_WHICH = "A trial (17, knee, best:OBJECTIVE), one of another run (DIR:17), or a GGUF."
+
+
+def command(
+    folder: Folder,
+    first: Annotated[str, typer.Argument(metavar="A", help=_WHICH)],
+    second: Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")],
+    rung: RungOption = "search",
+    as_json: AsJson = False,
+) -> None:
+    """Compare two candidates item by item.
+
+    On the same items a difference is seen that is smaller than the errors of both scores; the
+    interval is that of the paired differences.
+
+    Example: search compare results/demo knee 0 --rung validate
+    """
+    run = Run(folder)
+    found = compare(run, first, second, rung)
+    if as_json:
+        say(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+        return
+    minimized = [axis.name for axis in run.record.axes if axis.direction == "minimize"]
+    SafeConsole().print(
+        render_comparison(found.first, found.second, found.differences, minimized, found.rung)
+    )

@@ -1,0 +1,69 @@
+"""Two candidates compared item by item, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from mergesearch.objectives import PairedDifference, TaskDifference
+from mergesearch.report import text
+from mergesearch.report.tables import ruled_table
+
+
+def render_comparison(
+    first: str,
+    second: str,
+    differences: Mapping[str, PairedDifference],
+    minimized: Sequence[str],
+    rung: str,
+) -> RenderableType:
+    """Return by how much one candidate is ahead of another, with its tasks where there are several.
+
+    Args:
+        first: Name of the one.
+        second: Name of the other.
+        differences: Difference of each objective, first minus second.
+        minimized: Names of the objectives of which less is better.
+        rung: Rung whose items were compared.
+    """
+    table = ruled_table()
+    table.add_column("", no_wrap=True)
+    table.add_column("difference (95 %)", justify="right", no_wrap=True)
+    table.add_column("items", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for name, difference in differences.items():
+        percent = text.in_percent([abs(difference.value), difference.stderr])
+        low, high = difference.interval()
+        interval = f"({text.signed(low, percent)} to {text.signed(high, percent)})"
+        table.add_row(
+            name,
+            f"{text.signed(difference.value, percent)} {interval}",
+            _counts(difference),
+            _verdict(low, high, name in minimized),
+        )
+        if len(difference.tasks) > 1:
+            for task in difference.tasks:
+                shown = text.signed(task.value, percent)
+                table.add_row(f"  {task.task}", shown, _counts(task))
+    unscored = sum(difference.n_unscored for difference in differences.values())
+    notes = [f"items: better/worse/equal for {first}"]
+    if unscored:
+        notes.append(f"{text.plural(unscored, 'item')} left out: not scored for both")
+    return Group(
+        Text(f"{first} minus {second}, on the {rung} items", style="bold"),
+        table,
+        Text("\n".join(notes), style="dim"),
+    )
+
+
+def _counts(difference: PairedDifference | TaskDifference) -> str:
+    equal = difference.n - difference.better - difference.worse
+    return f"{difference.better}/{difference.worse}/{equal}"
+
+
+def _verdict(low: float, high: float, minimized: bool) -> str:
+    if low <= 0 <= high:
+        return "not clear"
+    return "better" if (low > 0) is not minimized else "worse"

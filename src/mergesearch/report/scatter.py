@@ -1,0 +1,181 @@
+"""The front as a scatter of characters: trials, members with their errors, parents, the knee."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from mergesearch.objectives import Score
+from mergesearch.report import text
+from mergesearch.study.front import Front
+from mergesearch.study.records import Axis, TrialRecord
+
+KNEE, MEMBER, PARENT, DOMINATED = "◆", "●", "▲", "·"
+NARROWEST = 48
+"""Columns below which there is no room for a scatter."""
+
+_STYLES = {KNEE: "bold green", MEMBER: "green", PARENT: "yellow", "─": "dim", "│": "dim"}
+_TICKS = 5
+
+
+def render_scatter(front: Front, trials: Sequence[TrialRecord], width: int) -> Text:
+    """Return a scatter of the first two objectives' search values; better is up and to the right.
+
+    Args:
+        front: Front of the run.
+        trials: Trials of the run.
+        width: Columns that there are, `NARROWEST` at least.
+    """
+    across, upward = front.axes[:2]
+    shown = [trial for trial in trials if trial.scores() and trial.reused_from is None]
+    columns = _Scale.of(across, shown, min(width, 120) - 9)
+    rows = _Scale.of(upward, shown, max(10, min(width, 120) // 4 - 4))
+    canvas = _Canvas(columns, rows, across.name, upward.name)
+    members = {member.trial for member in front.members}
+    for trial in shown:
+        if trial.number not in members:
+            canvas.point(trial, DOMINATED)
+    for trial in shown:
+        if trial.number in members:
+            canvas.errors(trial)
+    for trial in shown:
+        if trial.number in members:
+            canvas.point(trial, KNEE if trial.number == front.knee else MEMBER)
+    parents = [trial for trial in shown if _parent(trial) is not None]
+    for trial in parents:
+        if trial.number != front.knee:
+            canvas.point(trial, PARENT)
+    result = Text()
+    for line in canvas.lines():
+        result.append_text(line).append("\n")
+    return result.append_text(_legend(parents))
+
+
+def _parent(trial: TrialRecord) -> str | None:
+    """The parent that a trial is, None where it is a mixture."""
+    alone = [ref for ref, share in trial.shares.items() if math.isclose(share, 1.0)]
+    rest = sum(abs(share) for ref, share in trial.shares.items() if ref not in alone)
+    return alone[0] if len(alone) == 1 and math.isclose(rest, 0.0, abs_tol=1e-9) else None
+
+
+def _legend(parents: Sequence[TrialRecord]) -> Text:
+    names = text.short_names([_parent(trial) or "" for trial in parents])
+    labels = [f"{name} (trial {trial.number})" for name, trial in zip(names, parents, strict=True)]
+    legend = f"{KNEE} knee   {MEMBER} front   {DOMINATED} dominated   ─│ standard error"
+    return Text(legend + (f"\n{PARENT} {', '.join(labels)}" if labels else ""), style="dim")
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """One axis of the plot: values from worst to best over so many cells.
+
+    Attributes:
+        name: Name of the objective.
+        worst: Value at the first cell's edge.
+        best: Value at the last cell's edge.
+        cells: Number of columns or rows.
+        step: Distance of the ticks.
+        percent: Whether values are shown in percent.
+    """
+
+    name: str
+    worst: float
+    best: float
+    cells: int
+    step: float
+    percent: bool
+
+    @classmethod
+    def of(cls, axis: Axis, trials: Sequence[TrialRecord], cells: int) -> _Scale:
+        """Return the scale that holds all scores with their errors, from tick to tick."""
+        scores = [trial.scores()[axis.name] for trial in trials]
+        percent = text.in_percent([*(score.value for score in scores), axis.reference])
+        low = min(score.value - score.stderr for score in scores)
+        high = max(score.value + score.stderr for score in scores)
+        if percent:
+            low, high = max(0.0, low), min(1.0, high)
+        step = _step((high - low) or abs(high) or 1.0)
+        low, high = math.floor(low / step) * step, math.ceil(high / step) * step
+        if low == high:
+            low, high = low - step, high + step
+        worst, best = (low, high) if axis.direction == "maximize" else (high, low)
+        return cls(axis.name, worst, best, cells, step, percent)
+
+    def cell(self, value: float) -> int:
+        """Return the cell of a value, the nearest one where it lies outside."""
+        share = (value - self.worst) / (self.best - self.worst)
+        return min(self.cells - 1, max(0, round(share * (self.cells - 1))))
+
+    def ticks(self) -> Iterator[tuple[int, str]]:
+        """Yield the cell and the label of each tick."""
+        count = round(abs(self.best - self.worst) / self.step)
+        for index in range(count + 1):
+            value = self.worst + (self.best - self.worst) * index / count
+            yield self.cell(value), text.tick(value, self.step, self.percent)
+
+
+def _step(span: float) -> float:
+    """The distance of ticks, 1, 2 or 5 times a power of ten, that gives about `_TICKS` of them."""
+    power = 10.0 ** math.floor(math.log10(span / _TICKS))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power * _TICKS >= span)
+
+
+class _Canvas:
+    """Cells that points are put in, later ones over earlier ones; the first row is the worst."""
+
+    def __init__(self, columns: _Scale, rows: _Scale, across: str, upward: str) -> None:
+        self._columns = columns
+        self._rows = rows
+        self._across, self._upward = across, upward
+        self._cells = [[" "] * columns.cells for _ in range(rows.cells)]
+
+    def _scores(self, trial: TrialRecord) -> tuple[Score, Score]:
+        scores = trial.scores()
+        return scores[self._across], scores[self._upward]
+
+    def point(self, trial: TrialRecord, mark: str) -> None:
+        """Put a mark where a trial is."""
+        across, upward = self._scores(trial)
+        self._cells[self._rows.cell(upward.value)][self._columns.cell(across.value)] = mark
+
+    def errors(self, trial: TrialRecord) -> None:
+        """Draw one standard error to each side of a trial."""
+        across, upward = self._scores(trial)
+        column, row = self._columns.cell(across.value), self._rows.cell(upward.value)
+        for cell in _cells_between(self._columns, across):
+            self._cells[row][cell] = "─"
+        for cell in _cells_between(self._rows, upward):
+            self._cells[cell][column] = "│"
+
+    def lines(self) -> Iterator[Text]:
+        """Yield the plot's lines from the best row down, with both axes' labels."""
+        labels = dict(self._rows.ticks())
+        margin = max(len(label) for label in labels.values())
+        yield Text(f"{'':>{margin}} {self._upward}")
+        for row in reversed(range(self._rows.cells)):
+            line = Text(
+                f"{labels.get(row, ''):>{margin}} ┤" if row in labels else " " * margin + " │"
+            )
+            for mark in self._cells[row]:
+                line.append(mark, style=_STYLES.get(mark))
+            line.rstrip()
+            yield line
+        ruler, numbers = ["─"] * self._columns.cells, [" "] * (self._columns.cells + 4)
+        for cell, label in self._columns.ticks():
+            ruler[cell] = "┬"
+            start = max(0, min(cell - len(label) // 2, len(numbers) - len(label)))
+            numbers[start : start + len(label)] = label
+        yield Text(" " * margin + " └" + "".join(ruler))
+        yield Text((" " * (margin + 2) + "".join(numbers)).rstrip())
+        yield Text(f"{self._across:>{margin + 2 + self._columns.cells}}")
+
+
+def _cells_between(scale: _Scale, score: Score) -> range:
+    """The cells from one standard error below a score to one above it."""
+    ends = sorted(
+        scale.cell(value) for value in (score.value - score.stderr, score.value + score.stderr)
+    )
+    return range(ends[0], ends[1] + 1)

@@ -1,0 +1,73 @@
+"""Comparing candidates on the items of a run: its trials, those of other runs, and model files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mergesearch.errors import InputError
+from mergesearch.objectives import ItemResult, PairedDifference, Rung, paired_difference
+from mergesearch.runs.inputs import read_objectives
+from mergesearch.runs.run import Run
+from mergesearch.runs.score import score
+
+_MODEL_SUFFIXES = (".gguf", ".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two candidates on the same items.
+
+    Attributes:
+        first: Name of the one.
+        second: Name of the other.
+        rung: Rung whose items were compared.
+        differences: Difference of each objective, first minus second.
+    """
+
+    first: str
+    second: str
+    rung: Rung
+    differences: dict[str, PairedDifference]
+
+
+def compare(run: Run, first: str, second: str, rung: str = Rung.SEARCH) -> Comparison:
+    """Compare two candidates item by item on what a run scores.
+
+    Each is a trial of the run (`17`, `knee`, `best:OBJECTIVE`), a trial of another run with the
+    same objectives (`DIR:17`, `DIR:knee`), or a GGUF or recipe file, which is scored first.
+
+    Raises:
+        InputError: There is no such candidate, or it was scored otherwise.
+        ScoringError: They have fewer than two scored items of a task in common.
+    """
+    (one, ours), (other, theirs) = (_items(run, which, rung) for which in (first, second))
+    differences = {
+        objective.name: paired_difference(objective, ours, theirs)
+        for objective in run.objectives().objectives
+    }
+    return Comparison(one, other, Rung(rung), differences)
+
+
+def _items(run: Run, which: str, rung: str) -> tuple[str, Sequence[ItemResult]]:
+    """The name and the items of a candidate."""
+    if Path(which).suffix in _MODEL_SUFFIXES:
+        return which, score(which, read_objectives(run.folder.objectives), rung=rung).items()
+    folder, colon, pick = which.rpartition(":")
+    if colon and Path(folder).is_dir():
+        other = Run(folder)
+        _refuse_scored_otherwise(run, other)
+        trial = other.pick(pick)
+        return f"trial {trial.number} of {folder}", other.items(trial.number, rung)
+    trial = run.pick(which)
+    return f"trial {trial.number}", run.items(trial.number, rung)
+
+
+def _refuse_scored_otherwise(run: Run, other: Run) -> None:
+    for name in ("objectives", "scoring", "data"):
+        if run.record.fingerprints.get(name) != other.record.fingerprints.get(name):
+            raise InputError(
+                f"its run was started with different {name}, so its scores cannot be compared",
+                where=other.folder.path,
+            )
