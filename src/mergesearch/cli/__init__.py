@@ -55,7 +55,7 @@ class _Commands(TyperGroup):
         super().__init__(**attributes | {"commands": commands})
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
+        return [*COMMANDS]  # `list` here is the module of that command
 
 
 app = typer.Typer(

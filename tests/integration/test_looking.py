@@ -1,0 +1,89 @@
+"""`search trials`, `compare`, `list` and the scatter of `search front`, on a finished run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from helpers.command import search
+from helpers.shared_run import TRIALS, Run, front_of
+
+from mergesearch.runs.run import Run as ReadRun
+
+
+def test_trials_are_sorted_and_their_csv_is_complete(run: Run) -> None:
+    plain = search("trials", run.folder, "--sort", "reasoning")
+    assert plain.code == 0
+    rows = list(
+        csv.DictReader(
+            io.StringIO(search("trials", run.folder, "--sort", "reasoning", "--csv").out)
+        )
+    )
+    assert len(rows) == TRIALS
+    values = [float(row["reasoning"]) for row in rows]
+    assert values == sorted(values, reverse=True)
+    assert rows[0]["digest"] == ReadRun(run.folder).trial(int(rows[0]["trial"])).candidate_digest
+    wrong = search("trials", run.folder, "--sort", "speed")
+    assert (wrong.code, "number, seconds, instruction, reasoning" in wrong.err) == (2, True)
+
+
+def test_the_rows_of_a_run_are_a_table_for_pandas(run: Run) -> None:
+    pytest.importorskip("pandas")
+    read = ReadRun(run.folder)
+    frame = read.to_pandas()
+    assert list(frame.index) == list(range(TRIALS))
+    knee = read.front().knee
+    assert frame.loc[knee, "instruction"] == read.trial(knee or 0).scores()["instruction"].value
+    assert frame.loc[knee, "instruction.validate.stderr"] > 0
+    assert frame.filter(like="share:").sum(axis=1).to_list() == pytest.approx([1.0] * TRIALS)
+
+
+def test_two_trials_are_compared_by_what_they_are_called(run: Run) -> None:
+    knee = front_of(run.folder)["knee"]
+    shown = search("compare", run.folder, "knee", "0")
+    assert shown.code == 0, shown
+    assert shown.out.startswith(f"trial {knee} minus trial 0, on the search items\n")
+    found = json.loads(search("compare", run.folder, "0", "trial:1", "--json").out)
+    assert (found["first"], found["second"], found["rung"]) == ("trial 0", "trial 1", "search")
+    instruction = found["differences"]["instruction"]
+    trials = [ReadRun(run.folder).trial(number).scores()["instruction"].value for number in (0, 1)]
+    assert instruction["value"] == pytest.approx(trials[0] - trials[1])
+    assert [task["n"] for task in found["differences"]["reasoning"]["tasks"]] == [12, 12]
+
+
+def test_a_trial_is_compared_with_a_file_and_with_another_run(run: Run, tmp_path: Path) -> None:
+    other, recipe = tmp_path / "other", tmp_path / "r.yaml"
+    shutil.copytree(run.folder, other)
+    assert search("export", run.folder, "--pick", "trial:2", "-o", recipe).code == 0
+    for which in (recipe, f"{other}:2"):
+        found = json.loads(search("compare", run.folder, "2", which, "--json").out)
+        for difference in found["differences"].values():
+            assert (difference["value"], difference["stderr"]) == (0.0, 0.0)
+    assert search("compare", run.folder, "2", f"{other}:99").code == 2
+    assert search("compare", run.folder, "2", "best:speed").code == 2
+    assert (
+        "no items on the rung 'proxy'"
+        in search("compare", run.folder, "1", "2", "--rung", "proxy").err
+    )
+
+
+def test_runs_and_built_in_files_are_listed(run: Run) -> None:
+    listed = json.loads(search("list", run.folder.parent, "--json").out)
+    assert "demo" in listed["spaces"]
+    assert "demo" in listed["objectives"]
+    (found,) = listed["runs"]
+    assert (found["folder"], found["state"]) == (str(run.folder), "finished")
+    assert (found["trials"], found["members"]) == (TRIALS, len(front_of(run.folder)["front"]))
+    plain = search("list", run.folder.parent)
+    assert "finished" in plain.out
+    assert "no runs in" in search("list", run.folder).out
+
+
+def test_the_front_is_drawn_above_its_table(run: Run) -> None:
+    lines = search("front", run.folder).out.splitlines()
+    assert lines[0].strip() == "reasoning"
+    assert any(line.startswith("◆ knee   ● front") for line in lines)
