@@ -10,8 +10,13 @@ from helpers.recipes import TIES, recipe_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mergesearch.errors import RecipeError
+from mergesearch.methods import WEIGHT, Parameter, switch
 from mergesearch.recipe import Filtered, Recipe
-from mergesearch.recipe.values import evaluate
+from mergesearch.recipe.reading import Location
+from mergesearch.recipe.values import evaluate, parse_value, with_fallback
+
+STEPS = Parameter("steps", 5, int, low=1, high=9)
 
 
 @pytest.mark.parametrize(
@@ -88,3 +93,68 @@ def test_whole_numbers_stay_whole() -> None:
         )
         assert yaml.safe_load(made.to_yaml())["parameters"]["max_iter"][0]["value"] == 50
         assert "value: 50}" in made.to_yaml()
+
+
+FILTERS = [{"filter": "mlp", "value": [0.0, 1.0]}, {"filter": "*", "value": 0.5}]
+
+
+def test_filter_lists_are_written_as_they_were_read() -> None:
+    for value in ([0.25, 0.75], FILTERS, [{"filter": "mlp", "value": 1.0}, {"value": 0.5}]):
+        document = {"model": "a", "parameters": {"weight": value}}
+        recipe = Recipe.from_dict({"merge_method": "linear", "models": [document]})
+        assert recipe.to_dict()["models"] == [document]
+
+
+def test_a_star_takes_every_tensor_that_is_left() -> None:
+    entries = (Filtered("mlp", (0.0, 1.0)), Filtered("*", 0.5))
+    assert evaluate(entries, "mlp", 0.25) == 0.25
+    assert evaluate(entries, "self_attn", 0.25) == 0.5
+
+
+def test_a_fallback_takes_what_no_filter_matches() -> None:
+    only_mlp = (Filtered("mlp", 2.0),)
+    assert with_fallback(only_mlp, 0.5) == (Filtered("mlp", 2.0), Filtered(None, 0.5))
+    assert with_fallback(only_mlp, (0.0, 1.0)) == (*only_mlp, Filtered(None, (0.0, 1.0)))
+    assert with_fallback(only_mlp, None) == only_mlp
+    for complete in (1.0, (0.0, 1.0), (*only_mlp, Filtered("*", 1.0)), (Filtered(None, 1.0),)):
+        assert with_fallback(complete, 0.5) == complete
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "message"),
+    [
+        (WEIGHT, [], "an empty list"),
+        (WEIGHT, [{"filter": "mlp"}], "needs `value`"),
+        (WEIGHT, [{"value": [{"value": 1}]}], "a filter list inside a filter list"),
+        (WEIGHT, [1.0, "x"], "'x' is not a number"),
+        (WEIGHT, None, "None is not a number"),
+        (WEIGHT, True, "True is not a number"),
+        (WEIGHT, float("inf"), "inf is not a number"),
+        (STEPS, [1, 2], "steps has no gradient"),
+        (STEPS, 1.5, "steps 1.5 is not a whole number"),
+        (STEPS, 0, "steps 0 is out of range"),
+        (STEPS, 10, "steps 10 is out of range"),
+        (switch("fast", False), 1, "1 is not true or false"),
+    ],
+)
+def test_values_of_another_kind_are_refused(parameter: Parameter, value: Any, message: str) -> None:
+    with pytest.raises(RecipeError, match=message) as caught:
+        parse_value(parameter, value, Location("f: p"))
+    assert caught.value.where is not None
+    assert caught.value.where.startswith("f: p")
+
+
+def test_the_ends_of_a_range_are_in_it() -> None:
+    location = Location("f: p")
+    assert parse_value(STEPS, 1, location) == 1
+    assert parse_value(STEPS, "9", location) == 9
+    assert parse_value(STEPS, [9], location) == (9,)
+    assert parse_value(WEIGHT, {"filter": "mlp", "value": 1}, location) == (Filtered("mlp", 1.0),)
+    assert parse_value(switch("fast", False), [True, False], location) == (True, False)
+
+
+def test_a_hole_where_a_number_belongs_is_told_of_spaces() -> None:
+    for value, more in (({"serach": [0, 1]}, True), ("x", False)):
+        with pytest.raises(RecipeError) as caught:
+            parse_value(WEIGHT, value, Location("f"))
+        assert ("{search: [low, high]}" in str(caught.value.expected)) == more
