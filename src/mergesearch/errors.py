@@ -71,7 +71,7 @@ class CheckpointError(InputError):
 
 
 class MissingParent(CheckpointError):
-    """A parent's id means nothing on this machine and is no id of the hub."""
+    """A parent's id means nothing on this machine and is not an id of the hub."""
 
 
 class RunFolderError(InputError):

@@ -165,5 +165,5 @@ def test_tokenizer_source_picks_the_vocabulary(tmp_path: Path) -> None:
         with Workshop.for_recipe(recipe).candidate(recipe) as built:
             assert load(built.path, vocab_only=True).metadata["tokenizer.ggml.pre"] == name
     recipe = Recipe.from_dict(document | {"tokenizer_source": "c"})
-    with pytest.raises(RecipeError, match="source 'c' is no parent of this recipe"):
+    with pytest.raises(RecipeError, match="source 'c' is not a parent of this recipe"):
         Workshop.for_recipe(recipe).candidate(recipe)

@@ -142,7 +142,7 @@ HOSTILE: dict[str, tuple[Any, str]] = {
         "array of arrays",
     ),
     "a kind that is not": (_file(KEY, struct.pack("<I", 77), fields=1), "unknown kind of value 77"),
-    "a key twice": (_file(*[KEY + struct.pack("<II", 4, 1)] * 2, fields=2), "'k' is there twice"),
+    "a key twice": (_file(*[KEY + struct.pack("<II", 4, 1)] * 2, fields=2), "'k' occurs twice"),
     "a key that is no text": (
         _file(_text(b"\xff\xfe"), struct.pack("<II", 4, 1), fields=1),
         "not UTF-8",
@@ -163,7 +163,7 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "half a block": (_file(_info(b"t", (48,), 8), b"\0" * 64, tensors=1), "whole blocks of Q8_0"),
     "a tensor twice": (
         _file(*[_info(b"t", (4,))] * 2, b"\0" * 64, tensors=2),
-        "'t' is there twice",
+        "'t' occurs twice",
     ),
     "overlapping": (
         _file(_info(b"a", (8,)), _info(b"b", (8,), 0, 16), b"\0" * 99, tensors=2),

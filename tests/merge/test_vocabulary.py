@@ -112,7 +112,7 @@ def test_named_tokens_take_the_rows_that_are_named(three: dict[str, Checkpoint])
         z = whole(b, EMBEDDING)[in_b["<z>"]] if ref == "b" else whole(a, EMBEDDING)[in_a["<z>"]]
         np.testing.assert_array_equal(found[rows["<z>"]], z)
     for source, message in (
-        (TokenSource("c"), "'c', which is no parent"),
+        (TokenSource("c"), "'c', which is not a parent"),
         (TokenSource("a", token="<q>"), "a has no token '<q>'"),
         (TokenSource("a", token_id=999), "a has no row 999"),
     ):

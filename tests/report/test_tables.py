@@ -87,7 +87,7 @@ def test_an_empty_front_says_so() -> None:
 def test_a_trial_is_shown_with_all_that_is_on_record() -> None:
     assert shown(render_trial(TRIALS[0], RUN), 80) == (
         "trial 0\n"
-        "state   complete, begun 2030-01-02 03:04:05\n"
+        "state   complete, started 2030-01-02 03:04:05\n"
         f"digest  {'00' * 32}\n"
         "size    2.4 MB\n"
         "time    search: built in 0.4 s, scored in 3.2 s\n"

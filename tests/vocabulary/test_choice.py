@@ -37,7 +37,7 @@ def two() -> dict[str, tuple[Tokenizer, int]]:
 def test_a_parents_own_tokenizer_stays_as_it_is(two: dict[str, tuple[Tokenizer, int]]) -> None:
     assert chosen_tokenizer(two, "base", TokenizerChoice("base")) is two["base"][0]
     assert chosen_tokenizer(two, "base", TokenizerChoice("b")) is two["b"][0]
-    with pytest.raises(RecipeError, match="source 'c' is no parent of this recipe"):
+    with pytest.raises(RecipeError, match="source 'c' is not a parent of this recipe"):
         chosen_tokenizer(two, "base", TokenizerChoice("c"))
 
 

@@ -124,6 +124,8 @@ def _write_rows(
     rows = merged.rows_as(name, start, stop, dtype.type)
     if dtype.type == Type.F16 and not np.isfinite(rows.view(np.float16)).all():
         raise BuildError(
-            "numbers beyond float16's range", where=name, fix="store it in bfloat16 or float32"
+            "some numbers are beyond the range of float16",
+            where=name,
+            fix="store it in bfloat16 or float32",
         )
     write_at(fd, rows, place)

@@ -87,7 +87,9 @@ def _asked(
         return default
     numbers = [number.strip() for number in answer.split(",")]
     if not all(number.isdecimal() and 1 <= int(number) <= len(found) for number in numbers):
-        raise InputError(f"{answer!r} is no choice", expected=f"numbers from 1 to {len(found)}")
+        raise InputError(
+            f"{answer!r} is not one of the choices", expected=f"numbers from 1 to {len(found)}"
+        )
     return [found[int(number) - 1] for number in dict.fromkeys(numbers)]
 
 

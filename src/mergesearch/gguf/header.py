@@ -133,7 +133,7 @@ def _named(
     for _ in range(count):
         name = cursor.text()
         if name in found:
-            raise cursor.refuse(f"the {what} {name!r} is there twice")
+            raise cursor.refuse(f"the {what} {name!r} occurs twice")
         found[name] = read(cursor)
     return found
 

@@ -105,7 +105,7 @@ def check_vocabularies(parents: Mapping[str, Checkpoint], memo: Memo) -> None:
         elif one.tokenizer is not None or other.tokenizer is not None:
             known, unknown = (first, ref) if other.tokenizer is None else (ref, first)
             raise CheckpointError(
-                "no tokenizer.json, so nobody knows what its rows stand for",
+                "no tokenizer.json, so it is unknown which tokens its rows stand for",
                 where=unknown,
                 expected=f"the tokens of {known}",
                 fix=f"if it has them, put the tokenizer.json of {known} into its folder, or write"
@@ -226,7 +226,7 @@ def _place(text: str, source: TokenSource, refs: list[str]) -> int:
     """
     if source.model not in refs:
         raise RecipeError(
-            f"token {text!r} takes its rows from {source.model!r}, which is no parent",
+            f"token {text!r} takes its rows from {source.model!r}, which is not a parent",
             expected=", ".join(refs),
         )
     return refs.index(source.model)

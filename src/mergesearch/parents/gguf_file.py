@@ -128,7 +128,7 @@ def gguf_inside(path: Path) -> Path | None:
 
 
 def _refuse_parts(fields: Mapping[str, Any], path: Path) -> None:
-    """Refuse a part of a split model, and what is no model."""
+    """Refuse a part of a split model, and what is not a model."""
     if fields.get(gguf.Keys.Split.LLM_KV_SPLIT_COUNT, 1) not in (0, 1):
         raise CheckpointError(
             "a part of a split GGUF",

@@ -119,7 +119,7 @@ def to_yaml(documents: Iterable[Mapping[str, Any]]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a value that stands in two places twice; an anchor would tie them together."""
+    """Writes a value that is in two places twice; an anchor would tie them together."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

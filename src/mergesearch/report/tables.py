@@ -127,7 +127,7 @@ def render_trial(record: TrialRecord, run: RunRecord) -> RenderableType:
 
 def _state(record: TrialRecord) -> str:
     attempt = f", attempt {record.attempt}" if record.attempt > 1 else ""
-    return f"{record.state}{attempt}, begun {record.started.astimezone():%Y-%m-%d %H:%M:%S}"
+    return f"{record.state}{attempt}, started {record.started.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _times(rung: RungRecord) -> str:

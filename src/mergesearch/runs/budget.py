@@ -177,5 +177,5 @@ def _fitting_parallel(work: Workload, runtime: Runtime, budget: int) -> int:
 
 
 def _words(size: int, whole: Callable[[float], int] = math.ceil) -> str:
-    """Bytes as people read them, rounded up unless told otherwise: what they name has to do."""
+    """Bytes as people read them, rounded up by default, so that what is named is enough."""
     return f"{whole(size / 1e8) / 10:.1f} GB" if size >= 1e9 else f"{whole(size / 1e6)} MB"

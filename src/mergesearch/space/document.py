@@ -13,7 +13,7 @@ KeyPath = tuple[str | int, ...]
 
 
 def own_copy(node: Any) -> Any:
-    """Return a copy in which nothing stands in two places, as YAML's anchors may make it."""
+    """Return a copy without objects that are in two places, as YAML's anchors make them."""
     if isinstance(node, dict):
         return {key: own_copy(value) for key, value in node.items()}
     return [own_copy(value) for value in node] if isinstance(node, list) else node

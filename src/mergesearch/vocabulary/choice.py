@@ -36,7 +36,7 @@ def chosen_tokenizer(
     source = base if choice.source in ("base", "union") else choice.source
     if source not in tokenizers:
         raise RecipeError(
-            f"the tokenizer's source {source!r} is no parent of this recipe",
+            f"the tokenizer's source {source!r} is not a parent of this recipe",
             expected="base, union, or one of " + ", ".join(tokenizers),
         )
     first = tokenizers[source]
