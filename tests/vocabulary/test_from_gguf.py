@@ -17,6 +17,7 @@ from mergesearch.errors import CheckpointError
 from mergesearch.gguf.header import read_gguf_header
 from mergesearch.gguf.pack import Metadata, packed_header
 from mergesearch.vocabulary import Tokenizer, read_tokenizer, tokenizer_from_gguf
+from mergesearch.vocabulary import write_tokenizer as write_tokenizer_files
 from mergesearch.vocabulary.to_gguf import read_vocabulary
 
 HARD = [
@@ -120,15 +121,34 @@ def test_tokens_around_a_text(changes: dict[str, Any], around: Any, tmp_path: Pa
     )
 
 
-def test_another_name_of_a_pre_tokenizer(tmp_path: Path) -> None:
-    fields = bytes_and(pre="deepseek-r1-qwen")
-    written = metadata(tokenizer_from_gguf(fields, tmp_path), tmp_path / "m.gguf")
-    assert written[Keys.Tokenizer.PRE] == "qwen2"
+@pytest.mark.parametrize(
+    ("pre", "written", "section"),
+    [
+        ("deepseek-r1-qwen", "qwen2", "Sequence"),  # the same in every respect
+        ("starcoder", "starcoder", "Sequence"),  # splits as smollm does
+        ("tekken", "tekken", "Sequence"),
+        ("superbpe", "superbpe", None),  # only llama.cpp knows what it does
+    ],
+)
+def test_the_name_of_the_pre_tokenizer_is_taken_over(
+    pre: str, written: str, section: str | None, tmp_path: Path
+) -> None:
+    tokenizer = tokenizer_from_gguf(bytes_and(pre=pre), tmp_path)
+    assert metadata(tokenizer, tmp_path / "m.gguf")[Keys.Tokenizer.PRE] == written
+    found = tokenizer.document["pre_tokenizer"]
+    assert section == (None if found is None else found["type"])
+
+
+def test_a_pre_tokenizer_that_only_llama_cpp_knows_has_no_tokenizer_json(tmp_path: Path) -> None:
+    tokenizer = tokenizer_from_gguf(bytes_and(pre="superbpe"), tmp_path)
+    with pytest.raises(CheckpointError, match="pre-tokenizer 'superbpe' has no"):
+        write_tokenizer_files(tokenizer, tmp_path)
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "another kind": ({"model": "bert"}, "of the kind 'bert'"),
-    "another split": ({"pre": "tekken"}, "pre-tokenizer 'tekken'"),
+    "no name of the split": ({"pre": None}, "tokenizer.ggml.pre is None, so nobody knows"),
+    "the split of old files": ({"pre": "default"}, "tokenizer.ggml.pre is 'default'"),
     "no scores": ({"model": "llama"}, "without a score for every token"),
     "too few scores": ({"model": "llama", "scores": [0.0]}, "without a score for every token"),
     "too few types": ({"token_type": [1]}, "1 types of 257 tokens"),

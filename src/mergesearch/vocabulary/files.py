@@ -46,6 +46,8 @@ class Tokenizer:
         generation: `generation_config.json`; empty where there is none.
         files: Folder that it was read from and still equals; None where it was made.
         ids: Rows of the special tokens, by kind, that the model's `config.json` names.
+        pre: llama.cpp's name of the pre-tokenizer, where it was read from a GGUF; None where the
+            `pre_tokenizer` of the document says what it does.
     """
 
     document: dict[str, Any]
@@ -53,6 +55,7 @@ class Tokenizer:
     generation: dict[str, Any]
     files: Path | None = None
     ids: Mapping[str, int] = field(default_factory=dict)
+    pre: str | None = None
 
     @property
     def chat_template(self) -> str | None:
@@ -159,12 +162,21 @@ def text_of(token: Any) -> str | None:
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write a tokenizer's files into a folder, those that it was read from as they are."""
+    """Write a tokenizer's files into a folder, those that it was read from as they are.
+
+    Raises:
+        CheckpointError: Only llama.cpp knows how it splits text.
+    """
     if tokenizer.files is not None:
         for name in _COPIED:
             if (tokenizer.files / name).is_file():
                 shutil.copyfile(tokenizer.files / name, folder / name)
         return
+    if tokenizer.pre is not None and tokenizer.document.get("pre_tokenizer") is None:
+        raise CheckpointError(
+            f"llama.cpp's pre-tokenizer {tokenizer.pre!r} has no tokenizer.json here",
+            fix="build a GGUF, or name a parent in a folder of safetensors: tokenizer_source",
+        )
     for name, document in (
         (TOKENIZER, tokenizer.document),
         (SETTINGS, tokenizer.settings),

@@ -17,7 +17,7 @@ import gguf
 
 from mergesearch.errors import CheckpointError
 from mergesearch.vocabulary.files import KINDS, Tokenizer
-from mergesearch.vocabulary.pre_tokenizers import PRE_TOKENIZERS, SAME_AS
+from mergesearch.vocabulary.pre_tokenizers import BYTE_LEVEL, PreTokenizer, known_as
 
 _KEY = gguf.Keys.Tokenizer
 _ADDED = (gguf.TokenType.CONTROL, gguf.TokenType.USER_DEFINED, gguf.TokenType.UNKNOWN)
@@ -75,16 +75,20 @@ def tokenizer_from_gguf(fields: Mapping[str, Any], where: Path) -> Tokenizer:
     if len(types) != len(texts):
         raise CheckpointError(f"{len(types)} types of {len(texts)} tokens", where=where)
     metadata = _Metadata(fields, texts, [gguf.TokenType(one) for one in types], where)
-    model = fields.get(_KEY.MODEL)
-    if model == "gpt2":
-        document = _byte_level(metadata)
-    elif model == "llama":
-        document = _sentencepiece(metadata)
-    else:
-        raise CheckpointError(
-            f"a tokenizer of the kind {model!r}", where=where, expected="gpt2 or llama"
-        )
-    return Tokenizer(document, _settings(metadata), {}, ids=metadata.special())
+    pre: str | None = None
+    match fields.get(_KEY.MODEL):
+        case "gpt2":
+            name = _pre_tokenizer(metadata)
+            known = known_as(name)
+            document = _byte_level(metadata, known)
+            pre = known.names[0] if known is not None and name in known.names else name
+        case "llama":
+            document = _sentencepiece(metadata)
+        case model:
+            raise CheckpointError(
+                f"a tokenizer of the kind {model!r}", where=where, expected="gpt2 or llama"
+            )
+    return Tokenizer(document, _settings(metadata), {}, ids=metadata.special(), pre=pre)
 
 
 def _settings(metadata: _Metadata) -> dict[str, Any]:
@@ -100,55 +104,37 @@ def _settings(metadata: _Metadata) -> dict[str, Any]:
     return settings | {"clean_up_tokenization_spaces": False}
 
 
-def _byte_level(metadata: _Metadata) -> dict[str, Any]:
-    named = metadata.fields.get(_KEY.PRE, "default")
-    pre = SAME_AS.get(named, named)
-    steps = next((steps for steps, name in PRE_TOKENIZERS.items() if name == pre), None)
-    if steps is None:
+def _pre_tokenizer(metadata: _Metadata) -> str:
+    """llama.cpp's name of the pre-tokenizer.
+
+    Raises:
+        CheckpointError: The file does not say it, as it is older than these names.
+    """
+    name = metadata.fields.get(_KEY.PRE)
+    if not isinstance(name, str) or name == "default":
         raise CheckpointError(
-            f"the pre-tokenizer {named!r}",
+            f"{_KEY.PRE} is {name!r}, so nobody knows how the tokenizer splits text",
             where=metadata.where,
-            expected=", ".join(PRE_TOKENIZERS.values()),
-            fix="use the parent's folder in the place of its GGUF",
+            fix="convert the model again, or use its folder in the place of its GGUF",
         )
-    parts = [_step(*step) for step in steps]
-    whole = _byte_level_step(use_regex=False)
+    return name
+
+
+def _byte_level(metadata: _Metadata, known: PreTokenizer | None) -> dict[str, Any]:
+    """A byte-level BPE; where its pre-tokenizer is not known here, without that section."""
     return {
         **_head(metadata),
         "normalizer": None,  # llama.cpp has none, not even for Qwen's, whose folders name NFC
-        "pre_tokenizer": parts[0]
-        if len(parts) == 1
-        else {"type": "Sequence", "pretokenizers": parts},
-        "post_processor": _edges(metadata, bos=pre == "llama-bpe", before=[whole]),
-        "decoder": whole,
+        "pre_tokenizer": None if known is None else known.section,
+        "post_processor": _edges(
+            metadata, bos=known is not None and known.adds_bos, before=[BYTE_LEVEL]
+        ),
+        "decoder": BYTE_LEVEL,
         "model": _bpe(
             metadata.vocabulary(),
             list(metadata.fields.get(_KEY.MERGES) or []),
-            ignore_merges=pre == "llama-bpe",
+            ignore_merges=known is not None and known.takes_words,
         ),
-    }
-
-
-def _step(kind: str, detail: Any) -> dict[str, Any]:
-    """A step of a pre-tokenizer from its entry in `PRE_TOKENIZERS`."""
-    if kind == "Split":
-        return {
-            "type": "Split",
-            "pattern": {"Regex": detail},
-            "behavior": "Isolated",
-            "invert": False,
-        }
-    if kind == "Digits":
-        return {"type": "Digits", "individual_digits": detail}
-    return _byte_level_step(use_regex=detail)
-
-
-def _byte_level_step(use_regex: bool) -> dict[str, Any]:
-    return {
-        "type": "ByteLevel",
-        "add_prefix_space": False,
-        "trim_offsets": False,
-        "use_regex": use_regex,
     }
 
 

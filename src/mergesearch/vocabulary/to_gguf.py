@@ -20,7 +20,7 @@ from mergesearch.errors import CheckpointError
 from mergesearch.gguf.pack import Metadata
 from mergesearch.vocabulary import Tokenizer
 from mergesearch.vocabulary.files import KINDS, text_of
-from mergesearch.vocabulary.pre_tokenizers import PRE_TOKENIZERS
+from mergesearch.vocabulary.pre_tokenizers import names, recognized
 from mergesearch.vocabulary.special import SpecialTokens, special_tokens
 
 SENTENCEPIECE_SPACE, BYTE_LEVEL_SPACE = "\u2581", "\u0120"
@@ -92,7 +92,7 @@ def read_vocabulary(tokenizer: Tokenizer, rows: int) -> Vocabulary:
             tokens[row] = tokens[row].replace(SENTENCEPIECE_SPACE, " ")
     return Vocabulary(
         model="llama" if sentencepiece else "gpt2",
-        pre="default" if sentencepiece else pre_tokenizer_name(document, where),
+        pre="default" if sentencepiece else _pre_tokenizer(tokenizer, where),
         tokens=tokens,
         types=types,
         scores=_scores(document, tokens, types) if sentencepiece else None,
@@ -109,45 +109,29 @@ def _merges(document: Mapping[str, Any]) -> Iterator[str]:
         yield " ".join(piece.replace(" ", BYTE_LEVEL_SPACE) for piece in pair)
 
 
-def pre_tokenizer_name(document: Mapping[str, Any], where: str | Path) -> str:
-    """Return llama.cpp's name for the `pre_tokenizer` of a byte-level BPE tokenizer.json.
+def _pre_tokenizer(tokenizer: Tokenizer, where: str | Path) -> str:
+    """llama.cpp's name for the pre-tokenizer of a byte-level BPE tokenizer.
 
     Raises:
         CheckpointError: llama.cpp has none that is known to split text the same way.
     """
+    if tokenizer.pre is not None:
+        return tokenizer.pre
+    document = tokenizer.document
     section = document.get("pre_tokenizer")
-    steps = tuple(_steps(section))
-    name = PRE_TOKENIZERS.get(steps)
-    whole_words = bool(document["model"].get("ignore_merges"))
+    takes_words = bool(document["model"].get("ignore_merges"))
     normalizer = (document.get("normalizer") or {}).get("type")
-    if name is None or whole_words != (name == "llama-bpe") or normalizer not in (None, "NFC"):
+    bos = "bos" in tokenizer.ids or text_of(tokenizer.settings.get("bos_token")) is not None
+    known = recognized(section, takes_words=takes_words, bos=bos)
+    if known is None or normalizer not in (None, "NFC"):
         raise CheckpointError(
             "a tokenizer that llama.cpp is not known to reproduce: "
-            f"pre_tokenizer {json.dumps(section)[:300]}, ignore_merges {whole_words}, "
+            f"pre_tokenizer {json.dumps(section)[:300]}, ignore_merges {takes_words}, "
             f"normalizer {normalizer}",
             where=where,
-            expected="the pre-tokenizer of " + ", ".join(PRE_TOKENIZERS.values()),
+            expected="one that splits text as one of these: " + ", ".join(dict.fromkeys(names())),
         )
-    return name
-
-
-def _steps(section: Any) -> Iterator[tuple[Any, ...]]:
-    """The steps of a pre-tokenizer as hashable pairs; anything unusual stands for itself."""
-    parts = section.get("pretokenizers", []) if _kind(section) == "Sequence" else [section]
-    for part in parts:
-        kind = _kind(part)
-        if kind == "ByteLevel" and not part.get("add_prefix_space"):
-            yield kind, part.get("use_regex", True)
-        elif kind == "Split" and part.get("behavior") == "Isolated" and not part.get("invert"):
-            yield kind, part.get("pattern", {}).get("Regex")
-        elif kind == "Digits":
-            yield kind, part.get("individual_digits", False)
-        else:
-            yield "other", json.dumps(part, sort_keys=True)
-
-
-def _kind(section: Any) -> str | None:
-    return section.get("type") if isinstance(section, dict) else None
+    return known.names[0]
 
 
 def _added_tokens(tokenizer: Tokenizer) -> dict[int, tuple[str, bool]]:
