@@ -60,8 +60,17 @@ def test_status_show_and_front_are_readable(run: Run) -> None:
     assert "merge_method" in shown.out
     assert f" {knee} " in search("front", run.folder).out
     against = search("show", run.folder, 0, "--against", 1)
-    assert "trial 0 is better than trial 1 on " in against.out
+    assert against.out.startswith("trial 0 against trial 1, on the search items: better on ")
+    assert "better 1 of " in against.out
+    assert "worse 1 of " in against.out
     assert "demo_instruct, item " in against.out
+    for label in ("question", "expected", "trial 0", "trial 1"):
+        assert f"\n  {label}  " in against.out
+    one = search("show", run.folder, 0, "--against", 1, "--task", "demo_choice", "--limit", 1)
+    assert "demo_instruct" not in one.out
+    assert "\n  choices   " in one.out
+    assert search("show", run.folder, 0, "--against", 1, "--task", "other").code == 2
+    assert search("show", run.folder).out == search("show", run.folder, knee).out
     assert search("show", run.folder, 0, "--against", 99).code == 2
     missing = search("show", run.folder, 99)
     assert (missing.code, "no trial 99" in missing.err) == (2, True)

@@ -106,9 +106,9 @@ def test_a_trial_is_shown_with_all_that_is_on_record() -> None:
         "  models:\n"
         "  - model: demo:instruct\n"
         "    parameters:\n"
-        "      weight:\n"
-        "      - 0.9\n"
-        "      - 0.6"
+        "      weight: [0.9, 0.6]\n"
+        "  dtype: bfloat16\n"
+        "  quantize: Q4_K_M"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 
 # C0 but for tab and line feed, DEL, C1, marks and overrides of writing direction, lone surrogates.
@@ -19,3 +20,13 @@ def printable(text: str) -> str:
 def say(text: str, *, end: str = "\n", error: bool = False) -> None:
     """Print a text, to standard error where `error`; every command prints by this or a console."""
     print(printable(text), end=end, file=sys.stderr if error else sys.stdout)
+
+
+def page(text: str) -> None:
+    """Print a text, by a pager where a terminal shows less than all of it."""
+    if sys.stdout.isatty() and text.count("\n") >= shutil.get_terminal_size().lines:
+        from pydoc import pager
+
+        pager(printable(text))
+    else:
+        say(text)

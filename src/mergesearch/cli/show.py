@@ -2,44 +2,81 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Annotated
 
 import typer
 
-from mergesearch._system.terminal import say
-from mergesearch.cli.options import Folder, RungOption
-from mergesearch.report import cut_note, gains, render_gains, render_trial
+from mergesearch._system.terminal import page, say
+from mergesearch.cli.options import Folder, RungOption, TrustTasks
+from mergesearch.errors import InputError, MergeSearchError
+from mergesearch.report.items import cut_note, flips, render_flips
+from mergesearch.report.tables import render_trial
 from mergesearch.report.terminal import SafeConsole
+from mergesearch.runs.inputs import read_objectives
 from mergesearch.runs.run import Run
+from mergesearch.scoring.texts import ItemText, item_texts
 
 
 def command(
     folder: Folder,
-    trial: Annotated[int, typer.Argument(metavar="TRIAL", min=0, help="Number of the trial.")],
+    trial: Annotated[
+        str, typer.Argument(metavar="TRIAL", help="Number, knee or best:OBJECTIVE.")
+    ] = "knee",
     against: Annotated[
-        int | None,
-        typer.Option(
-            metavar="TRIAL", min=0, help="Another trial: list the items on which it did worse."
-        ),
+        str | None,
+        typer.Option(metavar="TRIAL", help="Another trial: show the items on which they differ."),
     ] = None,
     rung: RungOption = "search",
+    task: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only items of this task.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Items to show, better and worse ones each.")
+    ] = 20,
+    trust_tasks: TrustTasks = False,
 ) -> None:
     """Show one trial of a run, alone or against another.
 
     Alone: everything on record, from its scores to its recipe.
 
-    With --against: the items that it got right and the other trial got wrong, with the texts.
+    With --against: the items that one got right and the other wrong, with both answers.
 
     Example: search show results/demo 17 --against 3
     """
     run = Run(folder)
     if against is None:
-        record = run.trial(trial)
-        SafeConsole().print(render_trial(record, run.record))
-        if record.scores() and (note := cut_note(run.items(trial))):
-            say(note)
-        return
-    first, second = run.items(trial, rung), run.items(against, rung)
-    objectives = run.record.objectives
-    won, lost = gains(objectives, first, second), gains(objectives, second, first)
-    say(render_gains(trial, against, won, len(lost), rung))
+        _show(run, trial)
+    else:
+        page(_difference(run, trial, against, rung, task, limit, trust_tasks))
+
+
+def _show(run: Run, which: str) -> None:
+    record = run.trial(int(which)) if which.isdecimal() else run.pick(which)
+    SafeConsole().print(render_trial(record, run.record))
+    if record.scores() and (note := cut_note(run.items(record.number))):
+        say(note)
+
+
+def _difference(
+    run: Run, which: str, against: str, rung: str, task: str | None, limit: int, trust_tasks: bool
+) -> str:
+    """The items on which two trials differ, as text."""
+    first, second = run.pick(which).number, run.pick(against).number
+    found = flips(run.objectives(), run.items(first, rung), run.items(second, rung))
+    if task is not None:
+        found = [flip for flip in found if flip.first.task == task]
+        known = [use.task for use in run.objectives().tasks()]
+        if task not in known:
+            raise InputError(f"no task {task!r}", where="--task", expected=", ".join(known))
+    texts: dict[tuple[str, int], ItemText] = {}
+    note = ""
+    try:
+        objectives = read_objectives(run.folder.objectives)
+        keys = [flip.key for flip in found]
+        texts = item_texts(objectives, keys, trust_tasks=trust_tasks) if keys else {}
+    except MergeSearchError as error:
+        note = f"\n\nwithout questions: {error.what}"
+    width = shutil.get_terminal_size().columns
+    names = (f"trial {first}", f"trial {second}")
+    return render_flips(names, found, rung, texts=texts, limit=limit, width=width) + note

@@ -1,93 +1,136 @@
-"""What one trial got right that another got wrong, item by item."""
+"""Items that one trial solved and another did not, with what was asked and answered."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from mergesearch.objectives import ItemResult
+from mergesearch.objectives import ItemResult, Objectives
 from mergesearch.report import text
+from mergesearch.scoring.texts import ItemText
 
 
 @dataclass(frozen=True)
-class Gain:
-    """An item that one trial did better on than another.
+class Flip:
+    """An item on which two trials differ.
 
     Attributes:
-        metric: in which it did.
-        better: the one's result.
-        worse: the other's result.
+        metric: First metric of the objectives in which they differ.
+        first: Result of the first trial.
+        second: Result of the second trial.
+        better: Whether the first trial is the better one.
     """
 
     metric: str
-    better: ItemResult
-    worse: ItemResult
+    first: ItemResult
+    second: ItemResult
+    better: bool
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Task and number of the item."""
+        return self.first.task, self.first.item
 
 
-def gains(
-    objectives: Mapping[str, Any], better: Sequence[ItemResult], worse: Sequence[ItemResult]
-) -> list[Gain]:
-    """Return the items on which `better` beats `worse` in a metric that an objective uses.
+def flips(
+    objectives: Objectives, first: Sequence[ItemResult], second: Sequence[ItemResult]
+) -> list[Flip]:
+    """Return the items on which two trials differ in a metric that an objective uses.
 
     Items that one of both could not score are left out.
 
     Args:
-        objectives: the objectives document of the run.
-        better: one trial's items.
-        worse: the other's on the same rung.
+        objectives: Objectives of the run.
+        first: Items of one trial.
+        second: Items of the other on the same rung.
     """
-    others = {(one.task, one.item): one for one in worse}
-    found: list[Gain] = []
-    for one in better:
-        other = others.get((one.task, one.item))
-        if other is None or one.unscored or other.unscored:
+    others = {(item.task, item.item): item for item in second if not item.unscored}
+    found: list[Flip] = []
+    for item in first:
+        other = others.get((item.task, item.item))
+        if other is None or item.unscored:
             continue
-        for metric, sign in _metrics(objectives, one.task).items():
-            if sign * (one.metrics[metric] - other.metrics[metric]) > 0:
-                found.append(Gain(metric, one, other))
+        for metric, sign in _metrics(objectives, item.task).items():
+            gap = sign * (item.metrics[metric] - other.metrics[metric])
+            if gap:
+                found.append(Flip(metric, item, other, gap > 0))
                 break
     return found
 
 
-def _metrics(objectives: Mapping[str, Any], task: str) -> dict[str, int]:
+def _metrics(objectives: Objectives, task: str) -> dict[str, int]:
     """The used metrics of a task, with 1 where more is better and -1 where less is."""
     return {
-        use["metric"]: -1 if one["direction"] == "minimize" else 1
-        for one in objectives["objectives"].values()
-        for use in one["tasks"]
-        if use["task"] == task
+        use.metric: -1 if objective.direction == "minimize" else 1
+        for objective in objectives.objectives
+        for use in objective.uses
+        if use.task == task
     }
 
 
-def render_gains(first: int, second: int, found: Sequence[Gain], lost: int, rung: str) -> str:
-    """Return the gains of trial `first` over trial `second` with their texts, as plain lines.
+def render_flips(
+    names: tuple[str, str],
+    found: Sequence[Flip],
+    rung: str,
+    *,
+    texts: Mapping[tuple[str, int], ItemText] | None = None,
+    limit: int | None = None,
+    width: int = 80,
+) -> str:
+    """Return the items on which two trials differ as plain lines, each direction by itself.
 
     Args:
-        first: number of the trial that is better on them.
-        second: number of the other.
-        found: the gains.
-        lost: on how many items it is the other way round.
-        rung: that both were scored on.
+        names: Names of both trials.
+        found: Items on which they differ.
+        rung: Rung that both were scored on.
+        texts: What items ask, by task and number; None where that is not known.
+        limit: Number of items to show of each direction; None for all.
+        width: Columns that there are.
     """
-    head = (
-        f"trial {first} is better than trial {second} on {text.plural(len(found), 'item')} "
-        f"of the {rung} items, worse on {lost}"
-    )
-    return "\n".join([head, *(_shown(first, second, one) for one in found)])
-
-
-def _shown(first: int, second: int, gain: Gain) -> str:
-    better, worse = gain.better, gain.worse
-    values = f"{better.metrics[gain.metric]:g} against {worse.metrics[gain.metric]:g}"
-    lines = [f"\n{better.task}, item {better.item}: {gain.metric} {values}"]
-    for number, one in ((first, better), (second, worse)):
-        if one.text is not None:
-            label = f"  {number}: "
-            body = textwrap.indent(one.text.strip(), " " * len(label)).lstrip()
-            lines.append(label + (body or "(no text)"))
+    first, second = names
+    gained = [flip for flip in found if flip.better]
+    lost = [flip for flip in found if not flip.better]
+    lines = [
+        f"{first} against {second}, on the {rung} items: "
+        f"better on {len(gained)}, worse on {len(lost)}"
+    ]
+    for side, word in ((gained, "better"), (lost, "worse")):
+        for index, flip in enumerate(side[:limit], 1):
+            lines.append(f"\n{word} {index} of {len(side)}: {_heading(flip)}")
+            lines += _body(names, flip, (texts or {}).get(flip.key), width)
+        if limit is not None and len(side) > limit:
+            lines.append(f"\n{text.plural(len(side) - limit, 'more item')} {word}: raise --limit")
     return "\n".join(lines)
+
+
+def _heading(flip: Flip) -> str:
+    task, number = flip.key
+    values = f"{flip.first.metrics[flip.metric]:g} against {flip.second.metrics[flip.metric]:g}"
+    return f"{task}, item {number}, {flip.metric} {values}"
+
+
+def _body(names: tuple[str, str], flip: Flip, asked: ItemText | None, width: int) -> Iterator[str]:
+    rows = []
+    if asked is not None:
+        rows.append(("question", asked.question))
+        if asked.choices:
+            rows.append(("choices", " / ".join(asked.choices)))
+        rows.append(("expected", asked.expected))
+    for name, item in zip(names, (flip.first, flip.second), strict=True):
+        if item.text is not None:
+            rows.append((name, item.text.strip() or "(no text)"))
+    margin = max((len(label) for label, _ in rows), default=0) + 4
+    for label, value in rows:
+        for number, line in enumerate(_wrapped(value, width - margin)):
+            head = f"  {label}" if number == 0 else ""
+            yield f"{head:<{margin}}{line}"
+
+
+def _wrapped(value: str, width: int) -> list[str]:
+    """A text's lines, the long ones broken between words."""
+    lines = [textwrap.wrap(line, max(20, width)) or [""] for line in value.splitlines() or [""]]
+    return [part for parts in lines for part in parts]
 
 
 def cut_note(items: Iterable[ItemResult]) -> str | None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import yaml
 from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from mergesearch._system.terminal import printable
 from mergesearch.objectives import Rung, Score
+from mergesearch.recipe import Recipe
 from mergesearch.report import text
 from mergesearch.report.state import best_of
 from mergesearch.study.front import Front, FrontMember
@@ -120,8 +120,8 @@ def render_trial(record: TrialRecord, run: RunRecord) -> RenderableType:
     if any(one.scores for one in record.rungs.values()):
         blocks += ["", _scores_table(record, run)]
     if record.recipe:
-        written = yaml.safe_dump(dict(record.recipe), sort_keys=False, allow_unicode=True)
-        blocks += ["", Text("recipe", style="bold"), Padding(Text(written.rstrip()), (0, 0, 0, 2))]
+        written = Text(Recipe.from_dict(record.recipe).to_yaml().rstrip())
+        blocks += ["", Text("recipe", style="bold"), Padding(written, (0, 0, 0, 2))]
     return Group(*blocks)
 
 
