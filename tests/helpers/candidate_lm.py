@@ -10,6 +10,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
 from mergesearch.errors import ScoringError
+from mergesearch.objectives import Objectives
 from mergesearch.scoring.engine import Engine
 from mergesearch.scoring.requests import Outcome, Question, make_chunks
 from mergesearch.scoring.running import run_chunks
@@ -49,7 +50,7 @@ class CandidateLM(LM):
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
     ) -> str:
-        template = ChatTemplate.of(self.engine)
+        template = ChatTemplate.of(self.engine, Objectives(()))
         return template.render(chat_history, add_generation_prompt=add_generation_prompt)
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:

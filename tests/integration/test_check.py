@@ -22,7 +22,7 @@ from mergesearch.recipe import Recipe
 from mergesearch.runs import rehearsal
 from mergesearch.runs.check import scoring_report
 from mergesearch.scoring import Rehearsal, ScoringProcess
-from mergesearch.scoring.rehearsal import Part
+from mergesearch.scoring.rehearsal import Pace
 
 RECIPE = """
 name: half
@@ -65,7 +65,7 @@ def test_a_night_is_made_of_building_and_scoring(facts: dict[str, Any]) -> None:
 
 def test_what_is_built_ahead_takes_no_time_of_its_own() -> None:
     """The longer of building and scoring makes a trial then."""
-    quiz = Part("quiz", False, {"search": 40, "validate": 60}, {}, read_seconds=1.0)
+    quiz = Pace("quiz", False, {"search": 40, "validate": 60}, {}, read_seconds=1.0)
     found = Rehearsal(5.0, {"search": 0.0, "validate": 0.0}, (quiz,))
     use = TaskUse("quiz", "acc")
     wanted = Objectives((Objective("reasoning", (use,), "maximize", 0.0),))
@@ -121,11 +121,11 @@ def scorer(objectives: Path) -> Iterator[ScoringProcess]:
         yield scorer
 
 
-def _with_lengths(part: Part, result: TaskResult) -> Part:
-    """A part that knows how long the answers really are."""
+def _with_lengths(pace: Pace, result: TaskResult) -> Pace:
+    """A pace that knows how long the answers really are."""
     written = sum(one.tokens_out for one in result.items)
-    assert written <= part.written["validate"]
-    return replace(part, share=written / part.written["validate"]) if part.generates else part
+    assert written <= pace.written["validate"]
+    return replace(pace, share=written / pace.written["validate"]) if pace.generates else pace
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -144,11 +144,11 @@ def test_the_time_that_is_told_is_the_time_that_it_takes(
     found = rehearsal.rehearse(workshop, PARENT, scorer)
     assert isinstance(found, Rehearsal)
     assert found.at_most == (not whole)
-    for one in found.parts:
+    for one in found.paces:
         assert one.read["validate"] == sum(item.tokens_in for item in results[one.task].items)
     if not whole:  # then the lengths of answers are not known
-        parts = tuple(_with_lengths(one, results[one.task]) for one in found.parts)
-        found = replace(found, parts=parts)
+        paces = tuple(_with_lengths(one, results[one.task]) for one in found.paces)
+        found = replace(found, paces=paces)
     assert 0.3 < found.seconds("validate") / seconds < 3
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 from helpers.objectives_file import FILE, load
 
 from mergesearch._system.resources import objectives_folder
-from mergesearch.objectives import Objectives
+from mergesearch.objectives import Objectives, Thinking
 
 
 def test_yaml_round_trip() -> None:
@@ -18,6 +19,17 @@ def test_yaml_round_trip() -> None:
     assert objectives.objectives[1].reference == 0.25
     assert objectives.runtime.n_parallel == 8
     assert [use.task for use in objectives.tasks()] == ["ifeval", "pick", "say"]
+
+
+def test_the_day_and_thoughts_are_part_of_the_file_and_of_its_fingerprint() -> None:
+    assert load().date == date(2024, 7, 26)
+    other = load(FILE + "date: 2026-01-31\n")
+    assert other.date == date(2026, 1, 31)
+    thinking = load(FILE + "thinking: {budget: 256, enable: false}\n")
+    assert thinking.thinking == Thinking(256, "<think>", "</think>", enable=False)
+    files = [load(), other, thinking]
+    assert len({file.fingerprint() for file in files}) == 3
+    assert [Objectives.from_yaml(file.to_yaml(), Path()) for file in files] == files
 
 
 @pytest.mark.parametrize(

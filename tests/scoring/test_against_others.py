@@ -59,7 +59,7 @@ def _questions(task: str) -> list[dict[str, Any]]:
 
 
 def _prompt(engine: Engine, question: str) -> tuple[int, ...]:
-    text = ChatTemplate.of(engine).render([{"role": "user", "content": question}])
+    text = ChatTemplate.of(engine, Objectives(())).render([{"role": "user", "content": question}])
     return engine.tokenize(text)
 
 

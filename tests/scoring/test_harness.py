@@ -116,7 +116,7 @@ def test_progress_counts_items(scorer, q4):
 
 
 def test_a_failed_item_is_unscored_and_not_a_zero(scorer, q4, monkeypatch):
-    (member,) = scorer.tasks["tiny_answer"].members
+    (member,) = scorer.questionnaire.tasks["tiny_answer"].members
     before = scorer.score_engine(q4, "search")["tiny_answer"]
 
     def failing(doc, results):
@@ -247,7 +247,7 @@ def test_a_group_is_one_task_of_all_its_items(folder, tmp_path, installed, q4):
 def test_few_shot_examples_are_neither_searched_nor_validated(folder, tmp_path, installed, q4):
     _write_installed(tmp_path, folder / "tasks", "shots", "choice", FEW_SHOT)
     scorer = Scorer(_one_task(folder, "shots", "acc"))
-    (task,) = scorer.tasks.values()
+    (task,) = scorer.questionnaire.tasks.values()
     (member,) = task.members
     scored = {member.docs[index]["question"] for order in task.order.values() for index in order}
     examples = {one["question"] for one in member.task.sampler.sample(2)}
@@ -290,7 +290,7 @@ def _sampled(folder, tmp_path):
 def test_sampled_answers_are_the_same_every_time_and_differ_between_repeats(folder, tmp_path, q4):
     scorer = _sampled(folder, tmp_path)
     first = scorer.score_engine(q4, "search")["sampled"].items
-    (items,) = scorer._items.values()
+    (items,) = scorer.questionnaire._items.values()
     answers = [item.requests[0].resps for item in items["sampled"]]
     assert {len(one) for one in answers} == {3}
     assert sum(len(set(one)) == 3 for one in answers) > 6

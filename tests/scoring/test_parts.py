@@ -27,11 +27,11 @@ def _without_times(results):
 
 
 def _parts(scorer):
-    return [part_of(scorer.order[Rung.SEARCH], *ends) for ends in THIRDS]
+    return [part_of(scorer.questionnaire.order(Rung.SEARCH), *ends) for ends in THIRDS]
 
 
 def test_the_whole_as_a_part_is_the_rung_to_the_bit(scorer, q4):
-    whole = part_of(scorer.order[Rung.SEARCH], 0.0, 1.0)
+    whole = part_of(scorer.questionnaire.order(Rung.SEARCH), 0.0, 1.0)
     found = scorer.score_engine(q4, Rung.SEARCH, whole)
     assert _without_times(found) == _without_times(scorer.score_engine(q4, Rung.SEARCH))
 
@@ -56,7 +56,7 @@ def test_a_list_of_parts_gives_the_same_bits_again_in_any_order_and_any_process(
     backwards = {task: numbers[::-1] for task, numbers in reversed(parts[1].items())}
     assert _without_times(scorer.score_engine(q4, Rung.SEARCH, backwards)) == first[1]
     with ScoringProcess(objectives) as process:
-        assert process.tasks().order[Rung.SEARCH] == scorer.order[Rung.SEARCH]
+        assert process.tasks().order[Rung.SEARCH] == scorer.questionnaire.order(Rung.SEARCH)
         again = [
             _without_times(process.score(candidate, Rung.SEARCH, items=part))
             for part in reversed(parts)
@@ -65,7 +65,7 @@ def test_a_list_of_parts_gives_the_same_bits_again_in_any_order_and_any_process(
 
 
 def test_progress_and_results_are_of_the_part(scorer, q4):
-    numbers = scorer.order[Rung.SEARCH]["tiny_choice"][5:12]
+    numbers = scorer.questionnaire.order(Rung.SEARCH)["tiny_choice"][5:12]
     seen = []
     found = scorer.score_engine(q4, Rung.SEARCH, {"tiny_choice": numbers}, on_progress=seen.append)
     assert list(found) == ["tiny_choice"]
@@ -78,7 +78,7 @@ def test_progress_and_results_are_of_the_part(scorer, q4):
 
 
 def test_items_of_another_rung_or_task_are_refused(scorer, q4):
-    validate = scorer.order[Rung.VALIDATE]["tiny_choice"][:1]
+    validate = scorer.questionnaire.order(Rung.VALIDATE)["tiny_choice"][:1]
     with pytest.raises(ScoringError, match="is not among the search items"):
         scorer.score_engine(q4, Rung.SEARCH, {"tiny_choice": validate})
     with pytest.raises(ScoringError, match="tiny_chance: item 3 is not among"):
@@ -86,4 +86,5 @@ def test_items_of_another_rung_or_task_are_refused(scorer, q4):
 
 
 def test_means_over_items_are_known_from_other_metrics(scorer):
-    assert scorer.means == {"tiny_answer": ["exact"], "tiny_choice": ["acc"], "tiny_text": []}
+    means = {name: task.means() for name, task in scorer.questionnaire.tasks.items()}
+    assert means == {"tiny_answer": ["exact"], "tiny_choice": ["acc"], "tiny_text": []}

@@ -32,13 +32,13 @@ from mergesearch.scoring.protocol import (
     decode,
     encode,
 )
-from mergesearch.scoring.rehearsal import Effort, Part, Rehearsal
+from mergesearch.scoring.rehearsal import Effort, Pace, Rehearsal
 
 ITEMS = (
     ItemResult("quiz", 3, {"acc": 1 / 3}, tokens_in=7, seconds=0.1, text="é\u2028\n"),
     ItemResult("quiz", 9, {}, unscored="the prompt has no tokens"),
 )
-PART = Part("quiz", True, {Rung.SEARCH: 10}, {Rung.SEARCH: 4}, 0.1, 0.2, None)
+PACE = Pace("quiz", True, {Rung.SEARCH: 10}, {Rung.SEARCH: 4}, 0.1, 0.2, None)
 MESSAGES: list[Message] = [
     Setup("objectives: {}", trust_tasks=True, partial=None),
     UseReferences({"quiz": {3: "yes", 11: "no"}}),
@@ -50,7 +50,7 @@ MESSAGES: list[Message] = [
     Ready(),
     Progress("quiz", 3, 20),
     Scored({"quiz": TaskResult("quiz", {"acc": MetricValue(0.1 + 0.2, math.inf)}, 1, 1, ITEMS)}),
-    Rehearsed(Rehearsal(0.5, {Rung.SEARCH: 0.1}, (PART,))),
+    Rehearsed(Rehearsal(0.5, {Rung.SEARCH: 0.1}, (PACE,))),
     Failed("ScoringError", "it fell", where="a.gguf", fix="catch it"),
 ]
 

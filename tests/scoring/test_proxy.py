@@ -50,10 +50,10 @@ def test_the_margin_is_over_the_best_wrong_choice():
 
 
 def test_an_answer_s_proxy_is_its_mean_log_probability_per_token(scorer, q4, references):
-    scorer.use_references(references)
+    scorer.questionnaire.use_references(references)
     result = scorer.score_engine(q4, "proxy")["tiny_answer"]
     assert [one.item for one in result.items] == sorted(references["tiny_answer"])
-    member = scorer.tasks["tiny_answer"].members[0]
+    member = scorer.questionnaire.tasks["tiny_answer"].members[0]
     for one in result.items:
         prompt = f"<|user|>{member.docs[one.item]['question']}<|bot|>"
         context = q4.tokenize(prompt)
@@ -69,17 +69,17 @@ def test_an_answer_s_proxy_is_its_mean_log_probability_per_token(scorer, q4, ref
 
 
 def test_own_greedy_answers_are_likelier_than_anothers(scorer, q4, references):
-    scorer.use_references(references)
+    scorer.questionnaire.use_references(references)
     own = scorer.score_engine(q4, "proxy")["tiny_answer"].metrics["proxy"].value
     items, texts = zip(*references["tiny_answer"].items(), strict=True)
     shuffled = dict(zip(items, reversed(texts), strict=True))
-    scorer.use_references({"tiny_answer": shuffled})
+    scorer.questionnaire.use_references({"tiny_answer": shuffled})
     assert scorer.score_engine(q4, "proxy")["tiny_answer"].metrics["proxy"].value < own
-    scorer.use_references(references)
+    scorer.questionnaire.use_references(references)
 
 
 def test_a_positive_margin_is_a_right_choice(scorer, q4, references):
-    scorer.use_references(references)
+    scorer.questionnaire.use_references(references)
     proxies = scorer.score_engine(q4, "proxy")["tiny_choice"].items
     real = scorer.score_engine(q4, "search")["tiny_choice"].items
     assert len(proxies) == len(real) == 20
@@ -89,7 +89,7 @@ def test_a_positive_margin_is_a_right_choice(scorer, q4, references):
 
 
 def test_objectives_take_the_proxy_on_its_rung_only(scorer, proxied, q4, references):
-    scorer.use_references(references)
+    scorer.questionnaire.use_references(references)
     found = proxied.scores(scorer.score_engine(q4, "proxy"), "proxy")["answers"]
     assert found.value < 0
     assert found.n == 30
@@ -114,7 +114,7 @@ def test_a_likelihood_needs_no_proxy(folder):
 def test_a_process_of_its_own_gives_the_same_also_after_a_crash(
     scorer, proxied, q4, candidate, references
 ):
-    scorer.use_references(references)
+    scorer.questionnaire.use_references(references)
     expected = scorer.score_engine(q4, "proxy")["tiny_answer"].metrics
     with ScoringProcess(proxied) as process:
         process.use_references(references)

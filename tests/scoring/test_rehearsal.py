@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from mergesearch.scoring.rehearsal import Effort, Part, Rehearsal, at_depth, rehearse_part
+from mergesearch.scoring.rehearsal import Effort, Pace, Rehearsal, at_depth, measure_pace
 from mergesearch.scoring.requests import Job
 from mergesearch.scoring.sequences import Generated, GenRequest, Likelihood
 
-ANSWERED = Part(
+ANSWERED = Pace(
     "essay",
     generates=True,
     read={"search": 1000, "validate": 2000},
@@ -22,10 +22,10 @@ ANSWERED = Part(
     write_seconds=0.1,
     share=0.5,
 )
-CHOSEN = Part("quiz", False, {"search": 300}, {"search": 0}, read_seconds=0.02)
+CHOSEN = Pace("quiz", False, {"search": 300}, {"search": 0}, read_seconds=0.02)
 
 
-def test_a_part_reads_and_writes_by_tokens() -> None:
+def test_requests_take_time_by_tokens_read_and_writes_by_tokens() -> None:
     assert ANSWERED.seconds("search", proxied=False) == pytest.approx(1000 * 0.01 + 250 * 0.1)
     assert ANSWERED.seconds("validate", proxied=False) == pytest.approx(2000 * 0.01 + 400 * 0.1)
     assert CHOSEN.seconds("search", proxied=False) == pytest.approx(6.0)
@@ -53,13 +53,13 @@ def test_answers_of_unknown_length_count_whole() -> None:
 
 def test_layers_are_added_on_a_straight_line() -> None:
     one = Rehearsal(1.0, {"search": 0.5}, (ANSWERED,))
-    part = replace(ANSWERED, read_seconds=0.03, write_seconds=0.1)
-    three = Rehearsal(1.5, {"search": 0.6}, (part,))
+    pace = replace(ANSWERED, read_seconds=0.03, write_seconds=0.1)
+    three = Rehearsal(1.5, {"search": 0.6}, (pace,))
     found = at_depth({1: one, 3: three}, 48)
     assert found.load_seconds == pytest.approx(1.0 + 47 * 0.25)
     assert found.prepare_seconds == {"search": 0.5}
-    assert found.parts[0].read_seconds == pytest.approx(0.01 + 47 * 0.01)
-    assert found.parts[0].write_seconds == pytest.approx(0.1)
+    assert found.paces[0].read_seconds == pytest.approx(0.01 + 47 * 0.01)
+    assert found.paces[0].write_seconds == pytest.approx(0.1)
     assert at_depth({48: three}, 48) == three
 
 
@@ -68,7 +68,7 @@ def test_more_layers_never_take_less() -> None:
     one = Rehearsal(1.0, {}, (ANSWERED,))
     three = Rehearsal(0.5, {}, (replace(ANSWERED, read_seconds=0.001),))
     found = at_depth({1: one, 3: three}, 48)
-    assert (found.load_seconds, found.parts[0].read_seconds) == (1.0, 0.01)
+    assert (found.load_seconds, found.paces[0].read_seconds) == (1.0, 0.01)
 
 
 class Steady:
@@ -102,34 +102,34 @@ def _prompts(count: int) -> Job:
 
 def test_speeds_are_those_of_the_runner() -> None:
     jobs = {"search": [_prompts(10), _prompts(5)], "validate": [_prompts(20)]}
-    part = rehearse_part(Steady(30), "essay", jobs, Effort(1.0, to_the_end=True))
-    assert (part.task, part.generates) == ("essay", True)
-    assert part.read == {"search": 600, "validate": 800}
-    assert part.written == {"search": 900, "validate": 1200}
-    assert 0.8 * Steady.READ < part.read_seconds < 5 * Steady.READ
-    assert 0.5 * Steady.WRITE < part.write_seconds < 2 * Steady.WRITE
-    assert part.share == 0.5
+    pace = measure_pace(Steady(30), "essay", jobs, Effort(1.0, to_the_end=True))
+    assert (pace.task, pace.generates) == ("essay", True)
+    assert pace.read == {"search": 600, "validate": 800}
+    assert pace.written == {"search": 900, "validate": 1200}
+    assert 0.8 * Steady.READ < pace.read_seconds < 5 * Steady.READ
+    assert 0.5 * Steady.WRITE < pace.write_seconds < 2 * Steady.WRITE
+    assert pace.share == 0.5
 
 
 def test_answers_are_not_waited_for_where_they_mean_nothing_or_take_too_long() -> None:
     jobs = {"search": [_prompts(10)], "validate": []}
     for effort in (Effort(1.0, to_the_end=False), Effort(0.001, to_the_end=True)):
-        part = rehearse_part(Steady(60), "essay", jobs, effort)
-        assert part.share is None
-        assert part.write_seconds > 0
+        pace = measure_pace(Steady(60), "essay", jobs, effort)
+        assert pace.share is None
+        assert pace.write_seconds > 0
 
 
 def test_the_sample_is_what_patience_allows() -> None:
     pairs = Job(tuple(((0,) * 100, (0,) * 100) for _ in range(50)), generates=False)
     runner = Steady(0)
-    part = rehearse_part(runner, "quiz", {"search": [pairs]}, Effort(0.01, to_the_end=True))
-    assert part.read == {"search": 10_000}
-    assert (part.write_seconds, part.share) == (0.0, None)
+    pace = measure_pace(runner, "quiz", {"search": [pairs]}, Effort(0.01, to_the_end=True))
+    assert pace.read == {"search": 10_000}
+    assert (pace.write_seconds, pace.share) == (0.0, None)
     assert runner.sizes[:2] == [1, 1]  # the longest request, in both workers
     assert 1 <= runner.sizes[2] <= 5
 
 
 def test_a_task_without_requests_takes_no_time() -> None:
     empty = {"search": [Job((), generates=False)]}
-    part = rehearse_part(Steady(0), "quiz", empty, Effort(1.0, to_the_end=True))
-    assert part.seconds("search", proxied=False) == 0.0
+    pace = measure_pace(Steady(0), "quiz", empty, Effort(1.0, to_the_end=True))
+    assert pace.seconds("search", proxied=False) == 0.0

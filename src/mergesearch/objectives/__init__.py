@@ -18,6 +18,7 @@ from mergesearch.objectives.types import (
     Score,
     TaskResult,
     TaskUse,
+    Thinking,
 )
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "TaskDifference",
     "TaskResult",
     "TaskUse",
+    "Thinking",
     "paired_difference",
     "part_of",
     "split_items",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping
@@ -14,7 +15,15 @@ import yaml
 from mergesearch.errors import ObjectivesError
 from mergesearch.objectives.parse import parse_document
 from mergesearch.objectives.scores import check_unscored, score
-from mergesearch.objectives.types import Objective, Rung, Runtime, Score, TaskResult, TaskUse
+from mergesearch.objectives.types import (
+    Objective,
+    Rung,
+    Runtime,
+    Score,
+    TaskResult,
+    TaskUse,
+    Thinking,
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,8 @@ class Objectives:
         runtime: Settings of llama.cpp.
         apply_chat_template: Whether prompts go through the candidate's chat template.
         system_instruction: System message before each prompt.
+        date: Day that chat templates are told it is.
+        thinking: How thoughts are told from answers; None: there are none.
         task_folder: Absolute folder with task YAMLs of our own; None: all are lm-eval's.
         split_seed: Seed of the division into search and validate items.
         max_unscored: Share of a task's items that may be unscored before the trial fails.
@@ -36,6 +47,8 @@ class Objectives:
     runtime: Runtime = field(default_factory=Runtime)
     apply_chat_template: bool = True
     system_instruction: str | None = None
+    date: dt.date = dt.date(2024, 7, 26)  # what templates fall back to that look for a clock
+    thinking: Thinking | None = None
     task_folder: Path | None = None
     split_seed: int = 0
     max_unscored: float = 0.05
@@ -59,6 +72,7 @@ class Objectives:
         document: dict[str, Any] = {
             "objectives": {objective.name: _entry(objective) for objective in self.objectives},
             "apply_chat_template": self.apply_chat_template,
+            "date": self.date.isoformat(),
             "split_seed": self.split_seed,
             "max_unscored": self.max_unscored,
             "keep_texts": self.keep_texts,
@@ -66,6 +80,8 @@ class Objectives:
         }
         if self.system_instruction is not None:
             document["system_instruction"] = self.system_instruction
+        if self.thinking is not None:
+            document["thinking"] = asdict(self.thinking)
         if self.task_folder is not None:
             document["task_folder"] = str(self.task_folder)
         return document

@@ -15,6 +15,7 @@ from typing_extensions import TypedDict  # pydantic cannot use that of `typing` 
 
 from mergesearch.errors import ObjectivesError
 from mergesearch.objectives.types import (
+    Day,
     Direction,
     Number,
     Objective,
@@ -23,6 +24,7 @@ from mergesearch.objectives.types import (
     Switch,
     TaskUse,
     Text,
+    Thinking,
     Whole,
 )
 
@@ -59,6 +61,8 @@ class _Document(TypedDict, total=False):
     runtime: Runtime
     apply_chat_template: Switch
     system_instruction: Text | None
+    date: Day
+    thinking: Thinking | None
     task_folder: Text | None
     split_seed: Annotated[Whole, Field(lt=1 << 63)]
     max_unscored: Annotated[Number, Field(ge=0, le=1)]
@@ -157,6 +161,10 @@ def _task_folder(named: str | None, folder: Path) -> Path | None:
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 _KINDS = {
     "bool_type": "true or false",
+    "date_from_datetime_inexact": "a date",
+    "date_from_datetime_parsing": "a date",
+    "date_parsing": "a date",
+    "date_type": "a date",
     "dataclass_type": "a mapping",
     "dict_type": "a mapping",
     "finite_number": "a finite number",
@@ -214,6 +222,8 @@ def _keys_at(path: tuple[str | int, ...]) -> list[str]:
             return list(get_type_hints(_Document))
         case ("runtime",):
             return [field.name for field in fields(Runtime)]
+        case ("thinking",):
+            return [field.name for field in fields(Thinking)]
         case ("objectives", _):
             return list(get_type_hints(_Entry))
         case _:

@@ -5,14 +5,25 @@ A field's type states its range, which a file is checked against.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+
+def _not_a_number(value: Any) -> Any:
+    if isinstance(value, str | dt.date):
+        return value
+    raise PydanticCustomError("date_type", "not a date")
+
 
 Text = Annotated[str, Field(strict=True)]
+Mark = Annotated[Text, Field(min_length=1)]
+Day = Annotated[dt.date, BeforeValidator(_not_a_number)]
 Switch = Annotated[bool, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True, ge=0)]
@@ -124,6 +135,25 @@ class Runtime:
     kv_type: KvType = "f16"
 
 
+@dataclass(frozen=True)
+class Thinking:
+    """How the thought that a model writes before its answer is told from the answer.
+
+    Attributes:
+        budget: Number of new tokens after which a thought that goes on is closed.
+        start: Mark that opens a thought, in the prompt or as the first words of an answer.
+        end: Mark that closes it; what a task's metrics see comes after it.
+        enable: Value of `enable_thinking` in the chat template; None: the template's own choice.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    budget: Annotated[Whole, Field(le=1 << 24)]
+    start: Mark = "<think>"
+    end: Mark = "</think>"
+    enable: Switch | None = None
+
+
 # -- results ---------------------------------------------------------------------------------------
 
 
@@ -137,10 +167,11 @@ class ItemResult:
         metrics: Value of each metric; empty where the item is unscored.
         unscored: Reason why the item could not be scored, else None.
         tokens_in: Number of prompt and choice tokens that were read.
-        tokens_out: Number of tokens that were generated.
+        tokens_out: Number of tokens that were generated, those of a thought included.
         seconds: The item's part of its chunk's time.
         text: Generated text; None for log-likelihoods.
         cut: Number of tokens cut from the left of the prompt because it exceeded the context.
+        tokens_thought: Number of generated tokens that were a thought, not an answer.
     """
 
     task: str
@@ -152,6 +183,7 @@ class ItemResult:
     seconds: float = 0.0
     text: str | None = None
     cut: int = 0
+    tokens_thought: int = 0
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mergesearch.errors import ScoringError
-from mergesearch.objectives import Objectives
+from mergesearch.objectives import Objectives, Rung
 from mergesearch.scoring.protocol import (
     Answer,
     Bye,
@@ -95,9 +95,13 @@ class Server:
             case Setup(objectives, trust_tasks, partial):
                 self._partial = None if partial is None else Path(partial)
                 self._loaded = _load(objectives, trust_tasks)
-                return Loaded(self._scorer.order, self._scorer.means)
+                questionnaire = self._scorer.questionnaire
+                return Loaded(
+                    order={rung: questionnaire.order(rung) for rung in Rung},
+                    means={name: task.means() for name, task in questionnaire.tasks.items()},
+                )
             case UseReferences(answers):
-                self._scorer.use_references(answers)
+                self._scorer.questionnaire.use_references(answers)
                 return Ready()
             case ScoreCandidate(file, rung, digest, items):
                 with self._opened(file) as path:

@@ -45,7 +45,7 @@ class PartialScores:
             return None
         stored = json.loads(body)
         results: list[Any] = [
-            Generated(fields[0], tuple(fields[1]), fields[2])
+            Generated(fields[0], tuple(fields[1]), *fields[2:])
             if job.generates
             else Likelihood(*fields)
             for fields in stored["results"]

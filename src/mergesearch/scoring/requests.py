@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from mergesearch.objectives import Thinking
 from mergesearch.scoring.chunks import (
     DoesNotFit,
     Tokens,
@@ -20,6 +21,7 @@ from mergesearch.scoring.chunks import (
 )
 from mergesearch.scoring.sampling import Sampling, item_seed, sampling_options
 from mergesearch.scoring.sequences import Generated, GenRequest, Likelihood
+from mergesearch.scoring.thought import Thought
 
 DEFAULT_MAX_TOKENS = 256
 """New tokens where a task sets no limit (lm_eval/models/huggingface.py, `max_gen_toks`)."""
@@ -66,7 +68,8 @@ class Outcome:
         value: Text, (log-probability, is greedy), or a log-probability, by request type.
         failure: Reason why there is no value.
         tokens_in: Number of tokens read; a context that requests share counts for each of them.
-        tokens_out: Number of tokens generated.
+        tokens_out: Number of tokens generated, those of a thought included.
+        tokens_thought: Number of tokens generated before the answer.
         tokens_predicted: Number of tokens whose log-probability was asked for.
         cut: Number of tokens cut from the left of the prompt because it exceeded the context.
         seconds: The answer's part of its chunk's time.
@@ -76,6 +79,7 @@ class Outcome:
     failure: str | None = None
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_thought: int = 0
     tokens_predicted: int = 0
     cut: int = 0
     seconds: float = 0.0
@@ -119,7 +123,7 @@ class Job:
     def weight(self) -> int:
         """Number of tokens it may take, a rough measure of its time."""
         if self.generates:
-            return sum(len(prompt.tokens) + prompt.max_tokens for prompt in self.requests)
+            return sum(len(prompt.tokens) + prompt.most_tokens for prompt in self.requests)
         return sum(len(context) + len(continuation) for context, continuation in self.requests)
 
 
@@ -150,6 +154,7 @@ class Chunk:
         ):
             if isinstance(result, Generated):
                 outcome.value = result.text
+                outcome.tokens_thought += result.n_thought
             elif outcome.value is None:
                 outcome.value = (result.logprob, result.is_greedy)
             else:  # a further window of a rolling text
@@ -169,13 +174,24 @@ def _tokens(request: GenRequest | tuple[Tokens, Tokens]) -> tuple[int, int]:
 
 
 def make_chunks(
-    task: str, questions: Sequence[Question], vocabulary: Vocabulary, chunk_items: int
+    task: str,
+    questions: Sequence[Question],
+    vocabulary: Vocabulary,
+    chunk_items: int,
+    thinking: Thinking | None = None,
 ) -> list[Chunk]:
     """Cut a task's requests into chunks, each type of request apart, in the order given.
 
     A request that does not fit the context takes no part; its outcomes get the reason.
+
+    Args:
+        task: Name of the task.
+        questions: Requests, those of one item together.
+        vocabulary: Vocabulary of the candidate.
+        chunk_items: Number of items in a chunk.
+        thinking: How thoughts are told from answers.
     """
-    encoder = _Encoder(vocabulary)
+    encoder = _Encoder(vocabulary, thinking)
     chunks: list[Chunk] = []
     for kind in dict.fromkeys(question.request.request_type for question in questions):
         slots = [
@@ -207,8 +223,9 @@ def make_chunks(
 class _Encoder:
     """Makes the engine's requests of lm-eval's."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, thinking: Thinking | None) -> None:
         self._vocabulary = vocabulary
+        self._thinking = thinking
         self._contexts: dict[str, Tokens] = {}
 
     def encode(self, request: Instance, repeat: int) -> tuple[list[Any], int]:
@@ -232,14 +249,27 @@ class _Encoder:
     def _generation(self, request: Instance, repeat: int) -> tuple[list[GenRequest], int]:
         prompt, options = request.args
         max_tokens, until, sampling = generation_options(options)
+        thought = None if self._thinking is None else self._thought(self._thinking, prompt)
+        most_tokens = max_tokens + (0 if thought is None else thought.most_tokens)
         tokens = self._vocabulary.tokenize(prompt)
-        kept, cut = fit_prompt(tokens, max_tokens, self._vocabulary.n_ctx)
+        kept, cut = fit_prompt(tokens, most_tokens, self._vocabulary.n_ctx)
         if sampling is not None:
             seed = item_seed(str(request.task_name), request.doc_id, request.idx, repeat)
             sampling = replace(sampling, seed=seed)
-        return [GenRequest(kept, max_tokens, until, sampling)], cut
+        return [GenRequest(kept, max_tokens, until, sampling, thought)], cut
+
+    def _thought(self, thinking: Thinking, prompt: str) -> Thought:
+        return Thought(
+            opened=opens_thought(prompt, thinking),
+            start=thinking.start.encode(),
+            end=thinking.end.encode(),
+            closing=self._vocabulary.tokenize(thinking.end, add_special=False),
+            budget=thinking.budget,
+        )
 
     def _pair(self, context: str, continuation: str) -> tuple[list[tuple[Tokens, Tokens]], int]:
+        if self._thinking is not None and opens_thought(context, self._thinking):
+            context = f"{context.rstrip()}\n\n{self._thinking.end}\n\n"  # an empty thought
         encoded = self._encode_pair(context, continuation)
         first, second, cut = fit_pair(*encoded, self._vocabulary.n_ctx)
         return [(first, second)], cut
@@ -272,6 +302,11 @@ class _Encoder:
             if token is not None:
                 return token
         raise DoesNotFit("a text without context needs a token that begins or ends a text")
+
+
+def opens_thought(prompt: str, thinking: Thinking) -> bool:
+    """Whether a prompt ends inside a thought: a chat template opened it."""
+    return prompt.rstrip().endswith(thinking.start)
 
 
 def generation_options(

@@ -70,6 +70,7 @@ def _item_result(task: LoadedTask, attempt: Attempt, metrics: Mapping[str, float
         unscored=attempt.failure,
         tokens_in=sum(outcome.tokens_in for outcome in outcomes),
         tokens_out=sum(outcome.tokens_out for outcome in outcomes),
+        tokens_thought=sum(outcome.tokens_thought for outcome in outcomes),
         cut=sum(outcome.cut for outcome in outcomes),
         seconds=sum(outcome.seconds for outcome in outcomes),
         text=outcomes[0].value if generated else None,

@@ -1,6 +1,6 @@
 """What happens around the decoding: one answer that grows, one pack of prefixes and endings.
 
-Pure bookkeeping in Python and NumPy; llama.cpp itself is called in engine.py alone.
+Pure bookkeeping in Python and NumPy; llama.cpp itself is called by the engine alone.
 """
 
 from __future__ import annotations
@@ -14,35 +14,48 @@ import numpy.typing as npt
 
 from mergesearch.scoring.chunks import Group, Tokens
 from mergesearch.scoring.sampling import Sampling, draw
+from mergesearch.scoring.thought import Thought, ThoughtReader
 
 
 @dataclass(frozen=True)
 class GenRequest:
-    """A prompt to continue for at most `max_tokens` tokens or up to a string of `until`.
+    """A prompt to continue; it fits in the context with all new tokens (chunks.fit_prompt).
 
-    The prompt and the new tokens fit in the context together (chunks.fit_prompt). Without
-    `sampling` the answer is greedy.
+    Attributes:
+        tokens: Tokens of the prompt.
+        max_tokens: Number of new tokens that the answer may have.
+        until: Strings that end the answer.
+        sampling: How tokens are drawn; None: the likeliest one is taken.
+        thought: How the thought before the answer is found; None: there is none.
     """
 
     tokens: Tokens
     max_tokens: int
     until: tuple[str, ...] = ()
     sampling: Sampling | None = None
+    thought: Thought | None = None
+
+    @property
+    def most_tokens(self) -> int:
+        """Number of new tokens that thought and answer may have together."""
+        return self.max_tokens + (0 if self.thought is None else self.thought.most_tokens)
 
 
 @dataclass(frozen=True)
 class Generated:
-    """What a prompt was continued with; `text` ends before the stop string or end token.
+    """What a prompt was continued with.
 
     Attributes:
-        text: the answer; bytes that are not UTF-8 are replaced.
-        tokens: all new tokens, those of the stop string included.
-        stopped: why it ended: `end` (a token), `until` (a string) or `length`.
+        text: Answer before the stop string or end token; bytes that are not UTF-8 are replaced.
+        tokens: All new tokens, those of the stop string and of a thought included.
+        stopped: Why it ended: `end` (a token), `until` (a string) or `length`.
+        n_thought: Number of tokens of the thought, which come first.
     """
 
     text: str
     tokens: Tokens
     stopped: str
+    n_thought: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,13 +88,17 @@ class Answer:
         self._request = request
         self._vocabulary = vocabulary
         self._text = bytearray()
-        self._until = [one.encode() for one in request.until if one]
+        self._until = [stop.encode() for stop in request.until if stop]
         self._end = -1
         self._stopped = "length"
         self._drawing = None if request.sampling is None else request.sampling.generator()
+        self._thought = None if request.thought is None else ThoughtReader(request.thought)
 
     def next_token(self, logits: npt.NDArray[np.float32], best: int) -> int:
         """Return the token that comes next; `best` is the likeliest of the logits, (n_vocab,)."""
+        forced = None if self._thought is None else self._thought.forced()
+        if forced is not None:
+            return forced
         if self._drawing is None or self._request.sampling is None:
             return best
         return draw(logits, self._request.sampling, self._drawing)
@@ -96,21 +113,40 @@ class Answer:
         if self._vocabulary.ends(token):
             self._stopped = "end"
             return True
-        if self._vocabulary.piece(token, special=True) in self._until:
+        piece = self._vocabulary.piece(token, special=True)
+        if self._thought is not None and not self._thought.over:
+            self._append(self._thought.take(token, piece))
+        elif piece in self._until and not self._skips(piece):
             self._stopped = "until"
             return True
-        before = len(self._text)
-        self._text += self._vocabulary.piece(token)
-        for stop in self._until:
-            at = self._text.find(stop, max(0, before - len(stop) + 1))
-            if at >= 0 and (self._end < 0 or at < self._end):
-                self._end, self._stopped = at, "until"
-        return self._end >= 0 or len(self.tokens) >= self._request.max_tokens
+        else:
+            self._append(self._vocabulary.piece(token))
+        n_answer = len(self.tokens) - self._n_thought
+        full = n_answer >= self._request.max_tokens or len(self.tokens) >= self._request.most_tokens
+        return self._end >= 0 or full
 
     def result(self) -> Generated:
         """Return the finished answer."""
         text = self._text if self._end < 0 else self._text[: self._end]
-        return Generated(text.decode(errors="replace"), tuple(self.tokens), self._stopped)
+        decoded = text.decode(errors="replace")
+        return Generated(decoded, tuple(self.tokens), self._stopped, self._n_thought)
+
+    @property
+    def _n_thought(self) -> int:
+        return 0 if self._thought is None else self._thought.tokens
+
+    def _skips(self, piece: bytes) -> bool:
+        """Whether a piece is space between a thought and the answer."""
+        return self._n_thought > 0 and not self._text and piece.isspace()
+
+    def _append(self, piece: bytes) -> None:
+        """Add to the text, and look for stop strings in what is new."""
+        before = len(self._text)
+        self._text += piece.lstrip() if self._n_thought and not before else piece
+        for stop in self._until:
+            at = self._text.find(stop, max(0, before - len(stop) + 1))
+            if at >= 0 and (self._end < 0 or at < self._end):
+                self._end, self._stopped = at, "until"
 
 
 class PackPlan:
@@ -126,7 +162,7 @@ class PackPlan:
         self.spans: list[tuple[int, int, int]] = []
         seq = 0
         for group in pack:
-            path: list[int] = []  # where the tokens of the sequence at hand stand in the pack
+            path: list[int] = []  # where the tokens of the sequence at hand are in the pack
             for request, sequence, shared, targets in zip(
                 group.requests, group.sequences, group.shared, group.targets, strict=True
             ):

@@ -1,33 +1,19 @@
-"""Chat templates: Jinja out of a GGUF's metadata, rendered in a sandbox.
-
-A template is code from a file somebody downloaded. The sandbox lets it format messages and nothing
-else. There is no clock in it (`strftime_now`) either: prompts must not change from day to day, and
-templates that ask for the date test for the function and have a fixed date to fall back to.
-"""
+"""Chat templates out of a GGUF's metadata."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
-import jinja2
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
+from mergesearch._system.sandbox import Template
 from mergesearch.errors import ScoringError
+from mergesearch.objectives import Objectives
 
 Message = Mapping[str, Any]
-
-
-def _to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
-
-
-def _raise(message: str) -> NoReturn:
-    raise jinja2.TemplateError(message)
+_THINKING_SWITCHES = ("enable_thinking", "thinking")  # of Qwen and others; of DeepSeek and Granite
 
 
 class Model(Protocol):
@@ -51,23 +37,24 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class ChatTemplate:
-    """A chat template with its vocabulary's special tokens.
-
-    Set up as transformers does (transformers/utils/chat_template_utils.py): blocks trimmed,
-    `break` and `continue`, `tojson`, `raise_exception`.
+    """A chat template with its vocabulary's special tokens, and what it is told of the world.
 
     Attributes:
         text: Jinja source.
         bos: Text of the token that begins a text.
         eos: Text of the token that ends a text.
+        today: Day that the template is told it is.
+        thinks: Whether the model is to think before it answers; None: the template's own choice.
     """
 
     text: str
     bos: str = ""
     eos: str = ""
+    today: date = Objectives.date
+    thinks: bool | None = None
 
     @classmethod
-    def of(cls, model: Model) -> ChatTemplate:
+    def of(cls, model: Model, objectives: Objectives) -> ChatTemplate:
         """Return a loaded model's chat template.
 
         Raises:
@@ -82,16 +69,13 @@ class ChatTemplate:
                 "the model has no chat template",
                 fix="set apply_chat_template: false in the objectives file",
             )
-        return cls(model.chat_template, name(model.bos), name(model.eos))
+        thinks = None if objectives.thinking is None else objectives.thinking.enable
+        names = name(model.bos), name(model.eos)
+        return cls(model.chat_template, *names, objectives.date, thinks)
 
     @cached_property
-    def _compiled(self) -> jinja2.Template:
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
-        )
-        environment.filters["tojson"] = _to_json
-        environment.globals["raise_exception"] = _raise
-        return environment.from_string(self.text)
+    def _compiled(self) -> Template:
+        return Template(self.text, self.today)
 
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
         """Return the prompt for a conversation.
@@ -100,14 +84,19 @@ class ChatTemplate:
         continued.
 
         Raises:
-            ScoringError: The template is not valid, fails, or does not take these messages.
+            ScoringError: The template is not valid, fails, does not end, or does not take these
+                messages.
         """
+        thinks = {} if self.thinks is None else dict.fromkeys(_THINKING_SWITCHES, self.thinks)
         try:
             text = self._compiled.render(
                 messages=list(messages),
+                tools=None,
+                documents=None,
                 add_generation_prompt=add_generation_prompt,
                 bos_token=self.bos,
                 eos_token=self.eos,
+                **thinks,
             )
         except Exception as error:  # a template may raise anything
             reason = f"{type(error).__name__}: {error}"

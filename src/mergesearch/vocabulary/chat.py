@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from jinja2 import TemplateSyntaxError
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from mergesearch._system.sandbox import Template
 from mergesearch.errors import RecipeError
 from mergesearch.vocabulary.files import Tokenizer
 
@@ -75,7 +74,7 @@ def with_chat_template(
 def _with_template(tokenizer: Tokenizer, template: str) -> Tokenizer:
     """The tokenizer with a template that compiles."""
     try:
-        ImmutableSandboxedEnvironment(extensions=[loopcontrols]).from_string(template)
+        Template(template)
     except TemplateSyntaxError as error:
         raise RecipeError(
             f"the chat_template is not valid Jinja: line {error.lineno}: {error.message}"

@@ -119,20 +119,27 @@ class Engine(Closing):
         """Return the tokens of a text; the name of a special token becomes that token.
 
         With `add_special`, a beginning-of-text token is put first where the vocabulary asks for it
-        and the text does not bring its own.
+        and the text does not bring its own; there are never two.
         """
-        raw = text.encode()
-        bos = self.bos
-        if add_special and self.adds_bos and bos is not None:
-            add_special = not raw.startswith(self.piece(bos, special=True))
+        raw, bos = text.encode(), self.bos
+        brings_own = bos is not None and raw.startswith(self.piece(bos, special=True))
         size = len(raw) + 2
         buffer = (llama.llama_token * size)()
         count = llama.llama_tokenize(
-            self._vocab, raw, len(raw), buffer, size, add_special and self.adds_bos, True
+            self._vocab,
+            raw,
+            len(raw),
+            buffer,
+            size,
+            add_special and self.adds_bos and not brings_own,
+            True,
         )
         if count < 0:
             raise ScoringError(f"llama.cpp cannot tokenize a text of {len(raw)} bytes")
-        return tuple(buffer[:count])
+        tokens = tuple(buffer[:count])
+        while add_special and tokens[:2] == (bos, bos):
+            tokens = tokens[1:]
+        return tokens
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """Return the bytes a token stands for; none for a special token without `special`."""

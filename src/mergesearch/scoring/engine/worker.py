@@ -38,7 +38,9 @@ class Model(Pieces, Protocol):
 
 def generation_cells(requests: Sequence[GenRequest]) -> int:
     """Return the KV cells that each sequence of a chunk is given."""
-    return rounded_cells(max((len(one.tokens) + one.max_tokens for one in requests), default=0))
+    return rounded_cells(
+        max((len(request.tokens) + request.most_tokens for request in requests), default=0)
+    )
 
 
 class Worker:
