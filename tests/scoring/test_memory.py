@@ -32,7 +32,7 @@ def test_what_fits_is_let_through():
 def test_the_n_parallel_that_fits_is_named():
     with pytest.raises(ObjectivesError) as caught:
         check_fits(32, 2048, 196_608, 1, 8_000_000_000)
-    assert "of 2048 tokens and a shared one takes 13.3 GB, and 8.0 GB are free" in str(caught.value)
+    assert "of 2048 tokens and a shared one takes 13.3 GB, and 8.0 GB is free" in str(caught.value)
     assert "expected: at most 16" in str(caught.value)
     check_fits(16, 2048, 196_608, 1, 8_000_000_000)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from mergesearch._system.yaml_text import read_document
 from mergesearch.errors import ObjectivesError
 from mergesearch.objectives.parse import parse_document
 from mergesearch.objectives.scores import check_unscored, score
@@ -61,10 +62,7 @@ class Objectives:
         Raises:
             ObjectivesError: Not YAML, an unknown key, a missing or impossible value.
         """
-        try:
-            document = yaml.safe_load(text)
-        except Exception as error:  # what makes values of tagged scalars may raise anything
-            raise ObjectivesError(f"not valid YAML: {error}", where="objectives file") from error
+        document = read_document(text, ObjectivesError, "objectives file")
         return cls(**parse_document(document, folder))
 
     def to_dict(self) -> dict[str, Any]:

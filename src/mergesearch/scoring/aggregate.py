@@ -27,8 +27,8 @@ def item_value(value: Any) -> float | None:
             return first / second
         return float(first == second) if isinstance(first, int) else None
     if isinstance(value, list) and value:
-        numbers = [item_value(one) for one in value]
-        return None if None in numbers else math.fsum(one or 0.0 for one in numbers) / len(numbers)
+        numbers = [number for element in value if (number := item_value(element)) is not None]
+        return None if len(numbers) < len(value) else math.fsum(numbers) / len(numbers)
     try:
         return float(value)
     except (TypeError, ValueError):
@@ -51,25 +51,28 @@ def standard_error(
         float(aggregate(drawing.choices(values, k=len(values)))) for _ in range(BOOTSTRAP_DRAWS)
     ]
     centre = math.fsum(draws) / len(draws)
-    return math.sqrt(math.fsum((one - centre) ** 2 for one in draws) / (len(draws) - 1))
+    return math.sqrt(math.fsum((draw - centre) ** 2 for draw in draws) / (len(draws) - 1))
 
 
-def combine(parts: Sequence[tuple[MetricValue, int]], *, by_size: bool) -> MetricValue:
+def combine(measured: Sequence[tuple[MetricValue, int]], *, by_size: bool) -> MetricValue:
     """Return a group's metric from (value, items) of its tasks: their mean, by size or plain.
 
     The tasks' errors are independent: sqrt(sum((w_i / W)^2 * se_i^2)). A task with a single item
     has no error of its own and takes the spread of the others' items.
     """
-    weights = [float(n) if by_size else 1.0 for _, n in parts]
+    weights = [float(n) if by_size else 1.0 for _, n in measured]
     total = math.fsum(weights)
-    value = math.fsum(w * one.value for w, (one, _) in zip(weights, parts, strict=True)) / total
-    known = [(one.stderr, n) for one, n in parts if math.isfinite(one.stderr)]
+    value = (
+        math.fsum(w * metric.value for w, (metric, _) in zip(weights, measured, strict=True))
+        / total
+    )
+    known = [(metric.stderr, n) for metric, n in measured if math.isfinite(metric.stderr)]
     if not known:
         return MetricValue(value, math.inf)
     spread = math.fsum(se**2 * n * n for se, n in known) / sum(n for _, n in known)
     variance = math.fsum(
-        (w / total) ** 2 * (one.stderr**2 if math.isfinite(one.stderr) else spread / n)
-        for w, (one, n) in zip(weights, parts, strict=True)
+        (w / total) ** 2 * (metric.stderr**2 if math.isfinite(metric.stderr) else spread / n)
+        for w, (metric, n) in zip(weights, measured, strict=True)
     )
     return MetricValue(value, math.sqrt(variance))
 

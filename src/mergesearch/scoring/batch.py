@@ -17,8 +17,8 @@ class Batch:
     and the pointer to them is an address inside that array.
 
     Attributes:
-        size: tokens in the batch.
-        rows: tokens whose logits are asked for.
+        size: Number of tokens in the batch.
+        rows: Number of tokens whose logits are asked for.
     """
 
     def __init__(self, capacity: int, sequences: int) -> None:

@@ -46,7 +46,7 @@ def fit_prompt(tokens: Sequence[int], max_tokens: int, n_ctx: int) -> tuple[Toke
         The tokens kept, and how many were cut.
 
     Raises:
-        DoesNotFit: the new tokens alone leave no room, or the prompt is empty.
+        DoesNotFit: The new tokens alone leave no room, or the prompt is empty.
     """
     room = n_ctx - max_tokens
     if room < 1:
@@ -69,7 +69,7 @@ def fit_pair(
         Context, continuation, and how many tokens were cut.
 
     Raises:
-        DoesNotFit: the continuation alone is too long, or one of both is empty.
+        DoesNotFit: The continuation alone is too long, or one of both is empty.
     """
     if not context or not continuation:
         raise DoesNotFit("the context or the continuation has no tokens")
@@ -103,10 +103,10 @@ class Group:
     """Requests that read what they have in common once, as a tree of sequences, branch by branch.
 
     Attributes:
-        requests: indices of the requests, one sequence each.
-        sequences: the tokens each of them reads.
-        shared: how many leading tokens a sequence shares with the one before it; 0 for the first.
-        targets: for each request, (position it is predicted from, token) pairs.
+        requests: Indices of the requests, one sequence each.
+        sequences: Tokens that each of them reads.
+        shared: Number of leading tokens that a sequence shares with the one before it.
+        targets: For each request, (position it is predicted from, token) pairs.
     """
 
     requests: tuple[int, ...]
@@ -123,8 +123,8 @@ class Group:
 def common_prefix(sequences: Sequence[Tokens]) -> int:
     """Return how many leading tokens all sequences share."""
     shortest, longest = min(sequences), max(sequences)
-    for at, (one, other) in enumerate(zip(shortest, longest, strict=False)):
-        if one != other:
+    for at, (first, last) in enumerate(zip(shortest, longest, strict=False)):
+        if first != last:
             return at
     return min(len(shortest), len(longest))
 
@@ -196,7 +196,7 @@ def _groups_of(
     pairs: Sequence[tuple[Tokens, Tokens]], members: list[int], max_sequences: int, max_cells: int
 ) -> list[Group]:
     """Groups of requests of one context, or the one group of several contexts that fit."""
-    if len({pairs[one][0] for one in members}) > 1:
+    if len({pairs[member][0] for member in members}) > 1:
         return [_group(pairs, members)]
     return [
         group
@@ -218,16 +218,18 @@ def _fitting_groups(
 
 
 def _group(pairs: Sequence[tuple[Tokens, Tokens]], members: Sequence[int]) -> Group:
-    sequences = [pairs[one][0] + pairs[one][1][:-1] for one in members]
+    contexts = [pairs[member][0] for member in members]
+    continuations = [pairs[member][1] for member in members]
+    both = list(zip(contexts, continuations, strict=True))
+    sequences = [context + continuation[:-1] for context, continuation in both]
     targets = tuple(
-        tuple(enumerate(pairs[one][1], start=len(pairs[one][0]) - 1)) for one in members
+        tuple(enumerate(continuation, start=len(context) - 1)) for context, continuation in both
     )
     shared: list[int] = []
-    contexts = [pairs[one][0] for one in members]
     for context, run in groupby(range(len(members)), key=lambda at: contexts[at]):
         at = list(run)
         before = contexts[at[0] - 1] if at[0] else ()
-        own = common_prefix([sequences[one] for one in at])
+        own = common_prefix([sequences[index] for index in at])
         shared += [common_prefix([before, context]), *[own] * (len(at) - 1)]
     return Group(tuple(members), tuple(sequences), tuple(shared), targets)
 
@@ -236,7 +238,7 @@ def pack_groups(
     groups: Sequence[Group], max_sequences: int, max_cells: int
 ) -> list[tuple[Group, ...]]:
     """Pack groups, largest first, into batches of at most `max_sequences` and `max_cells`."""
-    order = sorted(groups, key=lambda one: (-one.cells, one.requests))
+    order = sorted(groups, key=lambda group: (-group.cells, group.requests))
     packs: list[list[Group]] = []
     room: list[tuple[int, int]] = []  # sequences and cells left in each pack
     for group in order:

@@ -32,13 +32,13 @@ class Shape:
     """The sizes of a model that its caches and buffers depend on; 0 where one is not known.
 
     Attributes:
-        layers: number of layers.
-        heads: query heads of a layer.
-        kv_heads: key-value heads of a layer.
-        head_width: values of one head's key, and of its value.
-        hidden: width of the hidden states.
-        vocabulary: columns of the logits.
-        context: tokens that it was made for, None where that is not known.
+        layers: Number of layers.
+        heads: Number of query heads of a layer.
+        kv_heads: Number of key-value heads of a layer.
+        head_width: Number of values of a head's key, and of its value.
+        hidden: Width of the hidden states.
+        vocabulary: Number of columns of the logits.
+        context: Number of tokens that it was made for; None: not known.
     """
 
     layers: int
@@ -55,9 +55,9 @@ class ScoringMemory:
     """Bytes of main memory, apart from the candidate, that scoring takes at most.
 
     Attributes:
-        repacked: llama.cpp's copy of the weights, laid out for the processor's kernels.
-        kv: caches of generation and of log-likelihoods.
-        buffers: logits and what llama.cpp computes in.
+        repacked: Bytes of llama.cpp's copy of the weights, laid out for the processor's kernels.
+        kv: Bytes of the caches of generation and of log-likelihoods.
+        buffers: Bytes of logits and of what llama.cpp computes in.
     """
 
     repacked: int
@@ -71,10 +71,10 @@ def scoring_memory(size: int, shape: Shape, runtime: Runtime, cores: int) -> Sco
     What lies on a GPU is not counted: all of its layers' weights, caches and buffers.
 
     Args:
-        size: bytes of the candidate.
-        shape: of the model.
-        runtime: how llama.cpp is run.
-        cores: that llama.cpp may use where the runtime names no threads.
+        size: Bytes of the candidate.
+        shape: Sizes of the model.
+        runtime: Settings of llama.cpp.
+        cores: Number of cores, which are used where the runtime names no threads.
     """
     workers = n_workers(size, runtime, cores)
     # src/llama-model.cpp, load_tensors: the last layers and the head go to the GPU
@@ -113,9 +113,9 @@ def n_workers(size: int, runtime: Runtime, cores: int) -> int:
     """Return how many workers decode side by side, each with caches of its own.
 
     Args:
-        size: bytes of the model.
-        runtime: how llama.cpp is run.
-        cores: where the runtime names no threads.
+        size: Bytes of the model.
+        runtime: Settings of llama.cpp.
+        cores: Number of cores, which are used where the runtime names no threads.
     """
     alone = size > SMALL_MODEL_BYTES or runtime.n_gpu_layers > 0
     return 1 if alone else runtime.threads or cores
@@ -130,11 +130,11 @@ def kv_bytes(*, layers: int, heads: int, key_width: int, value_width: int, kv_ty
     """Return the bytes that one token takes in the KV cache of a transformer.
 
     Args:
-        layers: that have attention.
-        heads: key-value heads of a layer.
-        key_width: values of one head's key.
-        value_width: values of one head's value.
-        kv_type: of the cache: f16, f32 or q8_0.
+        layers: Number of layers with attention.
+        heads: Number of key-value heads of a layer.
+        key_width: Number of values of a head's key.
+        value_width: Number of values of a head's value.
+        kv_type: Type of the cache's values.
     """
     return int(layers * heads * (key_width + value_width) * KV_BYTES[kv_type])
 
@@ -143,24 +143,25 @@ def check_fits(n_parallel: int, cells: int, cell_bytes: int, workers: int, avail
     """Refuse KV caches larger than `available` bytes.
 
     Args:
-        n_parallel: sequences decoded together.
-        cells: tokens each of them may have.
-        cell_bytes: of one token.
-        workers: that each have a cache.
-        available: bytes that are free.
+        n_parallel: Number of sequences decoded together.
+        cells: Number of tokens that each of them may have.
+        cell_bytes: Bytes of a token.
+        workers: Number of workers that each have a cache.
+        available: Bytes that are free.
 
     Raises:
-        ObjectivesError: naming the `n_parallel` that would fit.
+        ObjectivesError: The caches do not fit; it names the `n_parallel` that would.
     """
-    one = cells * cell_bytes * workers
+    sequence_bytes = cells * cell_bytes * workers
     sequences = n_parallel + 1  # one for what prompts share
-    if sequences * one <= _SHARE * available:
+    if sequences * sequence_bytes <= _SHARE * available:
         return
-    fitting = max(0, int(_SHARE * available // one) - 1)
+    fitting = max(0, int(_SHARE * available // sequence_bytes) - 1)
+    shared = f" in {workers} workers" if workers > 1 else ""
     raise ObjectivesError(
         f"the KV cache of {n_parallel} sequences of {cells} tokens and a shared one takes "
-        f"{sequences * one / 1e9:.1f} GB{f' in {workers} workers' if workers > 1 else ''}, "
-        f"and {available / 1e9:.1f} GB are free",
+        f"{sequences * sequence_bytes / 1e9:.1f} GB{shared}, "
+        f"and {available / 1e9:.1f} GB is free",
         where="runtime.n_parallel",
         expected=f"at most {fitting}" if fitting else "less than even one sequence takes",
         fix=f"set runtime: {{n_parallel: {fitting}}}, or {SMALL_CACHE}"

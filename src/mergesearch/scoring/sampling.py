@@ -16,10 +16,10 @@ class Sampling:
     """How an answer is sampled.
 
     Attributes:
-        temperature: that logits are divided by; above 0.
-        top_k: only so many of the likeliest tokens; 0: all.
-        top_p: of those, the fewest likeliest whose probabilities sum to at least this.
-        seed: of the answer's own generator.
+        temperature: Divisor of the logits, above 0.
+        top_k: Number of the likeliest tokens that are drawn from; 0: all.
+        top_p: Sum of probabilities that the fewest likeliest of those must reach to be drawn from.
+        seed: Seed of the answer's own generator.
     """
 
     temperature: float = 1.0
@@ -57,9 +57,9 @@ def draw(
     (transformers/generation/logits_process.py, `TopKLogitsWarper`, `TopPLogitsWarper`)
 
     Args:
-        logits: (n_vocab,).
-        sampling: how.
-        generator: gives one uniform number.
+        logits: Logits of the next token, (n_vocab,).
+        sampling: Temperature and limits.
+        generator: Source of one uniform number.
     """
     scaled = logits.astype(np.float64) / sampling.temperature
     kept = np.arange(len(scaled))

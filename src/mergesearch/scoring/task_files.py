@@ -14,18 +14,19 @@ from typing import Any
 
 import yaml
 
+from mergesearch._system.yaml_text import Loader, read_document
 from mergesearch.errors import ObjectivesError
 
 ALLOWED_MODULES = ("mergesearch.tasks.checks", "mergesearch.tasks.needle")
 """Modules whose functions a task YAML may name with `!function`; those of lm-eval's tasks too."""
 _INSTALLED_TASKS = "lm_eval.tasks."
-_FORMER_NAMES = {  # they stand in people's task files
+_FORMER_NAMES = {  # in people's task files
     "mergesearch.checks": "mergesearch.tasks.checks",
     "mergesearch.needle": "mergesearch.tasks.needle",
 }
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(Loader):
     """YAML with `!function package.module.name` of our own modules."""
 
     trusted = False
@@ -37,7 +38,7 @@ class _TrustingLoader(_Loader):
     trusted = True
 
 
-class _PlainLoader(yaml.SafeLoader):
+class _PlainLoader(Loader):
     """YAML whose functions stay names."""
 
 
@@ -88,7 +89,7 @@ def read_tasks(folder: Path, *, trusted: bool = False) -> dict[str, dict[str, An
     its YAMLs may name functions of any module.
 
     Raises:
-        ObjectivesError: not valid YAML, two tasks of one name, code that is not ours.
+        ObjectivesError: Not valid YAML, two tasks of one name, code that is not ours.
     """
     tasks: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.rglob("*.yaml")):
@@ -102,12 +103,8 @@ def read_tasks(folder: Path, *, trusted: bool = False) -> dict[str, dict[str, An
     return tasks
 
 
-def _read(path: Path, loader: type[yaml.SafeLoader]) -> Any:
-    try:
-        with path.open(encoding="utf-8") as file:
-            return yaml.load(file, loader)
-    except yaml.YAMLError as error:
-        raise ObjectivesError(f"not valid YAML: {error}", where=path) from error
+def _read(path: Path, loader: type[Loader]) -> Any:
+    return read_document(path.read_text(encoding="utf-8"), ObjectivesError, path, loader)
 
 
 def _with_absolute_files(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -120,9 +117,9 @@ def _with_absolute_files(config: dict[str, Any], folder: Path) -> dict[str, Any]
 
 def _absolute(files: Any, folder: Path) -> Any:
     if isinstance(files, Mapping):
-        return {split: _absolute(one, folder) for split, one in files.items()}
+        return {split: _absolute(listed, folder) for split, listed in files.items()}
     if isinstance(files, list):
-        return [_absolute(one, folder) for one in files]
+        return [_absolute(file, folder) for file in files]
     path = os.path.expandvars(str(files))
     if "$" in path:
         raise ObjectivesError(
@@ -139,7 +136,7 @@ def outside_data(folder: Path | None) -> str | None:
     None where there are none; the contents of the folder are part of the objectives' fingerprint.
 
     Raises:
-        ObjectivesError: a YAML is not valid, a file is missing.
+        ObjectivesError: A YAML is not valid, a file is missing.
     """
     if folder is None:
         return None
@@ -162,15 +159,15 @@ def _paths(files: Any) -> list[Path]:
     if files is None:
         return []
     if isinstance(files, Mapping):
-        return [path for one in files.values() for path in _paths(one)]
-    return [Path(one) for one in (files if isinstance(files, list) else [files])]
+        return [path for listed in files.values() for path in _paths(listed)]
+    return [Path(file) for file in (files if isinstance(files, list) else [files])]
 
 
 def local_rows(config: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]] | None:
     """Read the rows of a task whose data are JSON-lines files; None where they are not.
 
     Raises:
-        ObjectivesError: a file is missing, or a line is not a JSON object.
+        ObjectivesError: A file is missing, or a line is not a JSON object.
     """
     options = config.get("dataset_kwargs") or {}
     files = options.get("data_files")

@@ -30,9 +30,9 @@ def dataset(
     """Return the task's rows, ``repeats`` of each length and depth; always the same ones.
 
     Args:
-        words: lengths of the texts.
-        depths: where the fact stands, from 0 (first sentence) to 1 (last).
-        repeats: texts of each length and depth.
+        words: Lengths of the texts.
+        depths: Places of the fact, from 0 (first sentence) to 1 (last).
+        repeats: Number of texts of each length and depth.
     """
     rows = [
         _row(length, depth, repeat)
@@ -53,7 +53,7 @@ def _row(words: int, depth: float, repeat: int) -> dict[str, Any]:
         for keeper, number in zip(keepers, numbers, strict=True)
     ]
     sentences: list[str] = []
-    left = words - sum(len(one.split()) for one in facts)
+    left = words - sum(len(fact.split()) for fact in facts)
     while left > 0:
         sentences.append(_sentence(drawing))
         left -= len(sentences[-1].split())
@@ -71,5 +71,5 @@ def _row(words: int, depth: float, repeat: int) -> dict[str, Any]:
 
 
 def _sentence(drawing: random.Random) -> str:
-    parts = [drawing.choice(one) for one in (_PEOPLE, _VERBS, _THINGS, _PLACES, _TIMES)]
+    parts = [drawing.choice(words) for words in (_PEOPLE, _VERBS, _THINGS, _PLACES, _TIMES)]
     return " ".join(parts) + "."

@@ -1,4 +1,4 @@
-"""Generation and log-likelihoods of many requests at once: the only user of llama_cpp.
+"""Generation and log-likelihoods of many requests at once, by llama.cpp.
 
 The unit of work is a chunk of requests. A chunk starts from an empty KV cache, and what it returns
 depends on its requests and the runtime settings alone. So chunks may be decoded side by side: a
@@ -37,14 +37,13 @@ class Engine(Closing):
     """A GGUF loaded by llama.cpp; a context manager.
 
     Attributes:
-        n_ctx: tokens a sequence may have, the model's own limit included.
-        n_vocab: columns of the logits.
-        load_seconds: that loading took.
-        llama_seconds: time spent inside llama.cpp so far, summed over workers.
-        n_workers: chunks that are decoded side by side.
+        n_ctx: Number of tokens that a sequence may have, the model's own limit included.
+        n_vocab: Number of columns of the logits.
+        load_seconds: Seconds that loading took.
+        n_workers: Number of chunks that are decoded side by side.
 
     Raises:
-        ScoringError: llama.cpp cannot load the file, or cannot make a context.
+        ScoringError: llama.cpp cannot load the file.
     """
 
     def __init__(self, path: Path | str, runtime: Runtime) -> None:
@@ -76,8 +75,8 @@ class Engine(Closing):
 
     @property
     def llama_seconds(self) -> float:
-        """Time spent inside llama.cpp so far, loading included, summed over workers."""
-        return self.load_seconds + sum(one.seconds for one in self._workers)
+        """Seconds inside llama.cpp so far, loading included, summed over workers."""
+        return self.load_seconds + sum(worker.seconds for worker in self._workers)
 
     def close(self) -> None:
         """Free the contexts and the model; calling it again does nothing."""
@@ -181,7 +180,7 @@ class Engine(Closing):
         Layers on a GPU keep theirs there, where llama.cpp itself refuses.
 
         Raises:
-            ObjectivesError: naming the `n_parallel` that would fit.
+            ObjectivesError: They exceed it; it names the `n_parallel` that would fit.
         """
         available = available_memory()
         longest = max((generation_cells(job.requests) for job in jobs if job.generates), default=0)
@@ -213,8 +212,8 @@ class Engine(Closing):
         """Run chunks, side by side where there are several workers.
 
         Args:
-            jobs: the chunks.
-            on_done: told each chunk's index, results and seconds as it is done, in any order, in
+            jobs: Chunks to run.
+            on_done: Told each chunk's index, results and seconds as it is done, in any order, in
                 the calling thread.
         """
         free: SimpleQueue[Worker] = SimpleQueue()

@@ -39,9 +39,9 @@ class Context:
     """A llama.cpp context and the batch that feeds it.
 
     Attributes:
-        cells: tokens of one sequence, or of all together where the cache is `unified`.
-        n_batch: tokens that the batch has room for.
-        batch: of the next decode.
+        cells: Number of tokens of a sequence, or of all together where the cache is `unified`.
+        n_batch: Number of tokens that the batch has room for.
+        batch: Batch of the next decode.
 
     Raises:
         ScoringError: llama.cpp cannot make it.

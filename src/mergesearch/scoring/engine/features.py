@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Features:
-    """Of llama.cpp as llama-cpp-python brings it.
+    """Features of llama.cpp as llama-cpp-python brings it.
 
     Attributes:
-        version: of llama-cpp-python.
-        gpu: it can keep layers on a GPU.
-        instructions: what its processor kernels were compiled for and use here.
+        version: Version of llama-cpp-python.
+        gpu: Whether it can keep layers on a GPU.
+        instructions: Instruction sets that its processor kernels were compiled for and use here.
     """
 
     version: str

@@ -29,7 +29,7 @@ Pair = tuple[Tokens, Tokens]
 _LIKELIHOOD_SEQUENCES = 64  # of one pack; llama.cpp allows 256
 
 
-class Model(Pieces, Protocol):
+class LoadedModel(Pieces, Protocol):
     """What a worker needs to know of the model that is loaded."""
 
     runtime: Runtime
@@ -51,7 +51,7 @@ class Worker:
     prefix carry the ids of all sequences that share it.
     """
 
-    def __init__(self, engine: Model, model: Any, threads: int) -> None:
+    def __init__(self, engine: LoadedModel, model: Any, threads: int) -> None:
         self.seconds = 0.0
         self._engine = engine
         self._model = model
@@ -110,9 +110,9 @@ class Worker:
             return []
         places = self._engine.runtime.n_parallel
         context = self._context(False, generation_cells(requests), places + 1)
-        header = shared_header([one.tokens for one in requests])
+        header = shared_header([request.tokens for request in requests])
         self._read(context, requests[0].tokens[:header], 0, places)
-        waiting = sorted(range(len(requests)), key=lambda i: (len(requests[i].tokens), -i))
+        waiting = sorted(range(len(requests)), key=lambda at: (len(requests[at].tokens), -at))
         free = list(range(places))[::-1]
         active: dict[int, Answer] = {}
         done: dict[int, Generated] = {}
@@ -173,7 +173,7 @@ class Worker:
         """Score packs of groups, each pack in an empty cache."""
         if not pairs:
             return []
-        longest = max(len(one) + len(other) - 1 for one, other in pairs)
+        longest = max(len(context) + len(continuation) - 1 for context, continuation in pairs)
         cells = max(LIKELIHOOD_CELLS, longest)
         groups = group_pairs(pairs, _LIKELIHOOD_SEQUENCES, cells)
         packs = pack_groups(groups, _LIKELIHOOD_SEQUENCES, cells)

@@ -1,0 +1,130 @@
+"""YAML as people write it, with what they cannot have meant refused by the line it is in.
+
+PyYAML takes the same key twice without a word, raises whatever Python's constructors raise for a
+tagged value, and follows any depth of nesting and any number of aliases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mergesearch.errors import MergeSearchError
+
+MAX_CHARACTERS = 1 << 24
+"""Characters of a text."""
+MAX_DEPTH = 64
+"""Mappings and lists inside each other."""
+MAX_NODES = 1_000_000
+"""Keys and values of a document, those that an alias repeats counted each time."""
+
+
+class Loader(yaml.SafeLoader):
+    """A safe loader that refuses keys given twice, bad values, deep nesting and alias bombs."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose a node that is not nested too deeply."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            problem = f"more than {MAX_DEPTH} mappings and lists in each other"
+            raise _refusal(problem, self.get_mark())
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        """Construct a document whose aliases do not make it huge."""
+        _size(node, {})
+        return super().construct_document(node)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Construct a mapping that has each key once."""
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                name = key.tag, key.value
+                if name in lines:
+                    problem = f"the key {key.value!r} is in line {lines[name]} already"
+                    raise _refusal(problem, key.start_mark)
+                lines[name] = key.start_mark.line + 1
+        return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Construct a value; what its constructor raises becomes an error with a line."""
+        try:
+            return super().construct_object(node, deep)
+        except (yaml.YAMLError, MergeSearchError):
+            raise
+        except Exception as error:  # constructors of Python's values may raise anything
+            kind = node.tag.rpartition(":")[2]
+            problem = f"{node.value!r} is not a value of type {kind}"
+            raise _refusal(problem, node.start_mark) from error
+
+
+def read_documents(
+    text: str, fail: type[MergeSearchError], where: str | Path, kind: type[Loader] = Loader
+) -> list[Any]:
+    """Return the documents of a YAML text.
+
+    Args:
+        text: The text.
+        fail: Class of the error.
+        where: Name of the text, for messages.
+        kind: Class of the loader, where it has tags of its own.
+
+    Raises:
+        MergeSearchError: Of the class `fail`, if the text is not valid YAML or beyond a limit.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise fail(f"more than {MAX_CHARACTERS} characters of YAML", where=where)
+    documents: list[Any] = []
+    try:
+        loader: Any = kind(text)
+        loader.name = str(where)
+        while loader.check_data():
+            documents.append(loader.get_data())
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        problem = error.problem or error.context
+        raise fail(f"not valid YAML: {problem}", where=f"{where}{line}") from error
+    except yaml.YAMLError as error:
+        raise fail(f"not valid YAML: {error}", where=where) from error
+    return documents
+
+
+def read_document(
+    text: str, fail: type[MergeSearchError], where: str | Path, kind: type[Loader] = Loader
+) -> Any:
+    """Return the only document of a YAML text, None for an empty one; see `read_documents`."""
+    documents = read_documents(text, fail, where, kind)
+    if len(documents) > 1:
+        raise fail(f"{len(documents)} YAML documents", where=where, expected="one")
+    return documents[0] if documents else None
+
+
+def _size(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
+    """Number of nodes that a node stands for, aliases followed."""
+    if node in known:
+        if known[node] == 0:
+            raise _refusal("an alias that contains itself", node.start_mark)
+        return known[node]
+    known[node] = 0
+    children: list[yaml.Node] = []
+    if isinstance(node, yaml.SequenceNode):
+        children = node.value
+    elif isinstance(node, yaml.MappingNode):
+        children = [part for pair in node.value for part in pair]
+    known[node] = 1 + sum(_size(child, known) for child in children)
+    if known[node] > MAX_NODES:
+        raise _refusal(f"more than {MAX_NODES} values, with aliases followed", node.start_mark)
+    return known[node]
+
+
+def _refusal(problem: str, mark: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(None, None, problem, mark)

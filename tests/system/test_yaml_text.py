@@ -1,0 +1,74 @@
+"""YAML that people write: good texts as PyYAML reads them, slips refused by their line."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mergesearch._system import yaml_text
+from mergesearch._system.yaml_text import read_document, read_documents
+from mergesearch.errors import InputError
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.dates(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(VALUES)
+def test_what_was_written_is_read(value: object) -> None:
+    assert read_document(yaml.safe_dump(value, allow_unicode=True), InputError, "x") == value
+
+
+def test_aliases_and_merged_keys_are_followed() -> None:
+    text = "base: &b {x: 1, y: 2}\nlike: {<<: *b, y: 3}\nsame: [*b, *b]\n"
+    expected = {"x": 1, "y": 2}
+    assert read_document(text, InputError, "x") == {
+        "base": expected,
+        "like": {"x": 1, "y": 3},
+        "same": [expected, expected],
+    }
+
+
+def test_several_documents() -> None:
+    assert read_documents("a: 1\n---\nb: 2\n", InputError, "x") == [{"a": 1}, {"b": 2}]
+    assert read_document("", InputError, "x") is None
+    with pytest.raises(InputError, match="x: 2 YAML documents"):
+        read_document("a: 1\n---\nb: 2\n", InputError, "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n", "x, line 5: not valid YAML: the key 'c' is in "),
+        ("a: 1\nb: !!int x\n", "x, line 2: not valid YAML: 'x' is not a value of type int"),
+        ("a: !!bool maybe", "'maybe' is not a value of type bool"),
+        ("a: !!timestamp x", "'x' is not a value of type timestamp"),
+        ("a: 2026-02-31", "'2026-02-31' is not a value of type timestamp"),
+        ("a: !!python/object:os.system x", "could not determine a constructor for the tag"),
+        ("a: [1, 2\nb: 3", "x, line 2: not valid YAML: expected ',' or ']'"),
+        ("a: *b", "found undefined alias"),
+        ("a: \x07", "not valid YAML: "),
+        ("[" * 2000, "more than 64 mappings and lists in each other"),
+        ("a:\n" + "".join(f"{'  ' * n}b:\n" for n in range(1, 200)), "more than 64 mappings"),
+        ("a: &a [*a]", "an alias that contains itself"),
+        ("? [a, b]\n: 1\n? {c: 1}\n: 2", "found unhashable key"),
+    ],
+)  # fmt: skip
+def test_slips_are_refused_by_their_line(text: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_document(text, InputError, "x")
+    assert message in str(caught.value)
+
+
+def test_aliases_cannot_make_a_document_huge() -> None:
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
+    )
+    with pytest.raises(InputError, match="line 6: not valid YAML: more than 1000000 values"):
+        read_document(bomb, InputError, "x")
+    with pytest.raises(InputError, match="more than 16777216 characters"):
+        read_document("#" * (yaml_text.MAX_CHARACTERS + 1), InputError, "x")
