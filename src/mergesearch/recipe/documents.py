@@ -11,8 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from mergesearch._system.yaml_text import read_documents
 from mergesearch.errors import RecipeError
 
 _REFERRING = ("model", "base_model", "tokenizer_source", "context_source", "source")
@@ -28,10 +27,7 @@ def load_document(text: str, where: str | Path) -> dict[str, Any]:
         RecipeError: Not YAML, no mapping, a document without a name that others could use, or
             documents that do not lead to one model.
     """
-    try:
-        documents = [found for found in yaml.safe_load_all(text) if found is not None]
-    except yaml.YAMLError as error:
-        raise RecipeError(f"not valid YAML: {error}", where=where) from error
+    documents = [found for found in read_documents(text, RecipeError, where) if found is not None]
     if not documents or not all(isinstance(document, dict) for document in documents):
         raise RecipeError(
             "not a mapping" if documents else "no YAML document",
