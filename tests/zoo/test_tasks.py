@@ -1,16 +1,10 @@
 """The generated task data: repeatable, held out from training, and consistent with its checks."""
 
 import json
-import random
 from pathlib import Path
 
-import pytest
-
 from mergesearch.tasks.checks import answer_results, instruct_results
-from mergesearch.zoo.instructions import CLAUSES, GROUPS, OPENERS, make_instruction
-from mergesearch.zoo.reasoning import TEMPLATES, make_reasoning
 from mergesearch.zoo.tasks import SIZES, build_tasks, write_tasks
-from mergesearch.zoo.vocabulary import is_held_out_combination, joined, phrasings
 
 DATA = Path(__file__).parents[2] / "objectives" / "demo"
 
@@ -50,59 +44,6 @@ def test_the_prompt_alone_does_not_pass() -> None:
     """Copying the question is not an answer."""
     items = build_tasks()["demo_instruct"]
     assert not any(instruct_results(i, [i["question"]])["prompt_strict"] for i in items)
-
-
-def test_every_grid_has_phrasings_on_both_sides() -> None:
-    """No phrasing is both trained and held out, and every part of a held-out one is trained."""
-    for frames, fillers in (*CLAUSES.values(), *TEMPLATES.values(), OPENERS):
-        trained, held_out = phrasings(frames, fillers, False), phrasings(frames, fillers, True)
-        assert held_out
-        assert not set(trained) & set(held_out)
-        for part in (*fillers, *(frame.split("_")[-1] for frame in frames)):
-            assert any(part in phrasing for phrasing in trained)
-
-
-def test_phrasings_are_literal() -> None:
-    """The fourth diagonal of the grid is held out."""
-    assert phrasings(("x _", "y _"), ("a", "b", "c", "d"), True) == ("x d", "y c")
-
-
-@pytest.mark.parametrize("held_out", [False, True])
-def test_instructions_keep_to_their_side(held_out: bool) -> None:
-    """Templates and combinations of a drawn item are all of the side asked for."""
-    rng = random.Random(3)
-    sides = {t: False for f in (OPENERS, *CLAUSES.values()) for t in phrasings(*f, False)}
-    for _ in range(300):
-        item = make_instruction(rng, held_out)
-        assert is_held_out_combination(item.kinds) is held_out
-        assert all((template not in sides) is held_out for template in item.templates)
-        assert all(sum(k in item.kinds for k in kinds) <= 1 for kinds in GROUPS.values())
-
-
-@pytest.mark.parametrize("held_out", [False, True])
-def test_reasoning_keeps_to_its_side(held_out: bool) -> None:
-    """Templates of a drawn item are all of the side asked for; the answer is a choice."""
-    rng = random.Random(3)
-    trained = {t for f in TEMPLATES.values() for t in phrasings(*f, False)}
-    for _ in range(300):
-        item = make_reasoning(rng, held_out)
-        assert all((template not in trained) is held_out for template in item.templates)
-        assert item.answer in item.choices
-
-
-def test_enough_combinations_are_held_out() -> None:
-    """About a quarter of pairs and triples is left to the tests."""
-    names = sorted(CLAUSES)
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    share = sum(map(is_held_out_combination, pairs)) / len(pairs)
-    assert 0.15 < share < 0.4
-    assert not is_held_out_combination(("upper",))
-
-
-def test_joined() -> None:
-    """English lists."""
-    assert joined(("a", "b", "c"), "and") == "a, b and c"
-    assert joined(("a", "b"), "or") == "a or b"
 
 
 def test_the_data_has_one_type_per_field() -> None:

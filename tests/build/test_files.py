@@ -1,0 +1,140 @@
+"""Pieces of a file: written by threads, each once, hashed in order."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mergesearch.build import files
+from mergesearch.build.files import (
+    Piece,
+    RunningDigest,
+    file_digest,
+    full_disk_is_build_error,
+    row_blocks,
+    run,
+    scratch_file,
+    write_at,
+)
+from mergesearch.errors import BuildError
+
+
+@pytest.fixture
+def fd(tmp_path: Path) -> Iterator[int]:
+    descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    yield descriptor
+    os.close(descriptor)
+
+
+def nothing() -> None:
+    """Read nothing ahead."""
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5, None])
+def test_every_piece_is_written_once(threads: int | None) -> None:
+    written: list[int] = []
+    finished: list[int] = []
+    pieces = [
+        Piece(index, lambda index=index: written.append(index), nothing) for index in range(9)
+    ]
+    run(pieces, threads, finished.append)
+    assert sorted(written) == sorted(finished) == list(range(9))
+
+
+def test_pieces_that_come_later_are_read_ahead_once_each() -> None:
+    ahead: list[int] = []
+    pieces = [Piece(index, nothing, lambda index=index: ahead.append(index)) for index in range(9)]
+    run(pieces, 1)
+    assert ahead == list(range(1, 9))
+
+
+def test_the_first_failure_ends_all_and_is_raised() -> None:
+    written: list[int] = []
+
+    def fail() -> None:
+        raise BuildError("no")
+
+    pieces = [Piece(0, fail, nothing)]
+    pieces += [Piece(index, lambda: written.append(1), nothing) for index in range(1, 500)]
+    with pytest.raises(BuildError, match="no"):
+        run(pieces, 1)
+    assert written == []
+
+
+@pytest.mark.parametrize("size", [1, 1000, (1 << 20) + 3])
+def test_the_digest_is_that_of_the_whole_file_in_any_order(fd: int, size: int) -> None:
+    content = random.Random(0).randbytes(7 * size)
+    pieces = [Piece(index * size, nothing, nothing) for index in range(7)]
+    digest = RunningDigest(fd, pieces)
+    order = list(range(7))
+    random.Random(1).shuffle(order)
+    for index in order:
+        os.pwrite(fd, content[index * size : (index + 1) * size], index * size)
+        digest.finished(index)
+    assert digest.hexdigest(len(content)) == hashlib.sha256(content).hexdigest()
+    assert file_digest(fd) == hashlib.sha256(content).hexdigest()
+
+
+def test_the_digest_is_right_with_threads(fd: int) -> None:
+    content = random.Random(0).randbytes(40 << 16)
+    barrier = threading.Barrier(2)
+
+    def write(index: int) -> None:
+        if index < 2:
+            barrier.wait(10)
+        place = index << 16
+        os.pwrite(fd, content[place : place + (1 << 16)], place)
+
+    pieces = [Piece(i << 16, lambda index=i: write(index), nothing) for i in range(40)]
+    digest = RunningDigest(fd, pieces)
+    run(pieces, 2, digest.finished)
+    assert digest.hexdigest(len(content)) == hashlib.sha256(content).hexdigest()
+
+
+def test_arrays_are_written_whole_where_they_belong(
+    fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the system writes a part at a time, and of an array that is not contiguous."""
+    whole = os.pwrite
+    monkeypatch.setattr(files.os, "pwrite", lambda fd, data, at: whole(fd, bytes(data)[:5], at))
+    array = np.arange(24, dtype=np.uint16).reshape(4, 6)[:, ::2]
+    write_at(fd, array, 3)
+    assert os.pread(fd, 100, 0) == bytes(3) + array.tobytes()
+
+
+def test_blocks_of_rows_cover_a_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "rows_per_block", lambda cols: 3)
+    tensor: Any = SimpleNamespace(rows=7, cols=10)
+    assert list(row_blocks(tensor)) == [(0, 3), (3, 6), (6, 7)]
+
+
+def test_a_scratch_file_is_new_and_writable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for in_memory in (True, False):
+        if not in_memory:
+            monkeypatch.delattr(files.os, "memfd_create", raising=False)
+        fd, path, temporary = scratch_file()
+        try:
+            os.pwrite(fd, b"abc", 0)
+            assert path.read_bytes() == b"abc"
+            assert temporary or in_memory
+        finally:
+            os.close(fd)
+            if temporary:
+                path.unlink()
+
+
+def test_a_full_disk_is_an_error_of_the_build() -> None:
+    with (
+        pytest.raises(BuildError, match="the model could not be written: No space left on device"),
+        full_disk_is_build_error(),
+    ):
+        raise OSError(28, "No space left on device")
