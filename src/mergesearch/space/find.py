@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mergesearch.errors import SpaceError
-from mergesearch.methods import Method
+from mergesearch.methods import Method, Parameter
 from mergesearch.recipe.reading import Location, checked_keys
 from mergesearch.space.document import KeyPath, merges_of, methods_of
 from mergesearch.space.holes import GROUP_FILTERS, Dimension, Hole
@@ -67,17 +67,17 @@ class _Finder:
         location = self.location / name
         checked_keys(node, ("search", "curve", "per"), location)
         key = str(path[-1]) if path else ""
-        in_parameters = "parameters" in path
-        if key not in STRUCTURE if not in_parameters else path[-2:-1] != ("parameters",):
+        in_parameters = path[-2:-1] == ("parameters",)
+        structural = key in STRUCTURE and "parameters" not in path
+        if not in_parameters and not structural:
             raise location.error(
                 "this cannot be searched",
                 expected=", ".join(f"`{name}`" for name in STRUCTURE) + " or a parameter",
             )
-        dimension = _dimension(name, node["search"], location, absent=key == "model")
-        if not in_parameters and not dimension.choices:
+        dimension = _dimension(name, node["search"], location, absent=structural and key == "model")
+        if structural and not dimension.choices:
             raise location.error(f"{node['search']!r} is not a list of choices")
-        declared = [method.by_name[key] for method in self.methods if key in method.by_name]
-        parameter = declared[0] if declared and in_parameters else None
+        parameter = self._declaration(key) if in_parameters else None
         if parameter is not None and parameter.kind is int and not dimension.choices:
             raise location.error(
                 f"{key} takes whole numbers only",
@@ -87,6 +87,11 @@ class _Finder:
         if dimension.choices and (curve > 1 or per):
             raise location.error("a choice has no curve and no groups")
         return Hole(path, dimension, parameter, curve, per)
+
+    def _declaration(self, name: str) -> Parameter | None:
+        """The parameter as the first method that takes it declares it."""
+        declarations = (method.by_name.get(name) for method in self.methods)
+        return next((parameter for parameter in declarations if parameter is not None), None)
 
 
 def _entry_label(entry: Any, path: KeyPath, index: int) -> str:
