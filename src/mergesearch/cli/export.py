@@ -30,7 +30,10 @@ def command(
         Format, typer.Option(help="Our recipe, or YAML for mergekit.")
     ] = Format.RECIPE,
     out: Annotated[
-        Path, typer.Option(*OUT, metavar="FILE", help="File to write; default: print it.")
+        Path,
+        typer.Option(
+            *OUT, metavar="FILE", help="File to write; default: print it.", show_default=False
+        ),
     ] = STANDARD_OUTPUT,
     force: Force = False,
 ) -> None:
