@@ -8,11 +8,12 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from mergesearch.objectives import Score
-from mergesearch.study.ledger import Axis, RungRecord, RunRecord, TrialRecord
+from mergesearch.study.records import Axis, RungRecord, RunRecord, State, TrialRecord
 
 START = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 AXES = (Axis("instruction", "maximize", 0.0), Axis("reasoning", "maximize", 0.25))
 RUN = RunRecord(
+    name="demo",
     space="",
     objectives={},
     axes=AXES,
@@ -42,7 +43,7 @@ def rung(name: str, found: Mapping[str, Score], failure: str | None = None) -> R
 def trial(number: int, instruction: float, reasoning: float, **changes: Any) -> TrialRecord:
     parts = {
         "number": number,
-        "state": "complete",
+        "state": State.COMPLETE,
         "attempt": 1,
         "parameters": {"weight": 0.9},
         "recipe": RECIPE,
@@ -75,7 +76,7 @@ TRIALS = (
         3,
         0,
         0,
-        state="failed",
+        state=State.FAILED,
         failure="trial 3: killed by SIGSEGV\n  to do: look",
         rungs={},
         candidate_digest=None,
@@ -83,7 +84,7 @@ TRIALS = (
     ),
     trial(4, 0.5, 0.5, shares={"demo:instruct": -0.1, "demo:reason": 1.1}),
 )
-RUNNING = trial(5, 0, 0, state="running", ended=None, rungs={})
+RUNNING = trial(5, 0, 0, state=State.RUNNING, ended=None, rungs={})
 
 
 def shown(what: RenderableType, width: int) -> str:

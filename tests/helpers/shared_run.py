@@ -38,22 +38,21 @@ class Run:
 
 def trials_of(folder: Path) -> list[dict[str, Any]]:
     """Every trial's parameters, state, digest and scores."""
-    from mergesearch.study.ledger import Ledger
+    from helpers.study_fakes import trials
 
-    with Ledger.open(folder) as ledger:
-        return [
-            {
-                "number": one.number,
-                "state": one.state,
-                "parameters": dict(one.parameters),
-                "digest": one.candidate_digest,
-                "scores": {
-                    rung: {name: vars(score) for name, score in found.scores.items()}
-                    for rung, found in one.rungs.items()
-                },
-            }
-            for one in ledger.trials()
-        ]
+    return [
+        {
+            "number": trial.number,
+            "state": trial.state,
+            "parameters": dict(trial.parameters),
+            "digest": trial.candidate_digest,
+            "scores": {
+                rung: {name: vars(score) for name, score in found.scores.items()}
+                for rung, found in trial.rungs.items()
+            },
+        }
+        for trial in trials(folder)
+    ]
 
 
 def front_of(folder: Path) -> dict[str, Any]:

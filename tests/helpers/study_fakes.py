@@ -23,9 +23,13 @@ import optuna
 from mergesearch.objectives import ItemResult, MetricValue, Objectives, TaskResult
 from mergesearch.recipe import Recipe
 from mergesearch.space import Space
-from mergesearch.study.ledger import Ledger, TrialRecord
+from mergesearch.study.database import sqlite_url
+from mergesearch.study.events import Event
+from mergesearch.study.front import Front
 from mergesearch.study.loop import run_study
-from mergesearch.study.settings import Search, StudySettings
+from mergesearch.study.reading import RunRecords
+from mergesearch.study.records import TrialRecord
+from mergesearch.study.settings import Search, StudyFiles, StudySettings
 
 SPACE = """
 merge_method: {search: [linear, task_arithmetic]}
@@ -133,18 +137,48 @@ def search_on_gpu(bench: Bench | None = None, **changes: Any) -> Search:
     return search(bench, **({"objectives": objectives, "build_ahead": True} | changes))
 
 
+def files(folder: Path) -> StudyFiles:
+    """Where a run in this folder keeps what its study writes."""
+    return StudyFiles(
+        database=sqlite_url(folder / "study.db"),
+        name=folder.name,
+        front=folder / "front.json",
+        lock=folder / ".lock",
+    )
+
+
+def run_in(
+    folder: Path,
+    searched: Search,
+    settings: StudySettings,
+    observe: Callable[[Event], None] = lambda event: None,
+) -> Front:
+    """Run a search in a folder."""
+    return run_study(files(folder), searched, settings, observe)
+
+
+def records(folder: Path) -> RunRecords:
+    """The records of the run in a folder, to be closed."""
+    return RunRecords.open(files(folder).database)
+
+
 def trials(folder: Path) -> tuple[TrialRecord, ...]:
     """The trials of a run folder."""
-    with Ledger.open(folder) as ledger:
-        return ledger.trials()
+    with records(folder) as opened:
+        return opened.trials()
+
+
+def study_of(folder: Path) -> optuna.Study:
+    """The study as Optuna and its dashboard open it."""
+    storage = optuna.storages.RDBStorage(files(folder).database)
+    return optuna.load_study(study_name=None, storage=storage)
 
 
 def told(folder: Path) -> list[tuple[Any, ...]]:
     """Everything in the study and the ledger that has to be equal between equal runs."""
-    study = optuna.load_study(study_name="mergesearch", storage=f"sqlite:///{folder}/study.db")
     return [
-        (one.number, one.params, one.values, two.parameters, two.scores(), two.candidate_digest)
-        for one, two in zip(study.trials, trials(folder), strict=True)
+        (trial.number, trial.params, trial.values, record.scores(), record.candidate_digest)
+        for trial, record in zip(study_of(folder).trials, trials(folder), strict=True)
     ]
 
 
@@ -168,18 +202,16 @@ def main(
 
     bench = Bench(before_build=die("building"), before_score=die("scoring"))
     if stage == "untold":
-        import optuna
+        tell = optuna.storages.RDBStorage.set_trial_state_values
 
-        tell = optuna.Study.tell
+        def tell_or_die(storage: Any, trial_id: int, *rest: Any) -> Any:
+            die("untold")(storage.get_trial_number_from_id(trial_id))
+            return tell(storage, trial_id, *rest)
 
-        def tell_or_die(study: optuna.Study, number: int, *rest: Any, **more: Any) -> Any:
-            die("untold")(number)
-            return tell(study, number, *rest, **more)
-
-        optuna.Study.tell = tell_or_die  # type: ignore[method-assign]
+        optuna.storages.RDBStorage.set_trial_state_values = tell_or_die  # type: ignore[method-assign]
     settings = StudySettings(trials=int(trials), sampler=sampler, seed=int(seed))
     searched = search_on_gpu(bench) if ahead else search(bench)
-    run_study(Path(folder), searched, settings)
+    run_in(Path(folder), searched, settings)
 
 
 if __name__ == "__main__":

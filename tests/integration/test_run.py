@@ -16,6 +16,7 @@ import pytest
 import yaml
 from helpers.command import search
 from helpers.shared_run import TRIALS, Run, front_of, trials_of
+from helpers.study_fakes import trials
 
 from mergesearch.errors import Interrupted
 from mergesearch.recipe import Recipe
@@ -38,10 +39,7 @@ def test_every_trial_is_complete_and_the_front_is_validated(run: Run) -> None:
 
 
 def test_the_parents_alone_and_named_ratios_come_first(run: Run) -> None:
-    from mergesearch.study.ledger import Ledger
-
-    with Ledger.open(run.folder) as ledger:
-        shares = [one.shares for one in ledger.trials()]
+    shares = [trial.shares for trial in trials(run.folder)]
     assert [round(one["demo:instruct"], 6) for one in shares[:5]] == [1, 0, 0.5, 0.75, 0.25]
 
 

@@ -13,14 +13,13 @@ from typing import Any
 
 import pytest
 from helpers import study_fakes
-from helpers.study_fakes import SPACE, Bench, FakeCandidate, search_on_gpu, told, trials
+from helpers.study_fakes import SPACE, Bench, FakeCandidate, run_in, search_on_gpu, told, trials
 
 from mergesearch.errors import BuildError, Interrupted
 from mergesearch.recipe import Recipe
 from mergesearch.space import Space
 from mergesearch.study import events
 from mergesearch.study.building import Builder
-from mergesearch.study.loop import run_study
 from mergesearch.study.settings import StudySettings
 
 SECONDS = 20.0  # after which a test that waits for another thread has failed
@@ -44,7 +43,7 @@ def run(
 ) -> dict[str, Any]:
     settings = {"sampler": "sobol", "trials": 5, "validate": False} | settings
     searched = search_on_gpu(bench, **(changes or {}))
-    return run_study(folder, searched, StudySettings(**settings), observe).to_dict()
+    return run_in(folder, searched, StudySettings(**settings), observe).to_dict()
 
 
 def build_until_stopped(one: Recipe, stop: threading.Event) -> FakeCandidate:
@@ -350,7 +349,7 @@ def test_a_signal_ends_a_run_whose_next_candidate_is_being_built(
     assert no_thread_is_left()
     assert all(one.closed for one in bench.candidates)
     states = ["complete"] * (2 if stage == "waiting" else 1)
-    assert [one.state for one in trials(tmp_path)] == [*states, "interrupted"]
+    assert [one.state for one in trials(tmp_path)] == [*states, "running"]
 
 
 def test_equal_recipes_are_not_built_ahead(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from mergesearch.objectives import Score
 from mergesearch.study.front import Front
-from mergesearch.study.records import Axis, RungRecord, TrialRecord
+from mergesearch.study.records import Axis, RungRecord, State, TrialRecord
 
 AXES = (Axis("accuracy", "maximize", 0.0), Axis("loss", "minimize", 4.0))
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -18,7 +18,7 @@ def trial(number: int, accuracy: float, loss: float, **changes: Any) -> TrialRec
     scores = {"accuracy": Score(accuracy, 0.04, 120, 1), "loss": Score(loss, 0.1, 120, 0)}
     parts = {
         "number": number,
-        "state": "complete",
+        "state": State.COMPLETE,
         "attempt": 1,
         "parameters": {},
         "recipe": {"merge_method": "linear"},
@@ -41,8 +41,8 @@ TRIALS = (
     trial(2, 0.8, 1.5),
     trial(3, 0.7, 3.5),
     trial(4, 0.9, 3.0, reused_from=1),
-    trial(5, 0, 0, state="failed", rungs={}, failure="no"),
-    trial(6, 0, 0, state="running", rungs={}, ended=None),
+    trial(5, 0, 0, state=State.FAILED, rungs={}, failure="no"),
+    trial(6, 0, 0, state=State.RUNNING, rungs={}, ended=None),
 )
 
 

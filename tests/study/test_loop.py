@@ -12,7 +12,17 @@ from typing import Any
 
 import pytest
 from helpers import study_fakes
-from helpers.study_fakes import OBJECTIVES, SPACE, Bench, search, told, trials
+from helpers.study_fakes import (
+    OBJECTIVES,
+    SPACE,
+    Bench,
+    files,
+    records,
+    run_in,
+    search,
+    told,
+    trials,
+)
 
 from mergesearch.errors import (
     BuildError,
@@ -28,9 +38,9 @@ from mergesearch.errors import (
 from mergesearch.objectives import Objectives
 from mergesearch.space import Space
 from mergesearch.study import events
-from mergesearch.study.ledger import Ledger
+from mergesearch.study.database import Database
+from mergesearch.study.identity import identify
 from mergesearch.study.lock import is_running
-from mergesearch.study.loop import check_run_folder, run_study
 from mergesearch.study.settings import StudySettings
 
 # Each has trials that its model proposes, not only the points that fill the space first.
@@ -39,7 +49,11 @@ LENGTHS = {"gp": 13, "tpe": 16, "nsga2": 25, "sobol": 12}
 
 def run(folder: Path, bench: Bench | None = None, **settings: Any) -> dict[str, Any]:
     settings = {"sampler": "sobol", "trials": 8} | settings
-    return run_study(folder, search(bench), StudySettings(**settings)).to_dict()
+    return run_in(folder, search(bench), StudySettings(**settings)).to_dict()
+
+
+def check(folder: Path, searched: Any, settings: StudySettings) -> None:
+    identify(files(folder), searched, settings)
 
 
 def raise_at(number: int, error: BaseException) -> Any:
@@ -91,10 +105,10 @@ def test_the_starts_come_first_and_in_order(tmp_path: Path) -> None:
 
 def test_every_item_is_on_record(tmp_path: Path) -> None:
     document = run(tmp_path, Bench(unscored=1))
-    with Ledger.open(tmp_path) as ledger:
-        items = ledger.items(0, task="words")
+    with records(tmp_path) as opened:
+        items = opened.items(0, task="words")
         member = document["front"][0]["trial"]
-        assert len(ledger.items(member, "validate")) == 4
+        assert len(opened.items(member, "validate")) == 4
     assert [(one.item, one.text, one.unscored) for one in items] == [
         (4, "answer to words", None),
         (9, None, "too long"),
@@ -103,9 +117,9 @@ def test_every_item_is_on_record(tmp_path: Path) -> None:
 
 def test_texts_are_left_out_where_they_are_switched_off(tmp_path: Path) -> None:
     silent = Objectives.from_yaml(OBJECTIVES + "keep_texts: false\n", Path())
-    run_study(tmp_path, search(objectives=silent), StudySettings(trials=1, sampler="sobol"))
-    with Ledger.open(tmp_path) as ledger:
-        (first, _) = ledger.items(0, task="words")
+    run_in(tmp_path, search(objectives=silent), StudySettings(trials=1, sampler="sobol"))
+    with records(tmp_path) as opened:
+        (first, _) = opened.items(0, task="words")
     assert (first.text, first.tokens_out) == (None, 2)
 
 
@@ -130,7 +144,7 @@ def test_stopping_and_going_on_changes_nothing(tmp_path: Path, unbroken, sampler
     ):
         with pytest.raises((KeyboardInterrupt, Interrupted)):
             run(tmp_path, stop, sampler=sampler, trials=last + 1, seed=3)
-    assert trials(tmp_path)[-1].state == "interrupted"
+    assert trials(tmp_path)[-1].state == "running"
     run(tmp_path, sampler=sampler, trials=last, validate=False)  # the seed is the run's own
     run(tmp_path, sampler=sampler, trials=last + 1)
     assert told(tmp_path) == unbroken[sampler]
@@ -149,8 +163,8 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
     killed = subprocess.run([*command, str(at), stage, "3"], check=False)
     assert killed.returncode == -signal.SIGKILL
     states = [one.state for one in trials(tmp_path)]
-    assert states == ["complete"] * at + [{"untold": "complete"}.get(stage, "running")]
-    assert not is_running(tmp_path)
+    assert states == ["complete"] * at + ["running"]
+    assert not is_running(tmp_path / ".lock")
     run(tmp_path, sampler=sampler, trials=length)
     assert told(tmp_path) == unbroken[sampler]
 
@@ -163,7 +177,7 @@ def test_a_signal_ends_the_trial_and_the_run(tmp_path: Path, number: signal.Sign
         run(tmp_path, bench)
     assert caught.value.exit_code == 130
     assert signal.getsignal(number) is before
-    assert [one.state for one in trials(tmp_path)] == ["complete", "complete", "interrupted"]
+    assert [one.state for one in trials(tmp_path)] == ["complete", "complete", "running"]
     assert not (tmp_path / "front.json").exists()
     assert bench.candidates[-1].closed
     assert len(run(tmp_path)["front"]) > 0
@@ -175,7 +189,7 @@ def test_a_signal_between_trials_waits_until_all_is_on_disk(tmp_path: Path) -> N
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted):
-        run_study(tmp_path, search(), StudySettings(trials=5, sampler="sobol"), observe)
+        run_in(tmp_path, search(), StudySettings(trials=5, sampler="sobol"), observe)
     assert [one.state for one in trials(tmp_path)] == ["complete", "complete"]
 
 
@@ -190,7 +204,7 @@ def test_a_scorer_that_the_signal_killed_is_an_interruption(tmp_path: Path) -> N
 
     with pytest.raises(Interrupted):
         run(tmp_path, Bench(before_score=both))
-    assert trials(tmp_path)[0].state == "interrupted"
+    assert trials(tmp_path)[0].state == "running"
 
 
 def test_validation_is_resumed_where_it_stood(tmp_path: Path) -> None:
@@ -231,9 +245,9 @@ def test_what_fails_is_a_failed_trial_with_its_reason(
 def test_too_many_unscored_items_fail_the_trial_and_keep_the_items(tmp_path: Path) -> None:
     with pytest.raises(MergeSearchError, match="5 trials in a row failed"):
         run(tmp_path, Bench(unscored=50))
-    with Ledger.open(tmp_path) as ledger:
-        assert len(ledger.items(4)) == 4
-        assert "50 of 150 items could not be scored" in (ledger.trials()[4].failure or "")
+    with records(tmp_path) as opened:
+        assert len(opened.items(4)) == 4
+        assert "50 of 150 items could not be scored" in (opened.trials()[4].failure or "")
 
 
 def test_a_search_that_can_only_fail_stops_early(tmp_path: Path) -> None:
@@ -253,7 +267,7 @@ def test_what_no_candidate_could_do_better_on_ends_the_run_and_fails_no_trial(
     error = ObjectivesError("the KV cache does not fit", where="runtime.n_parallel")
     with pytest.raises(ObjectivesError, match="does not fit"):
         run(tmp_path, Bench(before_score=raise_at(2, error)))
-    assert [one.state for one in trials(tmp_path)] == ["complete", "complete", "interrupted"]
+    assert [one.state for one in trials(tmp_path)] == ["complete", "complete", "running"]
     run(tmp_path)
     assert {one.state for one in trials(tmp_path)} == {"complete"}
 
@@ -269,7 +283,7 @@ def test_a_recipe_that_the_space_refuses_is_a_failed_trial(tmp_path: Path) -> No
         return recipe
 
     space.recipe = refuse_one  # type: ignore[method-assign]
-    run_study(tmp_path, search(space=space), StudySettings(trials=4, sampler="sobol"))
+    run_in(tmp_path, search(space=space), StudySettings(trials=4, sampler="sobol"))
     first = trials(tmp_path)[0]
     assert (first.state, first.failure) == ("failed", "weights of one kind only")
     assert (first.recipe, first.recipe_digest) == ({}, "")
@@ -283,8 +297,8 @@ def test_a_score_that_is_no_number_is_a_failure(tmp_path: Path) -> None:
 
     made = Objectives.from_yaml(OBJECTIVES, Path())
     undefined = Undefined(made.objectives)
-    with pytest.raises(MergeSearchError, match=r"nan ± 0\.0 is no score"):
-        run_study(tmp_path, search(objectives=undefined), StudySettings(trials=9, sampler="sobol"))
+    with pytest.raises(MergeSearchError, match=r"nan ± 0\.0 is not a score"):
+        run_in(tmp_path, search(objectives=undefined), StudySettings(trials=9, sampler="sobol"))
 
 
 def test_equal_candidates_are_scored_once_and_shown_once(tmp_path: Path) -> None:
@@ -307,7 +321,7 @@ def test_equal_recipes_are_built_once(tmp_path: Path) -> None:
         * 3
     )
     bench = Bench()
-    run_study(tmp_path, search(bench, space=space), StudySettings(trials=3, sampler="sobol"))
+    run_in(tmp_path, search(bench, space=space), StudySettings(trials=3, sampler="sobol"))
     assert [rung for rung, _ in bench.scored] == ["search", "validate"]
     first, *others = trials(tmp_path)
     assert all(one.scores() == first.scores() for one in others)
@@ -338,10 +352,10 @@ def test_a_folder_of_another_search_is_refused_and_left_alone(tmp_path: Path) ->
         ("different parents", search(fingerprints={"parents": "c3"})),
     ):
         with pytest.raises(RunFolderError, match=match):
-            check_run_folder(tmp_path, changed, settings)
+            check(tmp_path, changed, settings)
         with pytest.raises(RunFolderError, match=match):
-            run_study(tmp_path, changed, settings)
-    check_run_folder(tmp_path, search(), settings)
+            run_in(tmp_path, changed, settings)
+    check(tmp_path, search(), settings)
     with pytest.raises(RunFolderError, match="different seed"):
         run(tmp_path, seed=1)
     with pytest.raises(RunFolderError, match="different sampler"):
@@ -352,27 +366,21 @@ def test_a_folder_of_another_search_is_refused_and_left_alone(tmp_path: Path) ->
 
 
 def test_a_folder_without_a_recorded_run_is_checked_without_writing(tmp_path: Path) -> None:
-    check_run_folder(tmp_path / "new", search(), StudySettings())
+    check(tmp_path / "new", search(), StudySettings())
     assert list(tmp_path.iterdir()) == []
-    Ledger.create(tmp_path).close()  # as a kill right after the start leaves it
-    check_run_folder(tmp_path, search(), StudySettings())
+    Database.create(files(tmp_path).database).close()  # as a kill right after the start leaves it
+    check(tmp_path, search(), StudySettings())
     assert run(tmp_path)["trials"] == 8
-
-
-def test_a_damaged_database_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "study.db").write_bytes(b"no database at all" * 100)
-    with pytest.raises(RunFolderError, match=r"study\.db cannot be used"):
-        run(tmp_path)
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
     def second(count: int) -> None:
-        assert is_running(tmp_path)
+        assert is_running(tmp_path / ".lock")
         with pytest.raises(RunFolderError, match="another run is at work"):
             run(tmp_path)
 
     run(tmp_path, Bench(before_build=second), trials=1)
-    assert not is_running(tmp_path)
+    assert not is_running(tmp_path / ".lock")
 
 
 def test_the_clock_ends_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,7 +403,7 @@ def test_the_clock_ends_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_events_tell_the_whole_story(tmp_path: Path) -> None:
     seen: list[events.Event] = []
-    run_study(tmp_path, search(), StudySettings(trials=1, sampler="sobol"), seen.append)
+    run_in(tmp_path, search(), StudySettings(trials=1, sampler="sobol"), seen.append)
     assert [type(one).__name__ for one in seen] == [
         "RunStarted",
         "StageStarted",

@@ -13,9 +13,8 @@ from mergesearch.errors import Interrupted, ObjectivesError
 from mergesearch.objectives import ItemResult, MetricValue, Objectives, Score, TaskResult
 from mergesearch.recipe import Recipe
 from mergesearch.study.front import Front
-from mergesearch.study.ledger import Axis, Ledger, RungRecord, TrialRecord
-from mergesearch.study.loop import run_study
 from mergesearch.study.proxies import agreements, candidates, correct_answers, promotes
+from mergesearch.study.records import Axis, RungRecord, State, TrialRecord
 from mergesearch.study.settings import StudySettings
 
 OBJECTIVES = """
@@ -78,12 +77,11 @@ def run(folder: Path, bench: ProxyBench, text: str = OBJECTIVES, **settings: Any
         use_references=bench.use_references,
     )
     wanted = StudySettings(sampler="sobol", **({"trials": 12} | settings))
-    return run_study(folder, search, wanted).to_dict()
+    return study_fakes.run_in(folder, search, wanted).to_dict()
 
 
 def read(folder: Path) -> tuple[TrialRecord, ...]:
-    with Ledger.open(folder) as ledger:
-        return ledger.trials()
+    return study_fakes.trials(folder)
 
 
 def test_the_best_parents_right_answers_are_the_reference_texts(tmp_path: Path) -> None:
@@ -91,8 +89,8 @@ def test_the_best_parents_right_answers_are_the_reference_texts(tmp_path: Path) 
     run(tmp_path, bench, trials=1)
     assert bench.scored[:3] == [("search", ref) for ref in PARENTS]
     assert bench.references == {"words": {n: f"text {n}" for n in range(7)}}
-    with Ledger.open(tmp_path) as ledger:
-        assert {one.parent for one in ledger.references()} == {"demo:instruct"}
+    with study_fakes.records(tmp_path) as opened:
+        assert {reference.parent for reference in opened.references()} == {"demo:instruct"}
     again = ProxyBench()
     run(tmp_path, again, trials=2)
     assert again.references == bench.references
@@ -134,11 +132,8 @@ def test_the_front_holds_metrics_and_says_how_well_the_proxy_agrees(tmp_path: Pa
 
 
 def test_the_search_optimizes_the_proxy(tmp_path: Path) -> None:
-    import optuna
-
     run(tmp_path, ProxyBench())
-    study = optuna.load_study(study_name="mergesearch", storage=f"sqlite:///{tmp_path}/study.db")
-    assert all(one.values[0] < 0 for one in study.trials)
+    assert all(trial.values[0] < 0 for trial in study_fakes.study_of(tmp_path).trials)
 
 
 def test_a_promoted_trial_that_is_stopped_is_done_again(tmp_path: Path) -> None:
@@ -148,7 +143,7 @@ def test_a_promoted_trial_that_is_stopped_is_done_again(tmp_path: Path) -> None:
 
     with pytest.raises(Interrupted):
         run(tmp_path, ProxyBench(before_score=stop))
-    assert [one.state for one in read(tmp_path)] == ["complete", "interrupted"]
+    assert [one.state for one in read(tmp_path)] == ["complete", "running"]
     assert run(tmp_path, ProxyBench())["front"] == run(tmp_path / "b", ProxyBench())["front"]
 
 
@@ -178,7 +173,7 @@ def _trial(number: int, proxy: float, value: float | None) -> TrialRecord:
         rungs["search"] = rung("search", value)
     return TrialRecord(
         number=number,
-        state="complete",
+        state=State.COMPLETE,
         attempt=1,
         parameters={},
         recipe={},
@@ -216,12 +211,11 @@ def test_too_few_or_equal_values_have_no_correlation() -> None:
 
 
 def test_what_is_not_dominated_is_promoted() -> None:
-    trials = [_trial(0, -0.5, None)]
-    better = {"instruction": Score(-0.4, 0, 9, 0), "reasoning": Score(0.5, 0, 9, 0)}
-    worse = {"instruction": Score(-0.6, 0, 9, 0), "reasoning": Score(0.5, 0, 9, 0)}
-    assert promotes(AXES, trials, better)
-    assert not promotes(AXES, trials, worse)
-    assert promotes(AXES, [], worse)
+    up = ["maximize", "maximize"]
+    assert promotes([[-0.5, 0.5]], [-0.4, 0.5], up)
+    assert promotes([[-0.5, 0.5]], [-0.5, 0.5], up)
+    assert not promotes([[-0.5, 0.5]], [-0.6, 0.5], up)
+    assert promotes([], [-0.6, 0.5], up)
 
 
 def test_documents_without_proxies_do_not_speak_of_them() -> None:
@@ -231,7 +225,7 @@ def test_documents_without_proxies_do_not_speak_of_them() -> None:
 
 def test_specialists_must_be_parents_and_know_something() -> None:
     named = OBJECTIVES.replace("likelihood", "likelihood\n    specialist: other")
-    with pytest.raises(ObjectivesError, match="'other' is no parent of the space"):
+    with pytest.raises(ObjectivesError, match="'other' is not a parent of the space"):
         candidates(Objectives.from_yaml(named, Path()), ["demo:base"])
     objective = Objectives.from_yaml(OBJECTIVES, Path()).objectives[0]
     with pytest.raises(ObjectivesError, match="answers 4 of 10 items right, and a proxy needs 5"):

@@ -3,17 +3,17 @@
 from typing import Any
 
 import numpy as np
-import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
 from mergesearch.errors import InputError
 from mergesearch.space import Dimension
+from mergesearch.study.records import State
 from mergesearch.study.samplers import (
     SAMPLERS,
     STARTUP,
+    Observation,
     Problem,
     Proposal,
     check_sampler,
@@ -35,7 +35,7 @@ START = {"a": 1.0, "b": 0.0, "method": "linear"}
 
 def problem(seed: int = 0, **changes: Any) -> Problem:
     parts = {
-        "distributions": distributions(DIMENSIONS),
+        "dimensions": DIMENSIONS,
         "directions": ["maximize", "minimize"],
         "starts": [START, START | {"b": 0.5}],
         "seed": seed,
@@ -43,25 +43,18 @@ def problem(seed: int = 0, **changes: Any) -> Problem:
     return Problem(**(parts | changes))
 
 
-def finished(proposal: Proposal, values: list[float] | None, where: Problem) -> FrozenTrial:
-    return optuna.trial.create_trial(
-        state=TrialState.FAIL if values is None else TrialState.COMPLETE,
-        params=proposal.parameters,
-        distributions=dict(where.distributions),
-        values=values,
-        system_attrs=dict(proposal.notes),
-    )
+def finished(proposal: Proposal, values: list[float] | None) -> Observation:
+    state = State.FAILED if values is None else State.COMPLETE
+    return Observation(proposal.parameters, state, tuple(values or ()), notes=proposal.notes)
 
 
-def history(name: str, length: int, where: Problem, fail_at: int = -1) -> list[FrozenTrial]:
-    trials: list[FrozenTrial] = []
+def history(name: str, length: int, where: Problem, fail_at: int = -1) -> list[Observation]:
+    trials: list[Observation] = []
     for number in range(length):
         proposal = propose(name, where, trials, number)
         a, b = proposal.parameters["a"], proposal.parameters["b"]
         values = None if number == fail_at else [-((a - 1) ** 2) - b**2, a + (b - 1) ** 2]
-        trials.append(
-            finished(proposal, values[: len(where.directions)] if values else None, where)
-        )
+        trials.append(finished(proposal, values[: len(where.directions)] if values else None))
     return trials
 
 
@@ -96,10 +89,10 @@ def test_proposals_are_pure_and_inside_the_space(name: str) -> None:
     assert proposals[0] == proposals[1]
     assert proposals[0] != propose(name, problem(seed=6), trials, length)
     for one in trials:
-        assert 0 <= one.params["a"] <= 1.5
-        assert -1 <= one.params["b"] <= 1
-        assert one.params["method"] in ("linear", "ties", "slerp")
-    assert len({tuple(one.params.values()) for one in trials}) == length
+        assert 0 <= one.parameters["a"] <= 1.5
+        assert -1 <= one.parameters["b"] <= 1
+        assert one.parameters["method"] in ("linear", "ties", "slerp")
+    assert len({tuple(one.parameters.values()) for one in trials}) == length
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -107,7 +100,7 @@ def test_the_starts_come_first_and_what_they_leave_out_is_filled(name: str) -> N
     where = problem(starts=[START, {"a": 0.25}])
     first = propose(name, where, [], 0)
     assert first.parameters == START
-    second = propose(name, where, [finished(first, [0.0, 0.0], where)], 1)
+    second = propose(name, where, [finished(first, [0.0, 0.0])], 1)
     assert second.parameters["a"] == 0.25
     assert set(second.parameters) == {"a", "b", "method"}
 
@@ -129,7 +122,7 @@ def test_one_objective_works_too(name: str) -> None:
 
 def test_the_first_generation_of_nsga2_holds_the_starts() -> None:
     trials = history("nsga2", 42, problem())
-    generations = [one.system_attrs["NSGAIISampler:generation"] for one in trials]
+    generations = [one.notes["NSGAIISampler:generation"] for one in trials]
     assert generations == [0] * 20 + [1] * 20 + [2] * 2
 
 
@@ -145,21 +138,21 @@ def test_sobol_points_are_scipys_sequence_after_the_starts() -> None:
 
 
 def test_a_dimension_with_one_choice_takes_it() -> None:
-    where = problem(distributions=distributions([Dimension("m", choices=("linear",))]), starts=[])
+    where = problem(dimensions=[Dimension("m", choices=("linear",))], starts=[])
     assert sobol_point(where, 3) == {"m": "linear"}
 
 
 @pytest.mark.parametrize("name", ["gp", "tpe"])
 def test_a_point_that_fails_is_not_proposed_again_and_again(name: str) -> None:
     where = problem(directions=["maximize"])
-    trials: list[FrozenTrial] = []
+    trials: list[Observation] = []
     failed = 0
     for number in range(STARTUP + 10):
         proposal = propose(name, where, trials, number)
         a, b = proposal.parameters["a"], proposal.parameters["b"]
         fails = a > 1.2 and number >= STARTUP  # where the objective would be best
         failed += fails
-        trials.append(finished(proposal, None if fails else [a - b**2], where))
+        trials.append(finished(proposal, None if fails else [a - b**2]))
     assert failed <= 5
 
 
@@ -170,10 +163,10 @@ def test_a_lagging_proposal_knows_where_the_last_trial_is_but_not_what_it_gave(n
     trials = history(name, length, where, fail_at=4)
     proposal = propose(name, where, lagged(trials), length)
     for values in ([9.0, -9.0], None):
-        last = finished(Proposal(trials[-1].params, trials[-1].system_attrs), values, where)
+        last = finished(Proposal(trials[-1].parameters, trials[-1].notes), values)
         assert propose(name, where, lagged([*trials[:-1], last]), length) == proposal
     assert 0 <= proposal.parameters["a"] <= 1.5
-    assert proposal.parameters != trials[-1].params
+    assert proposal.parameters != trials[-1].parameters
     assert set(proposal.parameters) == {"a", "b", "method"}
 
 
@@ -182,9 +175,9 @@ def test_a_lagged_history_is_the_same_but_for_its_end() -> None:
     trials = history("nsga2", 3, where)
     turned = lagged(trials)
     assert turned[:2] == trials[:2]
-    assert (turned[2].state, turned[2].values) == (TrialState.RUNNING, None)
-    assert turned[2].params == trials[2].params
-    assert turned[2].system_attrs == {"NSGAIISampler:generation": 0}
+    assert (turned[2].state, turned[2].values) == (State.RUNNING, ())
+    assert turned[2].parameters == trials[2].parameters
+    assert turned[2].notes == {"NSGAIISampler:generation": 0}
     assert lagged([]) == []
 
 

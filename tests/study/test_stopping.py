@@ -74,20 +74,21 @@ def test_a_guard_in_another_thread_does_nothing() -> None:
 
 
 def test_the_lock_holds_against_other_processes_and_ends_with_its_own(tmp_path: Path) -> None:
-    assert not is_running(tmp_path)
+    lock = tmp_path / "run" / ".lock"
+    assert not is_running(lock)
     code = (
         "import sys; from pathlib import Path; from mergesearch.study.lock import run_lock\n"
         "with run_lock(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        assert is_running(tmp_path)
-        with pytest.raises(RunFolderError, match="another run is at work"), run_lock(tmp_path):
+        assert is_running(lock)
+        with pytest.raises(RunFolderError, match="another run is at work"), run_lock(lock):
             pass
         holder.kill()
-    assert not is_running(tmp_path)
-    with run_lock(tmp_path):
-        assert is_running(tmp_path)
+    assert not is_running(lock)
+    with run_lock(lock):
+        assert is_running(lock)

@@ -15,7 +15,7 @@ from mergesearch.study.events import (
     ValidationStarted,
 )
 from mergesearch.study.front import Front
-from mergesearch.study.records import COMPLETE, FAILED, Axis, TrialRecord
+from mergesearch.study.records import Axis, State, TrialRecord
 from mergesearch.study.stopping import StopRule
 
 _RECENT = 30  # trials whose median time is the next one's
@@ -100,7 +100,7 @@ class RunState:
     @property
     def n_failed(self) -> int:
         """Failed trials, those of earlier starts included."""
-        return sum(one.state == FAILED for one in self.trials.values())
+        return sum(one.state is State.FAILED for one in self.trials.values())
 
     @property
     def n_left(self) -> int | None:
@@ -140,7 +140,7 @@ class RunState:
 
 def best_of(axes: tuple[Axis, ...], trials: list[TrialRecord]) -> list[tuple[int, Score]]:
     """Return the trial that is best on each objective with its score; empty without trials."""
-    complete = [one for one in trials if one.state == COMPLETE and one.scores()]
+    complete = [one for one in trials if one.state is State.COMPLETE and one.scores()]
     best = []
     for axis in axes if complete else ():
         sign = 1 if axis.direction == "maximize" else -1

@@ -15,7 +15,7 @@ from mergesearch.report import text
 from mergesearch.report.state import best_of
 from mergesearch.study.front import Front, FrontMember
 from mergesearch.study.proxies import TRUSTED
-from mergesearch.study.records import COMPLETE, FAILED, Axis, RungRecord, RunRecord, TrialRecord
+from mergesearch.study.records import Axis, RungRecord, RunRecord, State, TrialRecord
 
 KNEE = "◆"
 _SEARCHED, _CONFIRMED = "search", "validated"
@@ -174,7 +174,7 @@ def render_status(
         percent = text.in_percent([found.value, axis.reference])
         facts.append((f"best {axis.name}", f"{text.score(found, percent)} (trial {number})"))
     facts += proxy_notes(front)
-    failed = [trial for trial in trials if trial.state == FAILED]
+    failed = [trial for trial in trials if trial.state is State.FAILED]
     if failed:
         reason = text.first_line(failed[-1].failure)
         facts.append(("last failure", f"trial {failed[-1].number}: {reason}"))
@@ -204,7 +204,7 @@ def _pairs(facts: Sequence[tuple[str, str]]) -> Table:
 
 def trial_line(trial: TrialRecord, run_axes: Sequence[Axis]) -> str:
     """Return one finished trial in one line."""
-    if trial.state != COMPLETE:
+    if trial.state is not State.COMPLETE:
         return f"failed: {text.first_line(trial.failure)}"
     rung = Rung.SEARCH if trial.scores() else Rung.PROXY
     parts = scores_line(trial.scores(rung), run_axes, rung)

@@ -12,7 +12,7 @@ from mergesearch.report import text
 from mergesearch.report.scatter import KNEE, MEMBER
 from mergesearch.report.tables import ruled_table
 from mergesearch.study.front import Front
-from mergesearch.study.records import COMPLETE, Axis, TrialRecord
+from mergesearch.study.records import Axis, State, TrialRecord
 
 
 def in_order(trials: Sequence[TrialRecord], axes: Sequence[Axis], sort: str) -> list[TrialRecord]:
@@ -77,6 +77,6 @@ def _note(trial: TrialRecord) -> str:
         return f"{trial.state}: {text.first_line(trial.failure)}"
     if trial.reused_from is not None:
         return f"as trial {trial.reused_from}"
-    if trial.state == COMPLETE and not trial.scores():
+    if trial.state is State.COMPLETE and not trial.scores():
         return "proxy only"
-    return "" if trial.state == COMPLETE else trial.state
+    return "" if trial.state is State.COMPLETE else trial.state

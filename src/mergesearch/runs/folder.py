@@ -10,6 +10,8 @@ from pathlib import Path
 
 from mergesearch._system.files import read_text, write_json
 from mergesearch.errors import RunFolderError
+from mergesearch.study.database import sqlite_url
+from mergesearch.study.settings import StudyFiles
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,16 @@ class RunFolder:
     def lock(self) -> Path:
         """File that a working run holds locked."""
         return self.path / ".lock"
+
+    @property
+    def study(self) -> StudyFiles:
+        """Files of the study; a new one is named after the folder."""
+        return StudyFiles(
+            database=sqlite_url(self.database),
+            name=self.path.resolve().name,
+            front=self.front,
+            lock=self.lock,
+        )
 
     @property
     def space(self) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +19,9 @@ from mergesearch.runs.export import recipe_header
 from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.kinds import Kind, refuse_other
 from mergesearch.study.front import Front
-from mergesearch.study.ledger import Ledger
 from mergesearch.study.lock import is_running
-from mergesearch.study.records import COMPLETE, RunRecord, TrialRecord
+from mergesearch.study.reading import RunRecords
+from mergesearch.study.records import RunRecord, State, TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,15 +44,15 @@ class Run:
     def __init__(self, folder: str | Path) -> None:
         self.folder = RunFolder(Path(folder))
         refuse_other(self.folder.path, Kind.RUN)
-        with self._ledger() as ledger:
-            self.record: RunRecord = ledger.run()
+        with self._records() as records:
+            self.record: RunRecord = records.run()
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder.path)!r})"
 
     def is_running(self) -> bool:
         """Whether a process is at work on the run."""
-        return is_running(self.folder.path)
+        return is_running(self.folder.lock)
 
     def state(self) -> str:
         """Return `running`, `finished` (its front is confirmed and written) or `stopped`."""
@@ -64,8 +62,8 @@ class Run:
 
     def trials(self) -> tuple[TrialRecord, ...]:
         """Return every trial, by number; unfinished ones too."""
-        with self._ledger() as ledger:
-            return ledger.trials()
+        with self._records() as records:
+            return records.trials()
 
     def trial(self, number: int) -> TrialRecord:
         """Return one trial.
@@ -73,8 +71,8 @@ class Run:
         Raises:
             InputError: The run has no trial of this number.
         """
-        with self._ledger() as ledger:
-            trial = ledger.trial(number)
+        with self._records() as records:
+            trial = records.trial(number)
         if trial is None:
             raise InputError(f"the run has no trial {number}", where=self.folder.path)
         return trial
@@ -123,9 +121,8 @@ class Run:
             InputError: No such trial, or it was not scored on the rung.
         """
         trial = self.trial(number)
-        source = number if trial.reused_from is None else trial.reused_from
-        with self._ledger() as ledger:
-            items = ledger.items(source, rung)
+        with self._records() as records:
+            items = records.items(number, Rung(rung))
         if not items:
             known = [name for name in trial.rungs if trial.scores(name)]
             raise InputError(
@@ -171,8 +168,9 @@ class Run:
 
     def write_recipes(self) -> None:
         """Write the recipe of each member of the front, and remove those of former members."""
-        members = [self.trial(member.trial) for member in self.front().members]
-        wanted = {self.folder.recipe(trial.number): trial for trial in members}
+        trials = self.trials()
+        members = [member.trial for member in Front.of(self.record.axes, trials).members]
+        wanted = {self.folder.recipe(number): trials[number] for number in members}
         for path in self.folder.recipes.glob("trial-*.yaml"):
             if path not in wanted:
                 path.unlink()
@@ -181,14 +179,12 @@ class Run:
 
     def _complete(self, number: int) -> TrialRecord:
         trial = self.trial(number)
-        if trial.state != COMPLETE:
+        if trial.state is not State.COMPLETE:
             raise InputError(f"trial {number} is {trial.state}", expected="a complete trial")
         return trial
 
-    @contextmanager
-    def _ledger(self) -> Iterator[Ledger]:
-        with Ledger.open(self.folder.path) as ledger:
-            yield ledger
+    def _records(self) -> RunRecords:
+        return RunRecords.open(self.folder.study.database)
 
 
 def _row(trial: TrialRecord) -> dict[str, Any]:

@@ -29,7 +29,8 @@ from mergesearch.runs.run import Run
 from mergesearch.scoring import ScoringProcess
 from mergesearch.space import Space
 from mergesearch.study.events import Event, Noted
-from mergesearch.study.loop import check_run_folder, run_study
+from mergesearch.study.identity import identify
+from mergesearch.study.loop import run_study
 from mergesearch.study.samplers import check_sampler
 from mergesearch.study.settings import Search, StudySettings
 
@@ -114,14 +115,14 @@ def search(
         ) as scorer,
     ):
         study = _study(inputs, workshop, scorer, build_ahead=builds_ahead(work, budget))
-        check_run_folder(run_folder.path, study, settings)
+        identify(run_folder.study, study, settings)  # before anything is written beside it
         scorer.start()
         _write_inputs(inputs, pins)
         with log_events(run_folder.log) as log:
             observe = _both(log, on_event)
             for note in workshop.notes(inputs.space.examples("high")[0]):
                 observe(Noted(note))
-            run_study(run_folder.path, study, settings, observe)
+            run_study(run_folder.study, study, settings, observe)
     run = Run(run_folder.path)
     run.write_recipes()
     return run

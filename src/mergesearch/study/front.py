@@ -7,7 +7,7 @@ from typing import Any, Self
 from mergesearch.objectives import Rung, Score
 from mergesearch.study.pareto import hypervolume, knee, non_dominated
 from mergesearch.study.proxies import Agreement, agreements
-from mergesearch.study.records import COMPLETE, FAILED, Axis, TrialRecord
+from mergesearch.study.records import Axis, State, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Front:
         own = [
             trial
             for trial in trials
-            if trial.state == COMPLETE and trial.reused_from is None and trial.scores()
+            if trial.state is State.COMPLETE and trial.reused_from is None and trial.scores()
         ]
         members = [own[index] for index in non_dominated(_values(axes, own), directions)]
         sign, first = -1 if directions[0] == "maximize" else 1, axes[0].name
@@ -100,7 +100,7 @@ class Front:
             knee=members[knee(values, directions)].number if members else None,
             members=tuple(map(FrontMember.of, members)),
             trials=sum(trial.finished for trial in trials),
-            failed=sum(trial.state == FAILED for trial in trials),
+            failed=sum(trial.state is State.FAILED for trial in trials),
             proxies=agreements(axes, trials),
         )
 

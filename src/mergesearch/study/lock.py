@@ -1,4 +1,4 @@
-"""One run at a time in a run folder, by an advisory lock that ends with its process."""
+"""One process at a time works on a run: an advisory lock that ends with its process."""
 
 import fcntl
 import os
@@ -9,32 +9,32 @@ from pathlib import Path
 
 from mergesearch.errors import RunFolderError
 
-LOCK_NAME = ".lock"
 _TRIES = 5
 
 
 @contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock.
+def run_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a run, making its file where it is missing.
 
     Raises:
-        RunFolderError: another process holds it.
+        RunFolderError: Another process holds it.
     """
-    with open(folder / LOCK_NAME, "a") as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as file:
         # `is_running` holds the lock for an instant: look again before giving up.
         if not any(_take(file.fileno(), fcntl.LOCK_EX, wait=0.1) for _ in range(_TRIES)):
             raise RunFolderError(
                 "another run is at work in it",
-                where=folder,
+                where=path.parent,
                 fix="wait for it, stop it, or name another --out",
             )
         yield
 
 
-def is_running(folder: Path) -> bool:
-    """Whether a run is at work in the folder now."""
+def is_running(path: Path) -> bool:
+    """Whether a process holds the lock of a run now."""
     try:
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:

@@ -1,160 +1,172 @@
-"""Measuring one recipe: build it, score it on a rung or two, and turn failures into records."""
+"""Measuring a recipe: build it, score it on a rung or two, and turn failures into measurements."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 from mergesearch.errors import Interrupted, MergeSearchError, ObjectivesError, ScoringError
 from mergesearch.objectives import Rung, Score, TaskResult
 from mergesearch.recipe import Recipe
-from mergesearch.study.building import Builder
+from mergesearch.study.building import Builder, Built
 from mergesearch.study.events import Event, Progressed, StageStarted
-from mergesearch.study.ledger import COMPLETE, Axis, Ledger, Measurement, TrialRecord
+from mergesearch.study.front import FrontMember
+from mergesearch.study.proposing import Proposer
 from mergesearch.study.proxies import promotes
-from mergesearch.study.settings import Candidate, Search
+from mergesearch.study.recording import RunRecorder
+from mergesearch.study.records import Measurement
+from mergesearch.study.settings import ProgressReport, Search
 from mergesearch.study.stopping import SignalGuard
 
 _FAILURES = (MergeSearchError, OSError, MemoryError)
 
+Following = Callable[[], Recipe | None]
+"""Gives the recipe to build while a candidate is scored, None where there is none."""
 
-@dataclass
+
+@dataclass(frozen=True)
 class Measuring:
-    """What measuring needs of a run.
+    """Measures the candidates of a run.
 
     Attributes:
-        search: scores.
-        builder: builds.
-        axes: the objectives as the front sees them.
-        ledger: of the run, for what was measured before.
-        guard: says where a signal may interrupt.
-        observe: told of every stage.
+        search: What scores.
+        builder: What builds.
+        proposer: What proposed the trials.
+        recorder: Records of the run, for what was measured before.
+        guard: Where a signal may interrupt.
+        observe: Called with every stage.
     """
 
     search: Search
     builder: Builder
-    axes: tuple[Axis, ...]
-    ledger: Ledger
+    proposer: Proposer
+    recorder: RunRecorder
     guard: SignalGuard
     observe: Callable[[Event], None]
 
-    def measure(
-        self,
-        number: int,
-        rung: Rung,
-        recipe: Recipe,
-        *,
-        digest: str = "",
-        following: Callable[[], Recipe | None] = lambda: None,
-    ) -> dict[Rung, Measurement]:
-        """Build and score a recipe on a rung; after a proxy on the search rung too, if promoted.
+    def trial(self, number: int, recipe: Recipe, following: Following) -> dict[Rung, Measurement]:
+        """Measure a trial on the first rung; after a proxy on the search rung too, if promoted.
 
-        Whatever fails on the way is the measurement's failure. Where `digest` is given, a candidate
-        with another one is not scored. What `following` gives is built meanwhile.
+        A candidate that an earlier trial measured is not scored again. Whatever fails on the way is
+        the measurement's failure.
         """
-        seen: dict[str, Any] = {}  # what is known when it fails
+        first = self.recorder.run().first_rung
         try:
-            with self.guard.interruptible():
-                self.observe(StageStarted(number, rung, "building"))
-                built = self.builder.build(recipe)
-                with built.candidate as candidate:
-                    seen = {"digest": candidate.digest, "size": candidate.size}
-                    seen["build_seconds"] = built.seconds
-                    if digest and candidate.digest != digest:
-                        raise ScoringError(
-                            f"the rebuilt candidate is {candidate.digest}",
-                            where=f"trial {number}",
-                            expected=f"{digest}, which the search scored",
-                        )
-                    if rung == self.search.objectives.first_rung:
-                        twin = self._twin(candidate.digest)
-                        if twin is not None:
-                            scores = twin.scores(rung)
-                            return {rung: Measurement(scores, reused_from=twin.number, **seen)}
-                    if (next_one := following()) is not None:
-                        self.builder.start(next_one)
-                    measured = {rung: self._score(candidate, number, rung, seen)}
-                    if rung == Rung.PROXY and self._promotes(number, measured[rung]):
-                        measured[Rung.SEARCH] = self._score(candidate, number, Rung.SEARCH, {})
-                    return measured
-        except Interrupted:
-            raise
+            with self._candidate(number, first, recipe) as built:
+                candidate = built.candidate
+                self.recorder.study.note(number, digest=candidate.digest, size=candidate.size)
+                twin = self.recorder.history.with_candidate(candidate.digest)
+                if twin is not None:
+                    same = self.recorder.reuse(number, twin)
+                    return {first: replace(same, build_seconds=built.seconds)}
+                self._start_building(following)
+                measured = {first: self._score(built, number, first)}
+                if first is Rung.PROXY and self._promotes(number, measured[first]):
+                    scored = replace(built, seconds=0.0)  # it is built once
+                    measured[Rung.SEARCH] = self._score(scored, number, Rung.SEARCH)
+                return measured
         except _FAILURES as error:
-            if isinstance(error, ObjectivesError):  # no other candidate would do better
-                raise
-            self.guard.check()  # a failure of what the signal reached first is an interruption
-            return {rung: Measurement(failure=_reason(error), **seen)}
+            return {first: Measurement(failure=self._reason(error))}
 
-    def _score(
-        self, candidate: Candidate, number: int, rung: Rung, seen: Mapping[str, Any]
-    ) -> Measurement:
+    def member(self, member: FrontMember, following: Following) -> Measurement:
+        """Measure a member of the front on the validate items; another candidate is a failure."""
+        number, recipe = member.trial, Recipe.from_dict(dict(member.recipe))
+        try:
+            with self._candidate(number, Rung.VALIDATE, recipe) as built:
+                if built.candidate.digest != member.digest:
+                    raise ScoringError(
+                        f"the rebuilt candidate is {built.candidate.digest}",
+                        where=f"trial {number}",
+                        expected=f"{member.digest}, which the search scored",
+                    )
+                self._start_building(following)
+                return self._score(built, number, Rung.VALIDATE)
+        except _FAILURES as error:
+            return Measurement(failure=self._reason(error))
+
+    def parent(self, parent: str) -> Measurement:
+        """Measure a parent as it is on the search items; what fails is raised."""
+        with self.guard.interruptible():
+            built = self.builder.build(self.search.parents[parent])
+            with built.candidate as candidate:
+                start = time.perf_counter()
+                results = self.search.score(candidate, Rung.SEARCH, lambda report: None)
+        return Measurement(
+            self.search.objectives.scores(results),
+            results,
+            build_seconds=built.seconds,
+            score_seconds=time.perf_counter() - start,
+        )
+
+    @contextmanager
+    def _candidate(self, number: int, rung: Rung, recipe: Recipe) -> Iterator[Built]:
+        """Build a candidate, and close it at the end; a signal interrupts at once."""
+        with self.guard.interruptible():
+            self.observe(StageStarted(number, rung, "building"))
+            built = self.builder.build(recipe)
+            with built.candidate:
+                yield built
+
+    def _start_building(self, following: Following) -> None:
+        if (recipe := following()) is not None:
+            self.builder.start(recipe)
+
+    def _score(self, built: Built, number: int, rung: Rung) -> Measurement:
         """Score a candidate; what fails is the measurement's failure, but for an interruption."""
-        parts = dict(seen)
+        measured = Measurement(build_seconds=built.seconds)
         start = time.perf_counter()
         try:
             self.observe(StageStarted(number, rung, "scoring"))
-            results = self.search.score(candidate, rung, self._progress(number, rung))
-            parts["results"] = self._kept(results)
-            parts["score_seconds"] = time.perf_counter() - start
-            scores = self.search.objectives.scores(results, rung)
-            _check_finite(scores)
-        except (Interrupted, ObjectivesError):
-            raise
+            results = self.search.score(built.candidate, rung, self._progress(number, rung))
+            measured = replace(
+                measured, results=self._kept(results), score_seconds=time.perf_counter() - start
+            )
+            return replace(measured, scores=self._scores(results, rung))
         except _FAILURES as error:
-            self.guard.check()
-            return Measurement(failure=_reason(error), **parts)
-        return Measurement(scores, **parts)
+            return replace(measured, failure=self._reason(error))
+
+    def _scores(self, results: Mapping[str, TaskResult], rung: Rung) -> Mapping[str, Score]:
+        scores = self.search.objectives.scores(results, rung)
+        for name, score in scores.items():
+            if not (math.isfinite(score.value) and math.isfinite(score.stderr)):
+                raise ScoringError(f"{score.value} ± {score.stderr} is not a score", where=name)
+        return scores
 
     def _kept(self, results: Mapping[str, TaskResult]) -> Mapping[str, TaskResult]:
         """What the ledger keeps of results: all, or all but the texts."""
         if self.search.objectives.keep_texts:
             return results
         return {
-            name: replace(one, items=tuple(replace(item, text=None) for item in one.items))
-            for name, one in results.items()
+            task: replace(result, items=tuple(replace(item, text=None) for item in result.items))
+            for task, result in results.items()
         }
 
     def _promotes(self, number: int, measured: Measurement) -> bool:
         """Whether the metric itself is measured: on the starts, and on what no trial dominates."""
         if measured.failure is not None:
             return False
-        starts = number < len(self.search.space.starts())
-        return starts or promotes(self.axes, self.ledger.trials(), measured.scores)
+        axes = self.recorder.run().axes
+        own = [measured.scores[axis.name].value for axis in axes]
+        directions = [axis.direction for axis in axes]
+        before = self.recorder.history.values
+        return self.proposer.starts(number) or promotes(before, own, directions)
 
-    def _progress(self, number: int, rung: Rung) -> Callable[[Any], None]:
+    def _progress(self, number: int, rung: Rung) -> Callable[[ProgressReport], None]:
         return lambda report: self.observe(
             Progressed(number, rung, report.task, report.done, report.total)
         )
 
-    def same_recipe(self, recipe: Recipe) -> Measurement | None:
-        """The scores of an earlier trial with the same recipe, which need no building."""
-        digest = recipe.digest()
-        for one in self.ledger.trials():
-            if one.state == COMPLETE and one.recipe_digest == digest and one.reused_from is None:
-                return Measurement(
-                    one.scores(self.search.objectives.first_rung),
-                    digest=one.candidate_digest,
-                    size=one.candidate_size,
-                    reused_from=one.number,
-                )
-        return None
+    def _reason(self, error: BaseException) -> str:
+        """Why a measurement failed, where that is what the error says.
 
-    def _twin(self, digest: str) -> TrialRecord | None:
-        """The first complete trial with this very candidate."""
-        for one in self.ledger.trials():
-            if one.state == COMPLETE and one.candidate_digest == digest:
-                return one
-        return None
-
-
-def _check_finite(scores: Mapping[str, Score]) -> None:
-    for name, score in scores.items():
-        if not (math.isfinite(score.value) and math.isfinite(score.stderr)):
-            raise ScoringError(f"{score.value} ± {score.stderr} is no score", where=name)
-
-
-def _reason(error: BaseException) -> str:
-    return str(error) if isinstance(error, MergeSearchError) else f"{type(error).__name__}: {error}"
+        An interruption is raised again, and so are objectives that no candidate could be scored on.
+        """
+        if isinstance(error, Interrupted | ObjectivesError):
+            raise error
+        self.guard.check()  # a failure of what the signal reached first is an interruption
+        if isinstance(error, MergeSearchError):
+            return str(error)
+        return f"{type(error).__name__}: {error}"

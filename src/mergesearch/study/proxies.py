@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mergesearch.errors import ObjectivesError
 from mergesearch.objectives import ItemResult, Objective, Objectives, Rung, Score, TaskResult
 from mergesearch.study.pareto import non_dominated
-from mergesearch.study.records import COMPLETE, Axis, Reference, TrialRecord
+from mergesearch.study.records import Axis, Measurement, Reference, TrialRecord
 
 MIN_ANSWERS = 5
 """Correct answers of a specialist that a task's proxy needs."""
@@ -27,7 +27,7 @@ class Agreement:
 
     Attributes:
         correlation: Spearman's rank correlation; None for too few trials, or equal values.
-        trials: that have both.
+        trials: Number of trials that have both values.
     """
 
     correlation: float | None
@@ -41,11 +41,11 @@ class Agreement:
 
 def agreements(axes: Sequence[Axis], trials: Sequence[TrialRecord]) -> dict[str, Agreement]:
     """Return the agreement of each axis that has a proxy, over the promoted trials."""
-    both = [one for one in trials if one.scores(Rung.PROXY) and one.scores()]
+    promoted = [trial for trial in trials if trial.scores(Rung.PROXY) and trial.scores()]
     return {
         axis.name: _agreement(
-            [one.scores(Rung.PROXY)[axis.name].value for one in both],
-            [one.scores()[axis.name].value for one in both],
+            [trial.scores(Rung.PROXY)[axis.name].value for trial in promoted],
+            [trial.scores()[axis.name].value for trial in promoted],
         )
         for axis in axes
         if axis.proxy
@@ -62,36 +62,53 @@ def _agreement(proxies: Sequence[float], values: Sequence[float]) -> Agreement:
 
 
 def promotes(
-    axes: Sequence[Axis], trials: Sequence[TrialRecord], scores: Mapping[str, Score]
+    values: Sequence[Sequence[float]], own: Sequence[float], directions: Sequence[str]
 ) -> bool:
-    """Whether no complete trial so far dominates `scores` on the proxy rung."""
-    others = [
-        one.scores(Rung.PROXY)
-        for one in trials
-        if one.state == COMPLETE and one.reused_from is None and one.scores(Rung.PROXY)
-    ]
-    values = [[one[axis.name].value for axis in axes] for one in (*others, scores)]
-    return len(others) in non_dominated(values, [axis.direction for axis in axes])
+    """Whether no row of `values` (trials, objectives) on the proxy rung dominates `own`."""
+    return len(values) in non_dominated([*values, own], directions)
+
+
+def measured_references(
+    objectives: Objectives, parents: Sequence[str], measure: Callable[[str], Measurement]
+) -> tuple[Reference, ...]:
+    """Return what the specialists answered right on the search items of their sides.
+
+    Args:
+        objectives: Objectives of the search.
+        parents: Ids of all parents.
+        measure: Measures a parent on the search items.
+
+    Raises:
+        ObjectivesError: A named specialist is not a parent, or answers too few items right.
+    """
+    measured = {parent: measure(parent) for parent in candidates(objectives, parents)}
+    best = specialists(objectives, {parent: found.scores for parent, found in measured.items()})
+    return tuple(
+        reference
+        for objective in objectives.objectives
+        if objective.proxy
+        for reference in correct_answers(
+            objective, best[objective.name], measured[best[objective.name]].results
+        )
+    )
 
 
 def candidates(objectives: Objectives, parents: Sequence[str]) -> list[str]:
     """Return the parents that have to be measured to find the specialists.
 
     Raises:
-        ObjectivesError: a named specialist is none of the parents.
+        ObjectivesError: A named specialist is not one of the parents.
     """
-    proxied = [one for one in objectives.objectives if one.proxy]
-    for one in proxied:
-        if one.specialist is not None and one.specialist not in parents:
+    proxied = [objective for objective in objectives.objectives if objective.proxy]
+    named = {objective.specialist: objective.name for objective in proxied}
+    for specialist, objective in named.items():
+        if specialist is not None and specialist not in parents:
             raise ObjectivesError(
-                f"the specialist {one.specialist!r} is no parent of the space",
-                where=one.name,
+                f"the specialist {specialist!r} is not a parent of the space",
+                where=objective,
                 expected=", ".join(parents),
             )
-    if any(one.specialist is None for one in proxied):
-        return list(parents)
-    named = {one.specialist for one in proxied}
-    return [one for one in parents if one in named]
+    return list(parents) if None in named else [parent for parent in parents if parent in named]
 
 
 def specialists(
@@ -100,13 +117,17 @@ def specialists(
     """Return the specialist of each objective that has a proxy.
 
     Args:
-        objectives: of the search.
-        scores: each measured parent's scores on the search items.
+        objectives: Objectives of the search.
+        scores: Scores of each measured parent on the search items.
     """
+
+    def best(objective: str) -> str:
+        return max(scores, key=lambda parent: scores[parent][objective].value)
+
     return {
-        one.name: one.specialist or max(scores, key=lambda ref: scores[ref][one.name].value)
-        for one in objectives.objectives
-        if one.proxy
+        objective.name: objective.specialist or best(objective.name)
+        for objective in objectives.objectives
+        if objective.proxy
     }
 
 
@@ -119,13 +140,13 @@ def correct_answers(
     proxy is the gold choice's margin.
 
     Raises:
-        ObjectivesError: a task has fewer right answers than a proxy needs.
+        ObjectivesError: A task has fewer right answers than a proxy needs.
     """
     references: list[Reference] = []
     for task in dict.fromkeys(use.task for use in objective.uses):
         metrics = [use.metric for use in objective.uses if use.task == task]
-        generated = [one for one in results[task].items if one.text is not None]
-        right = [one for one in generated if _is_right(one, metrics)]
+        generated = [item for item in results[task].items if item.text is not None]
+        right = [item for item in generated if _is_right(item, metrics)]
         if generated and len(right) < MIN_ANSWERS:
             raise ObjectivesError(
                 f"{specialist} answers {len(right)} of {len(generated)} items right, "
@@ -133,17 +154,18 @@ def correct_answers(
                 where=f"{objective.name}.{task}",
                 fix="raise search_items, name another `specialist`, or leave out `proxy`",
             )
-        references += [Reference(task, one.item, specialist, one.text or "") for one in right]
+        references += [Reference(task, item.item, specialist, item.text or "") for item in right]
     return references
 
 
-def _is_right(one: ItemResult, metrics: Sequence[str]) -> bool:
-    return bool((one.text or "").strip()) and all(one.metrics.get(name, 0) >= 1 for name in metrics)
+def _is_right(item: ItemResult, metrics: Sequence[str]) -> bool:
+    answered = bool((item.text or "").strip())
+    return answered and all(item.metrics.get(metric, 0) >= 1 for metric in metrics)
 
 
 def by_task(references: Sequence[Reference]) -> dict[str, dict[int, str]]:
     """Return the answers as a scorer takes them."""
     answers: dict[str, dict[int, str]] = {}
-    for one in references:
-        answers.setdefault(one.task, {})[one.item] = one.text
+    for reference in references:
+        answers.setdefault(reference.task, {})[reference.item] = reference.text
     return answers

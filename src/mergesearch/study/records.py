@@ -1,19 +1,23 @@
-"""What the ledger returns: frozen records, every field documented."""
+"""What is on record about a run: frozen records, every field documented."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from mergesearch.objectives import Direction, Rung, Score, TaskResult
 
-RUN_NAME = "mergesearch"
-"""Name of a run folder's study and of its run in the ledger."""
 
-RUNNING = "running"
-INTERRUPTED = "interrupted"
-COMPLETE = "complete"
-FAILED = "failed"
+class State(StrEnum):
+    """What has become of a trial."""
+
+    RUNNING = "running"
+    """Started and not finished; after an interruption it is done again under its number."""
+    COMPLETE = "complete"
+    """Measured; it never changes again."""
+    FAILED = "failed"
+    """Could not be built or scored; it never changes again."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +25,10 @@ class Axis:
     """One objective as the front sees it.
 
     Attributes:
-        name: of the objective.
+        name: Name of the objective.
         direction: `maximize` or `minimize`.
-        reference: its coordinate of the hypervolume's reference point.
-        proxy: whether the search optimizes a proxy of it.
+        reference: Coordinate of the hypervolume's reference point.
+        proxy: Whether the search optimizes a proxy of the objective.
     """
 
     name: str
@@ -38,10 +42,10 @@ class Reference:
     """A specialist's correct answer, whose likelihood is a proxy.
 
     Attributes:
-        task: the item's task.
-        item: index of the item in the task's own order.
-        parent: the specialist.
-        text: its answer.
+        task: Name of the item's task.
+        item: Index of the item in the task's own order.
+        parent: Id of the specialist.
+        text: Answer of the specialist.
     """
 
     task: str
@@ -55,18 +59,19 @@ class RunRecord:
     """What a run is: everything that must be the same when it is resumed.
 
     Attributes:
-        space: text of the space file.
-        objectives: the objectives document.
-        axes: the objectives in the order of the file.
-        fingerprints: named digests of what values depend on (space, scoring, parents); two runs
+        name: Name of the run, and of its study in Optuna.
+        space: Text of the space file.
+        objectives: Objectives document.
+        axes: Objectives in the order of the file.
+        fingerprints: Named digests of what values depend on (space, scoring, parents); two runs
             with different ones are never mixed.
-        versions: of the packages that took part, when the run began.
-        seed: of the proposals.
-        sampler: name of what proposes.
-        name: of the run in its database.
-        created: when the run began.
+        versions: Versions of the packages that took part when the run started.
+        seed: Seed of the proposals.
+        sampler: Name of the sampler.
+        created: Moment at which the run started.
     """
 
+    name: str
     space: str
     objectives: Mapping[str, Any]
     axes: tuple[Axis, ...]
@@ -74,8 +79,12 @@ class RunRecord:
     versions: Mapping[str, str]
     seed: int
     sampler: str
-    name: str = RUN_NAME
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def first_rung(self) -> Rung:
+        """The rung that every trial is measured on, and whose values the sampler is told."""
+        return Rung.PROXY if any(axis.proxy for axis in self.axes) else Rung.SEARCH
 
 
 @dataclass(frozen=True)
@@ -83,15 +92,15 @@ class RungRecord:
     """One trial's measurement on one rung.
 
     Attributes:
-        rung: `proxy`, `search` or `validate`.
-        scores: a score for each objective; empty where it failed.
-        build_seconds: reading, merging and quantizing the candidate; 0 where it was not built.
-        score_seconds: loading and scoring it; 0 where it was not scored.
-        failure: why there are no scores, else None.
-        ended: when it ended.
+        rung: Rung that was measured.
+        scores: Score of each objective; empty where measuring failed.
+        build_seconds: Seconds of reading, merging and quantizing; 0 where nothing was built.
+        score_seconds: Seconds of loading and scoring; 0 where nothing was scored.
+        failure: Reason why there are no scores, else None.
+        ended: Moment at which the measurement ended.
     """
 
-    rung: str
+    rung: Rung
     scores: Mapping[str, Score]
     build_seconds: float
     score_seconds: float
@@ -101,28 +110,28 @@ class RungRecord:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial as the ledger has it.
+    """One trial.
 
     Attributes:
-        number: of the trial in the study, from 0.
-        state: `running`, `interrupted` (goes on at the next start), `complete` or `failed`.
-        attempt: how often it was begun, from 1.
-        parameters: the proposed value of each dimension of the space.
-        recipe: the recipe document they give; empty where they gave none.
-        recipe_digest: of the recipe; "" where there is none.
-        shares: effective share of each parent, summing to 1.
+        number: Number of the trial in the study, from 0.
+        state: What has become of it.
+        attempt: How often it was started, from 1.
+        parameters: Proposed value of each dimension of the space.
+        recipe: Recipe document that the parameters give; empty where they give none.
+        recipe_digest: Digest of the recipe; "" where there is none.
+        shares: Effective share of each parent, summing to 1.
         candidate_digest: SHA-256 (hex) of the GGUF, None before it was built.
-        candidate_size: bytes of the GGUF, None before it was built.
-        reused_from: number of an earlier trial with the same recipe or the same GGUF, whose scores
+        candidate_size: Bytes of the GGUF, None before it was built.
+        reused_from: Number of an earlier trial with the same recipe or the same GGUF, whose scores
             these are; else None.
-        failure: the reason of a failed trial, else None.
-        started: when its last attempt began.
-        ended: when it finished or was interrupted, None while it runs.
-        rungs: its measurements by rung.
+        failure: Reason of a failed trial, else None.
+        started: Moment at which the last attempt started.
+        ended: Moment at which the trial finished, None before.
+        rungs: Measurements by rung.
     """
 
     number: int
-    state: str
+    state: State
     attempt: int
     parameters: Mapping[str, Any]
     recipe: Mapping[str, Any]
@@ -134,20 +143,20 @@ class TrialRecord:
     failure: str | None
     started: datetime
     ended: datetime | None
-    rungs: Mapping[str, RungRecord]
+    rungs: Mapping[Rung, RungRecord]
 
     @property
     def finished(self) -> bool:
         """Whether the trial is complete or failed, and so never changes again."""
-        return self.state in (COMPLETE, FAILED)
+        return self.state is not State.RUNNING
 
     @property
     def seconds(self) -> float | None:
-        """Wall time of the last attempt in seconds, None while it runs."""
+        """Wall time of the last attempt in seconds, None before the trial finished."""
         return None if self.ended is None else (self.ended - self.started).total_seconds()
 
-    def scores(self, rung: str = Rung.SEARCH) -> Mapping[str, Score]:
-        """Return the scores on `rung`, empty where there are none.
+    def scores(self, rung: Rung = Rung.SEARCH) -> Mapping[str, Score]:
+        """Return the score of each objective on a rung, empty where there are none.
 
         Where the search has proxies, only promoted trials have any on `search`.
         """
@@ -156,24 +165,18 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What building and scoring on one rung gave; the ledger's input for it.
+    """What building and scoring on one rung gave.
 
     Attributes:
-        scores: a score for each objective; empty where it failed.
-        results: every task's items, also of a measurement that failed for too many unscored ones.
-        digest: SHA-256 (hex) of the GGUF, None where it was not built.
-        size: bytes of the GGUF, None where it was not built.
-        build_seconds: reading, merging and quantizing.
-        score_seconds: loading and scoring.
-        failure: why there are no scores, else None.
-        reused_from: number of the trial whose scores these are, else None.
+        scores: Score of each objective; empty where measuring failed.
+        results: Every task's items, also of a measurement that failed for too many unscored ones.
+        build_seconds: Seconds of reading, merging and quantizing.
+        score_seconds: Seconds of loading and scoring.
+        failure: Reason why there are no scores, else None.
     """
 
     scores: Mapping[str, Score] = field(default_factory=dict)
     results: Mapping[str, TaskResult] = field(default_factory=dict)
-    digest: str | None = None
-    size: int | None = None
     build_seconds: float = 0.0
     score_seconds: float = 0.0
     failure: str | None = None
-    reused_from: int | None = None

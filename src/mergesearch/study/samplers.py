@@ -6,8 +6,9 @@ what an unbroken one would have.
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from mergesearch.errors import InputError
+from mergesearch.study.records import State
 
 Parameters = dict[str, Any]
 
@@ -55,16 +57,35 @@ class Problem:
     """What stays the same over a study.
 
     Attributes:
-        distributions: of every dimension, in the space's order.
+        dimensions: Dimensions of the space, in its order.
         directions: `maximize` or `minimize`, one an objective.
-        starts: parameters of the first trials; the sampler fills in what they leave out.
-        seed: of the study.
+        starts: Parameters of the first trials; the sampler fills in what they leave out.
+        seed: Seed of the study.
     """
 
-    distributions: Mapping[str, BaseDistribution]
+    dimensions: Sequence[Dimension]
     directions: Sequence[str]
     starts: Sequence[Mapping[str, Any]]
     seed: int
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a sampler knows of a trial.
+
+    Attributes:
+        parameters: Value of each dimension.
+        state: What has become of the trial.
+        values: Value of each objective; empty unless it is complete.
+        standard_errors: Standard error of each value.
+        notes: Notes that the sampler itself made when it proposed the trial.
+    """
+
+    parameters: Mapping[str, Any]
+    state: State = State.COMPLETE
+    values: tuple[float, ...] = ()
+    standard_errors: tuple[float, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,18 +96,24 @@ class Proposal:
     notes: Mapping[str, Any]
 
 
-Sampler = Callable[[Problem, Sequence[FrozenTrial], int], Proposal]
+Sampler = Callable[[Problem, Sequence[Observation], int], Proposal]
 
 _NOTES = ("NSGAIISampler:generation",)  # which generation a trial belongs to
+OPTUNA_STATES = {
+    State.RUNNING: TrialState.RUNNING,
+    State.COMPLETE: TrialState.COMPLETE,
+    State.FAILED: TrialState.FAIL,
+}
+"""Optuna's name of each state."""
 
 
 def distributions(dimensions: Sequence[Dimension]) -> dict[str, BaseDistribution]:
     """Return Optuna's distribution of each dimension, by name and in order."""
     return {
-        one.name: CategoricalDistribution(tuple(one.choices))
-        if one.choices
-        else FloatDistribution(one.low, one.high)
-        for one in dimensions
+        dimension.name: CategoricalDistribution(tuple(dimension.choices))
+        if dimension.choices
+        else FloatDistribution(dimension.low, dimension.high)
+        for dimension in dimensions
     }
 
 
@@ -108,7 +135,7 @@ def check_sampler(name: str) -> str:
     return name
 
 
-def propose(name: str, problem: Problem, history: Sequence[FrozenTrial], number: int) -> Proposal:
+def propose(name: str, problem: Problem, history: Sequence[Observation], number: int) -> Proposal:
     """Return what sampler `name` proposes for trial `number`, given all trials before it.
 
     Trials that still run (see `lagged`) count as such for the samplers that can allow for them.
@@ -118,22 +145,25 @@ def propose(name: str, problem: Problem, history: Sequence[FrozenTrial], number:
         return SAMPLERS[name](problem, history, number)
 
 
-def lagged(history: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def lagged(history: Sequence[Observation]) -> list[Observation]:
     """Return a history whose last trial still runs, whatever has become of it since."""
-    return [*history[:-1], *map(_running, history[-1:])]
+    return [*history[:-1], *map(running, history[-1:])]
 
 
-def _running(trial: FrozenTrial) -> FrozenTrial:
-    return optuna.trial.create_trial(
-        state=TrialState.RUNNING,
-        params=trial.params,
-        distributions=trial.distributions,
-        system_attrs=_notes(trial.system_attrs),
-    )
+def running(trial: Observation) -> Observation:
+    """Return a trial as it was while it ran."""
+    return replace(trial, state=State.RUNNING, values=(), standard_errors=())
 
 
-def _notes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: attributes[key] for key in _NOTES if key in attributes}
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Optuna from announcing every study that is made; then it says what it did before."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 def trial_seed(seed: int, number: int) -> int:
@@ -148,31 +178,36 @@ def sobol_point(problem: Problem, number: int) -> Parameters:
     """
     from scipy.stats import qmc
 
-    open_ended = [name for name, one in problem.distributions.items() if not one.single()]
+    varied = [dimension.name for dimension in problem.dimensions if not _single(dimension)]
     position = max(0, number - len(problem.starts))
     unit = np.zeros(0)
-    if open_ended:
-        engine = qmc.Sobol(len(open_ended), scramble=True, rng=trial_seed(problem.seed, 2**31))
+    if varied:
+        engine = qmc.Sobol(len(varied), scramble=True, rng=trial_seed(problem.seed, 2**31))
         if position:
             engine.fast_forward(position)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # balance needs powers of 2
             unit = engine.random(1)[0]
-    places = dict(zip(open_ended, unit, strict=True))
-    return {name: _at(one, places.get(name, 0.0)) for name, one in problem.distributions.items()}
+    places = dict(zip(varied, unit, strict=True))
+    return {
+        dimension.name: _at(dimension, places.get(dimension.name, 0.0))
+        for dimension in problem.dimensions
+    }
 
 
-def _at(distribution: BaseDistribution, place: float) -> Any:
+def _single(dimension: Dimension) -> bool:
+    """Whether a dimension has one value only."""
+    return len(dimension.choices) == 1 if dimension.choices else dimension.low == dimension.high
+
+
+def _at(dimension: Dimension, place: float) -> Any:
     """The value at `place` in [0, 1) of a dimension."""
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[int(place * len(distribution.choices))]
-    assert isinstance(distribution, FloatDistribution)
-    return min(
-        distribution.low + float(place) * (distribution.high - distribution.low), distribution.high
-    )
+    if dimension.choices:
+        return dimension.choices[int(place * len(dimension.choices))]
+    return min(dimension.low + float(place) * (dimension.high - dimension.low), dimension.high)
 
 
-def _sobol(problem: Problem, history: Sequence[FrozenTrial], number: int) -> Proposal:
+def _sobol(problem: Problem, history: Sequence[Observation], number: int) -> Proposal:
     start = problem.starts[number] if number < len(problem.starts) else {}
     return Proposal(sobol_point(problem, number) | dict(start), {})
 
@@ -180,7 +215,7 @@ def _sobol(problem: Problem, history: Sequence[FrozenTrial], number: int) -> Pro
 def _after_startup(sample: Sampler) -> Sampler:
     """A sampler with a model: until there is enough to fit it to, Sobol points fill the space."""
 
-    def sample_or_fill(problem: Problem, history: Sequence[FrozenTrial], number: int) -> Proposal:
+    def sample_or_fill(problem: Problem, history: Sequence[Observation], number: int) -> Proposal:
         if number < len(problem.starts) or _complete(history) < STARTUP:
             return _sobol(problem, history, number)
         return sample(problem, history, number)
@@ -188,11 +223,11 @@ def _after_startup(sample: Sampler) -> Sampler:
     return sample_or_fill
 
 
-def _complete(history: Sequence[FrozenTrial]) -> int:
-    return sum(one.state == TrialState.COMPLETE for one in history)
+def _complete(history: Sequence[Observation]) -> int:
+    return sum(trial.state is State.COMPLETE for trial in history)
 
 
-def _nsga2(problem: Problem, history: Sequence[FrozenTrial], number: int) -> Proposal:
+def _nsga2(problem: Problem, history: Sequence[Observation], number: int) -> Proposal:
     """NSGA-II; the starts and Sobol points are its first generation."""
     sampler = optuna.samplers.NSGAIISampler(
         population_size=POPULATION, seed=trial_seed(problem.seed, number)
@@ -206,45 +241,57 @@ def _nsga2(problem: Problem, history: Sequence[FrozenTrial], number: int) -> Pro
 def _ask(
     sampler: optuna.samplers.BaseSampler,
     problem: Problem,
-    history: Sequence[FrozenTrial],
+    history: Sequence[Observation],
     fixed: Mapping[str, Any],
 ) -> Proposal:
     """Ask a sampler in a copy of the study in memory; `fixed` parameters are taken as they are."""
-    study = optuna.create_study(directions=list(problem.directions), sampler=sampler)
-    study.add_trials(history)
+    with quiet():
+        study = optuna.create_study(directions=list(problem.directions), sampler=sampler)
+    ranges = distributions(problem.dimensions)
+    study.add_trials([_frozen(trial, ranges) for trial in history])
     if fixed:
         study.enqueue_trial(dict(fixed))
     trial = study.ask()
     _ = trial.relative_params  # read also where all is fixed: a generation counts its members
-    for name, one in problem.distributions.items():
-        if isinstance(one, CategoricalDistribution):
-            trial.suggest_categorical(name, one.choices)
+    for dimension in problem.dimensions:
+        if dimension.choices:
+            trial.suggest_categorical(dimension.name, tuple(dimension.choices))
         else:
-            assert isinstance(one, FloatDistribution)
-            trial.suggest_float(name, one.low, one.high)
-    notes = _notes(study.get_trials(deepcopy=False)[-1].system_attrs)
-    return Proposal(dict(trial.params), notes)
+            trial.suggest_float(dimension.name, dimension.low, dimension.high)
+    notes = study.get_trials(deepcopy=False)[-1].system_attrs
+    return Proposal(dict(trial.params), {key: notes[key] for key in _NOTES if key in notes})
 
 
-def _failures_as_worst(problem: Problem, history: Sequence[FrozenTrial]) -> Sequence[FrozenTrial]:
+def _frozen(trial: Observation, ranges: Mapping[str, BaseDistribution]) -> FrozenTrial:
+    """An observation as Optuna's samplers take it."""
+    return optuna.trial.create_trial(
+        state=OPTUNA_STATES[trial.state],
+        params=dict(trial.parameters),
+        distributions=dict(ranges),
+        values=trial.values or None,
+        system_attrs={key: trial.notes[key] for key in _NOTES if key in trial.notes},
+    )
+
+
+def _failures_as_worst(problem: Problem, history: Sequence[Observation]) -> list[Observation]:
     """Return the history with failed trials as complete ones of the worst values so far.
 
     A model that never hears of failures proposes the same point again, for the rest of the night.
     """
-    values = [one.values for one in history if one.state == TrialState.COMPLETE]
-    worst = [
+    values = [trial.values for trial in history if trial.state is State.COMPLETE]
+    worst = tuple(
         (min if direction == "maximize" else max)(column)
         for direction, column in zip(problem.directions, zip(*values, strict=True), strict=True)
-    ]
+    )
     return [
-        optuna.trial.create_trial(params=one.params, distributions=one.distributions, values=worst)
-        if one.state == TrialState.FAIL
-        else one
-        for one in history
+        replace(trial, state=State.COMPLETE, values=worst, notes={})
+        if trial.state is State.FAILED
+        else trial
+        for trial in history
     ]
 
 
-def _gp(problem: Problem, history: Sequence[FrozenTrial], number: int) -> Proposal:
+def _gp(problem: Problem, history: Sequence[Observation], number: int) -> Proposal:
     """Gaussian processes, one an objective, with noise; expected hypervolume improvement.
 
     Its linear algebra is on matrices of at most a few hundred rows: threads of OpenBLAS and OpenMP
@@ -261,7 +308,7 @@ def _gp(problem: Problem, history: Sequence[FrozenTrial], number: int) -> Propos
         return _ask(sampler, problem, _failures_as_worst(problem, history), {})
 
 
-def _tpe(problem: Problem, history: Sequence[FrozenTrial], number: int) -> Proposal:
+def _tpe(problem: Problem, history: Sequence[Observation], number: int) -> Proposal:
     """Tree-structured Parzen estimators over all dimensions together.
 
     A trial that still runs counts as a bad one, so that the next goes elsewhere.
@@ -270,7 +317,7 @@ def _tpe(problem: Problem, history: Sequence[FrozenTrial], number: int) -> Propo
         seed=trial_seed(problem.seed, number),
         multivariate=True,
         n_startup_trials=STARTUP,
-        constant_liar=any(one.state == TrialState.RUNNING for one in history),
+        constant_liar=any(trial.state is State.RUNNING for trial in history),
         warn_independent_sampling=False,
     )
     return _ask(sampler, problem, _failures_as_worst(problem, history), {})

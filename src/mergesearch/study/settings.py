@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import metadata
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -105,6 +106,24 @@ class Search:
     shares: Callable[[Recipe], Mapping[str, float]] = lambda recipe: {}
     space_text: str = ""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StudyFiles:
+    """Where a run keeps what its study writes.
+
+    Attributes:
+        database: SQLAlchemy URL of the database; `database.sqlite_url` gives that of a file.
+        name: Name of the run where it is new, or where the database is that of a server. A file
+            holds one run, which keeps its name when the file is moved.
+        front: File for the front as JSON.
+        lock: File that keeps a second process out.
+    """
+
+    database: str
+    name: str
+    front: Path
+    lock: Path
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,19 @@
 """The ledger's tables, all prefixed `mergesearch_`; times are seconds since 1970, UTC."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
+SCHEMA_VERSION = 1
+"""Version of the tables below and of the attributes that a study's trials have."""
+
 metadata = sa.MetaData()
+SCHEMA = sa.Table(
+    "mergesearch_schema",
+    metadata,
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("written_by", sa.String(64), nullable=False),  # such as "mergesearch 0.3.0"
+)
 RUN = sa.Table(
     "mergesearch_run",
     metadata,
@@ -11,46 +22,32 @@ RUN = sa.Table(
     sa.Column("created", sa.Float(53), nullable=False),
     sa.Column("space", sa.Text, nullable=False),
     sa.Column("objectives", sa.JSON, nullable=False),
-    sa.Column("axes", sa.JSON, nullable=False),
+    sa.Column("axes", sa.JSON, nullable=False),  # a list of mappings
     sa.Column("fingerprints", sa.JSON, nullable=False),
     sa.Column("versions", sa.JSON, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
     sa.Column("sampler", sa.String(32), nullable=False),
 )
-TRIAL = sa.Table(
-    "mergesearch_trial",
-    metadata,
-    sa.Column("run_id", sa.ForeignKey(RUN.c.id), primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("parameters", sa.JSON, nullable=False),
-    sa.Column("recipe", sa.JSON, nullable=False),
-    sa.Column("recipe_digest", sa.String(64), nullable=False),
-    sa.Column("shares", sa.JSON, nullable=False),
-    sa.Column("candidate_digest", sa.String(64)),
-    sa.Column("candidate_size", sa.BigInteger),
-    sa.Column("reused_from", sa.Integer),
-    sa.Column("failure", sa.Text),
-    sa.Column("started", sa.Float(53), nullable=False),
-    sa.Column("ended", sa.Float(53)),
-)
-RUNG = sa.Table(
-    "mergesearch_rung",
-    metadata,
-    sa.Column("run_id", sa.ForeignKey(RUN.c.id), primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True),
+
+
+def _table(name: str, *columns: sa.Column[Any]) -> sa.Table:
+    """A table of what belongs to a run."""
+    run_id: sa.Column[int] = sa.Column("run_id", sa.ForeignKey(RUN.c.id), primary_key=True)
+    return sa.Table(f"mergesearch_{name}", metadata, run_id, *columns)
+
+
+RUNG = _table(
+    "rung",
+    sa.Column("trial", sa.Integer, primary_key=True),
     sa.Column("rung", sa.String(32), primary_key=True),
     sa.Column("build_seconds", sa.Float(53), nullable=False),
     sa.Column("score_seconds", sa.Float(53), nullable=False),
     sa.Column("failure", sa.Text),
     sa.Column("ended", sa.Float(53), nullable=False),
 )
-SCORE = sa.Table(
-    "mergesearch_score",
-    metadata,
-    sa.Column("run_id", sa.ForeignKey(RUN.c.id), primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True),
+SCORE = _table(
+    "score",
+    sa.Column("trial", sa.Integer, primary_key=True),
     sa.Column("rung", sa.String(32), primary_key=True),
     sa.Column("objective", sa.String(255), primary_key=True),
     sa.Column("value", sa.Float(53), nullable=False),
@@ -58,11 +55,9 @@ SCORE = sa.Table(
     sa.Column("n", sa.Integer, nullable=False),
     sa.Column("n_unscored", sa.Integer, nullable=False),
 )
-ITEM = sa.Table(
-    "mergesearch_item",
-    metadata,
-    sa.Column("run_id", sa.ForeignKey(RUN.c.id), primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True),
+ITEM = _table(
+    "item",
+    sa.Column("trial", sa.Integer, primary_key=True),
     sa.Column("rung", sa.String(32), primary_key=True),
     sa.Column("task", sa.String(255), primary_key=True),
     sa.Column("item", sa.Integer, primary_key=True),
@@ -74,10 +69,8 @@ ITEM = sa.Table(
     sa.Column("seconds", sa.Float(53), nullable=False),
     sa.Column("text", sa.LargeBinary),  # UTF-8, compressed with zlib
 )
-REFERENCE = sa.Table(
-    "mergesearch_reference",
-    metadata,
-    sa.Column("run_id", sa.ForeignKey(RUN.c.id), primary_key=True),
+REFERENCE = _table(
+    "reference",
     sa.Column("task", sa.String(255), primary_key=True),
     sa.Column("item", sa.Integer, primary_key=True),
     sa.Column("parent", sa.Text, nullable=False),

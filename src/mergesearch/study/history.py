@@ -1,0 +1,60 @@
+"""The history of a study as its search looks at it: all trials, and the complete ones by digest."""
+
+from __future__ import annotations
+
+from optuna.trial import FrozenTrial, TrialState
+
+from mergesearch.study.trials import Trials
+
+
+class History:
+    """The trials of a study; `update` takes in what has happened since.
+
+    Args:
+        trials: The study's trials.
+
+    Attributes:
+        trials: Every trial, by number.
+        values: Values of each complete trial, as Optuna was told them.
+    """
+
+    def __init__(self, trials: Trials) -> None:
+        self.trials: list[FrozenTrial] = []
+        self.values: list[list[float]] = []
+        self._source = trials
+        self._finished: set[int] = set()
+        self._by_recipe: dict[str, FrozenTrial] = {}
+        self._by_candidate: dict[str, FrozenTrial] = {}
+        self.update()
+
+    def update(self) -> None:
+        """Read the trials that have started or finished since."""
+        self.trials = self._source.all()
+        for trial in self.trials:
+            if trial.state.is_finished() and trial.number not in self._finished:
+                self._finished.add(trial.number)
+                if trial.state == TrialState.COMPLETE:
+                    self._take(trial)
+
+    @property
+    def n_finished(self) -> int:
+        """Number of complete and failed trials."""
+        return len(self._finished)
+
+    def unfinished(self) -> FrozenTrial | None:
+        """Return the first trial that has started and not finished, None where there is none."""
+        return next((trial for trial in self.trials if not trial.state.is_finished()), None)
+
+    def with_recipe(self, digest: str) -> FrozenTrial | None:
+        """Return the complete trial that measured the recipe of this digest, None for no such."""
+        return self._by_recipe.get(digest)
+
+    def with_candidate(self, digest: str) -> FrozenTrial | None:
+        """Return the complete trial that measured the GGUF of this digest, None for no such."""
+        return self._by_candidate.get(digest)
+
+    def _take(self, trial: FrozenTrial) -> None:
+        self.values.append(trial.values)
+        if "reused_from" not in trial.user_attrs:
+            self._by_recipe[trial.user_attrs["recipe_digest"]] = trial
+            self._by_candidate[trial.user_attrs["digest"]] = trial

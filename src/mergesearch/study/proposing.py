@@ -1,0 +1,55 @@
+"""Proposing the next trial: a pure function of what is on record about those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mergesearch.errors import MergeSearchError
+from mergesearch.recipe import Recipe
+from mergesearch.study.records import RunRecord
+from mergesearch.study.samplers import Observation, Problem, Proposal, lagged, propose
+from mergesearch.study.settings import Search
+
+
+class Proposer:
+    """Proposes the trials of a run.
+
+    Where a GPU scores, a proposal never depends on the trial right before it: whether that one was
+    still scored then, and whether there was memory to build ahead, makes no difference.
+
+    Args:
+        search: What is searched.
+        run: What the run is.
+    """
+
+    def __init__(self, search: Search, run: RunRecord) -> None:
+        self._space = search.space
+        self._sampler = run.sampler
+        self._lags = search.objectives.runtime.n_gpu_layers > 0
+        self._problem = Problem(
+            dimensions=search.space.dimensions,
+            directions=[axis.direction for axis in run.axes],
+            starts=search.space.starts(),
+            seed=run.seed,
+        )
+        self._latest: tuple[int, Proposal] | None = None  # by its trial's number
+
+    def propose(self, history: Sequence[Observation]) -> Proposal:
+        """Return the proposal for the trial after a history, computed once."""
+        number = len(history)
+        if self._latest is None or self._latest[0] != number:
+            known = lagged(history) if self._lags else history
+            self._latest = number, propose(self._sampler, self._problem, known, number)
+        return self._latest[1]
+
+    def recipe(self, parameters: Mapping[str, Any]) -> tuple[Recipe | None, str | None]:
+        """Return the recipe that parameters give, or the reason why they give none."""
+        try:
+            return self._space.recipe(parameters), None
+        except MergeSearchError as error:
+            return None, str(error)
+
+    def starts(self, number: int) -> bool:
+        """Whether a trial is one of those that the space names to come first."""
+        return number < len(self._problem.starts)

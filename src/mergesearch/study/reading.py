@@ -1,0 +1,113 @@
+"""Reading a run: while a process works on it, and ever after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from mergesearch._system.closing import Closing
+from mergesearch.errors import RunFolderError
+from mergesearch.objectives import ItemResult, Rung
+from mergesearch.study.database import Database, location, runs_of
+from mergesearch.study.front import Front
+from mergesearch.study.ledger import Ledger
+from mergesearch.study.records import Reference, RunRecord, TrialRecord
+from mergesearch.study.trials import Trials, trial_record
+
+
+class RunRecords(Closing):
+    """All that is on record about one run.
+
+    Args:
+        database: Open database of the run.
+        ledger: Ledger of the run.
+        run: What the run is.
+        study: Trials of the run.
+    """
+
+    def __init__(self, database: Database, ledger: Ledger, run: RunRecord, study: Trials) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._run = run
+        self._study = study
+
+    @classmethod
+    def open(cls, url: str, name: str | None = None) -> Self:
+        """Open a run for reading.
+
+        Args:
+            url: SQLAlchemy URL of the database; `database.sqlite_url` gives that of a file.
+            name: Name of the run; None where the database holds one run only.
+
+        Raises:
+            RunFolderError: There is no such database or run, or another version wrote it.
+        """
+        where = location(url)
+        if isinstance(where, Path) and not where.is_file():
+            raise RunFolderError(
+                f"it has no {where.name}, so it is not a run folder",
+                where=where.parent,
+                fix="name the folder that `search run` wrote (its --out)",
+            )
+        run_id, run = _choose(runs_of(url), name, url)
+        database = Database.open(url)
+        try:
+            study = Trials.open(database.storage, run)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database, Ledger(database.engine, run_id), run, study)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def run(self) -> RunRecord:
+        """Return what the run is."""
+        return self._run
+
+    def trials(self) -> tuple[TrialRecord, ...]:
+        """Return every trial, by number; unfinished ones too."""
+        trials = self._study.all()  # first: what has finished by now is in the ledger
+        rungs = self._ledger.rungs()
+        return tuple(trial_record(trial, rungs.get(trial.number, {})) for trial in trials)
+
+    def trial(self, number: int) -> TrialRecord | None:
+        """Return one trial, None where there is none of this number."""
+        trials = self._study.all()
+        if not 0 <= number < len(trials):
+            return None
+        return trial_record(trials[number], self._ledger.rungs(number).get(number, {}))
+
+    def items(
+        self, number: int, rung: Rung = Rung.SEARCH, task: str | None = None
+    ) -> tuple[ItemResult, ...]:
+        """Return a trial's item results on a rung, by task and item; empty where it has none.
+
+        A trial that reused the scores of another has the other's.
+        """
+        trial = self.trial(number)
+        if trial is not None and trial.reused_from is not None:
+            number = trial.reused_from
+        return self._ledger.items(number, rung, task)
+
+    def references(self) -> tuple[Reference, ...]:
+        """Return the specialists' answers that proxies are made of; empty before they are known."""
+        return self._ledger.references()
+
+    def front(self) -> Front:
+        """Return the Pareto front as it is now."""
+        return Front.of(self._run.axes, self.trials())
+
+
+def _choose(known: dict[int, RunRecord], name: str | None, url: str) -> tuple[int, RunRecord]:
+    """The run of this name with its id in the ledger; the only one for None."""
+    chosen = [(run_id, run) for run_id, run in known.items() if name in (None, run.name)]
+    if len(chosen) == 1:
+        return chosen[0]
+    names = ", ".join(run.name for run in known.values())
+    if chosen:
+        what = "it holds several runs, and none was named"
+    else:
+        what = f"it holds no run named {name}" if known else "it holds no run"
+    raise RunFolderError(what, where=location(url), expected=names or None)

@@ -1,0 +1,109 @@
+"""Recording a run: what its loop writes, in an order that lets it be killed anywhere.
+
+A trial is on record before its candidate is built. What it gave is written to the ledger in one
+transaction, and then told to Optuna. So a kill leaves either a running trial without a measurement
+on record, which is done again under its number, or one with it, which is told at the next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from optuna.trial import FrozenTrial
+
+from mergesearch.objectives import Rung
+from mergesearch.study.database import Database, is_file
+from mergesearch.study.history import History
+from mergesearch.study.identity import identify
+from mergesearch.study.ledger import Ledger, add_run
+from mergesearch.study.reading import RunRecords
+from mergesearch.study.records import Measurement, Reference, RungRecord, RunRecord, TrialRecord
+from mergesearch.study.samplers import Observation
+from mergesearch.study.settings import Search, StudyFiles, StudySettings
+from mergesearch.study.trials import Trials, observation, trial_record
+
+
+class RunRecorder(RunRecords):
+    """The records of a run, for the one process that adds to them.
+
+    Attributes:
+        study: Trials of the run.
+        history: Trials of the run as the search looks at them.
+    """
+
+    def __init__(self, database: Database, ledger: Ledger, run: RunRecord, study: Trials) -> None:
+        super().__init__(database, ledger, run, study)
+        self.study = study
+        self.history = History(study)
+
+    @classmethod
+    def start(cls, files: StudyFiles, search: Search, settings: StudySettings) -> Self:
+        """Open the records of a search, new or on record.
+
+        Raises:
+            RunFolderError: The run on record is another search's, or the database cannot be used.
+            InputError: An unknown sampler.
+        """
+        run_id, run = identify(files, search, settings)
+        database = Database.create(files.database)
+        try:
+            known = run_id is not None or is_file(files.database)
+            study = Trials.create(database.storage, run, load_if_exists=known)
+            if run_id is None:
+                run_id = add_run(database.engine, run)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database, Ledger(database.engine, run_id), run, study)
+
+    def observations(self) -> list[Observation]:
+        """Return what a sampler knows of every trial in the history, by number."""
+        return [observation(trial, self._run) for trial in self.history.trials]
+
+    def tell_finished(self) -> None:
+        """Tell Optuna of the trials that were measured and not told."""
+        for trial in self.history.trials:
+            if not trial.state.is_finished():
+                first = self._rungs(trial.number).get(self._run.first_rung)
+                if first is not None:
+                    self._tell(trial.number, first)
+        self.history.update()
+
+    def finish(self, number: int, measured: Mapping[Rung, Measurement]) -> TrialRecord:
+        """Record what a trial gave; whether it failed on the first rung is whether it failed."""
+        self._ledger.record(number, measured)
+        self._tell(number, self._rungs(number)[self._run.first_rung])
+        self.history.update()
+        return self._record(self.history.trials[number])
+
+    def confirm(self, number: int, measured: Measurement) -> TrialRecord:
+        """Record what a member of the front gave on the validate items."""
+        self._ledger.record(number, {Rung.VALIDATE: measured})
+        return self._record(self.history.trials[number])
+
+    def reuse(self, number: int, twin: FrozenTrial) -> Measurement:
+        """Record that a trial has the candidate of an earlier one; return the scores of that."""
+        same = {key: twin.user_attrs[key] for key in ("digest", "size")}
+        self.study.note(number, **same, reused_from=twin.number)
+        return Measurement(self._rungs(twin.number)[self._run.first_rung].scores)
+
+    def record_references(self, references: Sequence[Reference]) -> None:
+        """Record the specialists' answers that proxies are made of; once."""
+        self._ledger.record_references(references)
+
+    def _tell(self, number: int, first: RungRecord) -> None:
+        if first.failure is not None:
+            self.study.note(number, failure=first.failure)
+            self.study.tell(number, None)
+            return
+        scores = {axis.name: first.scores[axis.name] for axis in self._run.axes}
+        errors = {name: score.stderr for name, score in scores.items()}
+        self.study.note(number, standard_errors=errors)
+        self.study.tell(number, [score.value for score in scores.values()])
+
+    def _rungs(self, number: int) -> dict[Rung, RungRecord]:
+        return self._ledger.rungs(number).get(number, {})
+
+    def _record(self, trial: FrozenTrial) -> TrialRecord:
+        return trial_record(trial, self._rungs(trial.number))

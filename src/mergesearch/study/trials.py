@@ -1,0 +1,181 @@
+"""The trials of a study, which Optuna keeps: parameters, state, values, and what else is known.
+
+What a trial has beside its parameters and values is in user attributes, where optuna-dashboard
+shows it:
+
+| attribute | set |
+|---|---|
+| `recipe`, `recipe_digest`, `shares` | with the proposal |
+| `attempts` (moments of starting, ISO 8601) | with the proposal, and whenever it is done again |
+| `digest`, `size` (of the GGUF) | once the candidate is built |
+| `reused_from` | once an earlier trial is found to have the same recipe or the same GGUF |
+| `standard_errors` (by objective) | when it is complete |
+| `failure` | when it has failed |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from mergesearch.errors import RunFolderError
+from mergesearch.objectives import Rung
+from mergesearch.recipe import Recipe
+from mergesearch.study.records import RungRecord, RunRecord, State, TrialRecord
+from mergesearch.study.samplers import (
+    OPTUNA_STATES,
+    Dimension,
+    Observation,
+    Proposal,
+    distributions,
+    quiet,
+)
+
+_STATES = {theirs: ours for ours, theirs in OPTUNA_STATES.items()}
+
+
+class Trials:
+    """The trials of one study.
+
+    What is read is kept: only trials that were not finished are read again.
+
+    Args:
+        storage: Optuna's storage.
+        study: Optuna's study in it.
+    """
+
+    def __init__(self, storage: optuna.storages.RDBStorage, study: optuna.Study) -> None:
+        self._storage = storage
+        self._study = study
+        self._study_id = storage.get_study_id_from_name(study.study_name)
+        self._ids: dict[int, int] = {}  # Optuna's id of a trial, by its number
+
+    @classmethod
+    def open(cls, storage: optuna.storages.RDBStorage, run: RunRecord) -> Self:
+        """Open the study of a run on record."""
+        return cls(storage, optuna.load_study(study_name=run.name, storage=storage))
+
+    @classmethod
+    def create(
+        cls, storage: optuna.storages.RDBStorage, run: RunRecord, *, load_if_exists: bool
+    ) -> Self:
+        """Make the study of a run, or open it.
+
+        Raises:
+            RunFolderError: There is a study with the run's name already, and it is not the run's.
+        """
+        try:
+            with quiet():
+                study = optuna.create_study(
+                    study_name=run.name,
+                    storage=storage,
+                    directions=[axis.direction for axis in run.axes],
+                    load_if_exists=load_if_exists,
+                )
+        except optuna.exceptions.DuplicatedStudyError:
+            raise RunFolderError(
+                f"the database has a study named {run.name} already",
+                fix="give the run another name",
+            ) from None
+        study.set_metric_names([axis.name for axis in run.axes])
+        return cls(storage, study)
+
+    def all(self) -> list[FrozenTrial]:
+        """Return every trial, by number."""
+        return self._study.get_trials(deepcopy=False)
+
+    def start(
+        self,
+        proposal: Proposal,
+        dimensions: Sequence[Dimension],
+        recipe: Recipe | None,
+        shares: Mapping[str, float],
+    ) -> int:
+        """Record a proposal as a trial that is started now, and return its number."""
+        attributes = {
+            "recipe": {} if recipe is None else recipe.to_dict(),
+            "recipe_digest": "" if recipe is None else recipe.digest(),
+            "shares": dict(shares),
+            "attempts": [_now()],
+        }
+        trial = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(proposal.parameters),
+            distributions=distributions(dimensions),
+            user_attrs=attributes,
+            system_attrs=dict(proposal.notes),
+        )
+        trial_id = self._storage.create_new_trial(self._study_id, template_trial=trial)
+        number: int = self._storage.get_trial_number_from_id(trial_id)
+        self._ids[number] = trial_id
+        return number
+
+    def start_again(self, trial: FrozenTrial) -> None:
+        """Record that an unfinished trial is done again from now on."""
+        self.note(trial.number, attempts=[*trial.user_attrs["attempts"], _now()])
+
+    def note(self, number: int, **attributes: Any) -> None:
+        """Record attributes of an unfinished trial."""
+        trial_id = self._id(number)
+        for name, value in attributes.items():
+            self._storage.set_trial_user_attr(trial_id, name, value)
+
+    def tell(self, number: int, values: Sequence[float] | None) -> None:
+        """Finish a trial: complete with its values, failed where there are none."""
+        state = TrialState.FAIL if values is None else TrialState.COMPLETE
+        self._storage.set_trial_state_values(self._id(number), state, values)
+
+    def _id(self, number: int) -> int:
+        if number not in self._ids:
+            self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(
+                self._study_id, number
+            )
+        return self._ids[number]
+
+
+def observation(trial: FrozenTrial, run: RunRecord) -> Observation:
+    """Return what a sampler knows of a trial."""
+    errors = trial.user_attrs.get("standard_errors", {})
+    return Observation(
+        parameters=trial.params,
+        state=_STATES[trial.state],
+        values=tuple(trial.values or ()),
+        standard_errors=tuple(errors[axis.name] for axis in run.axes if errors),
+        notes=trial.system_attrs,
+    )
+
+
+def trial_record(trial: FrozenTrial, rungs: Mapping[Rung, RungRecord]) -> TrialRecord:
+    """Return all that is on record about a trial but its items.
+
+    Args:
+        trial: Optuna's trial.
+        rungs: Measurements of the trial by rung.
+    """
+    known = trial.user_attrs
+    state = _STATES[trial.state]
+    ends = [record.ended for rung, record in rungs.items() if rung is not Rung.VALIDATE]
+    return TrialRecord(
+        number=trial.number,
+        state=state,
+        attempt=len(known["attempts"]),
+        parameters=trial.params,
+        recipe=known["recipe"],
+        recipe_digest=known["recipe_digest"],
+        shares=known["shares"],
+        candidate_digest=known.get("digest"),
+        candidate_size=known.get("size"),
+        reused_from=known.get("reused_from"),
+        failure=known.get("failure"),
+        started=datetime.fromisoformat(known["attempts"][-1]),
+        ended=None if state is State.RUNNING else max(ends),
+        rungs=rungs,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,154 @@
+"""The database of a run: where it may be, whose it is, and what a damaged one says."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import optuna
+import pytest
+from helpers.study_fakes import run_in, search, trials
+
+from mergesearch.errors import RunFolderError
+from mergesearch.study.database import Database, location, runs_of, sqlite_url
+from mergesearch.study.ledger import add_run
+from mergesearch.study.reading import RunRecords
+from mergesearch.study.settings import StudySettings
+
+ONE_TRIAL = StudySettings(trials=1, sampler="sobol", validate=False)
+VERSION_0_2 = "CREATE TABLE mergesearch_run (id INTEGER, name VARCHAR(255))"
+
+
+def test_any_character_may_be_in_a_path(tmp_path: Path) -> None:
+    folder = tmp_path / "50% of {a}#1? ü&b=c'\" +"
+    run_in(folder, search(), ONE_TRIAL)
+    assert {path.name for path in folder.iterdir()} == {".lock", "front.json", "study.db"}
+    assert [trial.number for trial in trials(folder)] == [0]
+    assert location(sqlite_url(folder / "study.db")) == folder / "study.db"
+
+
+def test_a_relative_path_stays_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_in(Path("here"), search(), ONE_TRIAL)
+    assert len(trials(Path("here"))) == len(trials(tmp_path / "here")) == 1
+    with RunRecords.open("sqlite:///here/study.db") as records:  # as a person writes it
+        assert len(records.trials()) == 1
+
+
+def test_a_server_is_named_without_its_password() -> None:
+    assert location("postgresql://me:secret@host/studies") == "postgresql://me:***@host/studies"
+
+
+def test_a_folder_without_a_database_is_not_a_run_folder(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "study.db")
+    assert runs_of(url) == {}
+    with pytest.raises(RunFolderError, match=r"it has no study\.db, so it is not a run folder"):
+        RunRecords.open(url)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_database_holds_no_run(tmp_path: Path) -> None:
+    file = tmp_path / "study.db"
+    file.touch()
+    with pytest.raises(RunFolderError, match="it holds no run"):
+        RunRecords.open(sqlite_url(file))
+    run_in(tmp_path, search(), ONE_TRIAL)
+    assert len(trials(tmp_path)) == 1
+
+
+def test_what_is_not_a_database_is_said_to_be_none(tmp_path: Path) -> None:
+    file = tmp_path / "study.db"
+    file.write_bytes(b"not a database, but long enough to look like one" * 50)
+    for use in (RunRecords.open, Database.create):
+        with pytest.raises(RunFolderError, match="cannot be used: file is not a database"):
+            use(sqlite_url(file))
+
+
+def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/study.db"
+    optuna.create_study(study_name="theirs", storage=url)
+    before = (tmp_path / "study.db").read_bytes()
+    with pytest.raises(RunFolderError, match="it holds no run"):
+        RunRecords.open(url)
+    with pytest.raises(
+        RunFolderError, match="tables that are not a run's, such as alembic_version"
+    ):
+        run_in(tmp_path, search(), ONE_TRIAL)
+    assert (tmp_path / "study.db").read_bytes() == before
+
+
+def test_a_run_of_version_0_2_is_refused_with_the_version_to_use(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute(VERSION_0_2)
+    before = (tmp_path / "study.db").read_bytes()
+    match = "it was written by mergesearch 0.2, which alone can read it"
+    with pytest.raises(RunFolderError, match=match):
+        RunRecords.open(sqlite_url(tmp_path / "study.db"))
+    with pytest.raises(RunFolderError, match=match):
+        run_in(tmp_path, search(), ONE_TRIAL)
+    assert (tmp_path / "study.db").read_bytes() == before
+
+
+def test_a_run_of_a_later_version_is_refused_by_its_name(tmp_path: Path) -> None:
+    run_in(tmp_path, search(), ONE_TRIAL)
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute(
+            "UPDATE mergesearch_schema SET version = 9, written_by = 'mergesearch 4.5.6'"
+        )
+    with pytest.raises(RunFolderError, match=r"it was written by mergesearch 4\.5\.6, which alone"):
+        trials(tmp_path)
+
+
+def test_tables_that_a_kill_left_half_made_are_made_whole(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute(
+            "CREATE TABLE mergesearch_schema (version INTEGER PRIMARY KEY, written_by VARCHAR(64))"
+        )
+    run_in(tmp_path, search(), ONE_TRIAL)
+    assert len(trials(tmp_path)) == 1
+
+
+def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    run_in(tmp_path, search(), ONE_TRIAL)
+    with RunRecords.open(sqlite_url(tmp_path / "study.db")) as records:
+        run = records.run()
+    with (
+        Database.open(sqlite_url(tmp_path / "study.db")) as database,
+        pytest.raises(Exception, match="readonly"),
+    ):
+        add_run(database.engine, run)
+
+
+def test_reading_goes_on_while_another_process_writes(tmp_path: Path) -> None:
+    run_in(tmp_path, search(), ONE_TRIAL)
+    with (
+        RunRecords.open(sqlite_url(tmp_path / "study.db")) as records,
+        sqlite3.connect(tmp_path / "study.db", timeout=0) as writer,
+    ):
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE mergesearch_rung SET failure = 'changed'")
+        assert records.trials()[0].rungs["search"].failure is None
+        writer.rollback()
+
+
+def test_a_closed_run_is_one_file(tmp_path: Path) -> None:
+    run_in(tmp_path, search(), ONE_TRIAL)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("study.db-")]
+
+
+def test_optunas_own_logging_is_as_it_was(tmp_path: Path) -> None:
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.DEBUG)
+    try:
+        run_in(tmp_path, search(), ONE_TRIAL)
+        assert optuna.logging.get_verbosity() == optuna.logging.DEBUG
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(RunFolderError, match="cannot be used"):
+        Database.create(sqlite_url(tmp_path / "study.db"))
