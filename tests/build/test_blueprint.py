@@ -24,7 +24,7 @@ WIDE = {"hidden_size": 256, "intermediate_size": 256, "num_attention_heads": 4}
 
 
 def recipe_of(*folders: Path, **changes: Any) -> Recipe:
-    models = [{"model": str(one), "parameters": {"weight": 0.5}} for one in folders]
+    models = [{"model": str(folder), "parameters": {"weight": 0.5}} for folder in folders]
     return Recipe.from_dict({"merge_method": "linear", "models": models} | changes)
 
 
@@ -106,9 +106,9 @@ def unknown(weights: dict[str, torch.Tensor], joined: bool) -> dict[str, torch.T
     for layer in range(2):
         at = f"net.blocks.{layer}"
         for suffix in ("weight", "bias"):
-            parts = [f"{at}.mix.{one}.{suffix}" for one in ("value", "query", "key")]
+            parts = [f"{at}.mix.{part}.{suffix}" for part in ("value", "query", "key")]
             if parts[0] in renamed:
-                renamed[f"{at}.mix.all.{suffix}"] = torch.cat([renamed.pop(one) for one in parts])
+                renamed[f"{at}.mix.all.{suffix}"] = torch.cat([renamed.pop(part) for part in parts])
         renamed[f"{at}.dense.c.weight"] = renamed[f"{at}.dense.c.weight"].T.contiguous()
     return renamed
 
@@ -142,7 +142,7 @@ def test_safetensors_of_an_unknown_architecture(tmp_path: Path) -> None:
     change_config(folder, architectures=["NobodyForCausalLM"], num_hidden_layers=None)
     recipe = recipe_of(folder)
     Workshop(open_parents(recipe, as_found=True)).safetensors(recipe, tmp_path / "m")
-    before, after = (load_file(one / "model.safetensors") for one in (folder, tmp_path / "m"))
+    before, after = (load_file(place / "model.safetensors") for place in (folder, tmp_path / "m"))
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -152,7 +152,10 @@ def experts_of(folder: Path, target: Path) -> None:
     config = make_config("llama", num_hidden_layers=1) | {"architectures": ["Nobody"]}
     weights = make_weights(make_config("llama", num_hidden_layers=1), 0)
     up = weights.pop("model.layers.0.mlp.up_proj.weight")
-    experts = {f"model.layers.0.mlp.experts.{one}.up_proj.weight": up * one for one in (1, 2, 3, 4)}
+    experts = {
+        f"model.layers.0.mlp.experts.{number}.up_proj.weight": up * number
+        for number in (1, 2, 3, 4)
+    }
     write_parent(folder, config, weights | experts)
     writer = gguf.GGUFWriter(target, "nobody")
     writer.add_block_count(1)
@@ -175,7 +178,7 @@ def test_experts_are_joined(tmp_path: Path) -> None:
     ]
     through_template(recipe, tmp_path / "t.gguf", tmp_path / "m.gguf", "F32")
     source, built = (
-        {one.name: one.data for one in gguf.GGUFReader(tmp_path / file).tensors}
+        {tensor.name: tensor.data for tensor in gguf.GGUFReader(tmp_path / file).tensors}
         for file in ("t.gguf", "m.gguf")
     )
     assert source.keys() == built.keys()
@@ -210,7 +213,7 @@ def test_one_changed_value_is_refused_by_its_tensors_name(tmp_path: Path) -> Non
     a = make_parent(tmp_path / "a")
     template = convert(a, tmp_path / "t.gguf")
     reader = gguf.GGUFReader(template, "r+")
-    tensor = next(one for one in reader.tensors if one.name == "blk.1.ffn_up.weight")
+    tensor = next(tensor for tensor in reader.tensors if tensor.name == "blk.1.ffn_up.weight")
     tensor.data[5, 7] += 0.25
     reader.data.flush()
     with pytest.raises(CheckpointError, match=r"blk\.1\.ffn_up\.weight"):
@@ -221,7 +224,7 @@ def test_tensors_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
     """Two norms of the same values under unknown names could be exchanged in another parent."""
 
     def same(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        names = [f"model.layers.0.{one}_layernorm.weight" for one in ("input", "post_attention")]
+        names = [f"model.layers.0.{norm}_layernorm.weight" for norm in ("input", "post_attention")]
         return weights | dict.fromkeys(names, torch.ones(64, dtype=torch.bfloat16))
 
     def saved(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -65,7 +65,7 @@ def test_threads_that_share_the_statistics_of_a_stage_give_the_same_bytes(
     monkeypatch.setattr("mergesearch.merge.rows.BLOCK_ELEMENTS", 1 << 11)
     stage = {"name": "mix", "merge_method": "ties", "base_model": family["base"]}
     stage["models"] = [
-        {"model": family[one], "parameters": {"density": 0.4, "weight": 0.8}} for one in "ab"
+        {"model": family[name], "parameters": {"density": 0.4, "weight": 0.8}} for name in "ab"
     ]
     models = [{"model": "mix"}, {"model": family["b"]}]
     recipe = recipe_of(family, method, models=models, stages=[stage])

@@ -75,15 +75,15 @@ def test_reads_what_gguf_writes(whole: Path) -> None:
 
 def test_places_equal_those_of_ggufs_reader(whole: Path) -> None:
     header, reader = read_gguf_header(whole), gguf.GGUFReader(whole)
-    assert {one.name: one.data_offset for one in reader.tensors} == {
-        name: one.begin for name, one in header.tensors.items()
+    assert {tensor.name: tensor.data_offset for tensor in reader.tensors} == {
+        name: tensor.begin for name, tensor in header.tensors.items()
     }
 
 
 @given(data=st.data())
 def test_truncated_anywhere_is_refused(whole: Path, data: st.DataObject) -> None:
     content = whole.read_bytes()
-    end = max(one.end for one in read_gguf_header(whole).tensors.values())
+    end = max(tensor.end for tensor in read_gguf_header(whole).tensors.values())
     path = whole.with_name("cut.gguf")
     path.write_bytes(content[: data.draw(st.integers(0, end - 1))])
     with pytest.raises(CheckpointError):
@@ -103,7 +103,7 @@ def test_damage_is_read_or_refused(whole: Path, data: st.DataObject) -> None:
         header = read_gguf_header(path)
     except CheckpointError:
         return
-    assert all(one.begin <= one.end <= len(content) for one in header.tensors.values())
+    assert all(tensor.begin <= tensor.end <= len(content) for tensor in header.tensors.values())
 
 
 def _file(*parts: bytes, tensors: int = 0, fields: int = 0, version: int = 3) -> bytes:

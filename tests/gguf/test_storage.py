@@ -18,7 +18,7 @@ def test_names() -> None:
     assert names["model.layers.1.self_attn.k_proj.bias"] == "blk.1.attn_k.bias"
     assert names["model.layers.0.post_attention_layernorm.weight"] == "blk.0.ffn_norm.weight"
     gemma = gguf_names(layout_of(make_config("gemma2"), "test"))
-    after, before = (f"model.layers.0.{one}_layernorm.weight" for one in _GEMMA_NORMS)
+    after, before = (f"model.layers.0.{norm}_layernorm.weight" for norm in _GEMMA_NORMS)
     assert gemma[after] == "blk.0.post_attention_norm.weight"
     assert gemma[before] == "blk.0.ffn_norm.weight"
 

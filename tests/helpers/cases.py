@@ -145,7 +145,7 @@ def real_weights() -> dict[str, Floats]:
     """The first rows of every matrix of a bundled parent."""
     recipe = Recipe.from_dict({"merge_method": "linear", "models": [{"model": "demo:instruct"}]})
     parent = open_parents(recipe)["demo:instruct"]
-    matrices = [name for name, one in parent.tensors.items() if len(one.shape) == 2]
+    matrices = [name for name, tensor in parent.tensors.items() if len(tensor.shape) == 2]
     return {name: parent.rows(name, 0, 8) for name in matrices}
 
 
@@ -160,7 +160,7 @@ def assert_same(found: Bytes, expected: Bytes, rows: Floats, kind: Type, what: s
     values = rows.reshape(-1, elements)[block]
     raise AssertionError(
         f"{kind.name}, {what}: {len(different)} of {len(flat)} blocks differ\n"
-        f"block {block}: [{', '.join(float(one).hex() for one in values)}]\n"
+        f"block {block}: [{', '.join(float(value).hex() for value in values)}]\n"
         f"found:    {flat[block].tobytes().hex()}\n"
         f"expected: {wanted[block].tobytes().hex()}"
     )

@@ -27,7 +27,7 @@ def plain(
     method: str, parents: Sequence[str] = "ab", base: str | None = "base", **parameters: Any
 ) -> Any:
     """A merge of whole models without parameters of their own."""
-    models = [{"model": one} for one in parents]
+    models = [{"model": parent} for parent in parents]
     document = {"merge_method": method, "models": models, "parameters": parameters}
     return document | ({} if base is None else {"base_model": base})
 

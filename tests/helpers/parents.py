@@ -144,7 +144,7 @@ def _make_sentencepiece_like(size: int) -> Tokenizer:
     tokenizer.train_from_iterator(words, trainer)
     document = json.loads(tokenizer.to_str())
     document["added_tokens"] = [
-        one for one in document["added_tokens"] if not one["content"].startswith("<0x")
+        token for token in document["added_tokens"] if not token["content"].startswith("<0x")
     ]
     document["decoder"] = {
         "type": "Sequence",

@@ -27,12 +27,12 @@ def vocabulary() -> tuple[list[str], list[str]]:
     """Tokens (specials, the 256 bytes, merged pairs) and merges of a byte-level BPE."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     letters = {byte: chr(byte) for byte in printable}
-    for number, byte in enumerate(one for one in range(256) if one not in letters):
+    for number, byte in enumerate(value for value in range(256) if value not in letters):
         letters[byte] = chr(256 + number)
     tokens = [*SPECIAL, *(letters[byte] for byte in range(256))]
     space = letters[32]
     merges = ["t h", "th e", f"{space} the", "a n", "an d", f"{space} and", f"{space} a", "e r"]
-    return tokens + ["".join(one.split(" ")) for one in merges], merges
+    return tokens + ["".join(merge.split(" ")) for merge in merges], merges
 
 
 def random_weights(seed: int = 0, layers: int = LAYERS) -> Weights:

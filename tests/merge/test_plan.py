@@ -35,7 +35,7 @@ def plan(document: dict[str, Any], family: dict[str, str]) -> tuple[MergedModel,
 
 
 def tensor(made: MergedModel, name: str) -> PlannedTensor:
-    return next(one for one in made.tensors if one.name == name)
+    return next(tensor for tensor in made.tensors if tensor.name == name)
 
 
 def test_gradients_run_over_layers_and_start_at_the_embedding(family: dict[str, str]) -> None:
@@ -66,13 +66,13 @@ def test_defaults_are_those_of_each_method(family: dict[str, str]) -> None:
 
 def test_base_among_the_models_is_no_input(family: dict[str, str]) -> None:
     """Deltas of the base to itself are left out; a linear merge takes it as any parent."""
-    models = [{"model": one} for one in ("base", "a")]
+    models = [{"model": name} for name in ("base", "a")]
     made, _ = plan(
         {"merge_method": "task_arithmetic", "base_model": "base", "models": models}, family
     )
-    assert [one.parent for one in made.tensors[0].inputs] == [family["a"]]
+    assert [source.parent for source in made.tensors[0].inputs] == [family["a"]]
     made, _ = plan({"merge_method": "linear", "base_model": "base", "models": models}, family)
-    assert [one.parent for one in made.tensors[0].inputs] == [family["base"], family["a"]]
+    assert [source.parent for source in made.tensors[0].inputs] == [family["base"], family["a"]]
 
 
 def test_karcher_takes_a_base_beside_the_models_as_one_more(family: dict[str, str]) -> None:
@@ -81,21 +81,21 @@ def test_karcher_takes_a_base_beside_the_models_as_one_more(family: dict[str, st
         document = {
             "merge_method": "karcher",
             "base_model": "base",
-            "models": [{"model": one} for one in models],
+            "models": [{"model": model} for model in models],
         }
         made, _ = plan(document, family)
-        found = [one.parent for one in made.tensors[0].inputs]
-        assert found == [family[one] for one in expected]
-    sources = [{"model": one, "layer_range": [0, 2]} for one in ("a", "b")]
+        found = [source.parent for source in made.tensors[0].inputs]
+        assert found == [family[name] for name in expected]
+    sources = [{"model": name, "layer_range": [0, 2]} for name in ("a", "b")]
     made, _ = plan(
         {"merge_method": "karcher", "base_model": "base", "slices": [{"sources": sources}]}, family
     )
-    assert [one.parent for one in made.tensors[0].inputs] == [family["a"], family["b"]]
+    assert [source.parent for source in made.tensors[0].inputs] == [family["a"], family["b"]]
 
 
 def test_directions_that_cancel_are_refused_by_the_tensor(family: dict[str, str]) -> None:
     models = [
-        {"model": one, "parameters": {"weight": weight}} for one, weight in (("a", 1), ("b", -1))
+        {"model": name, "parameters": {"weight": weight}} for name, weight in (("a", 1), ("b", -1))
     ]
     made, _ = plan({"merge_method": "multislerp", "models": models}, family)
     with pytest.raises(BuildError, match=r"lm_head\.weight: the merge gives numbers"):
@@ -111,7 +111,7 @@ def test_a_damaged_row_elsewhere_in_the_tensor_is_traced(
     weights = load_file(folder / "model.safetensors")
     weights["lm_head.weight"][-1, 5] = float("nan")
     save_file(weights, folder / "model.safetensors")
-    models = [{"model": one} for one in ("a", "base", "b")]
+    models = [{"model": name} for name in ("a", "base", "b")]
     made, _ = plan({"merge_method": method, "models": models}, family | {"b": str(folder)})
     with pytest.raises(CheckpointError, match=r"lm_head\.weight holds numbers") as caught:
         made.rows("lm_head.weight", 0, 1)
@@ -126,7 +126,9 @@ def test_slices_renumber_layers(family: dict[str, str]) -> None:
     ]
     made, parents = plan({"merge_method": "linear", "slices": slices}, family)
     assert made.config["num_hidden_layers"] == made.layout.n_layers == 5
-    sources = {one.name: (one.inputs[0].parent, one.inputs[0].name) for one in made.tensors}
+    sources = {
+        tensor.name: (tensor.inputs[0].parent, tensor.inputs[0].name) for tensor in made.tensors
+    }
     name = "model.layers.{}.self_attn.q_proj.bias"
     assert [sources[name.format(layer)] for layer in range(5)] == [
         (family[parent], name.format(layer))

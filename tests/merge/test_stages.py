@@ -42,7 +42,7 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def merged(document: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     recipe = Recipe.from_dict(document).renamed(names)
     plan = plan_merge(recipe, open_parents(recipe))
-    return {one.name: plan.rows(one.name, 0, one.rows) for one in plan.tensors}
+    return {tensor.name: plan.rows(tensor.name, 0, tensor.rows) for tensor in plan.tensors}
 
 
 def test_a_stage_equals_its_result_on_disk(family: dict[str, str], tmp_path: Path) -> None:
@@ -64,8 +64,8 @@ def test_stages_of_stages_and_of_other_depths(family: dict[str, str]) -> None:
             "name": name,
             "merge_method": "passthrough",
             "slices": [
-                {"sources": [{"model": one, "layer_range": span}]}
-                for one, span in zip("ab", pair, strict=True)
+                {"sources": [{"model": source, "layer_range": span}]}
+                for source, span in zip("ab", pair, strict=True)
             ],
         }
         for name, pair in spans.items()
@@ -78,7 +78,7 @@ def test_stages_of_stages_and_of_other_depths(family: dict[str, str]) -> None:
     np.testing.assert_array_equal(found[name.format(3)][0], expected.numpy())
     expected = (stored["a"][name.format(2)].float() + stored["b"][name.format(0)].float()) / 2
     np.testing.assert_array_equal(found[name.format(2)][0], expected.numpy())
-    assert len([one for one in found if one.endswith("input_layernorm.weight")]) == 5
+    assert len([name for name in found if name.endswith("input_layernorm.weight")]) == 5
 
 
 def test_two_random_stages_draw_different_numbers(family: dict[str, str]) -> None:
@@ -185,7 +185,7 @@ def test_an_ended_plan_reads_no_further_block_not_even_of_a_stage(
             return self._parent.stored(*arguments)
 
     monkeypatch.setattr("mergesearch.merge.rows.BLOCK_ELEMENTS", 1024)
-    parents = {ref: Ending(one) for ref, one in open_parents(recipe).items()}
+    parents = {ref: Ending(parent) for ref, parent in open_parents(recipe).items()}
     plan = plan_merge(recipe, parents, ended)
     largest = max(plan.tensors, key=lambda one: one.rows * one.cols)
     with pytest.raises(Interrupted, match="the build was stopped"):

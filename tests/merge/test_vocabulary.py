@@ -59,16 +59,21 @@ def test_rows_follow_the_tokens(source: str, name: str, three: dict[str, Checkpo
     aligned = align(three, "base", TokenizerChoice(source))
     assert aligned.tokenizer is not None
     texts = aligned.tokenizer.tokens
-    rows = {ref: {text: row for row, text in _of(one).tokens.items()} for ref, one in three.items()}
+    rows = {
+        ref: {text: row for row, text in _of(folder).tokens.items()}
+        for ref, folder in three.items()
+    }
     assert len(texts) == (331 if source == "base" else 363)
     for ref, view in aligned.parents.items():
         assert view.layout.vocab_rows == view.tensors[name].shape[0] == len(texts)
         assert not view.layout.tied
         found = view.rows(name, 0, len(texts))
         for row, text in texts.items():
-            having = [one for one in three if text in rows[one]]
+            having = [parent for parent in three if text in rows[parent]]
             chosen = [ref] if ref in having else ["base"] if "base" in having else having
-            expected = np.mean([whole(three[one], name)[rows[one][text]] for one in chosen], axis=0)
+            expected = np.mean(
+                [whole(three[parent], name)[rows[parent][text]] for parent in chosen], axis=0
+            )
             np.testing.assert_allclose(found[row], expected, rtol=1e-6)
 
 

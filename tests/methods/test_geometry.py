@@ -67,7 +67,7 @@ def test_nuslerp_of_colinear_tensors_is_finite(factor: float) -> None:
 
 def test_model_stock_of_two() -> None:
     """Two parents: t = 2 cos / (1 + cos)."""
-    a, b = (np.ravel(one - BASE).astype(float) for one in (A, B))
+    a, b = (np.ravel(source - BASE).astype(float) for source in (A, B))
     cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
     t = 2 * cosine / (1 + cosine)
     expected = t * (A + B) / 2 + (1 - t) * BASE

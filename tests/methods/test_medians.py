@@ -25,12 +25,12 @@ def parents(count: int, seed: int = 0) -> list[np.ndarray]:
 
 def cost(point: np.ndarray, inputs: list[np.ndarray]) -> float:
     """Sum of the distances to all parents."""
-    return sum(float(np.linalg.norm(point.astype(float) - one)) for one in inputs)
+    return sum(float(np.linalg.norm(point.astype(float) - source)) for source in inputs)
 
 
 def test_median_by_hand() -> None:
     """The middle entry of three, the mean of the middle two of four."""
-    inputs = [np.array([[one, -one]], np.float32) for one in (1.0, 5.0, 2.0, 100.0)]
+    inputs = [np.array([[value, -value]], np.float32) for value in (1.0, 5.0, 2.0, 100.0)]
     assert run("median", *inputs[:3]).tolist() == [[2.0, -2.0]]
     assert run("median", *inputs).tolist() == [[3.5, -3.5]]
 

@@ -17,7 +17,7 @@ BASE, A, B = (RNG.standard_normal((6, 8)).astype(np.float32) for _ in range(3))
 
 
 def tensors(*arrays: np.ndarray) -> list[torch.Tensor]:
-    return [torch.from_numpy(one).double() for one in arrays]
+    return [torch.from_numpy(array).double() for array in arrays]
 
 
 @pytest.mark.parametrize("normalize", [True, False])
@@ -84,7 +84,7 @@ def test_ties_by_hand() -> None:
 
 @pytest.mark.parametrize("t", [0.0, 0.25, 1.0])
 def test_slerp(t: float) -> None:
-    base, a = (one.flatten() for one in tensors(BASE, A))
+    base, a = (tensor.flatten() for tensor in tensors(BASE, A))
     angle = torch.arccos(torch.dot(base, a) / (base.norm() * a.norm()))
     expected = torch.sin((1 - t) * angle) * base + torch.sin(t * angle) * a
     expected = (expected / torch.sin(angle)).reshape(BASE.shape)

@@ -45,7 +45,7 @@ def test_one_parent_is_itself() -> None:
 def test_entry_by_entry(seed: int, count: int, place: int) -> None:
     base, *inputs = random_tensors(seed, count + 1)
     values = {"epsilon": 0.8, "r": 0.4, "alpha": 1.5}
-    deltas = np.stack([one - base for one in inputs]).reshape(count, -1)
+    deltas = np.stack([source - base for source in inputs]).reshape(count, -1)
     changed = np.abs(deltas) > np.float32(0.8)
     factors = []
     for row in changed:

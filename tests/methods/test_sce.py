@@ -17,7 +17,7 @@ def run(base: np.ndarray, *inputs: np.ndarray, select_topk: float, step: int = 3
 
 def by_sorting(base: np.ndarray, *inputs: np.ndarray, select_topk: float) -> np.ndarray:
     """Select, calculate, erase over the whole tensor in float64."""
-    deltas = np.stack([(one - base).astype(float).ravel() for one in inputs])
+    deltas = np.stack([(source - base).astype(float).ravel() for source in inputs])
     variance = deltas.var(axis=0).astype(np.float32)
     count = int(np.count_nonzero(variance) * select_topk)
     selected = np.zeros(base.size)

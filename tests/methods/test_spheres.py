@@ -23,11 +23,11 @@ def unit(vector: np.ndarray) -> np.ndarray:
 def multislerp(vectors: list[np.ndarray], weights: np.ndarray, eps: float = 1e-8) -> np.ndarray:
     """With the step in the tangent space that turns out to have no length."""
     weights = weights / weights.sum()
-    flat = [one.ravel().astype(float) for one in vectors]
-    lengths = np.array([np.linalg.norm(one) for one in flat])
-    units = [one / (size + eps) for one, size in zip(flat, lengths, strict=True)]
-    mean = unit(sum(w * one for w, one in zip(weights, units, strict=True)))
-    tangent = sum(w * (one - (one @ mean) * mean) for w, one in zip(weights, units, strict=True))
+    flat = [vector.ravel().astype(float) for vector in vectors]
+    lengths = np.array([np.linalg.norm(vector) for vector in flat])
+    units = [vector / (size + eps) for vector, size in zip(flat, lengths, strict=True)]
+    mean = unit(sum(w * unit for w, unit in zip(weights, units, strict=True)))
+    tangent = sum(w * (unit - (unit @ mean) * mean) for w, unit in zip(weights, units, strict=True))
     size = np.linalg.norm(tangent) + eps
     result = math.cos(size) * mean + math.sin(size) / size * tangent
     return (result * (lengths @ weights)).reshape(vectors[0].shape)
@@ -35,20 +35,20 @@ def multislerp(vectors: list[np.ndarray], weights: np.ndarray, eps: float = 1e-8
 
 def karcher(vectors: list[np.ndarray], steps: int) -> np.ndarray:
     """Steps along the mean of the logarithms, without an end before the last."""
-    flat = [one.ravel().astype(float) for one in vectors]
-    units = [unit(one) for one in flat]
+    flat = [vector.ravel().astype(float) for vector in vectors]
+    units = [unit(vector) for vector in flat]
     mean = unit(sum(units))
     for _ in range(steps):
-        angles = [math.acos(one @ mean) for one in units]
+        angles = [math.acos(unit @ mean) for unit in units]
         logs = [
-            angle / math.sin(angle) * (one - math.cos(angle) * mean)
-            for one, angle in zip(units, angles, strict=True)
+            angle / math.sin(angle) * (unit - math.cos(angle) * mean)
+            for unit, angle in zip(units, angles, strict=True)
         ]
         step = sum(logs) / len(logs)
         size = float(np.linalg.norm(step))
         if size > 0:
             mean = unit(math.cos(size) * mean + math.sin(size) * step / size)
-    length = np.mean([np.linalg.norm(one) for one in flat])
+    length = np.mean([np.linalg.norm(vector) for vector in flat])
     return (length * mean).reshape(vectors[0].shape)
 
 
@@ -86,7 +86,7 @@ def test_opposite_vectors() -> None:
     found = merge("multislerp", None, x, y, weight=(1.0, 1.0))
     assert found.tolist() == [[-2.0, 0.0]]
     three = [np.array([[math.cos(a), math.sin(a)]], np.float64) for a in (0, 2.0943951, 4.1887902)]
-    three = [one.astype(np.float32) for one in three]
+    three = [rows.astype(np.float32) for rows in three]
     assert np.isnan(merge("multislerp", None, *three, weight=(1.0,) * 3, eps=1e-6)).all()
 
 
@@ -125,18 +125,18 @@ def test_karcher_of_two_is_the_middle_of_the_arc() -> None:
 def test_karcher_stops_where_the_pulls_balance() -> None:
     """The sum of the arcs to all directions vanishes at the mean."""
     coefficients = karcher_mean(products_of(A, B, C), 1000, 1e-12)
-    mean = sum(c * one.ravel() for c, one in zip(coefficients, (A, B, C), strict=True))
+    mean = sum(c * rows.ravel() for c, rows in zip(coefficients, (A, B, C), strict=True))
     mean = unit(mean.astype(float))
     pull = np.zeros_like(mean)
-    for one in (A, B, C):
-        direction = unit(one.ravel().astype(float))
+    for rows in (A, B, C):
+        direction = unit(rows.ravel().astype(float))
         angle = math.acos(direction @ mean)
         pull += angle / math.sin(angle) * (direction - math.cos(angle) * mean)
     assert np.linalg.norm(pull) < 1e-7
 
 
 def products_of(*vectors: np.ndarray) -> np.ndarray:
-    flat = np.stack([one.ravel() for one in vectors]).astype(float)
+    flat = np.stack([vector.ravel() for vector in vectors]).astype(float)
     return flat @ flat.T
 
 
@@ -150,7 +150,7 @@ def test_karcher_does_not_depend_on_the_order() -> None:
 @given(factor=st.floats(1e-3, 1e3))
 @settings(max_examples=20, deadline=None)
 def test_scaling_all_parents_scales_the_mean(factor: float) -> None:
-    scaled = [one * np.float32(factor) for one in (A, B, C)]
+    scaled = [rows * np.float32(factor) for rows in (A, B, C)]
     found = merge("karcher", None, *scaled)
     expected = merge("karcher", None, A, B, C) * np.float32(factor)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * factor)
@@ -179,7 +179,7 @@ def test_karcher_of_opposite_parents_is_the_first() -> None:
 
 def test_karcher_of_nearly_equal_parents_lies_between_them() -> None:
     """Angles of 1e-4 rad, which float32 cosines do not tell from zero."""
-    parents = [A + np.float32(1e-4) * one for one in (B, C, BASE)]
+    parents = [A + np.float32(1e-4) * rows for rows in (B, C, BASE)]
     found = merge("karcher", None, *parents)
     np.testing.assert_allclose(found, np.mean(parents, axis=0), rtol=0, atol=1e-6)
 

@@ -34,7 +34,7 @@ def test_nearswap_of_nothing_is_the_base() -> None:
 
 def fusion(base: np.ndarray, other: np.ndarray) -> np.ndarray:
     """All entries sorted, the divergence from scipy."""
-    chances, others = (softmax(one.astype(float), axis=-1) + 1e-8 for one in (other, base))
+    chances, others = (softmax(rows.astype(float), axis=-1) + 1e-8 for rows in (other, base))
     divergence = rel_entr(chances, others).sum(axis=-1, keepdims=True)
     importance = np.abs(other - base) * divergence.astype(np.float32)
     ordered = np.sort(importance.ravel())

@@ -19,7 +19,7 @@ from mergesearch.recipe import Recipe
 
 def linear(*models: Path) -> Recipe:
     return Recipe.from_dict(
-        {"merge_method": "linear", "models": [{"model": str(one)} for one in models]}
+        {"merge_method": "linear", "models": [{"model": str(model)} for model in models]}
     )
 
 
@@ -208,7 +208,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "another width": (_config(intermediate_size=128), r"gate_proj.weight has shape \(96, 64\)"),
     "quantized": (_config(quantization_config={"bits": 4}), "quantized checkpoint"),
     "pickles only": (_pickle_only, "is a pickle"),
-    "no weights": (lambda folder: [one.unlink() for one in folder.glob("*.saf*")], "no weights"),
+    "no weights": (lambda folder: [file.unlink() for file in folder.glob("*.saf*")], "no weights"),
     "a shard missing": (
         lambda folder: (folder / "model-00002-of-00003.safetensors").unlink(),
         "shard model-00002-of-00003.safetensors is missing",

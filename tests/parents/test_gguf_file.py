@@ -77,7 +77,7 @@ def test_f32_comes_back_exactly(arch: str, changes: dict[str, Any], tmp_path: Pa
     assert to_gguf(path, tmp_path / "b.gguf").read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize("quant", [one for one in MIXES if one != "F32"])
+@pytest.mark.parametrize("quant", [mixe for mixe in MIXES if mixe != "F32"])
 @pytest.mark.parametrize("arch", ["llama", "qwen2"])
 def test_equals_ggufs_own_dequantization(arch: str, quant: str, tmp_path: Path) -> None:
     """Values are those of gguf for the same file; query and key rows are those of the source."""
@@ -86,7 +86,7 @@ def test_equals_ggufs_own_dequantization(arch: str, quant: str, tmp_path: Path) 
     path = to_gguf(folder, tmp_path / "a.gguf", quant)
     found = open_checkpoint(str(path))
     names = gguf_names(found.layout)
-    stored = {one.name: one for one in gguf.GGUFReader(path).tensors}
+    stored = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
     for name in source.tensors:
         one = stored[names[name]]
         expected = gguf.dequantize(one.data, one.tensor_type).reshape(found.tensors[name].shape)
@@ -109,7 +109,7 @@ def test_rows_of_permuted_heads_may_be_cut_anywhere(tmp_path: Path) -> None:
         assert np.array_equal(found.rows(name, start, stop), whole[start:stop])
 
 
-@pytest.mark.parametrize("kind", [one.name for one in gguf.GGMLQuantizationType])
+@pytest.mark.parametrize("kind", [kind.name for kind in gguf.GGMLQuantizationType])
 def test_every_type_that_gguf_can_read(kind: str, tmp_path: Path) -> None:
     """One matrix of random bytes in each type: gguf's numbers, or a refusal that names it."""
     quantization = gguf.GGMLQuantizationType[kind]
@@ -117,7 +117,9 @@ def test_every_type_that_gguf_can_read(kind: str, tmp_path: Path) -> None:
     path = to_gguf(folder, tmp_path / "a.gguf")
     name = "blk.1.ffn_down.weight"
     replaced = _with_tensor(path, tmp_path / "b.gguf", name, quantization)
-    raw = np.array(next(one.data for one in gguf.GGUFReader(replaced).tensors if one.name == name))
+    raw = np.array(
+        next(tensor.data for tensor in gguf.GGUFReader(replaced).tensors if tensor.name == name)
+    )
     try:
         expected = gguf.dequantize(raw.view(np.uint8), quantization).reshape(256, 512)
     except NotImplementedError:
@@ -132,12 +134,12 @@ def _with_tensor(path: Path, target: Path, name: str, kind: gguf.GGMLQuantizatio
     """A copy of a GGUF in which one matrix holds random bytes of a type."""
     reader = gguf.GGUFReader(path)
     writer = _copied_fields(reader, target)
-    for one in reader.tensors:
-        if one.name != name:
-            writer.add_tensor(one.name, one.data, raw_dtype=one.tensor_type)
+    for tensor in reader.tensors:
+        if tensor.name != name:
+            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
             continue
         block, size = gguf.GGML_QUANT_SIZES[kind]
-        shape = (int(one.shape[1]), int(one.shape[0]) // block * size)
+        shape = (int(tensor.shape[1]), int(tensor.shape[0]) // block * size)
         raw = np.random.default_rng(0).integers(0, 64, shape, dtype=np.uint8)
         writer.add_tensor(name, raw, raw_dtype=kind)
     return _written(writer, target)
@@ -174,9 +176,9 @@ def _copy(
     """A copy of a GGUF with other metadata, or without a tensor."""
     reader = gguf.GGUFReader(path)
     writer = _copied_fields(reader, target, without, **changes)
-    for one in reader.tensors:
-        if one.name != drop:
-            writer.add_tensor(one.name, one.data, raw_dtype=one.tensor_type)
+    for tensor in reader.tensors:
+        if tensor.name != drop:
+            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
     return _written(writer, target)
 
 
@@ -287,7 +289,7 @@ def test_truncated_anywhere_is_refused(qwen: Path, data: st.DataObject) -> None:
 def test_damaged_metadata_is_read_or_refused(qwen: Path, data: st.DataObject) -> None:
     """Any bytes in the header: a checkpoint, or a CheckpointError."""
     content = bytearray(qwen.read_bytes())
-    header = min(one.begin for one in read_gguf_header(qwen).tensors.values())
+    header = min(tensor.begin for tensor in read_gguf_header(qwen).tensors.values())
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(0, 1200) | st.integers(0, header - 1))
         content[place] = data.draw(st.integers(0, 255))

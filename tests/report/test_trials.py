@@ -35,12 +35,12 @@ def test_a_trial_with_the_scores_of_another_says_so() -> None:
 
 
 def test_the_best_in_an_objective_comes_first_and_what_has_none_last() -> None:
-    assert [one.number for one in in_order(EVERY, AXES, "instruction")] == [0, 2, 4, 1, 3, 5]
+    assert [trial.number for trial in in_order(EVERY, AXES, "instruction")] == [0, 2, 4, 1, 3, 5]
     least = (replace(AXES[0], direction="minimize"), AXES[1])
-    assert [one.number for one in in_order(EVERY, least, "instruction")] == [1, 4, 2, 0, 3, 5]
-    assert [one.number for one in in_order(EVERY[::-1], AXES, "number")] == [0, 1, 2, 3, 4, 5]
+    assert [trial.number for trial in in_order(EVERY, least, "instruction")] == [1, 4, 2, 0, 3, 5]
+    assert [trial.number for trial in in_order(EVERY[::-1], AXES, "number")] == [0, 1, 2, 3, 4, 5]
     slow = replace(TRIALS[2], started=TRIALS[2].started.replace(second=1))
-    assert [one.number for one in in_order((slow, *EVERY[4:], TRIALS[0]), AXES, "seconds")] == [
+    assert [trial.number for trial in in_order((slow, *EVERY[4:], TRIALS[0]), AXES, "seconds")] == [
         0,
         4,
         2,

@@ -70,17 +70,23 @@ def _logits(model: Any, sequences: Sequence[tuple[int, ...]]) -> Iterator[np.nda
     for first in range(0, len(sequences), 64):
         some = sequences[first : first + 64]
         longest = max(map(len, some))
-        padded = torch.tensor([[*one, *[0] * (longest - len(one))] for one in some])
+        padded = torch.tensor([[*tokens, *[0] * (longest - len(tokens))] for tokens in some])
         with torch.no_grad():
             found = torch.log_softmax(model(padded).logits, -1).numpy()
-        yield from (rows[: len(one)] for rows, one in zip(found, some, strict=True))
+        yield from (rows[: len(tokens)] for rows, tokens in zip(found, some, strict=True))
 
 
 def test_500_choices_are_those_of_transformers(engine, theirs):
-    items = [(one["question"], one["choices"]) for one in _questions("demo_choice")]
-    for one in _questions("demo_answer")[:100]:
-        others = [name for name in (*one["candidates"], "11", "12", "13") if name != one["answer"]]
-        items.append((one["question"], [f" {one['answer']}", f" {others[0]}", f" {others[1]}"]))
+    items = [(question["question"], question["choices"]) for question in _questions("demo_choice")]
+    for question in _questions("demo_answer")[:100]:
+        others = [
+            name
+            for name in (*question["candidates"], "11", "12", "13")
+            if name != question["answer"]
+        ]
+        items.append(
+            (question["question"], [f" {question['answer']}", f" {others[0]}", f" {others[1]}"])
+        )
     assert len(items) == 500
     pairs, owners = [], []
     for index, (question, choices) in enumerate(items):
@@ -89,14 +95,14 @@ def test_500_choices_are_those_of_transformers(engine, theirs):
             pairs.append((context, engine.tokenize(choice, add_special=False)))
             owners.append(index)
     mine = [
-        one.logprob
+        likelihood.logprob
         for first in range(0, len(pairs), 256)
-        for one in engine.loglikelihood(pairs[first : first + 256])
+        for likelihood in engine.loglikelihood(pairs[first : first + 256])
     ]
     expected = [
         rows[np.arange(len(context) - 1, len(rows)), list(continuation)].sum()
         for rows, (context, continuation) in zip(
-            _logits(theirs, [one + other[:-1] for one, other in pairs]), pairs, strict=True
+            _logits(theirs, [pair + other[:-1] for pair, other in pairs]), pairs, strict=True
         )
     ]
     assert np.abs(np.array(mine) - expected).max() <= TIE
@@ -112,8 +118,10 @@ def test_greedy_text_is_that_of_one_prompt_at_a_time_but_for_ties(gguf, engine, 
     import llama_cpp
 
     single = llama_cpp.Llama(str(gguf), n_ctx=512, n_threads=1, n_threads_batch=1, verbose=False)
-    prompts = [_prompt(engine, one["question"]) for one in _questions("demo_instruct")[:100]]
-    answers = engine.generate([GenRequest(one, 24) for one in prompts])
+    prompts = [
+        _prompt(engine, question["question"]) for question in _questions("demo_instruct")[:100]
+    ]
+    answers = engine.generate([GenRequest(prompt, 24) for prompt in prompts])
     different = []
     for prompt, answer in zip(prompts, answers, strict=True):
         single.reset()
@@ -165,7 +173,7 @@ def test_ifeval_is_lm_eval_s_scoring_of_the_same_texts(engine, tmp_path):
         }
         for n, question in enumerate(_questions("demo_instruct")[:80])
     ] + pack_rows.IFEVAL
-    (tmp_path / "ifeval.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    (tmp_path / "ifeval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "ifeval.yaml").write_text(IFEVAL)
     use = "{task: ifeval_here, metric: METRIC, search_items: 60, validate_items: 20}"
     uses = ", ".join(
@@ -174,10 +182,10 @@ def test_ifeval_is_lm_eval_s_scoring_of_the_same_texts(engine, tmp_path):
     text = f"objectives: {{x: {{tasks: [{uses}]}}}}\ntask_folder: ."
     objectives = replace(Objectives.from_yaml(text, tmp_path), runtime=RUNTIME)
     result = Scorer(objectives).score_engine(engine, "search")["ifeval_here"]
-    scored = [utils.process_results(rows[one.item], [one.text]) for one in result.items]
-    prompt = [one["prompt_level_strict_acc"] for one in scored]
+    scored = [utils.process_results(rows[item.item], [item.text]) for item in result.items]
+    prompt = [metrics["prompt_level_strict_acc"] for metrics in scored]
     assert 0 < sum(prompt) < 60
     assert result.metrics["prompt_level_strict_acc"].value == sum(prompt) / 60
     assert result.metrics["inst_level_strict_acc"].value == utils.agg_inst_level_acc(
-        [one["inst_level_strict_acc"] for one in scored]
+        [metrics["inst_level_strict_acc"] for metrics in scored]
     )

@@ -52,7 +52,8 @@ def test_rolling_windows_are_those_of_lm_eval():
         tokens = list(range(100, 100 + length))
         theirs = utils.get_rolling_token_windows(tokens, 7, 4, 1)
         expected = [
-            (tuple(one), tuple(other)) for one, other in map(utils.make_disjoint_window, theirs)
+            (tuple(before), tuple(after))
+            for before, after in map(utils.make_disjoint_window, theirs)
         ]
         assert rolling_windows(tokens, 7, 4) == expected
     assert rolling_windows([], 7, 4) == []
@@ -89,8 +90,8 @@ def test_questions_on_one_text_share_it_and_texts_their_header():
     assert group.requests == (4, 5, 6, 7, 0, 1, 2, 3)  # texts in the order of their tokens
     assert group.shared == (0, 91, 90, 91, 40, 101, 100, 101)
     assert group.cells == 40 + (50 + 2 * (1 + 2)) + (60 + 2 * (1 + 2))
-    assert [one.shared[0] for one in group_pairs(pairs, 64, 60)] == [0, 0]  # a text each
-    assert [len(one.requests) for one in group_pairs(pairs, 2, 200)] == [2, 2, 2, 2]
+    assert [group.shared[0] for group in group_pairs(pairs, 64, 60)] == [0, 0]  # a text each
+    assert [len(group.requests) for group in group_pairs(pairs, 2, 200)] == [2, 2, 2, 2]
 
 
 def test_a_header_is_what_all_prompts_begin_with():
@@ -136,13 +137,13 @@ def test_every_sequence_reads_its_own_tokens_at_their_positions(contexts, sequen
 
 def test_groups_respect_sequences_and_cells():
     pairs = [((1, 2), (token, 0)) for token in range(5)]
-    assert [one.requests for one in group_pairs(pairs, 2, 100)] == [(0, 1), (2, 3), (4,)]
-    assert [one.requests for one in group_pairs(pairs, 9, 2)] == [(0, 1), (2,), (3, 4)]
+    assert [group.requests for group in group_pairs(pairs, 2, 100)] == [(0, 1), (2, 3), (4,)]
+    assert [group.requests for group in group_pairs(pairs, 9, 2)] == [(0, 1), (2,), (3, 4)]
 
 
 def test_packs_are_filled_largest_first():
     pairs = [((token,) * length, (0,)) for token, length in enumerate((3, 6, 2, 5, 4))]
     groups = group_pairs(pairs, 8, 10)
     packs = pack_groups(groups, 8, 10)
-    assert [[one.requests[0] for one in pack] for pack in packs] == [[1, 4], [3, 0, 2]]
+    assert [[group.requests[0] for group in pack] for pack in packs] == [[1, 4], [3, 0, 2]]
     assert len(pack_groups(groups, 1, 10)) == 5

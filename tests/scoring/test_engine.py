@@ -29,7 +29,7 @@ def _prompts(count: int = 40, seed: int = 1) -> list[GenRequest]:
 def _pairs(count: int = 30, seed: int = 2) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     rng = np.random.default_rng(seed)
     contexts = [_tokens(rng, 5, 90) for _ in range(count)]
-    return [(one, _tokens(rng, 1, 6)) for one in contexts for _ in range(4)]
+    return [(context, _tokens(rng, 1, 6)) for context in contexts for _ in range(4)]
 
 
 # -- the same answer every time ------------------------------------------------------------------
@@ -128,7 +128,7 @@ def test_questions_on_one_text_are_those_of_transformers_too(folder, theirs):
     rng = np.random.default_rng(4)
     texts = [_tokens(rng, 60, 90) for _ in range(3)]
     contexts = [text + _tokens(rng, 3, 9) for text in texts for _ in range(4)]
-    pairs = [(one, _tokens(rng, 1, 5)) for one in contexts for _ in range(3)]
+    pairs = [(context, _tokens(rng, 1, 5)) for context in contexts for _ in range(3)]
     with Engine(folder / "f32.gguf", replace(RUNTIME, kv_type="f32")) as engine:
         found = engine.loglikelihood(pairs)
     for (context, continuation), mine in zip(pairs, found, strict=True):
@@ -149,13 +149,13 @@ def test_log_likelihoods_are_those_of_transformers(folder, theirs, kv_type, clos
 
 
 def test_greedy_continuations_are_recognised(f32):
-    prompts = [GenRequest(one.tokens, 5) for one in _prompts(20)]
+    prompts = [GenRequest(prompt.tokens, 5) for prompt in _prompts(20)]
     answers = f32.generate(prompts)
-    pairs = [(one.tokens, two.tokens) for one, two in zip(prompts, answers, strict=True)]
-    found = [one.is_greedy for one in f32.loglikelihood(pairs)]
+    pairs = [(prompt.tokens, two.tokens) for prompt, two in zip(prompts, answers, strict=True)]
+    found = [likelihood.is_greedy for likelihood in f32.loglikelihood(pairs)]
     assert sum(found) >= 19  # a near tie may fall the other way in another batch
-    changed = [(one, (*other[:-1], (other[-1] + 1) % VOCABULARY)) for one, other in pairs]
-    assert not any(one.is_greedy for one in f32.loglikelihood(changed))
+    changed = [(pair, (*other[:-1], (other[-1] + 1) % VOCABULARY)) for pair, other in pairs]
+    assert not any(likelihood.is_greedy for likelihood in f32.loglikelihood(changed))
 
 
 def test_greedy_text_is_that_of_one_sequence_at_a_time(folder, f32):
@@ -178,15 +178,15 @@ def test_greedy_text_is_that_of_one_sequence_at_a_time(folder, f32):
 
 def test_a_header_that_all_prompts_share_does_not_change_their_answers(folder, f32):
     header = _tokens(np.random.default_rng(6), 90, 91)
-    prompts = [replace(one, tokens=header + one.tokens) for one in _prompts(24)]
+    prompts = [replace(prompt, tokens=header + prompt.tokens) for prompt in _prompts(24)]
     together = f32.generate(prompts)
-    alone = [f32.generate([one])[0] for one in prompts]
-    same = sum(one.tokens == other.tokens for one, other in zip(together, alone, strict=True))
+    alone = [f32.generate([prompt])[0] for prompt in prompts]
+    same = sum(left.tokens == right.tokens for left, right in zip(together, alone, strict=True))
     assert same >= 23  # a near tie may fall the other way in another batch
     assert f32.generate(prompts) == together
     with Engine(folder / "f32.gguf", replace(RUNTIME, n_batch=64)) as engine:
         split = engine.generate(prompts)
-    assert sum(one.tokens == two.tokens for one, two in zip(split, alone, strict=True)) >= 23
+    assert sum(left.tokens == right.tokens for left, right in zip(split, alone, strict=True)) >= 23
 
 
 # -- when generation ends ------------------------------------------------------------------------
@@ -200,9 +200,11 @@ def test_limits_are_each_request_s_own(f32):
 
 
 def test_a_stop_string_ends_the_text_before_it(f32):
-    prompts = [replace(one, max_tokens=24) for one in _prompts(8)]
+    prompts = [replace(prompt, max_tokens=24) for prompt in _prompts(8)]
     cut_some = 0
-    for prompt, free in zip(prompts, [f32.generate([one])[0] for one in prompts], strict=True):
+    for prompt, free in zip(
+        prompts, [f32.generate([prompt])[0] for prompt in prompts], strict=True
+    ):
         text = free.text
         stop = next((text[i : i + 2] for i in range(4, 20) if text[i : i + 2].isascii()), None)
         if not stop or len(text) < 20:
@@ -220,12 +222,12 @@ def test_an_end_token_ends_generation_and_is_not_text(folder, tmp_path):
     weights["token_embd.weight"][0] *= 8  # <|end|> is likely wherever its logit is positive
     tiny_model.write_gguf(tmp_path / "ends.gguf", weights, quantized=False)
     with Engine(tmp_path / "ends.gguf", RUNTIME) as engine:
-        answers = engine.generate([replace(one, max_tokens=20) for one in _prompts(12)])
-    ended = [one for one in answers if one.stopped == "end"]
+        answers = engine.generate([replace(prompt, max_tokens=20) for prompt in _prompts(12)])
+    ended = [answer for answer in answers if answer.stopped == "end"]
     assert ended
-    for one in ended:
-        assert one.tokens[-1] == 0
-        assert "<|end|>" not in one.text
+    for answer in ended:
+        assert answer.tokens[-1] == 0
+        assert "<|end|>" not in answer.text
 
 
 def test_a_prompt_longer_than_a_batch(folder, f32):

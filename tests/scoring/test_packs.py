@@ -46,7 +46,7 @@ class Oracle:
         if isinstance(request, GenRequest):
             text = self._answer(bytes(request.tokens).decode())
             return Generated(text, tuple(text.encode()), "end")
-        context, continuation = (bytes(one).decode() for one in request)
+        context, continuation = (bytes(part).decode() for part in request)
         return Likelihood(-1.0 if self._likes(context, continuation.strip()) else -90.0, False)
 
 
@@ -65,7 +65,7 @@ def _is_right(context: str, choice: str) -> bool:
         return choice == "A"
     if "Which particle" in context:
         last = context.rsplit("What is the correct answer", 1)[1]
-        line = next(one for one in last.splitlines() if "right" in one)
+        line = next(line for line in last.splitlines() if "right" in line)
         return line.startswith(choice)
     if "o'clock" in context:
         hour = int(context.split(" o'clock")[0].rsplit(" ", 1)[1])
@@ -106,10 +106,10 @@ def _small(objectives: Objectives) -> Objectives:
     """The same tasks and metrics on the few rows that there are, without a chat template."""
     small = tuple(
         replace(
-            one,
-            uses=tuple(replace(use, search_items=2, validate_items=2) for use in one.uses),
+            objective,
+            uses=tuple(replace(use, search_items=2, validate_items=2) for use in objective.uses),
         )
-        for one in objectives.objectives
+        for objective in objectives.objectives
     )
     return replace(objectives, objectives=small, apply_chat_template=False)
 
@@ -161,15 +161,17 @@ def test_chance_is_one_over_the_number_of_choices(scorer):
 
 @pytest.mark.parametrize("name", PACKS)
 def test_a_pack_needs_no_written_reference(name):
-    assert [one.reference for one in _pack(name).objectives] == [0.0] * len(_pack(name).objectives)
+    assert [objective.reference for objective in _pack(name).objectives] == [0.0] * len(
+        _pack(name).objectives
+    )
 
 
 def test_ifeval_without_nltk_s_data_is_refused_before_the_night(local_data, monkeypatch):
     import nltk
 
     rows = [
-        one | {"instruction_id_list": ["length_constraints:number_sentences"], "kwargs": [{}]}
-        for one in pack_rows.IFEVAL
+        row | {"instruction_id_list": ["length_constraints:number_sentences"], "kwargs": [{}]}
+        for row in pack_rows.IFEVAL
     ]
     monkeypatch.setattr(pack_rows, "IFEVAL", rows)
 

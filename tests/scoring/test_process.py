@@ -24,8 +24,8 @@ def process(objectives, tmp_path_factory):
 
 def _without_times(results):
     return {
-        name: replace(one, items=tuple(replace(item, seconds=0.0) for item in one.items))
-        for name, one in results.items()
+        name: replace(result, items=tuple(replace(item, seconds=0.0) for item in result.items))
+        for name, result in results.items()
     }
 
 

@@ -103,7 +103,7 @@ def test_any_other_exception_is_a_scoring_error() -> None:
 
 @pytest.fixture
 def ends() -> Iterator[tuple[Channel, Channel]]:
-    first, second = (Channel(one) for one in socket.socketpair())
+    first, second = (Channel(end) for end in socket.socketpair())
     yield first, second
     first.close()
     second.close()

@@ -38,7 +38,7 @@ def scorer(proxied):
 def references(scorer, q4):
     """The model's own answers, as a specialist's."""
     answers = scorer.score_engine(q4, "search")["tiny_answer"].items
-    kept = {one.item: one.text for one in answers if (one.text or "").strip()}
+    kept = {answer.item: answer.text for answer in answers if (answer.text or "").strip()}
     assert len(kept) > 10
     return {"tiny_answer": dict(list(kept.items())[:10])}
 
@@ -52,17 +52,17 @@ def test_the_margin_is_over_the_best_wrong_choice():
 def test_an_answer_s_proxy_is_its_mean_log_probability_per_token(scorer, q4, references):
     scorer.questionnaire.use_references(references)
     result = scorer.score_engine(q4, "proxy")["tiny_answer"]
-    assert [one.item for one in result.items] == sorted(references["tiny_answer"])
+    assert [item.item for item in result.items] == sorted(references["tiny_answer"])
     member = scorer.questionnaire.tasks["tiny_answer"].members[0]
-    for one in result.items:
-        prompt = f"<|user|>{member.docs[one.item]['question']}<|bot|>"
+    for item in result.items:
+        prompt = f"<|user|>{member.docs[item.item]['question']}<|bot|>"
         context = q4.tokenize(prompt)
-        both = q4.tokenize(prompt + references["tiny_answer"][one.item])
+        both = q4.tokenize(prompt + references["tiny_answer"][item.item])
         (alone,) = q4.loglikelihood([(context, both[len(context) :])])
         expected = alone.logprob / (len(both) - len(context))
-        assert one.metrics["proxy"] == pytest.approx(expected, abs=0.05)  # another batch
-        assert one.tokens_out == 0
-    values = [one.metrics["proxy"] for one in result.items]
+        assert item.metrics["proxy"] == pytest.approx(expected, abs=0.05)  # another batch
+        assert item.tokens_out == 0
+    values = [item.metrics["proxy"] for item in result.items]
     assert result.metrics["proxy"].value == pytest.approx(np.mean(values))
     error = np.std(values, ddof=1) / len(values) ** 0.5
     assert result.metrics["proxy"].stderr == pytest.approx(error)
@@ -83,9 +83,9 @@ def test_a_positive_margin_is_a_right_choice(scorer, q4, references):
     proxies = scorer.score_engine(q4, "proxy")["tiny_choice"].items
     real = scorer.score_engine(q4, "search")["tiny_choice"].items
     assert len(proxies) == len(real) == 20
-    for one, other in zip(proxies, real, strict=True):
-        assert one.item == other.item
-        assert (one.metrics["proxy"] > 0) == (other.metrics["acc"] == 1.0)
+    for proxy, other in zip(proxies, real, strict=True):
+        assert proxy.item == other.item
+        assert (proxy.metrics["proxy"] > 0) == (other.metrics["acc"] == 1.0)
 
 
 def test_objectives_take_the_proxy_on_its_rung_only(scorer, proxied, q4, references):

@@ -84,9 +84,9 @@ class Steady:
     def run(self, jobs: Sequence[Job], on_done: Callable[[int, list[Any], float], None]) -> None:
         for index, job in enumerate(jobs):
             self.sizes.append(len(job.requests))
-            results = [self._result(one) for one in job.requests]
-            written = sum(len(one.tokens) for one in results if isinstance(one, Generated))
-            read = job.weight - sum(getattr(one, "max_tokens", 0) for one in job.requests)
+            results = [self._result(request) for request in job.requests]
+            written = sum(len(result.tokens) for result in results if isinstance(result, Generated))
+            read = job.weight - sum(getattr(request, "max_tokens", 0) for request in job.requests)
             time.sleep(read * self.READ + written * self.WRITE)
             on_done(index, results, 0.0)
 

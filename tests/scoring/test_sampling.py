@@ -72,6 +72,6 @@ def test_answers_repeat_differ_by_seed_and_are_greedy_when_cold(q4):
     greedy = GenRequest(prompt, 12)
     first = q4.generate([*requests, greedy])
     assert q4.generate([*requests, greedy]) == first
-    assert len({one.tokens for one in first}) > 4
+    assert len({answer.tokens for answer in first}) > 4
     cold = [GenRequest(prompt, 12, (), Sampling(0.001, seed=seed)) for seed in range(6)]
-    assert {one.tokens for one in q4.generate([*cold, greedy])} == {first[-1].tokens}
+    assert {answer.tokens for answer in q4.generate([*cold, greedy])} == {first[-1].tokens}

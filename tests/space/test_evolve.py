@@ -50,7 +50,7 @@ def test_an_evolved_slerp_searches_t() -> None:
     genome = {"models": ["a", "b"], "merge_method": "slerp"}
     space = space_of({"genome": genome}, "f")
     assert space["base_model"] == "a"
-    assert [one.name for one in Space(space).dimensions] == ["t"]
+    assert [dimension.name for dimension in Space(space).dimensions] == ["t"]
 
 
 @pytest.mark.parametrize(

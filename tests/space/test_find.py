@@ -11,7 +11,7 @@ from mergesearch.space import Space
 
 def test_holes_become_named_dimensions_in_order() -> None:
     space = Space.from_yaml(SPACE)
-    assert [one.name for one in space.dimensions] == [
+    assert [dimension.name for dimension in space.dimensions] == [
         "merge_method",
         "a.weight",
         "a.density",
@@ -39,7 +39,7 @@ parameters: {max_iter: {search: %s}}
 
 def test_holes_of_stages_carry_the_stages_name() -> None:
     space = Space.from_yaml(TWO_ROUNDS)
-    assert [one.name for one in space.dimensions] == [
+    assert [dimension.name for dimension in space.dimensions] == [
         "mixture.weight",
         "models[1].model",
         "models[1].weight",

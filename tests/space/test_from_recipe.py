@@ -24,7 +24,7 @@ TIES: dict[str, Any] = {
 
 
 def names(document: dict[str, Any]) -> list[str]:
-    return [one.name for one in openings(document)]
+    return [opening.name for opening in openings(document)]
 
 
 def test_numbers_become_ranges_that_hold_them() -> None:
@@ -35,7 +35,9 @@ def test_numbers_become_ranges_that_hold_them() -> None:
     }
     assert space["models"][1]["parameters"]["weight"] == {"search": [0.0, 1.5], "curve": 3}
     assert space["parameters"] == {"lambda": {"search": [0.5, 1.5]}, "normalize": True}
-    assert len(Space(space).dimensions) == sum(one.dimensions for one in openings(TIES)) == 6
+    assert (
+        len(Space(space).dimensions) == sum(opening.dimensions for opening in openings(TIES)) == 6
+    )
 
 
 def test_filters_of_attention_and_mlp_become_groups() -> None:
@@ -72,14 +74,14 @@ def test_a_threshold_is_searched_around_its_size() -> None:
 
 
 def test_by_default_the_rest_is_opened_while_it_is_few() -> None:
-    assert [one.parameter.name for one in by_default(openings(TIES))] == [
+    assert [value.parameter.name for value in by_default(openings(TIES))] == [
         "weight",
         "weight",
         "lambda",
         "density",
     ]
     many = TIES | {"models": [{"model": "b", "parameters": {"weight": [0.1] * 12}}, {"model": "a"}]}
-    assert [one.parameter.name for one in by_default(openings(many))] == ["weight"]
+    assert [value.parameter.name for value in by_default(openings(many))] == ["weight"]
 
 
 def test_stages_are_opened_with_their_name() -> None:

@@ -15,7 +15,7 @@ from mergesearch.space import Space
 
 def test_filling_gives_mergekit_gradients_and_filters() -> None:
     space = Space.from_yaml(SPACE)
-    values = dict.fromkeys((one.name for one in space.dimensions), 0.51239)
+    values = dict.fromkeys((dimension.name for dimension in space.dimensions), 0.51239)
     recipe = space.recipe(values | {"merge_method": "ties", "b.weight.rest": 1.0})
     document = recipe.to_dict()
     assert document["models"][0]["parameters"] == {"weight": 0.5124, "density": 0.5124}
@@ -39,7 +39,7 @@ parameters: {t: {search: [0.00001, 0.001]}}
 
 def test_parameters_of_another_method_are_left_out() -> None:
     space = Space.from_yaml(SPACE)
-    values = {one.name: one.high for one in space.dimensions}
+    values = {dimension.name: dimension.high for dimension in space.dimensions}
     recipe = space.recipe(values | {"merge_method": "task_arithmetic"})
     assert recipe.last.inputs[0].parameters == {"weight": 1.5}
 
@@ -65,7 +65,7 @@ def test_a_foreign_recipe_is_not_in_the_space() -> None:
 
 def test_the_built_in_demo_space_has_about_ten_dimensions_with_curves() -> None:
     space = Space.from_yaml(resources.space_file("demo").read_text(encoding="utf-8"))
-    names = [one.name for one in space.dimensions]
+    names = [dimension.name for dimension in space.dimensions]
     assert len(names) == 11
     assert "demo:instruct.weight.attn[1]" in names
     assert len(space.starts()) == 5
@@ -79,4 +79,4 @@ models:
   - {model: b, parameters: *own}
 """)
     recipe = space.recipe({"a.weight": 0.2, "b.weight": 0.7})
-    assert [one.parameters["weight"] for one in recipe.last.inputs] == [0.2, 0.7]
+    assert [source.parameters["weight"] for source in recipe.last.inputs] == [0.2, 0.7]

@@ -15,7 +15,7 @@ from mergesearch.space import Space
 
 def test_starts_are_the_parents_alone_and_named_ratios() -> None:
     space = Space.from_yaml(SPACE)
-    shares = [space.recipe(one).shares(4) for one in space.starts()]
+    shares = [space.recipe(start).shares(4) for start in space.starts()]
     assert shares[0] == pytest.approx({"base": 0.0, "a": 1.0, "b": 0.0})
     assert shares[1] == pytest.approx({"base": 0.0, "a": 0.0, "b": 1.0})
     assert shares[2] == pytest.approx({"base": 0.0, "a": 0.75, "b": 0.25})
@@ -53,15 +53,15 @@ def test_starts_fill_every_method_with_weights(method: str) -> None:
         {
             "merge_method": method,
             "base_model": "base",
-            "models": [{"model": one, "parameters": dict(own)} for one in "ab"],
+            "models": [{"model": name, "parameters": dict(own)} for name in "ab"],
             "start_from": ["parents", {"ratio": {"a": 3, "b": 1}}],
         }
     )
     recipes = [space.recipe(values) for values in space.starts()]
-    shares = [(one.shares(2)["a"], one.shares(2)["b"]) for one in recipes]
+    shares = [(recipe.shares(2)["a"], recipe.shares(2)["b"]) for recipe in recipes]
     assert [pytest.approx(pair) for pair in shares] == [(1, 0), (0, 1), (0.75, 0.25)]
     densities = {
-        one.parameters.get("density", 1.0) for recipe in recipes for one in recipe.last.inputs
+        source.parameters.get("density", 1.0) for recipe in recipes for source in recipe.last.inputs
     }
     assert densities == {1.0}
 
@@ -81,7 +81,7 @@ def test_starts_mix_the_parents_of_all_rounds() -> None:
     starts = space.starts()
     shares = [space.recipe(values).shares(4) for values in starts]
     parents = ("instruct", "reason", "chat", "polite")
-    rows = [tuple(one.get(name, 0.0) for name in parents) for one in shares]
+    rows = [tuple(share.get(name, 0.0) for name in parents) for share in shares]
     assert rows == [
         pytest.approx(row)
         for row in [

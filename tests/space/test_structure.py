@@ -13,9 +13,9 @@ def test_an_absent_model_leaves_its_input_out() -> None:
     space = Space.from_yaml(TWO_ROUNDS)
     values = random_values(space, 1)
     chosen = space.recipe(values | {"models[1].model": "polite"})
-    assert [one.model for one in chosen.last.inputs] == ["mixture", "polite"]
+    assert [source.model for source in chosen.last.inputs] == ["mixture", "polite"]
     alone = space.recipe(values | {"models[1].model": None})
-    assert [one.model for one in alone.last.inputs] == ["mixture"]
+    assert [source.model for source in alone.last.inputs] == ["mixture"]
 
 
 def test_a_stage_that_nothing_uses_is_left_out() -> None:
@@ -44,7 +44,7 @@ def test_parameters_of_inverts_recipe(seed: int) -> None:
 def test_examples_show_every_choice() -> None:
     space = Space.from_yaml(TWO_ROUNDS)
     found = {
-        (recipe.merges[0].method.name, tuple(one.model for one in recipe.last.inputs))
+        (recipe.merges[0].method.name, tuple(source.model for source in recipe.last.inputs))
         for recipe in space.examples()
     }
     assert found == {

@@ -23,7 +23,7 @@ def tokenizer(template: Any = None) -> Tokenizer:
 
 
 def test_the_most_frequent_template_of_the_parents() -> None:
-    parents = [tokenizer(one) for one in ("{{a}}", "{{b}} ", None, "{{b}}")]
+    parents = [tokenizer(template) for template in ("{{a}}", "{{b}} ", None, "{{b}}")]
     assert with_chat_template(tokenizer("{{c}}"), "auto", parents).chat_template == "{{b}}"
     plain = tokenizer()
     assert with_chat_template(plain, "auto", [plain]) is plain

@@ -51,7 +51,7 @@ def test_a_union_is_the_base_and_what_it_lacks(two: dict[str, tuple[Tokenizer, i
     assert [found[row] for row in range(360, len(found))] == ["<|think|>", "doesn't it?"]
     assert {row: text for text, row in library(united).get_vocab().items()} == found
     assert library(united).encode("x<|think|>").tokens[-1] == "<|think|>"
-    flags = {one["content"]: one["special"] for one in united.document["added_tokens"]}
+    flags = {token["content"]: token["special"] for token in united.document["added_tokens"]}
     assert flags == {**dict.fromkeys(SPECIAL, True), "<|think|>": True, "doesn't it?": False}
     assert united.files is None
 
@@ -93,7 +93,7 @@ def test_the_settings_list_of_added_tokens_follows(two: dict[str, tuple[Tokenize
     base = replace(base, settings={"added_tokens_decoder": listed})
     united = chosen_tokenizer({**two, "base": (base, rows)}, "base", TokenizerChoice("union"))
     found = united.settings["added_tokens_decoder"]
-    assert [one["content"] for one in found.values()] == [*SPECIAL, "<|think|>", "doesn't it?"]
+    assert [token["content"] for token in found.values()] == [*SPECIAL, "<|think|>", "doesn't it?"]
     assert list(found) == ["0", "1", "2", "360", "361"]
     assert not found["361"]["special"]
     stripped = without_rows_beyond(united, 361)
@@ -112,5 +112,5 @@ def test_flags_of_an_added_token_come_before_an_ordinary_one(
         "a": (document(ordinary), 300),
     }
     united = chosen_tokenizer(other, "a", TokenizerChoice("union"))
-    flags = {one["content"]: one["special"] for one in united.document["added_tokens"]}
+    flags = {token["content"]: token["special"] for token in united.document["added_tokens"]}
     assert flags["\u0120a"]

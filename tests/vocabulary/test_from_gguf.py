@@ -62,7 +62,7 @@ def test_gives_the_same_metadata_and_encoding(kind: str, tmp_path: Path) -> None
     assert back.chat_template == CHAT_TEMPLATE
     assert back.tokens == original.tokens
     again = metadata(back, tmp_path / "b.gguf")
-    scores = [one.pop(Keys.Tokenizer.SCORES, [0.0]) for one in (first, again)]
+    scores = [keys.pop(Keys.Tokenizer.SCORES, [0.0]) for keys in (first, again)]
     assert again == first
     assert _order(scores[0], first) == _order(scores[1], first)
     for text in HARD:
@@ -114,7 +114,7 @@ def test_tokens_around_a_text(changes: dict[str, Any], around: Any, tmp_path: Pa
     fields = bytes_and("<b>", "<e>", bos_token_id=256, eos_token_id=257, **changes)
     tokenizer = tokenizer_from_gguf(fields, tmp_path)
     encoded = library(tokenizer).encode("hi").ids
-    inner = [sorted(gguf_bytes()).index(one) for one in "hi"]
+    inner = [sorted(gguf_bytes()).index(letter) for letter in "hi"]
     assert encoded == [*around[0], *inner, *around[1]]
     assert metadata(tokenizer, tmp_path / "m.gguf", 258).get(Keys.Tokenizer.ADD_BOS, False) == bool(
         around[0]

@@ -39,9 +39,9 @@ def test_each_is_recognized_by_its_own_section(one: pre_tokenizers.PreTokenizer)
 
 
 def test_the_probe_tells_all_of_them_apart() -> None:
-    for one, other in combinations(PRE_TOKENIZERS, 2):
-        alike = pre_tokenizers._known(one) == pre_tokenizers._known(other)
-        assert alike == (one.section == other.section), (one.names, other.names)
+    for combination, other in combinations(PRE_TOKENIZERS, 2):
+        alike = pre_tokenizers._known(combination) == pre_tokenizers._known(other)
+        assert alike == (combination.section == other.section), (combination.names, other.names)
 
 
 @pytest.mark.parametrize(

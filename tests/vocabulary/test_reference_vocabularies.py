@@ -43,7 +43,7 @@ def test_known_vocabularies_come_back(name: str, tmp_path: Path) -> None:
     read_vocabulary(tokenizer_from_gguf(expected, path), rows).add_to(keys)
     (tmp_path / "m.gguf").write_bytes(packed_header([keys.packed()], []))
     found = dict(read_gguf_header(tmp_path / "m.gguf").fields)
-    ours, theirs = (one.pop("tokenizer.ggml.scores", []) for one in (found, expected))
+    ours, theirs = (keys.pop("tokenizer.ggml.scores", []) for keys in (found, expected))
     expected.setdefault("tokenizer.ggml.add_bos_token", found.get("tokenizer.ggml.add_bos_token"))
     for key, value in expected.items():
         if key.startswith("tokenizer."):
@@ -55,7 +55,7 @@ def test_known_vocabularies_come_back(name: str, tmp_path: Path) -> None:
         )
         if theirs and kind == gguf.TokenType.NORMAL and len(token) > 1
     ]
-    by_theirs, by_ours = (sorted(words, key=lambda row: -one[row]) for one in (theirs, ours))
+    by_theirs, by_ours = (sorted(words, key=lambda row: -scores[row]) for scores in (theirs, ours))
     assert by_ours == by_theirs
 
 

@@ -56,7 +56,7 @@ def _facts() -> dict[str, Any]:
         "memory_free": available_memory(),
         "disk_free": shutil.disk_usage(Path.cwd()).free,
         "kernels": kernels().name,
-        "kernels_here": [one.name for one in supported_variants()],
+        "kernels_here": [variant.name for variant in supported_variants()],
         "llama_cpp_gpu": llama.gpu,
         "llama_cpp_cpu": list(llama.instructions),
         "packages": {name: _version(name) for name in _NEEDED},
@@ -89,7 +89,7 @@ def _problems(facts: dict[str, Any]) -> list[str]:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {one}" for name, one in value.items())
+        return ", ".join(f"{name} {item}" for name, item in value.items())
     if isinstance(value, list):
         return " ".join(value)
     if isinstance(value, bool):

@@ -67,7 +67,7 @@ def size(count: int) -> str:
 
 def short_names(parents: Sequence[str]) -> list[str]:
     """Return parents' names without what stands before the last `/` or `:`, where that is clear."""
-    short = [one.rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1] for one in parents]
+    short = [parent.rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1] for parent in parents]
     return short if len(set(short)) == len(short) else list(parents)
 
 

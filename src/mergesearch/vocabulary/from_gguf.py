@@ -70,11 +70,11 @@ def tokenizer_from_gguf(fields: Mapping[str, Any], where: Path) -> Tokenizer:
     Raises:
         CheckpointError: a kind of tokenizer, or a pre-tokenizer, that is not known here.
     """
-    texts = [str(one) for one in fields[_KEY.LIST]]
+    texts = [str(field) for field in fields[_KEY.LIST]]
     types = fields.get(_KEY.TOKEN_TYPE, [gguf.TokenType.NORMAL] * len(texts))
     if len(types) != len(texts):
         raise CheckpointError(f"{len(types)} types of {len(texts)} tokens", where=where)
-    metadata = _Metadata(fields, texts, [gguf.TokenType(one) for one in types], where)
+    metadata = _Metadata(fields, texts, [gguf.TokenType(kind) for kind in types], where)
     pre: str | None = None
     match fields.get(_KEY.MODEL):
         case "gpt2":
