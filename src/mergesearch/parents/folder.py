@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import numpy.typing as npt
 
 from mergesearch._kernels.stored import Stored
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf import HEAD, Layout, found_layout, layout_of
+from mergesearch.gguf import EMBEDDING, HEAD, Layout, found_layout, layout_of
 from mergesearch.parents.parent import TensorInfo, check_tensors
 from mergesearch.parents.safetensors import WHOLE_NUMBERS, SafetensorsFile
+from mergesearch.parents.text_model import reads_images, text_config, text_names
 from mergesearch.parents.tokens import fitting_tokenizer
 from mergesearch.vocabulary import Tokenizer, read_tokenizer
 
@@ -23,6 +25,19 @@ _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # Constants that old checkpoints store beside the weights; the architecture computes them.
 _BUFFERS = (".rotary_emb.inv_freq", ".attention.masked_bias", ".attention.bias")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The file that holds a tensor, and the tensor's name in it."""
+
+    file: SafetensorsFile
+    name: str
+
+    @property
+    def info(self) -> TensorInfo:
+        stored = self.file.tensors[self.name]
+        return TensorInfo(stored.shape, stored.dtype)
 
 
 class FolderCheckpoint:
@@ -41,19 +56,35 @@ class FolderCheckpoint:
         self.ref = ref
         self.folder = folder
         self._notes: list[str] = []
-        self._files = _open_files(folder)
+        self._places = _open_files(folder)
         self.config = read_config(folder)
-        self.tensors: Mapping[str, TensorInfo] = _weights(self._files)
         if as_found:
+            self.tensors: Mapping[str, TensorInfo] = _weights(self._places)
             shapes = {name: tensor.shape for name, tensor in self.tensors.items()}
             self.layout: Layout = found_layout(self.config, shapes)
             return
+        if reads_images(self.config):
+            self._keep_text_model()
+        self.tensors = _weights(self._places)
         self.layout = layout_of(self.config, folder)
         self.config["tie_word_embeddings"] = self.layout.tied
         if self.layout.tied and HEAD in self.tensors:
             self.tensors = {name: tensor for name, tensor in self.tensors.items() if name != HEAD}
             self._notes.append(f"{HEAD} is left out: the model's head is its embedding")
         check_tensors(self.tensors, self.layout, folder)
+
+    def _keep_text_model(self) -> None:
+        """Go on as if the folder held the text model alone."""
+        architecture = (self.config.get("architectures") or ["model"])[0]
+        stored = text_names(self._places)
+        self.config = text_config(self.config, self.folder, has_head=HEAD in stored)
+        others = len(self._places) - len(stored)
+        self._places = {name: self._places[own] for name, own in stored.items()}
+        if EMBEDDING in self._places:  # a config that is silent means what its files hold
+            self.config.setdefault("vocab_size", self._places[EMBEDDING].info.shape[0])
+        self._notes.append(
+            f"the text model of {architecture} is taken; its {others} other tensors are left out"
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -67,30 +98,33 @@ class FolderCheckpoint:
 
     @cached_property
     def _fitting(self) -> tuple[Tokenizer | None, tuple[str, ...]]:
-        tokenizer = read_tokenizer(self.folder)
+        tokenizer = read_tokenizer(self.folder, self.config)
         if tokenizer is None or not self.layout.built_in:
             return tokenizer, ()
         return fitting_tokenizer(tokenizer, self.layout.vocab_rows, self.folder)
 
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
-        return self._files[name].rows(name, start, stop)
+        place = self._places[name]
+        return place.file.rows(place.name, start, stop)
 
     def stored(self, name: str, start: int, stop: int) -> Stored:
         """Return the same rows as the file holds them; see `Checkpoint.stored`."""
-        return self._files[name].stored(name, start, stop)
+        place = self._places[name]
+        return place.file.stored(place.name, start, stop)
 
     def read_ahead(self, name: str, start: int, stop: int) -> None:
         """Let the system read rows from the disk; see `Checkpoint.read_ahead`."""
-        self._files[name].read_ahead(name, start, stop)
+        place = self._places[name]
+        place.file.read_ahead(place.name, start, stop)
 
 
-def _weights(files: Mapping[str, SafetensorsFile]) -> dict[str, TensorInfo]:
-    """Every stored tensor but for buffers: constants of old checkpoints, and whole numbers."""
+def _weights(places: Mapping[str, _Place]) -> dict[str, TensorInfo]:
+    """Every tensor but for buffers: constants of old checkpoints, and whole numbers."""
     return {
-        name: TensorInfo(file.tensors[name].shape, file.tensors[name].dtype)
-        for name, file in files.items()
-        if not name.endswith(_BUFFERS) and file.tensors[name].dtype not in WHOLE_NUMBERS
+        name: place.info
+        for name, place in places.items()
+        if not name.endswith(_BUFFERS) and place.info.dtype not in WHOLE_NUMBERS
     }
 
 
@@ -128,14 +162,14 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     return document
 
 
-def _open_files(folder: Path) -> dict[str, SafetensorsFile]:
-    """The open file that holds each stored tensor.
+def _open_files(folder: Path) -> dict[str, _Place]:
+    """The place of each stored tensor.
 
     A single file comes before an index of shards, as it does for `transformers`.
     """
     if (folder / _SINGLE).is_file():
         file = SafetensorsFile(folder / _SINGLE)
-        return dict.fromkeys(file.tensors, file)
+        return {name: _Place(file, name) for name in file.tensors}
     if (folder / _INDEX).is_file():
         return _open_shards(folder)
     refuse_pickles(folder, f"{_SINGLE} or {_INDEX}")
@@ -160,7 +194,7 @@ def refuse_pickles(folder: Path, expected: str) -> None:
         )
 
 
-def _open_shards(folder: Path) -> dict[str, SafetensorsFile]:
+def _open_shards(folder: Path) -> dict[str, _Place]:
     index = folder / _INDEX
     try:
         places = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
@@ -171,7 +205,7 @@ def _open_shards(folder: Path) -> dict[str, SafetensorsFile]:
     for name, shard in places.items():
         if name not in files[shard].tensors:
             raise CheckpointError(f"{shard} does not hold {name}", where=index)
-    return {name: files[shard] for name, shard in places.items()}
+    return {name: _Place(files[shard], name) for name, shard in places.items()}
 
 
 def _open_shard(folder: Path, shard: Any) -> SafetensorsFile:

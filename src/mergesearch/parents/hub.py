@@ -30,6 +30,7 @@ FILES = (
     "vocab.json",
     "merges.txt",
     "chat_template.jinja",
+    "chat_template.json",
 )
 """What is downloaded of a repository's top level."""
 

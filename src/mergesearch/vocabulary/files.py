@@ -19,6 +19,7 @@ TOKENIZER, SETTINGS, GENERATION, CONFIG = (
     "config.json",
 )
 TEMPLATE, MORE_TEMPLATES = "chat_template.jinja", "additional_chat_templates"
+OLD_TEMPLATE = "chat_template.json"  # of models that read images too, in older checkpoints
 LISTED = "added_tokens_decoder"
 KINDS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 """The special tokens that settings name as `KIND_token`."""
@@ -28,6 +29,7 @@ _COPIED = (
     SETTINGS,
     GENERATION,
     TEMPLATE,
+    OLD_TEMPLATE,
     "special_tokens_map.json",
     "added_tokens.json",
     "tokenizer.model",
@@ -85,12 +87,16 @@ class Tokenizer:
         return texts | {row: str(entry["content"]) for row, entry in self.added_tokens.items()}
 
 
-def read_tokenizer(folder: Path) -> Tokenizer | None:
+def read_tokenizer(folder: Path, config: Mapping[str, Any] | None = None) -> Tokenizer | None:
     """Read a folder's tokenizer; None where it has no `tokenizer.json`.
 
+    Args:
+        folder: Folder to read.
+        config: `config.json` of the model; None for the one in the folder, if there is one.
+
     Raises:
-        CheckpointError: a file is no JSON object, the tokenizer is not a BPE, or its added tokens
-            are damaged.
+        CheckpointError: A file is not a JSON object, the tokenizer is not a BPE, or its added
+            tokens are damaged.
     """
     if not (folder / TOKENIZER).is_file():
         return None
@@ -106,7 +112,7 @@ def read_tokenizer(folder: Path) -> Tokenizer | None:
     template = _template(folder)
     if template is not None and "chat_template" not in settings:
         settings["chat_template"] = template
-    config = _read(folder / CONFIG)
+    config = _read(folder / CONFIG) if config is None else config
     ids = {kind: config.get(f"{kind}_token_id") for kind in KINDS}
     found = Tokenizer(
         document,
@@ -128,7 +134,8 @@ def _template(folder: Path) -> str | list[dict[str, str]] | None:
     """The chat template beside the settings, or several by their names."""
     file = folder / TEMPLATE
     if not file.is_file():
-        return None
+        template = _read(folder / OLD_TEMPLATE).get("chat_template")
+        return template if isinstance(template, str | list) else None
     template = file.read_text(encoding="utf-8")
     others = sorted((folder / MORE_TEMPLATES).glob("*.jinja"))
     if not others:

@@ -1,0 +1,107 @@
+"""The text model inside a checkpoint that reads images too.
+
+Its layers are those of a text model of the same family, so it is merged as one, also with siblings
+that never saw an image; towers and projectors are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mergesearch.errors import CheckpointError
+from mergesearch.vocabulary.files import KINDS
+
+_ARCHITECTURES = {
+    "gemma3_text": "Gemma3ForCausalLM",
+    "llama": "LlamaForCausalLM",
+    "mistral": "MistralForCausalLM",
+    "phi3": "Phi3ForCausalLM",
+    "qwen2": "Qwen2ForCausalLM",
+    "qwen2_vl": "Qwen2ForCausalLM",
+    "qwen2_vl_text": "Qwen2ForCausalLM",
+    "qwen2_5_vl": "Qwen2ForCausalLM",
+    "qwen2_5_vl_text": "Qwen2ForCausalLM",
+    "qwen3": "Qwen3ForCausalLM",
+    "qwen3_vl_text": "Qwen3ForCausalLM",
+}
+"""Architecture of the text model by the `model_type` of its config."""
+
+_MODEL_TYPES = {
+    "Gemma3ForCausalLM": "gemma3_text",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3",
+}
+"""`model_type` of the architectures whose text configs have one of their own."""
+
+_ROPE_KEYS = ("rope_scaling", "rope_parameters")
+_TIED = "tie_word_embeddings"
+_SHARED_KEYS = (
+    _TIED,
+    "torch_dtype",
+    "dtype",
+    "transformers_version",
+    *(f"{kind}_token_id" for kind in KINDS),
+)
+_OF_IMAGES = ("vision_", "image_", "video_", "text_config")
+_EMBEDDING, _HEAD = "embed_tokens.weight", "lm_head.weight"
+
+
+def reads_images(config: Mapping[str, Any]) -> bool:
+    """Whether a `config.json` is of a model that reads images too."""
+    return isinstance(config.get("vision_config"), dict)
+
+
+def text_config(config: Mapping[str, Any], where: Path, *, has_head: bool) -> dict[str, Any]:
+    """Return the `config.json` of the text model.
+
+    Args:
+        config: `config.json` of the whole.
+        where: Folder that messages name.
+        has_head: Whether a head is stored; where none is, either config may say that it is tied.
+
+    Raises:
+        CheckpointError: Its architecture is not known.
+    """
+    nested = config.get("text_config")
+    text = dict(config if nested is None else nested)
+    architecture = _ARCHITECTURES.get(str(text.get("model_type")))
+    if architecture is None:
+        raise CheckpointError(
+            f"the text model {text.get('model_type')!r} of {config.get('architectures')}",
+            where=where,
+            expected="one of " + ", ".join(_ARCHITECTURES),
+        )
+    text["architectures"] = [architecture]
+    text["model_type"] = _MODEL_TYPES.get(architecture, text["model_type"])
+    shared = {key: config[key] for key in _SHARED_KEYS if key in config}
+    text = shared | {key: value for key, value in text.items() if not key.startswith(_OF_IMAGES)}
+    if not has_head and config.get(_TIED):
+        text[_TIED] = True
+    return text | {key: _for_text(text[key]) for key in _ROPE_KEYS if key in text}
+
+
+def _for_text(rope: Any) -> Any:
+    """Rotary settings without sections, which are the same place of a text for all of them."""
+    if not isinstance(rope, dict) or "mrope_section" not in rope:
+        return rope
+    kept = {key: value for key, value in rope.items() if not key.startswith("mrope")}
+    return kept | {key: "default" for key in ("type", "rope_type") if kept.get(key) == "mrope"}
+
+
+def text_names(names: Iterable[str]) -> dict[str, str]:
+    """Return the stored name of every tensor of the text model by the name that it has alone."""
+    stored = set(names)
+    embedding = next((name for name in stored if _is(_EMBEDDING, name)), f"model.{_EMBEDDING}")
+    prefix = embedding.removesuffix(_EMBEDDING)
+    alone = {
+        "model." + name.removeprefix(prefix): name for name in stored if name.startswith(prefix)
+    }
+    head = next((name for name in stored if _is(_HEAD, name)), None)
+    return alone if head is None else alone | {_HEAD: head}
+
+
+def _is(name: str, stored: str) -> bool:
+    """Whether a stored name is a tensor's own, behind whatever holds the text model."""
+    return stored == name or stored.endswith("." + name)
