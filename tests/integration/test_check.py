@@ -123,7 +123,7 @@ def scorer(objectives: Path) -> Iterator[ScoringProcess]:
 
 def _with_lengths(pace: Pace, result: TaskResult) -> Pace:
     """A pace that knows how long the answers really are."""
-    written = sum(one.tokens_out for one in result.items)
+    written = sum(item.tokens_out for item in result.items)
     assert written <= pace.written["validate"]
     return replace(pace, share=written / pace.written["validate"]) if pace.generates else pace
 
@@ -144,10 +144,10 @@ def test_the_time_that_is_told_is_the_time_that_it_takes(
     found = rehearsal.rehearse(workshop, PARENT, scorer)
     assert isinstance(found, Rehearsal)
     assert found.at_most == (not whole)
-    for one in found.paces:
-        assert one.read["validate"] == sum(item.tokens_in for item in results[one.task].items)
+    for pace in found.paces:
+        assert pace.read["validate"] == sum(item.tokens_in for item in results[pace.task].items)
     if not whole:  # then the lengths of answers are not known
-        paces = tuple(_with_lengths(one, results[one.task]) for one in found.paces)
+        paces = tuple(_with_lengths(pace, results[pace.task]) for pace in found.paces)
         found = replace(found, paces=paces)
     assert 0.3 < found.seconds("validate") / seconds < 3
 

@@ -89,8 +89,12 @@ def metadata(path: Path) -> dict[str, Any]:
 
 def tensors(path: Path) -> dict[str, tuple[str, list[int], bytes]]:
     return {
-        one.name: (one.tensor_type.name, [int(size) for size in one.shape], one.data.tobytes())
-        for one in gguf.GGUFReader(path).tensors
+        tensor.name: (
+            tensor.tensor_type.name,
+            [int(size) for size in tensor.shape],
+            tensor.data.tobytes(),
+        )
+        for tensor in gguf.GGUFReader(path).tensors
     }
 
 

@@ -58,7 +58,7 @@ def test_what_is_opened_can_be_named() -> None:
     Path("mine.yaml").write_text(RECIPE, encoding="utf-8")
     outcome = search("init", "--from", "mine.yaml", "--open", "demo:reason.weight", "-o", "s.yaml")
     assert outcome.code == 0
-    assert [one.name for one in space("s.yaml").dimensions] == ["demo:reason.weight"]
+    assert [dimension.name for dimension in space("s.yaml").dimensions] == ["demo:reason.weight"]
     wrong = search("init", "--from", "mine.yaml", "--open", "wieght", "-o", "t.yaml")
     assert wrong.code == 2
     assert "nothing to search is called 'wieght'" in wrong.err
@@ -89,4 +89,4 @@ def test_files_without_a_space(text: str, message: str) -> None:
     outcome = search("init", "--from", "f.yaml")
     assert outcome.code == 2
     assert message in outcome.err
-    assert [one.name for one in Path().iterdir()] == ["f.yaml"]
+    assert [path.name for path in Path().iterdir()] == ["f.yaml"]

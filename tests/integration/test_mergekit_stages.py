@@ -96,8 +96,8 @@ def test_documents_equal_mergekit_multi(text: str, family: Any, tmp_path: Path) 
     """The documents as they stand and as they are exported give the weights of our plan."""
     recipe = Recipe.from_yaml(text).renamed(family)
     written = [
-        yaml.safe_load(yaml.safe_dump(one | {"dtype": "float32"}))
-        for one in yaml.safe_load_all(_with_folders(text, family))
+        yaml.safe_load(yaml.safe_dump(document | {"dtype": "float32"}))
+        for document in yaml.safe_load_all(_with_folders(text, family))
     ]
     for name, source in (
         ("written", yaml.safe_dump_all(written)),
@@ -121,7 +121,7 @@ def _with_folders(text: str, family: dict[str, str]) -> str:
         if isinstance(node, dict):
             return {key: replaced(value) for key, value in node.items()}
         if isinstance(node, list):
-            return [replaced(one) for one in node]
+            return [replaced(child) for child in node]
         return family.get(node, node) if isinstance(node, str) else node
 
-    return yaml.safe_dump_all([replaced(one) for one in yaml.safe_load_all(text)])
+    return yaml.safe_dump_all([replaced(document) for document in yaml.safe_load_all(text)])

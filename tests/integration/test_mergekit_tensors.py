@@ -17,7 +17,7 @@ pytestmark = pytest.mark.mergekit
 RNG = np.random.default_rng(23)
 BASE, A, B, C = (RNG.standard_normal((12, 10)).astype(np.float32) for _ in range(4))
 ZERO = np.zeros_like(A)
-CLOSE = [BASE + np.float32(1e-4) * one for one in (A, B, C)]  # as short fine-tunes are
+CLOSE = [BASE + np.float32(1e-4) * rows for rows in (A, B, C)]  # as short fine-tunes are
 TINY = np.float32(1e-7) * A
 
 Tensors = list[np.ndarray]
@@ -74,7 +74,7 @@ def mergekit(
 
     tensors = ([] if base is None else [base]) + inputs
     group = TensorGroup.from_tensors(
-        [torch.from_numpy(one).double() for one in tensors],
+        [torch.from_numpy(tensor).double() for tensor in tensors],
         base_index=0 if base is not None else None,
     )
     if method in ("nuslerp", "multislerp"):

@@ -34,8 +34,8 @@ def write_vocabulary(
     folder: Path, texts: list[str], size: int, special: list[str], plain: list[str]
 ) -> None:
     tokenizer = make_tokenizer("gpt-2", size, texts)
-    tokenizer.add_special_tokens([AddedToken(one, special=True) for one in special])
-    tokenizer.add_tokens([AddedToken(one, normalized=False) for one in plain])
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special])
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in plain])
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -111,12 +111,12 @@ def placed(document: Any, family: dict[str, str]) -> Any:
     """A document with folders in the place of names."""
     if isinstance(document, dict):
         return {
-            key: family.get(one, one)
-            if key in REFERRING and isinstance(one, str)
-            else placed(one, family)
-            for key, one in document.items()
+            key: family.get(value, value)
+            if key in REFERRING and isinstance(value, str)
+            else placed(value, family)
+            for key, value in document.items()
         }
-    return [placed(one, family) for one in document] if isinstance(document, list) else document
+    return [placed(entry, family) for entry in document] if isinstance(document, list) else document
 
 
 @pytest.mark.parametrize("tied", TIED)
@@ -144,8 +144,8 @@ def test_methods_that_need_whole_tensors(method: str, tmp_path: Path) -> None:
     if method == "slerp":
         document |= {"models": [{"model": "base"}, {"model": "a"}], "parameters": {"t": 0.4}}
     if method == "ties":
-        for one, weight in zip(document["models"], (0.6, 0.9), strict=True):
-            one["parameters"] = {"weight": weight, "density": 0.5}
+        for model, weight in zip(document["models"], (0.6, 0.9), strict=True):
+            model["parameters"] = {"weight": weight, "density": 0.5}
     check(document | {"tokenizer": {"source": "union"}}, family, tmp_path / "out")
 
 
@@ -160,7 +160,7 @@ def test_a_stage_has_the_tokenizer_of_its_own_document(tmp_path: Path) -> None:
         "models": [{"model": "b", "parameters": {"weight": 0.4}}],
         "tokenizer": {"source": "union", "pad_to_multiple_of": 32},
     }
-    documents = [placed(one, family) | {"dtype": "float32"} for one in (stage, last)]
+    documents = [placed(document, family) | {"dtype": "float32"} for document in (stage, last)]
     recipe = Recipe.from_yaml(yaml.dump_all(documents))
     expected = run_mergekit_multi(yaml.dump_all(documents), tmp_path / "out")
     compare(recipe, expected, tmp_path / "out" / "last")
@@ -177,10 +177,10 @@ def test_chat_template(template: str, tmp_path: Path) -> None:
     Workshop.for_recipe(recipe).safetensors(recipe, tmp_path / "ours")
     messages = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Yes?"}]
     rendered = [
-        AutoTokenizer.from_pretrained(tmp_path / one).apply_chat_template(
+        AutoTokenizer.from_pretrained(tmp_path / name).apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True
         )
-        for one in ("ours", "theirs")
+        for name in ("ours", "theirs")
     ]
     assert rendered[0] == rendered[1]
     assert "Hi." in rendered[0]
@@ -200,7 +200,7 @@ def compare(recipe: Recipe, expected: dict[str, Any], out: Path) -> None:
     assert set(ours) == set(theirs)
     assert plan.config["vocab_size"] == json.loads((out / "config.json").read_text())["vocab_size"]
     texts = list(ours)
-    mine, other = [ours[one] for one in texts], [theirs[one] for one in texts]
+    mine, other = [ours[text] for text in texts], [theirs[text] for text in texts]
     assert {tensor.name for tensor in plan.tensors} == set(expected)
     for tensor in plan.tensors:
         found, wanted = merged(plan, tensor.name), expected[tensor.name]

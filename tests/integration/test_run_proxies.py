@@ -38,6 +38,6 @@ def test_a_search_by_proxies_has_a_front_of_metrics(tmp_path: Path) -> None:
     assert front["proxies"].keys() == {"instruction", "reasoning"}
     assert front["proxies"]["instruction"]["trials"] >= 5  # the starts are promoted
     assert front["proxies"]["reasoning"]["correlation"] > 0.5
-    assert all(0 <= one["values"]["reasoning"]["value"] <= 1 for one in front["front"])
+    assert all(0 <= member["values"]["reasoning"]["value"] <= 1 for member in front["front"])
     assert "proxy: rank correlation with the metric" in search("status", out).out
     assert not (out / "partial").exists()

@@ -76,7 +76,7 @@ def test_settings_and_weights(smollm2: str) -> None:
         "tie_word_embeddings": True,
     }
     assert expected.items() <= found.config.items()
-    stored = {one.name: one for one in gguf.GGUFReader(smollm2).tensors}
+    stored = {tensor.name: tensor for tensor in gguf.GGUFReader(smollm2).tensors}
     for ours, theirs in (("embed_tokens", "token_embd"), ("layers.7.mlp.up_proj", "blk.7.ffn_up")):
         one = stored[f"{theirs}.weight"]
         values = gguf.dequantize(one.data, one.tensor_type)
@@ -139,7 +139,9 @@ def test_adapters_equal_peft(
 
 @pytest.mark.parametrize("quant", ["Q4_0", "Q4_K_M"])
 def test_a_merge_of_both_adapters_answers(quant: str, smollm2: str, adapters: list[str]) -> None:
-    models = [{"model": f"{smollm2}+{one}", "parameters": {"weight": 0.5}} for one in adapters]
+    models = [
+        {"model": f"{smollm2}+{adapter}", "parameters": {"weight": 0.5}} for adapter in adapters
+    ]
     recipe = Recipe.from_dict(
         {
             "merge_method": "task_arithmetic",
@@ -183,9 +185,14 @@ def test_choices_are_those_of_transformers(smollm2: str, tmp_path: Path) -> None
                 engine.tokenize(f" {choice}", add_special=False) for choice in item["choices"]
             ]
             mine = np.array(
-                [one.logprob for one in engine.loglikelihood([(context, one) for one in endings])]
+                [
+                    likelihood.logprob
+                    for likelihood in engine.loglikelihood(
+                        [(context, ending) for ending in endings]
+                    )
+                ]
             )
-            theirs = np.array([_log_likelihood(model, context, one) for one in endings])
+            theirs = np.array([_log_likelihood(model, context, ending) for ending in endings])
             largest = max(largest, float(np.abs(mine - theirs).max()))
             same += int(mine.argmax() == theirs.argmax())
     assert largest <= 0.02

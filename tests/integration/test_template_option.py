@@ -38,4 +38,4 @@ def test_a_run_proves_its_template_first(template: str) -> None:
     outcome = search("run", "space.yaml", "--objectives", "demo", "--template", template)
     assert outcome.code != 0
     assert "its values are not found" in outcome.err
-    assert [one for one in sorted(Path().iterdir()) if one.name != "results"] == before
+    assert [path for path in sorted(Path().iterdir()) if path.name != "results"] == before

@@ -24,8 +24,8 @@ TALK = "<|call|>The quick brown fox<think>jumps<|end|>"
 
 def add_tokens(folder: Path, special: list[str], plain: list[str]) -> None:
     tokenizer = make_tokenizer()
-    tokenizer.add_special_tokens([AddedToken(one, special=True) for one in special])
-    tokenizer.add_tokens([AddedToken(one, normalized=False) for one in plain])
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special])
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in plain])
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
@@ -42,7 +42,7 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def recipe(two: tuple[Path, Path], **keys: Any) -> Recipe:
-    models = [{"model": str(one), "parameters": {"weight": 0.5}} for one in two]
+    models = [{"model": str(folder), "parameters": {"weight": 0.5}} for folder in two]
     return Recipe.from_dict({"merge_method": "linear", "models": models} | keys)
 
 
@@ -55,7 +55,7 @@ def test_transformers_loads_a_union(two: tuple[Path, Path], tmp_path: Path) -> N
     assert len(tokenizer) == 364
     assert model.get_input_embeddings().weight.shape == (368, 64)
     assert not model.config.tie_word_embeddings
-    first, second = (PreTrainedTokenizerFast.from_pretrained(one) for one in two)
+    first, second = (PreTrainedTokenizerFast.from_pretrained(folder) for folder in two)
     for text in TEXTS:
         assert tokenizer(text).input_ids == first(text).input_ids
     assert tokenizer.tokenize(TALK) == second.tokenize(TALK)
@@ -72,8 +72,8 @@ def test_a_family_of_its_own_loads_a_union(two: tuple[Path, Path], tmp_path: Pat
     settings |= dict.fromkeys(("pad_token", "unk_token", "bos_token"), "<|end|>")
     document = json.loads((two[0] / "tokenizer.json").read_text())
     settings["added_tokens_decoder"] = {
-        str(one["id"]): {key: value for key, value in one.items() if key != "id"}
-        for one in document["added_tokens"]
+        str(token["id"]): {key: value for key, value in token.items() if key != "id"}
+        for token in document["added_tokens"]
     }
     file.write_text(json.dumps(settings))
     made = recipe(two, tokenizer_source="union")
@@ -119,7 +119,7 @@ def test_a_gguf_gives_its_tokenizer(two: tuple[Path, Path], tmp_path: Path) -> N
     made = Recipe.from_dict(alone | {"models": [{"model": str(tmp_path / "b.gguf")}]})
     Workshop.for_recipe(made).safetensors(made, tmp_path / "out")
     before, after = (
-        PreTrainedTokenizerFast.from_pretrained(one) for one in (two[1], tmp_path / "out")
+        PreTrainedTokenizerFast.from_pretrained(folder) for folder in (two[1], tmp_path / "out")
     )
     for text in (*TEXTS, TALK):
         assert after(text).input_ids == before(text).input_ids

@@ -54,7 +54,7 @@ def test_it_names_the_parents_of_the_card(space: Space) -> None:
 def test_the_recipe_as_it_is_told_comes_first(space: Space) -> None:
     """Three mixtures of one to one, then three to one with an instruction model."""
     recipe = space.recipe(space.starts()[0])
-    assert [one.parameters["weight"] for one in recipe.last.inputs] == [0.25] * 4
+    assert [source.parameters["weight"] for source in recipe.last.inputs] == [0.25] * 4
     assert {merge.parameters["t"] for merge in recipe.merges[:-1]} == {0.5}
     shares = recipe.shares(48)
     reasoning = sum(share for ref, share in shares.items() if "R1" in ref)
@@ -85,14 +85,14 @@ def test_it_is_checked(
 ) -> None:
     """Of the large model that the tiny one stands for, 1 and 4 of 5 layers are scored."""
     monkeypatch.setattr(rehearsal, "SMALL_MODEL_BYTES", 0)
-    named = [part for ref, one in folders.items() for part in ("--parent", f"{ref}={one}")]
+    named = [part for ref, folder in folders.items() for part in ("--parent", f"{ref}={folder}")]
     outcome = search("check", "zyh-v4", "--objectives", objectives, *named, "--json")
     assert outcome.code == 0, outcome
     facts = json.loads(outcome.out)
     assert (facts["parents"], facts["layers"]) == (7, 5)
     assert facts["scoring_at_most"]
     assert facts["scoring_seconds"]["search"] > 0
-    for config in (one / "tokenizer_config.json" for one in folders.values()):
+    for config in (folder / "tokenizer_config.json" for folder in folders.values()):
         config.unlink()
     outcome = search("check", "zyh-v4", "--objectives", objectives, *named)
     assert outcome.code == 1

@@ -35,34 +35,34 @@ class Builder(Closing):
 
     def __init__(self, build: Build) -> None:
         self._build = build
-        self._begun: _Building | None = None
+        self._started: _Building | None = None
 
     def start(self, recipe: Recipe) -> None:
-        """Begin building, in the place of anything that was begun before."""
+        """Start building, in the place of anything that was started before."""
         self.close()
-        self._begun = _Building(self._build, recipe)
-        self._begun.start()
+        self._started = _Building(self._build, recipe)
+        self._started.start()
 
     def build(self, recipe: Recipe) -> Built:
-        """Return a recipe's finished candidate, which the caller closes, begun before or now.
+        """Return a recipe's finished candidate, which the caller closes, started before or now.
 
         Raises:
             What building raises.
         """
-        if self._begun is None or self._begun.recipe != recipe:
+        if self._started is None or self._started.recipe != recipe:
             self.start(recipe)
-        begun = self._begun
-        assert begun is not None
-        while wait([begun.future], _TURN).not_done:
+        started = self._started
+        assert started is not None
+        while wait([started.future], _TURN).not_done:
             pass  # an interruption leaves it to `close`
-        self._begun = None
-        return begun.future.result()
+        self._started = None
+        return started.future.result()
 
     def close(self) -> None:
-        """Stop what was begun and give its memory back; may be called again."""
-        if self._begun is not None:
-            self._begun.discard()
-            self._begun = None
+        """Stop what was started and give its memory back; may be called again."""
+        if self._started is not None:
+            self._started.discard()
+            self._started = None
 
 
 class _Building(threading.Thread):
@@ -76,10 +76,10 @@ class _Building(threading.Thread):
         self._stop_event = threading.Event()
 
     def run(self) -> None:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         try:
             candidate = self._build(self.recipe, self._stop_event)
-            self.future.set_result(Built(candidate, time.perf_counter() - begun))
+            self.future.set_result(Built(candidate, time.perf_counter() - start))
         except BaseException as error:
             self.future.set_exception(error)
 

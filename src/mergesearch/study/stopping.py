@@ -15,7 +15,7 @@ from mergesearch.study.settings import StudySettings
 
 @dataclass(frozen=True)
 class StopRule:
-    """When no further trial is begun.
+    """When no further trial is started.
 
     Attributes:
         trials: finished trials to reach, None: no limit.
@@ -36,7 +36,7 @@ class StopRule:
         return cls(settings.trials, min(ends, default=None))
 
     def reason(self, finished: int, now: float) -> str | None:
-        """Return why no further trial is begun, None where one is."""
+        """Return why no further trial is started, None where one may be."""
         if self.trials is not None and finished >= self.trials:
             return f"{finished} trials are done" if finished != 1 else "1 trial is done"
         if self.deadline is not None and now >= self.deadline:
