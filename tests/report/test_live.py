@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from helpers.records import AXES, START, TRIALS, rung, shown, trial, validated
 from rich.console import Console
 
+from mergesearch.errors import Interrupted
 from mergesearch.report import RunState, log_events, render_line, render_live, watch
 from mergesearch.study import events
 from mergesearch.study.front import Front
@@ -145,7 +147,7 @@ def test_plain_lines() -> None:
     ]
     assert lines == [
         "note: a and b differ",
-        "search with gp: 60 trials, 2 done before",
+        "search with gp, seed 0: 60 trials, 2 done before",
         None,
         None,
         "trial 4 (5/60) instruction 50.0 ± 4.4, reasoning 50.0 ± 4.5, 4.0 s",
@@ -172,7 +174,7 @@ def test_without_a_terminal_there_are_lines_and_the_front_and_a_log(tmp_path: Pa
         whole_run(observe)
         whole_run(log)
     lines = [line.rstrip() for line in file.getvalue().splitlines()]
-    assert lines[0] == "search with gp: 5 trials"
+    assert lines[0] == "search with gp, seed 0: 5 trials"
     assert lines[1] == "trial 0 (1/5) instruction 70.8 ± 4.4, reasoning 30.0 ± 4.5, 4.0 s"
     assert "\n".join(lines[7:]) == FRONT_AT_80
     log = (tmp_path / "run.log").read_text("utf-8").splitlines()
@@ -198,3 +200,36 @@ def test_the_terminal_is_given_back_when_a_run_fails() -> None:
     with pytest.raises(ZeroDivisionError), watch(console) as observe:
         _ = observe(started) or 1 / 0
     assert file.getvalue().rstrip().endswith(("\x1b[?25h", "\x1b[2K"))
+
+
+def test_the_first_line_says_what_is_searched_and_where() -> None:
+    opened = events.RunOpened("demo", 11, "small.yaml", ("instruction", "reasoning"), Path("r/d"))
+    assert render_line(opened, RunState()) == (
+        "space demo (11 dimensions), objectives small.yaml (instruction, reasoning), folder r/d"
+    )
+
+
+def test_a_start_without_anything_to_do_says_so() -> None:
+    state = RunState()
+    state.apply(events.RunStarted(AXES, StopRule(5, None), "gp", TRIALS), NOW)
+    done = events.ValidationStarted("5 trials are done", ())
+    state.apply(done, NOW)
+    assert render_line(done, state) == (
+        "nothing to do: 5 trials are done, and the front is confirmed"
+    )
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_interrupted_run_shows_its_front_so_far(terminal: bool) -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=80, force_terminal=terminal, color_system=None)
+    started = events.RunStarted(AXES, StopRule(9, None), "gp", TRIALS)
+    with pytest.raises(Interrupted), watch(console) as observe:
+        _stop(observe, started)
+    lines = [line.rstrip() for line in file.getvalue().splitlines()]
+    assert "hypervolume 0.2221, 5 trials, 1 failed" in lines
+
+
+def _stop(observe: Callable[[events.Event], None], started: events.RunStarted) -> None:
+    observe(started)
+    raise Interrupted("stopped")

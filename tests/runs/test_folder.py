@@ -19,6 +19,7 @@ def test_every_name_in_the_folder_is_known(tmp_path: Path) -> None:
         folder.space: "space.yaml",
         folder.objectives: "objectives.yaml",
         folder.pins: "parents.json",
+        folder.goal: "goal.json",
         folder.log: "run.log",
         folder.partial: "partial",
         folder.front: "front.json",

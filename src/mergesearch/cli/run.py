@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -18,9 +21,12 @@ from mergesearch.cli.options import (
     next_time,
     parent_places,
 )
-from mergesearch.report import watch
+from mergesearch.errors import Interrupted, MergeSearchError
+from mergesearch.report import text, watch
 from mergesearch.report.terminal import SafeConsole
-from mergesearch.runs.start import DEFAULT_TRIALS, search
+from mergesearch.runs.goal import DEFAULT_TRIALS
+from mergesearch.runs.start import search
+from mergesearch.study.events import Event, RunOpened, RunStarted
 
 
 def command(
@@ -46,7 +52,7 @@ def command(
     trials: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help=f"Trials in all; {DEFAULT_TRIALS} if no end is named."
+            metavar="N", min=1, help=f"Trials in all; {DEFAULT_TRIALS} if no end was ever named."
         ),
     ] = None,
     hours: Annotated[
@@ -79,7 +85,20 @@ def command(
 
     Example: search run demo --trials 60 --seed 0 --out results/demo
     """
-    with watch(SafeConsole()) as observe:
+    options = {
+        "--template": template,
+        "--threads": threads,
+        "--memory": None if memory is None else f"{memory // 10**6}MB",
+    }
+    again = [part for pair in parent for part in ("--parent", pair)]
+    again += [str(part) for pair in options.items() if pair[1] is not None for part in pair]
+    again += ["--trust-tasks"] if trust_tasks else []
+    with watch(SafeConsole()) as observe, _way_on(again) as note_folder:
+
+        def tell(event: Event) -> None:
+            note_folder(event)
+            observe(event)
+
         run = search(
             space,
             objectives,
@@ -94,6 +113,38 @@ def command(
             threads=threads,
             memory=memory,
             trust_tasks=trust_tasks,
-            on_event=observe,
+            on_event=tell,
+        )
+    front = run.front()
+    if not front.members:
+        raise MergeSearchError(
+            f"no trial is complete, of {text.plural(front.trials, 'trial')}",
+            where=run.folder.path,
+            fix=f"look at the reasons: search trials {run.folder.path}",
         )
     say(f"run folder: {run.folder.path}")
+
+
+@contextmanager
+def _way_on(options: Sequence[str]) -> Iterator[Callable[[Event], None]]:
+    """Let an interruption name the command that goes on; yields an observer of the folder.
+
+    Args:
+        options: Options that the run does not remember.
+    """
+    folder, started = "", False
+
+    def note_folder(event: Event) -> None:
+        nonlocal folder, started
+        match event:
+            case RunOpened():
+                folder = str(event.folder)
+            case RunStarted():
+                started = True
+
+    try:
+        yield note_folder
+    except Interrupted as error:
+        if started:  # else nothing stays of it
+            error.fix = "go on: " + shlex.join(["search", "run", "--out", folder, *options])
+        raise

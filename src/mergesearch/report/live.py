@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from mergesearch._system.terminal import printable
+from mergesearch.errors import Interrupted
 from mergesearch.objectives import Rung
 from mergesearch.report import text
 from mergesearch.report.state import RunState, best_of
@@ -21,6 +22,7 @@ from mergesearch.study.events import (
     Noted,
     ParentMeasured,
     RunFinished,
+    RunOpened,
     RunStarted,
     TrialFinished,
     Validated,
@@ -29,6 +31,9 @@ from mergesearch.study.events import (
 from mergesearch.study.front import Front
 
 Observer = Callable[[Event], None]
+_STAYING = (RunOpened, RunStarted, Noted)
+"""Events whose lines stay above the view that is redrawn."""
+
 _SHOWN = 12  # members of the front that the live view has room for
 
 
@@ -36,8 +41,9 @@ _SHOWN = 12  # members of the front that the live view has room for
 def watch(console: Console) -> Iterator[Observer]:
     """Show a run on `console`; yields the run's observer.
 
-    On a terminal the view is redrawn in place and gives way to the front at the end; elsewhere
-    there is one line for each finished trial and each stage, then the front.
+    On a terminal the view is redrawn in place and gives way to the front at the end, or to the
+    front so far where the run is interrupted; elsewhere there is one line for each finished trial
+    and each stage, then the front.
     """
     state = RunState()
     live = Live(
@@ -49,17 +55,22 @@ def watch(console: Console) -> Iterator[Observer]:
 
     def observe(event: Event) -> None:
         state.apply(event, time.time())
+        line = render_line(event, state)
+        if line is not None and (not console.is_terminal or isinstance(event, _STAYING)):
+            console.print(Text(line), soft_wrap=True)
         if console.is_terminal and isinstance(event, RunStarted):
             live.start()
-        line = render_line(event, state)
-        if line is not None and (not console.is_terminal or isinstance(event, Noted)):
-            console.print(Text(line), soft_wrap=True)
         if isinstance(event, RunFinished):
             live.stop()
             console.print(render_front(event.front, console.width))
 
     try:
         yield observe
+    except Interrupted:
+        live.stop()
+        if state.front is not None:
+            console.print(render_front(state.front, console.width))
+        raise
     finally:
         live.stop()
 
@@ -83,12 +94,18 @@ def log_events(path: Path) -> Iterator[Observer]:
 def render_line(event: Event, state: RunState) -> str | None:
     """Return an event as one line, None where it is not worth one; `state` already has it."""
     match event:
+        case RunOpened(space, dimensions, objectives, names, folder):
+            return (
+                f"space {space} ({text.plural(dimensions, 'dimension')}), "
+                f"objectives {objectives} ({', '.join(names)}), folder {folder}"
+            )
         case RunStarted():
             goal = [] if state.rule.trials is None else [text.plural(state.rule.trials, "trial")]
             if state.rule.deadline is not None:
                 goal.append(f"until {datetime.fromtimestamp(state.rule.deadline):%H:%M}")
             before = f", {state.before} done before" if state.before else ""
-            return f"search with {state.sampler}: {' or '.join(goal) or 'until stopped'}{before}"
+            end = " or ".join(goal) or "until stopped"
+            return f"search with {state.sampler}, seed {state.seed}: {end}{before}"
         case Noted(note):
             return f"note: {note}"
         case ParentMeasured(parent, scores, seconds):
@@ -97,6 +114,8 @@ def render_line(event: Event, state: RunState) -> str | None:
             of = f"/{state.rule.trials}" if state.rule.trials is not None else ""
             return f"trial {trial.number} ({state.n_finished}{of}) {trial_line(trial, state.axes)}"
         case ValidationStarted(reason, numbers):
+            if state.idle:
+                return f"nothing to do: {reason}, and the front is confirmed"
             members = text.plural(len(numbers), "member")
             return f"{reason}; validating {members} of the front"
         case Validated(trial):

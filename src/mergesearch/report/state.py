@@ -30,6 +30,7 @@ class RunState:
         axes: the objectives.
         rule: when the search stops.
         sampler: name of what proposes.
+        seed: Seed of the proposals.
         trials: finished and unfinished ones by number, as last heard of.
         before: trials that earlier starts had finished.
         number: of the trial at work, None between trials.
@@ -47,6 +48,7 @@ class RunState:
     axes: tuple[Axis, ...] = ()
     rule: StopRule = field(default_factory=lambda: StopRule(None, None))
     sampler: str = ""
+    seed: int = 0
     trials: dict[int, TrialRecord] = field(default_factory=dict)
     before: int = 0
     number: int | None = None
@@ -65,7 +67,7 @@ class RunState:
         match event:
             case RunStarted():
                 self.started, self.axes, self.rule = now, event.axes, event.rule
-                self.sampler = event.sampler
+                self.sampler, self.seed = event.sampler, event.seed
                 self.trials = {one.number: one for one in event.trials}
                 self.before = self.n_finished
                 self._front = None
@@ -96,6 +98,11 @@ class RunState:
     def n_finished(self) -> int:
         """Complete and failed trials, those of earlier starts included."""
         return sum(one.finished for one in self.trials.values())
+
+    @property
+    def idle(self) -> bool:
+        """Whether this start found nothing to do: no trial to run, and no member to confirm."""
+        return self.to_validate == () and self.n_finished == self.before
 
     @property
     def n_failed(self) -> int:

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mergesearch._system.files import read_text, write_json
 from mergesearch.errors import RunFolderError
+from mergesearch.runs.goal import Goal
 from mergesearch.study.database import sqlite_url
 from mergesearch.study.settings import StudyFiles
 
@@ -60,6 +62,11 @@ class RunFolder:
         return self.path / "parents.json"
 
     @property
+    def goal(self) -> Path:
+        """What ends the search, as it was asked for last."""
+        return self.path / "goal.json"
+
+    @property
     def log(self) -> Path:
         """Log of the run and of its scoring process."""
         return self.path / "run.log"
@@ -98,12 +105,9 @@ class RunFolder:
         Raises:
             RunFolderError: The file with them is damaged.
         """
-        if not self.pins.is_file():
+        pins = _read_json(self.pins)
+        if pins is None:
             return {}
-        try:
-            pins = json.loads(read_text(self.pins))
-        except ValueError as error:
-            raise RunFolderError(f"not valid JSON: {error}", where=self.pins) from error
         if not isinstance(pins, dict) or not all(isinstance(pin, str) for pin in pins.values()):
             raise RunFolderError("not a mapping from ids to pinned ids", where=self.pins)
         return pins
@@ -113,6 +117,24 @@ class RunFolder:
         pinned = {ref: pin for ref, pin in pins.items() if ref != pin}
         if pinned:
             write_json(self.pins, pinned)
+
+    def read_goal(self) -> Goal | None:
+        """Return what ends the search, None where that is not on record.
+
+        Raises:
+            RunFolderError: The file with it is damaged.
+        """
+        document = _read_json(self.goal)
+        try:
+            return None if document is None else Goal.from_dict(document)
+        except (ValueError, TypeError, KeyError) as error:
+            raise RunFolderError(
+                "not the goal of a run", where=self.goal, fix="remove it, and name a goal"
+            ) from error
+
+    def write_goal(self, goal: Goal) -> None:
+        """Record what ends the search."""
+        write_json(self.goal, goal.to_dict())
 
     def refuse_foreign(self) -> None:
         """Refuse a place that is neither free nor a run's.
@@ -144,7 +166,17 @@ class RunFolder:
             yield
         finally:
             if not self.holds_run():
-                for file in (self.log, self.space, self.objectives, self.pins):
+                for file in (self.log, self.space, self.objectives, self.pins, self.goal):
                     file.unlink(missing_ok=True)
                 if not existed:
                     self.path.rmdir()
+
+
+def _read_json(path: Path) -> Any:
+    """The document in a file, None where there is no file."""
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(read_text(path))
+    except ValueError as error:
+        raise RunFolderError(f"not valid JSON: {error}", where=path) from error

@@ -18,6 +18,7 @@ from mergesearch.report import log_events
 from mergesearch.runs.budget import builds_ahead, largest_workload, refuse_beyond
 from mergesearch.runs.fingerprints import fingerprints
 from mergesearch.runs.folder import RunFolder
+from mergesearch.runs.goal import DEFAULT_TRIALS, Goal
 from mergesearch.runs.inputs import (
     Place,
     open_workshop,
@@ -28,13 +29,12 @@ from mergesearch.runs.inputs import (
 from mergesearch.runs.run import Run
 from mergesearch.scoring import ScoringProcess
 from mergesearch.space import Space
-from mergesearch.study.events import Event, Noted
+from mergesearch.study.events import Event, Noted, RunOpened
 from mergesearch.study.identity import identify
 from mergesearch.study.loop import run_study
 from mergesearch.study.samplers import check_sampler
 from mergesearch.study.settings import Search, StudySettings
 
-DEFAULT_TRIALS = 60
 Observer = Callable[[Event], None]
 
 
@@ -57,8 +57,9 @@ def search(
 ) -> Run:
     """Search a space for its best merges, or go on with the run in a folder.
 
-    The search ends with whichever of `trials`, `hours` and `until` comes first, after 60 trials
-    where none is named; then the front is confirmed on items that the search never saw. An
+    The search ends with whichever of `trials`, `hours` and `until` comes first; where none is
+    named, with what was named when the run was started last, else after 60 trials. Then the front
+    is confirmed on items that the search never saw. An
     interrupted run goes on when it is started again in its folder, and proposes what an unbroken
     one would have proposed.
 
@@ -89,16 +90,15 @@ def search(
         Interrupted: Someone stopped it; what is finished is kept.
         MergeSearchError: Too many trials in a row failed.
     """
-    if trials is None and hours is None and until is None:
-        trials = DEFAULT_TRIALS
+    named = Goal.named(trials, hours, until, datetime.now())
+    inputs = _Inputs.read(space, objectives, folder)
+    goal = named or inputs.folder.read_goal() or Goal(DEFAULT_TRIALS)
     settings = StudySettings(
-        trials=trials,
-        hours=hours,
-        until=until,
+        trials=goal.trials,
+        until=goal.until,
         seed=seed,
         sampler=None if sampler is None else check_sampler(sampler),
     )
-    inputs = _Inputs.read(space, objectives, folder)
     places = parent_places(parents, inputs.space.parents())
     pins = _pins(inputs, places)
     workshop = open_workshop(inputs.space, places, template, threads, pins)
@@ -116,10 +116,12 @@ def search(
     ):
         study = _study(inputs, workshop, scorer, build_ahead=builds_ahead(work, budget))
         identify(run_folder.study, study, settings)  # before anything is written beside it
-        scorer.start()
-        _write_inputs(inputs, pins)
         with log_events(run_folder.log) as log:
             observe = _both(log, on_event)
+            observe(inputs.opened())
+            scorer.start()
+            _write_inputs(inputs, pins)
+            run_folder.write_goal(goal)
             for note in workshop.notes(inputs.space.examples("high")[0]):
                 observe(Noted(note))
             run_study(run_folder.study, study, settings, observe)
@@ -142,7 +144,9 @@ class _Inputs:
 
     space: Space
     space_text: str
+    space_name: str
     objectives: Objectives
+    objectives_name: str
     folder: RunFolder
 
     @classmethod
@@ -172,7 +176,30 @@ class _Inputs:
         parsed, text = read_space(space)
         if objectives is None:
             objectives = _objectives_of(space)
-        return cls(parsed, text, read_objectives(objectives), run_folder)
+        return cls(
+            parsed,
+            text,
+            _name(space),
+            read_objectives(objectives),
+            _name(objectives),
+            run_folder,
+        )
+
+    def opened(self) -> RunOpened:
+        """Return the event that tells what is searched, and where."""
+        names = tuple(objective.name for objective in self.objectives.objectives)
+        return RunOpened(
+            self.space_name,
+            len(self.space.dimensions),
+            self.objectives_name,
+            names,
+            self.folder.path,
+        )
+
+
+def _name(given: Space | Objectives | Place) -> str:
+    """What a space or objectives are called in a message."""
+    return str(given) if isinstance(given, str | Path) else "of the caller"
 
 
 def _new_folder(space: Space | Place) -> Path:

@@ -2,11 +2,31 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from mergesearch.objectives import Rung, Score
 from mergesearch.study.front import Front
 from mergesearch.study.records import Axis, TrialRecord
 from mergesearch.study.stopping import StopRule
+
+
+@dataclass(frozen=True)
+class RunOpened:
+    """The inputs of a run are proven, and its folder is there.
+
+    Attributes:
+        space: Space as it was named.
+        dimensions: Number of dimensions of the space.
+        objectives: Objectives as they were named.
+        names: Names of the objectives.
+        folder: Folder of the run.
+    """
+
+    space: str
+    dimensions: int
+    objectives: str
+    names: tuple[str, ...]
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -18,12 +38,14 @@ class RunStarted:
         rule: when it stops.
         sampler: name of what proposes.
         trials: those of earlier starts.
+        seed: Seed of the proposals.
     """
 
     axes: tuple[Axis, ...]
     rule: StopRule
     sampler: str
     trials: tuple[TrialRecord, ...]
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,7 +133,8 @@ class RunFinished:
 
 
 Event = (
-    RunStarted
+    RunOpened
+    | RunStarted
     | Noted
     | ParentMeasured
     | StageStarted

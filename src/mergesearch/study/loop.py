@@ -82,7 +82,7 @@ class _Loop:
         """Search until the rule says so, validate the front's members, and return the front."""
         run = self.recorder.run()
         self.recorder.tell_finished()
-        self.observe(RunStarted(run.axes, rule, run.sampler, self.recorder.trials()))
+        self.observe(RunStarted(run.axes, rule, run.sampler, self.recorder.trials(), run.seed))
         if run.first_rung is Rung.PROXY:
             self._prepare_proxies()
         reason = self._search(rule)
