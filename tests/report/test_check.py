@@ -84,6 +84,17 @@ time on this machine
     assert render_check(SCORED) == HEAD + middle + TAIL
 
 
+def test_notes_on_scoring_stand_under_the_items() -> None:
+    note = "quiz: 3 of 256 prompts are longer than the context and lose their beginning (search)"
+    assert isinstance(SCORED.scoring, ScoringReport)
+    noted = replace(SCORED, scoring=replace(SCORED.scoring, notes=(note,)))
+    lines = render_check(noted).splitlines()
+    at = lines.index("note: quiz: 3 of 256 prompts are longer than the context and lose their")
+    assert lines[at - 1].endswith("640 others to confirm a member of the front")
+    assert lines[at + 1] == "      beginning (search)"
+    assert noted.to_dict()["scoring_notes"] == [note]
+
+
 def test_scoring_that_cannot_be_told() -> None:
     reason = "with a template no layers can be left"
     text = render_check(replace(SCORED, objectives="demo", scoring=reason))
@@ -134,6 +145,7 @@ def test_a_report_as_json_is_one_flat_mapping() -> None:
         "promoted_trial_seconds": 1403.2,
         "trials_per_hour": 3600 / 503.2,
         "trials_in_8_hours": 8 * 3600 / 503.2,
+        "scoring_notes": [],
     }
     unknown = replace(SCORED, scoring="a reason").to_dict()
     assert (unknown["scoring_seconds"], unknown["scoring_unknown"]) == (None, "a reason")

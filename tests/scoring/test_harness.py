@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from helpers import tiny_model
@@ -11,10 +10,7 @@ from helpers.candidate_lm import CandidateLM
 from mergesearch.errors import ObjectivesError, ScoringError
 from mergesearch.objectives import Objectives
 from mergesearch.scoring.harness.loading import load_tasks
-from mergesearch.scoring.requests import Outcome, Question, generation_options, make_chunks
-from mergesearch.scoring.sampling import Sampling
 from mergesearch.scoring.scorer import Scorer
-from mergesearch.scoring.sequences import Likelihood
 from mergesearch.tasks.checks import answer_results
 
 
@@ -140,43 +136,6 @@ def test_a_prompt_without_room_is_unscored(folder, objectives, q4):
     assert "leave no room" in (result.items[0].unscored or "")
     with pytest.raises(ScoringError, match="20 of 20 items could not be scored"):
         small.scores({"tiny_answer": result})
-
-
-def test_a_long_prompt_is_cut_on_the_left_and_the_cut_counted():
-    vocabulary = SimpleNamespace(
-        n_ctx=8, bos=None, eos=0, tokenize=lambda text, add_special=True: tuple(text.encode())
-    )
-    question = _question("generate_until", "abcdefghij", {"max_gen_toks": 3, "until": "x"})
-    (chunk,) = make_chunks("t", [question], vocabulary, 4)
-    assert chunk.job.requests[0].tokens == tuple(b"fghij")
-    assert question.outcomes[0].cut == 5
-
-
-def _question(kind, *arguments):
-    request = SimpleNamespace(request_type=kind, args=arguments, idx=0, task_name="t", doc_id=0)
-    return Question(request, (Outcome(),))
-
-
-def test_spaces_before_a_continuation_belong_to_it_and_empty_contexts_get_a_prefix():
-    vocabulary = SimpleNamespace(
-        n_ctx=99, bos=None, eos=0, tokenize=lambda text, add_special=True: tuple(text.encode())
-    )
-    questions = [_question("loglikelihood", *pair) for pair in [("ab ", "c"), ("", "c")]]
-    (chunk,) = make_chunks("t", questions, vocabulary, 4)
-    assert chunk.job.requests == ((tuple(b"ab"), tuple(b" c")), ((0,), tuple(b"c")))
-    chunk.take([Likelihood(-1.5, True), Likelihood(-2.5, False)], 1.0)
-    assert [question.outcomes[0].value for question in questions] == [(-1.5, True), (-2.5, False)]
-
-
-def test_generation_options():
-    assert generation_options({}) == (256, (), None)
-    assert generation_options({"until": "x", "max_gen_toks": 7}) == (7, ("x",), None)
-    greedy = {"do_sample": True, "temperature": 0, "until": ["a", "b"]}
-    assert generation_options(greedy) == (256, ("a", "b"), None)
-    assert generation_options({"temperature": 0.7})[2] is None
-    sampled = {"do_sample": True, "temperature": 0.7, "top_p": 0.9, "top_k": 20}
-    assert generation_options(sampled)[2] == Sampling(0.7, 20, 0.9)
-    assert generation_options({"do_sample": True})[2] == Sampling(1.0, 0, 1.0)
 
 
 @pytest.fixture

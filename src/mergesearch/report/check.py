@@ -94,12 +94,14 @@ class ScoringReport:
         at_most: Whether times are upper bounds, because the lengths of answers are not known.
         trial_seconds: Time of a trial, building included.
         promoted_trial_seconds: Time of a trial that is promoted from its proxies; None without.
+        notes: What does not fit the context or work as it may be meant, one sentence each.
     """
 
     seconds: Mapping[Rung, float]
     at_most: bool
     trial_seconds: float
     promoted_trial_seconds: float | None
+    notes: tuple[str, ...] = ()
 
     @property
     def trials_per_hour(self) -> float:
@@ -161,6 +163,7 @@ def _scoring_document(scoring: ScoringReport) -> dict[str, Any]:
         document["promoted_trial_seconds"] = scoring.promoted_trial_seconds
     document["trials_per_hour"] = scoring.trials_per_hour
     document["trials_in_8_hours"] = 8 * scoring.trials_per_hour
+    document["scoring_notes"] = list(scoring.notes)
     return document
 
 
@@ -179,18 +182,23 @@ def _lines(report: CheckReport) -> Iterator[str]:
         )
         yield _line("recipes planned", str(building.recipes))
         yield _line("model", f"{_parameters(building.parameters)} parameters")
-        for note in building.notes:
-            yield textwrap.fill(f"note: {note}", 80, subsequent_indent=" " * 6)
+        yield from map(_note, building.notes)
     if report.items is not None:
         yield f"{report.objectives or report.file}: all tasks load"
         yield _line("items", f"{report.items.search} in the search")
         yield _line("", f"{report.items.validate} others to confirm a member of the front")
+    if isinstance(report.scoring, ScoringReport):
+        yield from map(_note, report.scoring.notes)
     if building is not None:
         yield "time on this machine"
         yield _line("building", _seconds(building.seconds))
         yield from _scoring_lines(report.scoring)
         yield from _memory(building.memory)
         yield from _disk(building.disk)
+
+
+def _note(note: str) -> str:
+    return textwrap.fill(f"note: {note}", 80, subsequent_indent=" " * 6)
 
 
 def _scoring_lines(scoring: ScoringReport | str | None) -> Iterator[str]:

@@ -198,4 +198,5 @@ def scoring_report(
         return max(build_seconds, scoring) if ahead else build_seconds + scoring
 
     promoted = trial_of(seconds[first] + seconds[Rung.SEARCH]) if proxied else None
-    return ScoringReport(seconds, rehearsal.at_most, trial_of(seconds[first]), promoted)
+    trial_seconds = trial_of(seconds[first])
+    return ScoringReport(seconds, rehearsal.at_most, trial_seconds, promoted, rehearsal.notes)

@@ -6,12 +6,10 @@ better.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Direction = Literal["maximize", "minimize"]
 Floats = NDArray[np.float64]
 
 

@@ -1,0 +1,68 @@
+"""What scoring changes in a process, seen from a fresh one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from mergesearch.scoring.harness.environment import VARIABLES
+
+SHOW = """
+import json, os, random, sys
+from mergesearch.scoring.harness import environment
+loaded = [name for name in ("lm_eval", "llama_cpp", "datasets") if name in sys.modules]
+before = dict(os.environ)
+environment.prepare()
+environment.prepare()
+import lm_eval.utils, langdetect
+environment.seed_generators()
+first = random.random()
+environment.seed_generators()
+print(json.dumps({
+    "loaded": loaded,
+    "set": {name: value for name, value in os.environ.items() if before.get(name) != value},
+    "sandbox": type(lm_eval.utils.env).__name__,
+    "filters": "regex_replace" in lm_eval.utils.env.filters,
+    "langdetect": langdetect.DetectorFactory.seed,
+    "seeded": first == random.random(),
+    "prepared": environment.is_prepared(),
+}))
+"""
+REFUSED = """
+from mergesearch.objectives import Objectives
+from mergesearch.scoring.harness.loading import load_tasks
+load_tasks(Objectives(()))
+"""
+
+
+def run(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env={**environment, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_process_is_prepared_once_and_keeps_what_was_set() -> None:
+    found: dict[str, Any] = json.loads(run(SHOW, HF_HUB_OFFLINE="0").stdout)
+    assert found == {
+        "loaded": [],
+        "set": {name: value for name, value in VARIABLES.items() if name != "HF_HUB_OFFLINE"},
+        "sandbox": "ImmutableSandboxedEnvironment",
+        "filters": True,
+        "langdetect": 0,
+        "seeded": True,
+        "prepared": True,
+    }
+
+
+def test_tasks_are_not_loaded_where_their_templates_would_be_code() -> None:
+    done = run(REFUSED)
+    assert done.returncode == 1
+    assert "RuntimeError: call harness.environment.prepare() first" in done.stderr
