@@ -47,10 +47,10 @@ def test_values_are_those_of_simple_evaluate_to_the_bit(scorer, objectives, q4, 
             assert mine.value == theirs["results"][name][f"{metric},none"]
             stderr = theirs["results"][name][f"{metric}_stderr,none"]
             assert mine.stderr == stderr or stderr == "N/A"
-        samples = {one["doc_id"]: one for one in theirs["samples"][name]}
-        assert sorted(samples) == [one.item for one in result.items]
-        for one in result.items:
-            _is_the_same_item(one, samples[one.item])
+        samples = {sample["doc_id"]: sample for sample in theirs["samples"][name]}
+        assert sorted(samples) == [item.item for item in result.items]
+        for item in result.items:
+            _is_the_same_item(item, samples[item.item])
 
 
 def _is_the_same_item(mine, theirs):
@@ -70,20 +70,20 @@ def test_scoring_again_gives_the_same_bits(scorer, q4):
     again = scorer.score_engine(q4, "search")
     for name, result in first.items():
         assert again[name].metrics == result.metrics
-        for one, other in zip(result.items, again[name].items, strict=True):
-            assert replace(one, seconds=0.0) == replace(other, seconds=0.0)
+        for item, other in zip(result.items, again[name].items, strict=True):
+            assert replace(item, seconds=0.0) == replace(other, seconds=0.0)
 
 
 def test_items_are_disjoint_counted_and_timed(scorer, objectives, q4):
     search = scorer.score_engine(q4, "search")
     validate = scorer.score_engine(q4, "validate")
     for name in search:
-        seen = {one.item for one in search[name].items}
-        assert not seen & {one.item for one in validate[name].items}
+        seen = {item.item for item in search[name].items}
+        assert not seen & {item.item for item in validate[name].items}
     answers = search["tiny_answer"].items
     assert len(answers) == 20
-    assert all(one.tokens_in > 5 and 0 < one.tokens_out <= 12 for one in answers)
-    assert all(one.seconds > 0 for one in answers)
+    assert all(item.tokens_in > 5 and 0 < item.tokens_out <= 12 for item in answers)
+    assert all(item.seconds > 0 for item in answers)
     assert search["tiny_choice"].items[0].text is None
     scores = objectives.scores(search)
     assert scores["answers"].n == 40
@@ -125,7 +125,7 @@ def test_a_failed_item_is_unscored_and_not_a_zero(scorer, q4, monkeypatch):
     assert (after.n, after.n_unscored) == (19, 1)
     assert after.items[3].unscored == "process_results: ValueError: no such thing"
     assert after.items[3].metrics == {}
-    kept = [one.metrics["exact"] for one in after.items if one.unscored is None]
+    kept = [item.metrics["exact"] for item in after.items if item.unscored is None]
     assert after.metrics["exact"].value == sum(kept) / 19
 
 
@@ -198,8 +198,8 @@ def test_a_group_is_one_task_of_all_its_items(folder, tmp_path, installed, q4):
     scorer = Scorer(_one_task(folder, "pair", "acc"))
     result = scorer.score_engine(q4, "search")["pair"]
     assert result.n == 12
-    assert len({one.item for one in result.items}) == 12
-    values = [one.metrics["acc"] for one in result.items]
+    assert len({item.item for item in result.items}) == 12
+    values = [item.metrics["acc"] for item in result.items]
     assert result.metrics["acc"].value == pytest.approx(sum(values) / 12)
 
 
@@ -209,7 +209,7 @@ def test_few_shot_examples_are_neither_searched_nor_validated(folder, tmp_path, 
     (task,) = scorer.questionnaire.tasks.values()
     (member,) = task.members
     scored = {member.docs[index]["question"] for order in task.order.values() for index in order}
-    examples = {one["question"] for one in member.task.sampler.sample(2)}
+    examples = {example["question"] for example in member.task.sampler.sample(2)}
     assert len(examples) == 2
     assert not examples & scored
     assert scorer.score_engine(q4, "search")["shots"].n == 12
@@ -251,11 +251,11 @@ def test_sampled_answers_are_the_same_every_time_and_differ_between_repeats(fold
     first = scorer.score_engine(q4, "search")["sampled"].items
     (items,) = scorer.questionnaire._items.values()
     answers = [item.requests[0].resps for item in items["sampled"]]
-    assert {len(one) for one in answers} == {3}
-    assert sum(len(set(one)) == 3 for one in answers) > 6
-    assert all(one.tokens_out > 12 for one in first)  # of all three answers
+    assert {len(answer) for answer in answers} == {3}
+    assert sum(len(set(answer)) == 3 for answer in answers) > 6
+    assert all(item.tokens_out > 12 for item in first)  # of all three answers
     again = Scorer(scorer._objectives).score_engine(q4, "search")["sampled"].items
-    assert [one.text for one in first] == [one.text for one in again]
+    assert [item.text for item in first] == [item.text for item in again]
 
 
 # -- wrong objectives -----------------------------------------------------------------------------

@@ -151,7 +151,7 @@ def test_leaderboard_counts_each_of_its_five_reasoning_tasks_alike():
 def test_chance_is_one_over_the_number_of_choices(scorer):
     name, one = scorer
     chances = {u.task: u.chance for o in _pack(name).objectives for u in o.uses}
-    for task in one.tasks:
+    for task in one.questionnaire.tasks.values():
         member = task.members[0]
         if member.task.OUTPUT_TYPE != "multiple_choice" or "musr" in task.name:
             continue  # each kind of MuSR has its own number; the made-up rows have one

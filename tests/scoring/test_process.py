@@ -89,8 +89,11 @@ def test_layers_on_a_gpu_need_a_llama_cpp_that_can_use_one(objectives, monkeypat
     gpu = replace(objectives, runtime=replace(objectives.runtime, n_gpu_layers=99))
     without = Features("0", gpu=False, instructions=())
     monkeypatch.setattr("mergesearch.scoring.engine.features.features", lambda: without)
-    with pytest.raises(ObjectivesError, match=r"runtime\.n_gpu_layers"), ScoringProcess(gpu) as one:
-        one.start()
+    with (
+        pytest.raises(ObjectivesError, match=r"runtime\.n_gpu_layers"),
+        ScoringProcess(gpu) as process,
+    ):
+        process.start()
 
 
 def test_the_process_ends_with_its_parent(objectives, tmp_path):

@@ -90,9 +90,9 @@ class Steady:
             time.sleep(read * self.READ + written * self.WRITE)
             on_done(index, results, 0.0)
 
-    def _result(self, one: Any) -> Generated | Likelihood:
-        if isinstance(one, GenRequest):
-            return Generated("", (0,) * min(self.length, one.max_tokens), "end")
+    def _result(self, request: Any) -> Generated | Likelihood:
+        if isinstance(request, GenRequest):
+            return Generated("", (0,) * min(self.length, request.max_tokens), "end")
         return Likelihood(-1.0, False)
 
 
