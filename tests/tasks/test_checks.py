@@ -122,3 +122,37 @@ def test_the_last_number_of_a_worked_answer_counts() -> None:
 def test_a_likelihood_counts_per_character() -> None:
     found = likelihood_results({"answer": "abcd"}, [(-6.0, False)])
     assert found == {"nat_per_character": -1.5}
+
+
+def test_numbers_are_known_in_words() -> None:
+    words = (
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+        " fifteen sixteen seventeen eighteen nineteen twenty"
+    )
+    found = [normalized_answer(word) for word in words.split()]
+    assert found == [str(number) for number in range(21)]
+
+
+def test_articles_do_not_count() -> None:
+    assert normalized_answer("An owl and a cat, the end") == "owl and cat end"
+
+
+def test_all_words_and_no_more_are_enough() -> None:
+    assert run_check("dog cat", "uses:cat dog")
+    assert not run_check("cat", "format:commas")
+
+
+def test_one_phrase_may_stand_on_each_side_of_a_list() -> None:
+    assert run_check("first:\n- cat\n- dog\nlast", "format:bullets")
+    assert not run_check("first:\nsecond:\n- cat", "format:bullets")
+    assert not run_check("- cat\nlast\nafter", "format:bullets")
+
+
+def test_a_likelihood_of_an_empty_answer_is_of_one_character() -> None:
+    found = likelihood_results({"answer": ""}, [(-3.0, False)])
+    assert found == {"nat_per_character": -3.0}
+
+
+def test_the_first_answer_counts() -> None:
+    found = last_number_results({"answer": "#### 7"}, ["so 7", "so 8"])
+    assert found == {"exact": 1.0}
