@@ -1,5 +1,6 @@
 """Proposals: pure, inside the space, the starts first, Sobol points that fill the space."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from mergesearch.study.samplers import (
     Problem,
     Proposal,
     check_sampler,
-    default_sampler,
     distributions,
     lagged,
     propose,
@@ -39,13 +39,17 @@ def problem(seed: int = 0, **changes: Any) -> Problem:
         "directions": ["maximize", "minimize"],
         "starts": [START, START | {"b": 0.5}],
         "seed": seed,
+        "reference": [-4.0, 8.0],
     }
     return Problem(**(parts | changes))
 
 
 def finished(proposal: Proposal, values: list[float] | None) -> Observation:
     state = State.FAILED if values is None else State.COMPLETE
-    return Observation(proposal.parameters, state, tuple(values or ()), notes=proposal.notes)
+    errors = (0.05,) * len(values or ())
+    return Observation(
+        proposal.parameters, state, tuple(values or ()), errors, notes=proposal.notes
+    )
 
 
 def history(name: str, length: int, where: Problem, fail_at: int = -1) -> list[Observation]:
@@ -65,14 +69,14 @@ def test_dimensions_become_distributions_in_order() -> None:
     assert made["method"] == CategoricalDistribution(("linear", "ties", "slerp"))
 
 
-@pytest.mark.parametrize(("dimensions", "name"), [(1, "gp"), (20, "gp"), (21, "tpe")])
-def test_the_default_depends_on_the_size_of_the_space(dimensions: int, name: str) -> None:
-    assert default_sampler(dimensions) == name
-
-
 def test_an_unknown_sampler_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match="gp, tpe, nsga2, sobol"):
-        check_sampler("random")
+    known = "auto, gp, optuna-gp, tpe, nsga2, nsga3, cmaes, sobol, random"
+    with pytest.raises(InputError, match=known):
+        check_sampler("grid")
+
+
+def test_auto_is_the_sampler_that_won() -> None:
+    assert check_sampler("auto") == "gp"
 
 
 def test_trial_seeds_differ_by_seed_and_number() -> None:
@@ -83,7 +87,7 @@ def test_trial_seeds_differ_by_seed_and_number() -> None:
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_proposals_are_pure_and_inside_the_space(name: str) -> None:
     where = problem(seed=5)
-    length = 22 if name == "nsga2" else STARTUP + 2
+    length = 22 if name.startswith("nsga") else STARTUP + 2
     trials = history(name, length, where, fail_at=4)
     proposals = [propose(name, where, trials, length) for _ in range(2)]
     assert proposals[0] == proposals[1]
@@ -105,10 +109,10 @@ def test_the_starts_come_first_and_what_they_leave_out_is_filled(name: str) -> N
     assert set(second.parameters) == {"a", "b", "method"}
 
 
-@pytest.mark.parametrize("name", ["gp", "tpe"])
+@pytest.mark.parametrize("name", ["gp", "optuna-gp", "tpe"])
 def test_models_learn_from_the_history(name: str) -> None:
     """One peak at a = 1, b = 0: proposals come nearer to it than the points before them."""
-    where = problem(directions=["maximize"], starts=[])
+    where = problem(directions=["maximize"], reference=[-4.0], starts=[])
     trials = history(name, STARTUP + 8, where)
     best = [max(t.values[0] for t in trials[:n]) for n in (STARTUP, STARTUP + 8)]
     assert best[1] > best[0]
@@ -116,7 +120,7 @@ def test_models_learn_from_the_history(name: str) -> None:
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_one_objective_works_too(name: str) -> None:
-    where = problem(directions=["minimize"])
+    where = problem(directions=["minimize"], reference=[4.0])
     assert len(history(name, STARTUP + 2, where)) == STARTUP + 2
 
 
@@ -142,9 +146,9 @@ def test_a_dimension_with_one_choice_takes_it() -> None:
     assert sobol_point(where, 3) == {"m": "linear"}
 
 
-@pytest.mark.parametrize("name", ["gp", "tpe"])
+@pytest.mark.parametrize("name", ["gp", "optuna-gp", "tpe"])
 def test_a_point_that_fails_is_not_proposed_again_and_again(name: str) -> None:
-    where = problem(directions=["maximize"])
+    where = problem(directions=["maximize"], reference=[-4.0])
     trials: list[Observation] = []
     failed = 0
     for number in range(STARTUP + 10):
@@ -159,7 +163,7 @@ def test_a_point_that_fails_is_not_proposed_again_and_again(name: str) -> None:
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_lagging_proposal_knows_where_the_last_trial_is_but_not_what_it_gave(name: str) -> None:
     where = problem(seed=5)
-    length = 22 if name == "nsga2" else STARTUP + 4
+    length = 22 if name.startswith("nsga") else STARTUP + 4
     trials = history(name, length, where, fail_at=4)
     proposal = propose(name, where, lagged(trials), length)
     for values in ([9.0, -9.0], None):
@@ -181,11 +185,37 @@ def test_a_lagged_history_is_the_same_but_for_its_end() -> None:
     assert lagged([]) == []
 
 
-@pytest.mark.parametrize("name", ["gp", "tpe"])
+@pytest.mark.parametrize("name", ["gp", "optuna-gp", "tpe"])
 def test_models_allow_for_a_trial_that_runs(name: str) -> None:
     """Knowing that a point is being measured, they propose another than without it."""
-    where = problem(directions=["maximize"])
+    where = problem(directions=["maximize"], reference=[-4.0])
     trials = history(name, STARTUP + 8, where)
     known = propose(name, where, lagged(trials), len(trials))
     unknown = propose(name, where, trials[:-1], len(trials))
     assert known != unknown
+
+
+def test_a_sampler_that_fails_numerically_is_replaced_for_one_proposal(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def singular(*arguments: Any) -> Proposal:
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    monkeypatch.setitem(SAMPLERS, "gp", singular)
+    where = problem()
+    assert propose("gp", where, [], 5).parameters == sobol_point(where, 5)
+    assert "gp failed for trial 5, a Sobol point takes its place: Singular matrix" in caplog.text
+
+
+def test_correlated_errors_are_taken_where_they_are_known() -> None:
+    """An error that all trials share changes no proposal much; independent ones of its size do."""
+    where = problem(directions=["maximize"], reference=[-4.0], starts=[])
+    trials = history("gp", STARTUP + 2, where)
+    shared = [
+        replace(t, errors=[np.array([1.0, *np.eye(12)[n] * 0.05])]) for n, t in enumerate(trials)
+    ]
+    vague = [replace(t, standard_errors=(1.0,)) for t in trials]
+    known = propose("gp", where, trials, 12).parameters
+    near, far = (propose("gp", where, other, 12).parameters for other in (shared, vague))
+    assert abs(known["a"] - near["a"]) + abs(known["b"] - near["b"]) < 0.2
+    assert known != far

@@ -69,7 +69,9 @@ def command(
     ] = None,
     sampler: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="gp, tpe, nsga2 or sobol; default: by the space's size."),
+        typer.Option(
+            metavar="NAME", help="auto (gp), optuna-gp, tpe, nsga2, nsga3, cmaes, sobol or random."
+        ),
     ] = None,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,

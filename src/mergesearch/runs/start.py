@@ -73,7 +73,7 @@ def search(
         hours: Hours from now after which no trial is started.
         until: Moment after which no trial is started.
         seed: Seed of the proposals; None for the run's own, else 0.
-        sampler: Name of a sampler; None for the run's own, else by the space's size.
+        sampler: Name of a sampler; None for the run's own, else `auto`.
         parents: Folders or GGUF files in the place of parents' ids.
         template: GGUF of one parent, for an architecture that is not built in.
         threads: Number of threads that build; None for one per processor.

@@ -32,6 +32,7 @@ class Proposer:
             directions=[axis.direction for axis in run.axes],
             starts=search.space.starts(),
             seed=run.seed,
+            reference=[axis.reference for axis in run.axes],
         )
         self._latest: tuple[int, Proposal] | None = None  # by its trial's number
 

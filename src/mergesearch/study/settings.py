@@ -135,7 +135,7 @@ class StudySettings:
         hours: wall time from this start; the trial that then runs is finished.
         until: time of day, likewise; naive times are local.
         seed: of the proposals; None: the run's own when it is resumed, else 0.
-        sampler: name; None: the run's own when it is resumed, else chosen by the space's size.
+        sampler: Name of the sampler; None: that of the run when it is resumed, else `auto`.
         validate: whether the front's members are scored on the validate items at the end.
         failures_in_a_row: trials that may fail before any was complete; five times as many after.
     """

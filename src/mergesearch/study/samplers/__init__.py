@@ -1,0 +1,111 @@
+"""What proposes the next recipe: samplers by name, each a pure function of the study's history.
+
+Every trial gets a fresh sampler, seeded from (seed, trial number) and fed what is on record. So a
+proposal depends on nothing but its arguments, and a resumed study proposes what an unbroken one
+would have.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mergesearch.errors import InputError
+from mergesearch.study.samplers.from_optuna import (
+    OPTUNA_STATES,
+    distributions,
+    nsga2,
+    nsga3,
+    optuna_gp,
+    quiet,
+    random,
+    tpe,
+)
+from mergesearch.study.samplers.noisy import gp
+from mergesearch.study.samplers.problem import (
+    STARTUP,
+    Dimension,
+    Observation,
+    Parameters,
+    Problem,
+    Proposal,
+    Sampler,
+    lagged,
+    running,
+    trial_seed,
+)
+from mergesearch.study.samplers.sobol import after_startup, sobol, sobol_point
+from mergesearch.study.samplers.weighted import cmaes
+
+__all__ = [
+    "DEFAULT",
+    "OPTUNA_STATES",
+    "SAMPLERS",
+    "STARTUP",
+    "Dimension",
+    "Observation",
+    "Parameters",
+    "Problem",
+    "Proposal",
+    "check_sampler",
+    "distributions",
+    "lagged",
+    "propose",
+    "quiet",
+    "running",
+    "sobol_point",
+    "trial_seed",
+]
+
+_log = logging.getLogger(__name__)
+
+SAMPLERS: Mapping[str, Sampler] = {
+    "gp": after_startup(gp),
+    "optuna-gp": after_startup(optuna_gp),
+    "tpe": after_startup(tpe),
+    "nsga2": nsga2,
+    "nsga3": nsga3,
+    "cmaes": cmaes,
+    "sobol": sobol,
+    "random": random,
+}
+"""Samplers by name."""
+DEFAULT = "gp"
+"""The sampler that `auto` stands for: the best of docs/benchmarks.md in every space there."""
+
+
+def check_sampler(name: str) -> str:
+    """Return the name of a sampler, the default's for `auto`.
+
+    Raises:
+        InputError: There is no such sampler.
+    """
+    if name == "auto":
+        return DEFAULT
+    if name not in SAMPLERS:
+        known = ", ".join(["auto", *SAMPLERS])
+        raise InputError(f"unknown sampler {name!r}", where="--sampler", expected=known)
+    return name
+
+
+def propose(name: str, problem: Problem, history: Sequence[Observation], number: int) -> Proposal:
+    """Return what sampler `name` proposes for trial `number`, given all trials before it.
+
+    Trials that still run (see `lagged`) count as such for the samplers that can allow for them. A
+    sampler that fails numerically never ends a night: a Sobol point takes the proposal's place.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # experimental features, chosen knowingly
+        try:
+            return SAMPLERS[name](problem, history, number)
+        except (ArithmeticError, ValueError, RuntimeError, np.linalg.LinAlgError) as error:
+            _log.warning(
+                "the sampler %s failed for trial %d, a Sobol point takes its place: %s",
+                name,
+                number,
+                error,
+            )
+            return sobol(problem, history, number)

@@ -1,0 +1,109 @@
+"""What a sampler is asked: a problem, what is known of the trials before, and a trial's number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mergesearch.study.records import State
+
+Parameters = dict[str, Any]
+
+STARTUP = 10
+"""Complete trials that a model of the objectives needs before it proposes."""
+
+
+class Dimension(Protocol):
+    """What a sampler needs to know of a dimension: a range, or choices where there are any."""
+
+    @property
+    def name(self) -> str:
+        """The parameter's name."""
+
+    @property
+    def low(self) -> float:
+        """Lower end of the range."""
+
+    @property
+    def high(self) -> float:
+        """Upper end of the range."""
+
+    @property
+    def choices(self) -> Sequence[Any]:
+        """The choices, empty for a range."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What stays the same over a study.
+
+    Attributes:
+        dimensions: Dimensions of the space, in its order.
+        directions: `maximize` or `minimize`, one an objective.
+        starts: Parameters of the first trials; the sampler fills in what they leave out.
+        seed: Seed of the study.
+        reference: Coordinates of the hypervolume's reference point.
+    """
+
+    dimensions: Sequence[Dimension]
+    directions: Sequence[str]
+    starts: Sequence[Mapping[str, Any]]
+    seed: int
+    reference: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a sampler knows of a trial.
+
+    Attributes:
+        parameters: Value of each dimension.
+        state: What has become of the trial.
+        values: Value of each objective; empty unless it is complete.
+        standard_errors: Standard error of each value.
+        errors: For each objective a vector such that the covariance of two trials' errors is the
+            product of theirs; empty where the errors are independent.
+        notes: Notes that the sampler itself made when it proposed the trial.
+    """
+
+    parameters: Mapping[str, Any]
+    state: State = State.COMPLETE
+    values: tuple[float, ...] = ()
+    standard_errors: tuple[float, ...] = ()
+    errors: Sequence[NDArray[np.float64]] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial's parameters, with the notes that the sampler itself keeps about it."""
+
+    parameters: Parameters
+    notes: Mapping[str, Any]
+
+
+Sampler = Callable[[Problem, Sequence[Observation], int], Proposal]
+
+
+def lagged(history: Sequence[Observation]) -> list[Observation]:
+    """Return a history whose last trial still runs, whatever has become of it since."""
+    return [*history[:-1], *map(running, history[-1:])]
+
+
+def running(trial: Observation) -> Observation:
+    """Return a trial as it was while it ran."""
+    return replace(trial, state=State.RUNNING, values=(), standard_errors=(), errors=())
+
+
+def trial_seed(seed: int, number: int) -> int:
+    """Return the 32-bit seed of one trial's sampler."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+def n_complete(history: Sequence[Observation]) -> int:
+    """Return the number of complete trials."""
+    return sum(trial.state is State.COMPLETE for trial in history)
