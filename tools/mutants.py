@@ -251,7 +251,7 @@ class Subject:
         return [
             found
             for found in gc.get_objects()
-            if isinstance(found, FunctionType) and found.__code__.co_filename == str(self.path)
+            if type(found) is FunctionType and found.__code__.co_filename == str(self.path)
         ]
 
 
