@@ -16,24 +16,26 @@ from mergesearch.methods.combination import rows_as
 def cut(
     base: np.ndarray | None, inputs: Sequence[np.ndarray], edges: Sequence[int]
 ) -> list[InputRows]:
-    """The rows in blocks that end at `edges` and at the last row."""
+    """The rows in blocks that end at `edges`, where there are as many, and at the last row."""
     rows, cols = inputs[0].shape
+    inner = [edge for edge in edges if edge < rows]
     return [
         InputRows(
             None if base is None else base[start:stop],
             [values[start:stop] for values in inputs],
             start * cols,
         )
-        for start, stop in pairwise([0, *edges, rows])
+        for start, stop in pairwise([0, *inner, rows])
     ]
 
 
 def rows_of(merged: np.ndarray | Combination) -> np.ndarray:
-    """What a method gives, in float32; what kernels compute must be finite."""
+    """What a method gives, in float32; all NaN where the kernels find a number not finite."""
     if isinstance(merged, np.ndarray):
         return merged
     rows = rows_as(merged, Type.F32)
-    assert rows is not None
+    if rows is None:
+        return np.full(merged.rows.stored_inputs[0].shape, np.nan, np.float32)
     return rows.view(np.float32)
 
 

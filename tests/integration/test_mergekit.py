@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.blockwise import rows_of
 from helpers.mergekit_recipes import FILTERED, GRADIENT, plain, sliced, whole, without_base
 from helpers.mergekit_runs import compare_with_mergekit, largest_difference, run_mergekit
 from helpers.parents import make_family, make_parent
+from helpers.plain import noise
 
-from mergesearch.methods import sparsifiers
-from mergesearch.methods.noise import noise, noise_key
+from mergesearch.methods import Combination, InputRows, InputTensor, sparsifiers
+from mergesearch.methods.noise import noise_key
 from mergesearch.recipe import Recipe
 
 pytestmark = pytest.mark.mergekit
@@ -276,14 +278,15 @@ def test_random_sparsifiers_equal_mergekit_under_the_same_numbers(
         epsilon=0.3,
         rescale_norm=RescaleNorm.l1 if rescale else None,
     ).numpy()
-    rows = delta.reshape(-1, shape[-1])
+    matrix = delta.reshape(-1, shape[-1])
+    rows = InputRows(np.zeros_like(matrix), [matrix], 0)
     sparse = sparsifiers.sparsified(
         getattr(sparsifiers, ours),
-        lambda use: [use(0, 0, rows)],
-        delta.size,
+        sparsifiers.Delta(InputTensor.of([rows]), 0),
         sparsifiers.Sparsity(0.4, epsilon=0.3, key=key),
         rescale,
     )
-    found = sparse(rows, 0).reshape(shape)
+    merged = Combination(rows, (1.0,), kept=[sparse.mask(rows)], factors=[sparse.factor])
+    found = rows_of(merged).reshape(shape)
     assert 0 < np.count_nonzero(found) < delta.size
     assert np.abs(found - expected).max() <= 1e-6 * np.abs(expected).max()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import arm
 
-from mergesearch._kernels import DIGIT_TABLES, kernels, mask_of
+from mergesearch._kernels import DIGIT_TABLES, Consensus, kernels, mask_of
 from mergesearch._kernels.stored import Stored
 
 pytestmark = arm.MARKS
@@ -52,14 +52,14 @@ def _merged(
     near, median = consensus == 4, consensus == 5
     count = 1 if near else 3
     merged = np.empty((ROWS, 4 * COLS), np.uint8)
-    first_nonfinite = kernels().merge(
+    first_nonfinite = kernels().combine(
         0,
         inputs[:count],
         None if median else base,
         kept=kept[:count],
         factors=np.array([1.25, 1, 1], np.float32)[:count],
         weights=np.array([[0.3], [-0.9], [0.7]], np.float32)[:count],
-        consensus=consensus,
+        consensus=Consensus(consensus),
         deltas=not near and not median,
         normalize=True,
         limit=0.25,

@@ -1,27 +1,30 @@
-"""Kernels of merging against plain NumPy, to the bit, on every instruction set of this machine."""
+"""Merging by the kernels against plain NumPy, to the bit, on every instruction set."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
 from helpers import plain
-from helpers.blockwise import rows_of
+from helpers.blockwise import cut, rows_of, settings_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mergesearch._kernels import ISA_VARIABLE, supported_variants
+from mergesearch._kernels import ISA_VARIABLE, Consensus, kernels, supported_variants
 from mergesearch._kernels.stored import Stored, to_float32
-from mergesearch.methods import METHODS, Combination, InputRows, InputTensor, Settings
+from mergesearch.methods import METHODS, Base, Combination, InputRows, InputTensor, Parameter
 from mergesearch.methods.combination import rows_as
 from mergesearch.quantize import quantize_rows
 
 STORED = ("float32", "float16", "bfloat16")
+SHAPES = [(1, 1), (4, 1), (1, 33), (3, 7), (5, 512), (3, 1031), (9, 2048), (1, 300_000)]
+KEYS = (3, 2**127 + 5, 7, 2**64)
 
 
-@pytest.fixture(params=[one.name for one in supported_variants()], autouse=True)
+@pytest.fixture(params=[variant.name for variant in supported_variants()], autouse=True)
 def variant(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each test runs once on every variant."""
     with pytest.MonkeyPatch.context() as patch:
@@ -29,145 +32,166 @@ def variant(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
-def stored(rng: np.random.Generator, shape: tuple[int, int], dtype: str, steps: int) -> Stored:
-    """Random rows as a checkpoint stores them; small `steps` make many of them equal."""
-    values = (rng.integers(-steps, steps + 1, shape) * np.float32(2.0 / steps)).astype(np.float32)
+def as_stored(values: np.ndarray, dtype: str) -> Stored:
     if dtype == "bfloat16":
         return (values.view(np.uint32) >> np.uint32(16)).astype(np.uint16)
     return values.astype(dtype)
 
 
+def some_values(rng: np.random.Generator, shape: tuple[int, int], spread: str) -> np.ndarray:
+    """Weights, smooth or in steps so that many are equal, all equal, tiny, or far apart."""
+    match spread:
+        case "smooth":
+            values = rng.standard_normal(shape) * 0.02
+        case "steps":
+            values = rng.integers(-3, 4, shape) / 4
+        case "equal":
+            values = np.full(shape, 0.5)
+        case "subnormal":
+            values = rng.integers(1, 9, shape) * 1e-40
+        case _:
+            values = rng.standard_normal(shape) * 10.0 ** rng.uniform(-30, 4, shape)
+    return values.astype(np.float32)
+
+
+class Case(NamedTuple):
+    """A tensor of some inputs, a method's settings, and where blocks of rows end."""
+
+    base: Stored | None
+    inputs: list[Stored]
+    values: dict[str, Any]
+    counted: Sequence[int]
+    merged: Sequence[int]
+
+
+def parameter_values(parameter: Parameter) -> st.SearchStrategy[Any]:
+    if parameter.kind is bool:
+        return st.booleans()
+    if parameter.kind is int:
+        return st.integers(0, 12)
+    match parameter.name:
+        case "epsilon" if parameter.per_parent:  # below both a density and what it leaves
+            return st.sampled_from([0.0, 0.05, 0.09])
+        case "density":
+            return st.floats(0.1, 0.9) | st.sampled_from([0.0, 0.5, 1.0])
+        case "epsilon" | "eps" | "tol":
+            return st.sampled_from([1e-8, 1e-5, 1e-2])
+    low, high = max(parameter.low, -2.0), min(parameter.high, 2.0)
+    return st.floats(low, high, width=32) | st.sampled_from([low, high, max(low, 1 / 3)])
+
+
 @st.composite
-def tensors(draw: st.DrawFn) -> tuple[Stored, list[Stored]]:
-    """A base and one to four inputs, each of a dtype of its own; some shapes span pieces."""
+def cases(draw: st.DrawFn, name: str) -> Case:
+    method = METHODS[name]
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    shape = draw(st.sampled_from([(1, 1), (1, 33), (3, 7), (5, 512), (3, 1031), (9, 2048)]))
-    steps = draw(st.sampled_from([2, 40, 1 << 20]))
-    dtypes = draw(st.lists(st.sampled_from(STORED), min_size=2, max_size=5))
-    base, *inputs = (stored(rng, shape, dtype, steps) for dtype in dtypes)
-    return base, inputs
-
-
-WEIGHTS = st.floats(-2, 2, width=32) | st.sampled_from([0.0, 1.0, 1 / 3, 0.1])
-NUMBERS = st.lists(WEIGHTS, min_size=4, max_size=4)
-
-
-def cut(base: Stored | None, inputs: list[Stored], step: int) -> list[InputRows]:
-    """Blocks of `step` rows."""
-    rows, cols = inputs[0].shape
-    return [
-        InputRows(
-            None if base is None else base[at : at + step],
-            [one[at : at + step] for one in inputs],
-            at * cols,
-        )
-        for at in range(0, rows, step)
+    shape = draw(st.sampled_from(SHAPES))
+    spread = st.sampled_from(["smooth", "steps", "equal", "subnormal", "apart"])
+    stored = [
+        as_stored(some_values(rng, shape, draw(spread)), draw(st.sampled_from(STORED)))
+        for _ in range(draw(st.integers(method.least, method.most or 4)) + 1)
     ]
+    if draw(st.booleans()):
+        stored[1] = stored[0].copy()  # a delta of nothing but zeros
+    values: dict[str, Any] = {}
+    for parameter in method.parameters:
+        one = parameter_values(parameter)
+        count = len(stored) - 1
+        each = st.lists(one, min_size=count, max_size=count).map(tuple)
+        values[parameter.name] = draw(each if parameter.per_parent else one)
+    edges = (
+        st.sets(st.sampled_from(range(1, shape[0])), max_size=3) if shape[0] > 1 else st.just(())
+    )
+    has_base = method.base is Base.REQUIRED or (
+        method.base is Base.OPTIONAL and draw(st.booleans())
+    )
+    base = stored[0] if has_base else None
+    return Case(base, stored[1:], values, sorted(draw(edges)), sorted(draw(edges)))
 
 
-def merged(method: str, blocks: list[InputRows], settings: Settings) -> np.ndarray:
-    chosen = METHODS[method]
-    statistics = chosen.statistics and chosen.statistics(InputTensor.of(blocks), settings)
-    return np.concatenate([rows_of(chosen.merge(rows, settings, statistics)) for rows in blocks])
+def merge(name: str, case: Case) -> np.ndarray | None:
+    """As a plan merges: statistics over some blocks, then others; None where it is not finite."""
+    method = METHODS[name]
+    given = settings_of(name, len(case.inputs), **case.values)
+    statistics = None
+    with np.errstate(all="ignore"):
+        if method.statistics is not None:
+            blocks = cut(case.base, case.inputs, case.counted)
+            statistics = method.statistics(InputTensor.of(blocks, KEYS), given)
+        blocks = cut(case.base, case.inputs, case.merged)
+        rows = [rows_as(method.merge(block, given, statistics), Type.F32) for block in blocks]
+    return None if any(row is None for row in rows) else np.concatenate(rows).view(np.float32)
 
 
-def ties_settings(
-    weights: tuple[float, ...],
-    densities: tuple[float, ...],
-    normalize: bool = False,
-    rescale: bool = False,
-    scale: float = 1.0,
-) -> Settings:
-    switches = {"normalize": normalize, "rescale": rescale, "lambda": scale}
-    return {"weight": weights, "density": densities} | switches
+def merge_plainly(name: str, case: Case) -> np.ndarray | None:
+    given = settings_of(name, len(case.inputs), **case.values)
+    base = None if case.base is None else to_float32(case.base)
+    inputs = [to_float32(values) for values in case.inputs]
+    tensor = plain.Tensor(base, inputs, given, case.counted, KEYS)
+    with np.errstate(all="ignore"):
+        if name == "arcee_fusion":
+            divergences = np.empty(len(inputs[0]), np.float32)
+            kernels().divergences(inputs[0], base, divergences)
+            merged = plain.arcee_fusion(tensor, divergences)
+        else:
+            merged = plain.METHODS[name](tensor)
+    return merged if np.isfinite(merged).all() else None
 
 
 def assert_same_bits(found: np.ndarray, expected: np.ndarray) -> None:
+    assert expected.dtype == np.float32
     np.testing.assert_array_equal(found.view(np.uint32), expected.view(np.uint32))
 
 
-@given(tensors(), NUMBERS, st.booleans(), st.integers(1, 9))
+@pytest.mark.parametrize("name", METHODS)
+@given(data=st.data())
 @settings(max_examples=60, deadline=None)
-def test_linear(
-    parents: tuple[Stored, list[Stored]], numbers: list[float], normalize: bool, step: int
-) -> None:
-    inputs = [parents[0], *parents[1]]
-    weights = tuple((*numbers, 0.7)[: len(inputs)])
-    divisor = np.float32(0)
-    for one in weights:
-        divisor = np.float32(divisor + np.float32(one))
-    if normalize and divisor == 0:
-        return
-    given = {"weight": weights, "normalize": normalize}
-    found = merged("linear", cut(None, inputs, step), given)
-    floats = [to_float32(one) for one in inputs]
-    assert_same_bits(found, plain.linear(floats, weights, float(divisor) if normalize else 1.0))
+def test_every_method_is_that_of_plain_numpy(name: str, data: st.DataObject) -> None:
+    case = data.draw(cases(name))
+    found, expected = merge(name, case), merge_plainly(name, case)
+    if found is None or expected is None:
+        assert found is expected
+    else:
+        assert_same_bits(found, expected)
 
 
-@given(tensors(), NUMBERS, st.integers(1, 9), st.sampled_from([1.0, 0.7, -1.3]))
-@settings(max_examples=60, deadline=None)
-def test_task_arithmetic(
-    parents: tuple[Stored, list[Stored]], numbers: list[float], step: int, scale: float
-) -> None:
-    base, inputs = parents
-    weights = tuple(numbers[: len(inputs)])
-    given = {"weight": weights, "normalize": False, "lambda": scale}
-    found = merged("task_arithmetic", cut(base, inputs, step), given)
-    floats = [to_float32(one) for one in inputs]
-    assert_same_bits(found, plain.task_arithmetic(to_float32(base), floats, weights, scale=scale))
-
-
-@given(
-    tensors(),
-    NUMBERS,
-    st.lists(st.floats(0, 1) | st.sampled_from([0.0, 0.5, 1.0]), min_size=4, max_size=4),
-    st.booleans(),
-    st.integers(1, 9),
-    st.sampled_from([1.0, 0.7]),
-)
-@settings(max_examples=100, deadline=None)
-def test_ties(
-    parents: tuple[Stored, list[Stored]],
-    numbers: list[float],
-    densities: list[float],
-    normalize: bool,
-    step: int,
-    scale: float,
-) -> None:
-    base, inputs = parents
-    weights, kept = (tuple(one[: len(inputs)]) for one in (numbers, densities))
-    given = ties_settings(weights, kept, normalize=normalize, scale=scale)
-    found = merged("ties", cut(base, inputs, step), given)
-    floats = [to_float32(one) for one in inputs]
-    expected = plain.ties(to_float32(base), floats, weights, kept, normalize, False, scale)
-    assert_same_bits(found, expected)
-
-
-@given(tensors(), NUMBERS, st.lists(st.floats(0.1, 1), min_size=4, max_size=4))
-@settings(max_examples=30, deadline=None)
-def test_ties_rescaled(
-    parents: tuple[Stored, list[Stored]], numbers: list[float], densities: list[float]
-) -> None:
-    base, inputs = parents
-    weights, kept = (tuple(one[: len(inputs)]) for one in (numbers, densities))
-    found = merged("ties", cut(base, inputs, 99), ties_settings(weights, kept, rescale=True))
-    floats = [to_float32(one) for one in inputs]
-    expected = plain.ties(to_float32(base), floats, weights, kept, False, True, 1.0)
-    assert_same_bits(found, expected)
+def test_every_method_has_a_plain_reference() -> None:
+    assert set(plain.METHODS) == set(METHODS)
 
 
 @pytest.mark.parametrize(
     "kind", [Type.F32, Type.F16, Type.BF16, Type.Q8_0, Type.Q4_0, Type.Q4_K, Type.Q6_K]
 )
-@pytest.mark.parametrize("elect", [False, True])
-def test_blocks_are_those_of_the_quantized_rows(kind: Type, elect: bool) -> None:
+@pytest.mark.parametrize("consensus", [Consensus.SUM, Consensus.ELECT, Consensus.MEDIAN])
+def test_blocks_are_those_of_the_quantized_rows(kind: Type, consensus: Consensus) -> None:
     """Merged and quantized in one pass, or one after the other: the same bytes."""
     rng = np.random.default_rng(3)
-    base, *inputs = (stored(rng, (7, 1280), "bfloat16", 1000) for _ in range(3))
-    combination = Combination(InputRows(base, inputs, 0), (0.4, 0.9), scale=0.8, elect=elect)
+    base, *inputs = (as_stored(some_values(rng, (7, 1280), "smooth"), "bfloat16") for _ in "123")
+    combination = Combination(InputRows(base, inputs, 0), (0.4, 0.9), consensus, scale=0.8)
     np.testing.assert_array_equal(
         combination.rows_as(kind), quantize_rows(rows_of(combination), kind)
     )
+
+
+@pytest.mark.parametrize("by_column", [False, True])
+def test_factors_of_rows_and_columns(by_column: bool) -> None:
+    rng = np.random.default_rng(5)
+    base, first, second = (some_values(rng, (7, 715), "smooth") for _ in "123")
+    weights, scale, of_base = (rng.random((2, 715 if by_column else 7)).astype("f4") for _ in "123")
+    combination = Combination(
+        InputRows(base, [first, second], 0),
+        weights,
+        scale=scale[0],
+        base_scale=of_base[0],
+        of_values=True,
+        by_column=by_column,
+    )
+
+    def spread(factors: np.ndarray) -> np.ndarray:
+        return factors[None] if by_column else factors[:, None]
+
+    total = first * spread(weights[0]) + second * spread(weights[1])
+    expected = total * spread(scale[0]) + base * spread(of_base[0])
+    assert_same_bits(rows_of(combination), expected)
 
 
 @pytest.mark.parametrize("dtype", STORED)
@@ -199,15 +223,27 @@ def test_what_is_not_finite_is_found(bad: float, place: int) -> None:
     assert rows_as(Combination(InputRows(None, [spoiled] * 2, 0), (0.5, 0.5)), Type.F32) is not None
 
 
+@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].most != 1])
+def test_what_is_not_finite_in_a_parent_is_never_merged_away(name: str) -> None:
+    """But by a median, which is what medians are for."""
+    rng = np.random.default_rng(8)
+    base, *inputs = (some_values(rng, (4, 600), "smooth") for _ in "123")
+    inputs[1][2, 5] = np.nan
+    needs_base = METHODS[name].base is Base.REQUIRED
+    values = {"density": (0.5, 0.5), "t": 0.5, "select_topk": 0.5}
+    given = {key: value for key, value in values.items() if key in METHODS[name].by_name}
+    assert merge(name, Case(base if needs_base else None, inputs, given, [], [2])) is None
+
+
 def test_rows_may_start_at_odd_bytes() -> None:
     """As in a file whose header has an odd length."""
     rng = np.random.default_rng(4)
     for dtype in STORED:
-        rows = stored(rng, (3, 700), dtype, 1000)
+        rows = as_stored(some_values(rng, (3, 700), "smooth"), dtype)
         raw = np.frombuffer(b"x" + rows.tobytes(), dtype=np.uint8)
         shifted = raw[1:].view(rows.dtype).reshape(rows.shape)
         found = rows_of(Combination(InputRows(None, [shifted, rows], 0), (0.25, 0.5)))
-        assert_same_bits(found, plain.linear([to_float32(rows)] * 2, (0.25, 0.5)))
+        assert_same_bits(found, plain.weighted_sum([to_float32(rows)] * 2, (0.25, 0.5)))
 
 
 def test_wrong_arrays_are_refused() -> None:
@@ -216,7 +252,8 @@ def test_wrong_arrays_are_refused() -> None:
         combination = Combination(InputRows(base, inputs, 0), (1.0,) * len(inputs))
         with pytest.raises((ValueError, TypeError)):
             combination.rows_as(Type.F32)
-    with pytest.raises(ValueError, match="as many settings"):
-        Combination(InputRows(None, [rows], 0), (1.0, 1.0)).rows_as(Type.F32)
-    with pytest.raises(ValueError, match="without a base"):
-        Combination(InputRows(None, [rows], 0), (1.0,), elect=True).rows_as(Type.F32)
+    alone = InputRows(None, [rows], 0)
+    with pytest.raises(ValueError, match=r"masks, factors or weights|reshape"):
+        Combination(alone, (1.0,), factors=(1.0, 2.0)).rows_as(Type.F32)
+    with pytest.raises(ValueError, match="one input near a base"):
+        Combination(alone, (1.0,), Consensus.NEAR).rows_as(Type.F32)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
+from helpers.blockwise import cut, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mergesearch.methods import sparsifiers
+from mergesearch.methods import Combination, InputRows, InputTensor, sparsifiers
 from mergesearch.methods.noise import noise_key
-from mergesearch.methods.sparsifiers import Sparsifier, Sparsity, sparsified
+from mergesearch.methods.sparsifiers import Delta, Sparsifier, Sparsity, sparsified
 
 DELTA = np.random.default_rng(11).standard_normal((300, 200)).astype(np.float32)
 KEY = noise_key(0, "", "a", "x")
 ALL = [
+    sparsifiers.largest,
     sparsifiers.without_outliers,
     sparsifiers.random,
     sparsifiers.by_rank,
@@ -31,16 +30,15 @@ def apply(
     rescale: bool = False,
     step: int = 1000,
 ) -> np.ndarray:
-    """The sparse delta, planned over blocks of 7 rows and applied in blocks of `step`."""
-
-    def blocks(rows: int) -> list[tuple[int, np.ndarray]]:
-        return [(at * delta.shape[1], delta[at : at + rows]) for at in range(0, len(delta), rows)]
-
-    def deltas(use: Callable[[int, int, np.ndarray], Any]) -> list[Any]:
-        return [use(number, *one) for number, one in enumerate(blocks(7))]
-
-    sparse = sparsified(sparsifier, deltas, delta.size, sparsity, rescale)
-    return np.concatenate([sparse(rows, offset) for offset, rows in blocks(step)])
+    """The sparse delta on a base of zeros, planned over blocks of 7 rows, applied in others."""
+    base = np.zeros_like(delta)
+    tensor = InputTensor.of(cut(base, [delta], range(7, len(delta), 7)))
+    sparse = sparsified(sparsifier, Delta(tensor, 0), sparsity, rescale)
+    merged = [
+        Combination(rows, (1.0,), kept=[sparse.mask(rows)], factors=[sparse.factor])
+        for rows in cut(base, [delta], range(step, len(delta), step))
+    ]
+    return np.concatenate([rows_of(combination) for combination in merged])
 
 
 @pytest.mark.parametrize("sparsifier", ALL)
@@ -48,7 +46,7 @@ def apply(
 def test_the_cut_into_blocks_does_not_matter(sparsifier: Sparsifier, rescale: bool) -> None:
     sparsity = Sparsity(0.3, gamma=0.02, epsilon=0.1, key=KEY)
     whole = apply(sparsifier, DELTA, sparsity, rescale)
-    for step in (1, 13):
+    for step in (1, 7, 13):
         assert np.array_equal(apply(sparsifier, DELTA, sparsity, rescale, step), whole)
 
 
@@ -70,6 +68,33 @@ def test_rescaling_keeps_the_sum_of_magnitudes(sparsifier: Sparsifier) -> None:
     np.testing.assert_allclose(factor, factor[0], rtol=1e-6)
     kept = plain != 0
     assert np.array_equal(plain[kept], DELTA[kept])
+
+
+@pytest.mark.parametrize("sparsifier", RANDOM)
+def test_tensors_too_large_to_remember_masks_are_made_sparse_alike(
+    sparsifier: Sparsifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sparsity = Sparsity(0.3, epsilon=0.1, key=KEY)
+    expected = apply(sparsifier, DELTA, sparsity, True, 7)
+    monkeypatch.setattr(sparsifiers, "_REMEMBERED", 100)
+    assert np.array_equal(apply(sparsifier, DELTA, sparsity, True, 7), expected)
+
+
+def test_a_remembered_mask_is_made_once_and_kept_until_it_is_used() -> None:
+    made = []
+
+    def make(rows: InputRows) -> np.ndarray:
+        made.append(rows.offset)
+        return np.zeros(2, np.uint32)
+
+    first, second = cut(None, [DELTA[:2]], [1])
+    remember, masks = sparsifiers.remembered(InputTensor.of([first, second]), make)
+    remember(first)
+    remember(second)
+    masks(first)
+    assert made == [0, 200]
+    masks(first)  # again, as of a stage that is read twice
+    assert made == [0, 200, 0]
 
 
 @given(

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from helpers.blockwise import merge
 from helpers.parents import make_family
+from helpers.plain import noise
 
 from mergesearch.errors import RecipeError
 from mergesearch.merge import MergedModel, plan_merge
 from mergesearch.methods import METHODS
-from mergesearch.methods.noise import noise
 from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
 

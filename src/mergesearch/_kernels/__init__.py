@@ -11,10 +11,22 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from mergesearch._kernels._native import DIGIT_TABLES, Variant, supported_variants
+from mergesearch._kernels._native import DIGIT_TABLES, Consensus, Variant, supported_variants
 from mergesearch.errors import InputError
 
-__all__ = ["DIGIT_TABLES", "ISA_VARIABLE", "Variant", "kernels", "mask_of", "supported_variants"]
+__all__ = [
+    "DIGIT_TABLES",
+    "ISA_VARIABLE",
+    "Consensus",
+    "Mask",
+    "Variant",
+    "kernels",
+    "mask_of",
+    "supported_variants",
+]
+
+Mask = npt.NDArray[np.uint32]
+"""Which of some entries stay: a bit for each, the first lowest, and a word to spare."""
 
 ISA_VARIABLE = "MERGESEARCH_ISA"
 
@@ -28,8 +40,8 @@ def kernels() -> Variant:
     return _named(os.environ.get(ISA_VARIABLE, ""))
 
 
-def mask_of(entries: int) -> npt.NDArray[np.uint32]:
-    """Return a mask of no entries: a bit for each, the first lowest, and a word to spare."""
+def mask_of(entries: int) -> Mask:
+    """Return the mask by which none of some entries stay."""
     return np.zeros(entries // 32 + 2, dtype=np.uint32)
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any, final
 
 import numpy as np
@@ -8,6 +9,22 @@ _Mask = npt.NDArray[np.uint32]  # one bit for each entry, as `mask_of` makes it
 _Floats = npt.NDArray[np.float32]
 _Stored = npt.NDArray[Any]  # float32, float16, or uint16 with the bits of bfloat16; contiguous
 DIGIT_TABLES: int
+
+class Consensus(Enum):
+    """How the inputs of a merge, or their deltas on a base, become one."""
+
+    SUM = ...
+    """Their weighted sum."""
+    ELECT = ...
+    """The weighted sum of those that have the sign of that of all."""
+    ELECT_UNWEIGHTED = ...
+    """The weighted mean of those that have the sign of the plain sum; divisor at least `limit`."""
+    CHANGED = ...
+    """The mean of those whose magnitude is above `limit`; one alone times its weight."""
+    NEAR = ...
+    """The one input, or as much of it as moves the base by `limit`."""
+    MEDIAN = ...
+    """The middle one, or the mean of the middle two."""
 
 @final
 class Variant:
@@ -34,28 +51,6 @@ class Variant:
 
         Raises:
             ValueError: a type without a kernel, or shapes that do not fit.
-        """
-
-    def combine(
-        self,
-        kind: int,
-        inputs: Sequence[_Stored],
-        base: _Stored | None,
-        terms: list[tuple[float, float, int, int]],
-        divisor: float,
-        scale: float,
-        elect: bool,
-        normalize: bool,
-        offset: int,
-        into: npt.NDArray[np.uint8],
-    ) -> int:
-        """Write a combination of stored rows (`variant.h`) as blocks of a ggml type.
-
-        `terms` holds each input's weight, factor, and cut (bits, end of ties). Returns the flat
-        index of the first entry that is not finite, after which nothing is written; -1 for none.
-
-        Raises:
-            ValueError: a type without a kernel, or arrays that do not fit each other.
         """
 
     def read(self, values: _Stored, into: npt.NDArray[np.float32]) -> None:
@@ -91,7 +86,7 @@ class Variant:
             ValueError: another dtype, or arrays of different sizes.
         """
 
-    def merge(
+    def combine(
         self,
         kind: int,
         inputs: Sequence[_Stored],
@@ -100,7 +95,7 @@ class Variant:
         kept: Sequence[_Mask | None],
         factors: _Floats,
         weights: _Floats,
-        consensus: int,
+        consensus: Consensus,
         deltas: bool,
         normalize: bool,
         limit: float,

@@ -60,5 +60,5 @@ inline mergesearch::Stored stored(const MaybeValues& values, std::int64_t entrie
                   : mergesearch::Stored{nullptr, mergesearch::Dtype::f32};
 }
 
-// Adds the kernels of merging to the class of variants.
-void bind_merging(nb::class_<mergesearch::Variant>& variant);
+// Adds the kernels of merging to the class of variants, and what they are told.
+void bind_merging(nb::module_& module, nb::class_<mergesearch::Variant>& variant);

@@ -36,12 +36,12 @@ mergesearch::Factor factor_of(const float* values, std::int64_t count, std::int6
     return count == 1 ? mergesearch::Factor{*values, nullptr} : mergesearch::Factor{1.f, values};
 }
 
-// What `_native.pyi` says of `Variant.merge`.
-std::int64_t merge(const Variant& variant, int number, const std::vector<Values>& inputs,
-                   const MaybeValues& base, const std::vector<std::optional<Kept>>& kept,
-                   const Factors& factors, const Array<const float, 2>& weights, int consensus,
-                   bool deltas, bool normalize, double limit, double divisor, const Factors& scale,
-                   const Factors& base_scale, bool by_column, Array<std::uint8_t, 2> into) {
+std::int64_t combine(const Variant& variant, int number, const std::vector<Values>& inputs,
+                     const MaybeValues& base, const std::vector<std::optional<Kept>>& kept,
+                     const Factors& factors, const Array<const float, 2>& weights,
+                     mergesearch::Consensus consensus, bool deltas, bool normalize, double limit,
+                     double divisor, const Factors& scale, const Factors& base_scale,
+                     bool by_column, Array<std::uint8_t, 2> into) {
     using mergesearch::Consensus;
     const auto format = static_cast<mergesearch::Format>(number);
     const auto shape = mergesearch::block_shape(format);
@@ -56,8 +56,6 @@ std::int64_t merge(const Variant& variant, int number, const std::vector<Values>
                 length(weights, 0) == count,
             "not as many masks, factors or weights as inputs");
     require(base || !deltas, "deltas without a base");
-    require(consensus >= 0 && consensus <= static_cast<int>(Consensus::median),
-            "no such consensus");
     const std::int64_t of_each = by_column ? cols : rows;
     const std::int64_t weighed = length(weights, 1);
     auto terms = terms_of(inputs, rows * cols);
@@ -67,15 +65,17 @@ std::int64_t merge(const Variant& variant, int number, const std::vector<Values>
         term.factor = factors.data()[i];
         term.weight = factor_of(weights.data() + i * weighed, weighed, of_each);
     }
-    const auto kind = static_cast<Consensus>(consensus);
-    require(kind == Consensus::sum || weighed == 1, "weights of each row or column are summed");
-    require(kind != Consensus::near || (base && !deltas && count == 1), "one input near a base");
-    std::vector<float> room(
-        kind == Consensus::median ? static_cast<std::size_t>(mergesearch::median_room(count)) : 0);
+    require(consensus == Consensus::sum || weighed == 1,
+            "weights of each row or column are summed");
+    require(consensus != Consensus::near || (base && !deltas && count == 1),
+            "one input near a base");
+    std::vector<float> room(consensus == Consensus::median
+                                ? static_cast<std::size_t>(mergesearch::median_room(count))
+                                : 0);
     const mergesearch::Combination of{terms.data(),
                                       static_cast<int>(count),
                                       stored(base, rows * cols),
-                                      kind,
+                                      consensus,
                                       deltas,
                                       normalize,
                                       static_cast<float>(limit),
@@ -86,6 +86,34 @@ std::int64_t merge(const Variant& variant, int number, const std::vector<Values>
                                       by_column,
                                       room.data()};
     return variant.combine(of, format, rows * cols, into.data());
+}
+
+void read_rows(const Variant& variant, const Values& values, AnyShape<float> into) {
+    const std::int64_t entries = size_of(values);
+    require(static_cast<std::int64_t>(into.size()) == entries, "arrays of different sizes");
+    variant.read(stored(values, entries), entries, into.data());
+}
+
+void count_digits(const Variant& variant, const Values& values, const MaybeValues& base,
+                  std::uint32_t prefix, int shift, Array<std::uint32_t, 2> tables) {
+    const std::int64_t entries = size_of(values);
+    int width = 0;
+    while ((std::int64_t{1} << width) < length(tables, 1)) {
+        ++width;
+    }
+    require((std::int64_t{1} << width) == length(tables, 1) && shift >= 0 && shift + width <= 31 &&
+                length(tables, 0) == mergesearch::digit_tables,
+            "four tables of a digit in the lower 31 bits");
+    variant.count_digits(stored(values, entries), stored(base, entries), entries,
+                         {prefix, shift, width}, tables.data());
+}
+
+std::int64_t find_equal(const Variant& variant, const Values& values, const MaybeValues& base,
+                        std::uint32_t bits, std::int64_t wanted) {
+    const std::int64_t entries = size_of(values);
+    require(wanted >= 1, "entries are counted from 1");
+    return variant.find_equal(stored(values, entries), stored(base, entries), entries, bits,
+                              wanted);
 }
 
 void random_mask(const Variant& variant, std::uint64_t low, std::uint64_t high, std::int64_t offset,
@@ -185,13 +213,26 @@ void importances(const Variant& variant, const Values& values, const Values& bas
 
 }  // namespace
 
-void bind_merging(nb::class_<Variant>& variant) {
+void bind_merging(nb::module_& module, nb::class_<Variant>& variant) {
+    using mergesearch::Consensus;
+    nb::enum_<Consensus>(module, "Consensus")
+        .value("SUM", Consensus::sum)
+        .value("ELECT", Consensus::elect)
+        .value("ELECT_UNWEIGHTED", Consensus::elect_unweighted)
+        .value("CHANGED", Consensus::changed)
+        .value("NEAR", Consensus::near)
+        .value("MEDIAN", Consensus::median);
     using Unlocked = nb::call_guard<nb::gil_scoped_release>;
     variant
-        .def("merge", merge, "kind"_a, "inputs"_a, "base"_a.none(), nb::kw_only(), "kept"_a,
+        .def("combine", combine, "kind"_a, "inputs"_a, "base"_a.none(), nb::kw_only(), "kept"_a,
              "factors"_a.noconvert(), "weights"_a.noconvert(), "consensus"_a, "deltas"_a,
              "normalize"_a, "limit"_a, "divisor"_a, "scale"_a.noconvert(),
              "base_scale"_a.noconvert(), "by_column"_a, "into"_a.noconvert(), Unlocked())
+        .def("read", read_rows, "values"_a, "into"_a.noconvert(), Unlocked())
+        .def("count_digits", count_digits, "values"_a, "base"_a.none(), "prefix"_a, "shift"_a,
+             "tables"_a.noconvert(), Unlocked())
+        .def("find_equal", find_equal, "values"_a, "base"_a.none(), "bits"_a, "wanted"_a,
+             Unlocked())
         .def("random_mask", random_mask, "low"_a, "high"_a, "offset"_a, "entries"_a, "below"_a,
              "kept"_a.noconvert(), Unlocked())
         .def("cut_mask", cut_mask, "values"_a, "base"_a.none(), "offset"_a, "bits"_a, "ties_end"_a,
@@ -208,4 +249,5 @@ void bind_merging(nb::class_<Variant>& variant) {
         .def("divergences", divergences, "values"_a, "base"_a, "into"_a.noconvert(), Unlocked())
         .def("importances", importances, "values"_a, "base"_a, "divergences"_a.noconvert(),
              "into"_a.noconvert(), Unlocked());
+    module.attr("DIGIT_TABLES") = mergesearch::digit_tables;
 }

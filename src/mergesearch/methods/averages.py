@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from mergesearch.methods.combination import Combination
 from mergesearch.methods.declaration import WEIGHT, Method, Parameter, switch
-from mergesearch.methods.inputs import Float, InputRows, Settings, sum32
+from mergesearch.methods.inputs import InputRows, Settings, sum32
 from mergesearch.methods.shares import weight_shares
 
 
 def linear(rows: InputRows, settings: Settings, statistics: None = None) -> Combination:
     """Return the weighted sum of the inputs, divided by the sum of weights if `normalize`."""
     divisor = float(sum32(settings["weight"])) if settings["normalize"] else 1.0
-    return Combination(rows, settings["weight"], divisor)
+    return Combination(rows, settings["weight"], divisor=divisor)
 
 
-def passthrough(rows: InputRows, settings: Settings, statistics: None = None) -> Float:
+def passthrough(rows: InputRows, settings: Settings, statistics: None = None) -> Combination:
     """Return the one input times its `scale` (mergekit `merge_methods/passthrough.py`)."""
-    return rows.inputs[0] * np.float32(settings["scale"][0])
+    return Combination(rows, settings["scale"])
 
 
 METHODS = (

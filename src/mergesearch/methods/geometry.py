@@ -8,9 +8,16 @@ from itertools import combinations
 
 import numpy as np
 
+from mergesearch.methods.combination import Combination
 from mergesearch.methods.declaration import WEIGHT, Base, Method, T, switch
-from mergesearch.methods.gram import Float64, gram, gram_of_tensor, vectors_of
-from mergesearch.methods.inputs import Float, InputRows, InputTensor, Settings, weighted_sum
+from mergesearch.methods.gram import (
+    Float64,
+    gram_of_columns,
+    gram_of_rows,
+    gram_of_tensor,
+    with_base_as_input,
+)
+from mergesearch.methods.inputs import InputRows, InputTensor, Settings
 from mergesearch.methods.shares import ratio_shares, t_shares
 
 LINEAR_ABOVE = 0.9995
@@ -22,7 +29,7 @@ def slerp_statistics(tensor: InputTensor, settings: Settings) -> tuple[float, fl
 
     Tensors count as vectors; nearly parallel ones (|cos| above 0.9995) are interpolated linearly.
     """
-    products = gram_of_tensor(tensor, _ends)
+    products = gram_of_tensor(tensor, with_base_as_input)
     norms = [math.sqrt(squares) for squares in np.diag(products)]
     length = math.prod(norm if norm > _SMALLEST_NORM else 1.0 for norm in norms)
     cosine = max(-1.0, min(1.0, float(products[0, 1]) / length))
@@ -33,14 +40,9 @@ def slerp_statistics(tensor: InputTensor, settings: Settings) -> tuple[float, fl
     return math.sin((1.0 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)
 
 
-def slerp(rows: InputRows, settings: Settings, statistics: tuple[float, float]) -> Float:
+def slerp(rows: InputRows, settings: Settings, statistics: tuple[float, float]) -> Combination:
     """Return the point at `t` on the great circle from the base to the other parent."""
-    return weighted_sum(_ends(rows), statistics)
-
-
-def _ends(rows: InputRows) -> tuple[Float, Float]:
-    assert rows.base is not None
-    return rows.base, rows.inputs[0]
+    return Combination(with_base_as_input(rows), statistics)
 
 
 _SMALLEST_LENGTH = 1e-7
@@ -57,7 +59,7 @@ def nuslerp_statistics(tensor: InputTensor, settings: Settings) -> tuple[Float64
         return _arc(gram_of_tensor(tensor), settings["weight"])
     if not settings["nuslerp_row_wise"]:
         return None
-    products = gram_of_tensor(tensor, axis=0)
+    products = gram_of_columns(tensor)
     if products.shape[-1] == tensor.size:
         products = products.sum(axis=-1)
     return _arc(products, settings["weight"])
@@ -65,7 +67,7 @@ def nuslerp_statistics(tensor: InputTensor, settings: Settings) -> tuple[Float64
 
 def nuslerp(
     rows: InputRows, settings: Settings, statistics: tuple[Float64, Float64] | None
-) -> Float:
+) -> Combination:
     """Return the point at w_1 / (w_0 + w_1) on the arc from the first to the second vector.
 
     (sin((1 - t) a) v_0 + sin(t a) v_1) / sin(a), a the angle between them; straight where they are
@@ -73,15 +75,11 @@ def nuslerp(
     rows; with a base they are deltas that are added to it (mergekit `merge_methods/nuslerp.py`,
     which calls the columns of a weight its rows).
     """
-    vectors = vectors_of(rows)
+    each_row = statistics is None
     if statistics is None:
-        statistics = _arc(gram(vectors, -1)[..., None], settings["weight"])
-    first, second = (coefficient.astype(np.float32) for coefficient in statistics)
-    merged: Float = vectors[0] * first
-    merged += vectors[1] * second
-    if rows.base is not None:
-        merged += rows.base
-    return merged
+        statistics = _arc(gram_of_rows(rows), settings["weight"])
+    weights = np.reshape(statistics, (2, -1))
+    return Combination(rows, weights.astype(np.float32), by_column=not each_row)
 
 
 def _arc(products: Float64, weights: Sequence[float]) -> tuple[Float64, Float64]:
@@ -104,20 +102,23 @@ def model_stock_statistics(tensor: InputTensor, settings: Settings) -> Float64 |
     return None if settings["filter_wise"] else _stock(gram_of_tensor(tensor))
 
 
-def model_stock(rows: InputRows, settings: Settings, statistics: Float64 | None) -> Float:
+def model_stock(rows: InputRows, settings: Settings, statistics: Float64 | None) -> Combination:
     """Return t * mean of the parents + (1 - t) * base, t = n cos / (1 + (n - 1) cos).
 
     cos is the mean cosine between the n parents' deltas, of the whole tensor or, `filter_wise`, of
     each row; where the divisor is almost zero t is 0 (https://arxiv.org/abs/2403.19522;
     mergekit `merge_methods/model_stock.py`).
     """
-    assert rows.base is not None
-    t = _stock(gram(vectors_of(rows), -1)[..., None]) if statistics is None else statistics
-    mean = weighted_sum(rows.inputs, [1.0] * len(rows.inputs))
-    mean /= np.float32(len(rows.inputs))
-    merged: Float = mean * t.astype(np.float32)
-    merged += rows.base * (1.0 - t).astype(np.float32)
-    return merged
+    t = _stock(gram_of_rows(rows)) if statistics is None else statistics
+    count = len(rows.stored_inputs)
+    return Combination(
+        rows,
+        [1.0] * count,
+        divisor=count,
+        scale=t.astype(np.float32),
+        base_scale=(1.0 - t).astype(np.float32),
+        of_values=True,
+    )
 
 
 def _stock(products: Float64) -> Float64:

@@ -7,62 +7,71 @@ are summed in float64 over fixed blocks in order; the combination itself is floa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import reduce
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mergesearch.methods.inputs import Float, InputRows, InputTensor, weighted_sum
+from mergesearch._kernels import Mask, kernels
+from mergesearch.methods.inputs import InputRows, InputTensor
 
 Float64 = npt.NDArray[np.float64]
-Vectors = Callable[[InputRows], Sequence[npt.NDArray[Any]]]
-"""The vectors of some rows whose inner products count."""
+Vectors = Callable[[InputRows], InputRows]
+"""The rows whose inputs, or their deltas on a base, are the vectors whose inner products count."""
 
 
-def vectors_of(rows: InputRows) -> Sequence[Float]:
-    """Return the inputs themselves, or their deltas where there is a base."""
-    if rows.base is None:
-        return rows.inputs
-    return [rows.delta(index) for index in range(len(rows.inputs))]
+def as_given(rows: InputRows) -> InputRows:
+    """Return the same rows."""
+    return rows
 
 
-def gram(vectors: Sequence[npt.NDArray[Any]], axis: int | None = None) -> Float64:
-    """Return the inner products of all pairs of some rows, shape `(n, n)` and what is left.
+def with_base_as_input(rows: InputRows) -> InputRows:
+    """Return the same rows with the base, where it is apart, as the first input."""
+    return InputRows(None, rows.all_stored, rows.offset)
+
+
+def gram(rows: InputRows, mask: Mask | None = None, from_middle: bool = False) -> Float64:
+    """Return the inner products of all pairs of some rows' inputs, or deltas; shape `(n, n)`.
 
     Args:
-        vectors: Float arrays of one shape.
-        axis: Axis that the products are summed over; None: all, so that nothing is left.
+        rows: Rows of the inputs.
+        mask: Which entries are not multiplied by zero, None for all.
+        from_middle: Whether the vectors start in the middle between the mean and the entrywise
+            median of the inputs, which then have no base.
     """
-    wide = [vector.astype(np.float64) for vector in vectors]
-    sums = [
-        [np.sum(vector * other, axis=axis) for other in wide[: index + 1]]
-        for index, vector in enumerate(wide)
-    ]
-    count = range(len(wide))
-    return np.array([[sums[max(i, j)][min(i, j)] for j in count] for i in count])
+    sums = np.empty((1, _pairs(rows)))
+    kernels().gram(rows.stored_inputs, rows.stored_base, mask, from_middle, sums)
+    return _square(sums[0], len(rows.stored_inputs))
+
+
+def gram_of_rows(rows: InputRows) -> Float64:
+    """Return the inner products over each row by itself, shape `(n, n, rows)`."""
+    sums = np.empty((rows.stored_inputs[0].shape[0], _pairs(rows)))
+    kernels().gram(rows.stored_inputs, rows.stored_base, None, False, sums)
+    return _square(sums.T, len(rows.stored_inputs))
 
 
 def gram_of_tensor(
-    tensor: InputTensor, vectors: Vectors = vectors_of, axis: int | None = None
+    tensor: InputTensor, vectors: Vectors = as_given, from_middle: bool = False
 ) -> Float64:
-    """Return the inner products over the whole tensor (axis None) or over its columns (0)."""
+    """Return the inner products over the whole tensor, shape `(n, n)`."""
+    return reduce(np.add, tensor.map(lambda _, rows: gram(vectors(rows), from_middle=from_middle)))
 
-    def part(index: int, rows: InputRows) -> Float64:
-        return gram(vectors(rows), axis)
 
+def gram_of_columns(tensor: InputTensor) -> Float64:
+    """Return the inner products over each column of the whole tensor, shape `(n, n, cols)`."""
     # Numbers of every column are too many to keep those of all blocks, as a shared pass does.
-    parts = tensor.map(part) if axis is None else map(part, range(tensor.count), tensor.blocks())
-    return reduce(np.add, parts)
+    return reduce(np.add, map(_gram_of_columns, tensor.blocks()))
 
 
-def combine(rows: InputRows, coefficients: Sequence[float] | Float64) -> Float:
-    """Return the combination of the vectors of some rows, on the base where there is one."""
-    merged = weighted_sum(vectors_of(rows), [float(coefficient) for coefficient in coefficients])
-    if rows.base is not None:
-        merged += rows.base
-    return merged
+def _gram_of_columns(rows: InputRows) -> Float64:
+    cols = rows.stored_inputs[0].shape[1]
+    if cols == 1:
+        return gram(rows)[..., None]
+    sums = np.empty((_pairs(rows), cols))
+    kernels().gram_of_columns(rows.stored_inputs, rows.stored_base, sums)
+    return _square(sums, len(rows.stored_inputs))
 
 
 def length(coefficients: Float64, products: Float64) -> float:
@@ -71,3 +80,16 @@ def length(coefficients: Float64, products: Float64) -> float:
     It is a difference of squares: below about 1e-8 of the vectors' lengths it is rounding.
     """
     return float(np.sqrt(np.maximum(coefficients @ products @ coefficients, 0.0)))
+
+
+def _pairs(rows: InputRows) -> int:
+    count = len(rows.stored_inputs)
+    return count * (count + 1) // 2
+
+
+def _square(sums: Float64, count: int) -> Float64:
+    """Sums of each vector with those before it and itself, as a symmetric table."""
+    order = range(count)
+    return np.array(
+        [[sums[max(i, j) * (max(i, j) + 1) // 2 + min(i, j)] for j in order] for i in order]
+    )

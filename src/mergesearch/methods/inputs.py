@@ -33,6 +33,17 @@ class InputRows:
     stored_inputs: Sequence[Stored]
     offset: int
 
+    @property
+    def size(self) -> int:
+        """Number of entries of an input."""
+        return self.stored_inputs[0].size
+
+    @property
+    def all_stored(self) -> tuple[Stored, ...]:
+        """The base, where it is apart, and the inputs."""
+        base = () if self.stored_base is None else (self.stored_base,)
+        return *base, *self.stored_inputs
+
     @cached_property
     def base(self) -> Float | None:
         """The base's rows in float32."""
@@ -72,7 +83,7 @@ class InputTensor:
     @staticmethod
     def of(blocks: Sequence[InputRows], noise_keys: tuple[int, ...] = ()) -> InputTensor:
         """Return the tensor whose blocks have been read."""
-        size = sum(block.stored_inputs[0].size for block in blocks)
+        size = sum(block.size for block in blocks)
         return InputTensor(blocks.__getitem__, len(blocks), size, noise_keys)
 
     def blocks(self) -> Iterator[InputRows]:
@@ -98,16 +109,3 @@ def sum32(values: Sequence[float]) -> np.float32:
     for value in values:
         total = np.float32(total + np.float32(value))
     return total
-
-
-def agreeing(deltas: Sequence[Float]) -> list[npt.NDArray[np.bool_]]:
-    """Return, per delta, which entries have the sign of the deltas' sum.
-
-    A sum of zero counts as positive, an entry of zero agrees with neither sign
-    (https://arxiv.org/abs/2306.01708, electing signs).
-    """
-    total = deltas[0].copy()
-    for delta in deltas[1:]:
-        total += delta
-    positive = total >= 0
-    return [((delta > 0) & positive) | ((delta < 0) & ~positive) for delta in deltas]

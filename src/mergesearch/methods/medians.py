@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from mergesearch._kernels import Consensus
+from mergesearch.methods.combination import Combination
 from mergesearch.methods.declaration import Method
 from mergesearch.methods.gram import Float64, gram_of_tensor
-from mergesearch.methods.inputs import Float, InputRows, InputTensor, Settings
+from mergesearch.methods.inputs import InputRows, InputTensor, Settings
 
 _MOST_STEPS = 1000
 _SMALLEST_STEP = 1e-10  # of a coefficient
@@ -17,10 +19,9 @@ _UNDECIDED = 1e-9  # two points pull alike from everywhere between them
 _SAME_PLACE = 1e-12  # squared distance, relative to the largest between parents
 
 
-def median(rows: InputRows, settings: Settings, statistics: None = None) -> Float:
+def median(rows: InputRows, settings: Settings, statistics: None = None) -> Combination:
     """Return each entry's median, the mean of the middle two for an even number of parents."""
-    merged: Float = np.median(np.stack(rows.inputs), axis=0)
-    return merged
+    return Combination(rows, [1.0] * len(rows.stored_inputs), Consensus.MEDIAN)
 
 
 def geometric_median_statistics(tensor: InputTensor, settings: Settings) -> Float64:
@@ -29,18 +30,12 @@ def geometric_median_statistics(tensor: InputTensor, settings: Settings) -> Floa
     Every step of Weiszfeld's is a weighted mean of the parents, so that the distances between
     them, and those from the start, are all that is needed of the tensor.
     """
-    products = gram_of_tensor(tensor, _from_start)
+    products = gram_of_tensor(tensor, from_middle=True)
     start = np.diag(products)
     return weiszfeld(np.maximum(start[:, None] + start - 2.0 * products, 0.0), start)
 
 
-def _from_start(rows: InputRows) -> list[Float64]:
-    """The parents, float64, seen from the middle between their mean and entrywise median."""
-    wide = np.stack([values.reshape(-1) for values in rows.inputs]).astype(np.float64)
-    return list(wide - (wide.mean(axis=0) + np.median(wide, axis=0)) / 2)
-
-
-def geometric_median(rows: InputRows, settings: Settings, statistics: Float64) -> Float:
+def geometric_median(rows: InputRows, settings: Settings, statistics: Float64) -> Combination:
     """Return the tensor with the smallest sum of distances to the parents.
 
     Weiszfeld's iteration from the mean of the parents' mean and entrywise median, with the step of
@@ -48,12 +43,10 @@ def geometric_median(rows: InputRows, settings: Settings, statistics: Float64) -
     depth", PNAS 2000). Added to the first parent as differences, so that what is
     equal in all parents stays as it is.
     """
-    first = rows.inputs[0]
-    merged = np.zeros_like(first)
-    for values, coefficient in zip(rows.inputs[1:], statistics[1:], strict=True):
-        merged += (values - first) * np.float32(coefficient)
-    merged += first
-    return merged
+    first, *others = rows.stored_inputs
+    if not others:
+        return Combination(rows, (1.0,))
+    return Combination(InputRows(first, others, rows.offset), statistics[1:].astype(np.float32))
 
 
 def weiszfeld(between: Float64, start: Float64) -> Float64:

@@ -6,20 +6,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
 
+from mergesearch._kernels import Consensus, Mask
+from mergesearch.methods.combination import Combination
 from mergesearch.methods.declaration import Base, Method, Parameter
-from mergesearch.methods.gram import vectors_of
-from mergesearch.methods.inputs import Float, InputRows, InputTensor, Settings, weighted_sum
+from mergesearch.methods.inputs import InputRows, InputTensor, Settings
+from mergesearch.methods.selection import Cut, mask_of_cut
 
-Mask = npt.NDArray[np.bool_]
+_ONES = np.array([number.bit_count() for number in range(256)])
 
 
-def ram(rows: InputRows, settings: Settings, statistics: None = None) -> Float:
+def ram(rows: InputRows, settings: Settings, statistics: None = None) -> Combination:
     """Return, per entry, b + the mean of those deltas whose magnitude is above `epsilon`."""
-    return _merge(rows, settings, None)
+    return ramplus(rows, settings, [1.0] * len(rows.stored_inputs))
 
 
 def ramplus_statistics(tensor: InputTensor, settings: Settings) -> tuple[float, ...]:
@@ -28,41 +31,37 @@ def ramplus_statistics(tensor: InputTensor, settings: Settings) -> tuple[float, 
     1 + r clip(rho, 0, alpha), rho = (changed entries that others change too) / (changed by it
     alone), the divisor at least `epsilon`.
     """
-    shared, alone = 0, 0
-    for rows in tensor.blocks():
-        changed = np.stack(_changed(vectors_of(rows), settings))
-        count = changed.sum(axis=0)
-        shared = shared + (changed & (count > 1)).sum(axis=(1, 2))
-        alone = alone + (changed & (count == 1)).sum(axis=(1, 2))
+
+    def counts(_: int, rows: InputRows) -> npt.NDArray[np.int64]:
+        changed = _changed(rows, settings["epsilon"])
+        once, twice = changed[0], np.zeros_like(changed[0])
+        for mask in changed[1:]:
+            once, twice = once | mask, twice | (once & mask)
+        return np.array(
+            [(_count(mask & twice), _count(mask & ~twice)) for mask in changed], dtype=np.int64
+        )
+
+    shared, alone = reduce(np.add, tensor.map(counts)).T
     rho = shared / np.maximum(alone, settings["epsilon"])
     factors = 1.0 + settings["r"] * np.clip(rho, 0.0, settings["alpha"])
     return tuple(float(factor) for factor in factors)
 
 
-def ramplus(rows: InputRows, settings: Settings, statistics: tuple[float, ...]) -> Float:
+def ramplus(rows: InputRows, settings: Settings, statistics: Sequence[float]) -> Combination:
     """Return as `ram`, entries that one input alone changes times that input's factor."""
-    return _merge(rows, settings, statistics)
+    return Combination(rows, statistics, Consensus.CHANGED, limit=settings["epsilon"])
 
 
-def _merge(rows: InputRows, settings: Settings, factors: Sequence[float] | None) -> Float:
-    assert rows.base is not None
-    deltas = vectors_of(rows)
-    changed = _changed(deltas, settings)
-    count, merged = np.zeros_like(rows.base), np.zeros_like(rows.base)
-    for delta, mask in zip(deltas, changed, strict=True):
-        count += mask
-        merged += delta * mask
-    merged /= np.maximum(count, np.float32(1.0))
-    if factors is not None:
-        owners = weighted_sum([mask.astype(np.float32) for mask in changed], factors)
-        merged *= np.where(count == 1, owners, np.float32(1.0))
-    merged += rows.base
-    return merged
-
-
-def _changed(deltas: Sequence[Float], settings: Settings) -> list[Mask]:
+def _changed(rows: InputRows, epsilon: float) -> list[Mask]:
     """Which entries each input changes."""
-    return [np.abs(delta) > np.float32(settings["epsilon"]) for delta in deltas]
+    above = Cut(int(np.float32(epsilon).view(np.uint32)), 0)
+    return [
+        mask_of_cut(above, rows.offset, values, rows.stored_base) for values in rows.stored_inputs
+    ]
+
+
+def _count(mask: Mask) -> int:
+    return int(_ONES[mask.view(np.uint8)].sum())
 
 
 _EPSILON = Parameter("epsilon", 1e-5, low=0.0)

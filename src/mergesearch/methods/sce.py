@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
+from mergesearch._kernels import Consensus, Mask, kernels
+from mergesearch.methods.combination import Combination
 from mergesearch.methods.declaration import INT8_MASK, Base, Method, Parameter
-from mergesearch.methods.inputs import Float, InputRows, InputTensor, Settings, agreeing
-from mergesearch.methods.sparsify import ALL, NONE, Cut, Entries, count_cut, kept_by
+from mergesearch.methods.gram import Float64, gram
+from mergesearch.methods.inputs import Float, InputRows, InputTensor, Settings
+from mergesearch.methods.selection import ALL, NONE, Cut, Entries, count_cuts, mask_of_cut
+from mergesearch.methods.sparsifiers import Sparse, remembered
 
 _SMALLEST_TOTAL = 1e-6
 
 
-def sce_statistics(tensor: InputTensor, settings: Settings) -> tuple[Cut, tuple[float, ...]]:
+@dataclass(frozen=True)
+class Selected:
+    """What sce has to know of a whole tensor.
+
+    Attributes:
+        sparse: Which entries are selected.
+        weights: Weight of each input.
+    """
+
+    sparse: Sparse
+    weights: tuple[float, ...]
+
+
+def sce_statistics(tensor: InputTensor, settings: Settings) -> Selected:
     """Return which variances are large enough, and the weight of each input.
 
     Of the entries where the deltas differ at all, the `select_topk` part with the largest variance
@@ -21,64 +39,58 @@ def sce_statistics(tensor: InputTensor, settings: Settings) -> tuple[Cut, tuple[
     to sum to 1; equal parts where that sum is below 1e-6.
     """
     cut = _selection(tensor, settings["select_topk"])
-    squares: list[float] | None = None
-    for rows in tensor.blocks():
-        deltas = _selected(rows, cut)
-        sums = [float(np.sum(np.square(delta, dtype=np.float64))) for delta in deltas]
-        squares = sums if squares is None else [a + b for a, b in zip(squares, sums, strict=True)]
-    assert squares is not None
-    total = sum(squares)
+    for_squares, for_merge = remembered(tensor, lambda rows: _mask(rows, cut))
+    whole = cut == ALL
+
+    def squares(_: int, rows: InputRows) -> Float64:
+        return np.diag(gram(rows, None if whole else for_squares(rows)))
+
+    sums = [float(square) for square in reduce(np.add, tensor.map(squares))]
+    total, sparse = sum(sums), Sparse(None if whole else for_merge)
     if total / tensor.size < _SMALLEST_TOTAL:
-        return cut, (1.0 / len(squares),) * len(squares)
-    return cut, tuple(square / total for square in squares)
+        return Selected(sparse, (1.0 / len(sums),) * len(sums))
+    return Selected(sparse, tuple(square / total for square in sums))
 
 
-def sce(rows: InputRows, settings: Settings, statistics: tuple[Cut, tuple[float, ...]]) -> Float:
+def sce(rows: InputRows, settings: Settings, statistics: Selected) -> Combination:
     """Return base + weighted mean, per entry, of the selected deltas that have the elected sign.
 
     The sign is that of the sum of the unweighted deltas (mergekit `merge_methods/sce.py`).
     """
-    assert rows.base is not None
-    cut, weights = statistics
-    deltas = _selected(rows, cut)
-    merged, divisor = np.zeros_like(rows.base), np.zeros_like(rows.base)
-    for delta, weight, agrees in zip(deltas, weights, agreeing(deltas), strict=True):
-        erased = np.float32(weight) * agrees
-        merged += delta * erased
-        divisor += erased
-    merged /= np.maximum(divisor, np.float32(_SMALLEST_TOTAL))
-    merged += rows.base
-    return merged
+    return Combination(
+        rows,
+        statistics.weights,
+        Consensus.ELECT_UNWEIGHTED,
+        kept=[statistics.sparse.mask(rows)] * len(rows.stored_inputs),
+        limit=_SMALLEST_TOTAL,
+    )
 
 
-def _deltas(rows: InputRows) -> list[Float]:
-    return [rows.delta(index) for index in range(len(rows.inputs))]
-
-
-def _variance(deltas: Sequence[Float]) -> Float:
+def _variances(rows: InputRows) -> Float:
     """Population variance of each entry between the inputs."""
-    return np.var(np.stack(deltas), axis=0, dtype=np.float64).astype(np.float32)
+    into = np.empty(rows.stored_inputs[0].shape, dtype=np.float32)
+    kernels().variances(rows.stored_inputs, rows.stored_base, into)
+    return into
 
 
-def _selected(rows: InputRows, cut: Cut) -> list[Float]:
-    deltas = _deltas(rows)
-    if cut == ALL:
-        return deltas
-    kept = kept_by(_variance(deltas), cut, rows.offset)
-    return [delta * kept for delta in deltas]
+def _mask(rows: InputRows, cut: Cut) -> Mask:
+    return mask_of_cut(cut, rows.offset, _variances(rows))
 
 
 def _selection(tensor: InputTensor, share: float) -> Cut:
+    """The cut of the variances."""
     if share >= 1.0:
         return ALL
     if share <= 0.0:
         return NONE
-
-    def variances() -> Iterable[Float]:
-        return (_variance(_deltas(rows)) for rows in tensor.blocks())
-
-    differing = sum(int(np.count_nonzero(variance)) for variance in variances())
-    return count_cut(Entries.of(variances), tensor.size, int(differing * share))
+    variances = Entries(
+        lambda use: tensor.map(lambda number, rows: use(number, _variances(rows), None))
+    )
+    zeros = sum(
+        variances.each(lambda _, values, base: -1 - kernels().find_equal(values, base, 0, 1 << 62))
+    )
+    differing = tensor.size - zeros
+    return count_cuts(variances, tensor.size, (int(differing * share),))[0]
 
 
 METHODS = (

@@ -1,36 +1,57 @@
 """Ways to make a delta sparse, each planned on the whole tensor and applied block by block.
 
-A sparsifier looks at a delta as often as it needs and returns a function that sparsifies one
-block of whole rows. What it computes equals mergekit 0.1.5 (`sparsify.py`) but for the random
-numbers, which are ours (`noise.py`).
+A sparsifier looks at a delta as often as it needs and returns a function that says which entries
+of some rows stay. What it chooses equals mergekit 0.1.5 (`sparsify.py`) but for the random numbers,
+which are ours (`noise.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
 
-from mergesearch.methods.inputs import Float
-from mergesearch.methods.noise import noise
-from mergesearch.methods.sparsify import Entries, count_cut, kept_by
+from mergesearch._kernels import Mask, kernels, mask_of
+from mergesearch.methods.inputs import InputRows, InputTensor
+from mergesearch.methods.selection import Cut, Entries, count_cuts, magnitude_cut, mask_of_cut
 
-Deltas = Callable[[Callable[[int, int, Float], Any]], Iterable[Any]]
-"""Applies a function to a delta's consecutive blocks of rows: number, flat index of the first
-entry, rows; the results come in order."""
-Sparse = Callable[[Float, int], Float]
-"""Sparsifies a block of rows, given the flat index of its first entry."""
+MaskMaker = Callable[[InputRows], Mask]
+"""Says which entries of some rows stay."""
 
 _SMALLEST_SUM = 1e-7
 _FULL = 1 << 32  # of the 32-bit random numbers
+_HALF_OF_KEY = 1 << 64
+_REMEMBERED = 1 << 27  # entries of a tensor; 16 MiB of bits
+
+
+@dataclass(frozen=True)
+class Delta:
+    """One input of a tensor, as the difference from the base.
+
+    Attributes:
+        tensor: The whole tensor of every input.
+        index: Place of the input.
+    """
+
+    tensor: InputTensor
+    index: int
+
+    @property
+    def entries(self) -> Entries:
+        """All entries, block by block."""
+        return Entries(
+            lambda use: self.tensor.map(
+                lambda number, rows: use(number, rows.stored_inputs[self.index], rows.stored_base)
+            )
+        )
 
 
 @dataclass(frozen=True)
 class Sparsity:
-    """How one input's delta is sparsified: the parameters of all sparsifiers.
+    """How one input's delta is made sparse: the parameters of all sparsifiers.
 
     Attributes:
         density: Share of entries to keep; 1 or more leaves the delta as it is.
@@ -44,101 +65,166 @@ class Sparsity:
     epsilon: float = 0.0
     key: int = 0
 
+    @property
+    def halves_of_key(self) -> tuple[int, int]:
+        """The lower and the upper 64 bits of the key."""
+        return self.key % _HALF_OF_KEY, self.key // _HALF_OF_KEY
 
-Sparsifier = Callable[[Deltas, int, Sparsity], Sparse]
+
+Sparsifier = Callable[[Delta, Sparsity], MaskMaker]
 
 
-def sparsified(
-    sparsifier: Sparsifier, deltas: Deltas, size: int, sparsity: Sparsity, rescale: bool
-) -> Sparse:
-    """Return the function that sparsifies a delta, with its sum of magnitudes kept if `rescale`.
+@dataclass(frozen=True)
+class Sparse:
+    """How one input's delta becomes sparse.
+
+    Attributes:
+        make_mask: Function that says which entries stay; None where all do.
+        factor: Factor of what stays.
+    """
+
+    make_mask: MaskMaker | None = None
+    factor: float = 1.0
+
+    def mask(self, rows: InputRows) -> Mask | None:
+        """Return which entries of some rows stay, None for all."""
+        return None if self.make_mask is None else self.make_mask(rows)
+
+
+@dataclass(frozen=True)
+class RememberedMasks:
+    """Masks that a pass over the whole tensor made, each kept until it is used once more.
+
+    Attributes:
+        make: Function that makes a mask.
+        masks: Masks still to be used, by the offset and the number of their entries.
+    """
+
+    make: MaskMaker
+    masks: dict[tuple[int, int], Mask] = field(default_factory=dict)
+
+    def remember(self, rows: InputRows) -> Mask:
+        """Return the mask of some rows, and keep it."""
+        mask = self.masks[rows.offset, rows.size] = self.make(rows)
+        return mask
+
+    def __call__(self, rows: InputRows) -> Mask:
+        """Return the mask of some rows, and forget it; where rows are cut otherwise, all."""
+        mask = self.masks.pop((rows.offset, rows.size), None)
+        if mask is None:
+            self.masks.clear()
+            mask = self.make(rows)
+        return mask
+
+
+def remembered(tensor: InputTensor, make: MaskMaker) -> tuple[MaskMaker, MaskMaker]:
+    """Return what makes masks for a pass over the whole tensor, and what makes them afterwards.
+
+    Masks are kept between both, unless the tensor is very large.
+    """
+    if tensor.size > _REMEMBERED:
+        return make, make
+    masks = RememberedMasks(make)
+    return masks.remember, masks
+
+
+def sparsified(sparsifier: Sparsifier, delta: Delta, sparsity: Sparsity, rescale: bool) -> Sparse:
+    """Return how a delta becomes sparse.
 
     Args:
         sparsifier: One of the functions below.
-        deltas: Function that walks over the delta's blocks.
-        size: Number of entries of the delta.
+        delta: The delta.
         sparsity: Parameters of the sparsifier.
-        rescale: Whether to multiply by (sum of magnitudes before) / (after), both measured; near
-            1 / density for random masks, but less for those that keep large entries. Sums below
-            1e-7 leave the delta as it is.
+        rescale: Whether what stays is multiplied by (sum of magnitudes before) / (after), both
+            measured; near 1 / density for random masks, but less for those that keep large
+            entries. Sums below 1e-7 leave the delta as it is.
     """
     if sparsity.density >= 1.0:
-        return lambda delta, offset: delta
-    sparse = sparsifier(deltas, size, sparsity)
+        return Sparse()
+    make_mask = sparsifier(delta, sparsity)
     if not rescale:
-        return sparse
-    factor = restoring(deltas(lambda _, offset, delta: sums_of(delta, sparse(delta, offset))))
-    return lambda delta, offset: sparse(delta, offset) * factor
+        return Sparse(make_mask)
+    mask_for_sums, make_mask = remembered(delta.tensor, make_mask)
+
+    def sums(_: int, rows: InputRows) -> tuple[float, float]:
+        values = rows.stored_inputs[delta.index]
+        return kernels().sum_magnitudes(values, rows.stored_base, mask_for_sums(rows))
+
+    return Sparse(make_mask, restoring(delta.tensor.map(sums)))
 
 
-def sums_of(delta: Float, sparse: Float) -> tuple[float, float]:
-    """Return the sums of magnitudes of a block before and after it was made sparse."""
-    before, after = (np.abs(values).sum(dtype=np.float64) for values in (delta, sparse))
-    return float(before), float(after)
-
-
-def restoring(sums: Iterable[tuple[float, float]]) -> np.float32:
+def restoring(sums: Iterable[tuple[float, float]]) -> float:
     """Return the factor that gives a sparse delta its former sum, from the sums of its blocks."""
     before, after = 0.0, 0.0
-    for of_delta, of_sparse in sums:
-        before += of_delta
-        after += of_sparse
+    for whole, kept in sums:
+        before += whole
+        after += kept
     usable = before >= _SMALLEST_SUM and after >= _SMALLEST_SUM
-    return np.float32(before / after if usable else 1.0)
+    return before / after if usable else 1.0
 
 
-def without_outliers(deltas: Deltas, size: int, sparsity: Sparsity) -> Sparse:
+def largest(delta: Delta, sparsity: Sparsity) -> MaskMaker:
+    """Keep the `density` part of largest magnitude (https://arxiv.org/abs/2306.01708)."""
+    cut = magnitude_cut(delta.entries, delta.tensor.size, sparsity.density)
+    return partial(_mask_of_cut, delta.index, cut)
+
+
+def without_outliers(delta: Delta, sparsity: Sparsity) -> MaskMaker:
     """Drop the `gamma` part of largest magnitude and keep the next `density` part.
 
     Where both together are more than all, fewer large ones are dropped, so that the density holds
     (https://arxiv.org/abs/2312.06795).
     """
+    size = delta.tensor.size
     kept = int(sparsity.density * size)
     lowest = max(0, size - kept - int(sparsity.gamma * size))
-    above = count_cut(_entries(deltas), size, size - lowest)
-    outliers = count_cut(_entries(deltas), size, size - lowest - kept)
+    above, outliers = count_cuts(delta.entries, size, (size - lowest, size - lowest - kept))
 
-    def sparse(delta: Float, offset: int) -> Float:
-        return delta * (kept_by(delta, above, offset) & ~kept_by(delta, outliers, offset))
+    def make_mask(rows: InputRows) -> Mask:
+        mask = _mask_of_cut(delta.index, above, rows)
+        mask &= ~_mask_of_cut(delta.index, outliers, rows)
+        return mask
 
-    return sparse
+    return make_mask
 
 
-def random(deltas: Deltas, size: int, sparsity: Sparsity) -> Sparse:
+def random(delta: Delta, sparsity: Sparsity) -> MaskMaker:
     """Keep each entry with the chance `density` (https://arxiv.org/abs/2311.03099)."""
-    below = _threshold(sparsity.density)
+    below = int(_threshold(sparsity.density))
 
-    def sparse(delta: Float, offset: int) -> Float:
-        return delta * (noise(sparsity.key, offset, delta.size) < below).reshape(delta.shape)
+    def make_mask(rows: InputRows) -> Mask:
+        mask = mask_of(rows.size)
+        kernels().random_mask(*sparsity.halves_of_key, rows.offset, rows.size, below, mask)
+        return mask
 
-    return sparse
+    return make_mask
 
 
-def by_rank(deltas: Deltas, size: int, sparsity: Sparsity) -> Sparse:
+def by_rank(delta: Delta, sparsity: Sparsity) -> MaskMaker:
     """Keep each entry with a chance that grows with its magnitude's rank in its row.
 
     From `density - epsilon` for the smallest of a row to `density + epsilon` for the largest, in
     equal steps; a vector is one row (https://arxiv.org/abs/2406.11617, MagPrune).
     """
     if sparsity.density <= 0.0:
-        return lambda delta, offset: delta * np.float32(0.0)
+        return lambda rows: mask_of(rows.size)
 
-    def sparse(delta: Float, offset: int) -> Float:
-        cols = delta.shape[-1]
+    @cache
+    def thresholds(cols: int) -> npt.NDArray[np.uint32]:
         steps = np.linspace(-1.0, 1.0, cols) if cols > 1 else np.zeros(1)
-        chances = _threshold(sparsity.density + sparsity.epsilon * steps)
-        order = np.argsort(np.abs(delta), axis=-1, kind="stable")
-        below = np.empty(delta.shape, dtype=np.uint32)
-        np.put_along_axis(below, order, np.broadcast_to(chances, delta.shape), axis=-1)
-        return delta * (noise(sparsity.key, offset, delta.size).reshape(delta.shape) < below)
+        return _threshold(sparsity.density + sparsity.epsilon * steps)
 
-    return sparse
+    def make_mask(rows: InputRows) -> Mask:
+        mask, values = mask_of(rows.size), rows.stored_inputs[delta.index]
+        key, chances = sparsity.halves_of_key, thresholds(values.shape[-1])
+        kernels().rank_mask(values, rows.stored_base, rows.offset, *key, chances, mask)
+        return mask
+
+    return make_mask
 
 
-def _entries(deltas: Deltas) -> Entries:
-    return Entries(
-        lambda use: deltas(lambda index, _, delta: use(index, np.ascontiguousarray(delta), None))
-    )
+def _mask_of_cut(index: int, cut: Cut, rows: InputRows) -> Mask:
+    return mask_of_cut(cut, rows.offset, rows.stored_inputs[index], rows.stored_base)
 
 
 def _threshold(chance: float | npt.NDArray[np.float64]) -> npt.NDArray[np.uint32]:

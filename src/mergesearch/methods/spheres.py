@@ -10,9 +10,10 @@ import math
 
 import numpy as np
 
+from mergesearch.methods.combination import Combination
 from mergesearch.methods.declaration import WEIGHT, Base, Method, Parameter, switch
-from mergesearch.methods.gram import Float64, combine, gram_of_tensor, length
-from mergesearch.methods.inputs import Float, InputRows, InputTensor, Settings
+from mergesearch.methods.gram import Float64, gram_of_tensor, length
+from mergesearch.methods.inputs import InputRows, InputTensor, Settings
 from mergesearch.methods.shares import weight_shares
 
 _OPPOSITE = 1e-7  # radians from the other side of the sphere, where no way there is shortest
@@ -40,7 +41,7 @@ def multislerp_statistics(tensor: InputTensor, settings: Settings) -> Float64:
         return units * ((lengths @ weights) * math.cos(settings["eps"]) / mean)
 
 
-def multislerp(rows: InputRows, settings: Settings, statistics: Float64) -> Float:
+def multislerp(rows: InputRows, settings: Settings, statistics: Float64) -> Combination:
     """Return sum(w_i |v_i|) * m / |m|, m = sum(w_i v_i / |v_i|), the v_i inputs or deltas.
 
     The weighted mean of the directions, put back on the sphere, times the weighted mean of the
@@ -50,9 +51,14 @@ def multislerp(rows: InputRows, settings: Settings, statistics: Float64) -> Floa
     weights. `eps` is added to every length, and where |m| is below it two vectors are added
     straight (mergekit `merge_methods/multislerp.py`). One input stays as it is.
     """
-    if len(rows.inputs) == 1:
-        return rows.inputs[0].copy()
-    return combine(rows, statistics)
+    return _combination(rows, statistics)
+
+
+def _combination(rows: InputRows, coefficients: Float64) -> Combination:
+    """The combination of the inputs, or of their deltas; a single input stays as it is."""
+    if len(rows.stored_inputs) == 1:
+        return Combination(InputRows(None, rows.stored_inputs, rows.offset), (1.0,))
+    return Combination(rows, coefficients.astype(np.float32))
 
 
 def karcher_statistics(tensor: InputTensor, settings: Settings) -> Float64:
@@ -60,15 +66,13 @@ def karcher_statistics(tensor: InputTensor, settings: Settings) -> Float64:
     return karcher_mean(gram_of_tensor(tensor), settings["max_iter"], settings["tol"])
 
 
-def karcher(rows: InputRows, settings: Settings, statistics: Float64) -> Float:
+def karcher(rows: InputRows, settings: Settings, statistics: Float64) -> Combination:
     """Return the mean length times the direction with the smallest sum of squared angles.
 
     (Karcher, "Riemannian center of mass and mollifier smoothing", 1977; mergekit
     `merge_methods/karcher.py`.) One input stays as it is.
     """
-    if len(rows.inputs) == 1:
-        return rows.inputs[0].copy()
-    return combine(rows, statistics)
+    return _combination(rows, statistics)
 
 
 def karcher_mean(products: Float64, max_iter: int, tol: float) -> Float64:

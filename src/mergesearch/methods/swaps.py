@@ -6,30 +6,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mergesearch._kernels import Consensus, kernels
+from mergesearch.methods.combination import Combination
 from mergesearch.methods.declaration import Base, Method, Parameter
-from mergesearch.methods.gram import Float64
 from mergesearch.methods.inputs import Float, InputRows, InputTensor, Settings
+from mergesearch.methods.selection import ALL, Cut, Entries, mask_of_cut, ranked
 from mergesearch.methods.shares import half_shares
-from mergesearch.methods.sparsify import Entries, ranked
 
-_SMALLEST_DIFFERENCE = np.float32(1e-6)
 _QUARTILES = (0.25, 0.5, 0.75)
-_SMALLEST_CHANCE = 1e-8
 
 
-def nearswap(rows: InputRows, settings: Settings, statistics: None = None) -> Float:
+def nearswap(rows: InputRows, settings: Settings, statistics: None = None) -> Combination:
     """Return w x + (1 - w) b, w = t / |x - b| but at most 1: what is near is swapped.
 
     An entry moves by at most `t` (https://huggingface.co/alchemonaut/QuartetAnemoi-70B-t0.0001;
     mergekit `merge_methods/nearswap.py`).
     """
-    assert rows.base is not None
-    difference = np.abs(rows.base - rows.inputs[0])
-    share = np.float32(settings["t"]) / np.maximum(difference, _SMALLEST_DIFFERENCE)
-    share = np.minimum(share, np.float32(1.0))
-    merged: Float = share * rows.inputs[0]
-    merged += (np.float32(1.0) - share) * rows.base
-    return merged
+    return Combination(rows, (1.0,), Consensus.NEAR, limit=settings["t"], of_values=True)
 
 
 @dataclass(frozen=True)
@@ -51,49 +44,44 @@ def arcee_fusion_statistics(tensor: InputTensor, settings: Settings) -> Fusion:
     A quartile is the entry at rank floor(q (size - 1)), found by counting. mergekit draws a sample
     from tensors of more than a million entries; here all of them count.
     """
-    divergences = np.concatenate([_divergences(rows) for rows in tensor.blocks()])
-    lower, middle, upper = ranked(
-        Entries.of(lambda: (_importance(rows, divergences) for rows in tensor.blocks())),
-        [int(share * (tensor.size - 1)) for share in _QUARTILES],
+    divergences = np.concatenate(list(tensor.map(lambda _, rows: _divergences(rows))))
+    importances = Entries(
+        lambda use: tensor.map(
+            lambda number, rows: use(number, _importances(rows, divergences), None)
+        )
     )
+    ranks = [int(share * (tensor.size - 1)) for share in _QUARTILES]
+    lower, middle, upper = ranked(importances, tensor.size, ranks)
     return Fusion(divergences, np.float32(middle + np.float32(1.5) * (upper - lower)))
 
 
-def arcee_fusion(rows: InputRows, settings: Settings, statistics: Fusion) -> Float:
+def arcee_fusion(rows: InputRows, settings: Settings, statistics: Fusion) -> Combination:
     """Return the base with those entries of the other parent that are important.
 
     Importance is |x - b| times the divergence KL(softmax(x) || softmax(b)) of the entry's row, a
     vector being one row; an entry is taken where it reaches the threshold (mergekit
     `merge_methods/arcee_fusion.py`, whose divergence is a float32 sum; this one is float64).
     """
-    assert rows.base is not None
-    taken = _importance(rows, statistics.divergences) >= statistics.threshold
-    merged: Float = rows.delta(0) * taken
-    merged += rows.base
-    return merged
-
-
-def _importance(rows: InputRows, divergences: Float) -> Float:
-    count, cols = rows.inputs[0].shape
-    first = rows.offset // cols
-    importance: Float = np.abs(rows.delta(0))
-    importance *= divergences[first : first + count, None]
-    return importance
+    reached = Cut(int(statistics.threshold.view(np.uint32)), ALL.ties_end)
+    importances = _importances(rows, statistics.divergences)
+    return Combination(rows, (1.0,), kept=[mask_of_cut(reached, rows.offset, importances)])
 
 
 def _divergences(rows: InputRows) -> Float:
     """Kullback-Leibler divergence of each row's softmax from the base's, never below zero."""
-    assert rows.base is not None
-    chances, others = _softmax(rows.inputs[0]), _softmax(rows.base)
-    sums = np.sum(chances * np.log(chances / others), axis=-1)
-    return np.maximum(sums, 0.0).astype(np.float32)
+    base, values = rows.all_stored
+    into = np.empty(values.shape[0], dtype=np.float32)
+    kernels().divergences(values, base, into)
+    return into
 
 
-def _softmax(rows: Float) -> Float64:
-    """Chances of each row in float64, all a little above zero."""
-    wide = rows.astype(np.float64)
-    raised = np.exp(wide - wide.max(axis=-1, keepdims=True))
-    return raised / raised.sum(axis=-1, keepdims=True) + _SMALLEST_CHANCE
+def _importances(rows: InputRows, divergences: Float) -> Float:
+    base, values = rows.all_stored
+    count, cols = values.shape
+    first = rows.offset // cols
+    into = np.empty(values.shape, dtype=np.float32)
+    kernels().importances(values, base, divergences[first : first + count], into)
+    return into
 
 
 METHODS = (

@@ -6,7 +6,7 @@
 namespace {
 
 // Of `count` arrays that begin `pitch` apart, entry by entry; they are sorted on the way. Between
-// two middle values lies their mean, and beside NaN is NaN. Of equal zeros any may be taken.
+// two middle values lies their mean, and beside NaN is NaN. A zero is positive, as NumPy's is.
 template <class Mean>
 inline void median(float* values, int count, std::int64_t pitch, std::int64_t entries, Mean* into) {
     for (std::int64_t i = 0; i < entries; ++i) {
@@ -33,7 +33,7 @@ inline void median(float* values, int count, std::int64_t pitch, std::int64_t en
     for (std::int64_t i = 0; i < entries; ++i) {
         const Mean mean = (static_cast<Mean>(lower[i]) + static_cast<Mean>(upper[i])) / 2;
         const Mean middle = count % 2 ? static_cast<Mean>(lower[i]) : mean;
-        into[i] = into[i] == into[i] ? middle : into[i];
+        into[i] = into[i] == into[i] ? middle + Mean{0} : into[i];
     }
 }
 

@@ -1,4 +1,4 @@
-"""Magnitude cuts against a stable sort, whole or in blocks."""
+"""Cuts by magnitude against a stable sort, whole or in blocks."""
 
 from __future__ import annotations
 
@@ -7,28 +7,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mergesearch.methods.sparsify import (
+from mergesearch.methods.selection import (
     _LARGE,
     ALL,
     NONE,
+    Cut,
     Entries,
-    apply_cut,
+    count_cuts,
     magnitude_cut,
+    mask_of_cut,
     ranked,
 )
 
 
-def cut_in_blocks(values: np.ndarray, density: float, block: int) -> np.ndarray:
-    """The sparsified values, with thresholds and masks computed over blocks."""
+def entries_of(values: np.ndarray, block: int) -> Entries:
     starts = range(0, len(values), block)
-    cut = magnitude_cut(
-        Entries.of(lambda: (values[start : start + block] for start in starts)),
-        len(values),
-        density,
+    return Entries(
+        lambda use: [use(start // block, values[start : start + block], None) for start in starts]
     )
-    return np.concatenate(
-        [apply_cut(values[start : start + block], cut, start) for start in starts]
-    )
+
+
+def apply(cut: Cut, values: np.ndarray, block: int) -> np.ndarray:
+    """The values with what the cut drops multiplied by zero, block by block."""
+    masks = [
+        mask_of_cut(cut, start, values[start : start + block])
+        for start in range(0, len(values), block)
+    ]
+    bits = [np.unpackbits(mask.view(np.uint8), bitorder="little")[:block] for mask in masks]
+    return values * np.concatenate(bits)[: len(values)].astype(np.float32)
+
+
+def cut_in_blocks(values: np.ndarray, density: float, block: int) -> np.ndarray:
+    """The values with thresholds and masks computed over blocks."""
+    return apply(magnitude_cut(entries_of(values, block), len(values), density), values, block)
 
 
 def cut_by_sorting(values: np.ndarray, density: float) -> np.ndarray:
@@ -69,9 +80,28 @@ def test_ranks_equal_those_of_sorting(values: list[float], shares: list[float], 
     """Several at once, in any order, equal ones among them."""
     array = np.array(values, dtype=np.float32)
     ranks = [int(share * (len(array) - 1)) for share in shares]
-    starts = range(0, len(array), block)
-    found = ranked(Entries.of(lambda: (array[start : start + block] for start in starts)), ranks)
+    found = ranked(entries_of(array, block), len(array), ranks)
     assert np.array_equal(found, np.sort(np.abs(array))[ranks])
+
+
+@given(
+    values=st.lists(NUMBERS, min_size=1, max_size=60),
+    counts=st.lists(st.integers(0, 60), min_size=1, max_size=4),
+    block=st.integers(1, 60),
+)
+@settings(max_examples=100, deadline=None)
+def test_several_cuts_at_once_are_those_of_one_by_one(
+    values: list[float], counts: list[int], block: int
+) -> None:
+    array = np.array(values, dtype=np.float32)
+    counts = [min(count, len(values)) for count in counts]
+    order = np.argsort(-np.abs(array), kind="stable")
+    for cut, count in zip(
+        count_cuts(entries_of(array, block), len(array), counts), counts, strict=True
+    ):
+        expected = np.zeros_like(array)
+        expected[order[:count]] = array[order[:count]]
+        assert np.array_equal(apply(cut, array, block), expected)
 
 
 def test_equal_magnitudes_keep_the_earlier() -> None:
@@ -82,9 +112,9 @@ def test_equal_magnitudes_keep_the_earlier() -> None:
 def test_extremes() -> None:
     """Density 1 keeps all, 0 none, and a small one at least one entry."""
     array = np.array([0.0, 5.0, 0.1], dtype=np.float32)
-    assert magnitude_cut(Entries.of(lambda: [array]), 3, 1.0) == ALL
-    assert magnitude_cut(Entries.of(lambda: [array]), 3, 0.0) == NONE
-    assert apply_cut(array, NONE, 0).tolist() == [0, 0, 0]
+    assert magnitude_cut(entries_of(array, 3), 3, 1.0) == ALL
+    assert magnitude_cut(entries_of(array, 3), 3, 0.0) == NONE
+    assert apply(NONE, array, 3).tolist() == [0, 0, 0]
     assert cut_in_blocks(array, 0.01, 2).tolist() == [0, 5, 0]
 
 
