@@ -45,7 +45,7 @@ def geometric_median(rows: InputRows, settings: Settings, statistics: Float64) -
     """
     first, *others = rows.stored_inputs
     if not others:
-        return Combination(rows, (1.0,))
+        return Combination(InputRows(first, [first], rows.offset), (1.0,))
     return Combination(InputRows(first, others, rows.offset), statistics[1:].astype(np.float32))
 
 
