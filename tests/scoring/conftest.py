@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 from helpers import tiny_model
@@ -12,8 +13,10 @@ from helpers.tiny_model import RUNTIME
 from mergesearch.objectives import Objectives
 from mergesearch.scoring.harness import environment
 
-environment.prepare()
-from mergesearch.scoring.engine import Engine, log_to  # noqa: E402
+if TYPE_CHECKING:
+    from mergesearch.scoring.engine import Engine
+
+environment.set_variables()  # before a test's module loads llama.cpp
 
 GENERATED = """
 task: tiny_answer
@@ -73,7 +76,7 @@ def _write_lines(path: Path, rows: list[dict[str, object]]) -> None:
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(prepared: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the tiny models and tasks."""
     folder = tmp_path_factory.mktemp("scoring")
     weights = tiny_model.random_weights()
@@ -110,12 +113,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def prepared() -> None:
+    environment.prepare()
+
+
+@pytest.fixture(scope="session")
 def objectives(folder: Path) -> Objectives:
     return Objectives.from_yaml(OBJECTIVES, folder)
 
 
 @pytest.fixture(scope="session")
 def f32(folder: Path) -> Iterator[Engine]:
+    from mergesearch.scoring.engine import Engine, log_to
+
     log_to(None)
     with Engine(folder / "f32.gguf", RUNTIME) as engine:
         yield engine
@@ -123,6 +133,8 @@ def f32(folder: Path) -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def q4(folder: Path) -> Iterator[Engine]:
+    from mergesearch.scoring.engine import Engine, log_to
+
     log_to(None)
     with Engine(folder / "q4.gguf", RUNTIME) as engine:
         yield engine

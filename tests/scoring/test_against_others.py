@@ -161,7 +161,7 @@ generation_kwargs: {until: [], do_sample: false, max_gen_toks: 24}
 """
 
 
-def test_ifeval_is_lm_eval_s_scoring_of_the_same_texts(engine, tmp_path):
+def test_ifeval_is_lm_eval_s_scoring_of_the_same_texts(prepared, engine, tmp_path):
     from lm_eval.tasks.ifeval import utils
 
     rows = [

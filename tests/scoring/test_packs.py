@@ -75,7 +75,7 @@ def _is_right(context: str, choice: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def local_data():
+def local_data(prepared):
     """lm-eval's data sets, replaced by made-up rows of the same schema.
 
     Of its index only the leaderboard's part is read: the whole takes seconds.

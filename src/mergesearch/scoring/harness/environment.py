@@ -34,11 +34,16 @@ VARIABLES = {
 }
 
 
+def set_variables() -> None:
+    """Set the environment variables alone, without loading anything."""
+    for name, value in VARIABLES.items():
+        os.environ.setdefault(name, value)
+
+
 @cache
 def prepare() -> None:
     """Change this process as the module says; calling it again does nothing."""
-    for name, value in VARIABLES.items():
-        os.environ.setdefault(name, value)
+    set_variables()
     import datasets
     import lm_eval.utils
     from langdetect import DetectorFactory
