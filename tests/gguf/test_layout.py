@@ -9,8 +9,11 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import layout_of, stored_tensors
 
+# transformers keeps the experts of a layer in one tensor, and stores them one by one.
+DENSE = [arch for arch in ARCHITECTURES if arch not in ("mixtral", "qwen3_moe")]
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+
+@pytest.mark.parametrize("arch", DENSE)
 def test_tensors_are_those_of_transformers(arch: str) -> None:
     """Names and shapes equal those of the model that transformers makes of the config."""
     config = make_config(arch)
@@ -28,3 +31,16 @@ def test_tensors_are_those_of_transformers(arch: str) -> None:
 def test_unsupported_architecture() -> None:
     with pytest.raises(CheckpointError, match="GemmaForCausalLM"):
         layout_of(make_config() | {"architectures": ["GemmaForCausalLM"]}, "here")
+
+
+def test_the_matrix_of_all_experts_is_one_tensor() -> None:
+    """Its rows are those of one expert after the other."""
+    layout = layout_of(make_config("qwen3_moe"), "test")
+    stored = {tensor.name: tensor for tensor in stored_tensors(layout)}
+    down = stored["blk.1.ffn_down_exps.weight"]
+    assert down.shape == (4, 64, 32)
+    assert (down.rows, down.cols) == (256, 32)
+    assert [(segment.name, segment.start, segment.stop) for segment in down.segments] == [
+        (f"model.layers.1.mlp.experts.{expert}.down_proj.weight", 0, 64) for expert in range(4)
+    ]
+    assert stored["blk.1.ffn_gate_inp.weight"].shape == (4, 64)

@@ -37,6 +37,12 @@ ARCHITECTURES = {
     "gemma2": "Gemma2ForCausalLM",
     "gemma3_text": "Gemma3ForCausalLM",
     "phi3": "Phi3ForCausalLM",
+    "mixtral": "MixtralForCausalLM",
+    "qwen3_moe": "Qwen3MoeForCausalLM",
+    "olmo2": "Olmo2ForCausalLM",
+    "granite": "GraniteForCausalLM",
+    "smollm3": "SmolLM3ForCausalLM",
+    "glm4": "Glm4ForCausalLM",
 }
 _GEMMA = {"head_dim": 32, "query_pre_attn_scalar": 32, "sliding_window": 16}
 _GEMMA |= {"hidden_activation": "gelu_pytorch_tanh", "tie_word_embeddings": True}
@@ -46,6 +52,13 @@ OWN: dict[str, dict[str, Any]] = {
     "gemma3_text": _GEMMA
     | {"num_hidden_layers": 7, "rope_local_base_freq": 5000.0, "rope_theta": 1e6},
     "phi3": {"original_max_position_embeddings": 256, "pad_token_id": 0, "sliding_window": 128},
+    "mixtral": {"num_local_experts": 4, "num_experts_per_tok": 2},
+    "qwen3_moe": {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+    | {"norm_topk_prob": True, "head_dim": 32},
+    "granite": {"attention_multiplier": 0.2, "embedding_multiplier": 3.0}
+    | {"residual_multiplier": 0.7, "logits_scaling": 4.0},
+    "smollm3": {"pad_token_id": 0},
+    "glm4": {"head_dim": 16, "attention_bias": True, "pad_token_id": 0},
 }
 
 

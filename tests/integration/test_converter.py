@@ -68,6 +68,12 @@ FAMILIES: list[tuple[str, dict[str, Any]]] = [
     ("gemma3_text", {"rope_scaling": {"rope_type": "linear", "factor": 8.0}, "vocab_size": 360}),
     ("phi3", {"tie_word_embeddings": True, "partial_rotary_factor": 0.5}),
     ("phi3", {"max_position_embeddings": 512, "rope_scaling": LONG}),
+    ("mixtral", {}),
+    ("qwen3_moe", {}),
+    ("olmo2", {}),
+    ("granite", {"tie_word_embeddings": True}),
+    ("smollm3", {"tie_word_embeddings": True}),
+    ("glm4", {"partial_rotary_factor": 0.5}),
 ]
 
 

@@ -79,7 +79,7 @@ def built_in_contents(recipe: Recipe, merged: MergedModel, memo: Memo) -> Conten
         return [model.packed(), vocabulary, kind.packed()]
 
     return Contents(
-        traits=ModelTraits(layout.n_layers, wide_groups=layout.wide_groups),
+        traits=ModelTraits(layout.n_layers, layout.n_experts, layout.wide_groups),
         metadata=metadata,
         constants=extra_tensors(layout, merged.config),
         tensors=stored_tensors(layout),

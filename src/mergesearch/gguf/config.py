@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import ROPE_FACTORS, extra_tensors, layout_of
-from mergesearch.gguf.families import FAMILIES
 from mergesearch.quantize.mix import GGUF_EMBEDDING, GGUF_HEAD
 
 # Mistral's own architecture is stored as Llama's, from which it does not differ.
@@ -135,7 +134,7 @@ def _own_settings(arch: str, field: Any, config: Mapping[str, Any], where: Path)
     if arch in _WINDOWED:
         own["sliding_window"] = field(gguf.Keys.Attention.SLIDING_WINDOW) or None
     per_head = config["hidden_size"] // config["num_attention_heads"]
-    family = FAMILIES[layout_of(config, where).arch]
+    family = layout_of(config, where).family
     if family.scaled_by_hidden:
         large = config["num_hidden_layers"] == family.scaled_by_hidden
         own["query_pre_attn_scalar"] = per_head if large else config.get("head_dim", per_head)

@@ -1,14 +1,15 @@
 """The architectures that are built in: one row of a table for each.
 
 Tensor lists follow `transformers` (`models/*/modeling_*.py`), what GGUF makes of them llama.cpp's
-converter (`conversion/{llama,qwen,gemma,phi}.py`) and its loaders (`src/models/*.cpp`). A family
-of another shape than these flags can say is read through a blueprint instead.
+converter (`conversion/{llama,qwen,gemma,phi,olmo,granite,glm}.py`) and its loaders
+(`src/models/*.cpp`); GGUF's names come from the `gguf` package. A family of another shape than
+these flags can say is read through a blueprint instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gguf
@@ -21,7 +22,8 @@ class Weight:
     """A tensor of a layer, and the bias that may go with it.
 
     Attributes:
-        name: Hugging Face name within the layer, without `.weight`.
+        name: Hugging Face name within the layer, without `.weight`; it holds `{expert}` where each
+            expert has one.
         sizes: Names of the sizes that make its shape; see `BuiltInLayout.sizes`.
         bias: Name of the biases that it belongs to, `qkv`, `output` or `mlp`; empty where it never
             has one.
@@ -30,6 +32,10 @@ class Weight:
     name: str
     sizes: tuple[str, ...]
     bias: str = ""
+
+
+EXPERT = "{expert}"
+"""Stands for the number of an expert in the name of a weight."""
 
 
 def _norm(name: str) -> Weight:
@@ -59,10 +65,24 @@ _FUSED_MATRICES = (
 
 
 @dataclass(frozen=True)
+class Experts:
+    """Where a config.json says how many experts a layer has.
+
+    Attributes:
+        inner: Key of the elements between an expert's projections.
+        counts: Keys of the number of experts, as old and new versions of `transformers` write it.
+    """
+
+    inner: str
+    counts: tuple[str, ...] = ("num_local_experts", "num_experts")
+
+
+@dataclass(frozen=True)
 class Family:
     """What an architecture's layers hold and how its tensors are stored.
 
     Attributes:
+        arch: GGUF's architecture.
         weights: Tensors of a layer, in the order of the file.
         qkv_bias: Whether queries, keys and values have biases; None where `attention_bias` says so.
         output_bias: Whether the output projection follows `attention_bias` too.
@@ -70,14 +90,20 @@ class Family:
         permuted: Whether rows of query and key heads are stored in another order.
         norm_shift: Number that is added to the weights of norms.
         always_tied: Whether llama.cpp knows no head apart from the embedding.
+        always_apart: Whether llama.cpp needs a head apart from the embedding.
+        unrotated_every: Number of layers of which the last one knows no positions; 0 for none.
         head_sizes: Whether the head's length is written even where config.json does not name it.
         window_pattern: Number of layers of which the last one attends to everything, the others to
             a window; 0 where llama.cpp has no windows.
         scaled_by_hidden: Number of layers that makes llama.cpp scale attention by the hidden size
             per head instead of the head's length; 0 where it never does.
+        experts: Where the number of experts is said; None where the feed-forward part is dense.
+        numbers: GGUF's key of numbers that a config.json may set, by the key there.
+        fixed: Settings that llama.cpp computes with whatever the config.json says.
         defaults: Values that `transformers` takes where a config.json is silent.
     """
 
+    arch: gguf.MODEL_ARCH
     weights: tuple[Weight, ...] = (_INPUT_NORM, *_MATRICES, _POST_NORM)
     qkv_bias: bool | None = None
     output_bias: bool = True
@@ -85,26 +111,84 @@ class Family:
     permuted: bool = False
     norm_shift: float = 0.0
     always_tied: bool = False
+    always_apart: bool = False
+    unrotated_every: int = 0
     head_sizes: bool = True
     window_pattern: int = 0
     scaled_by_hidden: int = 0
+    experts: Experts | None = None
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
+
+_ROUTED = (
+    Weight("mlp.gate", ("experts", "hidden")),
+    *(
+        Weight(f"mlp.experts.{{expert}}.{name}", sizes)
+        for name, sizes in (
+            ("gate_proj", ("expert inner", "hidden")),
+            ("up_proj", ("expert inner", "hidden")),
+            ("down_proj", ("hidden", "expert inner")),
+        )
+    ),
+)
+_MIXED = (
+    Weight("block_sparse_moe.gate", ("experts", "hidden")),
+    *(
+        Weight(f"block_sparse_moe.experts.{{expert}}.{name}", sizes)
+        for name, sizes in (
+            ("w1", ("expert inner", "hidden")),
+            ("w2", ("hidden", "expert inner")),
+            ("w3", ("expert inner", "hidden")),
+        )
+    ),
+)
+_ATTENTION, _DENSE = _MATRICES[:4], _MATRICES[4:]
+_WIDE_HEAD_NORMS = (Weight("self_attn.q_norm", ("queries",)), Weight("self_attn.k_norm", ("keys",)))
 
 _RMS = {"rms_norm_eps": 1e-6}
 _QWEN = _RMS | {"max_position_embeddings": 32768}
 _GEMMA = _RMS | {"head_dim": 256, "num_attention_heads": 8, "num_key_value_heads": 4}
 _GEMMA |= {"sliding_window": 4096, "query_pre_attn_scalar": 256, "tie_word_embeddings": True}
 
-FAMILIES: dict[gguf.MODEL_ARCH, Family] = {
-    Arch.LLAMA: Family(permuted=True, defaults=_RMS | {"max_position_embeddings": 2048}),
-    Arch.QWEN2: Family(qkv_bias=True, output_bias=False, head_sizes=False, defaults=_QWEN),
-    Arch.QWEN3: Family(
-        weights=(_INPUT_NORM, *_MATRICES, *_HEAD_NORMS, _POST_NORM),
+_LLAMA = Family(Arch.LLAMA, permuted=True, defaults=_RMS | {"max_position_embeddings": 2048})
+_QWEN3 = Family(
+    Arch.QWEN3,
+    weights=(_INPUT_NORM, *_MATRICES, *_HEAD_NORMS, _POST_NORM),
+    biased=False,
+    defaults=_QWEN | {"head_dim": 128},
+)
+
+ARCHITECTURES: dict[str, Family] = {
+    "LlamaForCausalLM": _LLAMA,
+    "MistralForCausalLM": _LLAMA,
+    "MixtralForCausalLM": replace(
+        _LLAMA,
+        weights=(_INPUT_NORM, *_ATTENTION, *_MIXED, _POST_NORM),
         biased=False,
-        defaults=_QWEN | {"head_dim": 128},
+        head_sizes=False,
+        experts=Experts("intermediate_size"),
+        defaults={"rms_norm_eps": 1e-5, "max_position_embeddings": 131072, "rope_theta": 1e6}
+        | {"num_experts_per_tok": 2},
     ),
-    Arch.GEMMA2: Family(
+    "Qwen2ForCausalLM": Family(
+        Arch.QWEN2, qkv_bias=True, output_bias=False, head_sizes=False, defaults=_QWEN
+    ),
+    "Qwen3ForCausalLM": _QWEN3,
+    "Qwen3MoeForCausalLM": replace(
+        _QWEN3,
+        arch=Arch.QWEN3MOE,
+        weights=(_INPUT_NORM, *_ATTENTION, *_HEAD_NORMS, *_ROUTED, _POST_NORM),
+        head_sizes=False,
+        experts=Experts("moe_intermediate_size"),
+        fixed={"norm_topk_prob": True, "mlp_only_layers": [], "decoder_sparse_step": 1},
+        defaults=_QWEN
+        | {"num_experts_per_tok": 8, "moe_intermediate_size": 768}
+        | {"norm_topk_prob": False, "mlp_only_layers": [], "decoder_sparse_step": 1},
+    ),
+    "Gemma2ForCausalLM": Family(
+        Arch.GEMMA2,
         weights=(_INPUT_NORM, *_MATRICES, _POST_NORM, *_MORE_NORMS),
         biased=False,
         norm_shift=1.0,
@@ -115,7 +199,8 @@ FAMILIES: dict[gguf.MODEL_ARCH, Family] = {
         | {"max_position_embeddings": 8192}
         | {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0},
     ),
-    Arch.GEMMA3: Family(
+    "Gemma3ForCausalLM": Family(
+        Arch.GEMMA3,
         weights=(_INPUT_NORM, *_MATRICES, *_HEAD_NORMS, _POST_NORM, *_MORE_NORMS),
         biased=False,
         norm_shift=1.0,
@@ -124,25 +209,61 @@ FAMILIES: dict[gguf.MODEL_ARCH, Family] = {
         defaults=_GEMMA
         | {"max_position_embeddings": 131072, "rope_theta": 1e6, "rope_local_base_freq": 1e4},
     ),
-    Arch.PHI3: Family(
+    "Phi3ForCausalLM": Family(
+        Arch.PHI3,
         weights=(_INPUT_NORM, *_FUSED_MATRICES, _POST_NORM),
         biased=False,
         head_sizes=False,
         defaults={"rms_norm_eps": 1e-5, "max_position_embeddings": 4096}
         | {"original_max_position_embeddings": 4096},
     ),
+    "Olmo2ForCausalLM": Family(
+        Arch.OLMO2,
+        weights=(*_ATTENTION, *_WIDE_HEAD_NORMS, *_DENSE, _POST_NORM, _MORE_NORMS[1]),
+        biased=False,
+        head_sizes=False,
+        always_apart=True,
+        defaults={"rms_norm_eps": 1e-5, "max_position_embeddings": 2048},
+    ),
+    "GraniteForCausalLM": Family(
+        Arch.GRANITE,
+        permuted=True,
+        head_sizes=False,
+        numbers={
+            "attention_multiplier": gguf.Keys.Attention.SCALE,
+            "embedding_multiplier": gguf.Keys.LLM.EMBEDDING_SCALE,
+            "residual_multiplier": gguf.Keys.LLM.RESIDUAL_SCALE,
+            "logits_scaling": gguf.Keys.LLM.LOGIT_SCALE,
+        },
+        defaults=_RMS
+        | {"max_position_embeddings": 2048, "attention_multiplier": 1.0, "logits_scaling": 1.0}
+        | {"embedding_multiplier": 1.0, "residual_multiplier": 1.0},
+    ),
+    "SmolLM3ForCausalLM": Family(
+        Arch.SMOLLM3,
+        permuted=True,
+        biased=False,
+        head_sizes=False,
+        unrotated_every=4,
+        defaults=_RMS
+        | {"max_position_embeddings": 32768, "rope_theta": 2e6, "tie_word_embeddings": True},
+    ),
+    "Glm4ForCausalLM": Family(
+        Arch.GLM4,
+        weights=(
+            _INPUT_NORM,
+            *_ATTENTION,
+            *_FUSED_MATRICES[2:],
+            _POST_NORM,
+            _norm("post_self_attn_layernorm"),
+            _norm("post_mlp_layernorm"),
+        ),
+        output_bias=False,
+        defaults={"rms_norm_eps": 1.5625e-07, "max_position_embeddings": 131072, "head_dim": 128}
+        | {"partial_rotary_factor": 0.5},
+    ),
 }
-
-ARCHITECTURES: dict[str, gguf.MODEL_ARCH] = {
-    "LlamaForCausalLM": Arch.LLAMA,
-    "MistralForCausalLM": Arch.LLAMA,
-    "Qwen2ForCausalLM": Arch.QWEN2,
-    "Qwen3ForCausalLM": Arch.QWEN3,
-    "Gemma2ForCausalLM": Arch.GEMMA2,
-    "Gemma3ForCausalLM": Arch.GEMMA3,
-    "Phi3ForCausalLM": Arch.PHI3,
-}
-"""GGUF's architecture by the name in `architectures` of a config.json."""
+"""By the name in `architectures` of a config.json."""
 
 
 def completed(config: Mapping[str, Any], family: Family) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import gguf
 
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf.families import ARCHITECTURES, FAMILIES, Family, completed
+from mergesearch.gguf.families import ARCHITECTURES, EXPERT, Family, Weight, completed
 from mergesearch.gguf.names import EMBEDDING, HEAD, layer_of
 
 Shape = tuple[int, ...]
@@ -72,14 +72,18 @@ class BuiltInLayout(Layout):
     """The shape of a model of a built-in architecture.
 
     Attributes:
-        arch: GGUF's architecture.
+        family: What is common to all models of the architecture.
         feed_forward: Elements between the projections of the feed-forward part.
         biases: Names of the biases that there are: `qkv`, `output`, `mlp`.
+        n_experts: Number of experts of a layer; 0 where the feed-forward part is dense.
+        expert_feed_forward: Elements between the projections of an expert.
     """
 
-    arch: gguf.MODEL_ARCH
+    family: Family
     feed_forward: int
     biases: frozenset[str]
+    n_experts: int = 0
+    expert_feed_forward: int = 0
     built_in = True
 
     @property
@@ -88,9 +92,9 @@ class BuiltInLayout(Layout):
         return str(self.arch.name.capitalize())
 
     @property
-    def family(self) -> Family:
-        """What is common to all models of the architecture."""
-        return FAMILIES[self.arch]
+    def arch(self) -> gguf.MODEL_ARCH:
+        """GGUF's architecture."""
+        return self.family.arch
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -104,6 +108,8 @@ class BuiltInLayout(Layout):
             "queries": queries,
             "keys": keys,
             "queries + 2 keys": queries + 2 * keys,
+            "experts": self.n_experts,
+            "expert inner": self.expert_feed_forward,
         }
 
     @property
@@ -128,10 +134,17 @@ class BuiltInLayout(Layout):
         shapes = {}
         for weight in self.family.weights:
             shape = tuple(sizes[size] for size in weight.sizes)
-            shapes[f"{weight.name}.weight"] = shape
-            if weight.bias in self.biases:
-                shapes[f"{weight.name}.bias"] = shape[:1]
+            for name in self._names(weight):
+                shapes[f"{name}.weight"] = shape
+                if weight.bias in self.biases:
+                    shapes[f"{name}.bias"] = shape[:1]
         return shapes
+
+    def _names(self, weight: Weight) -> list[str]:
+        """The names of a weight in a layer, one for each expert where they have it."""
+        if EXPERT not in weight.name:
+            return [weight.name]
+        return [weight.name.replace(EXPERT, str(expert)) for expert in range(self.n_experts)]
 
     def with_layers(self, count: int) -> Self:
         """See `Layout`."""
@@ -198,7 +211,7 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
             expected=", ".join(ARCHITECTURES),
             fix="convert one parent with llama.cpp and name the file: --template FILE.gguf",
         )
-    family = FAMILIES[ARCHITECTURES[name]]
+    family = ARCHITECTURES[name]
     config = completed(config, family)
     n_heads = _size(config, "num_attention_heads", where)
     hidden = _size(config, "hidden_size", where)
@@ -209,6 +222,7 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
         (attention_bias and not family.biased, "attention_bias"),
         (mlp_bias and not family.biased, "mlp_bias"),
         (family.always_tied and not tied, "a head apart from the embedding"),
+        (family.always_apart and tied, "a head that is the embedding"),
     ):
         if unplaced:
             raise CheckpointError(f"llama.cpp's {name} has no place for {what}", where=where)
@@ -218,7 +232,7 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
         "mlp": mlp_bias,
     }
     return BuiltInLayout(
-        arch=ARCHITECTURES[name],
+        family=family,
         n_layers=_size(config, "num_hidden_layers", where),
         hidden=hidden,
         feed_forward=_size(config, "intermediate_size", where),
@@ -228,7 +242,19 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
         vocab_rows=_size(config, "vocab_size", where),
         tied=tied,
         biases=frozenset(bias for bias, there in biases.items() if there),
+        **_expert_sizes(config, family, where),
     )
+
+
+def _expert_sizes(config: Mapping[str, Any], family: Family, where: str | Path) -> dict[str, int]:
+    if family.experts is None:
+        return {}
+    counts = family.experts.counts
+    count = next((key for key in counts if config.get(key) is not None), counts[0])
+    return {
+        "n_experts": _size(config, count, where),
+        "expert_feed_forward": _size(config, family.experts.inner, where),
+    }
 
 
 def _size(

@@ -41,14 +41,14 @@ def model_metadata(
         CheckpointError: The config.json asks for what llama.cpp does not compute.
     """
     config = completed(config, layout.family)
+    for key, value in layout.family.fixed.items():
+        _require(config, key, config[key], value)
     keys = Metadata(gguf.MODEL_ARCH_NAMES[layout.arch])
     keys.add(_GENERAL.ARCHITECTURE, gguf.MODEL_ARCH_NAMES[layout.arch])
     keys.add(_GENERAL.TYPE, gguf.GGUFType.MODEL)
     _add_sampling(keys, generation)
     keys.add(_GENERAL.NAME, GENERAL_NAME)
-    count = sum(math.prod(shape) for shape in layout.tensor_shapes().values())
-    count += sum(values.size for values in extra_tensors(layout, config).values())
-    keys.add(_GENERAL.SIZE_LABEL, gguf.size_label(count, count, 0, 0))
+    keys.add(_GENERAL.SIZE_LABEL, _size_label(layout, config))
     keys.add(_LLM.BLOCK_COUNT, layout.n_layers)
     keys.add(_LLM.CONTEXT_LENGTH, config["max_position_embeddings"])
     keys.add(_LLM.EMBEDDING_LENGTH, layout.hidden)
@@ -58,11 +58,26 @@ def model_metadata(
     if layout.arch not in _ROPE_APART:
         _add_rope(keys, rope_parameters(config))
     keys.add(_ATTENTION.LAYERNORM_RMS_EPS, float(config["rms_norm_eps"]))
+    if layout.n_experts:
+        keys.add(_LLM.EXPERT_COUNT, layout.n_experts)
+        keys.add(_LLM.EXPERT_USED_COUNT, config["num_experts_per_tok"])
     if layout.family.head_sizes or config.get("head_dim") is not None:
         keys.add(_ATTENTION.KEY_LENGTH, layout.head_dim)
         keys.add(_ATTENTION.VALUE_LENGTH, layout.head_dim)
     _OWN.get(layout.arch, _nothing)(keys, layout, config)
+    for name, key in layout.family.numbers.items():
+        keys.add(key, float(config[name]))
     return keys
+
+
+def _size_label(layout: BuiltInLayout, config: Mapping[str, Any]) -> str:
+    """The size in the name that llama.cpp gives a model, such as `7B` or `8x7B`."""
+    shapes = layout.tensor_shapes()
+    experts = sum(math.prod(shape) for name, shape in shapes.items() if ".experts." in name)
+    shared = sum(math.prod(shape) for shape in shapes.values()) - experts
+    shared += sum(values.size for values in extra_tensors(layout, config).values())
+    of_one = experts // max(1, layout.n_experts)
+    return str(gguf.size_label(shared + experts, shared, of_one, layout.n_experts))
 
 
 _ROPE_TYPES = {"linear": gguf.RopeScalingType.LINEAR, "yarn": gguf.RopeScalingType.YARN}
@@ -107,6 +122,34 @@ def _nothing(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -
 def _llama(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
     keys.add(_LLM.VOCAB_SIZE, layout.vocab_rows)
     keys.add(_ROPE.DIMENSION_COUNT, layout.head_dim)
+
+
+def _granite(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
+    """As Llama, with heads that share the hidden size among them."""
+    _require(config, "head_dim", layout.head_dim, layout.hidden // layout.n_heads)
+    _llama(keys, layout, config)
+
+
+def _smollm3(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
+    """As Llama, but for layers that know no positions; llama.cpp knows which."""
+    period = layout.family.unrotated_every
+    interval = config.get("no_rope_layer_interval") or period
+    _require(config, "no_rope_layer_interval", interval, period)
+    rotated = [int((layer + 1) % period != 0) for layer in range(layout.n_layers)]
+    _require(config, "no_rope_layers", config.get("no_rope_layers") or rotated, rotated)
+    _require(config, "use_sliding_window", bool(config.get("use_sliding_window")), False)
+    _llama(keys, layout, config)
+
+
+def _qwen3_moe(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
+    _require(config, "use_sliding_window", bool(config.get("use_sliding_window")), False)
+    keys.add(_LLM.EXPERT_FEED_FORWARD_LENGTH, layout.expert_feed_forward)
+
+
+def _glm4(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
+    """Positions turn a part of each head."""
+    turned = int(layout.head_dim * rope_parameters(config).get("partial_rotary_factor", 0.5))
+    keys.add(_ROPE.DIMENSION_COUNT, turned)
 
 
 def _gemma2(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
@@ -189,6 +232,10 @@ def _require(config: Mapping[str, Any], key: str, found: Any, expected: Any) -> 
 _ROPE_APART = (gguf.MODEL_ARCH.GEMMA2, gguf.MODEL_ARCH.PHI3)
 _OWN: dict[gguf.MODEL_ARCH, Own] = {
     gguf.MODEL_ARCH.LLAMA: _llama,
+    gguf.MODEL_ARCH.GRANITE: _granite,
+    gguf.MODEL_ARCH.SMOLLM3: _smollm3,
+    gguf.MODEL_ARCH.QWEN3MOE: _qwen3_moe,
+    gguf.MODEL_ARCH.GLM4: _glm4,
     gguf.MODEL_ARCH.GEMMA2: _gemma2,
     gguf.MODEL_ARCH.GEMMA3: _gemma3,
     gguf.MODEL_ARCH.PHI3: _phi3,

@@ -18,6 +18,7 @@ LONG_FACTORS, SHORT_FACTORS = "rope_factors_long.weight", "rope_factors_short.we
 CONSTANTS = (ROPE_FACTORS, LONG_FACTORS, SHORT_FACTORS)
 """Vectors of a GGUF that follow from the config.json, not from weights."""
 
+_LLAMAS = (gguf.MODEL_ARCH.LLAMA, gguf.MODEL_ARCH.GRANITE, gguf.MODEL_ARCH.SMOLLM3)
 _BESIDE = ("rope_theta", "original_max_position_embeddings", "partial_rotary_factor")
 
 
@@ -48,7 +49,7 @@ def extra_tensors(
     if layout.arch == gguf.MODEL_ARCH.PHI3 and rope.get("long_factor"):
         pairs = ((LONG_FACTORS, "long_factor"), (SHORT_FACTORS, "short_factor"))
         return {name: np.array(rope[key], dtype=np.float32) for name, key in pairs}
-    if layout.arch == gguf.MODEL_ARCH.LLAMA and str(rope.get("rope_type")).lower() == "llama3":
+    if layout.arch in _LLAMAS and str(rope.get("rope_type")).lower() == "llama3":
         return {ROPE_FACTORS: _llama3_factors(layout.head_dim, rope)}
     return {}
 

@@ -25,6 +25,10 @@ CONTEXT_KEYS = (
 """What decides how long a text a model reads and how it tells positions apart."""
 
 
+_BY_LAYER = ("layer_types", "no_rope_layers")
+"""Settings that have a value for each layer."""
+
+
 def output_config(donor: Checkpoint, context: Checkpoint, layers: Sequence[int]) -> dict[str, Any]:
     """Return a parent's config with another's long-context settings and the output's layers.
 
@@ -37,7 +41,8 @@ def output_config(donor: Checkpoint, context: Checkpoint, layers: Sequence[int])
     result |= {key: context.config[key] for key in CONTEXT_KEYS if key in context.config}
     if len(layers) != donor.layout.n_layers:
         result["num_hidden_layers"] = len(layers)
-    kinds = result.get("layer_types")
-    if isinstance(kinds, list) and kinds:
-        result["layer_types"] = [kinds[min(layer, len(kinds) - 1)] for layer in layers]
+    for key in _BY_LAYER:
+        kinds = result.get(key)
+        if isinstance(kinds, list) and kinds:
+            result[key] = [kinds[min(layer, len(kinds) - 1)] for layer in layers]
     return result

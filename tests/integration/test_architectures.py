@@ -1,0 +1,133 @@
+"""Architectures that are built in: folders of transformers' own classes, computed by llama.cpp."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+import numpy as np
+import pytest
+import torch
+import transformers
+from helpers.parents import write_tokenizer
+
+from mergesearch.build import Workshop
+from mergesearch.errors import CheckpointError
+from mergesearch.recipe import Recipe
+
+SIZES = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 5,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 384,
+    "max_position_embeddings": 256,
+    "bos_token_id": None,
+    "eos_token_id": 0,
+    "pad_token_id": 0,
+    "initializer_range": 0.2,
+}
+EXPERTS = {"num_experts_per_tok": 2, "num_hidden_layers": 2}
+MULTIPLIERS = {
+    "attention_multiplier": 0.2,
+    "embedding_multiplier": 3.0,
+    "residual_multiplier": 0.7,
+    "logits_scaling": 4.0,
+}
+LLAMA3 = {"rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0}
+LLAMA3 |= {"high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+LONG = {"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 256}
+LONG |= {"short_factor": [1.0] * 6, "long_factor": [2.0] * 6, "partial_rotary_factor": 0.75}
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "Llama 3.1": ("Llama", {"rope_parameters": LLAMA3}),
+    "Mistral Small 3": ("Mistral", {"head_dim": 32, "sliding_window": None}),
+    "Mixtral": ("Mixtral", EXPERTS | {"num_local_experts": 4}),
+    "Qwen3-MoE": (
+        "Qwen3Moe",
+        EXPERTS
+        | {"num_experts": 4, "moe_intermediate_size": 32, "norm_topk_prob": True, "head_dim": 32},
+    ),
+    "OLMo 2": ("Olmo2", {}),
+    "Granite 3": ("Granite", MULTIPLIERS | {"tie_word_embeddings": True}),
+    "SmolLM3": ("SmolLM3", {"tie_word_embeddings": True}),
+    "GLM-4": ("Glm4", {"head_dim": 16, "attention_bias": True, "partial_rotary_factor": 0.5}),
+    "Phi-4-mini": ("Phi3", {"rope_parameters": LONG, "tie_word_embeddings": True}),
+}
+IDS = [5, 77, 300, 12, 350, 1, 9, 211, 34, 8]
+
+
+def make_model(kind: str, folder: Path) -> Any:
+    """A model with random weights, norms and biases too, saved with a tokenizer."""
+    name, changes = KINDS[kind]
+    config = getattr(transformers, f"{name}Config")(**SIZES | changes)
+    torch.manual_seed(3)
+    model = getattr(transformers, f"{name}ForCausalLM")(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(torch.randn_like(parameter) * 0.2)
+    model.save_pretrained(folder)
+    write_tokenizer(folder)
+    return model
+
+
+def alone(folder: Path) -> Recipe:
+    models = [{"model": str(folder), "parameters": {"weight": 1.0}}]
+    return Recipe.from_dict({"merge_method": "linear", "models": models, "dtype": "float32"})
+
+
+def logits_of(file: Path) -> Any:
+    llama = llama_cpp.Llama(str(file), n_ctx=64, logits_all=True, verbose=False, n_threads=1)
+    llama.eval(IDS)
+    return np.array(llama.scores[: len(IDS)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_llama_cpp_computes_what_transformers_does(kind: str, tmp_path: Path) -> None:
+    """Every logit within a thousandth of their spread."""
+    model = make_model(kind, tmp_path / "model")
+    recipe = alone(tmp_path / "model")
+    Workshop.for_recipe(recipe).gguf(recipe, tmp_path / "m.gguf", quant="F32")
+    with torch.no_grad():
+        expected = model(torch.tensor([IDS])).logits[0].numpy()
+    found = logits_of(tmp_path / "m.gguf")
+    assert expected.std() > 0.1
+    assert np.abs(found - expected).max() < 1e-3 * np.ptp(expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_folder_that_is_built_is_the_same_model(kind: str, tmp_path: Path) -> None:
+    model = make_model(kind, tmp_path / "model")
+    recipe = alone(tmp_path / "model")
+    Workshop.for_recipe(recipe).safetensors(recipe, tmp_path / "built")
+    again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "built")
+    stored = model.state_dict()
+    assert all(torch.equal(value, stored[name]) for name, value in again.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        ("Qwen3-MoE", {"norm_topk_prob": False}, "norm_topk_prob is False"),
+        ("Qwen3-MoE", {"decoder_sparse_step": 2}, "decoder_sparse_step is 2"),
+        ("SmolLM3", {"no_rope_layers": [1, 1, 0, 1, 1]}, "no_rope_layers is"),
+        ("OLMo 2", {"tie_word_embeddings": True}, "no place for a head that is the embedding"),
+    ],
+)
+def test_what_llama_cpp_would_compute_otherwise_is_refused(
+    kind: str, changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    make_model(kind, tmp_path / "model")
+    config = transformers.AutoConfig.from_pretrained(tmp_path / "model").to_dict()
+    path = tmp_path / "model" / "config.json"
+    path.write_text(json.dumps(config | changes))
+    recipe = alone(tmp_path / "model")
+
+    def build() -> None:
+        Workshop.for_recipe(recipe).gguf(recipe, tmp_path / "m.gguf", quant="F32")
+
+    with pytest.raises(CheckpointError, match=message):
+        build()
