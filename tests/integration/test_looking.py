@@ -12,6 +12,7 @@ import pytest
 from helpers.command import search
 from helpers.shared_run import TRIALS, Run, front_of
 
+from mergesearch.errors import BuildError
 from mergesearch.runs.run import Run as ReadRun
 
 
@@ -87,3 +88,62 @@ def test_the_front_is_drawn_above_its_table(run: Run) -> None:
     lines = search("front", run.folder).out.splitlines()
     assert lines[0].strip() == "reasoning"
     assert any(line.startswith("◆ knee   ● front") for line in lines)
+
+
+def test_status_and_a_trial_are_printed_for_programs(run: Run) -> None:
+    status = json.loads(search("status", run.folder, "--json").out)
+    front = front_of(run.folder)
+    assert (status["running"], status["trials"], status["knee"]) == (False, TRIALS, front["knee"])
+    assert status["hypervolume"] == front["hypervolume"]
+    shown = json.loads(search("show", run.folder, "--json").out)
+    member = next(one for one in front["front"] if one["trial"] == front["knee"])
+    assert (shown["number"], shown["candidate_digest"]) == (front["knee"], member["digest"])
+    assert shown["rungs"]["search"]["scores"] == member["values"]
+    assert shown["recipe"] == member["recipe"]
+    assert search("show", run.folder, 0, "--against", 1, "--json").code == 2
+
+
+def test_a_run_remembers_its_goal_and_says_where_there_is_nothing_to_do(
+    run: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "again"
+    shutil.copytree(run.folder, folder)
+    outcome = search("run", "--out", folder)
+    assert outcome.code == 0, outcome
+    assert f"search with gp, seed 0: {TRIALS} trials, {TRIALS} done before" in outcome.out
+    assert f"nothing to do: {TRIALS} trials are done" in outcome.out
+    assert outcome.out.startswith("space as before (11 dimensions), objectives as before (")
+
+
+def test_a_folder_without_a_run_needs_a_space(tmp_path: Path) -> None:
+    outcome = search("run", "--out", tmp_path / "typo")
+    assert outcome.code == 2
+    assert "no run there to go on with" in outcome.err
+    assert "name a space to start one" in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_recipes_of_members_that_fell_off_the_front_are_removed(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "again"
+    shutil.copytree(run.folder, folder)
+    (folder / "recipes" / "trial-999.yaml").write_text("old")
+    (folder / "recipes" / "mine.yaml").write_text("mine")
+    ReadRun(folder).write_recipes()
+    members = {f"trial-{member['trial']}.yaml" for member in front_of(folder)["front"]}
+    assert {path.name for path in (folder / "recipes").iterdir()} == members | {"mine.yaml"}
+
+
+def test_a_run_without_a_complete_trial_fails(
+    tmp_path: Path, objectives: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*arguments: object) -> None:
+        raise BuildError("this never builds")
+
+    monkeypatch.setattr("mergesearch.build.Workshop.candidate", failing)
+    outcome = search(
+        "run", "demo", "--objectives", objectives, "--trials", 2, "--out", tmp_path / "out"
+    )
+    assert outcome.code == 1, outcome
+    assert "no trial is complete, of 2 trials" in outcome.err
+    assert "look at the reasons: search trials" in outcome.err
+    assert "failed: this never builds" in search("trials", tmp_path / "out").out

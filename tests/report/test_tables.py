@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from helpers.records import AXES, RUN, RUNNING, START, TRIALS, rung, scores, shown, trial, validated
 
-from mergesearch.report import render_front, render_status, render_trial
+from mergesearch.report import Status, render_front, render_status, render_trial
 from mergesearch.report.tables import trial_line
 from mergesearch.study.front import Front
 from mergesearch.study.records import Axis
@@ -135,7 +135,7 @@ def test_a_trial_that_was_not_scored_itself_says_whose_scores_it_has() -> None:
 
 def test_the_status_of_a_run_at_work() -> None:
     now = START.timestamp() + 12
-    status = render_status(RUN, (*TRIALS, RUNNING), running=True, now=now)
+    status = render_status(Status.of(RUN, (*TRIALS, RUNNING), running=True), now)
     assert shown(status, 60) == (
         "run               running, trial 5 for 12 s\n"
         "trials            5 trials, 1 failed\n"
@@ -150,9 +150,9 @@ def test_the_status_of_a_run_at_work() -> None:
 
 
 def test_the_status_of_a_run_that_was_stopped_or_never_got_far() -> None:
-    status = render_status(RUN, (*TRIALS, RUNNING), running=False, now=0.0)
+    status = render_status(Status.of(RUN, (*TRIALS, RUNNING), running=False), 0.0)
     assert "not running; trial 5 is to be done again" in shown(status, 60)
-    assert shown(render_status(RUN, (), running=True, now=0.0), 60) == (
+    assert shown(render_status(Status.of(RUN, (), running=True), 0.0), 60) == (
         "run      running\ntrials   0 trials\nfront    0 members, 0 validated\nsampler  gp, seed 7"
     )
 
@@ -180,12 +180,40 @@ def test_proxies_are_shown_in_nat_with_how_far_they_can_be_trusted() -> None:
         "instruction -0.500 ± 0.0437 nat (proxy), reasoning 40.0 ± 4.5, 4.0 s"
     )
     run = replace(RUN, axes=axes)
-    few = shown(render_status(run, members, running=False, now=0.0), 120)
+    few = shown(render_status(Status.of(run, members, running=False), 0.0), 120)
     assert "proxy: rank correlation with the metric not known yet, over 4 promoted trials" in few
     members.append(trial(4, 0, 0, rungs=members[0].rungs))
-    status = shown(render_status(run, members, running=False, now=0.0), 120)
+    status = shown(render_status(Status.of(run, members, running=False), 0.0), 120)
     note = "proxy: rank correlation with the metric -0.16 over 5 promoted trials; below 0.5: do not"
     assert note in status
     text = shown(render_front(Front.of(axes, members), 120), 120)
     assert f"instruction: {note} trust it" in text
     assert "-0.5" not in text  # the front holds metrics
+
+
+def test_a_status_as_json() -> None:
+    status = Status.of(RUN, (*TRIALS, RUNNING), running=True)
+    assert status.to_dict() == {
+        "running": True,
+        "unfinished_trial": 5,
+        "trials": 5,
+        "failed": 1,
+        "trial_seconds": 4.0,
+        "members": 3,
+        "validated": 2,
+        "hypervolume": FRONT.hypervolume,
+        "knee": 2,
+        "best": {
+            "instruction": {
+                "trial": 0,
+                "score": {"value": 0.7083, "stderr": 0.0437, "n": 120, "n_unscored": 1},
+            },
+            "reasoning": {
+                "trial": 1,
+                "score": {"value": 0.6417, "stderr": 0.0451, "n": 120, "n_unscored": 0},
+            },
+        },
+        "last_failure": {"trial": 3, "reason": "trial 3: killed by SIGSEGV\n  to do: look"},
+        "sampler": "gp",
+        "seed": 7,
+    }

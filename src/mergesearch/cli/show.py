@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import Annotated
 
 import typer
 
 from mergesearch._system.terminal import page, say
-from mergesearch.cli.options import Folder, RungOption, TrustTasks
+from mergesearch.cli.options import AsJson, Folder, RungOption, TrustTasks
 from mergesearch.errors import InputError, MergeSearchError
 from mergesearch.report.items import cut_note, flips, render_flips
 from mergesearch.report.tables import render_trial
@@ -35,6 +36,7 @@ def command(
         int, typer.Option(metavar="N", min=1, help="Items to show, better and worse ones each.")
     ] = 20,
     trust_tasks: TrustTasks = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show one trial of a run, alone or against another.
 
@@ -46,13 +48,18 @@ def command(
     """
     run = Run(folder)
     if against is None:
-        _show(run, trial)
+        _show(run, trial, as_json)
+    elif as_json:
+        raise InputError("--json goes without --against", fix="search compare has --json")
     else:
         page(_difference(run, trial, against, rung, task, limit, trust_tasks))
 
 
-def _show(run: Run, which: str) -> None:
+def _show(run: Run, which: str, as_json: bool) -> None:
     record = run.trial(int(which)) if which.isdecimal() else run.pick(which)
+    if as_json:
+        say(json.dumps(record.to_dict(), indent=2, ensure_ascii=False))
+        return
     SafeConsole().print(render_trial(record, run.record))
     if record.scores() and (note := cut_note(run.items(record.number))):
         say(note)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 
-from mergesearch.cli.options import Folder
-from mergesearch.report import render_status
+from mergesearch._system.terminal import say
+from mergesearch.cli.options import AsJson, Folder
+from mergesearch.report.status import Status, render_status
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.run import Run
 
 
-def command(folder: Folder) -> None:
+def command(folder: Folder, as_json: AsJson = False) -> None:
     """Show how far a run is.
 
     Trials done and failed, whether a process is at work, and the best scores so far.
@@ -18,5 +20,8 @@ def command(folder: Folder) -> None:
     Example: search status results/demo
     """
     run = Run(folder)
-    status = render_status(run.record, run.trials(), running=run.is_running(), now=time.time())
-    SafeConsole().print(status)
+    status = Status.of(run.record, run.trials(), running=run.is_running())
+    if as_json:
+        say(json.dumps(status.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        SafeConsole().print(render_status(status, time.time()))

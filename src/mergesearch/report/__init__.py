@@ -4,11 +4,13 @@ from mergesearch.report.check import CheckReport, render_check
 from mergesearch.report.items import cut_note, flips, render_flips
 from mergesearch.report.live import log_events, render_line, render_live, watch
 from mergesearch.report.state import RunState
-from mergesearch.report.tables import render_front, render_status, render_trial
+from mergesearch.report.status import Status, render_status
+from mergesearch.report.tables import render_front, render_trial
 
 __all__ = [
     "CheckReport",
     "RunState",
+    "Status",
     "cut_note",
     "flips",
     "log_events",

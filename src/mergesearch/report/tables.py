@@ -12,7 +12,6 @@ from mergesearch._system.terminal import printable
 from mergesearch.objectives import Rung, Score
 from mergesearch.recipe import Recipe
 from mergesearch.report import text
-from mergesearch.report.state import best_of
 from mergesearch.study.front import Front, FrontMember
 from mergesearch.study.proxies import TRUSTED
 from mergesearch.study.records import Axis, RungRecord, RunRecord, State, TrialRecord
@@ -28,7 +27,7 @@ def render_front(front: Front, width: int) -> RenderableType:
     under the searched ones; before anything is validated there is one rung only.
     """
     if not front.members:
-        return Text(f"no front yet: {_counts(front)}")
+        return Text(f"no front yet: {counts(front)}")
     parents = list(dict.fromkeys(parent for member in front.members for parent in member.shares))
     confirmed = any(member.validated for member in front.members)
     wide = confirmed and _width_side_by_side(front, parents) <= width
@@ -37,13 +36,14 @@ def render_front(front: Front, width: int) -> RenderableType:
     notes = [
         f"{KNEE} knee{below}",
         f"shares in %: {' / '.join(text.short_names(parents))}" if parents else "",
-        f"hypervolume {front.hypervolume:.4f}, {_counts(front)}",
+        f"hypervolume {front.hypervolume:.4f}, {counts(front)}",
         *(f"{name}: {note}" for name, note in proxy_notes(front)),
     ]
     return Group(table, Text("\n".join(note for note in notes if note), style="dim"))
 
 
-def _counts(front: Front) -> str:
+def counts(front: Front) -> str:
+    """Return how many trials there are, and how many failed."""
     counted = text.plural(front.trials, "trial")
     return counted + (f", {front.failed} failed" if front.failed else "")
 
@@ -116,7 +116,7 @@ def render_trial(record: TrialRecord, run: RunRecord) -> RenderableType:
         for name, share in zip(names, record.shares.values(), strict=True)
     ]
     facts += [("shares", ", ".join(parts))] if parts else []
-    blocks: list[RenderableType] = [Text(f"trial {record.number}", style="bold"), _pairs(facts)]
+    blocks: list[RenderableType] = [Text(f"trial {record.number}", style="bold"), fact_table(facts)]
     if any(one.scores for one in record.rungs.values()):
         blocks += ["", _scores_table(record, run)]
     if record.recipe:
@@ -156,44 +156,8 @@ def _scores_table(record: TrialRecord, run: RunRecord) -> Table:
     return table
 
 
-def render_status(
-    run: RunRecord, trials: Sequence[TrialRecord], *, running: bool, now: float
-) -> RenderableType:
-    """Return how a run stands; `running`: whether a process is at work on it `now`."""
-    front = Front.of(run.axes, trials)
-    facts = [("run", _activity(trials, running, now)), ("trials", _counts(front))]
-    times = sorted(trial.seconds or 0.0 for trial in trials if trial.finished)
-    if times:
-        facts.append(("a trial", f"{text.duration(times[len(times) // 2])} (median)"))
-    validated = sum(bool(member.validated) for member in front.members)
-    members = text.plural(len(front.members), "member")
-    facts.append(("front", f"{members}, {validated} validated"))
-    if front.members:
-        facts.append(("hypervolume", f"{front.hypervolume:.4f}"))
-    for axis, (number, found) in zip(run.axes, best_of(run.axes, list(trials)), strict=False):
-        percent = text.in_percent([found.value, axis.reference])
-        facts.append((f"best {axis.name}", f"{text.score(found, percent)} (trial {number})"))
-    facts += proxy_notes(front)
-    failed = [trial for trial in trials if trial.state is State.FAILED]
-    if failed:
-        reason = text.first_line(failed[-1].failure)
-        facts.append(("last failure", f"trial {failed[-1].number}: {reason}"))
-    facts.append(("sampler", f"{run.sampler}, seed {run.seed}"))
-    return _pairs(facts)
-
-
-def _activity(trials: Sequence[TrialRecord], running: bool, now: float) -> str:
-    at_work = [one for one in trials if not one.finished]
-    if not running:
-        left = f"; trial {at_work[0].number} is to be done again" if at_work else ""
-        return f"not running{left}"
-    if not at_work:
-        return "running"
-    since = text.duration(max(0.0, now - at_work[0].started.timestamp()))
-    return f"running, trial {at_work[0].number} for {since}"
-
-
-def _pairs(facts: Sequence[tuple[str, str]]) -> Table:
+def fact_table(facts: Sequence[tuple[str, str]]) -> Table:
+    """Return named facts as a table without headings."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")

@@ -179,9 +179,9 @@ class _Inputs:
         return cls(
             parsed,
             text,
-            _name(space),
+            "as before" if space == run_folder.space else _name(space),
             read_objectives(objectives),
-            _name(objectives),
+            "as before" if objectives == run_folder.objectives else _name(objectives),
             run_folder,
         )
 

@@ -1,7 +1,7 @@
 """What is on record about a run: frozen records, every field documented."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -161,6 +161,25 @@ class TrialRecord:
         Where the search has proxies, only promoted trials have any on `search`.
         """
         return self.rungs[rung].scores if rung in self.rungs else {}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all that is on record as `search show --json` prints it; moments in ISO 8601."""
+        document = {item.name: getattr(self, item.name) for item in fields(self)}
+        document |= {name: dict(document[name]) for name in ("parameters", "recipe", "shares")}
+        document["state"] = str(self.state)
+        document["started"] = self.started.isoformat()
+        document["ended"] = None if self.ended is None else self.ended.isoformat()
+        document["rungs"] = {
+            str(rung): {
+                "scores": {name: asdict(score) for name, score in record.scores.items()},
+                "build_seconds": record.build_seconds,
+                "score_seconds": record.score_seconds,
+                "failure": record.failure,
+                "ended": record.ended.isoformat(),
+            }
+            for rung, record in self.rungs.items()
+        }
+        return document
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,8 @@ class Trials:
                 f"the database has a study named {run.name} already",
                 fix="give the run another name",
             ) from None
-        study.set_metric_names([axis.name for axis in run.axes])
+        with quiet():
+            study.set_metric_names([axis.name for axis in run.axes])
         return cls(storage, study)
 
     def all(self) -> list[FrozenTrial]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -47,11 +48,13 @@ def distributions(dimensions: Sequence[Dimension]) -> dict[str, BaseDistribution
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Optuna from announcing every study that is made; then it says what it did before."""
+    """Keep Optuna from announcing studies and experimental features; then it speaks as before."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
     finally:
         optuna.logging.set_verbosity(before)
 

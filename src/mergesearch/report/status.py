@@ -1,0 +1,130 @@
+"""How a run stands, as a document and as a table."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import RenderableType
+
+from mergesearch.objectives import Score
+from mergesearch.report import text
+from mergesearch.report.state import best_of
+from mergesearch.report.tables import counts, fact_table, proxy_notes
+from mergesearch.study.front import Front
+from mergesearch.study.records import RunRecord, State, TrialRecord
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best search score in an objective.
+
+    Attributes:
+        trial: Number of the trial.
+        score: Score of the trial.
+    """
+
+    trial: int
+    score: Score
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a run stands.
+
+    Attributes:
+        run: What the run is.
+        running: Whether a process is at work on it.
+        front: Front as it stands.
+        unfinished: Trial at work, or to be done again; None where there is none.
+        trial_seconds: Median time of a finished trial; None before the first.
+        best: Best score in each objective; empty before a trial is complete.
+        last_failure: Last trial that failed, None where none did.
+    """
+
+    run: RunRecord
+    running: bool
+    front: Front
+    unfinished: TrialRecord | None
+    trial_seconds: float | None
+    best: Mapping[str, Best]
+    last_failure: TrialRecord | None
+
+    @classmethod
+    def of(cls, run: RunRecord, trials: Sequence[TrialRecord], *, running: bool) -> Status:
+        """Return the status of a run with these trials."""
+        times = [trial.seconds for trial in trials if trial.finished and trial.seconds is not None]
+        names = [axis.name for axis in run.axes]
+        best = zip(names, best_of(run.axes, list(trials)), strict=False)
+        return cls(
+            run=run,
+            running=running,
+            front=Front.of(run.axes, trials),
+            unfinished=next((trial for trial in trials if not trial.finished), None),
+            trial_seconds=statistics.median_high(times) if times else None,
+            best={name: Best(number, score) for name, (number, score) in best},
+            last_failure=next(
+                (trial for trial in reversed(trials) if trial.state is State.FAILED), None
+            ),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the status as `search status --json` prints it."""
+        failure = self.last_failure
+        return {
+            "running": self.running,
+            "unfinished_trial": None if self.unfinished is None else self.unfinished.number,
+            "trials": self.front.trials,
+            "failed": self.front.failed,
+            "trial_seconds": self.trial_seconds,
+            "members": len(self.front.members),
+            "validated": _n_validated(self.front),
+            "hypervolume": self.front.hypervolume,
+            "knee": self.front.knee,
+            "best": {name: asdict(best) for name, best in self.best.items()},
+            "last_failure": None
+            if failure is None
+            else {"trial": failure.number, "reason": failure.failure},
+            "sampler": self.run.sampler,
+            "seed": self.run.seed,
+        }
+
+
+def render_status(status: Status, now: float) -> RenderableType:
+    """Return how a run stands `now` (seconds since 1970)."""
+    front = status.front
+    facts = [("run", _activity(status, now)), ("trials", counts(front))]
+    if status.trial_seconds is not None:
+        facts.append(("a trial", f"{text.duration(status.trial_seconds)} (median)"))
+    members = text.plural(len(front.members), "member")
+    facts.append(("front", f"{members}, {_n_validated(front)} validated"))
+    if front.members:
+        facts.append(("hypervolume", f"{front.hypervolume:.4f}"))
+    for axis in status.run.axes:
+        if axis.name in status.best:
+            best = status.best[axis.name]
+            percent = text.in_percent([best.score.value, axis.reference])
+            shown = text.score(best.score, percent)
+            facts.append((f"best {axis.name}", f"{shown} (trial {best.trial})"))
+    facts += proxy_notes(front)
+    if status.last_failure is not None:
+        reason = text.first_line(status.last_failure.failure)
+        facts.append(("last failure", f"trial {status.last_failure.number}: {reason}"))
+    facts.append(("sampler", f"{status.run.sampler}, seed {status.run.seed}"))
+    return fact_table(facts)
+
+
+def _n_validated(front: Front) -> int:
+    return sum(bool(member.validated) for member in front.members)
+
+
+def _activity(status: Status, now: float) -> str:
+    trial = status.unfinished
+    if not status.running:
+        return "not running" + (f"; trial {trial.number} is to be done again" if trial else "")
+    if trial is None:
+        return "running"
+    since = text.duration(max(0.0, now - trial.started.timestamp()))
+    return f"running, trial {trial.number} for {since}"
