@@ -18,6 +18,7 @@ from mergesearch.study.samplers import (
     Problem,
     Proposal,
     check_sampler,
+    chosen_sampler,
     distributions,
     lagged,
     propose,
@@ -70,13 +71,15 @@ def test_dimensions_become_distributions_in_order() -> None:
 
 
 def test_an_unknown_sampler_is_refused_with_the_known_ones() -> None:
-    known = "auto, gp, optuna-gp, tpe, nsga2, nsga3, cmaes, sobol, random"
+    known = "auto, gp, noisy-gp, tpe, nsga2, nsga3, cmaes, sobol, random"
     with pytest.raises(InputError, match=known):
         check_sampler("grid")
 
 
-def test_auto_is_the_sampler_that_won() -> None:
-    assert check_sampler("auto") == "gp"
+def test_auto_is_chosen_by_the_number_of_dimensions() -> None:
+    assert chosen_sampler("auto", 20) == "gp"
+    assert chosen_sampler("auto", 21) == "tpe"
+    assert chosen_sampler("sobol", 21) == "sobol"
 
 
 def test_trial_seeds_differ_by_seed_and_number() -> None:
@@ -109,7 +112,7 @@ def test_the_starts_come_first_and_what_they_leave_out_is_filled(name: str) -> N
     assert set(second.parameters) == {"a", "b", "method"}
 
 
-@pytest.mark.parametrize("name", ["gp", "optuna-gp", "tpe"])
+@pytest.mark.parametrize("name", ["gp", "noisy-gp", "tpe"])
 def test_models_learn_from_the_history(name: str) -> None:
     """One peak at a = 1, b = 0: proposals come nearer to it than the points before them."""
     where = problem(directions=["maximize"], reference=[-4.0], starts=[])
@@ -146,7 +149,7 @@ def test_a_dimension_with_one_choice_takes_it() -> None:
     assert sobol_point(where, 3) == {"m": "linear"}
 
 
-@pytest.mark.parametrize("name", ["gp", "optuna-gp", "tpe"])
+@pytest.mark.parametrize("name", ["gp", "noisy-gp", "tpe"])
 def test_a_point_that_fails_is_not_proposed_again_and_again(name: str) -> None:
     where = problem(directions=["maximize"], reference=[-4.0])
     trials: list[Observation] = []
@@ -185,7 +188,7 @@ def test_a_lagged_history_is_the_same_but_for_its_end() -> None:
     assert lagged([]) == []
 
 
-@pytest.mark.parametrize("name", ["gp", "optuna-gp", "tpe"])
+@pytest.mark.parametrize("name", ["gp", "noisy-gp", "tpe"])
 def test_models_allow_for_a_trial_that_runs(name: str) -> None:
     """Knowing that a point is being measured, they propose another than without it."""
     where = problem(directions=["maximize"], reference=[-4.0])
@@ -210,12 +213,12 @@ def test_a_sampler_that_fails_numerically_is_replaced_for_one_proposal(
 def test_correlated_errors_are_taken_where_they_are_known() -> None:
     """An error that all trials share changes no proposal much; independent ones of its size do."""
     where = problem(directions=["maximize"], reference=[-4.0], starts=[])
-    trials = history("gp", STARTUP + 2, where)
+    trials = history("noisy-gp", STARTUP + 2, where)
     shared = [
         replace(t, errors=[np.array([1.0, *np.eye(12)[n] * 0.05])]) for n, t in enumerate(trials)
     ]
     vague = [replace(t, standard_errors=(1.0,)) for t in trials]
-    known = propose("gp", where, trials, 12).parameters
-    near, far = (propose("gp", where, other, 12).parameters for other in (shared, vague))
+    known = propose("noisy-gp", where, trials, 12).parameters
+    near, far = (propose("noisy-gp", where, other, 12).parameters for other in (shared, vague))
     assert abs(known["a"] - near["a"]) + abs(known["b"] - near["b"]) < 0.2
     assert known != far

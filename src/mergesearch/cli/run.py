@@ -70,7 +70,7 @@ def command(
     sampler: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="auto (gp), optuna-gp, tpe, nsga2, nsga3, cmaes, sobol or random."
+            metavar="NAME", help="auto, gp, noisy-gp, tpe, nsga2, nsga3, cmaes, sobol or random."
         ),
     ] = None,
     parent: Parents = [],  # noqa: B006

@@ -10,7 +10,7 @@ from typing import Any
 from mergesearch.errors import RunFolderError
 from mergesearch.study.database import is_file, location, runs_of
 from mergesearch.study.records import Axis, RunRecord
-from mergesearch.study.samplers import DEFAULT, check_sampler
+from mergesearch.study.samplers import chosen_sampler
 from mergesearch.study.settings import Search, StudyFiles, StudySettings, package_versions
 
 
@@ -32,7 +32,7 @@ def identify(
             sampler = settings.sampler or before.sampler
             _refuse_other(before, _describe(search, before.name, seed, sampler), url)
             return run_id, before
-    sampler = settings.sampler or DEFAULT
+    sampler = settings.sampler or "auto"
     return None, _describe(search, files.name, settings.seed or 0, sampler)
 
 
@@ -58,7 +58,7 @@ def _describe(search: Search, name: str, seed: int, sampler: str) -> RunRecord:
         },
         versions=package_versions(),
         seed=seed,
-        sampler=check_sampler(sampler),
+        sampler=chosen_sampler(sampler, len(search.space.dimensions)),
     )
 
 

@@ -24,7 +24,7 @@ from mergesearch.study.samplers.from_optuna import (
     random,
     tpe,
 )
-from mergesearch.study.samplers.noisy import gp
+from mergesearch.study.samplers.noisy import noisy_gp
 from mergesearch.study.samplers.problem import (
     STARTUP,
     Dimension,
@@ -41,9 +41,9 @@ from mergesearch.study.samplers.sobol import after_startup, sobol, sobol_point
 from mergesearch.study.samplers.weighted import cmaes
 
 __all__ = [
-    "DEFAULT",
     "OPTUNA_STATES",
     "SAMPLERS",
+    "SMALL_SPACE",
     "STARTUP",
     "Dimension",
     "Observation",
@@ -51,6 +51,7 @@ __all__ = [
     "Problem",
     "Proposal",
     "check_sampler",
+    "chosen_sampler",
     "distributions",
     "lagged",
     "propose",
@@ -63,8 +64,8 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 SAMPLERS: Mapping[str, Sampler] = {
-    "gp": after_startup(gp),
-    "optuna-gp": after_startup(optuna_gp),
+    "gp": after_startup(optuna_gp),
+    "noisy-gp": after_startup(noisy_gp),
     "tpe": after_startup(tpe),
     "nsga2": nsga2,
     "nsga3": nsga3,
@@ -73,22 +74,31 @@ SAMPLERS: Mapping[str, Sampler] = {
     "random": random,
 }
 """Samplers by name."""
-DEFAULT = "gp"
-"""The sampler that `auto` stands for: the best of docs/benchmarks.md in every space there."""
+SMALL_SPACE = 20
+"""Largest number of dimensions for which `auto` is the Gaussian process."""
 
 
 def check_sampler(name: str) -> str:
-    """Return the name of a sampler, the default's for `auto`.
+    """Return the name of a sampler, or `auto`.
 
     Raises:
         InputError: There is no such sampler.
     """
-    if name == "auto":
-        return DEFAULT
-    if name not in SAMPLERS:
-        known = ", ".join(["auto", *SAMPLERS])
-        raise InputError(f"unknown sampler {name!r}", where="--sampler", expected=known)
+    known = ["auto", *SAMPLERS]
+    if name not in known:
+        raise InputError(f"unknown sampler {name!r}", where="--sampler", expected=", ".join(known))
     return name
+
+
+def chosen_sampler(name: str, n_dimensions: int) -> str:
+    """Return the name of the sampler that `name`, perhaps `auto`, is in a space of some size.
+
+    Raises:
+        InputError: There is no such sampler.
+    """
+    if check_sampler(name) != "auto":
+        return name
+    return "gp" if n_dimensions <= SMALL_SPACE else "tpe"
 
 
 def propose(name: str, problem: Problem, history: Sequence[Observation], number: int) -> Proposal:

@@ -19,7 +19,7 @@ SMALLEST_ERROR = 1e-6
 """Standard error that an observation has at least, so that equal points are no contradiction."""
 
 
-def gp(problem: Problem, history: Sequence[Observation], number: int) -> Proposal:
+def noisy_gp(problem: Problem, history: Sequence[Observation], number: int) -> Proposal:
     """The point that is expected to add most to the true front; see `bayesian`."""
     signs = np.array([1.0 if way == "maximize" else -1.0 for way in problem.directions])
     complete = [trial for trial in history if trial.state is State.COMPLETE]
