@@ -39,7 +39,9 @@ PACKAGE = Path(mergesearch.__file__ or "").parent
 
 # Modules that compute and do nothing else.
 MODULES = (
+    "methods.shares",
     "quantize.mix",
+    "recipe.values",
     "scoring.aggregate",
     "scoring.sampling",
     "study.pareto",
