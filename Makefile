@@ -63,6 +63,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/quantize.py
 	$(BIN)/python benchmarks/merge.py
 	$(BIN)/python benchmarks/merge_memory.py
+	$(BIN)/python benchmarks/methods.py
 	$(BIN)/python benchmarks/candidate.py
 	$(BIN)/python benchmarks/scoring.py
 
