@@ -196,7 +196,7 @@ def test_a_space_with_a_proxy(tmp_path: Path) -> None:
         outcome = search("check", "demo", "--objectives", path, "--json")
         assert outcome.code == code, outcome
         if code:
-            assert "'demo:reader' is no parent" in outcome.err
+            assert "'demo:reader' is not a parent" in outcome.err
             continue
         facts = json.loads(outcome.out)
         seconds = facts["scoring_seconds"]

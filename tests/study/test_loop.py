@@ -360,8 +360,8 @@ def test_a_folder_of_another_search_is_refused_and_left_alone(tmp_path: Path) ->
         run(tmp_path, seed=1)
     with pytest.raises(RunFolderError, match="different sampler"):
         run(tmp_path, sampler="tpe")
-    with pytest.raises(InputError, match="unknown sampler 'cmaes'"):
-        run(tmp_path, sampler="cmaes")
+    with pytest.raises(InputError, match="unknown sampler 'annealing'"):
+        run(tmp_path, sampler="annealing")
     assert told(tmp_path) == before
 
 
