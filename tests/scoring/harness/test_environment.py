@@ -23,7 +23,9 @@ first = random.random()
 environment.seed_generators()
 print(json.dumps({
     "loaded": loaded,
-    "set": {name: value for name, value in os.environ.items() if before.get(name) != value},
+    # Libraries that are imported meanwhile set variables of their own.
+    "set": {name: os.environ[name] for name in environment.VARIABLES
+            if before.get(name) != os.environ[name]},
     "sandbox": type(lm_eval.utils.env).__name__,
     "filters": "regex_replace" in lm_eval.utils.env.filters,
     "langdetect": langdetect.DetectorFactory.seed,
