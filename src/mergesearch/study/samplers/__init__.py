@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mergesearch.errors import InputError
+from mergesearch.study.bayesian.points import Dimension
 from mergesearch.study.samplers.from_optuna import (
     OPTUNA_STATES,
     distributions,
@@ -27,7 +28,6 @@ from mergesearch.study.samplers.from_optuna import (
 from mergesearch.study.samplers.noisy import noisy_gp
 from mergesearch.study.samplers.problem import (
     STARTUP,
-    Dimension,
     Observation,
     Parameters,
     Problem,

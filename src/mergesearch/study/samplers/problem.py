@@ -4,37 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mergesearch.study.bayesian.points import Dimension
 from mergesearch.study.records import State
 
 Parameters = dict[str, Any]
 
 STARTUP = 10
 """Complete trials that a model of the objectives needs before it proposes."""
-
-
-class Dimension(Protocol):
-    """What a sampler needs to know of a dimension: a range, or choices where there are any."""
-
-    @property
-    def name(self) -> str:
-        """The parameter's name."""
-
-    @property
-    def low(self) -> float:
-        """Lower end of the range."""
-
-    @property
-    def high(self) -> float:
-        """Upper end of the range."""
-
-    @property
-    def choices(self) -> Sequence[Any]:
-        """The choices, empty for a range."""
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from mergesearch.study.bayesian.points import Dimension
 from mergesearch.study.samplers.problem import (
     STARTUP,
-    Dimension,
     Observation,
     Parameters,
     Problem,
