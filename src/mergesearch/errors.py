@@ -74,6 +74,10 @@ class MissingParent(CheckpointError):
     """A parent's id means nothing on this machine and is not an id of the hub."""
 
 
+class ParentChanged(MergeSearchError):
+    """A parent's files are no longer those that a run was started with; it can go on with them."""
+
+
 class RunFolderError(InputError):
     """A run folder belongs to another run, is in use, or is not a run folder."""
 

@@ -13,8 +13,15 @@ import llama_cpp
 import pytest
 from helpers.parents import make_family, make_parent, recipe_of
 
-from mergesearch.build import Workshop, gguf_file, open_gguf
-from mergesearch.errors import BuildError, CheckpointError, InputError, Interrupted, RecipeError
+from mergesearch.build import Workshop, gguf_file, open_gguf, workshop
+from mergesearch.errors import (
+    BuildError,
+    CheckpointError,
+    InputError,
+    Interrupted,
+    ParentChanged,
+    RecipeError,
+)
 from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
 
@@ -150,6 +157,27 @@ def test_a_build_that_is_stopped_leaves_nothing(
     assert 3 <= len(written) <= 2 + threads  # what was under way is finished
     after = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []
     assert len(after) == len(before)
+
+
+def test_a_parent_that_is_cut_short_during_a_build_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mergesearch._kernels._guard")
+    family = make_family(tmp_path / "parents")
+    recipe = recipe_of(family)
+    built = Workshop.for_recipe(recipe)
+    weights = Path(family["a"]) / "model.safetensors"
+
+    def cut_and_write(*arguments: Any) -> Any:
+        os.truncate(weights, 5000)
+        return gguf_file.write_gguf(*arguments)
+
+    monkeypatch.setattr(workshop, "write_gguf", cut_and_write)
+    with pytest.raises(ParentChanged, match=rf"{weights}: has 5000 bytes"):
+        built.gguf(recipe, tmp_path / "m.gguf")
+    with pytest.raises(ParentChanged):
+        built.safetensors(recipe, tmp_path / "m")
+    assert [path.name for path in tmp_path.iterdir()] == ["parents"]
 
 
 def test_tokenizer_source_picks_the_vocabulary(tmp_path: Path) -> None:

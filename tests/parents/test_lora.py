@@ -47,6 +47,16 @@ def change(adapted: Checkpoint, base: Path, name: str) -> Any:
     return read(adapted, name).astype(np.float64) - read(open_checkpoint(str(base)), source)
 
 
+def test_the_files_of_base_and_adapter_count(base: Path, tmp_path: Path) -> None:
+    adapter = write_adapter(tmp_path / "adapter", make_tensors(CONFIG, [Q]))
+    files = open_checkpoint(f"{base}+{adapter}").files
+    assert files["base/config.json"] == base / "config.json"
+    assert files["base/model.safetensors"] == base / "model.safetensors"
+    assert files["base/tokenizer.json"] == base / "tokenizer.json"
+    assert files["adapter/adapter_model.safetensors"] == adapter / "adapter_model.safetensors"
+    assert files["adapter/adapter_config.json"] == adapter / "adapter_config.json"
+
+
 @pytest.mark.parametrize(
     ("changes", "scales"),
     [

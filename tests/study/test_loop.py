@@ -31,6 +31,7 @@ from mergesearch.errors import (
     Interrupted,
     MergeSearchError,
     ObjectivesError,
+    ParentChanged,
     RunFolderError,
     ScorerCrashed,
     SpaceError,
@@ -261,12 +262,20 @@ def test_a_search_that_can_only_fail_stops_early(tmp_path: Path) -> None:
     assert len(trials(tmp_path)) == 8
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        ObjectivesError("the KV cache does not fit", where="runtime.n_parallel"),
+        ParentChanged("has other bytes", where="model.safetensors"),
+    ],
+)
 def test_what_no_candidate_could_do_better_on_ends_the_run_and_fails_no_trial(
-    tmp_path: Path,
+    tmp_path: Path, error: MergeSearchError
 ) -> None:
-    error = ObjectivesError("the KV cache does not fit", where="runtime.n_parallel")
-    with pytest.raises(ObjectivesError, match="does not fit"):
-        run(tmp_path, Bench(before_score=raise_at(2, error)))
+    at = "before_build" if isinstance(error, ParentChanged) else "before_score"
+    bench = Bench(**{at: raise_at(2, error)})
+    with pytest.raises(type(error), match=error.what):
+        run(tmp_path, bench)
     assert [one.state for one in trials(tmp_path)] == ["complete", "complete", "running"]
     run(tmp_path)
     assert {one.state for one in trials(tmp_path)} == {"complete"}

@@ -16,6 +16,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
+from mergesearch._kernels.mapping import mapped_file
 from mergesearch.build.contents import Contents
 from mergesearch.build.explain import Matrix, explanation, joined
 from mergesearch.errors import CheckpointError
@@ -130,7 +131,7 @@ def read_blueprint(path: Path, parents: Mapping[str, Checkpoint]) -> Blueprint:
     header = read_gguf_header(path)
     for name, tensor in header.tensors.items():
         check_dequantizable(name, tensor.kind, path)
-    data = np.memmap(path, dtype=np.uint8, mode="r")
+    data = mapped_file(path)
     constants = {
         name: dequantized(data, tensor, 0, 1)[0]
         for name, tensor in header.tensors.items()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from mergesearch._system.files import new_file, new_folder
@@ -16,10 +17,10 @@ from mergesearch.build.estimate import Estimate, estimate
 from mergesearch.build.files import scratch_file
 from mergesearch.build.folder import write_folder
 from mergesearch.build.gguf_file import file_layout, write_gguf
-from mergesearch.errors import InputError
+from mergesearch.errors import InputError, Interrupted
 from mergesearch.merge import MergedModel, plan_merge
 from mergesearch.merge.differences import differences
-from mergesearch.parents import Checkpoint, open_all
+from mergesearch.parents import ParentFiles, StoredCheckpoint, open_all
 from mergesearch.recipe import Quantization, Recipe
 
 
@@ -28,25 +29,27 @@ class Workshop:
 
     Every method raises RecipeError or CheckpointError where a recipe does not fit the parents; the
     building ones raise BuildError where the merge gives numbers that are not finite, or where
-    memory or disk run out.
+    memory or disk run out, and ParentChanged where a file of a parent is no longer what it was.
 
     Attributes:
         parents: Opened parents by id.
         blueprint: Model for an architecture that is not built in, whose parents are opened as they
             are found; None where all are built in.
+        files: Files of the parents.
         threads: Number of threads that build; None for one per processor. The bytes that are built
             do not depend on it.
     """
 
     def __init__(
         self,
-        parents: Mapping[str, Checkpoint],
+        parents: Mapping[str, StoredCheckpoint],
         blueprint: Blueprint | None = None,
         threads: int | None = None,
     ) -> None:
         self.parents = parents
         self.blueprint = blueprint
         self.threads = threads
+        self.files = ParentFiles(parents)
         self._memo = Memo()
 
     @classmethod
@@ -176,7 +179,7 @@ class Workshop:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             _refuse_folder(folder, replace)
         merged = self.plan(recipe)
-        with new_folder(folder, replace=replace) as unfinished:
+        with new_folder(folder, replace=replace) as unfinished, self._unchanged():
             write_folder(unfinished, merged, recipe.last.dtype, self.threads)
 
     def _write(
@@ -186,8 +189,23 @@ class Workshop:
         quantization: Quantization,
         stop: threading.Event | None = None,
     ) -> tuple[int, str]:
-        merged = self.plan(recipe, stop)
-        return write_gguf(fd, merged, self._contents(recipe, merged), quantization, self.threads)
+        with self._unchanged():
+            merged = self.plan(recipe, stop)
+            contents = self._contents(recipe, merged)
+            return write_gguf(fd, merged, contents, quantization, self.threads)
+
+    @contextmanager
+    def _unchanged(self) -> Iterator[None]:
+        """Refuse what is built of a parent that was changed before or meanwhile."""
+        self.files.check()
+        try:
+            yield
+        except Interrupted:
+            raise
+        except Exception:
+            self.files.check()  # which explains what went wrong
+            raise
+        self.files.check()
 
     def _contents(self, recipe: Recipe, merged: MergedModel) -> Contents:
         """What a merge's file holds beside the merged values."""

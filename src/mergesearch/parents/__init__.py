@@ -1,5 +1,6 @@
 """Parents behind one protocol, wherever they lie."""
 
+from mergesearch.parents.contents import ParentFiles
 from mergesearch.parents.opening import (
     open_all,
     open_checkpoint,
@@ -7,10 +8,12 @@ from mergesearch.parents.opening import (
     parts,
     pin_parents,
 )
-from mergesearch.parents.parent import Checkpoint, TensorInfo
+from mergesearch.parents.parent import Checkpoint, StoredCheckpoint, TensorInfo
 
 __all__ = [
     "Checkpoint",
+    "ParentFiles",
+    "StoredCheckpoint",
     "TensorInfo",
     "open_all",
     "open_checkpoint",

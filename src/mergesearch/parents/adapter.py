@@ -21,6 +21,7 @@ import numpy.typing as npt
 from mergesearch.errors import CheckpointError
 from mergesearch.parents.folder import read_json, refuse_pickles
 from mergesearch.parents.safetensors import SafetensorsFile
+from mergesearch.vocabulary.files import documents
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _DEFAULT = "default"
@@ -135,6 +136,11 @@ class Adapter:
     whole: Mapping[str, str]
     changes: Mapping[str, LowRankChange]
     notes: tuple[str, ...]
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file that is read."""
+        return [self.file.path, self.folder / CONFIG, *documents(self.folder)]
 
 
 @dataclass

@@ -20,6 +20,7 @@ from mergesearch.parents.safetensors import WHOLE_NUMBERS, SafetensorsFile
 from mergesearch.parents.text_model import reads_images, text_config, text_names
 from mergesearch.parents.tokens import fitting_tokenizer
 from mergesearch.vocabulary import Tokenizer, read_tokenizer
+from mergesearch.vocabulary.files import documents
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -85,6 +86,12 @@ class FolderCheckpoint:
         self._notes.append(
             f"the text model of {architecture} is taken; its {others} other tensors are left out"
         )
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Every file that is read, by its name."""
+        weights = dict.fromkeys(place.file.path for place in self._places.values())
+        return {path.name: path for path in (*weights, *documents(self.folder))}
 
     @property
     def notes(self) -> tuple[str, ...]:

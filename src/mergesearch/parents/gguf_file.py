@@ -11,6 +11,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
+from mergesearch._kernels.mapping import mapped_file
 from mergesearch._kernels.stored import Stored
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import (
@@ -48,7 +49,7 @@ class GgufCheckpoint:
         for name, tensor in header.tensors.items():
             check_dequantizable(name, tensor.kind, path)
         shapes = {name: tensor.shape for name, tensor in header.tensors.items()}
-        self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
+        self._bytes = mapped_file(path)
         factors = header.tensors.get(ROPE_FACTORS)
         self.config: dict[str, Any] = config_of_gguf(
             header.fields, shapes, None if factors is None else self._read(factors, 0, 1)[0], path
@@ -67,6 +68,11 @@ class GgufCheckpoint:
             for name, tensor in self._stored.items()
         }
         check_tensors(self.tensors, self.layout, path)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The file, which may have any name."""
+        return {"model" + SUFFIX: self._path}
 
     @cached_property
     def tokenizer(self) -> Tokenizer | None:

@@ -13,7 +13,7 @@ from mergesearch._kernels.stored import Stored
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import EMBEDDING, HEAD, layout_of
 from mergesearch.parents.adapter import read_adapter
-from mergesearch.parents.parent import Checkpoint, TensorInfo, check_tensors
+from mergesearch.parents.parent import StoredCheckpoint, TensorInfo, check_tensors
 from mergesearch.parents.tokens import fitting_tokenizer
 from mergesearch.vocabulary import Tokenizer, read_tokenizer
 
@@ -28,7 +28,7 @@ class LoraCheckpoint:
     no longer agree. A tokenizer beside the adapter is used instead of the base's.
     """
 
-    def __init__(self, ref: str, base: Checkpoint, folder: Path) -> None:
+    def __init__(self, ref: str, base: StoredCheckpoint, folder: Path) -> None:
         self.ref = ref
         self._base = base
         self._adapter = read_adapter(folder)
@@ -53,6 +53,12 @@ class LoraCheckpoint:
         self.layout = layout_of(self.config, folder)
         self._check_shapes(whole)
         check_tensors(self.tensors, self.layout, folder)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files of the base and of the adapter."""
+        base = {f"base/{name}": path for name, path in self._base.files.items()}
+        return base | {f"adapter/{path.name}": path for path in self._adapter.files}
 
     @property
     def tokenizer(self) -> Tokenizer | None:

@@ -11,7 +11,7 @@ from mergesearch.parents import hub
 from mergesearch.parents.folder import FolderCheckpoint
 from mergesearch.parents.gguf_file import GgufCheckpoint, gguf_inside
 from mergesearch.parents.lora import LoraCheckpoint
-from mergesearch.parents.parent import Checkpoint
+from mergesearch.parents.parent import StoredCheckpoint
 from mergesearch.recipe import Recipe
 
 ADAPTER = "+"
@@ -20,7 +20,7 @@ ADAPTER = "+"
 
 def open_parents(
     recipe: Recipe, overrides: Mapping[str, Path] | None = None, *, as_found: bool = False
-) -> dict[str, Checkpoint]:
+) -> dict[str, StoredCheckpoint]:
     """Open every parent of a recipe, those of its stages too.
 
     Raises:
@@ -36,7 +36,7 @@ def open_all(
     overrides: Mapping[str, Path] | None = None,
     *,
     as_found: bool = False,
-) -> dict[str, Checkpoint]:
+) -> dict[str, StoredCheckpoint]:
     """Open parents by their ids; the names of stages are for the message about an unknown one.
 
     Raises:
@@ -58,7 +58,7 @@ def open_all(
 
 def open_checkpoint(
     ref: str, overrides: Mapping[str, Path] | None = None, *, as_found: bool = False
-) -> Checkpoint:
+) -> StoredCheckpoint:
     """Open a parent by its id.
 
     Args:

@@ -71,6 +71,15 @@ class Checkpoint(Protocol):
         ...
 
 
+class StoredCheckpoint(Checkpoint, Protocol):
+    """A parent that lies in files."""
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Every file that the parent is read from, by a name that does not depend on its place."""
+        ...
+
+
 def check_tensors(tensors: Mapping[str, TensorInfo], layout: Layout, where: Path) -> None:
     """Refuse a checkpoint whose tensors are not those that its config describes.
 

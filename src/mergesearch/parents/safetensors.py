@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import mmap
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mergesearch._kernels.mapping import mapped
 from mergesearch._kernels.stored import Stored, to_float32
 from mergesearch.errors import CheckpointError
 from mergesearch.quantize.formats import FLOAT_TYPES
@@ -49,8 +49,7 @@ class SafetensorsFile:
         self.path = path
         self.tensors = read_header(path)
         self._file = path.open("rb")
-        mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._bytes = np.frombuffer(mapped, dtype=np.uint8)
+        self._bytes = mapped(self._file)
 
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return rows of a tensor as float32, shape `(stop - start, cols)`; a vector is one row."""

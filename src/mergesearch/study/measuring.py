@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from mergesearch.errors import Interrupted, MergeSearchError, ObjectivesError, ScoringError
+from mergesearch.errors import (
+    Interrupted,
+    MergeSearchError,
+    ObjectivesError,
+    ParentChanged,
+    ScoringError,
+)
 from mergesearch.objectives import Rung, Score, TaskResult
 from mergesearch.recipe import Recipe
 from mergesearch.study.building import Builder, Built
@@ -22,6 +28,8 @@ from mergesearch.study.settings import ProgressReport, Search
 from mergesearch.study.stopping import SignalGuard
 
 _FAILURES = (MergeSearchError, OSError, MemoryError)
+_ENDINGS = (Interrupted, ObjectivesError, ParentChanged)
+"""What ends the run, not the trial."""
 
 Following = Callable[[], Recipe | None]
 """Gives the recipe to build while a candidate is scored, None where there is none."""
@@ -162,9 +170,9 @@ class Measuring:
     def _reason(self, error: BaseException) -> str:
         """Why a measurement failed, where that is what the error says.
 
-        An interruption is raised again, and so are objectives that no candidate could be scored on.
+        What no later candidate could do better with is raised again.
         """
-        if isinstance(error, Interrupted | ObjectivesError):
+        if isinstance(error, _ENDINGS):
             raise error
         self.guard.check()  # a failure of what the signal reached first is an interruption
         if isinstance(error, MergeSearchError):

@@ -130,6 +130,16 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any] | None = None) -> Tok
     return found
 
 
+def documents(folder: Path) -> list[Path]:
+    """Return the files of a folder that configure its model and tokenizer, in a fixed order."""
+    files = [folder / name for name in (CONFIG, *_COPIED)]
+    return [file for file in files if file.is_file()] + _more_templates(folder)
+
+
+def _more_templates(folder: Path) -> list[Path]:
+    return sorted((folder / MORE_TEMPLATES).glob("*.jinja"))
+
+
 def _template(folder: Path) -> str | list[dict[str, str]] | None:
     """The chat template beside the settings, or several by their names."""
     file = folder / TEMPLATE
@@ -137,7 +147,7 @@ def _template(folder: Path) -> str | list[dict[str, str]] | None:
         template = _read(folder / OLD_TEMPLATE).get("chat_template")
         return template if isinstance(template, str | list) else None
     template = file.read_text(encoding="utf-8")
-    others = sorted((folder / MORE_TEMPLATES).glob("*.jinja"))
+    others = _more_templates(folder)
     if not others:
         return template
     return [
