@@ -15,7 +15,20 @@ from mergesearch.recipe import Filtered, Recipe
     ("change", "message"),
     [
         ({"merge_method": "magic"}, "unknown merge_method 'magic'"),
-        ({"extra": 1}, "unknown key 'extra'"),
+        ({"modelz": []}, "unknown key 'modelz': did you mean `models`"),
+        ({"parameter": {}}, "did you mean `parameters`"),
+        ({"base": "b"}, "did you mean `base_model`"),
+        ({"density": 0.5}, "did you mean `parameters: {density: ...}`"),
+        ({"parameters": {"dtype": "float16"}}, "did you mean `dtype` at the top"),
+        ({"parameters": {"normalise": True}}, "did you mean `normalize`"),
+        ({"models": [{"model": "a", "lora": "l"}]}, r"did you mean `model: \{model: ..., lora"),
+        ({"models": [{"model": "a", "layer_range": [0, 2]}]}, "did you mean `slices"),
+        ({"experts": []}, "a file for mergekit-moe"),
+        ({"genome": {}}, "a file for mergekit-evolve"),
+        (
+            {"models": None, "modules": {"text_decoder": {}, "vision_tower": {}}},
+            "text_decoder, vision_tower: parts of a model that reads more than text",
+        ),
         ({"base_model": None}, "ties needs `base_model`"),
         ({"models": []}, "needs a list"),
         ({"models": [{"model": "a"}, {"model": "a"}]}, "'a' is named twice"),
@@ -37,8 +50,7 @@ from mergesearch.recipe import Filtered, Recipe
         ({"seed": 0.5}, "`seed` 0.5 is not a whole number"),
         ({"merge_method": "della", "parameters": {"epsilon": 0.6}}, "epsilon 0.6 is out of range"),
         ({"merge_method": "breadcrumbs", "parameters": {"gamma": -0.1}}, "gamma -0.1 is out of"),
-        ({"parameters": {"gamma": 0.1}}, "ties takes no parameter 'gamma'"),
-        ({"parameters": {"rescale": 1}}, "1 is not true or false"),
+        ({"parameters": {"rescale": 2}}, "2 is not true or false"),
         ({"merge_method": "sce", "parameters": {"select_topk": 1.5}}, "select_topk 1.5 is out"),
         ({"merge_method": "sce", "models": [{"model": "base"}]}, "one parent beside the base"),
         ({"merge_method": "model_stock"}, "at least 2 parents beside the base"),
@@ -96,9 +108,12 @@ def test_a_module_is_what_it_holds() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"modules": {"vision": {"models": [{"model": "a"}]}}}, "unknown key 'vision'"),
+        (
+            {"modules": {"vision": {"models": [{"model": "a"}]}}},
+            "vision: parts of a model that reads more",
+        ),
         ({"modules": {"default": {"models": [{"model": "a"}]}}}, "in a module and outside"),
-        ({"normalize": False}, "`normalize` beside `parameters` has no effect"),
+        ({"normalize": False}, "did you mean `parameters: {normalize: ...}`"),
         (
             {"models": [{"model": "a", "parameters": {"normalize": False}}]},
             "normalize of one parent has no effect",
@@ -129,17 +144,15 @@ def test_old_keys_without_effect_are_read() -> None:
         ("nearswap", "a", {"t": -0.1}, "t -0.1 is out of range"),
         ("nearswap", "ab", {"t": 0.1}, "exactly one parent beside the base, 2 are named"),
         ("arcee_fusion", "ab", {}, "exactly one parent beside the base, 2 are named"),
-        ("arcee_fusion", "a", {"t": 0.5}, "takes no parameter 't'"),
         ("slerp", "ab", {}, "exactly one parent beside the base, 2 are named"),
         ("slerp", "a", {"t": 1.5}, "t 1.5 is out of range"),
         ("ram", "a", {"epsilon": -1}, "epsilon -1 is out of range"),
-        ("ram", "a", {"weight": 1}, "takes no parameter 'weight'"),
         ("ramplus_tl", "a", {"alpha": -1}, "alpha -1 is out of range"),
         ("karcher", "ab", {"max_iter": 1.5}, "max_iter 1.5 is not a whole number"),
         ("karcher", "ab", {"max_iter": [1, 9]}, "max_iter has no gradient"),
         ("karcher", "ab", {"max_iter": -1}, "max_iter -1 is out of range"),
         ("karcher", "ab", {"tol": -1}, "tol -1 is out of range"),
-        ("multislerp", "ab", {"normalize_weights": 1}, "1 is not true or false"),
+        ("multislerp", "ab", {"normalize_weights": 2}, "2 is not true or false"),
     ],
 )
 def test_wrong_parameters_are_refused(
@@ -161,7 +174,86 @@ def test_a_slice_may_give_what_has_no_default() -> None:
     Recipe.from_dict(document | {"parameters": {"t": 0.2}})
 
 
-def test_what_has_no_effect_is_read_and_left_out() -> None:
-    """The same recipe, so the same digest."""
-    plain = recipe_of("task_arithmetic", weight=0.5)
-    assert recipe_of("task_arithmetic", weight=0.5, density=0.3, rescale=True) == plain
+@pytest.mark.parametrize(
+    ("method", "parents", "parameters", "keys"),
+    [
+        ("task_arithmetic", "a", {"density": 0.3, "rescale": True}, ("density", "rescale")),
+        ("model_stock", "ab", {"weight": 0.3, "normalize": True}, ("weight", "normalize")),
+        ("arcee_fusion", "a", {"weight": 1, "t": 0.5}, ("weight", "t")),
+        ("sce", "ab", {"density": 0.7, "lambda": 1}, ("density", "lambda")),
+        ("ties", "a", {"gamma": 0.1}, ("gamma",)),
+        ("ties", "a", {"speed_of_light": [1, 2]}, ("speed_of_light",)),
+    ],
+)
+def test_parameters_without_effect_are_left_out_with_a_note(
+    method: str, parents: str, parameters: dict[str, Any], keys: tuple[str, ...]
+) -> None:
+    """The same recipe, so the same digest; one note for each key."""
+    recipe = recipe_of(method, parents, **parameters)
+    assert recipe == recipe_of(method, parents)
+    for key in keys:
+        (note,) = (note for note in recipe.notes() if f"`{key}`" in note)
+        assert "without effect" in note
+
+
+def test_keys_without_effect_are_left_out_with_a_note() -> None:
+    """Wherever they stand; a parameter at the base too, which the others are merged onto."""
+    plain = Recipe.from_dict({**LINEAR, "merge_method": "ties", "base_model": "b"})
+    models = [
+        {"model": "b", "parameters": {"weight": 0.4}},
+        {"model": "p", "trust_remote_code": True},
+    ]
+    stray = {"models": models, "allow_negative_weights": True, "int8_mask": 1.0, "normalize": 1}
+    recipe = Recipe.from_dict({**LINEAR, "merge_method": "ties", "base_model": "b"} | stray)
+    assert recipe.to_dict()["models"] == [{"model": "b"}, {"model": "p"}]
+    assert recipe.to_dict() | {"models": LINEAR["models"]} == plain.to_dict()
+    named = {note.split("`")[1] for note in recipe.notes()}
+    assert named == {
+        "weight",
+        "trust_remote_code",
+        "allow_negative_weights",
+        "int8_mask",
+        "normalize",
+    }
+
+
+def test_a_key_in_the_wrong_place_that_says_what_holds_is_read() -> None:
+    recipe = recipe_of("ties")
+    assert Recipe.from_dict(recipe.to_dict() | {"parameters": {"dtype": "bfloat16"}}) == recipe
+
+
+@pytest.mark.parametrize(("number", "switch"), [(1, True), (1.0, True), (0, False), (0.0, False)])
+def test_switches_may_be_numbers(number: float, switch: bool) -> None:
+    """As mergekit-evolve writes them."""
+    recipe = recipe_of("ties", normalize=number, int8_mask=number)
+    assert recipe == recipe_of("ties", normalize=switch, int8_mask=switch)
+    assert recipe.to_dict()["parameters"]["normalize"] is switch
+
+
+@pytest.mark.parametrize("number", [2, 0.5, -1, "yes", None])
+def test_only_0_and_1_are_switches(number: object) -> None:
+    with pytest.raises(RecipeError, match="is not true or false"):
+        recipe_of("ties", normalize=number)
+
+
+def test_an_empty_slice_gives_embedding_or_head_alone() -> None:
+    def part(model: str, first: int, last: int) -> dict[str, Any]:
+        return {"sources": [{"model": model, "layer_range": [first, last]}]}
+
+    slices = [part("a", 0, 0), part("b", 0, 2), part("c", 2, 2)]
+    recipe = Recipe.from_dict({"merge_method": "passthrough", "slices": slices})
+    assert [source.model for source in recipe.last.inputs] == ["a", "b", "c"]
+    assert len(recipe.last.layers(2)) == 2
+    assert recipe.shares(2) == {"a": 0.0, "b": 1.0, "c": 0.0}
+    with pytest.raises(RecipeError, match="the layer ranges hold no layer"):
+        Recipe.from_dict({"merge_method": "passthrough", "slices": [part("a", 2, 2)]})
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("torch.float16", "float16"), ("float64", "float32"), ("bfloat16", "bfloat16")],
+)
+def test_types_may_have_torch_names(written: str, read: str) -> None:
+    recipe = Recipe.from_dict(LINEAR | {"dtype": written})
+    assert recipe.last.dtype == read
+    assert bool(recipe.notes()) == (written == "float64")

@@ -105,8 +105,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "`token_id` -1 is not a row",
     ),
     "force a number": (
-        {"tokenizer": {"tokens": {"x": {"source": "a", "force": 1}}}},
-        "`force` 1",
+        {"tokenizer": {"tokens": {"x": {"source": "a", "force": 2}}}},
+        "force: 2 is not true or false",
     ),
     "a template that is no text": ({"chat_template": 3}, "`chat_template` 3 is not a string"),
 }

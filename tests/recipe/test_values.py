@@ -134,7 +134,7 @@ def test_a_fallback_takes_what_no_filter_matches() -> None:
         (STEPS, 1.5, "steps 1.5 is not a whole number"),
         (STEPS, 0, "steps 0 is out of range"),
         (STEPS, 10, "steps 10 is out of range"),
-        (switch("fast", False), 1, "1 is not true or false"),
+        (switch("fast", False), 2, "2 is not true or false"),
     ],
 )
 def test_values_of_another_kind_are_refused(parameter: Parameter, value: Any, message: str) -> None:

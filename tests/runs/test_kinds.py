@@ -16,6 +16,7 @@ TEXTS = {
     Kind.SPACE: "merge_method: linear\nmodels: [{model: a, parameters: {weight: {search: [0]}}}]",
     Kind.OBJECTIVES: "objectives: {}",
     Kind.EVOLVE: "genome: {models: [a]}",
+    Kind.MOE: "base_model: a\ngate_mode: random\nexperts: [{source_model: a}]",
 }
 
 
@@ -70,6 +71,8 @@ def test_a_refusal_names_the_command(places: dict[Kind, Path]) -> None:
         (("build", "{}", "-o", "m"), Kind.ADAPTER, "model: BASE+{}"),
         (("score", "{}", "--objectives", "demo"), Kind.MODEL, "model: {}"),
         (("check", "{}"), Kind.EVOLVE, "search init --from {}"),
+        (("build", "{}", "-o", "m"), Kind.EVOLVE, "search init --from {}"),
+        (("build", "{}", "-o", "m"), Kind.MOE, "build the mixture with mergekit-moe"),
         (("check", "{}"), Kind.RUN, "search front {}"),
         (("front", "{}"), Kind.GGUF, "search score {} --objectives FILE"),
         (("status", "{}"), Kind.RECIPE, "search build {} --out model.gguf"),

@@ -26,9 +26,10 @@ from mergesearch.space import Space
         ("parameters", {"lambda": {"search": [0, 1], "step": 1}}, "unknown key 'step'"),
         ("parameters", {"lambda": {"search": [0, 1], "per": ["head"]}}, "not a list of groups"),
         ("parameters", {"lambda": {"search": [0, 1], "curve": 0}}, "not a number of points"),
-        ("parameters", {"speed": {"search": [0, 1]}}, "unknown parameter 'speed'"),
+        ("parameters", {"speed": {"search": [0, 1]}}, "a search of 'speed' is without effect"),
         ("parameters", {"density": {"search": [0, 2]}}, "out of range"),
-        ("typo", 1, "unknown key 'typo'"),
+        ("start_form", [], "did you mean `start_from`"),
+        ("modelz", [], "did you mean `models`"),
     ],
 )
 def test_wrong_spaces_are_refused_by_name(key: str, value: object, message: str) -> None:

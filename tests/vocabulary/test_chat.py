@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -45,6 +46,16 @@ def test_the_most_frequent_template_of_the_parents() -> None:
             "<|start_header_id|>assistant<|end_header_id|>\n\n",
         ),
         ("mistral", "<s>[INST] One? [/INST] Two.</s>[INST] Three? [/INST]"),
+        (
+            "alpaca",
+            "### Instruction:\nOne?\n\n### Response:\nTwo.\n\n"
+            "### Instruction:\nThree?\n\n### Response:\n",
+        ),
+        (
+            "exaone",
+            "[|system|][|endofturn|]\n[|user|]One?\n[|assistant|]Two.[|endofturn|]\n"
+            "[|user|]Three?\n[|assistant|]",
+        ),
     ],
 )
 def test_built_in_templates_give_the_known_formats(name: str, expected: str) -> None:
@@ -61,6 +72,28 @@ def test_mistrals_system_message_goes_before_the_first_of_the_user() -> None:
     )
     expected = "<s>[INST] Be brief.\n\nOne? [/INST] Two.</s>[INST] Three? [/INST]"
     assert rendered == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("alpaca", "Be brief.\n\n### Instruction:\nOne?\n\n### Input:\n1\n\n### Response:\n"),
+        ("exaone", "[|system|]Be brief.[|endofturn|]\n[|user|]One?\n[|assistant|]"),
+    ],
+)
+def test_system_messages_and_inputs(name: str, expected: str) -> None:
+    messages = [{"role": "system", "content": "Be brief."}, MESSAGES[0]]
+    messages += [{"role": "user_context", "content": "1"}] if name == "alpaca" else []
+    template = jinja2.Template(BUILT_IN[name])
+    assert template.render(messages=messages, add_generation_prompt=True) == expected
+
+
+@pytest.mark.mergekit
+def test_every_template_that_mergekit_names_is_built_in() -> None:
+    from mergekit._data import chat_templates
+
+    names = {file.stem for file in Path(chat_templates.__file__).parent.glob("*.jinja")}
+    assert names <= set(BUILT_IN)
 
 
 def test_a_new_template_leaves_the_files_behind() -> None:

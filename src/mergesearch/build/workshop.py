@@ -111,15 +111,15 @@ class Workshop:
         return plan_merge(recipe, self.parents, stop, self._memo)
 
     def notes(self, recipe: Recipe) -> list[str]:
-        """Return what a person should know of the parents, one sentence each.
+        """Return what a person should know of the recipe and its parents, one sentence each.
 
-        What was left out of a parent comes first, then settings in which parents differ from the
-        model that the recipe makes, as it takes those of one parent.
+        What was left out of the recipe and of a parent comes first, then settings in which parents
+        differ from the model that the recipe makes, as it takes those of one parent.
         """
         left_out = [
             f"{ref}: {note}" for ref, parent in self.parents.items() for note in parent.notes
         ]
-        return [*left_out, *differences(self.plan(recipe), self.parents)]
+        return [*recipe.notes(), *left_out, *differences(self.plan(recipe), self.parents)]
 
     def size(self, recipe: Recipe) -> int:
         """Return the size in bytes of a recipe's GGUF, without building it."""

@@ -54,6 +54,8 @@ def command(
     _check_target(to, out, force)
     parsed = _in_mix(read_recipe(recipe), to, quant)
     workshop = open_workshop(parsed, parent_places(parent), template, threads)
+    for note in workshop.notes(parsed):
+        say(note, error=True)
     if to is Target.SAFETENSORS:
         workshop.safetensors(parsed, out, replace=force)
         say(f"{out}: {parsed.last.dtype} safetensors")

@@ -81,8 +81,6 @@ class Method:
         most: Largest number of inputs, None where it is free.
         formula: What it computes, in Markdown for the table of methods.
         in_mergekit: Whether mergekit has the method.
-        without_effect: Names of parameters that mergekit reads to no effect; recipes leave them
-            out.
     """
 
     name: str
@@ -96,7 +94,6 @@ class Method:
     most: int | None = None
     formula: str = ""
     in_mergekit: bool = False
-    without_effect: tuple[str, ...] = ()
 
     @cached_property
     def by_name(self) -> dict[str, Parameter]:

@@ -166,7 +166,6 @@ METHODS = (
         shares=weight_shares,
         formula="b + lambda * sum(w_i d_i), divided by sum(w_i) where `normalize`",
         in_mergekit=True,
-        without_effect=("density", "rescale"),
     ),
     _member("ties", _LARGEST, Consensus.ELECT, normalize=True),
     _member("dare_linear", _RANDOM, Consensus.SUM),  # https://arxiv.org/abs/2311.03099

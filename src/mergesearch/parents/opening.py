@@ -13,9 +13,7 @@ from mergesearch.parents.gguf_file import GgufCheckpoint, gguf_inside
 from mergesearch.parents.lora import LoraCheckpoint
 from mergesearch.parents.parent import StoredCheckpoint
 from mergesearch.recipe import Recipe
-
-ADAPTER = "+"
-"""Stands between a parent and the adapter on it, as in mergekit's recipes."""
+from mergesearch.recipe.references import ADAPTER, unescaped
 
 
 def open_parents(
@@ -131,8 +129,8 @@ def _local(ref: str, overrides: Mapping[str, Path]) -> Path | None:
         return path
     if ref.startswith(DEMO_PREFIX) and ADAPTER not in ref:
         return parent_folder(ref)
-    path = Path(ref).expanduser()
-    return path if path.exists() else None
+    places = (Path(text).expanduser() for text in dict.fromkeys((ref, unescaped(ref))))
+    return next((place for place in places if place.exists()), None)
 
 
 def _downloaded(ref: str) -> Path:

@@ -13,8 +13,8 @@ from typing import Any
 
 from mergesearch._system.yaml_text import read_documents
 from mergesearch.errors import RecipeError
-
-_REFERRING = ("model", "base_model", "tokenizer_source", "context_source", "source")
+from mergesearch.recipe.reading import Location
+from mergesearch.recipe.references import REFERRING, with_plain_references
 
 
 def load_document(text: str, where: str | Path) -> dict[str, Any]:
@@ -34,6 +34,7 @@ def load_document(text: str, where: str | Path) -> dict[str, Any]:
             where=where,
             expected="documents with `merge_method` and `models` or `slices`",
         )
+    documents = with_plain_references(documents, Location(str(where)))
     if len(documents) == 1:
         return documents[0]
     used = {ref for document in documents for ref in references(document)}
@@ -81,7 +82,7 @@ def references(node: Any) -> Iterator[str]:
     """Every parent or stage that a document names, in holes of a space too."""
     if isinstance(node, dict):
         for key, value in node.items():
-            if key in _REFERRING:
+            if key in REFERRING:
                 yield from _strings(value)
             yield from references(value)
     elif isinstance(node, list):

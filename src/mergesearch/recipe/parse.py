@@ -1,8 +1,4 @@
-"""From a document to a merge, refusing everything that is not understood.
-
-What mergekit reads without effect is read here too where it agrees with what holds: published
-recipes carry `int8_mask` and `normalize` beside `parameters`, and global parameters at a parent.
-"""
+"""From a document to a merge, refusing everything that is not understood."""
 
 from __future__ import annotations
 
@@ -12,10 +8,17 @@ from typing import Any
 
 from mergesearch.methods import METHODS, Base
 from mergesearch.quantize.formats import FLOAT_TYPES
-from mergesearch.recipe.reading import Location, checked_keys, choice_of, entries_of, string_of
+from mergesearch.recipe.reading import (
+    Location,
+    checked_keys,
+    choice_of,
+    entries_of,
+    string_of,
+)
 from mergesearch.recipe.tokenizer import parse_tokenizer
 from mergesearch.recipe.types import Merge, MergeInput, Slice
 from mergesearch.recipe.values import ParameterValue, parse_value, with_fallback
+from mergesearch.recipe.without_effect import WithoutEffect
 
 MERGE_KEYS = (
     "name",
@@ -35,10 +38,18 @@ MERGE_KEYS = (
 """Keys of a document that feeds another one."""
 RECIPE_KEYS = (*MERGE_KEYS, "quantize", "seed")
 """Keys of the last document."""
-STRAY_PARAMETERS = ("int8_mask", "normalize")
-"""Read for any method and in any place where they change nothing, as in published recipes."""
+OTHER_TOOLS = {
+    "experts": "mergekit-moe",
+    "gate_mode": "mergekit-moe",
+    "genome": "mergekit-evolve",
+}
+"""Keys of files for tools that make other things of models -> the tool."""
 
 _MODULE = "default"  # mergekit's name of the only module of a model without vision or speech
+_MODEL_PARTS = {
+    "lora": "`model: {model: ..., lora: ...}`",
+    "revision": "`model: {model: {path: ..., revision: ...}}`",
+}
 
 
 def parse_merge(
@@ -52,68 +63,79 @@ def parse_merge(
         keys: Keys that the document may have.
 
     Raises:
-        RecipeError: An unknown key, method or parameter, or a value out of range.
+        RecipeError: A file for another tool, an unknown method, a key or parameter that is probably
+            a slip, or a value out of range.
     """
-    return _MergeReader(checked_keys(document, keys, location, STRAY_PARAMETERS), location).read()
+    for key, tool in OTHER_TOOLS.items():
+        if key in document:
+            raise location.error(f"`{key}`: this is a file for {tool}", expected="a recipe")
+    return _MergeReader(document, keys, location).read()
 
 
 class _MergeReader:
     """Reads the document of one merge.
 
     Attributes:
-        top: The document; what a module of it holds stands at its top.
+        top: Known keys of the document; what a module of it holds stands among them.
         location: Location of the document.
         method: Merge method.
         base: Id of the base, None where none is named.
         parameters: Parameters of the whole merge.
+        without_effect: Reader of keys that the merge has no use for.
     """
 
-    def __init__(self, top: Mapping[str, Any], location: Location) -> None:
-        self.top = dict(top)
+    def __init__(
+        self, document: Mapping[str, Any], keys: Sequence[str], location: Location
+    ) -> None:
         self.location = location
-        self.method = METHODS[choice_of(top, "merge_method", tuple(METHODS), None, location)]
-        self.base = string_of(top, "base_model", location)
-        self.parameters = self._parameters(top, location)
-        self._check_stray_keys()
+        self.method = METHODS[choice_of(document, "merge_method", tuple(METHODS), None, location)]
+        self.base = string_of(document, "base_model", location)
+        self.without_effect = WithoutEffect(self.method, RECIPE_KEYS)
+        self.top = dict(document)
+        self.parameters = self._parameters(document, location)
+        self.top = self.without_effect.document(document, keys, self.parameters, location)
         self._unpack_modules()
 
     def read(self) -> Merge:
         """Return the merge."""
-        dtype = choice_of(self.top, "dtype", tuple(FLOAT_TYPES), "bfloat16", self.location)
+        dtype = self._dtype("dtype", "bfloat16")
         merge = Merge(
             method=self.method,
             slices=self._slices(),
             base_model=self.base,
             parameters=self.parameters,
-            dtype=choice_of(self.top, "out_dtype", tuple(FLOAT_TYPES), dtype, self.location),
+            dtype=self._dtype("out_dtype", dtype),
             tokenizer=parse_tokenizer(self.top, self.location),
             chat_template=string_of(self.top, "chat_template", self.location),
             context_source=string_of(self.top, "context_source", self.location),
             name=string_of(self.top, "name", self.location) or "",
+            notes=self.location.notes,
         )
         self._check_needed(merge)
         return merge
 
-    def _check_stray_keys(self) -> None:
-        """Refuse a parameter that stands beside `parameters` and disagrees with what holds."""
-        for name in STRAY_PARAMETERS:
-            parameter = self.method.by_name.get(name)
-            if name not in self.top or parameter is None or parameter.only_in_mergekit:
-                continue
-            holds = self.parameters.get(name, parameter.default)
-            if self.top[name] != holds:
-                raise self.location.error(
-                    f"`{name}` beside `parameters` has no effect, and {self.method.name} takes"
-                    f" {holds}",
-                    expected=f"`{name}` inside `parameters`",
-                )
+    def _dtype(self, key: str, default: str) -> str:
+        """Read a type of weights, which mergekit also takes by torch's full name."""
+        value = self.top.get(key)
+        if isinstance(value, str):
+            value = value.removeprefix("torch.")
+        if value == "float64":
+            self.location.notes[key] = f"`{key}` is read as float32: nothing is stored in float64"
+            value = "float32"
+        return choice_of({key: value or default}, key, tuple(FLOAT_TYPES), None, self.location)
 
     def _unpack_modules(self) -> None:
         """Put the contents of the one module at the top; its parameters come before the others."""
         if "modules" not in self.top:
             return
         location = self.location / "modules"
-        modules = checked_keys(self.top.pop("modules"), (_MODULE,), location)
+        modules = self.top.pop("modules")
+        if isinstance(modules, dict) and modules and _MODULE not in modules:
+            raise location.error(
+                f"{', '.join(map(str, modules))}: parts of a model that reads more than text",
+                expected="the merge of its text model alone, at the top of the document",
+            )
+        modules = checked_keys(modules, (_MODULE,), location)
         inner = location / _MODULE
         module = checked_keys(modules.get(_MODULE), ("models", "slices", "parameters"), inner)
         if "models" in self.top or "slices" in self.top:
@@ -128,24 +150,31 @@ class _MergeReader:
         if "models" in self.top:
             location = self.location / "models"
             sources = tuple(
-                self._input(entry, inner, self.parameters, in_slice=False)
+                self._input(entry, inner, self.parameters, self.base, in_slice=False)
                 for entry, inner in entries_of(self.top["models"], location)
             )
             self._check_models(sources, self.base, location)
             return (Slice(sources),)
-        slices = entries_of(self.top["slices"], self.location / "slices")
-        return tuple(self._slice(entry, location) for entry, location in slices)
+        location = self.location / "slices"
+        slices = tuple(
+            self._slice(entry, inner) for entry, inner in entries_of(self.top["slices"], location)
+        )
+        if all(part.length == 0 for part in slices):
+            raise location.error("the layer ranges hold no layer")
+        return slices
 
     def _slice(self, document: Any, location: Location) -> Slice:
-        keys = checked_keys(document, ("sources", "parameters", "base_model"), location)
+        elsewhere = {key: f"`sources: [{{{key}: ...}}]`" for key in ("model", "layer_range")}
+        known = ("sources", "parameters", "base_model")
+        keys = self.without_effect.part(document, known, elsewhere, location)
         parameters = self._parameters(keys, location)
         inner = location / "sources"
-        sources = tuple(
-            self._input(entry, at, self.parameters | parameters, in_slice=True)
-            for entry, at in entries_of(keys.get("sources"), inner)
-        )
         own_base = string_of(keys, "base_model", location)
         base = own_base or self.base
+        sources = tuple(
+            self._input(entry, at, self.parameters | parameters, base, in_slice=True)
+            for entry, at in entries_of(keys.get("sources"), inner)
+        )
         self._check_models(sources, base, inner)
         if self.method.merges_onto(base) and all(source.model != base for source in sources):
             raise inner.error(
@@ -162,12 +191,14 @@ class _MergeReader:
         document: Any,
         location: Location,
         shared: Mapping[str, ParameterValue],
+        base: str | None,
         *,
         in_slice: bool,
     ) -> MergeInput:
         """Read one input; a shared parameter at it must say what holds anyway."""
         allowed = ("model", "parameters", *(("layer_range",) if in_slice else ()))
-        keys = checked_keys(document, allowed, location)
+        elsewhere = {"layer_range": "`slices: [{sources: [{layer_range: ...}]}]`"}
+        keys = self.without_effect.part(document, allowed, _MODEL_PARTS | elsewhere, location)
         model = string_of(keys, "model", location)
         if model is None:
             raise location.error("needs `model`")
@@ -181,6 +212,9 @@ class _MergeReader:
                     f"{name} of one parent has no effect: it is a parameter of the whole merge",
                     expected=f"{name} among the global parameters",
                 )
+        if self.method.merges_onto(base) and model == base:
+            self.without_effect.base_parameters(tuple(found), model, location)
+            found = {}
         return MergeInput(model, found, _layer_range(keys, location) if in_slice else None)
 
     def _parameters(
@@ -196,17 +230,17 @@ class _MergeReader:
         document, location = holder.get("parameters"), location / "parameters"
         if document is None:
             return {}
-        known = ", ".join(named or self.method.by_name) or "no parameters"
+        names = tuple(named or self.method.by_name)
         if not isinstance(document, dict):
-            raise location.error(f"{document!r} is not a mapping", expected=known)
+            raise location.error(
+                f"{document!r} is not a mapping", expected=", ".join(names) or "no parameters"
+            )
         found = {}
         for name, value in document.items():
             if name in self.method.by_name:
                 found[name] = parse_value(self.method.by_name[name], value, location / name)
-            elif name not in STRAY_PARAMETERS + self.method.without_effect:
-                raise location.error(
-                    f"{self.method.name} takes no parameter {name!r} here", expected=known
-                )
+            else:
+                self.without_effect.parameter(name, value, names, self.top, location)
         return found
 
     def _check_models(
@@ -249,7 +283,7 @@ class _MergeReader:
 def _layer_range(keys: Mapping[str, Any], location: Location) -> tuple[int, int]:
     span: Any = keys.get("layer_range")
     numbers = isinstance(span, list) and [type(number) for number in span] == [int, int]
-    if not numbers or not 0 <= span[0] < span[1]:
+    if not numbers or not 0 <= span[0] <= span[1]:
         raise location.error(
             f"`layer_range` {span!r} is not a range", expected="[first, one after the last]"
         )

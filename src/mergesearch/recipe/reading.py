@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from mergesearch.errors import InputError, RecipeError
@@ -14,15 +15,23 @@ class Location:
     Attributes:
         path: Name of the document, and the keys that lead to the value.
         kind: Class of the errors.
+        notes: What a person should know of the document, one sentence each by its subject; all
+            locations in it share them.
     """
 
-    def __init__(self, path: str, kind: type[InputError] = RecipeError) -> None:
+    def __init__(
+        self,
+        path: str,
+        kind: type[InputError] = RecipeError,
+        notes: dict[str, str] | None = None,
+    ) -> None:
         self.path = path
         self.kind = kind
+        self.notes = {} if notes is None else notes
 
     def __truediv__(self, key: object) -> Location:
         joint = "." if ": " in self.path else ": "
-        return Location(f"{self.path}{joint}{key}", self.kind)
+        return Location(f"{self.path}{joint}{key}", self.kind, self.notes)
 
     def error(self, what: str, expected: str | None = None) -> InputError:
         """Return the error that refuses the value, for the caller to raise."""
@@ -46,6 +55,40 @@ def checked_keys(
         if key not in allowed and key not in silent:
             raise location.error(f"unknown key {key!r}", expected=", ".join(allowed))
     return document
+
+
+def refuse_slip(
+    what: str, key: object, allowed: Sequence[str], elsewhere: Mapping[str, str], location: Location
+) -> None:
+    """Refuse a key that was probably meant to be another one, or to stand in another place.
+
+    Args:
+        what: First half of the message.
+        key: Key that is not known at the location.
+        allowed: Known keys.
+        elsewhere: Keys that are known in other places -> what would have been right.
+        location: Location of the document.
+
+    Raises:
+        InputError: Of the location's class.
+    """
+    meant = elsewhere.get(str(key)) or _meant(str(key), allowed)
+    if meant is not None:
+        raise location.error(f"{what}: did you mean {meant}?", expected=", ".join(allowed))
+
+
+def _meant(key: str, allowed: Sequence[str]) -> str | None:
+    """The known key that another one is a slip or a short form of."""
+    longer = [name for name in allowed if len(key) > 2 and name.startswith(key)]
+    found = [*get_close_matches(key, allowed, 1, 0.75), *longer]
+    return f"`{found[0]}`" if found else None
+
+
+def switch_of(value: Any, location: Location) -> bool:
+    """Return a switch, which mergekit also writes as a number."""
+    if value in (0, 1):  # False and True too
+        return bool(value)
+    raise location.error(f"{value!r} is not true or false")
 
 
 def string_of(keys: Mapping[str, Any], name: str, location: Location) -> str | None:

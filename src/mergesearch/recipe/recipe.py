@@ -17,6 +17,7 @@ from mergesearch.recipe.documents import in_order, load_document
 from mergesearch.recipe.parse import RECIPE_KEYS, parse_merge
 from mergesearch.recipe.quantization import Quantization, parse_quantization
 from mergesearch.recipe.reading import Location
+from mergesearch.recipe.references import with_plain_references
 from mergesearch.recipe.shares import mean_shares
 from mergesearch.recipe.types import Merge, parents_of
 from mergesearch.recipe.write import merge_document, mergekit_documents, to_yaml
@@ -49,6 +50,7 @@ class Recipe:
     def from_dict(cls, document: Mapping[str, Any], where: str | Path = "recipe") -> Recipe:
         """Build and validate a recipe from a parsed document; raises as `from_yaml`."""
         location = Location(str(where))
+        document = with_plain_references(document, location)
         if "start_from" in document:
             raise location.error(
                 "this is a search space", expected="a recipe, which has no start_from"
@@ -83,6 +85,11 @@ class Recipe:
     def stages(self) -> tuple[str, ...]:
         """Return the names of the merges before the last."""
         return tuple(merge.name for merge in self.merges[:-1])
+
+    def notes(self) -> list[str]:
+        """Return what a person should know of the document that it was read from."""
+        found = {key: note for merge in self.merges for key, note in merge.notes.items()}
+        return list(found.values())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that `from_dict` reads back to an equal recipe.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mergesearch.recipe.reading import Location, checked_keys, choice_of, string_of
+from mergesearch.recipe.reading import Location, checked_keys, choice_of, string_of, switch_of
 
 _KINDS = ("zero", "model_token")
 
@@ -104,9 +104,7 @@ def parse_tokenizer(top: Mapping[str, Any], location: Location) -> TokenizerChoi
 
 def _token_source(document: Any, location: Location) -> TokenSource:
     keys = checked_keys(document, ("source", "force"), location)
-    force = keys.get("force", False)
-    if not isinstance(force, bool):
-        raise location.error(f"`force` {force!r} is not true or false")
+    force = switch_of(keys.get("force", False), location / "force")
     source = keys.get("source")
     if isinstance(source, str) and source:
         return TokenSource(source, force=force)

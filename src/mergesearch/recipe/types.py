@@ -56,6 +56,12 @@ class Slice:
         """Whether it holds whole models."""
         return self.sources[0].layer_range is None
 
+    @property
+    def length(self) -> int | None:
+        """Number of layers, None for whole models; 0 where it gives embedding or head alone."""
+        span = self.sources[0].layer_range
+        return None if span is None else span[1] - span[0]
+
 
 @dataclass(frozen=True)
 class OutputLayer:
@@ -88,6 +94,7 @@ class Merge:
         context_source: `base` or id of the parent whose long-context settings the result has; None
             for the base's, else the first parent's.
         name: Name by which other merges take the result; empty where it has none.
+        notes: What a person should know of its document, one sentence each by its subject.
     """
 
     method: Method
@@ -99,6 +106,7 @@ class Merge:
     chat_template: str | None = None
     context_source: str | None = None
     name: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def whole(self) -> bool:

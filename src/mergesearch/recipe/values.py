@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mergesearch.methods import Parameter
-from mergesearch.recipe.reading import Location, checked_keys, string_of
+from mergesearch.recipe.reading import Location, checked_keys, string_of, switch_of
 
 Scalar = float | int | bool
 
@@ -70,9 +70,7 @@ def _parse_entry(parameter: Parameter, entry: Any, location: Location) -> Filter
 
 def _parse_scalar(parameter: Parameter, value: Any, location: Location) -> Scalar:
     if parameter.kind is bool:
-        if not isinstance(value, bool):
-            raise location.error(f"{value!r} is not true or false")
-        return value
+        return switch_of(value, location)
     if isinstance(value, str):  # YAML reads 1e-5 as a string
         with suppress(ValueError):
             value = float(value)

@@ -10,6 +10,7 @@ import yaml
 
 from mergesearch.errors import RecipeError
 from mergesearch.methods import Base
+from mergesearch.recipe.references import ADAPTER, with_mergekit_references
 from mergesearch.recipe.tokenizer import TokenizerChoice
 from mergesearch.recipe.types import Merge, MergeInput, Slice, parents_of
 from mergesearch.recipe.values import ParameterValue, value_document
@@ -71,12 +72,12 @@ def mergekit_documents(merges: Sequence[Merge]) -> list[dict[str, Any]]:
         RecipeError: Mergekit does not have one of the methods, or cannot read a parent.
     """
     for ref in parents_of(merges):
-        if any(part.endswith(".gguf") for part in ref.split("+")):
+        if any(part.endswith(".gguf") for part in ref.split(ADAPTER)):
             raise RecipeError(
                 f"mergekit cannot read the GGUF {ref}",
                 fix="build it as safetensors (search build --to safetensors) and name that folder",
             )
-    documents = [_mergekit_document(merge) for merge in merges]
+    documents = [with_mergekit_references(_mergekit_document(merge)) for merge in merges]
     documents[-1]["out_dtype"] = merges[-1].dtype
     return documents
 

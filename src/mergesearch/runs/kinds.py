@@ -10,10 +10,10 @@ from typing import Any
 from mergesearch._system.files import read_text
 from mergesearch.errors import InputError, MergeSearchError
 from mergesearch.recipe import load_document
+from mergesearch.recipe.parse import OTHER_TOOLS
 from mergesearch.runs.folder import RunFolder
 
 _TEXT_BYTES = 1 << 20  # no file of ours is larger
-_EVOLVE_KEY = "genome"
 
 
 class Kind(enum.StrEnum):
@@ -23,6 +23,7 @@ class Kind(enum.StrEnum):
     RECIPE = "a recipe"
     OBJECTIVES = "an objectives file"
     EVOLVE = "a file for mergekit-evolve"
+    MOE = "a file for mergekit-moe"
     GGUF = "a GGUF file"
     RUN = "a run folder"
     ADAPTER = "a LoRA adapter"
@@ -34,11 +35,15 @@ _COMMANDS = {
     Kind.RECIPE: "search build {0} --out model.gguf, or search init --from {0} for a space",
     Kind.OBJECTIVES: "search run SPACE --objectives {}",
     Kind.EVOLVE: "search init --from {}",
+    Kind.MOE: "build the mixture with mergekit-moe, and name its folder in a recipe: model: FOLDER",
     Kind.GGUF: "search score {} --objectives FILE",
     Kind.RUN: "search front {}",
     Kind.ADAPTER: "name it behind its base in a recipe or a space: model: BASE+{}",
     Kind.MODEL: "name it in a recipe or a space: model: {}",
 }
+
+
+_OF_TOOL = {"mergekit-evolve": Kind.EVOLVE, "mergekit-moe": Kind.MOE}
 
 
 def kind_of(path: Path) -> Kind | None:
@@ -85,8 +90,9 @@ def _kind_of_folder(path: Path) -> Kind | None:
 def _kind_of_document(document: Mapping[str, Any]) -> Kind | None:
     if "objectives" in document:
         return Kind.OBJECTIVES
-    if _EVOLVE_KEY in document:
-        return Kind.EVOLVE
+    for key, tool in OTHER_TOOLS.items():
+        if key in document:
+            return _OF_TOOL[tool]
     if "start_from" in document or _has_hole(document):
         return Kind.SPACE
     return Kind.RECIPE if "merge_method" in document else None

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mergesearch.errors import SpaceError
-from mergesearch.recipe.parse import MERGE_KEYS, RECIPE_KEYS, STRAY_PARAMETERS
-from mergesearch.recipe.reading import Location, checked_keys
+from mergesearch.recipe.parse import RECIPE_KEYS
+from mergesearch.recipe.reading import Location, refuse_slip
 from mergesearch.space.document import (
     choices_of,
     input_lists,
@@ -35,31 +35,31 @@ def check_dimensions(dimensions: Sequence[Dimension], where: str) -> None:
 
 
 def check_merges(document: Mapping[str, Any], where: str) -> None:
-    """Refuse what no recipe of a space may hold.
+    """Refuse what no recipe of a space may hold; the rest is seen in its recipes.
 
     Raises:
-        SpaceError: An unknown key or parameter, or a model that two inputs could be.
+        SpaceError: A key that is probably `start_from`, a hole in a parameter that no method takes,
+            or a model that two inputs could be.
     """
     location = Location(where, SpaceError)
-    for path, merge in merges_of(document):
-        keys = MERGE_KEYS if path else (*RECIPE_KEYS, "start_from")
-        checked_keys(merge, keys, location, STRAY_PARAMETERS)
+    for _, merge in merges_of(document):
+        for key in {*merge} - {*RECIPE_KEYS}:
+            refuse_slip(f"unknown key {key!r}", key, (*RECIPE_KEYS, "start_from"), {}, location)
         _check_parameters(merge, location)
         _check_models(merge, location)
 
 
 def _check_parameters(merge: Mapping[str, Any], location: Location) -> None:
-    """Refuse a parameter that none of a merge's methods takes."""
+    """Refuse a hole in a parameter that none of a merge's methods takes."""
     methods = methods_of(merge)
     if len(methods) < len(choices_of(merge.get("merge_method"))):
         return  # an unknown method is refused with the first recipe that has it
     known = {name for method in methods for name in method.by_name}
-    silent = {name for method in methods for name in method.without_effect}
     for parameters in parameter_mappings(merge):
-        for name in parameters:
-            if name not in known | silent and name not in STRAY_PARAMETERS:
+        for name, value in parameters.items():
+            if name not in known and isinstance(value, dict) and "search" in value:
                 raise location.error(
-                    f"unknown parameter {name!r}", expected=", ".join(sorted(known))
+                    f"a search of {name!r} is without effect", expected=", ".join(sorted(known))
                 )
 
 

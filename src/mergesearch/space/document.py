@@ -79,13 +79,20 @@ def parameter_mappings(node: Any) -> Iterator[dict[str, Any]]:
             yield from parameter_mappings(entry)
 
 
-def leave_out_unused_parameters(document: Mapping[str, Any]) -> None:
-    """Leave out, in place, the parameters that the method of their merge does not take."""
-    for _, merge in merges_of(document):
-        for method in methods_of(merge):
-            for parameters in parameter_mappings(merge):
-                for name in [name for name in parameters if name not in method.by_name]:
-                    del parameters[name]
+def leave_out_other_methods(document: Mapping[str, Any], space: Mapping[str, Any]) -> None:
+    """Leave out, in place, the parameters of methods that the space offers but the recipe lacks.
+
+    Args:
+        document: Document of the recipe.
+        space: Document of the space that it fills.
+    """
+    for path, merge in merges_of(document):
+        offered = methods_of(value_at(space, path))
+        others = {name for method in offered for name in method.by_name}
+        others -= {name for method in methods_of(merge) for name in method.by_name}
+        for parameters in parameter_mappings(merge):
+            for name in others & {*parameters}:
+                del parameters[name]
 
 
 def leave_out_absent_models(document: dict[str, Any]) -> None:

@@ -9,12 +9,14 @@ from typing import Any, Literal
 from mergesearch.errors import RecipeError, SpaceError
 from mergesearch.recipe import Recipe, load_document
 from mergesearch.recipe.documents import in_order, references
+from mergesearch.recipe.reading import Location
+from mergesearch.recipe.references import with_plain_references
 from mergesearch.space.check import check_dimensions, check_merges
 from mergesearch.space.document import (
     choices_of,
     input_lists,
     leave_out_absent_models,
-    leave_out_unused_parameters,
+    leave_out_other_methods,
     merges_of,
     own_copy,
     put_at,
@@ -34,7 +36,7 @@ class Space:
 
     def __init__(self, document: Mapping[str, Any], where: str | Path = "space") -> None:
         self._where = str(where)
-        self._document = own_copy(dict(document))
+        self._document = with_plain_references(document, Location(self._where, SpaceError))
         self._start_from = self._document.pop("start_from", None)
         if "stages" in self._document:
             self._document["stages"] = in_order(self._document["stages"], where)
@@ -92,7 +94,7 @@ class Space:
         document = own_copy(self._document)
         for hole in self._holes:
             put_at(document, hole.path, hole.fill(values))
-        leave_out_unused_parameters(document)
+        leave_out_other_methods(document, self._document)
         leave_out_absent_models(document)
         try:
             return Recipe.from_dict(document, self._where)

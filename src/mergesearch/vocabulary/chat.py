@@ -14,11 +14,28 @@ from mergesearch.vocabulary.files import Tokenizer
 
 AUTO = "auto"
 BUILT_IN = {
+    "alpaca": (
+        "{% for message in messages %}"
+        "{% if message['role'] == 'system' %}{{ message['content'] | trim }}"
+        "{% elif message['role'] == 'user' %}"
+        "{{ '### Instruction:\\n' + message['content'] | trim }}"
+        "{% elif message['role'] == 'user_context' %}"
+        "{{ '### Input:\\n' + message['content'] | trim }}"
+        "{% else %}{{ '### Response:\\n' + message['content'] | trim }}{% endif %}"
+        "{% if add_generation_prompt or not loop.last %}{{ '\\n\\n' }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '### Response:\\n' }}{% endif %}"
+    ),
     "chatml": (
         "{% for message in messages %}"
         "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
         "{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+    ),
+    "exaone": (
+        "{% if messages[0]['role'] != 'system' %}{{ '[|system|][|endofturn|]\\n' }}{% endif %}"
+        "{% for message in messages %}{{ '[|' + message['role'] + '|]' + message['content'] }}"
+        "{{ '\\n' if message['role'] == 'user' else '[|endofturn|]\\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '[|assistant|]' }}{% endif %}"
     ),
     "llama3": (
         "{{ bos_token }}{% for message in messages %}"
@@ -37,7 +54,7 @@ BUILT_IN = {
         "{{ ' [/INST]' }}{% endif %}{% endfor %}"
     ),
 }
-"""By the name that a recipe may give: the formats of Qwen, Llama 3 and Mistral.
+"""By the names that mergekit gives them: the formats of Alpaca, Qwen, EXAONE, Llama 3 and Mistral.
 
 Mistral's has no place for a system message, which goes before the first one of the user.
 """
