@@ -91,7 +91,7 @@ def test_it_is_checked_opened_searched_and_exported(objectives: Path) -> None:
 def test_wrong_values_are_refused_as_of_any_method() -> None:
     for change, message in (
         ({"parameters": {"floor": -1}}, "floor -1 is out of range"),
-        ({"parameters": {"density": 0.5}}, "loudest takes no parameter 'density' here"),
+        ({"parameters": {"flor": 0.5}}, "takes no parameter 'flor': did you mean `floor`"),
         ({"base_model": None}, "loudest needs `base_model`"),
     ):
         document = {key: value for key, value in (yaml.safe_load(RECIPE) | change).items() if value}

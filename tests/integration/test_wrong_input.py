@@ -53,7 +53,7 @@ def refused(outcome: Any, folder: Path, *messages: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"typo": 1}, "unknown key 'typo'"),
+        ({"modelz": []}, "did you mean `models`"),
         ({"merge_method": "magic"}, "unknown merge_method 'magic'"),
         (
             {"models": [{"model": "nowhere", "parameters": {"weight": {"search": [0, 1]}}}]},

@@ -15,23 +15,35 @@ from mergesearch.space.document import (
     methods_of,
     parameter_mappings,
 )
-from mergesearch.space.holes import Dimension
+from mergesearch.space.holes import Dimension, Hole
 
 
-def check_dimensions(dimensions: Sequence[Dimension], where: str) -> None:
-    """Refuse a space without dimensions, or with two of one name.
+def dimensions_of(holes: Sequence[Hole], where: str) -> tuple[Dimension, ...]:
+    """Return the dimensions of all holes, in order, those of tied holes once.
 
     Raises:
-        SpaceError: There is no dimension, or a name is not unique.
+        SpaceError: There is no hole, two have the same name, or tied ones differ in what they
+            propose.
     """
-    if not dimensions:
+    if not holes:
         raise SpaceError(
             "nothing to search: the recipe has no hole",
             where=where,
             fix="put {search: [low, high]} where a number stands, or use `search build`",
         )
-    if len({dimension.name for dimension in dimensions}) != len(dimensions):
-        raise SpaceError("two holes have the same name", where=where)
+    found: dict[str, tuple[Dimension, bool]] = {}
+    for hole in holes:
+        for dimension in hole.dimensions():
+            known, tied = found.setdefault(dimension.name, (dimension, False))
+            if known is not dimension and not (tied and hole.tied):
+                raise SpaceError("two holes have the same name", where=f"{where}: {dimension.name}")
+            if known != dimension:
+                raise SpaceError(
+                    "holes with the same `as` search different values",
+                    where=f"{where}: {dimension.name}",
+                )
+            found[dimension.name] = dimension, hole.tied
+    return tuple(dimension for dimension, _ in found.values())
 
 
 def check_merges(document: Mapping[str, Any], where: str) -> None:

@@ -61,9 +61,12 @@ def input_lists(merge: Mapping[str, Any]) -> Iterator[tuple[KeyPath, list[dict[s
     if isinstance(merge.get("models"), list):
         yield ("models",), merge["models"]
     slices = merge.get("slices")
+    path: KeyPath = ("slices",)
+    if isinstance(slices, dict):
+        slices, path = slices.get("of"), ("slices", "of")
     for index, part in enumerate(slices if isinstance(slices, list) else []):
         if isinstance(part, dict) and isinstance(part.get("sources"), list):
-            yield ("slices", index, "sources"), part["sources"]
+            yield (*path, index, "sources"), part["sources"]
 
 
 def parameter_mappings(node: Any) -> Iterator[dict[str, Any]]:

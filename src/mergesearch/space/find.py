@@ -2,26 +2,33 @@
 
 A hole is a mapping with `search` in the place of a value: two numbers are a range, anything else a
 choice. `curve: n` asks for n points over depth, `per: [attn, mlp]` for a value of its own for each
-group of tensors; what is in none of the named groups (`rest`) then takes one plain value. In the
-place of a method, a model or a base stands a choice; a model may also be null, which leaves that
-input out.
+group of tensors; what is in none of the named groups (`rest`) then takes one plain value. With
+`times` the number multiplies a value, and holes with the same `as` share their dimensions. In the
+place of a method, a model, a base or a layer range stands a choice; a model may also be null, which
+leaves that input out. `slices: {search: order, of: [...]}` asks for the order of slices.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 from mergesearch.errors import SpaceError
 from mergesearch.methods import Method, Parameter
 from mergesearch.recipe.reading import Location, checked_keys
+from mergesearch.recipe.values import parse_value
 from mergesearch.space.document import KeyPath, merges_of, methods_of
-from mergesearch.space.holes import GROUP_FILTERS, Dimension, Hole
+from mergesearch.space.holes import GROUP_FILTERS, Dimension, Hole, Value
 
-STRUCTURE = ("merge_method", "model", "base_model")
+STRUCTURE = ("merge_method", "model", "base_model", "layer_range", "slices")
 """Keys outside of `parameters` that may be searched."""
+MOST_IN_ANY_ORDER = 5
+"""Slices whose every order is a choice; of more, the orders have to be named."""
 
+_KEYS = ("search", "curve", "per", "times", "as")
 _GROUPS = (*GROUP_FILTERS, "rest")
 
 
@@ -54,7 +61,9 @@ class _Finder:
     def find(self, node: Any, path: KeyPath, label: str) -> Iterator[Hole]:
         """Return the holes below a node; `label` begins their names."""
         if isinstance(node, dict) and "search" in node:
-            yield self._hole(node, path, label + (str(path[-1]) if path else ""))
+            yield self._hole(node, path, _name(path, label))
+            if "of" in node:
+                yield from self.find(node["of"], (*path, "of"), label)
         elif isinstance(node, dict):
             for key, value in node.items():
                 yield from self.find(value, (*path, key), label)
@@ -65,28 +74,43 @@ class _Finder:
 
     def _hole(self, node: dict[str, Any], path: KeyPath, name: str) -> Hole:
         location = self.location / name
-        checked_keys(node, ("search", "curve", "per"), location)
-        key = str(path[-1]) if path else ""
-        in_parameters = path[-2:-1] == ("parameters",)
-        structural = key in STRUCTURE and "parameters" not in path
-        if not in_parameters and not structural:
+        key, inner = str(path[-1]) if path else "", _below_parameters(path)
+        checked_keys(node, _KEYS + (("of",) if path[-1:] == ("slices",) else ()), location)
+        tied = node.get("as")
+        if tied is not None and (not isinstance(tied, str) or not tied):
+            raise location.error(f"`as` {tied!r} is not a name")
+        if inner is None and (key not in STRUCTURE or "parameters" in path):
             raise location.error(
                 "this cannot be searched",
                 expected=", ".join(f"`{name}`" for name in STRUCTURE) + " or a parameter",
             )
-        dimension = _dimension(name, node["search"], location, absent=structural and key == "model")
-        if structural and not dimension.choices:
-            raise location.error(f"{node['search']!r} is not a list of choices")
-        parameter = self._declaration(key) if in_parameters else None
+        hole = (
+            _structure(node, path, location)
+            if inner is None
+            else self._number(node, path, location)
+        )
+        dimension = replace(hole.dimension, name=tied or name)
+        return replace(hole, dimension=dimension, tied=tied is not None)
+
+    def _number(self, node: dict[str, Any], path: KeyPath, location: Location) -> Hole:
+        """The hole in the place of a parameter's number."""
+        name, *inner = _below_parameters(path) or ()
+        parameter, curve, per = self._declaration(str(name)), *_shape(node, location)
+        dimension = _dimension(node["search"], location, absent=False)
         if parameter is not None and parameter.kind is int and not dimension.choices:
             raise location.error(
-                f"{key} takes whole numbers only",
+                f"{name} takes whole numbers only",
                 expected="at least three of them to choose from",
             )
-        curve, per = _shape(node, location)
-        if dimension.choices and (curve > 1 or per):
-            raise location.error("a choice has no curve and no groups")
-        return Hole(path, dimension, parameter, curve, per)
+        if dimension.choices and (curve > 1 or per or "times" in node):
+            raise location.error("a choice has no curve, no groups and no `times`")
+        if inner and per:
+            raise location.error("the value of a filter has no groups")
+        if "times" in node and (curve > 1 or per or parameter is None):
+            raise location.error("`times` has the curve and the groups of its value")
+        if "times" in node and parameter is not None:
+            parse_value(parameter, node["times"], location / "times")
+        return Hole(path, dimension, parameter, curve, per, node.get("times"))
 
     def _declaration(self, name: str) -> Parameter | None:
         """The parameter as the first method that takes it declares it."""
@@ -94,13 +118,91 @@ class _Finder:
         return next((parameter for parameter in declarations if parameter is not None), None)
 
 
+def _below_parameters(path: KeyPath) -> KeyPath | None:
+    """What of a path is below `parameters`, None where no value of a parameter is there."""
+    if "parameters" not in path:
+        return None
+    inner = path[path.index("parameters") + 1 :]
+    match inner:
+        case (str(),) | (str(), "value") | (str(), int(), "value"):
+            return inner
+    return None
+
+
+def _name(path: KeyPath, label: str) -> str:
+    """The name of a hole; one of a filter's value is in the label already."""
+    return (
+        label.removesuffix(".") if path[-1:] == ("value",) else label + "".join(map(str, path[-1:]))
+    )
+
+
+def _structure(node: Mapping[str, Any], path: KeyPath, location: Location) -> Hole:
+    """The hole in the place of a method, a model, a base, a layer range or slices."""
+    if {"curve", "per", "times"} & {*node}:
+        raise location.error("a choice has no curve, no groups and no `times`")
+    key, search = path[-1], node["search"]
+    if key in ("layer_range", "slices"):
+        options = _ranges(search, location) if key == "layer_range" else _orders(node, location)
+        return Hole(path, Dimension("", choices=tuple(options)), options=options)
+    dimension = _dimension(search, location, absent=key == "model")
+    if not dimension.choices:
+        raise location.error(f"{search!r} is not a list of choices")
+    return Hole(path, dimension)
+
+
+def _ranges(search: Any, location: Location) -> dict[Value, Any]:
+    """The layer ranges to choose from, by their names."""
+    spans = search if isinstance(search, list) else []
+    valid = [span for span in spans if _is_whole(span) and len(span) == 2]
+    return _named_lists(search, valid, "-", "a list of layer ranges", location)
+
+
+def _orders(node: Mapping[str, Any], location: Location) -> dict[Value, Any]:
+    """The orders of slices to choose from, by their names: every one, or those that are named."""
+    slices, search = node.get("of"), node["search"]
+    if not isinstance(slices, list) or len(slices) < 2:
+        raise location.error("`of` is not a list of slices", expected="at least two of them")
+    if search == "order":
+        if len(slices) > MOST_IN_ANY_ORDER:
+            raise location.error(
+                f"{len(slices)} slices have too many orders",
+                expected=f"up to {MOST_IN_ANY_ORDER} slices, or a list of orders: "
+                "{search: [[0, 1, 2], [0, 2, 1]], of: ...}",
+            )
+        search = [list(order) for order in permutations(range(len(slices)))]
+    orders = search if isinstance(search, list) else []
+    valid = [order for order in orders if _is_whole(order) and max(order) < len(slices)]
+    return _named_lists(search, valid, ",", "`order`, or a list of orders of slices", location)
+
+
+def _named_lists(
+    search: Any, valid: list[list[int]], joint: str, expected: str, location: Location
+) -> dict[Value, Any]:
+    options: dict[Value, Any] = {joint.join(map(str, numbers)): numbers for numbers in valid}
+    if len(options) < 2 or len(options) != len(search):
+        raise location.error(f"{search!r} is not a search", expected=f"{expected}, at least two")
+    return options
+
+
+def _is_whole(numbers: Any) -> bool:
+    """Whether a value is a list of whole numbers from 0 up, not empty."""
+    return (
+        isinstance(numbers, list)
+        and bool(numbers)
+        and all(type(number) is int and number >= 0 for number in numbers)
+    )
+
+
 def _entry_label(entry: Any, path: KeyPath, index: int) -> str:
     """What an entry of a list adds to the names of its holes.
 
-    An input is named by its model where that is fixed, else by its index.
+    An input is named by its model where that is fixed, else by its index; an entry of a filter list
+    by its parameter and its filter.
     """
-    if path[-1] == "slices":
+    if path[-1] == "slices" or path[-2:] == ("slices", "of"):
         return f"slice{index}."
+    if path[-2:-1] == ("parameters",) and isinstance(entry, dict):
+        return f"{path[-1]}.{entry.get('filter') or 'rest'}."
     if path[-1] in ("models", "sources") and isinstance(entry, dict):
         model = entry.get("model")
         return f"{model}." if isinstance(model, str) else f"{path[-1]}[{index}]."
@@ -117,8 +219,8 @@ def _shape(node: Mapping[str, Any], location: Location) -> tuple[int, tuple[str,
     return curve, tuple(per)
 
 
-def _dimension(name: str, search: Any, location: Location, absent: bool) -> Dimension:
-    """A range or choices; with `absent` nothing (null) may be one of them."""
+def _dimension(search: Any, location: Location, absent: bool) -> Dimension:
+    """A range or choices, still without a name; with `absent` null may be one of the choices."""
     if not isinstance(search, list) or len(search) < 2:
         raise location.error(
             f"{search!r} is not a search", expected="[low, high] or a list of choices"
@@ -128,10 +230,10 @@ def _dimension(name: str, search: Any, location: Location, absent: bool) -> Dime
         low, high = float(search[0]), float(search[1])
         if low >= high:
             raise location.error(f"range {search!r} is empty", expected="low below high")
-        return Dimension(name, low, high)
+        return Dimension("", low, high)
     allowed = (str, int, float, type(None)) if absent else (str, int, float)
     if not all(isinstance(value, allowed) for value in search):
         raise location.error(f"{search!r} is not a list of choices")
     if len(set(search)) != len(search):
         raise location.error("a choice is named twice")
-    return Dimension(name, choices=tuple(float(value) if numbers else value for value in search))
+    return Dimension("", choices=tuple(float(value) if numbers else value for value in search))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mergesearch.errors import SpaceError
@@ -62,6 +62,11 @@ class Hole:
             None for a method, a model or a base, and where no method takes it.
         curve: Number of points over depth, 1 for a plain value.
         per: Groups with values of their own, empty for one value for all tensors.
+        times: Value of the parameter that the proposed number multiplies; None where that number
+            is the value itself.
+        tied: Whether holes of the same name share their dimensions.
+        options: Values of the recipe by the choices that stand for them; empty where a choice is
+            the value itself.
     """
 
     path: KeyPath
@@ -69,6 +74,9 @@ class Hole:
     parameter: Parameter | None = None
     curve: int = 1
     per: tuple[str, ...] = ()
+    times: Any = None
+    tied: bool = False
+    options: Mapping[Value, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -77,8 +85,13 @@ class Hole:
 
     @property
     def structural(self) -> bool:
-        """Whether it holds a method, a model or a base, not a parameter."""
+        """Whether it holds a method, a model, a base, layers or slices, not a parameter."""
         return "parameters" not in self.path
+
+    @property
+    def largest(self) -> Value:
+        """The choice with the most layers, of layer ranges; or with the most slices, of orders."""
+        return max(self.options, key=lambda choice: extent(self.key, self.options[choice]))
 
     def groups(self) -> list[tuple[str | None, int]]:
         """Return each group (None: all tensors) with its number of points."""
@@ -102,10 +115,12 @@ class Hole:
 
     def fill(self, values: Mapping[str, Value]) -> Any:
         """Return the recipe's value for the proposed ones, one by each dimension's name."""
+        if self.times is not None:
+            return scaled(self.times, rounded(values[self.dimension.name], self.dimension.decimals))
         filled: list[tuple[str | None, Any]] = []
         for group, points in self.groups():
             names, digits = self.names(group, points), self.dimension.decimals
-            numbers = [rounded(values[name], digits) for name in names]
+            numbers = [rounded(self._value(values[name]), digits) for name in names]
             filled.append((group, numbers[0] if points == 1 else numbers))
         if not self.per:
             return filled[0][1]
@@ -115,13 +130,19 @@ class Hole:
             for group, value in plain_last
         ]
 
+    def _value(self, choice: Value) -> Any:
+        return self.options.get(choice, choice)
+
     def read(self, value: Any) -> dict[str, Value]:
         """Return the proposed values that give the recipe's `value`; the inverse of `fill`.
 
         Raises:
             SpaceError: The value has another shape or lies outside the range.
         """
-        by_filter: dict[str | None, Any] = {None: value}
+        if self.times is not None:
+            return {self.dimension.name: _factor(self.times, value)}
+        choices = [choice for choice, option in self.options.items() if option == value]
+        by_filter: dict[str | None, Any] = {None: choices[0] if choices else value}
         if self.per:
             if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
                 raise SpaceError(f"{value!r} has no groups", where=self.dimension.name)
@@ -134,6 +155,33 @@ class Hole:
                 raise SpaceError(f"{given!r} is not {points} point(s)", where=self.dimension.name)
             values |= dict(zip(self.names(group, points), numbers, strict=True))
         return values
+
+
+def extent(key: str, option: Any) -> int:
+    """Return the number of layers of a `layer_range`, or the number of slices of an order."""
+    return int(option[1] - option[0]) if key == "layer_range" else len(option)
+
+
+def scaled(value: Any, factor: float) -> Any:
+    """Return a number times a factor to nine digits, and so every number of a list or filters."""
+    if isinstance(value, list):
+        return [scaled(entry, factor) for entry in value]
+    if isinstance(value, dict):
+        return value | {"value": scaled(value["value"], factor)}
+    return float(f"{value * factor:.9g}")
+
+
+def numbers_in(value: Any) -> list[float]:
+    """Return the numbers of a parameter's value, of all points and filters."""
+    if isinstance(value, list):
+        return [number for entry in value for number in numbers_in(entry)]
+    return numbers_in(value["value"]) if isinstance(value, dict) else [value]
+
+
+def _factor(times: Any, value: Any) -> float:
+    """The factor that makes a value of another one; 1 where nothing tells it."""
+    pairs = zip(numbers_in(times), numbers_in(value), strict=False)
+    return next((own / other for other, own in pairs if other), 1.0)
 
 
 def decimals(low: float, high: float) -> int:

@@ -11,7 +11,7 @@ from mergesearch.recipe import Recipe, load_document
 from mergesearch.recipe.documents import in_order, references
 from mergesearch.recipe.reading import Location
 from mergesearch.recipe.references import with_plain_references
-from mergesearch.space.check import check_dimensions, check_merges
+from mergesearch.space.check import check_merges, dimensions_of
 from mergesearch.space.document import (
     choices_of,
     input_lists,
@@ -41,10 +41,7 @@ class Space:
         if "stages" in self._document:
             self._document["stages"] = in_order(self._document["stages"], where)
         self._holes = find_holes(self._document, self._where)
-        self.dimensions = tuple(
-            dimension for hole in self._holes for dimension in hole.dimensions()
-        )
-        check_dimensions(self.dimensions, self._where)
+        self.dimensions = dimensions_of(self._holes, self._where)
         check_merges(self._document, self._where)
         self.examples("low")
         self.examples("high")
@@ -92,8 +89,13 @@ class Space:
             SpaceError: The filled recipe is not valid.
         """
         document = own_copy(self._document)
+        orders = [hole for hole in self._holes if hole.key == "slices"]
         for hole in self._holes:
-            put_at(document, hole.path, hole.fill(values))
+            if hole not in orders:
+                put_at(document, hole.path, hole.fill(values))
+        for hole in orders:
+            slices = value_at(document, hole.path)["of"]
+            put_at(document, hole.path, [own_copy(slices[index]) for index in hole.fill(values)])
         leave_out_other_methods(document, self._document)
         leave_out_absent_models(document)
         try:
@@ -109,9 +111,11 @@ class Space:
         Dimensions that the recipe does not use take their neutral value.
 
         Raises:
-            SpaceError: The recipe differs from the space outside its holes, or a value lies
-                outside its range.
+            SpaceError: The recipe differs from the space outside its holes, a value lies outside
+                its range, or the space searches the order of slices, which no recipe tells.
         """
+        if any(hole.key == "slices" for hole in self._holes):
+            raise SpaceError("no recipe tells which order of slices it has", where=self._where)
         document = self._aligned(recipe.to_dict())
         values = neutral_values(self._holes)
         for hole in self._holes:
@@ -151,8 +155,9 @@ class Space:
     def examples(self, end: Literal["low", "high"] = "low") -> list[Recipe]:
         """Return recipes that show every choice of a method, a model or a base once.
 
-        All numbers stand at the low or high end of their ranges. The last recipe has as few inputs
-        as the space allows.
+        All numbers stand at the low or high end of their ranges. Of layer ranges and orders of
+        slices one recipe has the longest together. The last recipe has as few inputs as the space
+        allows.
 
         Raises:
             SpaceError: One of them is not valid.
@@ -165,6 +170,9 @@ class Space:
         variants = [first]
         for dimension in structure:
             variants += [first | {dimension.name: choice} for choice in dimension.choices[1:]]
+        longest = {hole.dimension.name: hole.largest for hole in self._holes if hole.options}
+        if longest:
+            variants.append(first | longest)
         fewest = {dimension.name: None for dimension in structure if None in dimension.choices}
         if fewest:
             variants.append(first | fewest)

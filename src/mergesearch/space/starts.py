@@ -15,11 +15,16 @@ Values = dict[str, Value]
 
 
 def neutral_value(hole: Hole) -> Value:
-    """Return the method's default where the range holds it, else the value nearest to it."""
+    """Return the method's default where the range holds it, else the value nearest to it.
+
+    What multiplies a value leaves it as it is.
+    """
     dimension = hole.dimension
     if dimension.choices:
         return dimension.choices[0]
     default = None if hole.parameter is None else hole.parameter.default
+    if hole.times is not None:
+        default = 1.0
     if default is None:
         default = (dimension.low + dimension.high) / 2
     return min(max(default, dimension.low), dimension.high)
@@ -68,13 +73,17 @@ class Starts:
         Raises:
             SpaceError: An entry is malformed, or its weights lie outside the ranges.
         """
-        if start_from is None:
-            return list(self._parents_inside())
-        if not isinstance(start_from, list):
+        if start_from is not None and not isinstance(start_from, list):
             raise self._error(start_from)
+        found = (
+            self._parents_inside()
+            if start_from is None
+            else (values for entry in start_from for values in self._entry(entry))
+        )
         starts: list[Values] = []
-        for entry in start_from:
-            starts += [values for values in self._entry(entry) if values not in starts]
+        for values in found:
+            if values not in starts:
+                starts.append(values)
         return starts
 
     def _parents_inside(self) -> Iterator[Values]:
@@ -172,7 +181,7 @@ class _Mixture:
         """Return the value of each of a hole's dimensions."""
         if hole.structural and hole.key == "model":
             return self._model(value_at(self._document, hole.path[:-1]))
-        if hole.parameter is None or hole.parameter.role != "share":
+        if hole.parameter is None or hole.parameter.role != "share" or hole.times is not None:
             return neutral_value(hole)
         if not hole.parameter.per_parent:
             return self._share_beside_base(hole.path)
