@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CPP := $(shell find src/mergesearch/_kernels -name '*.cpp' -o -name '*.h')
-EVERYDAY := -m "not faults and not real and not cross"
+EVERYDAY := -m "not browser and not faults and not real and not cross"
 KERNELS := CMakeLists.txt $(CPP)
 
-.PHONY: demo quick test test-faults test-mutants test-real coverage lint format bench clean
+.PHONY: demo quick test test-browser test-faults test-mutants test-real coverage lint format bench clean
 
 $(VENV)/.runtime: pyproject.toml constraints.txt $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -32,6 +32,9 @@ test: lint
 
 test-faults: $(VENV)/.dev
 	$(BIN)/python -m pytest -m faults
+
+test-browser: $(VENV)/.dev
+	$(BIN)/python -m pytest -m browser -rs
 
 test-real: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "real or cross"

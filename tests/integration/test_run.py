@@ -46,6 +46,8 @@ def test_the_parents_alone_and_named_ratios_come_first(run: Run) -> None:
 def test_the_run_folder_holds_what_it_was_made_from(run: Run) -> None:
     names = {one.name for one in run.folder.iterdir()}
     assert {"space.yaml", "objectives.yaml", "study.db", "run.log", "front.json"} <= names
+    page = (run.folder / "report.html").read_text(encoding="utf-8")
+    assert '"question":' in page  # of the items on which members differ
     members = {f"trial-{one['trial']}.yaml" for one in front_of(run.folder)["front"]}
     assert {one.name for one in (run.folder / "recipes").iterdir()} == members
 

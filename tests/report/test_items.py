@@ -43,8 +43,8 @@ def test_only_metrics_that_objectives_use_decide_in_their_direction() -> None:
 
 def test_both_directions_are_shown_with_question_choices_and_both_answers() -> None:
     texts = {
-        ("words", 0): ItemText("Name three.\nIn small letters.", (), "sun, moon and stars"),
-        ("prose", 0): ItemText("", ("a", "b"), "b"),
+        "words": {0: ItemText("Name three.\nIn small letters.", (), "sun, moon and stars")},
+        "prose": {0: ItemText("", ("a", "b"), "b")},
     }
     found = flips(OBJECTIVES, FIRST, SECOND)
     assert render_flips(NAMES, found, "search", texts=texts) == (
@@ -70,7 +70,7 @@ def test_both_directions_are_shown_with_question_choices_and_both_answers() -> N
 
 
 def test_long_lines_are_broken_between_words_under_each_other() -> None:
-    texts = {("words", 1): ItemText("word " * 12, (), "x")}
+    texts = {"words": {1: ItemText("word " * 12, (), "x")}}
     found = [flip for flip in flips(OBJECTIVES, FIRST, SECOND) if not flip.better]
     lines = render_flips(NAMES, found, "search", texts=texts, width=60).splitlines()
     assert lines[3] == "  question  word word word word word word word word word"

@@ -19,9 +19,11 @@ from mergesearch.scoring.protocol import (
     CandidateFile,
     Channel,
     Failed,
+    ItemsRead,
     Loaded,
     Message,
     Progress,
+    ReadItems,
     Ready,
     RehearseCandidate,
     Rehearsed,
@@ -33,6 +35,7 @@ from mergesearch.scoring.protocol import (
     encode,
 )
 from mergesearch.scoring.rehearsal import Effort, Pace, Rehearsal
+from mergesearch.scoring.texts import ItemText
 
 ITEMS = (
     ItemResult("quiz", 3, {"acc": 1 / 3}, tokens_in=7, seconds=0.1, text="é\u2028\n"),
@@ -51,6 +54,8 @@ MESSAGES: list[Message] = [
     Progress("quiz", 3, 20),
     Scored({"quiz": TaskResult("quiz", {"acc": MetricValue(0.1 + 0.2, math.inf)}, 1, 1, ITEMS)}),
     Rehearsed(Rehearsal(0.5, {Rung.SEARCH: 0.1}, (PACE,))),
+    ReadItems({"quiz": [3, 1]}),
+    ItemsRead({"quiz": {3: ItemText("Which?", ("a", "b"), "b")}}),
     Failed("ScoringError", "it fell", where="a.gguf", fix="catch it"),
 ]
 

@@ -8,7 +8,7 @@ import pytest
 
 from mergesearch._system import resources
 from mergesearch.errors import ObjectivesError
-from mergesearch.objectives import Objectives
+from mergesearch.objectives import Objectives, items_by_task
 from mergesearch.scoring.texts import ItemText, item_texts
 
 FOLDER = resources.objectives_folder()
@@ -17,7 +17,8 @@ FOLDER = resources.objectives_folder()
 def test_questions_choices_and_expected_answers_are_those_of_the_data() -> None:
     text = resources.objectives_file("demo").read_text(encoding="utf-8")
     keys = [("demo_instruct", 3), ("demo_choice", 2), ("demo_answer", 0)]
-    found = item_texts(Objectives.from_yaml(text, FOLDER), keys)
+    texts = item_texts(Objectives.from_yaml(text, FOLDER), items_by_task(keys))
+    found = {(task, number): texts[task][number] for task, number in keys}
     docs = {
         (task, number): json.loads(
             (FOLDER / "demo" / f"{task}.jsonl").read_text(encoding="utf-8").splitlines()[number]
@@ -34,4 +35,4 @@ def test_questions_choices_and_expected_answers_are_those_of_the_data() -> None:
 def test_tasks_that_are_not_here_are_an_error() -> None:
     text = "objectives: {a: {tasks: [{task: nothing, metric: acc}], reference: 0}}"
     with pytest.raises(ObjectivesError):
-        item_texts(Objectives.from_yaml(text, FOLDER), [("nothing", 0)])
+        item_texts(Objectives.from_yaml(text, FOLDER), {"nothing": [0]})

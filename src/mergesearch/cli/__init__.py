@@ -24,6 +24,7 @@ COMMANDS = {
     "trials": "Show all trials of a run as a table.",
     "show": "Show one trial of a run, alone or against another.",
     "compare": "Compare two candidates item by item.",
+    "report": "Write a run as one page for a browser.",
     "export": "Export the recipe of a trial.",
     "build": "Build the model that a recipe describes.",
     "score": "Score a model as a run does.",

@@ -11,12 +11,13 @@ import typer
 from mergesearch._system.terminal import page, say
 from mergesearch.cli.options import AsJson, Folder, RungOption, TrustTasks
 from mergesearch.errors import InputError, MergeSearchError
+from mergesearch.objectives import items_by_task
 from mergesearch.report.items import cut_note, flips, render_flips
 from mergesearch.report.tables import render_trial
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.inputs import read_objectives
 from mergesearch.runs.run import Run
-from mergesearch.scoring.texts import ItemText, item_texts
+from mergesearch.scoring.texts import Texts, item_texts
 
 
 def command(
@@ -76,12 +77,12 @@ def _difference(
         known = [use.task for use in run.objectives().tasks()]
         if task not in known:
             raise InputError(f"no task {task!r}", where="--task", expected=", ".join(known))
-    texts: dict[tuple[str, int], ItemText] = {}
+    texts: Texts = {}
     note = ""
     try:
         objectives = read_objectives(run.folder.objectives)
-        keys = [flip.key for flip in found]
-        texts = item_texts(objectives, keys, trust_tasks=trust_tasks) if keys else {}
+        asked = items_by_task(flip.key for flip in found)
+        texts = item_texts(objectives, asked, trust_tasks=trust_tasks) if asked else {}
     except MergeSearchError as error:
         note = f"\n\nwithout questions: {error.what}"
     width = shutil.get_terminal_size().columns

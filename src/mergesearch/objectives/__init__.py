@@ -1,7 +1,7 @@
 """Objectives: which tasks are scored on which items, and how results become scores."""
 
 from mergesearch.objectives.file import Objectives
-from mergesearch.objectives.items import Items, part_of, split_items
+from mergesearch.objectives.items import Items, items_by_task, part_of, split_items
 from mergesearch.objectives.paired import PairedDifference, TaskDifference, paired_difference
 from mergesearch.objectives.types import (
     ITEM_RUNGS,
@@ -41,6 +41,7 @@ __all__ = [
     "TaskResult",
     "TaskUse",
     "Thinking",
+    "items_by_task",
     "paired_difference",
     "part_of",
     "split_items",

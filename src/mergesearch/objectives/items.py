@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mergesearch.errors import ObjectivesError
 
 Items = Mapping[str, Sequence[int]]
 """Numbers of items by task."""
+
+
+def items_by_task(items: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
+    """Return items, each given by its task and number, as numbers by task."""
+    numbers: dict[str, list[int]] = {}
+    for task, number in items:
+        numbers.setdefault(task, []).append(number)
+    return numbers
 
 
 def split_items(

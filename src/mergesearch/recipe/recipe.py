@@ -18,7 +18,7 @@ from mergesearch.recipe.parse import RECIPE_KEYS, parse_merge
 from mergesearch.recipe.quantization import Quantization, parse_quantization
 from mergesearch.recipe.reading import Location
 from mergesearch.recipe.references import with_plain_references
-from mergesearch.recipe.shares import mean_shares
+from mergesearch.recipe.shares import LayerShares, layer_shares, mean_shares
 from mergesearch.recipe.types import Merge, parents_of
 from mergesearch.recipe.write import merge_document, mergekit_documents, to_yaml
 
@@ -139,6 +139,14 @@ class Recipe:
             n_layers: Number of layers of the parents.
         """
         return mean_shares(self.merges, n_layers)
+
+    def layer_shares(self, n_layers: int) -> list[LayerShares]:
+        """Return each parent's coefficients in every layer, attention and MLP apart.
+
+        Args:
+            n_layers: Number of layers of the parents.
+        """
+        return layer_shares(self.merges, n_layers)
 
 
 def _check_results(merges: list[Merge], location: Location) -> None:

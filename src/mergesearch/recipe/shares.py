@@ -3,20 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from mergesearch.recipe.types import Merge, OutputLayer, parents_of
 
 _TENSORS = ("self_attn.q_proj", "mlp.down_proj")
 
-LayerShares = Mapping[str, Mapping[str, float]]
-"""For each of `_TENSORS` in one layer: parent -> coefficient."""
+
+class LayerShares(NamedTuple):
+    """Coefficient of each parent in one layer.
+
+    Attributes:
+        attention: Coefficients in the attention.
+        mlp: Coefficients in the MLP.
+    """
+
+    attention: Mapping[str, float]
+    mlp: Mapping[str, float]
 
 
 def mean_shares(merges: Sequence[Merge], n_layers: int) -> dict[str, float]:
     """Return each parent's mean coefficient in the merged weights; the values sum to 1.
 
-    The mean runs over the attention and the MLP of every layer. Each method says by its `shares`
-    what its inputs make up; what a stage has in a merge is divided among its own parents.
+    The mean runs over the attention and the MLP of every layer.
+
+    Args:
+        merges: Merges that feed each other, the last one the result.
+        n_layers: Number of layers of the parents.
+    """
+    layers = layer_shares(merges, n_layers)
+    totals = dict.fromkeys(parents_of(merges), 0.0)
+    for layer in layers:
+        for shares in layer:
+            for parent, share in shares.items():
+                totals[parent] += share / (len(layers) * len(layer))
+    return totals
+
+
+def layer_shares(merges: Sequence[Merge], n_layers: int) -> list[LayerShares]:
+    """Return each parent's coefficients in every layer of the result.
+
+    Each method says by its `shares` what its inputs make up; what a stage has in a merge is divided
+    among its own parents.
 
     Args:
         merges: Merges that feed each other, the last one the result.
@@ -27,16 +55,11 @@ def mean_shares(merges: Sequence[Merge], n_layers: int) -> dict[str, float]:
     for merge in merges:
         first = stages.get(merge.inputs[0].model)
         layers = [
-            {tensor: _shares(merge, place, index, tensor, stages) for tensor in _TENSORS}
+            LayerShares(*(_shares(merge, place, index, tensor, stages) for tensor in _TENSORS))
             for index, place in enumerate(merge.layers(n_layers if first is None else len(first)))
         ]
         stages[merge.name] = layers
-    totals = dict.fromkeys(parents_of(merges), 0.0)
-    for layer in layers:
-        for shares in layer.values():
-            for parent, share in shares.items():
-                totals[parent] += share / (len(layers) * len(_TENSORS))
-    return totals
+    return layers
 
 
 def _shares(
@@ -56,7 +79,7 @@ def _shares(
     totals: dict[str, float] = {}
     for source, share in members if base is None else [(base, rest), *members]:
         if source.model in stages:
-            below = stages[source.model][source.layer(place.offset)][tensor]
+            below = stages[source.model][source.layer(place.offset)][_TENSORS.index(tensor)]
             inner = {parent: share * own for parent, own in below.items()}
         else:
             inner = {source.model: share}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mergesearch.objectives import ItemResult, Objectives
 from mergesearch.report import text
-from mergesearch.scoring.texts import ItemText
+from mergesearch.scoring.texts import ItemText, Texts
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def render_flips(
     found: Sequence[Flip],
     rung: str,
     *,
-    texts: Mapping[tuple[str, int], ItemText] | None = None,
+    texts: Texts | None = None,
     limit: int | None = None,
     width: int = 80,
 ) -> str:
@@ -84,7 +84,7 @@ def render_flips(
         names: Names of both trials.
         found: Items on which they differ.
         rung: Rung that both were scored on.
-        texts: What items ask, by task and number; None where that is not known.
+        texts: What items ask; None where that is not known.
         limit: Number of items to show of each direction; None for all.
         width: Columns that there are.
     """
@@ -98,7 +98,8 @@ def render_flips(
     for side, word in ((gained, "better"), (lost, "worse")):
         for index, flip in enumerate(side[:limit], 1):
             lines.append(f"\n{word} {index} of {len(side)}: {_heading(flip)}")
-            lines += _body(names, flip, (texts or {}).get(flip.key), width)
+            task, number = flip.key
+            lines += _body(names, flip, (texts or {}).get(task, {}).get(number), width)
         if limit is not None and len(side) > limit:
             lines.append(f"\n{text.plural(len(side) - limit, 'more item')} {word}: raise --limit")
     return "\n".join(lines)

@@ -44,7 +44,7 @@ def render_scatter(front: Front, trials: Sequence[TrialRecord], width: int) -> T
     for trial in shown:
         if trial.number in members:
             canvas.point(trial, KNEE if trial.number == front.knee else MEMBER)
-    parents = [trial for trial in shown if _parent(trial) is not None]
+    parents = [trial for trial in shown if trial.parent is not None]
     for trial in parents:
         if trial.number != front.knee:
             canvas.point(trial, PARENT)
@@ -54,15 +54,8 @@ def render_scatter(front: Front, trials: Sequence[TrialRecord], width: int) -> T
     return result.append_text(_legend(parents))
 
 
-def _parent(trial: TrialRecord) -> str | None:
-    """The parent that a trial is, None where it is a mixture."""
-    alone = [ref for ref, share in trial.shares.items() if math.isclose(share, 1.0)]
-    rest = sum(abs(share) for ref, share in trial.shares.items() if ref not in alone)
-    return alone[0] if len(alone) == 1 and math.isclose(rest, 0.0, abs_tol=1e-9) else None
-
-
 def _legend(parents: Sequence[TrialRecord]) -> Text:
-    names = text.short_names([_parent(trial) or "" for trial in parents])
+    names = text.short_names([trial.parent or "" for trial in parents])
     labels = [f"{name} (trial {trial.number})" for name, trial in zip(names, parents, strict=True)]
     legend = f"{KNEE} knee   {MEMBER} front   {DOMINATED} dominated   ─│ standard error"
     return Text(legend + (f"\n{PARENT} {', '.join(labels)}" if labels else ""), style="dim")

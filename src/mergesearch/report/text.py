@@ -76,6 +76,14 @@ def shares(of: Mapping[str, float], parents: Sequence[str]) -> str:
     return "/".join(f"{100 * of.get(parent, 0.0):.0f}" for parent in parents)
 
 
+def parts(of: Mapping[str, float]) -> str:
+    """Return shares in words: `75.4 % instruct, 24.6 % reason`; empty without any."""
+    names = short_names(list(of))
+    return ", ".join(
+        f"{100 * share:.1f} % {name}" for name, share in zip(names, of.values(), strict=True)
+    )
+
+
 def first_line(text: str | None) -> str:
     """Return the first line of a reason."""
     return (text or "").partition("\n")[0]

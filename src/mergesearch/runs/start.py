@@ -26,6 +26,7 @@ from mergesearch.runs.inputs import (
     read_objectives,
     read_space,
 )
+from mergesearch.runs.report import write_report
 from mergesearch.runs.run import Run
 from mergesearch.scoring import ScoringProcess
 from mergesearch.space import Space
@@ -125,8 +126,9 @@ def search(
             for note in workshop.notes(inputs.space.examples("high")[0]):
                 observe(Noted(note))
             run_study(run_folder.study, study, settings, observe)
-    run = Run(run_folder.path)
-    run.write_recipes()
+        run = Run(run_folder.path)
+        run.write_recipes()
+        write_report(run, read_items=scorer.item_texts)
     return run
 
 

@@ -22,8 +22,10 @@ from mergesearch.scoring.protocol import (
     CandidateFile,
     Channel,
     Failed,
+    ItemsRead,
     Loaded,
     Message,
+    ReadItems,
     Ready,
     RehearseCandidate,
     Rehearsed,
@@ -32,6 +34,7 @@ from mergesearch.scoring.protocol import (
     Setup,
     UseReferences,
 )
+from mergesearch.scoring.texts import texts_of
 
 if TYPE_CHECKING:  # they load llama.cpp and lm-eval, which wait for a setup
     from mergesearch.scoring.partial import PartialScores
@@ -117,6 +120,8 @@ class Server:
             case RehearseCandidate(file, effort):
                 with self._opened(file) as path:
                     return Rehearsed(self._scorer.rehearse(path, effort))
+            case ReadItems(items):
+                return ItemsRead(texts_of(self._scorer.questionnaire.tasks, items))
             case _:
                 raise ScoringError(f"{type(message).__name__} is not for the scoring process")
 

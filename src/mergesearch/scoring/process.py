@@ -22,9 +22,11 @@ from mergesearch.scoring.protocol import (
     CandidateFile,
     Channel,
     Failed,
+    ItemsRead,
     Loaded,
     OnProgress,
     Progress,
+    ReadItems,
     Ready,
     RehearseCandidate,
     Rehearsed,
@@ -35,6 +37,7 @@ from mergesearch.scoring.protocol import (
     UseReferences,
 )
 from mergesearch.scoring.rehearsal import Effort, Rehearsal
+from mergesearch.scoring.texts import Texts
 
 _FAREWELL_SECONDS = 5.0
 AnswerType = TypeVar("AnswerType", bound=Answer)
@@ -159,6 +162,15 @@ class ScoringProcess:
         self.start()
         file, descriptor = _delivery(candidate)
         return self._ask(RehearseCandidate(file, effort), Rehearsed, descriptor).rehearsal
+
+    def item_texts(self, items: Items) -> Texts:
+        """Return what items ask, for people.
+
+        Raises:
+            ObjectivesError, ScorerCrashed: As `start`.
+        """
+        self.start()
+        return self._ask(ReadItems(items), ItemsRead).texts
 
     def _ask(
         self,

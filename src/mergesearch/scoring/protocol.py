@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from mergesearch.errors import MergeSearchError, ScoringError
 from mergesearch.objectives import Items, References, Rung, TaskResult
 from mergesearch.scoring.rehearsal import Effort, Rehearsal
+from mergesearch.scoring.texts import Texts
 
 _READ_BYTES = 1 << 16
 _MAX_DESCRIPTORS = 4
@@ -86,6 +87,13 @@ class RehearseCandidate:
 
 
 @dataclass(frozen=True)
+class ReadItems:
+    """Say what items ask, for people; answered by `ItemsRead`."""
+
+    items: Items
+
+
+@dataclass(frozen=True)
 class Bye:
     """End; has no answer."""
 
@@ -141,6 +149,13 @@ class Rehearsed:
 
 
 @dataclass(frozen=True)
+class ItemsRead:
+    """What items ask."""
+
+    texts: Texts
+
+
+@dataclass(frozen=True)
 class Failed:
     """An error of the scoring process; its fields are those of `MergeSearchError`.
 
@@ -176,8 +191,8 @@ class Failed:
         return error(self.what, where=self.where, expected=self.expected, fix=self.fix)
 
 
-Request = Setup | UseReferences | ScoreCandidate | RehearseCandidate | Bye
-Answer = Loaded | Ready | Progress | Scored | Rehearsed | Failed
+Request = Setup | UseReferences | ScoreCandidate | RehearseCandidate | ReadItems | Bye
+Answer = Loaded | Ready | Progress | Scored | Rehearsed | ItemsRead | Failed
 Message = Request | Answer
 OnProgress = Callable[[Progress], None]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mergesearch.objectives import Objectives
+from mergesearch.objectives import Items, Objectives
 
 if TYPE_CHECKING:
     from mergesearch.scoring.harness.tasks import LoadedTask, Member
@@ -27,14 +27,16 @@ class ItemText:
     expected: str
 
 
-def item_texts(
-    objectives: Objectives, items: Iterable[tuple[str, int]], *, trust_tasks: bool = False
-) -> dict[tuple[str, int], ItemText]:
-    """Return what items ask, by task and number; this loads lm-eval, which takes some seconds.
+Texts = Mapping[str, Mapping[int, ItemText]]
+"""What items ask, by task and number."""
+
+
+def item_texts(objectives: Objectives, items: Items, *, trust_tasks: bool = False) -> Texts:
+    """Return what items ask; this loads lm-eval, which takes some seconds.
 
     Args:
         objectives: Objectives of the run.
-        items: Task and number of each item.
+        items: Items by task.
         trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
 
     Raises:
@@ -44,8 +46,16 @@ def item_texts(
     from mergesearch.scoring.harness.loading import load_tasks
 
     environment.prepare()
-    loaded = {task.name: task for task in load_tasks(objectives, trust_tasks=trust_tasks)}
-    return {(task, number): _text(loaded[task], number) for task, number in items}
+    tasks = load_tasks(objectives, trust_tasks=trust_tasks)
+    return texts_of({task.name: task for task in tasks}, items)
+
+
+def texts_of(tasks: Mapping[str, LoadedTask], items: Items) -> Texts:
+    """Return what items of loaded tasks ask."""
+    return {
+        name: {number: _text(tasks[name], number) for number in numbers}
+        for name, numbers in items.items()
+    }
 
 
 def _text(task: LoadedTask, number: int) -> ItemText:

@@ -1,5 +1,6 @@
 """What is on record about a run: frozen records, every field documented."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -154,6 +155,13 @@ class TrialRecord:
     def seconds(self) -> float | None:
         """Wall time of the last attempt in seconds, None before the trial finished."""
         return None if self.ended is None else (self.ended - self.started).total_seconds()
+
+    @property
+    def parent(self) -> str | None:
+        """The parent that the trial is, None where it is a mixture."""
+        alone = [ref for ref, share in self.shares.items() if math.isclose(share, 1.0)]
+        rest = sum(abs(share) for ref, share in self.shares.items() if ref not in alone)
+        return alone[0] if len(alone) == 1 and math.isclose(rest, 0.0, abs_tol=1e-9) else None
 
     def scores(self, rung: Rung = Rung.SEARCH) -> Mapping[str, Score]:
         """Return the score of each objective on a rung, empty where there are none.

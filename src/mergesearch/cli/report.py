@@ -1,0 +1,32 @@
+"""`search report`: a run as one page for a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mergesearch._system.terminal import say
+from mergesearch.cli.options import Folder, TrustTasks
+from mergesearch.cli.output import OUT
+from mergesearch.runs.report import write_report
+from mergesearch.runs.run import Run
+
+
+def command(
+    folder: Folder,
+    out: Annotated[
+        Path | None,
+        typer.Option(*OUT, metavar="FILE", help="File to write; default: DIR/report.html."),
+    ] = None,
+    trust_tasks: TrustTasks = False,
+) -> None:
+    """Write a run as one page for a browser.
+
+    The front with its intervals, any two trials side by side down to their answers, and how the
+    run went. The page is one file that loads nothing; also of a run that is still working.
+
+    Example: search report results/demo
+    """
+    say(str(write_report(Run(folder), out, trust_tasks=trust_tasks)))

@@ -1,0 +1,259 @@
+"""From the records of a run to what its page shows."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+from mergesearch._system.terminal import printable
+from mergesearch.errors import MergeSearchError
+from mergesearch.objectives import Rung
+from mergesearch.recipe import Recipe
+from mergesearch.report import text
+from mergesearch.report.page.items import ItemSheet
+from mergesearch.report.page.model import (
+    Page,
+    PageAxis,
+    PageGrowth,
+    PageTrial,
+    Point,
+)
+from mergesearch.report.tables import counts, proxy_notes
+from mergesearch.scoring.texts import ItemText, Texts
+from mergesearch.space import Space
+from mergesearch.study.front import Front
+from mergesearch.study.pareto import hypervolume
+from mergesearch.study.records import Axis, RunRecord, State, TrialRecord
+
+_LAYERS = 24  # at which coefficients over depth are drawn
+_PAUSE = 10  # median trials; a longer time between two trials is a run that was stopped
+_MOST_RECIPES = 400  # of dominated mixtures, so that the page stays below 5 MB
+
+
+def readable_trials(front: Front, trials: Sequence[TrialRecord]) -> dict[int, None]:
+    """Return the trials whose answers are worth reading: the front's members and the parents."""
+    members = [member.trial for member in front.members]
+    return dict.fromkeys(members + [trial.number for trial in trials if trial.parent])
+
+
+def page_of(
+    run: RunRecord,
+    trials: Sequence[TrialRecord],
+    sheet: ItemSheet,
+    questions: Texts,
+    facts: Sequence[tuple[str, str]] = (),
+    notes: Sequence[str] = (),
+) -> Page:
+    """Return the page of a run.
+
+    Args:
+        run: What the run is.
+        trials: Every trial, by number.
+        sheet: Items of the trials.
+        questions: What items ask.
+        facts: Named facts that stand before the run's own.
+        notes: Sentences that a person should know before judging the front.
+    """
+    front = Front.of(run.axes, trials)
+    parents = list(dict.fromkeys(ref for trial in trials for ref in trial.shares))
+    seconds = _seconds_before(trials)
+    growth = _growth(run.axes, trials, sheet.tokens, seconds)
+    maker = _TrialMaker(run, front, parents, seconds, len(trials) <= _MOST_RECIPES)
+    return Page(
+        name=printable(run.name),
+        facts=(*facts, *_facts(run, front, growth)),
+        notes=(*notes, *(f"{name}: {note}" for name, note in proxy_notes(front))),
+        axes=tuple(_axis(axis, front, trials) for axis in run.axes),
+        uses=sheet.uses,
+        parents=tuple(map(printable, text.short_names(parents))),
+        trials=tuple(maker.trial(trial) for trial in trials),
+        growth=growth,
+        items=sheet.pages(),
+        questions={
+            task: {number: _printable(asked) for number, asked in texts.items()}
+            for task, texts in questions.items()
+        },
+        strings=sheet.strings,
+    )
+
+
+def _printable(asked: ItemText) -> ItemText:
+    choices = tuple(map(printable, asked.choices))
+    return ItemText(printable(asked.question), choices, printable(asked.expected))
+
+
+def _facts(
+    run: RunRecord, front: Front, growth: Sequence[PageGrowth]
+) -> tuple[tuple[str, str], ...]:
+    n_confirmed = sum(bool(member.validated) for member in front.members)
+    members = text.plural(len(front.members), "member")
+    facts = [
+        ("trials", counts(front)),
+        ("front", f"{members}, {n_confirmed} validated"),
+        ("hypervolume", f"{front.hypervolume:.4f}"),
+        ("sampler", f"{run.sampler}, seed {run.seed}"),
+        ("started", f"{run.created.astimezone():%Y-%m-%d %H:%M}"),
+    ]
+    if growth:
+        facts.append(("worked", text.duration(growth[-1].seconds)))
+    if run.versions:
+        versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
+        facts.append(("versions", versions))
+    return tuple((printable(name), printable(fact)) for name, fact in facts)
+
+
+def _axis(axis: Axis, front: Front, trials: Sequence[TrialRecord]) -> PageAxis:
+    values = [trial.scores()[axis.name].value for trial in trials if trial.scores()]
+    agreement = front.proxies.get(axis.name)
+    return PageAxis(
+        name=printable(axis.name),
+        minimize=axis.direction == "minimize",
+        reference=axis.reference,
+        percent=text.in_percent([*values, axis.reference]),
+        correlation=None if agreement is None else agreement.correlation,
+    )
+
+
+class _TrialMaker:
+    """Makes the trials of a page.
+
+    Args:
+        run: What the run is.
+        front: Front of the run.
+        parents: Ids of the parents.
+        before: Seconds before each trial in which it was proposed.
+        all_recipes: Whether dominated mixtures have their recipe, too.
+    """
+
+    def __init__(
+        self,
+        run: RunRecord,
+        front: Front,
+        parents: Sequence[str],
+        before: Mapping[int, float],
+        all_recipes: bool,
+    ) -> None:
+        self._axes = run.axes
+        self._front = front
+        self._members = {member.trial for member in front.members}
+        self._parents = parents
+        self._before = before
+        self._all_recipes = all_recipes
+        self._starts = _starts(run)
+
+    def trial(self, trial: TrialRecord) -> PageTrial:
+        """Return what the page has of a trial."""
+        parent, hand = trial.parent, dict(trial.parameters) in self._starts
+        notable = trial.number in self._members or parent is not None or hand
+        build, score = _build_and_score(trial)
+        recipe = _recipe(trial) if notable or self._all_recipes else None
+        return PageTrial(
+            number=trial.number,
+            state=str(trial.state),
+            note=printable(_note(trial)),
+            member=trial.number in self._members,
+            knee=trial.number == self._front.knee,
+            parent=None if parent is None else self._short(parent),
+            hand=hand,
+            scores={
+                str(rung): tuple(_point(trial, rung, axis) for axis in self._axes)
+                for rung in trial.rungs
+                if trial.scores(rung)
+            },
+            shares=tuple(_rounded(trial.shares.get(ref, 0.0)) for ref in self._parents),
+            ratio=printable(text.parts(trial.shares)),
+            depth=self._depth(recipe) if recipe is not None and notable else (),
+            parameters=dict(trial.parameters),
+            recipe="" if recipe is None else printable(recipe.to_yaml()),
+            digest=trial.candidate_digest or "",
+            size="" if trial.candidate_size is None else text.size(trial.candidate_size),
+            build=build,
+            score=score,
+            other=max(0.0, (trial.seconds or 0.0) - build - score),
+            before=self._before.get(trial.number, 0.0),
+        )
+
+    def _short(self, parent: str) -> str:
+        names = text.short_names(list(self._parents))
+        return printable(names[self._parents.index(parent)])
+
+    def _depth(self, recipe: Recipe) -> tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]:
+        layers = recipe.layer_shares(_LAYERS)
+        return tuple(
+            (
+                tuple(_rounded(layer.attention.get(ref, 0.0)) for layer in layers),
+                tuple(_rounded(layer.mlp.get(ref, 0.0)) for layer in layers),
+            )
+            for ref in self._parents
+        )
+
+
+def _starts(run: RunRecord) -> list[dict[str, object]]:
+    """The parameters that the space's file names to start from; none where it cannot be read."""
+    try:
+        return [dict(values) for values in Space.from_yaml(run.space).starts()]
+    except MergeSearchError:
+        return []
+
+
+def _recipe(trial: TrialRecord) -> Recipe | None:
+    return Recipe.from_dict(dict(trial.recipe)) if trial.recipe else None
+
+
+def _note(trial: TrialRecord) -> str:
+    if trial.failure is not None:
+        return trial.failure
+    return "" if trial.reused_from is None else f"the same candidate as trial {trial.reused_from}"
+
+
+def _point(trial: TrialRecord, rung: Rung, axis: Axis) -> Point:
+    score = trial.scores(rung).get(axis.name)
+    return None if score is None else (_rounded(score.value), _rounded(score.stderr))
+
+
+def _rounded(value: float) -> float:
+    return round(value, 6) if math.isfinite(value) else 0.0
+
+
+def _build_and_score(trial: TrialRecord) -> tuple[float, float]:
+    rungs = [record for rung, record in trial.rungs.items() if rung is not Rung.VALIDATE]
+    build = sum(record.build_seconds for record in rungs)
+    return build, sum(record.score_seconds for record in rungs)
+
+
+def _seconds_before(trials: Sequence[TrialRecord]) -> dict[int, float]:
+    """Seconds from the end of one trial to the start of the next; pauses of the run are 0."""
+    times = [trial.seconds for trial in trials if trial.seconds]
+    longest = _PAUSE * statistics.median(times) if times else 0.0
+    found = {}
+    for former, trial in itertools.pairwise(trials):
+        if former.ended is not None:
+            seconds = (trial.started - former.ended).total_seconds()
+            found[trial.number] = seconds if 0 < seconds <= longest else 0.0
+    return found
+
+
+def _growth(
+    axes: Sequence[Axis],
+    trials: Sequence[TrialRecord],
+    tokens: Mapping[int, int],
+    before: Mapping[int, float],
+) -> tuple[PageGrowth, ...]:
+    """The hypervolume after each finished trial."""
+    directions = [axis.direction for axis in axes]
+    reference = [axis.reference for axis in axes]
+    values: list[list[float]] = []
+    growth: list[PageGrowth] = []
+    n_tokens, seconds, volume = 0, 0.0, 0.0
+    for trial in trials:
+        if not trial.finished:
+            continue
+        if trial.state is State.COMPLETE and trial.reused_from is None and trial.scores():
+            n_tokens += tokens.get(trial.number, 0)
+            values.append([trial.scores()[axis.name].value for axis in axes])
+            volume = hypervolume(values, reference, directions)
+        seconds += (trial.seconds or 0.0) + before.get(trial.number, 0.0)
+        growth.append(PageGrowth(len(growth) + 1, n_tokens, seconds, volume))
+    return tuple(growth)

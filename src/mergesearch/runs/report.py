@@ -1,0 +1,63 @@
+"""The report of a run: what is read for its page, and where it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mergesearch._system.files import write_text
+from mergesearch.errors import MergeSearchError
+from mergesearch.objectives import ITEM_RUNGS, Items
+from mergesearch.report.page import ItemSheet, page_of, render_page
+from mergesearch.report.page.facts import readable_trials
+from mergesearch.report.page.items import uses_of
+from mergesearch.runs.inputs import read_objectives
+from mergesearch.runs.run import Run
+from mergesearch.scoring.texts import Texts, item_texts
+from mergesearch.study.reading import RunRecords
+
+
+def write_report(
+    run: Run,
+    out: Path | None = None,
+    *,
+    read_items: Callable[[Items], Texts] | None = None,
+    trust_tasks: bool = False,
+) -> Path:
+    """Write the report of a run as one HTML file, and return its path.
+
+    Args:
+        run: Run as it stands.
+        out: File to write; None for `report.html` in the run's folder.
+        read_items: Returns what items ask; None for loading the run's tasks here.
+        trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
+    """
+
+    def load_and_read(items: Items) -> Texts:
+        objectives = read_objectives(run.folder.objectives)
+        return item_texts(objectives, items, trust_tasks=trust_tasks)
+
+    sheet = _sheet(run)
+    notes: list[str] = []
+    questions: Texts = {}
+    try:
+        asked = sheet.differing()
+        questions = (read_items or load_and_read)(asked) if asked else {}
+    except MergeSearchError as error:
+        notes.append(f"Items are shown without their questions: {error.what}")
+    page = page_of(run.record, run.trials(), sheet, questions, [("state", run.state())], notes)
+    path = run.folder.report if out is None else out
+    write_text(path, render_page(page))
+    return path
+
+
+def _sheet(run: Run) -> ItemSheet:
+    """The items of every trial, those that a person will read first."""
+    trials = run.trials()
+    sheet = ItemSheet(uses_of(run.objectives()), readable_trials(run.front(), trials))
+    with RunRecords.open(run.folder.study.database) as records:
+        for number in dict.fromkeys([*sheet.readable, *range(len(trials))]):
+            for rung in ITEM_RUNGS:
+                if trials[number].scores(rung):
+                    sheet.add(number, rung, records.items(number, rung))
+    return sheet
