@@ -47,5 +47,5 @@ def command(
     trial = run.pick(pick)
     recipe = run.recipe_of(trial)
     text = recipe.to_yaml() if format is Format.RECIPE else mergekit_yaml(recipe)
-    text = recipe_header(trial) + text
+    text = recipe_header(trial, run.record.axes) + text
     deliver(text, out, force, f"trial {trial.number} -> {out}")

@@ -64,6 +64,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 RungOption = Annotated[
     str, typer.Option("--rung", metavar="RUNG", help="Which items: search or validate.")
 ]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print all that is on record as CSV.")]
 Parents = Annotated[
     list[str],
     typer.Option(

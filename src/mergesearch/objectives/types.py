@@ -35,6 +35,14 @@ PROXY_METRIC = "proxy"
 References = Mapping[str, Mapping[int, str]]
 """Correct answers of specialists, by task and item."""
 
+NOT_SHARES = frozenset(
+    {
+        "bits_per_byte", "bleu", "brier_score", "byte_perplexity", "chrf", "likelihood", "mcc",
+        "mse", "perplexity", "r2", "ter", "word_perplexity",
+    }
+)  # fmt: skip
+"""Metrics of lm-eval whose values are not shares of 1."""
+
 MAX_PARALLEL = 255
 """Sequences decoded together; llama.cpp keeps at most 256, one of them for what prompts share."""
 
@@ -106,6 +114,12 @@ class Objective:
     reference: float
     proxy: ProxyKind | None = None
     specialist: str | None = None
+
+    @property
+    def percent(self) -> bool:
+        """Whether its values are shares of 1, which people read in percent."""
+        metrics = {use.metric.split(",")[0] for use in self.uses}
+        return not metrics & NOT_SHARES and 0.0 <= self.reference <= 1.0
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,9 @@
 """Numbers, times and names as a person reads them."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from mergesearch.objectives import Score
-
-
-def in_percent(values: Iterable[float]) -> bool:
-    """Whether values of one objective are shares, to be shown in percent: from 0 to 1."""
-    return all(0.0 <= value <= 1.0 for value in values)
 
 
 def value(number: float, percent: bool) -> str:

@@ -30,12 +30,14 @@ class Axis:
         direction: `maximize` or `minimize`.
         reference: Coordinate of the hypervolume's reference point.
         proxy: Whether the search optimizes a proxy of the objective.
+        percent: Whether its values are shares of 1, which people read in percent.
     """
 
     name: str
     direction: Direction
     reference: float
     proxy: bool = False
+    percent: bool = True
 
 
 @dataclass(frozen=True)
