@@ -6,6 +6,7 @@ A field's type states its range, which a file is checked against.
 from __future__ import annotations
 
 import datetime as dt
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -171,6 +172,12 @@ class Thinking:
 # -- results ---------------------------------------------------------------------------------------
 
 
+def normal_interval(value: float, stderr: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the ends of the confidence interval of a normally distributed value."""
+    reach = statistics.NormalDist().inv_cdf((1 + confidence) / 2) * stderr
+    return value - reach, value + reach
+
+
 @dataclass(frozen=True)
 class ItemResult:
     """What one item gave.
@@ -227,3 +234,7 @@ class Score:
     stderr: float
     n: int
     n_unscored: int
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Return the ends of the confidence interval of the value (normal approximation)."""
+        return normal_interval(self.value, self.stderr, confidence)

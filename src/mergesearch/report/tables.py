@@ -109,6 +109,7 @@ def render_trial(record: TrialRecord, run: RunRecord) -> RenderableType:
         for name, share in zip(names, record.shares.values(), strict=True)
     ]
     facts += [("shares", ", ".join(parts))] if parts else []
+    facts += [("in words" if line == record.words[0] else "", line) for line in record.words]
     blocks: list[RenderableType] = [Text(f"trial {record.number}", style="bold"), fact_table(facts)]
     if any(one.scores for one in record.rungs.values()):
         blocks += ["", _scores_table(record, run)]

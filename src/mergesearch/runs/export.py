@@ -11,8 +11,8 @@ from mergesearch.study.records import Axis, TrialRecord
 
 
 def recipe_header(trial: TrialRecord, axes: Sequence[Axis]) -> str:
-    """Return comment lines that say where a recipe comes from and what it scored."""
-    lines = [f"# mergesearch: trial {trial.number}"]
+    """Return comment lines that say where a recipe comes from, what it is and what it scored."""
+    lines = [f"# mergesearch: trial {trial.number}", *(f"# {line}" for line in trial.words)]
     for rung, record in trial.rungs.items():
         if record.scores:
             lines.append(f"# {rung} items: {scores_line(record.scores, axes, rung)}")

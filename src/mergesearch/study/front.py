@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from mergesearch.errors import InputError
 from mergesearch.objectives import Rung, Score
+from mergesearch.study.choosing import parse_choice
 from mergesearch.study.pareto import hypervolume, knee, non_dominated
 from mergesearch.study.proxies import Agreement, agreements
 from mergesearch.study.records import Axis, State, TrialRecord
@@ -19,6 +21,7 @@ class FrontMember:
         values: Score of each objective on the search items.
         validated: Score of each objective on the validate items; empty before they were scored.
         shares: Effective share of each parent, summing to 1.
+        words: The recipe in words.
         digest: SHA-256 (hex) of the GGUF.
         recipe: Recipe document that rebuilds the GGUF.
     """
@@ -27,6 +30,7 @@ class FrontMember:
     values: Mapping[str, Score]
     validated: Mapping[str, Score]
     shares: Mapping[str, float]
+    words: tuple[str, ...]
     digest: str
     recipe: Mapping[str, Any]
 
@@ -38,6 +42,7 @@ class FrontMember:
             values=trial.scores(),
             validated=trial.scores(Rung.VALIDATE),
             shares=trial.shares,
+            words=trial.words,
             digest=trial.candidate_digest or "",
             recipe=trial.recipe,
         )
@@ -49,6 +54,7 @@ class FrontMember:
             "values": _scores(self.values),
             "validated": _scores(self.validated) or None,
             "shares": dict(self.shares),
+            "words": list(self.words),
             "digest": self.digest,
             "recipe": dict(self.recipe),
         }
@@ -103,6 +109,29 @@ class Front:
             failed=sum(trial.state is State.FAILED for trial in trials),
             proxies=agreements(axes, trials),
         )
+
+    def pick(self, expression: str) -> int:
+        """Return the number of the member that an expression chooses; see `choosing`.
+
+        Raises:
+            InputError: The front is empty, no member holds the limits, or it is no expression.
+        """
+        if self.knee is None:
+            raise InputError("no trial is complete, so there is no front yet")
+        if expression == "knee":
+            return self.knee
+        choice = parse_choice(expression, {axis.name: axis.direction for axis in self.axes})
+        values = [
+            {name: score.value for name, score in member.values.items()} for member in self.members
+        ]
+        index = choice.of(values)
+        if index is None:
+            raise InputError(
+                "no member of the front holds the limits",
+                where=f"pick {expression!r}",
+                expected=choice.reachable(values),
+            )
+        return self.members[index].trial
 
     def best(self, objective: str) -> FrontMember:
         """Return the member with the best search value in an objective; of equals the first.

@@ -131,6 +131,8 @@ class TrialRecord:
         started: Moment at which the last attempt started.
         ended: Moment at which the trial finished, None before.
         rungs: Measurements by rung.
+        words: The recipe in words: ratio of the parents, what is scaled, and how it goes over the
+            depth.
     """
 
     number: int
@@ -147,6 +149,7 @@ class TrialRecord:
     started: datetime
     ended: datetime | None
     rungs: Mapping[Rung, RungRecord]
+    words: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -176,6 +179,7 @@ class TrialRecord:
         """Return all that is on record as `search show --json` prints it; moments in ISO 8601."""
         document = {item.name: getattr(self, item.name) for item in fields(self)}
         document |= {name: dict(document[name]) for name in ("parameters", "recipe", "shares")}
+        document["words"] = list(self.words)
         document["state"] = str(self.state)
         document["started"] = self.started.isoformat()
         document["ended"] = None if self.ended is None else self.ended.isoformat()
