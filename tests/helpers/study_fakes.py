@@ -84,7 +84,11 @@ class Bench:
         return self.candidates[-1]
 
     def score(
-        self, candidate: FakeCandidate, rung: str, on_progress: Callable[[Any], None]
+        self,
+        candidate: FakeCandidate,
+        rung: str,
+        on_progress: Callable[[Any], None],
+        items: Any = None,
     ) -> dict[str, TaskResult]:
         self.before_score(next(self.scorings))
         self.scored.append((rung, candidate.digest))

@@ -35,7 +35,7 @@ BUILT = CheckReport("space.yaml", "space", building=BUILDING)
 SCORED = replace(
     BUILT,
     objectives="balance",
-    items=ItemsReport(256, 640),
+    items=ItemsReport(256, 256, 640),
     scoring=ScoringReport(
         seconds={Rung.PROXY: 400.0, Rung.SEARCH: 900.0, Rung.VALIDATE: 2300.0},
         at_most=True,
@@ -70,7 +70,7 @@ def test_a_space_with_proxies() -> None:
     middle = """\
 balance: all tasks load
   items                   256 in the search
-                          640 others to confirm a member of the front
+                          640 others to confirm the front
 time on this machine
   building                1 min 43 s
   scoring, proxy          at most 6 min 40 s
@@ -90,7 +90,7 @@ def test_notes_on_scoring_stand_under_the_items() -> None:
     noted = replace(SCORED, scoring=replace(SCORED.scoring, notes=(note,)))
     lines = render_check(noted).splitlines()
     at = lines.index("note: quiz: 3 of 256 prompts are longer than the context and lose their")
-    assert lines[at - 1].endswith("640 others to confirm a member of the front")
+    assert lines[at - 1].endswith("640 others to confirm the front")
     assert lines[at + 1] == "      beginning (search)"
     assert noted.to_dict()["scoring_notes"] == [note]
 
@@ -111,10 +111,10 @@ def test_candidates_that_are_built_ahead() -> None:
 
 
 def test_objectives_alone() -> None:
-    assert render_check(CheckReport("o.yaml", "objectives", items=ItemsReport(8, 9))) == (
+    assert render_check(CheckReport("o.yaml", "objectives", items=ItemsReport(80, 8, 9))) == (
         "o.yaml: all tasks load\n"
-        "  items                   8 in the search\n"
-        "                          9 others to confirm a member of the front"
+        "  items                   80 in the search, at most 8 a trial\n"
+        "                          9 others to confirm the front"
     )
 
 
@@ -137,6 +137,7 @@ def test_a_report_as_json_is_one_flat_mapping() -> None:
         },
         "disk": {"gguf": 8_990_000_000, "safetensors": 29_540_000_000, "free": 812_000_000_000},
         "notes": (),
+        "items_of_the_search": 256,
         "items_of_a_trial": 256,
         "items_of_validation": 640,
         "scoring_seconds": {"proxy": 400.0, "search": 900.0, "validate": 2300.0},

@@ -1,6 +1,7 @@
 """What `search front`, `search show` and `search status` print, as literal text."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +11,13 @@ from helpers.records import AXES, RUN, RUNNING, START, TRIALS, rung, scores, sho
 from mergesearch.report import Status, render_front, render_status, render_trial
 from mergesearch.report.tables import trial_line
 from mergesearch.study.front import Front
-from mergesearch.study.records import Axis
+from mergesearch.study.records import Axis, RunRecord, TrialRecord
 
 FRONT = Front.of(AXES, TRIALS)
+
+
+def status_of(run: RunRecord, trials: Sequence[TrialRecord], *, running: bool) -> Status:
+    return Status.of(run, Front.of(run.axes, trials), trials, running=running)
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +78,7 @@ def test_before_validation_there_is_one_column_an_objective() -> None:
 
 
 def test_values_beyond_one_are_not_percent_and_shares_may_be_negative() -> None:
-    axes = (AXES[0], Axis("reasoning", "minimize", 9.0, percent=False))
+    axes = (AXES[0], Axis("reasoning", "minimize", 9.0))
     front = Front.of(axes, [trial(4, 0.5, 5.25, shares={"a/x": -0.1, "b/x": 1.1})])
     text = shown(render_front(front, 80), 80)
     assert "◆      4   50.0 ± 4.4  5.25 ± 0.0451  -10/110" in text
@@ -135,7 +140,7 @@ def test_a_trial_that_was_not_scored_itself_says_whose_scores_it_has() -> None:
 
 def test_the_status_of_a_run_at_work() -> None:
     now = START.timestamp() + 12
-    status = render_status(Status.of(RUN, (*TRIALS, RUNNING), running=True), now)
+    status = render_status(status_of(RUN, (*TRIALS, RUNNING), running=True), now)
     assert shown(status, 60) == (
         "run               running, trial 5 for 12 s\n"
         "trials            5 trials, 1 failed\n"
@@ -150,9 +155,9 @@ def test_the_status_of_a_run_at_work() -> None:
 
 
 def test_the_status_of_a_run_that_was_stopped_or_never_got_far() -> None:
-    status = render_status(Status.of(RUN, (*TRIALS, RUNNING), running=False), 0.0)
+    status = render_status(status_of(RUN, (*TRIALS, RUNNING), running=False), 0.0)
     assert "not running; trial 5 is to be done again" in shown(status, 60)
-    assert shown(render_status(Status.of(RUN, (), running=True), 0.0), 60) == (
+    assert shown(render_status(status_of(RUN, (), running=True), 0.0), 60) == (
         "run      running\ntrials   0 trials\nfront    0 members, 0 validated\nsampler  gp, seed 7"
     )
 
@@ -180,10 +185,10 @@ def test_proxies_are_shown_in_nat_with_how_far_they_can_be_trusted() -> None:
         "instruction -0.500 ± 0.0437 nat (proxy), reasoning 40.0 ± 4.5, 4.0 s"
     )
     run = replace(RUN, axes=axes)
-    few = shown(render_status(Status.of(run, members, running=False), 0.0), 120)
+    few = shown(render_status(status_of(run, members, running=False), 0.0), 120)
     assert "proxy: rank correlation with the metric not known yet, over 4 promoted trials" in few
     members.append(trial(4, 0, 0, rungs=members[0].rungs))
-    status = shown(render_status(Status.of(run, members, running=False), 0.0), 120)
+    status = shown(render_status(status_of(run, members, running=False), 0.0), 120)
     note = "proxy: rank correlation with the metric -0.16 over 5 promoted trials; below 0.5: do not"
     assert note in status
     text = shown(render_front(Front.of(axes, members), 120), 120)
@@ -192,7 +197,7 @@ def test_proxies_are_shown_in_nat_with_how_far_they_can_be_trusted() -> None:
 
 
 def test_a_status_as_json() -> None:
-    status = Status.of(RUN, (*TRIALS, RUNNING), running=True)
+    status = status_of(RUN, (*TRIALS, RUNNING), running=True)
     assert status.to_dict() == {
         "running": True,
         "unfinished_trial": 5,

@@ -41,7 +41,7 @@ def run(
     changes: dict[str, Any] | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
-    settings = {"sampler": "sobol", "trials": 5, "validate": False} | settings
+    settings = {"sampler": "sobol", "trials": 5, "confirm": 0.0} | settings
     searched = search_on_gpu(bench, **(changes or {}))
     return run_in(folder, searched, StudySettings(**settings), observe).to_dict()
 
@@ -149,7 +149,9 @@ class Clockwork:
         self._built[number].set()
         return candidate
 
-    def score(self, candidate: FakeCandidate, rung: str, on_progress: Any) -> Any:
+    def score(
+        self, candidate: FakeCandidate, rung: str, on_progress: Any, items: Any = None
+    ) -> Any:
         number = len(self.bench.scored)
         self.notes.append(("score", number))
         assert number == self.last or self._built[number + 1].wait(SECONDS)
@@ -175,7 +177,7 @@ def test_members_of_the_front_are_built_ahead_too(tmp_path: Path) -> None:
     front = run(tmp_path)["front"]
     clockwork = Clockwork(last=len(front) - 1)
     changes = {"build": clockwork.build, "score": clockwork.score}
-    document = run(tmp_path, changes=changes, validate=True)
+    document = run(tmp_path, changes=changes, confirm=0.2)
     assert len(front) > 1
     assert all(one["validated"] for one in document["front"])
     assert [rung for rung, _ in clockwork.bench.scored] == ["validate"] * len(front)
@@ -188,7 +190,7 @@ def test_without_room_nothing_is_built_while_one_is_scored(tmp_path: Path) -> No
         order.append("build")
         return bench.build(one, stop)
 
-    def score(candidate: FakeCandidate, rung: str, on_progress: Any) -> Any:
+    def score(candidate: FakeCandidate, rung: str, on_progress: Any, items: Any = None) -> Any:
         time.sleep(0.02)  # in which a thread would begin
         order.append("scored")
         return bench.score(candidate, rung, on_progress)
@@ -332,7 +334,7 @@ def test_a_signal_ends_a_run_whose_next_candidate_is_being_built(
             build_until_stopped(one, stop)
         return bench.build(one, stop)
 
-    def score(candidate: FakeCandidate, rung: str, on_progress: Any) -> Any:
+    def score(candidate: FakeCandidate, rung: str, on_progress: Any, items: Any = None) -> Any:
         if len(bench.scored) == 1 and stage == "scoring":
             assert begun.wait(SECONDS)
             os.kill(os.getpid(), number)

@@ -5,11 +5,13 @@ from mergesearch.study.confirming import (
     Group,
     chances_of_membership,
     combined,
+    contenders,
     finalists,
     grouped,
-    in_doubt,
 )
 from mergesearch.study.estimation.estimates import Estimates
+from mergesearch.study.records import Axis
+from mergesearch.study.samplers import Observation
 
 BOTH = ("maximize", "maximize")
 
@@ -28,14 +30,19 @@ def test_members_dominated_ones_and_doubtful_ones_have_the_chances_they_should()
     assert found == pytest.approx([1.0, 1.0, 0.75, 0.75, 0.0], abs=0.04)
 
 
+def test_contenders_are_the_front_then_that_of_the_others():
+    axes = (Axis("a", "maximize", 0.0), Axis("b", "minimize", 1.0))
+    values = {3: (0.9, 0.1), 4: (0.8, 0.2), 7: (0.95, 0.3), 8: (0.1, 0.9), 9: (0.85, 0.4)}
+    searched = {number: Observation({}, values=value) for number, value in values.items()}
+    assert list(contenders(searched, axes, 2)) == [3, 7]
+    assert list(contenders(searched, axes, 3)) == [3, 4, 7, 9]
+    assert list(contenders(searched, axes)) == [3, 4, 7, 8, 9]
+
+
 def test_finalists_are_the_likeliest_and_no_hopeless_ones():
     found = np.array([0.3, 0.01, 0.9, 0.6])
     assert finalists(found, (4, 5, 6, 7), 10) == [6, 7, 4]
     assert finalists(found, (4, 5, 6, 7), 2) == [6, 7]
-
-
-def test_doubt_is_neither_near_0_nor_near_1():
-    assert in_doubt(np.array([0.01, 0.5, 0.99, 0.2]), (3, 5, 7, 9)) == [5, 9]
 
 
 def test_two_equally_sure_estimates_meet_in_the_middle():

@@ -14,7 +14,7 @@ from mergesearch.study.ledger import add_run
 from mergesearch.study.reading import RunRecords
 from mergesearch.study.settings import StudySettings
 
-ONE_TRIAL = StudySettings(trials=1, sampler="sobol", validate=False)
+ONE_TRIAL = StudySettings(trials=1, sampler="sobol", confirm=0.0)
 VERSION_0_2 = "CREATE TABLE mergesearch_run (id INTEGER, name VARCHAR(255))"
 
 

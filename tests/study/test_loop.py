@@ -146,7 +146,7 @@ def test_stopping_and_going_on_changes_nothing(tmp_path: Path, unbroken, sampler
         with pytest.raises((KeyboardInterrupt, Interrupted)):
             run(tmp_path, stop, sampler=sampler, trials=last + 1, seed=3)
     assert trials(tmp_path)[-1].state == "running"
-    run(tmp_path, sampler=sampler, trials=last, validate=False)  # the seed is the run's own
+    run(tmp_path, sampler=sampler, trials=last, confirm=0.0)  # the seed is the run's own
     run(tmp_path, sampler=sampler, trials=last + 1)
     assert told(tmp_path) == unbroken[sampler]
     assert [one.attempt for one in trials(tmp_path)].count(2) == 2
@@ -338,7 +338,7 @@ def test_equal_recipes_are_built_once(tmp_path: Path) -> None:
 
 
 def test_a_rebuild_with_another_digest_is_not_validated(tmp_path: Path) -> None:
-    run(tmp_path, validate=False)
+    run(tmp_path, confirm=0.0)
     other = Bench(digest_of=lambda recipe: "0" * 64)
     document = run(tmp_path, other)
     assert other.scored == []
@@ -402,7 +402,7 @@ def test_the_clock_ends_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def build(count: int) -> None:
         clock.now += 600
 
-    settings = {"trials": None, "validate": False}
+    settings = {"trials": None, "confirm": 0.0}
     assert run(tmp_path, hours=0.0, **settings)["trials"] == 0
     assert run(tmp_path, Bench(before_build=build), hours=0.5, **settings)["trials"] == 3
     until = datetime.fromtimestamp(clock.now + 601)

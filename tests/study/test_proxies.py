@@ -43,7 +43,11 @@ class ProxyBench(Bench):
         self.references = references
 
     def score(
-        self, candidate: FakeCandidate, rung: str, on_progress: Callable[[Any], None]
+        self,
+        candidate: FakeCandidate,
+        rung: str,
+        on_progress: Callable[[Any], None],
+        items: Any = None,
     ) -> dict[str, TaskResult]:
         if len(candidate.recipe.last.inputs) == 1:  # a parent as it is
             self.scored.append((rung, candidate.recipe.last.inputs[0].model))

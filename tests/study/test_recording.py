@@ -16,7 +16,7 @@ from mergesearch.study.records import Measurement
 from mergesearch.study.samplers import Proposal
 from mergesearch.study.settings import StudySettings
 
-SETTINGS = StudySettings(trials=4, sampler="sobol", validate=False)
+SETTINGS = StudySettings(trials=4, sampler="sobol", confirm=0.0)
 
 
 def test_the_study_is_useful_in_optunas_dashboard(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_an_interrupted_trial_counts_its_attempts(tmp_path: Path) -> None:
 
 
 def test_what_was_measured_and_not_told_is_told_at_the_start(tmp_path: Path) -> None:
-    run_in(tmp_path, search(), StudySettings(trials=1, sampler="sobol", validate=False))
+    run_in(tmp_path, search(), StudySettings(trials=1, sampler="sobol", confirm=0.0))
     with RunRecorder.start(files(tmp_path), search(), SETTINGS) as recorder:
         scores = recorder.trials()[0].scores()
         for number in (1, 2, 3):
@@ -123,7 +123,7 @@ def test_runs_of_one_server_are_named(tmp_path: Path, monkeypatch: pytest.Monkey
     url = files(tmp_path).database
     lengths = {"first": 2, "second": 3}
     for name, length in lengths.items():
-        settings = StudySettings(trials=length, sampler="sobol", validate=False)
+        settings = StudySettings(trials=length, sampler="sobol", confirm=0.0)
         study_fakes.run_study(replace(files(tmp_path), name=name), search(), settings)
     for name, length in lengths.items():
         with RunRecords.open(url, name) as opened:
@@ -141,6 +141,6 @@ def test_runs_of_one_server_are_named(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_moved_folder_goes_on_under_the_name_it_started_with(tmp_path: Path) -> None:
     run_in(tmp_path / "first", search(), SETTINGS)
     moved = (tmp_path / "first").rename(tmp_path / "second")
-    run_in(moved, search(), StudySettings(trials=6, validate=False))
+    run_in(moved, search(), StudySettings(trials=6, confirm=0.0))
     assert study_of(moved).study_name == "first"
     assert len(trials(moved)) == 6

@@ -33,6 +33,11 @@ def test_the_earlier_of_two_clocks_ends_it() -> None:
     assert StopRule.of(StudySettings(hours=2, until=until), now).deadline == now + 7200
 
 
+def test_a_share_of_the_time_is_left_to_confirm_the_front() -> None:
+    rule = StopRule.of(StudySettings(hours=10), now=0.0, reserved=0.2)
+    assert rule.deadline == 8 * 3600.0
+
+
 def test_without_a_rule_only_a_person_ends_it() -> None:
     assert StopRule.of(StudySettings(), 0.0).reason(10**6, 1e12) is None
 

@@ -8,10 +8,8 @@ from typing import Annotated
 
 import typer
 
-from mergesearch._system.terminal import say
-from mergesearch.cli.options import Folder, Pick
+from mergesearch.cli.options import Folder
 from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, deliver
-from mergesearch.report.standing import standing_lines
 from mergesearch.runs.export import mergekit_yaml, recipe_header
 from mergesearch.runs.run import Run
 
@@ -25,7 +23,9 @@ class Format(enum.StrEnum):
 
 def command(
     folder: Folder,
-    pick: Pick = "knee",
+    pick: Annotated[
+        str, typer.Option(metavar="WHICH", help="knee, best:OBJECTIVE or trial:NUMBER.")
+    ] = "knee",
     format: Annotated[
         Format, typer.Option(help="Our recipe, or YAML for mergekit.")
     ] = Format.RECIPE,
@@ -39,16 +39,13 @@ def command(
 ) -> None:
     """Export the recipe of a trial.
 
-    `search build` makes the scored model from it again, byte for byte. How the trial stands is
-    said too: its intervals, and the chance that it really is better than each parent.
+    `search build` makes the scored model from it again, byte for byte.
 
-    Example: search export results/demo --pick 'max:reasoning where instruction>=0.3' -o r.yaml
+    Example: search export results/demo --pick knee -o knee.yaml
     """
     run = Run(folder)
     trial = run.pick(pick)
     recipe = run.recipe_of(trial)
     text = recipe.to_yaml() if format is Format.RECIPE else mergekit_yaml(recipe)
-    text = recipe_header(trial, run.record.axes) + text
+    text = recipe_header(trial) + text
     deliver(text, out, force, f"trial {trial.number} -> {out}")
-    for line in standing_lines(run.standing(trial.number), run.record.axes):
-        say(line, error=out == STANDARD_OUTPUT)

@@ -73,6 +73,10 @@ def command(
             metavar="NAME", help="auto, gp, noisy-gp, tpe, nsga2, nsga3, cmaes, sobol or random."
         ),
     ] = None,
+    confirm: Annotated[
+        float,
+        typer.Option(metavar="SHARE", help="Share of the budget that confirms the front."),
+    ] = 0.2,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
     template: TemplateFile = None,
@@ -110,6 +114,7 @@ def command(
             until=until,
             seed=seed,
             sampler=sampler,
+            confirm=confirm,
             parents=parent_places(parent),
             template=template,
             threads=threads,

@@ -19,8 +19,7 @@ from mergesearch.cli.options import (
     TrustTasks,
     parent_places,
 )
-from mergesearch.report import cut_note, text
-from mergesearch.runs.inputs import read_objectives
+from mergesearch.report import cut_note
 from mergesearch.runs.score import score
 
 
@@ -41,10 +40,9 @@ def command(
 
     Example: search score knee.gguf --objectives demo --rung validate
     """
-    wanted = read_objectives(objectives)
     scored = score(
         model,
-        wanted,
+        objectives,
         rung=rung,
         parents=parent_places(parent),
         template=template,
@@ -56,10 +54,8 @@ def command(
         say(json.dumps(scored.to_dict(), indent=2))
         return
     say(f"{model}  sha256 {scored.digest}")
-    for objective in wanted.objectives:
-        found = scored.scores[objective.name]
+    for name, found in scored.scores.items():
         unscored = f", {found.n_unscored} unscored" if found.n_unscored else ""
-        shown = text.score(found, objective.percent)
-        say(f"  {objective.name}: {shown}  ({found.n} items{unscored})")
+        say(f"  {name}: {found.value:.4f} ± {found.stderr:.4f}  ({found.n} items{unscored})")
     if note := cut_note(scored.items()):
         say(note)

@@ -20,7 +20,7 @@ def command(folder: Folder, as_json: AsJson = False) -> None:
     Example: search status results/demo
     """
     run = Run(folder)
-    status = Status.of(run.record, run.trials(), running=run.is_running())
+    status = Status.of(run.record, run.front(), run.trials(), running=run.is_running())
     if as_json:
         say(json.dumps(status.to_dict(), indent=2, ensure_ascii=False))
     else:

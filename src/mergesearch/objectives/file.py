@@ -26,12 +26,6 @@ from mergesearch.objectives.types import (
     Thinking,
 )
 
-SCORING_VERSION = 2
-"""Version of how scores follow from llama.cpp's logits; scores of different ones differ slightly.
-
-1 summed chances as NumPy does, which depends on the processor; 2 sums them in a fixed order.
-"""
-
 
 @dataclass(frozen=True)
 class Objectives:
@@ -71,6 +65,12 @@ class Objectives:
         document = read_document(text, ObjectivesError, "objectives file")
         return cls(**parse_document(document, folder))
 
+    @classmethod
+    def from_record(cls, document: Mapping[str, Any]) -> Objectives:
+        """Return the objectives of a document that `to_dict` gave, without their task folder."""
+        parts = {key: value for key, value in document.items() if key != "task_folder"}
+        return cls(**parse_document(parts, Path()))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the document that `from_yaml` reads back; the task folder is absolute."""
         document: dict[str, Any] = {
@@ -95,16 +95,15 @@ class Objectives:
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 (hex) of everything in the file that scores depend on, and how.
+        """Return a SHA-256 (hex) of everything in the file that scores depend on.
 
-        `SCORING_VERSION` is in it. The number of threads, whether texts are kept and the path of
-        the task folder are left out, the contents of the task folder are not.
+        The number of threads, whether texts are kept and the path of the task folder are left out,
+        the contents of the task folder are not.
         """
         document = self.to_dict()
         document.pop("task_folder", None)
         document.pop("keep_texts")
         document["runtime"].pop("threads")
-        document["scoring"] = SCORING_VERSION
         digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode())
         if self.task_folder is not None:
             paths = (path for path in self.task_folder.rglob("*") if path.is_file())
@@ -112,6 +111,11 @@ class Objectives:
                 digest.update(file.relative_to(self.task_folder).as_posix().encode() + b"\0")
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()
+
+    @property
+    def scores_parts(self) -> bool:
+        """Whether trials are scored on a part of the search items at first."""
+        return any(use.trial_items is not None for use in self.tasks())
 
     def tasks(self) -> tuple[TaskUse, ...]:
         """Return one use of each distinct task, in order of appearance."""
@@ -151,7 +155,7 @@ def _entry(objective: Objective) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "direction": objective.direction,
         "reference": objective.reference,
-        "tasks": [_without_chance_of_none(asdict(use)) for use in objective.uses],
+        "tasks": [_without_nones(asdict(use)) for use in objective.uses],
     }
     for key in ("proxy", "specialist"):
         if getattr(objective, key) is not None:
@@ -159,5 +163,6 @@ def _entry(objective: Objective) -> dict[str, Any]:
     return entry
 
 
-def _without_chance_of_none(use: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in use.items() if (key, value) != ("chance", None)}
+def _without_nones(use: dict[str, Any]) -> dict[str, Any]:
+    absent = (("chance", None), ("trial_items", None))
+    return {key: value for key, value in use.items() if (key, value) not in absent}

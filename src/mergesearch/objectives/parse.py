@@ -102,6 +102,13 @@ def _objective(name: str, entry: _Entry) -> Objective:
         raise ObjectivesError(
             "a specialist is for a proxy, and there is none", where=f"objectives.{name}"
         )
+    for use in objective.uses:
+        if use.trial_items is not None and use.trial_items > use.search_items:
+            raise ObjectivesError(
+                f"trial_items {use.trial_items} is more than there are",
+                where=f"objectives.{name}.{use.task}",
+                expected=f"at most search_items, {use.search_items}",
+            )
     if objective.proxy is not None and objective.direction == "minimize":
         raise ObjectivesError(
             "a likelihood stands for a metric that is to be maximized",
@@ -129,11 +136,12 @@ def _check_shared_tasks(objectives: Sequence[Objective]) -> None:
     seen: dict[str, tuple[Any, ...]] = {}
     for objective in objectives:
         for use in objective.uses:
-            wanted = (use.search_items, use.validate_items, use.num_fewshot, objective.proxy)
+            items = (use.search_items, use.trial_items, use.validate_items)
+            wanted = (*items, use.num_fewshot, objective.proxy)
             if seen.setdefault(use.task, wanted) != wanted:
                 raise ObjectivesError(
-                    "two uses of this task differ in search_items, validate_items, num_fewshot "
-                    "or proxy",
+                    "two uses of this task differ in search_items, trial_items, validate_items, "
+                    "num_fewshot or proxy",
                     where=f"objectives.{objective.name}.{use.task}",
                 )
 

@@ -18,11 +18,13 @@ class ItemsReport:
     """How many items are scored.
 
     Attributes:
-        search: Number of items of a trial.
-        validate: Number of items that confirm a member of the front.
+        search: Number of items that the search may score.
+        trial: Number of items that one trial is scored on at most.
+        validate: Number of items that confirm the front.
     """
 
     search: int
+    trial: int
     validate: int
 
 
@@ -143,7 +145,8 @@ class CheckReport:
                 for name, value in building.items()
             }
         if self.items is not None:
-            document["items_of_a_trial"] = self.items.search
+            document["items_of_the_search"] = self.items.search
+            document["items_of_a_trial"] = self.items.trial
             document["items_of_validation"] = self.items.validate
         match self.scoring:
             case str(reason):
@@ -185,8 +188,10 @@ def _lines(report: CheckReport) -> Iterator[str]:
         yield from map(_note, building.notes)
     if report.items is not None:
         yield f"{report.objectives or report.file}: all tasks load"
-        yield _line("items", f"{report.items.search} in the search")
-        yield _line("", f"{report.items.validate} others to confirm a member of the front")
+        items = report.items
+        of_a_trial = "" if items.trial == items.search else f", at most {items.trial} a trial"
+        yield _line("items", f"{items.search} in the search{of_a_trial}")
+        yield _line("", f"{items.validate} others to confirm the front")
     if isinstance(report.scoring, ScoringReport):
         yield from map(_note, report.scoring.notes)
     if building is not None:

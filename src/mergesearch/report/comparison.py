@@ -10,14 +10,13 @@ from rich.text import Text
 from mergesearch.objectives import PairedDifference, TaskDifference
 from mergesearch.report import text
 from mergesearch.report.tables import ruled_table
-from mergesearch.study.records import Axis
 
 
 def render_comparison(
     first: str,
     second: str,
     differences: Mapping[str, PairedDifference],
-    axes: Sequence[Axis],
+    minimized: Sequence[str],
     rung: str,
 ) -> RenderableType:
     """Return by how much one candidate is ahead of another, with its tasks where there are several.
@@ -26,7 +25,7 @@ def render_comparison(
         first: Name of the one.
         second: Name of the other.
         differences: Difference of each objective, first minus second.
-        axes: Objectives of the run.
+        minimized: Names of the objectives of which less is better.
         rung: Rung whose items were compared.
     """
     table = ruled_table()
@@ -34,15 +33,15 @@ def render_comparison(
     table.add_column("difference (95 %)", justify="right", no_wrap=True)
     table.add_column("items", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for axis in axes:
-        difference, percent = differences[axis.name], axis.percent
+    for name, difference in differences.items():
+        percent = text.in_percent([abs(difference.value), difference.stderr])
         low, high = difference.interval()
         interval = f"({text.signed(low, percent)} to {text.signed(high, percent)})"
         table.add_row(
-            axis.name,
+            name,
             f"{text.signed(difference.value, percent)} {interval}",
             _counts(difference),
-            _verdict(low, high, axis.direction == "minimize"),
+            _verdict(low, high, name in minimized),
         )
         if len(difference.tasks) > 1:
             for task in difference.tasks:

@@ -74,12 +74,13 @@ def render_runs(runs: Sequence[ListedRun]) -> RenderableType:
 def _best_values(front: Front) -> dict[str, float]:
     if not front.members:
         return {}
-    return {axis.name: front.best(axis.name).values[axis.name].value for axis in front.axes}
+    return {axis.name: front.best(axis.name).known[axis.name].value for axis in front.axes}
 
 
 def _best(front: Front) -> str:
     values = _best_values(front)
-    percents = {axis.name: axis.percent for axis in front.axes}
+    references = {axis.name: axis.reference for axis in front.axes}
     return ", ".join(
-        f"{name} {text.value(value, percents[name])}" for name, value in values.items()
+        f"{name} {text.value(value, text.in_percent([value, references[name]]))}"
+        for name, value in values.items()
     )

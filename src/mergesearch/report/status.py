@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from mergesearch.objectives import Score
 from mergesearch.report import text
 from mergesearch.report.state import best_of
-from mergesearch.report.tables import counts, fact_table, proxy_notes
+from mergesearch.report.tables import counts, fact_table, proxy_notes, racing_notes
 from mergesearch.study.front import Front
 from mergesearch.study.records import RunRecord, State, TrialRecord
 
@@ -53,15 +53,17 @@ class Status:
     last_failure: TrialRecord | None
 
     @classmethod
-    def of(cls, run: RunRecord, trials: Sequence[TrialRecord], *, running: bool) -> Status:
-        """Return the status of a run with these trials."""
+    def of(
+        cls, run: RunRecord, front: Front, trials: Sequence[TrialRecord], *, running: bool
+    ) -> Status:
+        """Return the status of a run with this front and these trials."""
         times = [trial.seconds for trial in trials if trial.finished and trial.seconds is not None]
         names = [axis.name for axis in run.axes]
         best = zip(names, best_of(run.axes, list(trials)), strict=False)
         return cls(
             run=run,
             running=running,
-            front=Front.of(run.axes, trials),
+            front=front,
             unfinished=next((trial for trial in trials if not trial.finished), None),
             trial_seconds=statistics.median_high(times) if times else None,
             best={name: Best(number, score) for name, (number, score) in best},
@@ -83,6 +85,7 @@ class Status:
             "validated": _n_validated(self.front),
             "hypervolume": self.front.hypervolume,
             "knee": self.front.knee,
+            **({"racing": asdict(self.front.racing)} if self.front.racing else {}),
             "best": {name: asdict(best) for name, best in self.best.items()},
             "last_failure": None
             if failure is None
@@ -105,9 +108,10 @@ def render_status(status: Status, now: float) -> RenderableType:
     for axis in status.run.axes:
         if axis.name in status.best:
             best = status.best[axis.name]
-            shown = text.score(best.score, axis.percent)
+            percent = text.in_percent([best.score.value, axis.reference])
+            shown = text.score(best.score, percent)
             facts.append((f"best {axis.name}", f"{shown} (trial {best.trial})"))
-    facts += proxy_notes(front)
+    facts += [*proxy_notes(front), *racing_notes(front)]
     if status.last_failure is not None:
         reason = text.first_line(status.last_failure.failure)
         facts.append(("last failure", f"trial {status.last_failure.number}: {reason}"))

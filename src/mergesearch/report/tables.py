@@ -17,14 +17,13 @@ from mergesearch.study.proxies import TRUSTED
 from mergesearch.study.records import Axis, RungRecord, RunRecord, State, TrialRecord
 
 KNEE = "◆"
-_SEARCHED, _CONFIRMED = "search", "validated"
 
 
 def render_front(front: Front, width: int) -> RenderableType:
     """Return the front: its members' scores on both rungs, their shares, the knee marked.
 
-    Where `width` columns are too few to have both rungs side by side, the validated scores stand
-    under the searched ones; before anything is validated there is one rung only.
+    Where `width` columns are too few to have both rungs side by side, what is confirmed stands
+    under the search's scores; before anything is validated there is one rung only.
     """
     if not front.members:
         return Text(f"no front yet: {counts(front)}")
@@ -32,12 +31,13 @@ def render_front(front: Front, width: int) -> RenderableType:
     confirmed = any(member.validated for member in front.members)
     wide = confirmed and _width_side_by_side(front, parents) <= width
     table = _front_table(front, parents, confirmed, wide)
-    below = "; below each score: validated" if confirmed and not wide else ""
+    below = f"; below each score: {_headings(front)[1]}" if confirmed and not wide else ""
     notes = [
         f"{KNEE} knee{below}",
         f"shares in %: {' / '.join(text.short_names(parents))}" if parents else "",
         f"hypervolume {front.hypervolume:.4f}, {counts(front)}",
-        *(f"{name}: {note}" for name, note in proxy_notes(front)),
+        *confirmed_notes(front),
+        *(f"{name}: {note}" for name, note in (*proxy_notes(front), *racing_notes(front))),
     ]
     return Group(table, Text("\n".join(note for note in notes if note), style="dim"))
 
@@ -48,16 +48,29 @@ def counts(front: Front) -> str:
     return counted + (f", {front.failed} failed" if front.failed else "")
 
 
-def _cells(member: FrontMember, axis: Axis) -> tuple[str, str]:
-    confirmed = member.validated.get(axis.name)
-    return text.score(member.values[axis.name], axis.percent), text.score(confirmed, axis.percent)
+def _percent(front: Front, axis: Axis) -> bool:
+    scores = [found for member in front.members for found in (member.values, member.validated)]
+    values = [found[axis.name].value for found in scores if found]
+    return text.in_percent([*values, axis.reference])
+
+
+def _headings(front: Front) -> tuple[str, str]:
+    return "search", "validated" if front.search is None else "confirmed (95 %)"
+
+
+def _cells(member: FrontMember, axis: Axis, percent: bool) -> tuple[str, str]:
+    searched = text.score(member.values[axis.name], percent)
+    if member.confirmed is not None:
+        return searched, text.interval(member.confirmed.values[axis.name], percent)
+    return searched, text.score(member.validated.get(axis.name), percent)
 
 
 def _width_side_by_side(front: Front, parents: Sequence[str]) -> int:
     widths = [1, len("trial")]
     for axis in front.axes:
-        for column, heading in enumerate((_SEARCHED, _CONFIRMED)):
-            cells = [_cells(member, axis)[column] for member in front.members]
+        percent = _percent(front, axis)
+        for column, heading in enumerate(_headings(front)):
+            cells = [_cells(member, axis, percent)[column] for member in front.members]
             widths.append(max(len(axis.name), len(heading), *map(len, cells)))
     shares = [text.shares(member.shares, parents) for member in front.members]
     widths.append(max(map(len, ["shares", *shares])))
@@ -69,7 +82,7 @@ def _front_table(front: Front, parents: Sequence[str], confirmed: bool, wide: bo
     table.add_column("", width=1)
     table.add_column("trial", justify="right", no_wrap=True)
     for axis in front.axes:
-        for heading in (_SEARCHED, _CONFIRMED) if wide else ("",):
+        for heading in _headings(front) if wide else ("",):
             under = f"\n{heading}" if heading else ""
             table.add_column(f"{axis.name}{under}", justify="right", no_wrap=True)
     table.add_column("shares", no_wrap=True)
@@ -77,7 +90,7 @@ def _front_table(front: Front, parents: Sequence[str], confirmed: bool, wide: bo
         knee = member.trial == front.knee
         row: list[RenderableType] = [KNEE if knee else "", str(member.trial)]
         for axis in front.axes:
-            cells: tuple[str, ...] = _cells(member, axis)
+            cells: tuple[str, ...] = _cells(member, axis, _percent(front, axis))
             if not confirmed:
                 cells = cells[:1]
             row += map(Text, cells) if wide else [Text("\n".join(cells))]
@@ -109,7 +122,6 @@ def render_trial(record: TrialRecord, run: RunRecord) -> RenderableType:
         for name, share in zip(names, record.shares.values(), strict=True)
     ]
     facts += [("shares", ", ".join(parts))] if parts else []
-    facts += [("in words" if line == record.words[0] else "", line) for line in record.words]
     blocks: list[RenderableType] = [Text(f"trial {record.number}", style="bold"), fact_table(facts)]
     if any(one.scores for one in record.rungs.values()):
         blocks += ["", _scores_table(record, run)]
@@ -141,9 +153,11 @@ def _scores_table(record: TrialRecord, run: RunRecord) -> Table:
     table.add_column("unscored", justify="right")
     for axis in run.axes:
         scores = {rung: one.scores[axis.name] for rung, one in record.rungs.items() if one.scores}
+        real = [one.value for rung, one in scores.items() if not _is_proxy(axis, rung)]
+        percent = text.in_percent([*real, axis.reference])
         for rung, one in scores.items():
             proxy = _is_proxy(axis, rung)
-            shown = Text(text.score(one, axis.percent and not proxy) + (" nat" if proxy else ""))
+            shown = Text(text.score(one, percent and not proxy) + (" nat" if proxy else ""))
             table.add_row(axis.name, rung, shown, str(one.n), str(one.n_unscored))
     return table
 
@@ -173,13 +187,49 @@ def scores_line(scores: Mapping[str, Score], axes: Sequence[Axis], rung: str = R
     parts = []
     for axis in axes:
         one, proxy = scores[axis.name], _is_proxy(axis, rung)
-        shown = text.score(one, axis.percent and not proxy)
+        percent = not proxy and text.in_percent([one.value, axis.reference])
+        shown = text.score(one, percent)
         parts.append(f"{axis.name} {shown}{' nat (proxy)' if proxy else ''}")
     return ", ".join(parts)
 
 
 def _is_proxy(axis: Axis, rung: str) -> bool:
     return rung == Rung.PROXY and axis.proxy
+
+
+def confirmed_notes(front: Front) -> list[str]:
+    """Return which members stand for others, and which trials fell off the front."""
+    groups = [
+        f"{member.trial} (and {_listed(member.confirmed.twins)})"
+        for member in front.members
+        if member.confirmed is not None and member.confirmed.twins
+    ]
+    notes = [f"cannot be told apart: {', '.join(groups)}"] if groups else []
+    if front.dropped:
+        notes.append(f"fell off the front on validate items: {_listed(front.dropped)}")
+    return notes
+
+
+def _listed(trials: Sequence[int]) -> str:
+    return ", ".join(map(str, trials))
+
+
+def racing_notes(front: Front) -> list[tuple[str, str]]:
+    """Return what racing saved and how often it was wrong, as a named fact."""
+    racing = front.racing
+    if racing is None:
+        return []
+    share = racing.tokens_saved / max(1, racing.tokens + racing.tokens_saved)
+    saved = (
+        f"{text.plural(racing.stopped, 'trial')} stopped early, about {100 * share:.0f} % of the "
+        f"tokens and {text.duration(racing.seconds_saved)} saved"
+    )
+    checked = (
+        f"; wrong {racing.wrong} of {text.plural(racing.checked, 'time')} that it was checked"
+        if racing.checked
+        else ""
+    )
+    return [("racing", saved + checked)]
 
 
 def proxy_notes(front: Front) -> list[tuple[str, str]]:

@@ -29,6 +29,7 @@ from mergesearch.runs.kinds import Kind, kind_of, refuse_other
 from mergesearch.runs.rehearsal import rehearse
 from mergesearch.scoring import Rehearsal, ScoringProcess
 from mergesearch.space import Space
+from mergesearch.study.parts import most_items
 from mergesearch.study.proxies import candidates
 
 
@@ -129,6 +130,7 @@ def _items(objectives: Objectives) -> ItemsReport:
     tasks = objectives.tasks()
     return ItemsReport(
         search=sum(task.search_items for task in tasks),
+        trial=most_items(objectives),
         validate=sum(task.validate_items for task in tasks),
     )
 
@@ -193,6 +195,8 @@ def scoring_report(
     first, proxied = objectives.first_rung, objectives.proxied_tasks()
     rungs = dict.fromkeys((first, *ITEM_RUNGS))
     seconds = {rung: rehearsal.seconds(rung, proxied) for rung in rungs}
+    items = _items(objectives)
+    seconds[Rung.SEARCH] *= items.trial / items.search
 
     def trial_of(scoring: float) -> float:
         return max(build_seconds, scoring) if ahead else build_seconds + scoring

@@ -38,6 +38,8 @@ from mergesearch.study.settings import Search, StudySettings
 
 Observer = Callable[[Event], None]
 
+_LARGEST_SHARE = 0.9
+
 
 def search(
     space: Space | Place | None = None,
@@ -49,6 +51,7 @@ def search(
     until: datetime | None = None,
     seed: int | None = None,
     sampler: str | None = None,
+    confirm: float = 0.2,
     parents: Mapping[str, Place] | None = None,
     template: Place | None = None,
     threads: int | None = None,
@@ -75,6 +78,9 @@ def search(
         until: Moment after which no trial is started.
         seed: Seed of the proposals; None for the run's own, else 0.
         sampler: Name of a sampler; None for the run's own, else `auto`.
+        confirm: Share of the budget, 0 to 0.9, that confirms the front where trials are scored on
+            parts of the items; elsewhere its members are scored on all validate items. 0 confirms
+            nothing.
         parents: Folders or GGUF files in the place of parents' ids.
         template: GGUF of one parent, for an architecture that is not built in.
         threads: Number of threads that build; None for one per processor.
@@ -99,6 +105,7 @@ def search(
         until=goal.until,
         seed=seed,
         sampler=None if sampler is None else check_sampler(sampler),
+        confirm=_share(confirm),
     )
     places = parent_places(parents, inputs.space.parents())
     pins = _pins(inputs, places)
@@ -130,6 +137,16 @@ def search(
         run.write_recipes()
         write_report(run, read_items=scorer.item_texts)
     return run
+
+
+def _share(confirm: float) -> float:
+    if not 0.0 <= confirm <= _LARGEST_SHARE:  # NaN neither
+        raise InputError(
+            f"{confirm:g} is not a share of the budget that confirms the front",
+            where="confirm",
+            expected=f"0 (nothing is confirmed) to {_LARGEST_SHARE} (the search gets the rest)",
+        )
+    return confirm
 
 
 def _both(first: Observer, second: Observer) -> Observer:
@@ -234,10 +251,10 @@ def _study(
         build=workshop.candidate,
         build_ahead=build_ahead,
         score=scorer.score,
+        order=lambda: scorer.tasks().order,
         parents={ref: parent_alone_recipe(ref) for ref in workshop.parents},
         use_references=scorer.use_references,
         shares=lambda recipe: recipe.shares(depth),
-        words=lambda recipe: recipe.in_words(depth),
         space_text=inputs.space_text,
         fingerprints=fingerprints(workshop, inputs.objectives),
     )

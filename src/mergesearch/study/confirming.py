@@ -8,14 +8,22 @@ added to that by their precision.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from mergesearch.objectives import Items, Objectives, part_of
 from mergesearch.study.estimation.estimates import Estimates
 from mergesearch.study.estimation.factors import Floats
+from mergesearch.study.pareto import non_dominated
+from mergesearch.study.parts import trial_sizes
+from mergesearch.study.records import Axis
+from mergesearch.study.samplers.problem import Observation
 
+SMALLEST_VARIANCE = 1e-12
+CONTENDERS = 200
+"""Number of trials that are looked at, the best ones."""
 DRAWS = 2000
 UNLIKELY = 0.05
 """Chance of membership below which a trial is out of the question."""
@@ -26,6 +34,26 @@ Z95 = 1.96
 def signs_of(directions: Sequence[str]) -> Floats:
     """Return 1 for each objective that is maximized, -1 for each that is minimized."""
     return np.array([1.0 if direction == "maximize" else -1.0 for direction in directions])
+
+
+def contenders(
+    searched: Mapping[int, Observation], axes: Sequence[Axis], most: int = CONTENDERS
+) -> dict[int, Observation]:
+    """Return the trials that may turn out to be members: the front, that of the others, and so on.
+
+    Args:
+        searched: What the search items tell of each trial, by number.
+        axes: Objectives in the order of the values.
+        most: Number of trials after which no further front is taken in.
+    """
+    directions = [axis.direction for axis in axes]
+    left = list(searched)
+    chosen: list[int] = []
+    while left and len(chosen) < most:
+        rows = set(non_dominated([searched[trial].values for trial in left], directions))
+        chosen += [trial for row, trial in enumerate(left) if row in rows]
+        left = [trial for row, trial in enumerate(left) if row not in rows]
+    return {trial: searched[trial] for trial in sorted(chosen)}
 
 
 def chances_of_membership(
@@ -47,19 +75,50 @@ def finalists(chances: Floats, trials: Sequence[int], most: int) -> list[int]:
     return likely[:most]
 
 
-def in_doubt(chances: Floats, trials: Sequence[int]) -> list[int]:
-    """Return the trials of which it is not clear whether they belong to the front."""
-    return [
-        trial
-        for trial, chance in zip(trials, chances, strict=True)
-        if UNLIKELY < chance < 1 - UNLIKELY
-    ]
+def finalists_parts(
+    prior: Estimates, objectives: Objectives, order: Items, budget: float, seed: int
+) -> dict[int, Items]:
+    """Return the validate items that each finalist is scored on, the likeliest member first.
+
+    All are scored on the beginning of the same order, so that they are compared item by item.
+
+    Args:
+        prior: What the search knows of the complete trials.
+        objectives: Objectives of the run.
+        order: Validate items of each task in their fixed order.
+        budget: Number of item scores that the confirmation takes.
+        seed: Seed of the run.
+    """
+    directions = [objective.direction for objective in objectives.objectives]
+    chances = chances_of_membership(prior, directions, np.random.default_rng([seed, 15]))
+    a_trial = sum(trial_sizes(objectives).values())
+    most = max(2, round(budget / a_trial))
+    chosen = finalists(chances, prior.trials, most)
+    shares = budget_shares(chances[[prior.rows[trial] for trial in chosen]])
+    n_items = sum(len(items) for items in order.values())
+    return {
+        trial: part_of(order, 0.0, min(1.0, max(budget * share / n_items, 2 / n_items)))
+        for trial, share in zip(chosen, shares, strict=True)
+    }
+
+
+def budget_shares(chances: Floats) -> Floats:
+    """Return what share of the budget each finalist gets, (finalists,): most where doubt is most.
+
+    A finalist of which everything is clear gets a fifth of what an even chance gets.
+    """
+    weights = 0.25 + 4 * chances * (1 - chances)
+    return np.asarray(weights / weights.sum())
 
 
 def combined(prior: Estimates, confirmed: Estimates) -> Estimates:
     """Return what is known of the confirmed trials from the search and the confirmation together.
 
     Both errors are normal and independent: the items of the two are disjoint.
+
+    Args:
+        prior: What the search tells, shrunk; of more trials, perhaps.
+        confirmed: What the validate items tell.
     """
     before = prior.of(confirmed.trials)
     values = np.empty_like(confirmed.values)
@@ -67,7 +126,8 @@ def combined(prior: Estimates, confirmed: Estimates) -> Estimates:
     for objective, (doubt, error) in enumerate(
         zip(before.covariances, confirmed.covariances, strict=True)
     ):
-        gain = np.linalg.solve(doubt + error, doubt).T
+        both = doubt + error + SMALLEST_VARIANCE * np.eye(len(error))
+        gain = np.linalg.solve(both, doubt).T
         change = confirmed.values[:, objective] - before.values[:, objective]
         values[:, objective] = before.values[:, objective] + gain @ change
         left = doubt - gain @ doubt

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
 
 from mergesearch._system.files import write_json
 from mergesearch.errors import MergeSearchError
@@ -20,18 +19,18 @@ from mergesearch.study.events import (
     RunStarted,
     StageStarted,
     TrialFinished,
-    Validated,
-    ValidationStarted,
 )
-from mergesearch.study.front import Front, FrontMember
+from mergesearch.study.front import Front
 from mergesearch.study.lock import run_lock
 from mergesearch.study.measuring import Measuring
 from mergesearch.study.proposing import Proposer
 from mergesearch.study.proxies import by_task, measured_references
 from mergesearch.study.recording import RunRecorder
 from mergesearch.study.records import Measurement, State, TrialRecord
+from mergesearch.study.samplers import Proposal
 from mergesearch.study.settings import Search, StudyFiles, StudySettings
 from mergesearch.study.stopping import SignalGuard, StopRule
+from mergesearch.study.validating import Validating
 
 LATER_FAILURES = 5
 """How many times as many failures in a row are borne once a trial was complete."""
@@ -60,7 +59,8 @@ def run_study(
         proposer = Proposer(search, recorder.run())
         measuring = Measuring(search, builder, proposer, recorder, guard, observe)
         loop = _Loop(search, settings, recorder, proposer, measuring, guard, observe)
-        front = loop.run(StopRule.of(settings, time.time()))
+        confirm = settings.confirm if search.objectives.scores_parts else 0.0
+        front = loop.run(StopRule.of(settings, time.time(), confirm))
         write_json(files.front, front.to_dict())
         observe(RunFinished(front))
     return front
@@ -86,9 +86,20 @@ class _Loop:
         if run.first_rung is Rung.PROXY:
             self._prepare_proxies()
         reason = self._search(rule)
-        if self.settings.validate:
-            self._validate(reason)
+        if self.settings.confirm:
+            self._validating().run(reason)
         return self.recorder.front()
+
+    def _validating(self) -> Validating:
+        return Validating(
+            self.search,
+            self.recorder,
+            self.proposer,
+            self.measuring,
+            self.guard,
+            self.observe,
+            self.settings.confirm,
+        )
 
     def _prepare_proxies(self) -> None:
         """Let the specialists answer their sides' search items, once in a run."""
@@ -149,13 +160,15 @@ class _Loop:
             self.recorder.study.start_again(left)
             return left.number, *self.proposer.recipe(left.params)
         self.observe(StageStarted(len(history.trials), self.recorder.run().first_rung, "proposing"))
-        proposal = self.proposer.propose(self.recorder.observations())
+        proposal = self._propose()
         recipe, failure = self.proposer.recipe(proposal.parameters)
         shares = {} if recipe is None else self.search.shares(recipe)
-        words = () if recipe is None else self.search.words(recipe)
         dimensions = self.search.space.dimensions
-        number = self.recorder.study.start(proposal, dimensions, recipe, shares, words)
+        number = self.recorder.study.start(proposal, dimensions, recipe, shares)
         return number, recipe, failure
+
+    def _propose(self) -> Proposal:
+        return self.proposer.propose(self.recorder.observations(lagging=self.proposer.lags))
 
     def _following(self, rule: StopRule, recipe: Recipe) -> Recipe | None:
         """What to build while `recipe` is scored, the last thing that is left of its trial.
@@ -168,23 +181,8 @@ class _Loop:
         if over or not self.search.build_ahead:
             return None
         history.update()  # with the trial that runs
-        proposal = self.proposer.propose(self.recorder.observations())
+        proposal = self._propose()
         other, _ = self.proposer.recipe(proposal.parameters)
         if other is None or other == recipe or history.with_recipe(other.digest()) is not None:
             return None
         return other
-
-    def _validate(self, reason: str) -> None:
-        """Score the front's members on the validate items; those that failed to are tried again."""
-        members = [member for member in self.recorder.front().members if not member.validated]
-        self.observe(ValidationStarted(reason, tuple(member.trial for member in members)))
-        for member, following in zip_longest(members, members[1:]):
-            self.guard.check()
-            measured = self.measuring.member(member, partial(self._next_member, following))
-            self.observe(Validated(self.recorder.confirm(member.trial, measured)))
-
-    def _next_member(self, member: FrontMember | None) -> Recipe | None:
-        """The recipe of the member to build while the one before it is validated."""
-        if member is None or not self.search.build_ahead:
-            return None
-        return Recipe.from_dict(dict(member.recipe))

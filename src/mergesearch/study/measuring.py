@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from mergesearch.errors import (
     Interrupted,
@@ -15,7 +15,7 @@ from mergesearch.errors import (
     ParentChanged,
     ScoringError,
 )
-from mergesearch.objectives import Rung, Score, TaskResult
+from mergesearch.objectives import Items, Rung, Score, TaskResult
 from mergesearch.recipe import Recipe
 from mergesearch.study.building import Builder, Built
 from mergesearch.study.events import Event, Progressed, StageStarted
@@ -71,16 +71,20 @@ class Measuring:
                     same = self.recorder.reuse(number, twin)
                     return {first: replace(same, build_seconds=built.seconds)}
                 self._start_building(following)
-                measured = {first: self._score(built, number, first)}
+                if first is Rung.SEARCH:
+                    return {first: self._search(built, number)}
+                measured: dict[Rung, Measurement] = {first: self._score(built, number, first)}
                 if first is Rung.PROXY and self._promotes(number, measured[first]):
                     scored = replace(built, seconds=0.0)  # it is built once
-                    measured[Rung.SEARCH] = self._score(scored, number, Rung.SEARCH)
+                    measured[Rung.SEARCH] = self._search(scored, number)
                 return measured
         except _FAILURES as error:
             return {first: Measurement(failure=self._reason(error))}
 
-    def member(self, member: FrontMember, following: Following) -> Measurement:
-        """Measure a member of the front on the validate items; another candidate is a failure."""
+    def member(
+        self, member: FrontMember, following: Following, items: Items | None = None
+    ) -> Measurement:
+        """Measure a member of the front on validate items; another candidate is a failure."""
         number, recipe = member.trial, Recipe.from_dict(dict(member.recipe))
         try:
             with self._candidate(number, Rung.VALIDATE, recipe) as built:
@@ -91,7 +95,7 @@ class Measuring:
                         expected=f"{member.digest}, which the search scored",
                     )
                 self._start_building(following)
-                return self._score(built, number, Rung.VALIDATE)
+                return self._score(built, number, Rung.VALIDATE, items)
         except _FAILURES as error:
             return Measurement(failure=self._reason(error))
 
@@ -101,7 +105,7 @@ class Measuring:
             built = self.builder.build(self.search.parents[parent])
             with built.candidate as candidate:
                 start = time.perf_counter()
-                results = self.search.score(candidate, Rung.SEARCH, lambda report: None)
+                results = self.search.score(candidate, Rung.SEARCH, lambda report: None, None)
         return Measurement(
             self.search.objectives.scores(results),
             results,
@@ -122,13 +126,32 @@ class Measuring:
         if (recipe := following()) is not None:
             self.builder.start(recipe)
 
-    def _score(self, built: Built, number: int, rung: Rung) -> Measurement:
+    def _search(self, built: Built, number: int) -> Measurement:
+        """Score a candidate on the search items: on all, or on parts for as long as it matters."""
+        if not self.search.objectives.scores_parts:
+            return self._score(built, number, Rung.SEARCH)
+        order = self.search.order()[Rung.SEARCH]
+        race = self.recorder.race(number, order, is_start=self.proposer.starts(number))
+        seconds = 0.0
+        while (items := race.next_part()) is not None:
+            part = self._score(built, number, Rung.SEARCH, items)
+            race.take(part.results)
+            seconds += part.score_seconds
+            if part.failure is not None:
+                return replace(part, results=race.results, score_seconds=seconds)
+        self.recorder.study.note(number, race=asdict(race.record()))
+        return Measurement(race.scores(), race.results, built.seconds, seconds)
+
+    def _score(
+        self, built: Built, number: int, rung: Rung, items: Items | None = None
+    ) -> Measurement:
         """Score a candidate; what fails is the measurement's failure, but for an interruption."""
         measured = Measurement(build_seconds=built.seconds)
         start = time.perf_counter()
         try:
             self.observe(StageStarted(number, rung, "scoring"))
-            results = self.search.score(built.candidate, rung, self._progress(number, rung))
+            progress = self._progress(number, rung)
+            results = self.search.score(built.candidate, rung, progress, items)
             measured = replace(
                 measured, results=self._kept(results), score_seconds=time.perf_counter() - start
             )

@@ -11,15 +11,30 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-Items = Mapping[str, Sequence[int]]
-"""Numbers of items by task."""
+from mergesearch.objectives import Items, Objectives
+
 BLOCK = 20
 """Items of a task that are always scored together."""
-REPEATS = 6
+REPEATS = 12
 """Trials that an item is scored on, about, before the items in use are more."""
+
+PARTS = 2
+"""Parts that a trial is scored on at most, each as large as the first."""
 
 Seen = Mapping[str, Mapping[int, int]]
 """How many trials were scored on each item, by task and item."""
+
+
+def trial_sizes(objectives: Objectives) -> dict[str, int]:
+    """Return how many items of each task a trial is scored on at first."""
+    return {use.task: use.trial_items or use.search_items for use in objectives.tasks()}
+
+
+def most_items(objectives: Objectives) -> int:
+    """Return how many items a trial is scored on at most."""
+    parts = PARTS if objectives.scores_parts else 1
+    sizes = trial_sizes(objectives)
+    return sum(min(parts * sizes[use.task], use.search_items) for use in objectives.tasks())
 
 
 def next_items(

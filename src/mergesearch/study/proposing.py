@@ -7,26 +7,30 @@ from typing import Any
 
 from mergesearch.errors import MergeSearchError
 from mergesearch.recipe import Recipe
+from mergesearch.study.estimation.estimates import Estimates
 from mergesearch.study.records import RunRecord
-from mergesearch.study.samplers import Observation, Problem, Proposal, lagged, propose
+from mergesearch.study.samplers import Observation, Problem, Proposal, propose
+from mergesearch.study.samplers.noisy import shrunk_estimates
 from mergesearch.study.settings import Search
 
 
 class Proposer:
     """Proposes the trials of a run.
 
-    Where a GPU scores, a proposal never depends on the trial right before it: whether that one was
-    still scored then, and whether there was memory to build ahead, makes no difference.
-
     Args:
         search: What is searched.
         run: What the run is.
+
+    Attributes:
+        lags: Whether a proposal never depends on the trial right before it, so where a GPU scores:
+            whether that one was still scored then, and whether there was memory to build ahead,
+            makes no difference.
     """
 
     def __init__(self, search: Search, run: RunRecord) -> None:
         self._space = search.space
         self._sampler = run.sampler
-        self._lags = search.objectives.runtime.n_gpu_layers > 0
+        self.lags = search.objectives.runtime.n_gpu_layers > 0
         self._problem = Problem(
             dimensions=search.space.dimensions,
             directions=[axis.direction for axis in run.axes],
@@ -40,8 +44,7 @@ class Proposer:
         """Return the proposal for the trial after a history, computed once."""
         number = len(history)
         if self._latest is None or self._latest[0] != number:
-            known = lagged(history) if self._lags else history
-            self._latest = number, propose(self._sampler, self._problem, known, number)
+            self._latest = number, propose(self._sampler, self._problem, history, number)
         return self._latest[1]
 
     def recipe(self, parameters: Mapping[str, Any]) -> tuple[Recipe | None, str | None]:
@@ -50,6 +53,10 @@ class Proposer:
             return self._space.recipe(parameters), None
         except MergeSearchError as error:
             return None, str(error)
+
+    def shrunk(self, trials: Mapping[int, Observation]) -> Estimates:
+        """Return the objectives of complete trials, by number, shrunk for having been picked."""
+        return shrunk_estimates(self._problem, trials)
 
     def starts(self, number: int) -> bool:
         """Whether a trial is one of those that the space names to come first."""

@@ -2,20 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mergesearch.objectives import ItemResult, Items, MetricValue, Objectives, Score, TaskResult
 from mergesearch.study.estimation.estimates import Estimates
+from mergesearch.study.parts import PARTS, next_items, trial_sizes
+from mergesearch.study.records import RaceRecord
+from mergesearch.study.scored import ScoredItems
 
-PARTS = (0.25, 0.5, 1.0)
-"""Growing shares of a candidate's search items."""
-THRESHOLD = 0.1
+THRESHOLD = 0.5
 """Least chance of adding to the front with which a candidate goes on."""
 CHECKED = 0.1
 """Share of trials that are scored on all parts whatever their chance, to know how often stopping
-is wrong."""
+would have been wrong."""
 DRAWS = 1000
+
+
+class Race:
+    """The race of one trial.
+
+    Args:
+        objectives: Objectives of the run.
+        order: Search items of each task in their fixed order.
+        scored: Results of the trials before.
+        trial: Number of the trial.
+        seed: Seed of the run.
+        is_start: Whether the trial is one that the space names to come first; it is never stopped.
+    """
+
+    def __init__(
+        self,
+        objectives: Objectives,
+        order: Items,
+        scored: ScoredItems,
+        trial: int,
+        seed: int,
+        *,
+        is_start: bool,
+    ) -> None:
+        self._objectives = objectives
+        self._order = order
+        self._scored = scored
+        self._trial = trial
+        self._seed = seed
+        self._is_start = is_start
+        self._chance: float | None = None
+        self._stopped = False
+        self.results: dict[str, TaskResult] = {}
+        self.parts = 0
+
+    def take(self, results: Mapping[str, TaskResult]) -> None:
+        """Take in what the candidate gave on the part that `next_part` returned."""
+        self.results = joined(self.results, results)
+        self.parts += 1
+
+    def next_part(self) -> Items | None:
+        """Return the items that the candidate is scored on next, None where it stops."""
+        if self.parts >= PARTS:
+            return None
+        self._stopped = self.parts > 0 and not self._goes_on()
+        if self._stopped:
+            return None
+        own = {task: [item.item for item in result.items] for task, result in self.results.items()}
+        rng = np.random.default_rng([self._seed, self._trial, self.parts])
+        sizes = trial_sizes(self._objectives)
+        items = next_items(self._order, sizes, self._scored.seen(), own, rng)
+        return items if any(items.values()) else None
+
+    def scores(self) -> dict[str, Score]:
+        """Return what all trials together tell of this one."""
+        return self._with_trial().scores(self._trial)
+
+    def record(self) -> RaceRecord:
+        """Return what is recorded of the race."""
+        tokens = sum(item.tokens_in + item.tokens_out for item in self._items())
+        return RaceRecord(self.parts, tokens, self._chance, self._is_checked, self._stopped)
+
+    @property
+    def _is_checked(self) -> bool:
+        return not self._is_start and always_scored(self._seed, self._trial)
+
+    def _goes_on(self) -> bool:
+        if self._is_start:
+            return True
+        directions = [objective.direction for objective in self._objectives.objectives]
+        rng = np.random.default_rng([self._seed, self._trial, 13])
+        estimates = self._with_trial().estimates()
+        self._chance = chance_to_add(estimates, self._trial, directions, rng)
+        return self._chance >= THRESHOLD or self._is_checked
+
+    def _with_trial(self) -> ScoredItems:
+        return self._scored.with_trial(self._trial, self._items())
+
+    def _items(self) -> list[ItemResult]:
+        return [item for result in self.results.values() for item in result.items]
 
 
 def chance_to_add(
@@ -33,3 +116,33 @@ def chance_to_add(
 def always_scored(seed: int, trial: int) -> bool:
     """Return whether racing never stops a trial; decided before it is scored."""
     return bool(np.random.default_rng([seed, trial, 12]).random() < CHECKED)
+
+
+def joined(
+    first: Mapping[str, TaskResult], second: Mapping[str, TaskResult]
+) -> dict[str, TaskResult]:
+    """Return the results of two parts as those of one; every metric is a mean over items."""
+    tasks = dict.fromkeys([*first, *second])
+    return {
+        task: _task(task, [part[task] for part in (first, second) if task in part])
+        for task in tasks
+    }
+
+
+def _task(task: str, parts: Sequence[TaskResult]) -> TaskResult:
+    if len(parts) == 1:
+        return parts[0]
+    items = tuple(item for part in parts for item in part.items)
+    names = dict.fromkeys(name for item in items for name in item.metrics)
+    return TaskResult(
+        task,
+        {name: _mean([item.metrics[name] for item in items if item.metrics]) for name in names},
+        sum(part.n for part in parts),
+        sum(part.n_unscored for part in parts),
+        items,
+    )
+
+
+def _mean(values: Sequence[float]) -> MetricValue:
+    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return MetricValue(statistics.fmean(values), error)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from mergesearch._system.closing import Closing
 from mergesearch.errors import RunFolderError
-from mergesearch.objectives import ItemResult, Rung
+from mergesearch.objectives import ItemResult, Objectives, Rung
+from mergesearch.study.confirmed import ConfirmedFront
 from mergesearch.study.database import Database, location, runs_of
 from mergesearch.study.front import Front
 from mergesearch.study.ledger import Ledger
 from mergesearch.study.records import Reference, RunRecord, TrialRecord
+from mergesearch.study.scored import ScoredItems
 from mergesearch.study.trials import Trials, trial_record
 
 
@@ -23,6 +26,9 @@ class RunRecords(Closing):
         ledger: Ledger of the run.
         run: What the run is.
         study: Trials of the run.
+
+    Attributes:
+        objectives: Objectives of the run, without their task folder.
     """
 
     def __init__(self, database: Database, ledger: Ledger, run: RunRecord, study: Trials) -> None:
@@ -30,6 +36,7 @@ class RunRecords(Closing):
         self._ledger = ledger
         self._run = run
         self._study = study
+        self.objectives = Objectives.from_record(run.objectives)
 
     @classmethod
     def open(cls, url: str, name: str | None = None) -> Self:
@@ -67,13 +74,23 @@ class RunRecords(Closing):
         return self._run
 
     def trials(self) -> tuple[TrialRecord, ...]:
-        """Return every trial, by number; unfinished ones too."""
+        """Return every trial, by number; unfinished ones too.
+
+        Where trials are scored on parts of the items, their scores are what all results on record
+        tell by now.
+        """
         trials = self._study.all()  # first: what has finished by now is in the ledger
         rungs = self._ledger.rungs()
-        return tuple(trial_record(trial, rungs.get(trial.number, {})) for trial in trials)
+        records = [trial_record(trial, rungs.get(trial.number, {})) for trial in trials]
+        if self.objectives.scores_parts:
+            scored = self._scored_items()
+            records = [_estimated(record, scored) for record in records]
+        return tuple(records)
 
     def trial(self, number: int) -> TrialRecord | None:
         """Return one trial, None where there is none of this number."""
+        if self.objectives.scores_parts:  # its scores depend on all others
+            return dict(enumerate(self.trials())).get(number)
         trials = self._study.all()
         if not 0 <= number < len(trials):
             return None
@@ -95,9 +112,29 @@ class RunRecords(Closing):
         """Return the specialists' answers that proxies are made of; empty before they are known."""
         return self._ledger.references()
 
+    def _scored_items(self) -> ScoredItems:
+        """What complete trials gave on the search items; nothing where all see the same ones."""
+        complete = {trial.number for trial in self._study.all() if trial.values is not None}
+        results = self._ledger.results(Rung.SEARCH) if self.objectives.scores_parts else {}
+        return ScoredItems(
+            self.objectives.objectives,
+            {trial: items for trial, items in results.items() if trial in complete},
+        )
+
     def front(self) -> Front:
         """Return the Pareto front as it is now."""
-        return Front.of(self._run.axes, self.trials())
+        found = self._study.conclusion()
+        confirmed = None if found is None else ConfirmedFront.from_dict(found)
+        return Front.of(self._run.axes, self.trials(), confirmed)
+
+
+def _estimated(record: TrialRecord, scored: ScoredItems) -> TrialRecord:
+    """A trial whose search scores are what all item results on record tell."""
+    source = record.number if record.reused_from is None else record.reused_from
+    if Rung.SEARCH not in record.rungs or source not in scored.estimates().rows:
+        return record
+    searched = replace(record.rungs[Rung.SEARCH], scores=scored.scores(source))
+    return replace(record, rungs={**record.rungs, Rung.SEARCH: searched})
 
 
 def _choose(known: dict[int, RunRecord], name: str | None, url: str) -> tuple[int, RunRecord]:

@@ -30,14 +30,12 @@ class Axis:
         direction: `maximize` or `minimize`.
         reference: Coordinate of the hypervolume's reference point.
         proxy: Whether the search optimizes a proxy of the objective.
-        percent: Whether its values are shares of 1, which people read in percent.
     """
 
     name: str
     direction: Direction
     reference: float
     proxy: bool = False
-    percent: bool = True
 
 
 @dataclass(frozen=True)
@@ -91,6 +89,26 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
+class RaceRecord:
+    """How far a trial came that is scored on growing parts of the search items.
+
+    Attributes:
+        parts: Number of parts that it was scored on.
+        tokens: Number of tokens that were read and generated for them.
+        chance: Chance of adding to the front on which it was decided last whether it goes on; None
+            where nothing was to be decided.
+        checked: Whether it was drawn beforehand to be scored on all parts, whatever its chance.
+        stopped: Whether it was stopped before the last part.
+    """
+
+    parts: int
+    tokens: int
+    chance: float | None
+    checked: bool
+    stopped: bool
+
+
+@dataclass(frozen=True)
 class RungRecord:
     """One trial's measurement on one rung.
 
@@ -131,8 +149,7 @@ class TrialRecord:
         started: Moment at which the last attempt started.
         ended: Moment at which the trial finished, None before.
         rungs: Measurements by rung.
-        words: The recipe in words: ratio of the parents, what is scaled, and how it goes over the
-            depth.
+        race: How far it came where trials are scored on growing parts of the items, else None.
     """
 
     number: int
@@ -149,7 +166,7 @@ class TrialRecord:
     started: datetime
     ended: datetime | None
     rungs: Mapping[Rung, RungRecord]
-    words: tuple[str, ...] = ()
+    race: RaceRecord | None = None
 
     @property
     def finished(self) -> bool:
@@ -179,10 +196,10 @@ class TrialRecord:
         """Return all that is on record as `search show --json` prints it; moments in ISO 8601."""
         document = {item.name: getattr(self, item.name) for item in fields(self)}
         document |= {name: dict(document[name]) for name in ("parameters", "recipe", "shares")}
-        document["words"] = list(self.words)
         document["state"] = str(self.state)
         document["started"] = self.started.isoformat()
         document["ended"] = None if self.ended is None else self.ended.isoformat()
+        document["race"] = None if self.race is None else asdict(self.race)
         document["rungs"] = {
             str(rung): {
                 "scores": {name: asdict(score) for name, score in record.scores.items()},

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from mergesearch import __version__
-from mergesearch.objectives import Objectives, References, Rung, TaskResult
+from mergesearch.objectives import Items, Objectives, References, Rung, TaskResult
 from mergesearch.recipe import Recipe
 
 
@@ -73,7 +73,7 @@ class ProgressReport(Protocol):
 
 OnProgress = Callable[[ProgressReport], None]
 Build = Callable[[Recipe, threading.Event], Candidate]
-ScoreCandidate = Callable[[Any, Rung, OnProgress], Mapping[str, TaskResult]]
+ScoreCandidate = Callable[[Any, Rung, OnProgress, Items | None], Mapping[str, TaskResult]]
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,14 @@ class Search:
         objectives: turn task results into scores.
         build: (recipe, stop) -> candidate; a MergeSearchError, OSError or MemoryError fails the
             trial. It raises soon after the event `stop` is set.
-        score: (candidate, rung, progress callback) -> results by task; fails a trial likewise.
+        score: (candidate, rung, progress callback, items or None for all) -> results by task;
+            fails a trial likewise.
+        order: Gives the items of each rung in their fixed order.
         parents: by id, the recipe of each parent alone; where there are proxies, the specialists
             are among them.
         build_ahead: whether the next candidate is built while one is scored.
         use_references: takes the specialists' correct answers, before the first trial is scored.
         shares: effective share of each parent in a recipe, for the record.
-        words: Gives a recipe in words, for the record.
         space_text: the space file as written, for the record.
         fingerprints: named digests of what else the values depend on, such as the parents' files;
             a run is only resumed where all are the same.
@@ -101,11 +102,11 @@ class Search:
     objectives: Objectives
     build: Build
     score: ScoreCandidate
+    order: Callable[[], Mapping[Rung, Items]] = dict
     parents: Mapping[str, Recipe] = field(default_factory=dict)
     build_ahead: bool = False
     use_references: Callable[[References], None] = lambda references: None
     shares: Callable[[Recipe], Mapping[str, float]] = lambda recipe: {}
-    words: Callable[[Recipe], Sequence[str]] = lambda recipe: ()
     space_text: str = ""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
 
@@ -138,7 +139,9 @@ class StudySettings:
         until: time of day, likewise; naive times are local.
         seed: of the proposals; None: the run's own when it is resumed, else 0.
         sampler: Name of the sampler; None: that of the run when it is resumed, else `auto`.
-        validate: whether the front's members are scored on the validate items at the end.
+        confirm: Share of all item scores that confirms the front where trials are scored on parts
+            of the items; elsewhere its members are scored on all validate items. 0: nothing is
+            confirmed.
         failures_in_a_row: trials that may fail before any was complete; five times as many after.
     """
 
@@ -147,7 +150,7 @@ class StudySettings:
     until: datetime | None = None
     seed: int | None = None
     sampler: str | None = None
-    validate: bool = True
+    confirm: float = 0.2
     failures_in_a_row: int = 5
 
 

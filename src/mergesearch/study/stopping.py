@@ -26,14 +26,21 @@ class StopRule:
     deadline: float | None
 
     @classmethod
-    def of(cls, settings: StudySettings, now: float) -> Self:
-        """Return the rule for a run that starts `now` (seconds since 1970)."""
+    def of(cls, settings: StudySettings, now: float, reserved: float = 0.0) -> Self:
+        """Return the rule for a run that starts `now` (seconds since 1970).
+
+        Args:
+            settings: When the run ends.
+            now: Moment at which it starts.
+            reserved: Share of the time that is left to confirm the front.
+        """
         ends = []
         if settings.hours is not None:
             ends.append(now + settings.hours * 3600)
         if settings.until is not None:
             ends.append(settings.until.timestamp())
-        return cls(settings.trials, min(ends, default=None))
+        deadlines = [now + (end - now) * (1 - reserved) for end in ends]
+        return cls(settings.trials, min(deadlines, default=None))
 
     def reason(self, finished: int, now: float) -> str | None:
         """Return why no further trial is started, None where one may be."""

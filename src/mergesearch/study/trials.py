@@ -5,10 +5,11 @@ shows it:
 
 | attribute | set |
 |---|---|
-| `recipe`, `recipe_digest`, `shares`, `words` | with the proposal |
+| `recipe`, `recipe_digest`, `shares` | with the proposal |
 | `attempts` (moments of starting, ISO 8601) | with the proposal, and whenever it is done again |
 | `digest`, `size` (of the GGUF) | once the candidate is built |
 | `reused_from` | once an earlier trial is found to have the same recipe or the same GGUF |
+| `race` (see `records.RaceRecord`) | once it is scored on parts of the search items |
 | `standard_errors` (by objective) | when it is complete |
 | `failure` | when it has failed |
 """
@@ -25,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from mergesearch.errors import RunFolderError
 from mergesearch.objectives import Rung
 from mergesearch.recipe import Recipe
-from mergesearch.study.records import RungRecord, RunRecord, State, TrialRecord
+from mergesearch.study.records import RaceRecord, RungRecord, RunRecord, State, TrialRecord
 from mergesearch.study.samplers import (
     OPTUNA_STATES,
     Dimension,
@@ -95,14 +96,12 @@ class Trials:
         dimensions: Sequence[Dimension],
         recipe: Recipe | None,
         shares: Mapping[str, float],
-        words: Sequence[str] = (),
     ) -> int:
         """Record a proposal as a trial that is started now, and return its number."""
         attributes = {
             "recipe": {} if recipe is None else recipe.to_dict(),
             "recipe_digest": "" if recipe is None else recipe.digest(),
             "shares": dict(shares),
-            "words": list(words),
             "attempts": [_now()],
         }
         trial = create_trial(
@@ -131,6 +130,15 @@ class Trials:
         """Finish a trial: complete with its values, failed where there are none."""
         state = TrialState.FAIL if values is None else TrialState.COMPLETE
         self._storage.set_trial_state_values(self._id(number), state, values)
+
+    def conclude(self, confirmed: Mapping[str, Any]) -> None:
+        """Record the confirmed front; one of an earlier end of the run is replaced."""
+        self._study.set_user_attr("confirmed", dict(confirmed))
+
+    def conclusion(self) -> Mapping[str, Any] | None:
+        """Return the confirmed front, None before there is one."""
+        found: Mapping[str, Any] | None = self._study.user_attrs.get("confirmed")
+        return found
 
     def _id(self, number: int) -> int:
         if number not in self._ids:
@@ -170,7 +178,6 @@ def trial_record(trial: FrozenTrial, rungs: Mapping[Rung, RungRecord]) -> TrialR
         recipe=known["recipe"],
         recipe_digest=known["recipe_digest"],
         shares=known["shares"],
-        words=tuple(known["words"]),
         candidate_digest=known.get("digest"),
         candidate_size=known.get("size"),
         reused_from=known.get("reused_from"),
@@ -178,6 +185,7 @@ def trial_record(trial: FrozenTrial, rungs: Mapping[Rung, RungRecord]) -> TrialR
         started=datetime.fromisoformat(known["attempts"][-1]),
         ended=None if state is State.RUNNING else max(ends),
         rungs=rungs,
+        race=RaceRecord(**known["race"]) if "race" in known else None,
     )
 
 

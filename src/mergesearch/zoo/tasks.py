@@ -16,7 +16,7 @@ from mergesearch.zoo.reasoning import make_reasoning
 from mergesearch.zoo.vocabulary import NAMES
 
 SEED: Final = 2024
-SIZES: Final = {"demo_instruct": 800, "demo_answer": 400, "demo_choice": 400}
+SIZES: Final = {"demo_instruct": 3200, "demo_answer": 1600, "demo_choice": 1600}
 
 
 def instruct_item(rng: random.Random) -> dict[str, Any]:
@@ -85,7 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and write the data."""
     parser = argparse.ArgumentParser(prog="python -m mergesearch.zoo.tasks", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("objectives/demo"))
-    write_tasks(parser.parse_args(arguments).out)
+    parser.add_argument("--seed", type=int, default=SEED, help="another one gives other items")
+    parsed = parser.parse_args(arguments)
+    write_tasks(parsed.out, parsed.seed)
 
 
 if __name__ == "__main__":

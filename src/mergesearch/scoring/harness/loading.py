@@ -84,6 +84,7 @@ def _load(use: TaskUse, source: _Source, objectives: Objectives) -> LoadedTask:
     )
     loaded = LoadedTask(use.task, members, by_size, order, used)
     _check_sentence_splitter(loaded, objectives.max_unscored)
+    _check_parts(use, loaded)
     return loaded
 
 
@@ -135,6 +136,17 @@ _ABSENT_CLASSES = {
     "RepositoryNotFoundError",
 }
 _ABSENT_WORDS = ("offline", "couldn't reach", "couldn't find")
+
+
+def _check_parts(use: TaskUse, loaded: LoadedTask) -> None:
+    """Refuse to score parts of a task whose value is more than the mean of its items."""
+    others = sorted(loaded.used.difference(loaded.means()))
+    if use.trial_items is not None and others:
+        raise ObjectivesError(
+            f"trial_items, and {others[0]} is not the mean of its items",
+            where=f"task {use.task}",
+            fix="leave out trial_items, or use another metric",
+        )
 
 
 def _unloadable(name: str, error: Exception) -> ObjectivesError:

@@ -30,6 +30,24 @@ class Observed:
     running: Floats
 
 
+def shrunk(observed: Observed, choices: Sequence[int]) -> tuple[Floats, Floats]:
+    """Return what neighbours and errors leave of the observed gains.
+
+    Returns:
+        Means (trials, objectives) and covariances (objectives, trials, trials) of the processes at
+        the points of the complete trials.
+    """
+    n_complete = len(observed.gains)
+    posteriors = [
+        _process(observed, objective, np.array(choices) > 0, None).posterior
+        for objective in range(observed.gains.shape[1])
+    ]
+    return (
+        np.column_stack([mean[:n_complete] for mean, _ in posteriors]),
+        np.stack([covariance[:n_complete, :n_complete] for _, covariance in posteriors]),
+    )
+
+
 def next_point(
     observed: Observed,
     choices: Sequence[int],

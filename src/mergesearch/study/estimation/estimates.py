@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mergesearch.objectives import ItemResult, Objective, TaskUse
+from mergesearch.objectives import ItemResult, Objective, Score, TaskUse
 from mergesearch.study.estimation.factors import Floats
 from mergesearch.study.estimation.means import Means, estimate_means
 
@@ -45,13 +45,21 @@ class Estimates:
         covariances = self.covariances[:, rows][:, :, rows]
         return Estimates(tuple(trials), self.values[rows], covariances)
 
+    def roots(self) -> Floats:
+        """Return a root of each covariance, (objectives, trials, trials).
+
+        The covariance of two trials' errors is the product of their rows.
+        """
+        sizes, vectors = np.linalg.eigh(self.covariances)
+        roots: Floats = vectors * np.sqrt(np.maximum(sizes, 0.0))[:, None, :]
+        return roots
+
     def draws(self, count: int, rng: np.random.Generator) -> Floats:
         """Return what the true values may be, (draws, trials, objectives)."""
-        columns = []
-        for value, covariance in zip(self.values.T, self.covariances, strict=True):
-            sizes, vectors = np.linalg.eigh(covariance)
-            root = vectors * np.sqrt(np.maximum(sizes, 0.0))
-            columns.append(value + rng.standard_normal((count, len(value))) @ root.T)
+        columns = [
+            value + rng.standard_normal((count, len(value))) @ root.T
+            for value, root in zip(self.values.T, self.roots(), strict=True)
+        ]
         return np.stack(columns, axis=-1)
 
 
@@ -62,6 +70,9 @@ def estimate(objectives: Sequence[Objective], results: Results) -> Estimates:
         objectives: Objectives in the order of the columns.
         results: Item results of each trial that has any, by its number.
     """
+    if not results:
+        n = len(objectives)
+        return Estimates((), np.zeros((0, n)), np.zeros((n, 0, 0)))
     trials = tuple(sorted(results))
     by_trial = [list(results[trial]) for trial in trials]
     columns = [_objective(objective, by_trial) for objective in objectives]
@@ -70,6 +81,20 @@ def estimate(objectives: Sequence[Objective], results: Results) -> Estimates:
         np.column_stack([column.values for column in columns]),
         np.stack([column.covariance for column in columns]),
     )
+
+
+def independent(scores: Mapping[int, Mapping[str, Score]], objectives: Sequence[str]) -> Estimates:
+    """Return scores of trials, by trial and objective, as estimates whose errors are independent.
+
+    Args:
+        scores: Scores of each trial by objective.
+        objectives: Names of the objectives in the order of the columns.
+    """
+    trials = tuple(sorted(scores))
+    values = [[scores[trial][name].value for name in objectives] for trial in trials]
+    errors = [[scores[trial][name].stderr for trial in trials] for name in objectives]
+    covariances = [np.diag(np.square(column)) for column in errors]
+    return Estimates(trials, np.array(values), np.stack(covariances))
 
 
 def _objective(objective: Objective, by_trial: Sequence[Sequence[ItemResult]]) -> Means:

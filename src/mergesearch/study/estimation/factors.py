@@ -78,29 +78,41 @@ def fit_factors(results: Floats, rank: int = RANK, iterations: int = ITERATIONS)
 
 def _additive_means(filled: Floats, scored: NDArray[np.bool_], iterations: int = 20) -> Floats:
     """Means of the candidates where an item is equally harder or easier for all of them."""
+    weights = scored.astype(np.float64)
+    by_candidate, by_item = weights.sum(axis=1), np.maximum(weights.sum(axis=0), 1)
     items = np.zeros(filled.shape[1])
     for _ in range(iterations):
-        mean = (filled - items * scored).sum(axis=1) / scored.sum(axis=1)
-        items = (filled - mean[:, None] * scored).sum(axis=0) / np.maximum(scored.sum(axis=0), 1)
+        mean = (filled.sum(axis=1) - weights @ items) / by_candidate
+        items = (filled.sum(axis=0) - mean @ weights) / by_item
         items -= items.mean()
     return np.asarray(mean)
 
 
 def _first_loadings(residuals: Floats, rank: int) -> Floats:
-    left, sizes, _ = np.linalg.svd(residuals, full_matrices=False)
-    start: Floats = left[:, :rank] * sizes[:rank] / np.sqrt(residuals.shape[1])
+    """The first principal components of the candidates."""
+    sizes, vectors = np.linalg.eigh(residuals @ residuals.T / residuals.shape[1])
+    start: Floats = vectors[:, ::-1][:, :rank] * np.sqrt(np.maximum(sizes[::-1][:rank], 0.0))
     return start
 
 
 def _expected(
     filled: Floats, weights: Floats, mean: Floats, loadings: Floats, own: Floats
 ) -> tuple[Floats, Floats]:
-    """Means (items, rank) and second moments (items, rank, rank) of the items' factors."""
+    """Means (items, rank) and second moments (items, rank, rank) of the items' factors.
+
+    Args:
+        filled: Results (candidates, items), 0 where there is none.
+        weights: 1 where there is a result, else 0, (candidates, items).
+        mean: Expected result of each candidate.
+        loadings: Loadings of each candidate.
+        own: Variance that is each candidate's own.
+    """
     rank = loadings.shape[1]
-    products = (loadings[:, :, None] * loadings[:, None, :]).reshape(len(loadings), -1)
-    precision = np.eye(rank) + ((weights.T / own) @ products).reshape(-1, rank, rank)
+    scaled = loadings / own[:, None]
+    products = (loadings[:, :, None] * scaled[:, None, :]).reshape(len(loadings), -1)
+    precision = np.eye(rank) + (weights.T @ products).reshape(-1, rank, rank)
     covariance = np.linalg.inv(precision)
-    pull = (weights * (filled - mean[:, None])).T / own @ loadings
+    pull = filled.T @ scaled - weights.T @ (mean[:, None] * scaled)
     factors = np.einsum("irs,is->ir", covariance, pull)
     return factors, covariance + factors[:, :, None] * factors[:, None, :]
 
@@ -122,13 +134,13 @@ def _fitted(
     design[:, 0, 0] = counts
     design[:, 0, 1:] = design[:, 1:, 0] = weights @ factors
     design[:, 1:, 1:] = (weights @ moments.reshape(len(factors), -1)).reshape(n, rank, rank)
-    target = np.column_stack([(weights * filled).sum(axis=1), (weights * filled) @ factors])
+    target = np.column_stack([filled.sum(axis=1), filled @ factors])
     penalized = design.copy()
     penalized[:, 1:, 1:] += own[:, None, None] * precision
     pull = target.copy()
     pull[:, 1:] += own[:, None] * (precision @ centre)
     solution = np.linalg.solve(penalized, pull[:, :, None])[:, :, 0]
-    squares = (weights * filled**2).sum(axis=1)
+    squares = np.einsum("ni,ni->n", filled, filled)
     explained = 2 * (solution * target).sum(axis=1)
     fitted = np.einsum("na,nab,nb->n", solution, design, solution)
     spread = squares - explained + fitted

@@ -59,11 +59,12 @@ def estimate_means(results: Floats, pool: int | None = None) -> Means:
 def _patterns(results: Floats) -> list[tuple[NDArray[np.intp], Floats, int]]:
     """Items by the candidates that were scored on them: candidates, sums of results, items."""
     scored = ~np.isnan(results)
-    masks, kinds = np.unique(scored, axis=1, return_inverse=True)
+    by_mask: dict[bytes, list[int]] = {}
+    for item, mask in enumerate(np.packbits(scored, axis=0).T):
+        by_mask.setdefault(mask.tobytes(), []).append(item)
     found = []
-    for kind, mask in enumerate(masks.T):
-        if mask.any():
-            items = np.flatnonzero(kinds.ravel() == kind)
-            candidates = np.flatnonzero(mask)
+    for items in map(np.array, by_mask.values()):
+        candidates = np.flatnonzero(scored[:, items[0]])
+        if len(candidates):
             found.append((candidates, results[np.ix_(candidates, items)].sum(axis=1), len(items)))
     return found

@@ -81,6 +81,17 @@ class Ledger:
         with self._engine.connect() as connection:
             return tuple(map(rows.item_from_row, connection.execute(query)))
 
+    def results(self, rung: Rung) -> dict[int, list[ItemResult]]:
+        """Return what every trial's items gave on a rung, by trial; without texts and costs."""
+        columns = (ITEM.c.trial, ITEM.c.task, ITEM.c.item, ITEM.c.metrics, ITEM.c.unscored)
+        query = sa.select(*columns).where(self._of(ITEM), ITEM.c.rung == rung)
+        results: dict[int, list[ItemResult]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(query.order_by(*columns[:3])):
+                item = ItemResult(row.task, row.item, row.metrics, row.unscored)
+                results.setdefault(row.trial, []).append(item)
+        return results
+
     def record_references(self, references: Sequence[Reference]) -> None:
         """Record the specialists' answers that proxies are made of; once."""
         key = {"run_id": self._run_id}

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import threadpoolctl  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from mergesearch.study.bayesian.points import parameters_of, point_of
-from mergesearch.study.bayesian.proposal import Observed, next_point
+from mergesearch.study.bayesian.proposal import Observed, next_point, shrunk
+from mergesearch.study.estimation.estimates import Estimates
 from mergesearch.study.records import State
 from mergesearch.study.samplers.problem import Observation, Problem, Proposal, trial_seed
 
 Floats = NDArray[np.float64]
+
+_log = logging.getLogger(__name__)
 
 SMALLEST_ERROR = 1e-6
 """Standard error that an observation has at least, so that equal points are no contradiction."""
@@ -21,21 +25,53 @@ SMALLEST_ERROR = 1e-6
 
 def noisy_gp(problem: Problem, history: Sequence[Observation], number: int) -> Proposal:
     """The point that is expected to add most to the true front; see `bayesian`."""
-    signs = np.array([1.0 if way == "maximize" else -1.0 for way in problem.directions])
+    signs = _signs(problem)
+    rng = np.random.default_rng(trial_seed(problem.seed, number))
+    # Matrices of a few hundred rows: more threads would cost several times what one does.
+    with threadpoolctl.threadpool_limits(1):
+        point = next_point(
+            _observed(problem, history),
+            _choices(problem),
+            np.array(problem.reference) * signs,
+            rng,
+        )
+    return Proposal(parameters_of(problem.dimensions, point), {})
+
+
+def shrunk_estimates(problem: Problem, trials: Mapping[int, Observation]) -> Estimates:
+    """Return the objectives of complete trials, by number, as the Gaussian processes see them.
+
+    A value that luck has made stand out is drawn towards those of similar candidates. Where the
+    processes fail numerically, the values stay as they are.
+    """
+    observed = _observed(problem, list(trials.values()))
+    try:
+        with threadpoolctl.threadpool_limits(1):
+            gains, covariances = shrunk(observed, _choices(problem))
+    except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+        _log.warning("the values of the search could not be shrunk: %s", error)
+        gains, covariances = observed.gains, observed.noise
+    return Estimates(tuple(trials), gains * _signs(problem), covariances)
+
+
+def _observed(problem: Problem, history: Sequence[Observation]) -> Observed:
+    signs = _signs(problem)
     complete = [trial for trial in history if trial.state is State.COMPLETE]
-    observed = Observed(
+    return Observed(
         points=_points(problem, history, State.COMPLETE),
         gains=np.array([trial.values for trial in complete]) * signs,
         noise=np.stack([_noise(complete, column) for column in range(len(signs))]),
         failed=_points(problem, history, State.FAILED),
         running=_points(problem, history, State.RUNNING),
     )
-    choices = [len(dimension.choices) for dimension in problem.dimensions]
-    rng = np.random.default_rng(trial_seed(problem.seed, number))
-    # Matrices of a few hundred rows: more threads would cost several times what one does.
-    with threadpoolctl.threadpool_limits(1):
-        point = next_point(observed, choices, np.array(problem.reference) * signs, rng)
-    return Proposal(parameters_of(problem.dimensions, point), {})
+
+
+def _signs(problem: Problem) -> Floats:
+    return np.array([1.0 if way == "maximize" else -1.0 for way in problem.directions])
+
+
+def _choices(problem: Problem) -> list[int]:
+    return [len(dimension.choices) for dimension in problem.dimensions]
 
 
 def _points(problem: Problem, history: Sequence[Observation], state: State) -> Floats:

@@ -1,0 +1,104 @@
+"""The end of a run: its front is confirmed on items that the search never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
+
+from mergesearch.objectives import Items, Rung
+from mergesearch.recipe import Recipe
+from mergesearch.study.confirmed import ConfirmedFront
+from mergesearch.study.confirming import combined, contenders, finalists_parts
+from mergesearch.study.estimation.estimates import Estimates, independent
+from mergesearch.study.events import Event, Validated, ValidationStarted
+from mergesearch.study.front import FrontMember
+from mergesearch.study.measuring import Measuring
+from mergesearch.study.proposing import Proposer
+from mergesearch.study.recording import RunRecorder
+from mergesearch.study.scored import ScoredItems
+from mergesearch.study.settings import Search
+from mergesearch.study.stopping import SignalGuard
+
+
+@dataclass(frozen=True)
+class Validating:
+    """Confirms the front of a run.
+
+    Attributes:
+        search: What is searched.
+        recorder: Records of the run.
+        proposer: What proposed the trials, and so knows which are alike.
+        measuring: What scores.
+        guard: Where a signal may interrupt.
+        observe: Called with every event.
+        share: Share of all item scores that confirms the front where trials are scored on parts.
+    """
+
+    search: Search
+    recorder: RunRecorder
+    proposer: Proposer
+    measuring: Measuring
+    guard: SignalGuard
+    observe: Callable[[Event], None]
+    share: float
+
+    def run(self, reason: str) -> None:
+        """Score finalists on validate items and record the front that these confirm.
+
+        Those that could not be scored at an earlier end of the run are tried again.
+
+        Args:
+            reason: Why no further trial is started.
+        """
+        searched = self.recorder.searched()
+        if not searched:
+            return
+        prior = self.proposer.shrunk(contenders(searched, self.recorder.run().axes))
+        self._score(reason, self._parts(prior))
+        self._conclude(prior)
+
+    def _parts(self, prior: Estimates) -> dict[int, Items | None]:
+        """The validate items that each finalist is scored on by trial, None for all."""
+        objectives = self.search.objectives
+        if not objectives.scores_parts:
+            return dict.fromkeys(member.trial for member in self.recorder.front().members)
+        budget = len(self.recorder.scored) * self.share / (1 - self.share)
+        order = self.search.order()[Rung.VALIDATE]
+        return {**finalists_parts(prior, objectives, order, budget, self.recorder.run().seed)}
+
+    def _score(self, reason: str, parts: dict[int, Items | None]) -> None:
+        trials = self.recorder.trials()
+        todo = [trial for trial in parts if not trials[trial].scores(Rung.VALIDATE)]
+        members = [FrontMember.of(trials[trial]) for trial in todo]
+        self.observe(ValidationStarted(reason, tuple(todo)))
+        for member, following in zip_longest(members, members[1:]):
+            self.guard.check()
+            building = partial(self._recipe, following)
+            measured = self.measuring.member(member, building, parts[member.trial])
+            self.observe(Validated(self.recorder.confirm(member.trial, measured)))
+
+    def _recipe(self, member: FrontMember | None) -> Recipe | None:
+        """The recipe of the member to build while the one before it is scored."""
+        if member is None or not self.search.build_ahead:
+            return None
+        return Recipe.from_dict(dict(member.recipe))
+
+    def _conclude(self, prior: Estimates) -> None:
+        """Record the front that search and validate items tell together."""
+        run, objectives = self.recorder.run(), self.search.objectives
+        scores = {
+            trial.number: trial.scores(Rung.VALIDATE)
+            for trial in self.recorder.trials()
+            if trial.number in prior.rows and trial.scores(Rung.VALIDATE)
+        }
+        if not scores:
+            return
+        if objectives.scores_parts:
+            items = self.recorder.validated(scores)
+            validated = ScoredItems(objectives.objectives, items).estimates()
+        else:
+            validated = independent(scores, [axis.name for axis in run.axes])
+        confirmed = ConfirmedFront.of(run.axes, combined(prior, validated), scores, run.seed)
+        self.recorder.study.conclude(confirmed.to_dict())

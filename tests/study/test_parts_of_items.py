@@ -1,0 +1,179 @@
+"""A run whose trials are scored on parts of the items, up to the confirmed front."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.study_fakes import Bench, FakeCandidate, records, run_in, search, told, trade_off
+
+from mergesearch.errors import Interrupted
+from mergesearch.objectives import ItemResult, MetricValue, Objectives, Rung, TaskResult
+from mergesearch.study.records import State
+from mergesearch.study.settings import Search, StudySettings
+
+OBJECTIVES = """
+objectives:
+  instruction:
+    reference: 0.0
+    tasks: [{task: words, metric: exact_match, search_items: 400, trial_items: 40,
+             validate_items: 200}]
+  reasoning:
+    reference: 0.25
+    tasks: [{task: holders, metric: acc, search_items: 400, trial_items: 40, validate_items: 200}]
+"""
+METRICS = {"words": "exact_match", "holders": "acc"}
+ORDER = {
+    Rung.SEARCH: {task: list(range(400)) for task in METRICS},
+    Rung.VALIDATE: {task: list(range(400, 600)) for task in METRICS},
+}
+
+
+class Items(Bench):
+    """Answers an item right where its difficulty is below the candidate's ability."""
+
+    def score(
+        self,
+        candidate: FakeCandidate,
+        rung: Any,
+        on_progress: Callable[[Any], None],
+        items: Any = None,
+    ) -> dict[str, TaskResult]:
+        self.before_score(next(self.scorings))
+        self.scored.append((rung, candidate.digest))
+        abilities = dict(zip(METRICS, trade_off(candidate.recipe), strict=True))
+        return {
+            task: _answered(task, ability, (items or ORDER[rung])[task])
+            for task, ability in abilities.items()
+        }
+
+
+def _answered(task: str, ability: float, items: list[int]) -> TaskResult:
+    right = [float(_difficulty(task, item) < ability) for item in items]
+    found = tuple(
+        ItemResult(task, item, {METRICS[task]: value})
+        for item, value in zip(items, right, strict=True)
+    )
+    mean = sum(right) / len(right)
+    error = math.sqrt(mean * (1 - mean) / len(right))
+    return TaskResult(task, {METRICS[task]: MetricValue(mean, error)}, len(right), 0, found)
+
+
+def _difficulty(task: str, item: int) -> float:
+    return int(hashlib.sha256(f"{task} {item}".encode()).hexdigest()[:6], 16) / 2**24
+
+
+def on_parts(bench: Bench | None = None, **changes: Any) -> Search:
+    objectives = Objectives.from_yaml(OBJECTIVES, Path())
+    parts: dict[str, Any] = {"objectives": objectives, "order": lambda: ORDER}
+    return search(bench or Items(), **(parts | changes))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of 16 trials."""
+    path = tmp_path_factory.mktemp("parts") / "run"
+    run_in(path, on_parts(), StudySettings(trials=16, sampler="noisy-gp"))
+    return path
+
+
+def test_a_trial_is_scored_on_one_or_two_parts_and_the_starts_on_two(folder: Path) -> None:
+    with records(folder) as run:
+        sizes = [len(run.items(trial.number)) for trial in run.trials()]
+    assert set(sizes) == {80, 160}
+    assert sizes[:3] == [160] * 3
+
+
+def test_a_value_is_what_all_trials_together_tell(folder: Path) -> None:
+    """It is nearer to the truth than the trial's own mean, and says how near."""
+    told_errors, own_errors, held = [], [], []
+    with records(folder) as run:
+        for trial in run.trials():
+            items = [item for item in run.items(trial.number) if item.task == "words"]
+            truth = (
+                sum(_difficulty("words", item) < _ability(trial.recipe) for item in range(400))
+                / 400
+            )
+            score = trial.scores()["instruction"]
+            told_errors.append(abs(score.value - truth))
+            own_errors.append(
+                abs(sum(i.metrics["exact_match"] for i in items) / len(items) - truth)
+            )
+            held.append(abs(score.value - truth) < 1.96 * score.stderr)
+            assert score.n == len(items)
+    assert sum(told_errors) < sum(own_errors)
+    assert sum(held) >= 13
+
+
+def _ability(document: Any) -> float:
+    from mergesearch.recipe import Recipe
+
+    return trade_off(Recipe.from_dict(dict(document)))[0]
+
+
+def test_the_front_is_confirmed_on_the_beginning_of_the_validate_items(folder: Path) -> None:
+    document = json.loads((folder / "front.json").read_text())
+    shown = [member["trial"] for member in document["front"]]
+    twins = [twin for member in document["front"] for twin in member["twins"]]
+    finalists = [*shown, *twins, *document["dropped"]]
+    assert document["knee"] in shown
+    assert len(set(finalists)) == len(finalists)
+    n_search = n_validate = 0
+    with records(folder) as run:
+        for trial in run.trials():
+            n_search += len(run.items(trial.number))
+            items = [item.item for item in run.items(trial.number, Rung.VALIDATE, "words")]
+            assert items == list(range(400, 400 + len(items)))
+            n_validate += 2 * len(items)
+            assert bool(items) == (trial.number in finalists)
+    assert 0.1 * n_search < n_validate <= 0.26 * n_search
+
+
+def test_the_front_of_the_search_stays_beside_the_confirmed_one(folder: Path) -> None:
+    document = json.loads((folder / "front.json").read_text())
+    assert document["search"]["knee"] in [member["trial"] for member in document["search"]["front"]]
+    assert all("confirmed" not in member for member in document["search"]["front"])
+    member = document["front"][0]
+    assert member["confirmed"]["instruction"]["n"] == member["validated"]["instruction"]["n"]
+    assert 0.0 < member["confirmed"]["instruction"]["stderr"] < 0.1
+    assert 0.0 <= member["chance"] <= 1.0
+
+
+def test_a_broken_run_ends_like_an_unbroken_one(folder: Path, tmp_path: Path) -> None:
+    def stop(count: int) -> None:
+        if count == 17:
+            raise Interrupted("stopped")
+
+    bench = Items(before_score=stop)
+    with pytest.raises(Interrupted):
+        run_in(tmp_path / "run", on_parts(bench), StudySettings(trials=16, sampler="noisy-gp"))
+    run_in(tmp_path / "run", on_parts(), StudySettings(trials=16, sampler="noisy-gp"))
+    assert told(tmp_path / "run") == told(folder)
+    assert _front(tmp_path / "run") == _front(folder)
+
+
+def _front(folder: Path) -> dict[str, Any]:
+    """The front as written, but for what depends on the clock."""
+    document: dict[str, Any] = json.loads((folder / "front.json").read_text())
+    del document["racing"]["seconds_saved"]
+    return document
+
+
+def test_without_a_share_nothing_is_confirmed(tmp_path: Path) -> None:
+    front = run_in(tmp_path / "run", on_parts(), StudySettings(trials=3, confirm=0.0))
+    assert front.search is None
+    assert not any(member.validated for member in front.members)
+
+
+def test_a_run_without_a_complete_trial_has_nothing_to_confirm(tmp_path: Path) -> None:
+    def fail(count: int) -> None:
+        raise MemoryError
+
+    settings = StudySettings(trials=3)
+    front = run_in(tmp_path / "run", on_parts(Items(before_build=fail)), settings)
+    assert front.members == ()
+    with records(tmp_path / "run") as run:
+        assert {trial.state for trial in run.trials()} == {State.FAILED}
