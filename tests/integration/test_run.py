@@ -123,6 +123,19 @@ def test_scoring_the_built_file_gives_the_trials_values_to_the_bit(
         }
 
 
+def test_a_pick_is_an_expression_and_says_how_the_trial_stands(run: Run, tmp_path: Path) -> None:
+    pick = "max:reasoning where instruction>=0 and reasoning<=1"
+    best = json.loads(search("show", run.folder, "best:reasoning", "--json").out)
+    exported = search("export", run.folder, "--pick", pick)
+    assert f"mergesearch: trial {best['number']}\n" in exported.out
+    assert "chance of being better than instruct (trial 0, " in exported.err
+    model = tmp_path / "m.gguf"
+    built = search("build", run.folder, "--pick", pick, "-o", model)
+    assert (built.code, best["candidate_digest"] in built.out) == (0, True), built
+    assert f"trial {best['number']}: instruction " in built.err
+    assert {parent["trial"] for parent in best["standing"]["parents"]} == {0, 1} - {best["number"]}
+
+
 def test_a_safetensors_build_loads_in_transformers(run: Run, tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -151,7 +164,7 @@ def test_a_mergekit_export_names_folders_and_float32(run: Run) -> None:
 
 def test_picks_that_do_not_exist_are_refused(run: Run) -> None:
     for pick, message in (
-        ("best:speed", "best:instruction"),
+        ("best:speed", "expected: instruction, reasoning"),
         ("trial:99", "no trial 99"),
         ("middle", "knee"),
     ):

@@ -56,6 +56,15 @@ int main() {
         write(products);
         write(columns);
 
+        std::vector<double> squares(3), log_sums(rows);
+        std::vector<std::int64_t> best(rows);
+        variant->squares(vectors, entries, squares.data());
+        variant->log_sums(reinterpret_cast<const float*>(third.data()), rows, cols, best.data(),
+                          log_sums.data());
+        write(squares);
+        write(best);
+        write(log_sums);
+
         std::vector<float> variances(entries), divergences(rows), importances(entries);
         std::vector<double> two_rows(2 * cols);
         variant->variances(vectors, entries, variances.data());

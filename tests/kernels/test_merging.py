@@ -186,6 +186,20 @@ def test_inner_products(variant: Variant, given: Parents, on_base: bool, masked:
 
 
 @each_variant
+@given(parents(), st.booleans(), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_squares(variant: Variant, given: Parents, on_base: bool, masked: bool) -> None:
+    vectors = given.deltas() if on_base else [to_float32(values) for values in given.inputs]
+    mask, kept = random_mask(np.random.default_rng(3), vectors[0].shape)
+    if masked:
+        vectors = [vector * kept for vector in vectors]
+    found = np.empty(len(vectors))
+    base = given.base if on_base else None
+    variant.squares(given.inputs, base, mask if masked else None, found)
+    assert_same_bits(found, np.array([products([vector], None)[0] for vector in vectors]))
+
+
+@each_variant
 @given(parents(), st.booleans())
 @settings(max_examples=20, deadline=None)
 def test_inner_products_of_columns(variant: Variant, given: Parents, on_base: bool) -> None:
@@ -276,6 +290,8 @@ def test_arrays_that_do_not_fit_are_refused(variant: Variant) -> None:
         variant.rank_mask(rows, rows, 0, 0, 0, np.zeros(3, np.uint32), mask)
     with pytest.raises(ValueError, match="one sum for each pair"):
         variant.gram([rows, rows], None, None, False, np.empty((1, 2)))
+    with pytest.raises(ValueError, match="one sum for each"):
+        variant.squares([rows, rows], None, None, np.empty(1))
     with pytest.raises(ValueError, match="float32, float16 or uint16"):
         variant.variances([rows.astype(np.float64)], None, np.empty_like(rows))
     with pytest.raises(TypeError):

@@ -36,6 +36,9 @@ def found_here(base: Stored, inputs: list[Stored]) -> list[np.ndarray]:
     products, columns = np.empty((1, 6)), np.empty((6, COLS))
     kernels().gram(inputs, None, None, True, products)
     kernels().gram_of_columns(inputs, base, columns)
+    squares, best, log_sums = np.empty(3), np.empty(ROWS, np.int64), np.empty(ROWS)
+    kernels().squares(inputs, base, None, squares)
+    kernels().log_sums(inputs[2], best, log_sums)
     variances, importances = np.empty((2, ROWS, COLS), np.float32)
     divergences = np.empty(ROWS, np.float32)
     kernels().variances(inputs, base, variances)
@@ -43,7 +46,8 @@ def found_here(base: Stored, inputs: list[Stored]) -> list[np.ndarray]:
     kernels().importances(first, base, divergences, importances)
     merged = [_merged(base, inputs, consensus, [random, cut, None]) for consensus in range(6)]
     masks = [random, cut, ranks, tables]
-    return [*masks, sums, products, columns, variances, divergences, importances, *merged]
+    products_and_chances = [sums, products, columns, squares, best, log_sums]
+    return [*masks, *products_and_chances, variances, divergences, importances, *merged]
 
 
 def _merged(

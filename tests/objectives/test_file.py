@@ -48,6 +48,12 @@ def test_the_first_rung_is_the_proxy_where_there_is_one() -> None:
     assert proxied.fingerprint() != objectives.fingerprint()
 
 
+def test_the_fingerprint_follows_the_version_of_scoring(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load().fingerprint()
+    monkeypatch.setattr("mergesearch.objectives.file.SCORING_VERSION", 1)
+    assert load().fingerprint() != before
+
+
 def test_the_fingerprint_follows_what_scores_depend_on(tmp_path: Path) -> None:
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "a.jsonl").write_text("{}\n")

@@ -99,6 +99,27 @@ def test_a_single_file_comes_before_an_index(tmp_path: Path) -> None:
     assert np.array_equal(found.rows(NORM, 0, 1), expected.rows(NORM, 0, 1))
 
 
+@pytest.mark.parametrize("index", ["none", "wrong"])
+def test_shards_say_what_they_hold(index: str, tmp_path: Path) -> None:
+    """Where there is no index, or one that looks for tensors in the wrong shard; it is noted."""
+    folder = make_parent(tmp_path / "a", 0, shards=3)
+    expected = open_checkpoint(str(folder))
+    file = folder / "model.safetensors.index.json"
+    places = json.loads(file.read_text())["weight_map"]
+    file.unlink()
+    if index == "wrong":
+        wrong = dict.fromkeys(places, "model-00001-of-00003.safetensors")
+        file.write_text(json.dumps({"weight_map": wrong}))
+    found = open_checkpoint(str(folder))
+    assert found.tensors == expected.tensors
+    for name in found.tensors:
+        assert np.array_equal(found.rows(name, 0, 1), expected.rows(name, 0, 1))
+    assert "model.safetensors.index.json" in found.notes[0]
+    (folder / "model-00002-of-00003.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="00002-of-00003"):
+        open_checkpoint(str(folder))
+
+
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [

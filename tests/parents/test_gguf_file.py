@@ -252,6 +252,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"qwen2__attention__head_count": 8},
         r"self_attn\.\S+ has shape",
     ),
+    "heads that differ": (
+        {"qwen2__attention__head_count_kv": [2, 4]},
+        r"num_key_value_heads is \[2, 4\]",
+    ),
     "no epsilon": ({"without": ("rms_epsilon",)}, "epsilon is None"),
     "an unknown scaling": ({"qwen2__rope__scaling__type": "longrope"}, "rope scaling 'longrope'"),
     "no embedding": ({"drop": "token_embd.weight"}, r"token_embd\.weight is missing"),
@@ -263,6 +267,25 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("qwen")
     return to_gguf(make_parent(folder / "a", 3), folder / "a.gguf")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"qwen2__attention__head_count_kv": [2, 2]},
+        {"qwen2__attention__head_count": [4, 4], "qwen2__feed_forward_length": [96, 96]},
+        {"quantize__imatrix__file": "x", "quantize__imatrix__entries_count": 14},
+        {"general__name": "a model", "general__file_type": 7, "split__count": 1},
+    ],
+)
+def test_what_says_the_same_in_another_way(
+    changes: dict[str, Any], qwen: Path, tmp_path: Path
+) -> None:
+    """Equal numbers for every layer, and keys that say nothing of the weights."""
+    found = open_checkpoint(str(_copy(qwen, tmp_path / "b.gguf", **changes)))
+    expected = open_checkpoint(str(qwen))
+    assert found.config == expected.config
+    assert found.tensors == expected.tensors
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -1,6 +1,6 @@
-// Quantizes what stands on standard input with the NEON and the scalar variant, without Python.
+// Quantizes, and dequantizes again, what stands on standard input with the NEON and the scalar variant, without Python.
 // Input: format, rows, cols, whether there is importance (int64 each), importance, rows.
-// Output: the blocks of both variants, one after the other.
+// Output: the blocks of both variants, each followed by their values again in float32.
 #include <cstdio>
 #include <vector>
 
@@ -20,6 +20,9 @@ int main() {
             variant->quantize(format, values.data(), rows, cols,
                               head[3] ? importance.data() : nullptr, blocks.data());
             std::fwrite(blocks.data(), 1, blocks.size(), stdout);
+            std::vector<float> again(values.size());
+            variant->dequantize(format, blocks.data(), rows * cols, again.data());
+            std::fwrite(again.data(), sizeof(float), again.size(), stdout);
         }
     }
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import gguf
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
@@ -21,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mergesearch._kernels import Variant, supported_variants
-from mergesearch.quantize import quantize_rows
+from mergesearch.quantize import dequantize_rows, quantize_rows
 from mergesearch.quantize.formats import TYPES, block_elements, row_bytes
 from tools.quantization import ggml
 
@@ -169,3 +170,28 @@ def test_the_extension_checks_shapes_itself(variant: Variant) -> None:
         variant.quantize(Type.Q4_K, rows, into, np.ones(511, np.float32))
     with pytest.raises(ValueError, match="not the number"):
         variant.quantize(Type.Q2_K, rows, into)
+
+
+@each_variant
+@each_kind
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 2**32 - 1))
+@settings(max_examples=15, deadline=None)
+def test_any_bytes_dequantize_as_in_gguf(
+    kind: Type, variant: Variant, rows: int, blocks: int, seed: int
+) -> None:
+    """To the bit, scales that are subnormal, infinite or NaN included."""
+    size = row_bytes(kind, blocks * block_elements(kind))
+    stored = np.random.default_rng(seed).integers(0, 256, (rows, size), dtype=np.uint8)
+    with np.errstate(all="ignore"):
+        expected = gguf.dequantize(stored, kind)
+    found = dequantize_rows(stored, kind, variant=variant)
+    numbers = ~np.isnan(expected)
+    assert np.array_equal(numbers, ~np.isnan(found))
+    assert np.array_equal(found[numbers].view(np.uint32), expected[numbers].view(np.uint32))
+
+
+def test_blocks_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="does not fit the rows"):
+        VARIANTS[0].dequantize(int(Type.Q8_0), np.zeros((1, 33), np.uint8), np.zeros((1, 32), "f4"))
+    with pytest.raises(ValueError, match="not the number of a type"):
+        VARIANTS[0].dequantize(99, np.zeros((1, 34), np.uint8), np.zeros((1, 32), "f4"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gguf
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
@@ -51,4 +52,8 @@ def test_neon_and_scalar_on_arm_equal_ggml(program: Path, kind: Type) -> None:
             part = blocks[place : place + expected.size].reshape(expected.shape)
             assert_same(part, expected, rows, kind, f"{name}, {variant}")
             place += expected.size
+            again = blocks[place : place + rows.nbytes].view(np.float32).reshape(rows.shape)
+            with np.errstate(all="ignore"):
+                assert np.array_equal(again, gguf.dequantize(part, kind), equal_nan=True)
+            place += rows.nbytes
     assert place == blocks.size

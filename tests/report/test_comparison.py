@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from helpers.records import AXES as SHARES
 from helpers.records import shown
 
 from mergesearch.objectives import PairedDifference, TaskDifference
 from mergesearch.report.comparison import render_comparison
+from mergesearch.study.records import Axis
 
+AXES = (*SHARES, Axis("words", "minimize", 9.0, percent=False))
 DIFFERENCES = {
     "instruction": PairedDifference(
         "instruction", -0.094, 0.09, (TaskDifference("quiz", -0.094, 0.09, 32, 0, 3, 6),)
@@ -27,7 +32,7 @@ DIFFERENCES = {
 
 
 def test_a_difference_has_its_interval_its_items_and_a_verdict() -> None:
-    text = shown(render_comparison("trial 2", "a.gguf", DIFFERENCES, ["words"], "search"), 60)
+    text = shown(render_comparison("trial 2", "a.gguf", DIFFERENCES, AXES, "search"), 60)
     assert text == (
         "trial 2 minus a.gguf, on the search items\n"
         "                  difference (95 %)   items\n"
@@ -44,4 +49,5 @@ def test_a_difference_has_its_interval_its_items_and_a_verdict() -> None:
 
 def test_more_of_what_should_be_little_is_worse() -> None:
     words = {"words": DIFFERENCES["words"]}
-    assert "worse" in shown(render_comparison("a", "b", words, [], "search"), 80).splitlines()[3]
+    axes = [replace(AXES[2], direction="maximize")]
+    assert "worse" in shown(render_comparison("a", "b", words, axes, "search"), 80).splitlines()[3]

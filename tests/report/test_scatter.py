@@ -47,7 +47,7 @@ def test_less_is_better_runs_to_the_right_and_up() -> None:
 
 
 def test_values_beyond_one_are_not_percent() -> None:
-    axes = (AXES[0], replace(AXES[1], direction="minimize", reference=9.0))
+    axes = (AXES[0], replace(AXES[1], direction="minimize", reference=9.0, percent=False))
     trials = [trial(0, 0.5, 5.25), trial(1, 0.6, 7.5)]
     text = shown(render_scatter(Front.of(axes, trials), trials, 60), 60)
     assert "5.0 ┤" in text

@@ -78,7 +78,7 @@ def test_before_validation_there_is_one_column_an_objective() -> None:
 
 
 def test_values_beyond_one_are_not_percent_and_shares_may_be_negative() -> None:
-    axes = (AXES[0], Axis("reasoning", "minimize", 9.0))
+    axes = (AXES[0], Axis("reasoning", "minimize", 9.0, percent=False))
     front = Front.of(axes, [trial(4, 0.5, 5.25, shares={"a/x": -0.1, "b/x": 1.1})])
     text = shown(render_front(front, 80), 80)
     assert "◆      4   50.0 ± 4.4  5.25 ± 0.0451  -10/110" in text

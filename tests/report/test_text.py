@@ -38,12 +38,6 @@ def test_values(number: float, percent: bool, expected: str) -> None:
     assert text.value(number, percent) == expected
 
 
-def test_percent_is_for_shares_only() -> None:
-    assert text.in_percent([0.0, 1.0, 0.2])
-    assert not text.in_percent([-0.8, -0.7])  # nats, say
-    assert not text.in_percent([0.5, 1.01])
-
-
 def test_a_missing_score_is_a_dash() -> None:
     assert text.score(None, percent=True) == "–"
 

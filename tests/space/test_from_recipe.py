@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from mergesearch.recipe import Recipe
 from mergesearch.space import Space
-from mergesearch.space.from_recipe import by_default, opened, openings, spelled_out
+from mergesearch.space.from_recipe import opened, openings, spelled_out
+from mergesearch.space.ties import by_default, dimension_count
 
 TIES: dict[str, Any] = {
     "merge_method": "ties",
@@ -35,9 +36,7 @@ def test_numbers_become_ranges_that_hold_them() -> None:
     }
     assert space["models"][1]["parameters"]["weight"] == {"search": [0.0, 1.5], "curve": 3}
     assert space["parameters"] == {"lambda": {"search": [0.5, 1.5]}, "normalize": True}
-    assert (
-        len(Space(space).dimensions) == sum(opening.dimensions for opening in openings(TIES)) == 6
-    )
+    assert len(Space(space).dimensions) == dimension_count(openings(TIES)) == 6
 
 
 def test_filters_of_attention_and_mlp_become_groups() -> None:
@@ -47,10 +46,45 @@ def test_filters_of_attention_and_mlp_become_groups() -> None:
     }
     (weight,) = openings(document | {"parameters": {"normalize": False}})
     assert weight.hole == {"search": [0.0, 1.5], "per": ["mlp", "attn"]}
-    assert weight.dimensions == 3
-    other = [{"filter": "q_proj", "value": 0.4}, {"value": 1}]
-    document = TIES | {"models": [{"model": "a", "parameters": {"weight": other}}]}
-    assert names(document | {"parameters": {"normalize": False}}) == []
+    assert dimension_count([weight]) == 3
+
+
+def test_any_filter_and_any_gradient_becomes_holes() -> None:
+    entries = [
+        {"filter": "q_proj", "value": 0.4},
+        {"filter": "mlp", "value": [0.2, 1.7, 0.3]},
+        {"filter": "norm", "value": [0.6]},
+        {"value": [1, 0.5]},
+    ]
+    document = {
+        "merge_method": "linear",
+        "models": [{"model": "a", "parameters": {"weight": entries}}, {"model": "b"}],
+    }
+    (weight,) = openings(document)
+    search = [0.0, 1.7]
+    assert weight.hole == [
+        {"filter": "q_proj", "value": {"search": search}},
+        {"filter": "mlp", "value": {"search": search, "curve": 3}},
+        {"filter": "norm", "value": {"search": search}},
+        {"value": {"search": search, "curve": 2}},
+    ]
+    assert dimension_count([weight]) == 7
+    assert len(Space(opened(document, [weight])).dimensions) == 7
+
+
+def test_the_scales_of_stacked_layers_are_opened() -> None:
+    def stack(**parameters: Any) -> dict[str, Any]:
+        sources = [{"model": "a", "layer_range": [0, 4], **parameters}]
+        other = [{"model": "b", "layer_range": [2, 6]}]
+        return {"merge_method": "passthrough", "slices": [{"sources": sources}, {"sources": other}]}
+
+    assert names(stack()) == ["slice0.a.scale", "slice1.b.scale"]
+    scale = [{"filter": "o_proj", "value": 0.7}, {"value": 1.0}]
+    (found,) = openings(stack(parameters={"scale": scale}))
+    assert found.hole == [
+        {"filter": "o_proj", "value": {"search": [0.5, 1.5]}},
+        {"value": {"search": [0.5, 1.5]}},
+    ]
 
 
 def test_ratios_that_nobody_wrote_are_there_too() -> None:
@@ -71,17 +105,10 @@ def test_a_threshold_is_searched_around_its_size() -> None:
     }
     (found,) = openings(document)
     assert found.hole["search"] == pytest.approx([0.00002, 0.002])
-
-
-def test_by_default_the_rest_is_opened_while_it_is_few() -> None:
-    assert [value.parameter.name for value in by_default(openings(TIES))] == [
-        "weight",
-        "weight",
-        "lambda",
-        "density",
-    ]
-    many = TIES | {"models": [{"model": "b", "parameters": {"weight": [0.1] * 12}}, {"model": "a"}]}
-    assert [value.parameter.name for value in by_default(openings(many))] == ["weight"]
+    gradient = document | {"parameters": {"t": [0.0002, 0.001]}}
+    (found,) = openings(gradient)
+    assert found.hole == {"search": pytest.approx([0.00002, 0.01]), "curve": 2}
+    assert openings(document | {"parameters": {"t": [0.0, 0.001]}}) == []
 
 
 def test_stages_are_opened_with_their_name() -> None:
@@ -100,14 +127,23 @@ def test_stages_are_opened_with_their_name() -> None:
     ]
 
 
+WEIGHTS = st.one_of(st.floats(-3, 3), st.lists(st.floats(-3, 3), min_size=1, max_size=4))
+FILTERS = st.lists(
+    st.fixed_dictionaries({"value": WEIGHTS, "filter": st.sampled_from(["mlp", "self_attn", "q"])}),
+    max_size=3,
+    unique_by=lambda entry: entry["filter"],
+)
+
+
 @given(
     st.sampled_from(["linear", "ties", "della", "slerp", "nuslerp"]),
-    st.lists(st.floats(-3, 3), min_size=1, max_size=4),
+    st.one_of(WEIGHTS, st.builds(lambda named, rest: [*named, {"value": rest}], FILTERS, WEIGHTS)),
     st.floats(0, 1),
+    st.booleans(),
 )
-def test_the_recipe_stays_in_its_space(method: str, weights: list[float], t: float) -> None:
+def test_the_recipe_stays_in_its_space(method: str, weight: Any, t: float, default: bool) -> None:
     """Its own numbers, rounded as a space rounds, are one point of the space."""
-    own = {"weight": weights if len(weights) > 1 else weights[0]} if method != "slerp" else {}
+    own = {"weight": weight} if method != "slerp" else {}
     recipe = Recipe.from_dict(
         {
             "merge_method": method,
@@ -117,7 +153,7 @@ def test_the_recipe_stays_in_its_space(method: str, weights: list[float], t: flo
         }
     )
     document = recipe.to_dict()
-    chosen = openings(document)
+    chosen = by_default(openings(document)) if default else openings(document)
     tried = Recipe.from_dict(spelled_out(document, chosen))
     space = Space(opened(document, chosen))
     assert space.recipe(space.parameters_of(tried)) == tried

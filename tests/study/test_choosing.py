@@ -1,7 +1,6 @@
 import pytest
 
 from mergesearch.errors import InputError
-from mergesearch.objectives import Score
 from mergesearch.study.choosing import Choice, Limit, chance_better, parse_choice
 
 DIRECTIONS = {"instruction": "maximize", "reasoning": "maximize", "length": "minimize"}
@@ -74,5 +73,4 @@ def test_what_is_wrong_with_an_expression_is_said(text, message):
 def test_the_chance_of_being_better_is_that_of_the_normal_distribution(
     value, stderr, direction, chance
 ):
-    difference = Score(value, stderr, 400, 0)
-    assert chance_better(difference, direction) == pytest.approx(chance, abs=1e-4)
+    assert chance_better(value, stderr, direction) == pytest.approx(chance, abs=1e-4)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mergesearch.errors import InputError
 from mergesearch.objectives import Score
 from mergesearch.study.front import Front
 from mergesearch.study.records import Axis, RungRecord, State, TrialRecord
@@ -31,6 +32,7 @@ def trial(number: int, accuracy: float, loss: float, **changes: Any) -> TrialRec
         "started": NOW,
         "ended": NOW,
         "rungs": {"search": RungRecord("search", scores, 0.5, 3.0, None, NOW)},
+        "words": ("a : b = 3 : 1",),
     }
     return TrialRecord(**(parts | changes))
 
@@ -55,6 +57,30 @@ def test_members_are_undominated_own_complete_and_sorted() -> None:
 def test_the_best_member_in_each_objective() -> None:
     front = Front.of(AXES, TRIALS)
     assert (front.best("accuracy").trial, front.best("loss").trial) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("pick", "number"),
+    [
+        ("knee", 2),
+        ("best:loss", 0),
+        ("max:accuracy where loss<=2", 2),
+        ("weighted:accuracy=10,loss=1", 2),
+    ],
+)
+def test_an_expression_picks_a_member(pick: str, number: int) -> None:
+    assert Front.of(AXES, TRIALS).pick(pick) == number
+
+
+def test_limits_that_no_member_holds_are_answered_with_what_can_be_had() -> None:
+    with pytest.raises(InputError, match="no member of the front holds the limits") as caught:
+        Front.of(AXES, TRIALS).pick("max:accuracy where loss<=0.5 and accuracy>=0.95")
+    assert caught.value.expected == "limits such as loss<=1 or accuracy>=0.9"
+
+
+def test_an_empty_front_has_nothing_to_pick() -> None:
+    with pytest.raises(InputError, match="no front yet"):
+        Front.of(AXES, ()).pick("knee")
 
 
 def test_the_document_has_the_promised_keys_in_their_order() -> None:
@@ -83,6 +109,7 @@ def test_the_document_has_the_promised_keys_in_their_order() -> None:
         },
         "validated": None,
         "shares": {"a": 0.75, "b": 0.25},
+        "words": ["a : b = 3 : 1"],
         "digest": "c1",
         "recipe": {"merge_method": "linear"},
     }

@@ -39,6 +39,17 @@ def test_a_template_beside_the_settings_is_read(tmp_path: Path) -> None:
     assert read(tmp_path).chat_template == "{{ 1 }}"
 
 
+def test_a_template_of_its_own_comes_before_the_settings(tmp_path: Path) -> None:
+    """As for transformers."""
+    write_tokenizer(tmp_path)
+    (tmp_path / "chat_template.jinja").write_text("{{ 1 }}")
+    assert read(tmp_path).chat_template == "{{ 1 }}"
+    (tmp_path / "chat_template.jinja").unlink()
+    in_settings = read(tmp_path).chat_template
+    (tmp_path / "chat_template.json").write_text('{"chat_template": "older"}')
+    assert read(tmp_path).chat_template == in_settings
+
+
 def test_of_several_templates_the_default_counts(tmp_path: Path) -> None:
     write_tokenizer(tmp_path)
     several = [{"name": "tools", "template": "t"}, {"name": "default", "template": "d"}]

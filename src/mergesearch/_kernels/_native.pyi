@@ -53,6 +53,32 @@ class Variant:
             ValueError: a type without a kernel, or shapes that do not fit.
         """
 
+    def dequantize(
+        self, kind: int, blocks: npt.NDArray[np.uint8], into: npt.NDArray[np.float32]
+    ) -> None:
+        """Turn blocks of a ggml type, given by its number, into `(rows, cols)` float32.
+
+        `blocks` is `(rows, bytes of a row)`; both arrays are contiguous.
+
+        Raises:
+            ValueError: a type without a kernel, or shapes that do not fit.
+        """
+
+    def log_sums(
+        self,
+        logits: npt.NDArray[np.float32],
+        best: npt.NDArray[np.int64],
+        into: npt.NDArray[np.float64],
+    ) -> None:
+        """Find each row's first column of the largest logit, and ln(sum(e^logit)).
+
+        `logits` is `(rows, cols)`, contiguous; `best` and `into` are `(rows,)`. A row with NaN
+        gives NaN.
+
+        Raises:
+            ValueError: Shapes that do not fit.
+        """
+
     def read(self, values: _Stored, into: npt.NDArray[np.float32]) -> None:
         """Convert stored values to float32.
 
@@ -192,6 +218,19 @@ class Variant:
         self, inputs: Sequence[_Stored], base: _Stored | None, into: npt.NDArray[np.float64]
     ) -> None:
         """Compute the same over each column; `into` is `(pairs, cols)`.
+
+        Raises:
+            ValueError: another dtype, or arrays that do not fit each other.
+        """
+
+    def squares(
+        self,
+        inputs: Sequence[_Stored],
+        base: _Stored | None,
+        kept: _Mask | None,
+        into: npt.NDArray[np.float64],
+    ) -> None:
+        """Compute the sum of squares of each input, or of its delta on a base; `into` is `(n,)`.
 
         Raises:
             ValueError: another dtype, or arrays that do not fit each other.

@@ -185,6 +185,17 @@ void gram_of_columns(const Variant& variant, const std::vector<Values>& inputs,
     variant.gram_of_columns(held.vectors, entries / cols, cols, into.data());
 }
 
+void squares(const Variant& variant, const std::vector<Values>& inputs, const MaybeValues& base,
+             const std::optional<Kept>& kept, Array<double, 1> into) {
+    const std::int64_t entries = inputs.empty() ? 0 : size_of(inputs[0]);
+    require(length(into, 0) == static_cast<std::int64_t>(inputs.size()), "not one sum for each");
+    Held held(inputs, base, entries);
+    for (auto& term : held.terms) {
+        term.kept = words_of(kept, entries);
+    }
+    variant.squares(held.vectors, entries, into.data());
+}
+
 void variances(const Variant& variant, const std::vector<Values>& inputs, const MaybeValues& base,
                AnyShape<float> into) {
     const auto entries = static_cast<std::int64_t>(into.size());
@@ -245,6 +256,8 @@ void bind_merging(nb::module_& module, nb::class_<Variant>& variant) {
              "into"_a.noconvert(), Unlocked())
         .def("gram_of_columns", gram_of_columns, "inputs"_a, "base"_a.none(), "into"_a.noconvert(),
              Unlocked())
+        .def("squares", squares, "inputs"_a, "base"_a.none(), "kept"_a.none(),
+             "into"_a.noconvert(), Unlocked())
         .def("variances", variances, "inputs"_a, "base"_a.none(), "into"_a.noconvert(), Unlocked())
         .def("divergences", divergences, "values"_a, "base"_a, "into"_a.noconvert(), Unlocked())
         .def("importances", importances, "values"_a, "base"_a, "divergences"_a.noconvert(),

@@ -57,6 +57,10 @@ struct Variant {
     void (*quantize)(Format format, const float* values, std::int64_t rows, std::int64_t cols,
                      const float* importance, std::uint8_t* into);
 
+    // Blocks back to float32; `entries` fill whole blocks.
+    void (*dequantize)(Format format, const std::uint8_t* blocks, std::int64_t entries,
+                       float* into);
+
     // Entries of a combination to blocks; -1, or the index of the first that is not finite, after
     // which nothing is written.
     std::int64_t (*combine)(const Combination& of, Format format, std::int64_t entries,
@@ -94,6 +98,9 @@ struct Variant {
     void (*gram_of_rows)(const Vectors& of, std::int64_t rows, std::int64_t cols, double* into);
     void (*gram_of_columns)(const Vectors& of, std::int64_t rows, std::int64_t cols, double* into);
 
+    // The sum of each vector's squares.
+    void (*squares)(const Vectors& of, std::int64_t entries, double* into);
+
     // Population variance of each entry between the vectors.
     void (*variances)(const Vectors& of, std::int64_t entries, float* into);
 
@@ -103,6 +110,10 @@ struct Variant {
                         std::int64_t cols, double* room, float* into);
     void (*importances)(const Stored& values, const Stored& base, std::int64_t rows,
                         std::int64_t cols, const float* of_rows, float* into);
+
+    // Of each row of logits, the first column of the largest, and ln(sum(e^logit)).
+    void (*log_sums)(const float* logits, std::int64_t rows, std::int64_t cols, std::int64_t* best,
+                     double* into);
 };
 
 const Variant& scalar_variant();

@@ -17,7 +17,10 @@ from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, refuse_existing
 from mergesearch.errors import InputError
 from mergesearch.quantize import MIXES
 from mergesearch.recipe import Quantization, Recipe
+from mergesearch.report.standing import standing_lines
 from mergesearch.runs.inputs import open_workshop, read_recipe
+from mergesearch.runs.kinds import Kind, kind_of
+from mergesearch.runs.run import Run
 
 
 class Target(enum.StrEnum):
@@ -28,7 +31,9 @@ class Target(enum.StrEnum):
 
 
 def command(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe (YAML).")],
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="Recipe (YAML), or the folder of a run.")
+    ],
     out: Annotated[
         Path,
         typer.Option(*OUT, metavar="PATH", help="File or folder to write; - for standard output."),
@@ -40,19 +45,23 @@ def command(
         str | None,
         typer.Option(metavar="MIX", help="GGUF mix, such as Q8_0; default: what the recipe says."),
     ] = None,
+    pick: Annotated[
+        str | None,
+        typer.Option(metavar="WHICH", help="Trial of a run folder, as search export takes it."),
+    ] = None,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
     template: TemplateFile = None,
     force: Force = False,
 ) -> None:
-    """Build the model that a recipe describes.
+    """Build the model that a recipe describes, or a trial of a run.
 
     Of a GGUF the SHA-256 is printed.
 
     Example: search build knee.yaml --to gguf -o knee.gguf
     """
     _check_target(to, out, force)
-    parsed = _in_mix(read_recipe(recipe), to, quant)
+    parsed = _in_mix(_recipe(recipe, pick), to, quant)
     workshop = open_workshop(parsed, parent_places(parent), template, threads)
     for note in workshop.notes(parsed):
         say(note, error=True)
@@ -65,6 +74,19 @@ def command(
             say(candidate.digest, error=True)
     else:
         say(f"{workshop.gguf(parsed, out)}  {out}")
+
+
+def _recipe(place: Path, pick: str | None) -> Recipe:
+    """The recipe in a file, or that of a trial of a run, which is said."""
+    if kind_of(place) is not Kind.RUN:
+        if pick is not None:
+            raise InputError("--pick goes with the folder of a run", where=place)
+        return read_recipe(place)
+    run = Run(place)
+    trial = run.pick("knee" if pick is None else pick)
+    for line in standing_lines(run.standing(trial.number), run.record.axes):
+        say(f"trial {trial.number}: {line}", error=True)
+    return run.recipe_of(trial)
 
 
 def _in_mix(recipe: Recipe, to: Target, quant: str | None) -> Recipe:

@@ -37,7 +37,7 @@ def command(
     if as_json:
         say(json.dumps(asdict(found), indent=2, ensure_ascii=False))
         return
-    minimized = [axis.name for axis in run.record.axes if axis.direction == "minimize"]
+    axes = run.record.axes
     SafeConsole().print(
-        render_comparison(found.first, found.second, found.differences, minimized, found.rung)
+        render_comparison(found.first, found.second, found.differences, axes, found.rung)
     )

@@ -59,8 +59,12 @@ def command(
     deliver(space.text, target, force, f"space -> {target}")
     if target == STANDARD_OUTPUT:
         return
-    if space.searched:
-        say(f"searched: {', '.join(space.searched)} ({space.dimensions} dimensions)")
+    if space.searched or space.tied:
+        names = ", ".join((*space.searched, *space.tied))
+        say(f"searched: {names} ({space.dimensions} dimensions)")
+    for name, values in space.tied.items():
+        what = "all numbers of one value" if values == 1 else f"{values} values together"
+        say(f"{name} multiplies {what}: few dimensions; --open searches each number")
     say(f"next: search run {target} --objectives {objectives}")
 
 
@@ -77,9 +81,10 @@ def _asked(
     if not sys.stdin.isatty():
         return default
     say("What shall be searched?")
+    marked = {value.path for value in default}
     for number, value in enumerate(found, 1):
-        low, high = value.hole["search"]
-        mark = "*" if value in default else " "
+        low, high = value.range
+        mark = "*" if value.path in marked else " "
         now = _shortened(str(value.value))
         say(f" {mark} {number}. {value.name}: now {now}, then {low:g} to {high:g}")
     answer = typer.prompt("Numbers by commas", default="the marked ones").strip()

@@ -60,10 +60,19 @@ def parent_places(pairs: Iterable[str]) -> dict[str, Path]:
 
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `search run` wrote.")]
+Pick = Annotated[
+    str,
+    typer.Option(
+        metavar="WHICH",
+        help="knee, best:OBJECTIVE, 'max:OBJECTIVE where OTHER>=0.3', weighted:OBJECTIVE=2,OTHER=1"
+        " or trial:NUMBER.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 RungOption = Annotated[
     str, typer.Option("--rung", metavar="RUNG", help="Which items: search or validate.")
 ]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print all that is on record as CSV.")]
 Parents = Annotated[
     list[str],
     typer.Option(

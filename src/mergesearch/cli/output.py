@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -49,3 +52,13 @@ def deliver(text: str, out: Path, force: bool, done: str) -> None:
     refuse_existing(out, force)
     write_text(out, text)
     say(done)
+
+
+def csv_text(rows: Sequence[dict[str, object]]) -> str:
+    """Return rows as CSV with a heading; what a row does not have is empty."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

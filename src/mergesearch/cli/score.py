@@ -19,7 +19,8 @@ from mergesearch.cli.options import (
     TrustTasks,
     parent_places,
 )
-from mergesearch.report import cut_note
+from mergesearch.report import cut_note, text
+from mergesearch.runs.inputs import read_objectives
 from mergesearch.runs.score import score
 
 
@@ -40,9 +41,10 @@ def command(
 
     Example: search score knee.gguf --objectives demo --rung validate
     """
+    wanted = read_objectives(objectives)
     scored = score(
         model,
-        objectives,
+        wanted,
         rung=rung,
         parents=parent_places(parent),
         template=template,
@@ -54,8 +56,10 @@ def command(
         say(json.dumps(scored.to_dict(), indent=2))
         return
     say(f"{model}  sha256 {scored.digest}")
-    for name, found in scored.scores.items():
+    for objective in wanted.objectives:
+        found = scored.scores[objective.name]
         unscored = f", {found.n_unscored} unscored" if found.n_unscored else ""
-        say(f"  {name}: {found.value:.4f} ± {found.stderr:.4f}  ({found.n} items{unscored})")
+        shown = text.score(found, objective.percent)
+        say(f"  {objective.name}: {shown}  ({found.n} items{unscored})")
     if note := cut_note(scored.items()):
         say(note)

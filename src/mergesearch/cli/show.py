@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,17 +13,19 @@ from mergesearch.cli.options import AsJson, Folder, RungOption, TrustTasks
 from mergesearch.errors import InputError, MergeSearchError
 from mergesearch.objectives import items_by_task
 from mergesearch.report.items import cut_note, flips, render_flips
+from mergesearch.report.standing import standing_lines
 from mergesearch.report.tables import render_trial
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.inputs import read_objectives
 from mergesearch.runs.run import Run
 from mergesearch.scoring.texts import Texts, item_texts
+from mergesearch.study.records import TrialRecord
 
 
 def command(
     folder: Folder,
     trial: Annotated[
-        str, typer.Argument(metavar="TRIAL", help="Number, knee or best:OBJECTIVE.")
+        str, typer.Argument(metavar="TRIAL", help="Number, or what --pick of search export takes.")
     ] = "knee",
     against: Annotated[
         str | None,
@@ -59,11 +61,19 @@ def command(
 def _show(run: Run, which: str, as_json: bool) -> None:
     record = run.trial(int(which)) if which.isdecimal() else run.pick(which)
     if as_json:
-        say(json.dumps(record.to_dict(), indent=2, ensure_ascii=False))
+        say(json.dumps(_document(run, record), indent=2, ensure_ascii=False))
         return
     SafeConsole().print(render_trial(record, run.record))
+    if record.scores():
+        say("\n".join(["", *standing_lines(run.standing(record.number), run.record.axes)]))
     if record.scores() and (note := cut_note(run.items(record.number))):
         say(note)
+
+
+def _document(run: Run, record: TrialRecord) -> dict[str, Any]:
+    """All that is on record about a trial, with how it stands where it was scored."""
+    standing = run.standing(record.number).to_dict() if record.scores() else None
+    return record.to_dict() | {"standing": standing}
 
 
 def _difference(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Annotated
 
 import typer
 
 from mergesearch._system.terminal import say
-from mergesearch.cli.options import Folder
+from mergesearch.cli.options import AsCsv, Folder
+from mergesearch.cli.output import csv_text
 from mergesearch.errors import InputError
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.report.trials import in_order, render_trials
@@ -21,9 +20,7 @@ def command(
     sort: Annotated[
         str, typer.Option(metavar="WHAT", help="number, seconds, or an objective: best first.")
     ] = "number",
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print all that is on record as CSV.")
-    ] = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """Show all trials of a run as a table.
 
@@ -39,16 +36,6 @@ def command(
     trials = in_order(run.trials(), axes, sort)
     if as_csv:
         rows = {row["trial"]: row for row in run.rows()}
-        say(_csv([rows[trial.number] for trial in trials]), end="")
+        say(csv_text([rows[trial.number] for trial in trials]), end="")
     else:
         SafeConsole().print(render_trials(run.front(), trials))
-
-
-def _csv(rows: list[dict[str, object]]) -> str:
-    """Rows as CSV with a heading; what a row does not have is empty."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.header import GgufTensor
+from mergesearch.quantize import TYPES, dequantize_rows
 
 
 def dequantized(
@@ -27,7 +28,10 @@ def dequantized(
     block, size = gguf.GGML_QUANT_SIZES[tensor.kind]
     pitch = tensor.shape[-1] // block * size
     raw = data[tensor.begin + start * pitch : tensor.begin + stop * pitch]
-    values = gguf.dequantize(raw.reshape(stop - start, pitch), tensor.kind)
+    rows = raw.reshape(stop - start, pitch)
+    if tensor.kind in TYPES:
+        return dequantize_rows(rows, tensor.kind)
+    values = gguf.dequantize(rows, tensor.kind)
     return np.array(values, dtype=np.float32, copy=None).reshape(stop - start, tensor.shape[-1])
 
 

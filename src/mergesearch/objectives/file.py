@@ -26,6 +26,12 @@ from mergesearch.objectives.types import (
     Thinking,
 )
 
+SCORING_VERSION = 2
+"""Version of how scores follow from llama.cpp's logits; scores of different ones differ slightly.
+
+1 summed chances as NumPy does, which depends on the processor; 2 sums them in a fixed order.
+"""
+
 
 @dataclass(frozen=True)
 class Objectives:
@@ -95,15 +101,16 @@ class Objectives:
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 (hex) of everything in the file that scores depend on.
+        """Return a SHA-256 (hex) of everything in the file that scores depend on, and how.
 
-        The number of threads, whether texts are kept and the path of the task folder are left out,
-        the contents of the task folder are not.
+        `SCORING_VERSION` is in it. The number of threads, whether texts are kept and the path of
+        the task folder are left out, the contents of the task folder are not.
         """
         document = self.to_dict()
         document.pop("task_folder", None)
         document.pop("keep_texts")
         document["runtime"].pop("threads")
+        document["scoring"] = SCORING_VERSION
         digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode())
         if self.task_folder is not None:
             paths = (path for path in self.task_folder.rglob("*") if path.is_file())

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mergesearch.errors import ScoringError
-from mergesearch.objectives.types import ItemResult, Objective, TaskUse
+from mergesearch.objectives.types import ItemResult, Objective, TaskUse, normal_interval
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,7 @@ class PairedDifference:
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Return the ends of the confidence interval of the difference (normal approximation)."""
-        reach = statistics.NormalDist().inv_cdf((1 + confidence) / 2) * self.stderr
-        return self.value - reach, self.value + reach
+        return normal_interval(self.value, self.stderr, confidence)
 
 
 def paired_difference(

@@ -6,6 +6,7 @@ A field's type states its range, which a file is checked against.
 from __future__ import annotations
 
 import datetime as dt
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,6 +35,14 @@ PROXY_METRIC = "proxy"
 """Name of a proxy among the metrics of its task."""
 References = Mapping[str, Mapping[int, str]]
 """Correct answers of specialists, by task and item."""
+
+NOT_SHARES = frozenset(
+    {
+        "bits_per_byte", "bleu", "brier_score", "byte_perplexity", "chrf", "likelihood", "mcc",
+        "mse", "perplexity", "r2", "ter", "word_perplexity",
+    }
+)  # fmt: skip
+"""Metrics of lm-eval whose values are not shares of 1."""
 
 MAX_PARALLEL = 255
 """Sequences decoded together; llama.cpp keeps at most 256, one of them for what prompts share."""
@@ -109,6 +118,12 @@ class Objective:
     proxy: ProxyKind | None = None
     specialist: str | None = None
 
+    @property
+    def percent(self) -> bool:
+        """Whether its values are shares of 1, which people read in percent."""
+        metrics = {use.metric.split(",")[0] for use in self.uses}
+        return not metrics & NOT_SHARES and 0.0 <= self.reference <= 1.0
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -157,6 +172,12 @@ class Thinking:
 
 
 # -- results ---------------------------------------------------------------------------------------
+
+
+def normal_interval(value: float, stderr: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the ends of the confidence interval of a normally distributed value."""
+    reach = statistics.NormalDist().inv_cdf((1 + confidence) / 2) * stderr
+    return value - reach, value + reach
 
 
 @dataclass(frozen=True)
@@ -215,3 +236,7 @@ class Score:
     stderr: float
     n: int
     n_unscored: int
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Return the ends of the confidence interval of the value (normal approximation)."""
+        return normal_interval(self.value, self.stderr, confidence)

@@ -23,6 +23,7 @@ from mergesearch.vocabulary import Tokenizer, read_tokenizer
 from mergesearch.vocabulary.files import documents
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_SHARD_FILES = f"model-{'[0-9]' * 5}-of-{'[0-9]' * 5}.safetensors"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # Constants that old checkpoints store beside the weights; the architecture computes them.
 _BUFFERS = (".rotary_emb.inv_freq", ".attention.masked_bias", ".attention.bias")
@@ -57,7 +58,7 @@ class FolderCheckpoint:
         self.ref = ref
         self.folder = folder
         self._notes: list[str] = []
-        self._places = _open_files(folder)
+        self._places = _open_files(folder, self._notes)
         self.config = read_config(folder)
         if as_found:
             self.tensors: Mapping[str, TensorInfo] = _weights(self._places)
@@ -169,8 +170,8 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     return document
 
 
-def _open_files(folder: Path) -> dict[str, _Place]:
-    """The place of each stored tensor.
+def _open_files(folder: Path, notes: list[str]) -> dict[str, _Place]:
+    """The place of each stored tensor; what is not as it should be is noted.
 
     A single file comes before an index of shards, as it does for `transformers`.
     """
@@ -178,7 +179,10 @@ def _open_files(folder: Path) -> dict[str, _Place]:
         file = SafetensorsFile(folder / _SINGLE)
         return {name: _Place(file, name) for name in file.tensors}
     if (folder / _INDEX).is_file():
-        return _open_shards(folder)
+        return _open_shards(folder, notes)
+    if any(folder.glob(_SHARD_FILES)):
+        notes.append(f"there is no {_INDEX}: the shards say what they hold")
+        return _whole_set(folder)
     refuse_pickles(folder, f"{_SINGLE} or {_INDEX}")
     raise CheckpointError(
         "no weights", where=folder, expected=f"{_SINGLE}, or shards with {_INDEX}"
@@ -201,7 +205,8 @@ def refuse_pickles(folder: Path, expected: str) -> None:
         )
 
 
-def _open_shards(folder: Path) -> dict[str, _Place]:
+def _open_shards(folder: Path, notes: list[str]) -> dict[str, _Place]:
+    """The place of each tensor of an index; where it is wrong, what the shards say is noted."""
     index = folder / _INDEX
     try:
         places = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
@@ -209,10 +214,23 @@ def _open_shards(folder: Path) -> dict[str, _Place]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"not an index of shards: {error}", where=index) from error
     files = {shard: _open_shard(folder, shard) for shard in shards}
-    for name, shard in places.items():
-        if name not in files[shard].tensors:
-            raise CheckpointError(f"{shard} does not hold {name}", where=index)
-    return {name: _Place(files[shard], name) for name, shard in places.items()}
+    lost = [name for name, shard in places.items() if name not in files[shard].tensors]
+    found = _whole_set(folder) if lost else {}
+    for name in lost:
+        if name not in found:
+            raise CheckpointError(f"{places[name]} does not hold {name}", where=index)
+    if lost:
+        notes.append(f"{_INDEX} is wrong about {len(lost)} tensors, which other shards hold")
+    return {name: found.get(name) or _Place(files[shard], name) for name, shard in places.items()}
+
+
+def _whole_set(folder: Path) -> dict[str, _Place]:
+    """The place of each tensor that the shards of a folder hold; one that is missing is refused."""
+    last = max((path.stem for path in folder.glob(_SHARD_FILES)), default="0")
+    shards = int(last.rpartition("-")[2])
+    names = (f"model-{number:05d}-of-{shards:05d}.safetensors" for number in range(1, shards + 1))
+    files = [_open_shard(folder, name) for name in names]
+    return {name: _Place(file, name) for file in files for name in file.tensors}
 
 
 def _open_shard(folder: Path, shard: Any) -> SafetensorsFile:

@@ -32,7 +32,7 @@ SUFFIX = ".gguf"
 
 
 class GgufCheckpoint:
-    """A memory-mapped GGUF of any type that `gguf` can dequantize.
+    """A memory-mapped GGUF of any type that the kernels or `gguf` can dequantize.
 
     `config` is made from the metadata; query and key rows that llama.cpp stores in another order
     come back in that of Hugging Face.

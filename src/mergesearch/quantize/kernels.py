@@ -1,7 +1,8 @@
-"""Rows of float32 to ggml's blocks by the compiled kernels."""
+"""Rows of float32 to ggml's blocks, and back, by the compiled kernels."""
 
 from __future__ import annotations
 
+import gguf
 import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
@@ -39,3 +40,26 @@ def quantize_rows(
     weights = importance_row(importance, source.shape[1])
     (variant or kernels()).quantize(int(kind), source, target, weights)
     return target
+
+
+def dequantize_rows(
+    blocks: npt.NDArray[np.uint8], kind: Type, *, variant: Variant | None = None
+) -> npt.NDArray[np.float32]:
+    """Turn rows of blocks into numbers; the interpreter's lock is released meanwhile.
+
+    Args:
+        blocks: uint8, shape `(rows, bytes of a row)`.
+        kind: One of `formats.TYPES`.
+        variant: Instruction set to use; by default the fastest one here.
+
+    Returns:
+        float32, shape `(rows, cols)`, the values of `dequantize_row_*` (`ggml-quants.c`).
+
+    Raises:
+        ValueError: A type that is not in `TYPES`, or bytes that do not fill its blocks.
+    """
+    rows, size = blocks.shape
+    elements, block = gguf.GGML_QUANT_SIZES[kind]
+    values = np.empty((rows, size // block * elements), dtype=np.float32)
+    (variant or kernels()).dequantize(int(kind), blocks, values)
+    return values

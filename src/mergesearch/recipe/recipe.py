@@ -20,6 +20,7 @@ from mergesearch.recipe.reading import Location
 from mergesearch.recipe.references import with_plain_references
 from mergesearch.recipe.shares import LayerShares, layer_shares, mean_shares
 from mergesearch.recipe.types import Merge, parents_of
+from mergesearch.recipe.words import in_words
 from mergesearch.recipe.write import merge_document, mergekit_documents, to_yaml
 
 
@@ -147,6 +148,14 @@ class Recipe:
             n_layers: Number of layers of the parents.
         """
         return layer_shares(self.merges, n_layers)
+
+    def in_words(self, n_layers: int) -> list[str]:
+        """Return the ratio of the parents and what is scaled rather than mixed, in words.
+
+        Args:
+            n_layers: Number of layers of the parents.
+        """
+        return in_words(self.merges, n_layers)
 
 
 def _check_results(merges: list[Merge], location: Location) -> None:

@@ -90,3 +90,9 @@ def _shares(
 
 def _name(tensor: str, layer: int) -> str:
     return f"model.layers.{layer}.{tensor}.weight"
+
+
+def short_names(parents: Sequence[str]) -> list[str]:
+    """Return parents' names without what stands before the last `/` or `:`, where that is clear."""
+    short = [parent.rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1] for parent in parents]
+    return short if len(set(short)) == len(short) else list(parents)

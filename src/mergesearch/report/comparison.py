@@ -10,13 +10,14 @@ from rich.text import Text
 from mergesearch.objectives import PairedDifference, TaskDifference
 from mergesearch.report import text
 from mergesearch.report.tables import ruled_table
+from mergesearch.study.records import Axis
 
 
 def render_comparison(
     first: str,
     second: str,
     differences: Mapping[str, PairedDifference],
-    minimized: Sequence[str],
+    axes: Sequence[Axis],
     rung: str,
 ) -> RenderableType:
     """Return by how much one candidate is ahead of another, with its tasks where there are several.
@@ -25,7 +26,7 @@ def render_comparison(
         first: Name of the one.
         second: Name of the other.
         differences: Difference of each objective, first minus second.
-        minimized: Names of the objectives of which less is better.
+        axes: Objectives of the run.
         rung: Rung whose items were compared.
     """
     table = ruled_table()
@@ -33,15 +34,15 @@ def render_comparison(
     table.add_column("difference (95 %)", justify="right", no_wrap=True)
     table.add_column("items", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for name, difference in differences.items():
-        percent = text.in_percent([abs(difference.value), difference.stderr])
+    for axis in axes:
+        difference, percent = differences[axis.name], axis.percent
         low, high = difference.interval()
         interval = f"({text.signed(low, percent)} to {text.signed(high, percent)})"
         table.add_row(
-            name,
+            axis.name,
             f"{text.signed(difference.value, percent)} {interval}",
             _counts(difference),
-            _verdict(low, high, name in minimized),
+            _verdict(low, high, axis.direction == "minimize"),
         )
         if len(difference.tasks) > 1:
             for task in difference.tasks:

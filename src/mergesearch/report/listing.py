@@ -79,8 +79,7 @@ def _best_values(front: Front) -> dict[str, float]:
 
 def _best(front: Front) -> str:
     values = _best_values(front)
-    references = {axis.name: axis.reference for axis in front.axes}
+    percents = {axis.name: axis.percent for axis in front.axes}
     return ", ".join(
-        f"{name} {text.value(value, text.in_percent([value, references[name]]))}"
-        for name, value in values.items()
+        f"{name} {text.value(value, percents[name])}" for name, value in values.items()
     )

@@ -144,7 +144,7 @@ def render_live(state: RunState, now: float, width: int) -> RenderableType:
     for axis, (number, found) in zip(
         state.axes, best_of(state.axes, list(state.trials.values())), strict=False
     ):
-        shown = text.score(found, text.in_percent([found.value, axis.reference]))
+        shown = text.score(found, axis.percent)
         blocks.append(Text(f"best {axis.name}: {shown} (trial {number})", no_wrap=True))
     if state.front is not None and state.front.members:
         blocks += ["", render_front(_shortened(state.front), width)]

@@ -85,17 +85,16 @@ class _Scale:
     def of(cls, axis: Axis, trials: Sequence[TrialRecord], cells: int) -> _Scale:
         """Return the scale that holds all scores with their errors, from tick to tick."""
         scores = [trial.scores()[axis.name] for trial in trials]
-        percent = text.in_percent([*(score.value for score in scores), axis.reference])
         low = min(score.value - score.stderr for score in scores)
         high = max(score.value + score.stderr for score in scores)
-        if percent:
+        if axis.percent:
             low, high = max(0.0, low), min(1.0, high)
         step = _step((high - low) or abs(high) or 1.0)
         low, high = math.floor(low / step) * step, math.ceil(high / step) * step
         if low == high:
             low, high = low - step, high + step
         worst, best = (low, high) if axis.direction == "maximize" else (high, low)
-        return cls(axis.name, worst, best, cells, step, percent)
+        return cls(axis.name, worst, best, cells, step, axis.percent)
 
     def cell(self, value: float) -> int:
         """Return the cell of a value, the nearest one where it lies outside."""

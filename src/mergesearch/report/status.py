@@ -108,8 +108,7 @@ def render_status(status: Status, now: float) -> RenderableType:
     for axis in status.run.axes:
         if axis.name in status.best:
             best = status.best[axis.name]
-            percent = text.in_percent([best.score.value, axis.reference])
-            shown = text.score(best.score, percent)
+            shown = text.score(best.score, axis.percent)
             facts.append((f"best {axis.name}", f"{shown} (trial {best.trial})"))
     facts += [*proxy_notes(front), *racing_notes(front)]
     if status.last_failure is not None:

@@ -48,29 +48,22 @@ def counts(front: Front) -> str:
     return counted + (f", {front.failed} failed" if front.failed else "")
 
 
-def _percent(front: Front, axis: Axis) -> bool:
-    scores = [found for member in front.members for found in (member.values, member.validated)]
-    values = [found[axis.name].value for found in scores if found]
-    return text.in_percent([*values, axis.reference])
-
-
 def _headings(front: Front) -> tuple[str, str]:
     return "search", "validated" if front.search is None else "confirmed (95 %)"
 
 
-def _cells(member: FrontMember, axis: Axis, percent: bool) -> tuple[str, str]:
-    searched = text.score(member.values[axis.name], percent)
+def _cells(member: FrontMember, axis: Axis) -> tuple[str, str]:
+    searched = text.score(member.values[axis.name], axis.percent)
     if member.confirmed is not None:
-        return searched, text.interval(member.confirmed.values[axis.name], percent)
-    return searched, text.score(member.validated.get(axis.name), percent)
+        return searched, text.interval(member.confirmed.values[axis.name], axis.percent)
+    return searched, text.score(member.validated.get(axis.name), axis.percent)
 
 
 def _width_side_by_side(front: Front, parents: Sequence[str]) -> int:
     widths = [1, len("trial")]
     for axis in front.axes:
-        percent = _percent(front, axis)
         for column, heading in enumerate(_headings(front)):
-            cells = [_cells(member, axis, percent)[column] for member in front.members]
+            cells = [_cells(member, axis)[column] for member in front.members]
             widths.append(max(len(axis.name), len(heading), *map(len, cells)))
     shares = [text.shares(member.shares, parents) for member in front.members]
     widths.append(max(map(len, ["shares", *shares])))
@@ -90,7 +83,7 @@ def _front_table(front: Front, parents: Sequence[str], confirmed: bool, wide: bo
         knee = member.trial == front.knee
         row: list[RenderableType] = [KNEE if knee else "", str(member.trial)]
         for axis in front.axes:
-            cells: tuple[str, ...] = _cells(member, axis, _percent(front, axis))
+            cells: tuple[str, ...] = _cells(member, axis)
             if not confirmed:
                 cells = cells[:1]
             row += map(Text, cells) if wide else [Text("\n".join(cells))]
@@ -122,6 +115,7 @@ def render_trial(record: TrialRecord, run: RunRecord) -> RenderableType:
         for name, share in zip(names, record.shares.values(), strict=True)
     ]
     facts += [("shares", ", ".join(parts))] if parts else []
+    facts += [("in words" if line == record.words[0] else "", line) for line in record.words]
     blocks: list[RenderableType] = [Text(f"trial {record.number}", style="bold"), fact_table(facts)]
     if any(one.scores for one in record.rungs.values()):
         blocks += ["", _scores_table(record, run)]
@@ -153,11 +147,9 @@ def _scores_table(record: TrialRecord, run: RunRecord) -> Table:
     table.add_column("unscored", justify="right")
     for axis in run.axes:
         scores = {rung: one.scores[axis.name] for rung, one in record.rungs.items() if one.scores}
-        real = [one.value for rung, one in scores.items() if not _is_proxy(axis, rung)]
-        percent = text.in_percent([*real, axis.reference])
         for rung, one in scores.items():
             proxy = _is_proxy(axis, rung)
-            shown = Text(text.score(one, percent and not proxy) + (" nat" if proxy else ""))
+            shown = Text(text.score(one, axis.percent and not proxy) + (" nat" if proxy else ""))
             table.add_row(axis.name, rung, shown, str(one.n), str(one.n_unscored))
     return table
 
@@ -187,8 +179,7 @@ def scores_line(scores: Mapping[str, Score], axes: Sequence[Axis], rung: str = R
     parts = []
     for axis in axes:
         one, proxy = scores[axis.name], _is_proxy(axis, rung)
-        percent = not proxy and text.in_percent([one.value, axis.reference])
-        shown = text.score(one, percent)
+        shown = text.score(one, axis.percent and not proxy)
         parts.append(f"{axis.name} {shown}{' nat (proxy)' if proxy else ''}")
     return ", ".join(parts)
 

@@ -1,17 +1,13 @@
 """Numbers, times and names as a person reads them."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from mergesearch.objectives import Score
+from mergesearch.recipe.shares import short_names as short_names
 
 Z95 = 1.96
 """Half the width of a 95 % interval, in standard errors."""
-
-
-def in_percent(values: Iterable[float]) -> bool:
-    """Whether values of one objective are shares, to be shown in percent: from 0 to 1."""
-    return all(0.0 <= value <= 1.0 for value in values)
 
 
 def value(number: float, percent: bool) -> str:
@@ -22,6 +18,13 @@ def value(number: float, percent: bool) -> str:
 def signed(number: float, percent: bool) -> str:
     """Return a difference with its sign: `+2.1`, `-0.3`."""
     return ("+" if number >= 0 else "") + value(number, percent)
+
+
+def chance(probability: float) -> str:
+    """Return a probability: `97 %`, `over 99 %`, `under 1 %`."""
+    if probability > 0.99:
+        return "over 99 %"
+    return "under 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
 
 
 def tick(number: float, step: float, percent: bool) -> str:
@@ -73,12 +76,6 @@ def size(count: int) -> str:
         if count >= scale:
             return f"{count / scale:.3g} {unit}"
     return f"{count} B"
-
-
-def short_names(parents: Sequence[str]) -> list[str]:
-    """Return parents' names without what stands before the last `/` or `:`, where that is clear."""
-    short = [parent.rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1] for parent in parents]
-    return short if len(set(short)) == len(short) else list(parents)
 
 
 def shares(of: Mapping[str, float], parents: Sequence[str]) -> str:

@@ -51,13 +51,12 @@ def render_trials(front: Front, trials: Sequence[TrialRecord]) -> RenderableType
     table.add_column("shares", no_wrap=True)
     table.add_column("time", justify="right", no_wrap=True)
     table.add_column("")  # the only one that shrinks
-    percent = {axis.name: _in_percent(axis, trials) for axis in front.axes}
     for trial in trials:
         mark = KNEE if trial.number == front.knee else MEMBER if trial.number in members else ""
         table.add_row(
             mark,
             str(trial.number),
-            *(text.score(trial.scores().get(axis.name), percent[axis.name]) for axis in front.axes),
+            *(text.score(trial.scores().get(axis.name), axis.percent) for axis in front.axes),
             text.shares(trial.shares, parents),
             "" if trial.seconds is None else text.duration(trial.seconds),
             Text(printable(_note(trial)), no_wrap=True, overflow="ellipsis"),
@@ -65,11 +64,6 @@ def render_trials(front: Front, trials: Sequence[TrialRecord]) -> RenderableType
     names = " / ".join(text.short_names(parents))
     notes = [f"{KNEE} knee   {MEMBER} front", f"shares in %: {names}" if names else ""]
     return Group(table, Text("\n".join(filter(None, notes)), style="dim"))
-
-
-def _in_percent(axis: Axis, trials: Sequence[TrialRecord]) -> bool:
-    values = [trial.scores()[axis.name].value for trial in trials if trial.scores()]
-    return text.in_percent([*values, axis.reference])
 
 
 def _note(trial: TrialRecord) -> str:

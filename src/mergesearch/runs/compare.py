@@ -54,8 +54,10 @@ def _items(run: Run, which: str, rung: str) -> tuple[str, Sequence[ItemResult]]:
     """The name and the items of a candidate."""
     if Path(which).suffix in _MODEL_SUFFIXES:
         return which, score(which, read_objectives(run.folder.objectives), rung=rung).items()
-    folder, colon, pick = which.rpartition(":")
-    if colon and Path(folder).is_dir():
+    colons = (index for index, character in enumerate(which) if character == ":")
+    splits = ((which[:index], which[index + 1 :]) for index in colons)
+    folder, pick = next((split for split in splits if Path(split[0]).is_dir()), ("", which))
+    if folder:
         other = Run(folder)
         _refuse_scored_otherwise(run, other)
         trial = other.pick(pick)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mergesearch._system import resources
 from mergesearch.recipe import Recipe
-from mergesearch.study.records import TrialRecord
+from mergesearch.report.tables import scores_line
+from mergesearch.study.records import Axis, TrialRecord
 
 
-def recipe_header(trial: TrialRecord) -> str:
-    """Return comment lines that say where a recipe comes from and what it scored."""
-    lines = [f"# mergesearch: trial {trial.number}"]
-    for rung in trial.rungs.values():
-        scores = ", ".join(
-            f"{name} {score.value:.4f} ± {score.stderr:.4f}" for name, score in rung.scores.items()
-        )
-        lines.append(f"# {rung.rung} items: {scores}")
+def recipe_header(trial: TrialRecord, axes: Sequence[Axis]) -> str:
+    """Return comment lines that say where a recipe comes from, what it is and what it scored."""
+    lines = [f"# mergesearch: trial {trial.number}", *(f"# {line}" for line in trial.words)]
+    for rung, record in trial.rungs.items():
+        if record.scores:
+            lines.append(f"# {rung} items: {scores_line(record.scores, axes, rung)}")
     lines.append(f"# sha256 of the GGUF: {trial.candidate_digest}")
     return "\n".join(lines) + "\n"
 

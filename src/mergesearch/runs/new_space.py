@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mergesearch._system import resources
@@ -13,7 +14,8 @@ from mergesearch.recipe import Recipe, load_document, to_yaml
 from mergesearch.runs.kinds import Kind, kind_of, refuse_other
 from mergesearch.space import Space
 from mergesearch.space.evolve import objectives_of, space_of
-from mergesearch.space.from_recipe import SearchableValue, by_default, opened, openings, spelled_out
+from mergesearch.space.from_recipe import SearchableValue, opened, openings, spelled_out
+from mergesearch.space.ties import by_default
 
 _EVOLVE_NOTE = (
     "# One axis for each task. Raise a reference to chance level where answers are picked.\n"
@@ -30,13 +32,15 @@ class NewSpace:
     Attributes:
         text: YAML of the space.
         objectives: YAML of objectives that come with it, None where there are none.
-        searched: Names of the parameters that are searched.
+        searched: Names of the values whose numbers are searched.
+        tied: Number of values that one dimension multiplies, by the name of the dimension.
         dimensions: Number of dimensions.
     """
 
     text: str
     objectives: str | None = None
     searched: tuple[str, ...] = ()
+    tied: Mapping[str, int] = field(default_factory=dict)
     dimensions: int = 0
 
 
@@ -62,9 +66,10 @@ def space_from(source: Path, choose: Choose = lambda found, default: default) ->
         return _from_recipe(source, choose)
     document = load_document(read_text(source), source)
     space = space_of(document, source)
-    dimensions = len(Space(space, source).dimensions)
+    names = [dimension.name for dimension in Space(space, source).dimensions]
+    searched = tuple(dict.fromkeys(name.partition("[")[0] for name in names))
     objectives = _EVOLVE_NOTE + to_yaml([objectives_of(document, source)])
-    return NewSpace(to_yaml([space]), objectives, dimensions=dimensions)
+    return NewSpace(to_yaml([space]), objectives, searched, dimensions=len(names))
 
 
 def _from_recipe(source: Path, choose: Choose) -> NewSpace:
@@ -83,8 +88,12 @@ def _from_recipe(source: Path, choose: Choose) -> NewSpace:
     space["start_from"] = [{"values": values}]
     Space(space, source)
     stages = space.pop("stages", [])
-    searched = tuple(value.name for value in chosen)
-    return NewSpace(to_yaml([*stages, space]), searched=searched, dimensions=len(values))
+    return NewSpace(
+        to_yaml([*stages, space]),
+        searched=tuple(value.name for value in chosen if value.tie is None),
+        tied=Counter(value.tie for value in chosen if value.tie is not None),
+        dimensions=len(values),
+    )
 
 
 def named(found: Sequence[SearchableValue], names: str) -> list[SearchableValue]:

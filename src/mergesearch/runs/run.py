@@ -22,6 +22,7 @@ from mergesearch.study.front import Front
 from mergesearch.study.lock import is_running
 from mergesearch.study.reading import RunRecords
 from mergesearch.study.records import RunRecord, State, TrialRecord
+from mergesearch.study.standing import Standing, standing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,27 +84,25 @@ class Run:
             return records.front()
 
     def pick(self, pick: int | str = "knee") -> TrialRecord:
-        """Return a complete trial: `17` or `trial:17`, `knee`, or `best:OBJECTIVE` on the front.
+        """Return a complete trial: `17` or `trial:17`, or a member that an expression chooses.
+
+        Expressions are `knee`, `best:OBJECTIVE`, `max:OBJECTIVE where OTHER>=0.3 and ...` (or
+        `min:`, `<=`), and `weighted:OBJECTIVE=2,OTHER=1`.
 
         Raises:
-            InputError: No such trial or objective, a trial without scores, or no front yet.
+            InputError: No such trial or objective, a trial without scores, no member that holds
+                the limits, or no front yet.
         """
-        kind, _, name = str(pick).partition(":")
         number = str(pick).removeprefix("trial:")
         if number.isdecimal():
             return self._complete(int(number))
-        front = self.front()
-        if front.knee is None:
-            raise InputError(
-                "no trial is complete, so there is no front yet", where=self.folder.path
-            )
-        if pick == "knee":
-            return self.trial(front.knee)
-        names = [axis.name for axis in front.axes]
-        if kind == "best" and name in names:
-            return self.trial(front.best(name).trial)
-        known = ", ".join(f"best:{name}" for name in names)
-        raise InputError(f"unknown pick {pick!r}", expected=f"knee, {known}, or trial:NUMBER")
+        return self.trial(self.front().pick(str(pick)))
+
+    def standing(self, pick: int | str = "knee") -> Standing:
+        """Return how a trial stands: its scores, and the chance that it beats each parent."""
+        trial = self.pick(pick)
+        rivals = [other for other in self.trials() if other.scores() and other.parent]
+        return standing(trial, rivals, self._results, self.objectives().objectives)
 
     def recipe(self, pick: int | str = "knee") -> Recipe:
         """Return the recipe that rebuilds a trial's candidate, its parents pinned; see `pick`."""
@@ -176,13 +175,19 @@ class Run:
             if path not in wanted:
                 path.unlink()
         for path, trial in wanted.items():
-            write_text(path, recipe_header(trial) + self.recipe_of(trial).to_yaml())
+            write_text(
+                path, recipe_header(trial, self.record.axes) + self.recipe_of(trial).to_yaml()
+            )
 
     def _complete(self, number: int) -> TrialRecord:
         trial = self.trial(number)
         if trial.state is not State.COMPLETE:
             raise InputError(f"trial {number} is {trial.state}", expected="a complete trial")
         return trial
+
+    def _results(self, number: int, rung: Rung) -> tuple[ItemResult, ...]:
+        with self._records() as records:
+            return records.items(number, rung)
 
     def _records(self) -> RunRecords:
         return RunRecords.open(self.folder.study.database)

@@ -255,6 +255,7 @@ def _study(
         parents={ref: parent_alone_recipe(ref) for ref in workshop.parents},
         use_references=scorer.use_references,
         shares=lambda recipe: recipe.shares(depth),
+        words=lambda recipe: recipe.in_words(depth),
         space_text=inputs.space_text,
         fingerprints=fingerprints(workshop, inputs.objectives),
     )

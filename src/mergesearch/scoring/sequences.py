@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mergesearch._kernels import kernels
 from mergesearch.scoring.chunks import Group, Tokens
 from mergesearch.scoring.sampling import Sampling, draw
 from mergesearch.scoring.thought import Thought, ThoughtReader
@@ -200,12 +201,20 @@ class PackPlan:
             start, row = stop, int(np.searchsorted(self._output, stop))
 
 
-def pick(
+def log_chances(
     logits: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Return log-probability and greediness of `tokens[i]` under row `rows[i]` of the logits."""
-    best = logits.argmax(axis=1)
-    top = logits[np.arange(len(logits)), best]
-    total = np.exp(logits - top[:, None]).sum(axis=1, dtype=np.float64)
-    chosen = logits[rows, tokens].astype(np.float64) - top[rows]
-    return chosen - np.log(total)[rows], best[rows] == tokens
+    """Return log-probability and greediness of `tokens[i]` under row `rows[i]` of the logits.
+
+    Sums are the kernels': in float64, in an order that no processor changes. Of equal logits the
+    first is the greedy one.
+
+    Args:
+        logits: Logits, `(n, n_vocab)`.
+        rows: Number of a row for each token, `(tokens,)`.
+        tokens: Tokens, `(tokens,)`.
+    """
+    best, total = np.empty(len(logits), np.int64), np.empty(len(logits), np.float64)
+    kernels().log_sums(logits, best, total)
+    chosen = logits[rows, tokens].astype(np.float64)
+    return chosen - total[rows], best[rows] == tokens

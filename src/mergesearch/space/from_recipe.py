@@ -2,79 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mergesearch.methods import METHODS, Parameter
 from mergesearch.space.document import KeyPath, input_lists, merges_of, own_copy, value_at
-from mergesearch.space.holes import GROUP_FILTERS, decimals, rounded
-
-MOST = 12  # dimensions that some dozens of trials can still learn something about
+from mergesearch.space.holes import GROUP_FILTERS, decimals, numbers_in, rounded, scaled
 
 
 @dataclass(frozen=True)
 class SearchableValue:
-    """A number, gradient or pair of groups of a recipe that can become a hole.
+    """A number, gradient or filter list of a recipe that can become a hole.
 
     Attributes:
         path: Path to the value in the document.
-        name: Name for people: the stage, the parent and the parameter.
+        stage: Name of the stage, empty for the last merge.
+        slice: Name of the slice, empty where the value is of the whole merge.
+        model: Parent that the value is of, empty where it is of all.
         parameter: Declaration of the parameter.
         value: Value that the recipe has.
-        hole: Hole that would take its place.
-        dimensions: Number of values that a trial would propose for it.
+        range: Least and largest number of its hole.
+        tie: Name of the dimension that multiplies the value; None where each of its numbers is a
+            dimension.
     """
 
     path: KeyPath
-    name: str
+    stage: str
+    slice: str
+    model: str
     parameter: Parameter
     value: Any
-    hole: dict[str, Any]
-    dimensions: int
+    range: tuple[float, float]
+    tie: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name for people: the stage, the slice, the parent and the parameter."""
+        return joined(self.stage, self.slice, self.model, self.parameter.name)
+
+    @property
+    def hole(self) -> Any:
+        """What takes the place of the value."""
+        if self.tie is None:
+            return _hole(self.value, list(self.range))
+        return {"search": list(self.range), "times": self.value, "as": self.tie}
+
+    @property
+    def proposed(self) -> Any:
+        """The value, as exact as a space proposes it."""
+        if self.tie is None:
+            return rounded(self.value, decimals(*self.range))
+        return scaled(self.value, 1.0)
+
+
+def joined(*names: str) -> str:
+    """Return names that are not empty with dots between them."""
+    return ".".join(filter(None, names))
 
 
 def openings(document: Mapping[str, Any]) -> list[SearchableValue]:
     """Return everything in a recipe's document that can be opened, shares and the last merge first.
 
-    A weight that changes nothing, of the only parent of a normalized merge, is left out.
+    A weight that changes nothing, of the only parent of a normalized merge, is left out. Shares
+    that nobody wrote are opened at their defaults, and all parameters where there is nothing else.
     """
-    found = []
-    for path, merge in sorted(merges_of(document), key=lambda placed: len(placed[0])):
-        label = f"{merge['name']}." if path else ""
-        parameters = METHODS[merge["merge_method"]].by_name
-        for inner, name, value in _values(merge):
-            parameter = parameters[str(inner[-1])]
-            hole = _hole(parameter, value)
-            if hole is None or _changes_nothing(merge, inner, parameter):
-                continue
-            curve, groups = hole.get("curve", 1), len(hole.get("per", []))
-            count = curve * groups + 1 if groups else curve
-            found.append(
-                SearchableValue((*path, *inner), label + name, parameter, value, hole, count)
-            )
+    found = list(_openings(document, lambda parameter: parameter.role == "share"))
+    found = found or list(_openings(document, lambda parameter: True))
     return sorted(found, key=lambda searchable: searchable.parameter.role != "share")
 
 
-def by_default(found: Iterable[SearchableValue]) -> list[SearchableValue]:
-    """Return what is sensible to open: the shares, and the rest that matters while it is few."""
-    found = list(found)
-    shares = [searchable for searchable in found if searchable.parameter.role == "share"]
-    more = [searchable for searchable in found if searchable.parameter.role != "detail"]
-    few = sum(searchable.dimensions for searchable in more) <= MOST
-    return (more if few or not shares else shares) or found
+def _openings(
+    document: Mapping[str, Any], unwritten: Callable[[Parameter], bool]
+) -> Iterator[SearchableValue]:
+    """Everything that can be opened; parameters that nobody wrote where `unwritten` says so."""
+    for path, merge in sorted(merges_of(document), key=lambda placed: len(placed[0])):
+        parameters = METHODS[merge["merge_method"]].by_name
+        for inner, value in _values(merge, unwritten):
+            parameter, value = parameters[str(inner[-1])], _with_numbers(value)
+            ends = _range(parameter, value)
+            if ends is not None and not _changes_nothing(merge, inner, parameter):
+                part = f"slice{inner[1]}" if inner[0] == "slices" else ""
+                entry = value_at(merge, inner[:-2])
+                model = entry["model"] if len(inner) > 2 and "model" in entry else ""
+                stage = merge["name"] if path else ""
+                yield SearchableValue((*path, *inner), stage, part, model, parameter, value, ends)
+
+
+def _with_numbers(value: Any) -> Any:
+    """A value with a number in the place of each gradient of a single point."""
+    if isinstance(value, dict):
+        return value | {"value": _with_numbers(value["value"])}
+    if not isinstance(value, list):
+        return value
+    plain = [_with_numbers(entry) for entry in value]
+    return plain[0] if len(plain) == 1 and not isinstance(plain[0], dict) else plain
 
 
 def opened(document: Mapping[str, Any], chosen: Iterable[SearchableValue]) -> dict[str, Any]:
     """Return the document with holes in the chosen places."""
-    return _with_values(document, {value.path: dict(value.hole) for value in chosen})
+    return _with_values(document, {value.path: value.hole for value in chosen})
 
 
 def spelled_out(document: Mapping[str, Any], chosen: Iterable[SearchableValue]) -> dict[str, Any]:
     """Return the document with the chosen values written out, as exact as a space proposes them."""
     return _with_values(
         document,
-        {value.path: rounded(value.value, decimals(*value.hole["search"])) for value in chosen},
+        {value.path: value.proposed for value in chosen},
     )
 
 
@@ -87,44 +121,42 @@ def _with_values(document: Mapping[str, Any], values: Mapping[KeyPath, Any]) -> 
     return result
 
 
-def _values(merge: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str, Any]]:
-    """Every parameter of one merge: its path in it, its name for people, its value.
+def _values(
+    merge: Mapping[str, Any], unwritten: Callable[[Parameter], bool]
+) -> Iterator[tuple[KeyPath, Any]]:
+    """Every parameter of one merge: its path in it, and its value.
 
-    Those that set the shares are there with their default too, where the method has one.
+    Those that nobody wrote are there with their default, where `unwritten` says so.
     """
     written = list(_written_values(merge))
     yield from written
-    names = {path[-1] for path, *_ in written}
+    names = {path[-1] for path, _ in written}
     for parameter in METHODS[merge["merge_method"]].parameters:
         name, default = parameter.name, parameter.default
-        if parameter.role != "share" or default is None or name in names:
+        if default is None or name in names or not unwritten(parameter):
             continue
         if not parameter.per_parent:
-            yield ("parameters", name), name, default
+            yield ("parameters", name), default
             continue
-        for path, label, entry in _inputs(merge):
+        for path, entry in _inputs(merge):
             if not _is_base(entry, merge):
-                yield (*path, "parameters", name), f"{label}.{name}", default
+                yield (*path, "parameters", name), default
 
 
-def _written_values(merge: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str, Any]]:
+def _written_values(merge: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
     """Every parameter that a merge names, as `_values`."""
-    for name, value in merge.get("parameters", {}).items():
-        yield ("parameters", name), name, value
-    for index, part in enumerate(merge.get("slices", [])):
-        for name, value in part.get("parameters", {}).items():
-            yield ("slices", index, "parameters", name), f"slice{index}.{name}", value
-    for path, label, entry in _inputs(merge):
-        for name, value in entry.get("parameters", {}).items():
-            yield (*path, "parameters", name), f"{label}.{name}", value
+    holders: list[tuple[KeyPath, Mapping[str, Any]]] = [((), merge)]
+    holders += [(("slices", index), part) for index, part in enumerate(merge.get("slices", []))]
+    for path, holder in (*holders, *_inputs(merge)):
+        for name, value in holder.get("parameters", {}).items():
+            yield (*path, "parameters", name), value
 
 
-def _inputs(merge: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str, dict[str, Any]]]:
-    """Every input of one merge: its path in it, its name for people, itself."""
+def _inputs(merge: Mapping[str, Any]) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
+    """Every input of one merge: its path in it, and itself."""
     for path, inputs in input_lists(merge):
-        label = f"slice{path[1]}." if path[0] == "slices" else ""
         for index, entry in enumerate(inputs):
-            yield (*path, index), label + entry["model"], entry
+            yield (*path, index), entry
 
 
 def _is_base(entry: Mapping[str, Any], merge: Mapping[str, Any]) -> bool:
@@ -155,44 +187,48 @@ def _changes_nothing(merge: Mapping[str, Any], path: KeyPath, parameter: Paramet
     return len(counted) == 1 and shares(1.0) == shares(2.0)
 
 
-def _hole(parameter: Parameter, value: Any) -> dict[str, Any] | None:
-    """The hole for a value, None where it cannot be opened."""
-    factor = parameter.search_factor
-    if factor is not None:
-        usable = _is_number(value) and value > 0
-        return {"search": [value / factor, value * factor]} if usable else None
-    if parameter.search is None:
-        return None
-    if _is_number(value):
-        return {"search": _range(parameter.search, [value])}
-    if not isinstance(value, list) or not value:
-        return None
-    if all(_is_number(point) for point in value):
-        return {"search": _range(parameter.search, value), "curve": len(value)}
-    return _grouped_hole(parameter.search, value)
+def _hole(value: Any, search: list[float]) -> Any:
+    """The hole for a value; a filter list over attention, MLP and the rest is one with groups."""
+    if not isinstance(value, list):
+        return {"search": search}
+    if not isinstance(value[0], dict):
+        return {"search": search, "curve": len(value)}
+    grouped = _groups(value)
+    if grouped is not None:
+        return {"search": search, **grouped}
+    return [entry | {"value": _hole(entry["value"], search)} for entry in value]
 
 
-def _grouped_hole(usual: tuple[float, float], entries: list[Any]) -> dict[str, Any] | None:
-    """The hole for a filter list over attention and MLP with one plain value for the rest."""
+def _groups(entries: list[Any]) -> dict[str, Any] | None:
+    """The groups of a filter list with equal curves and one plain value for the rest."""
     *named, last = entries
-    if last.get("filter") not in (None, "*") or not _is_number(last["value"]):
+    if last.get("filter") is not None or not _is_number(last["value"]):
         return None
     names = {substring: group for group, substring in GROUP_FILTERS.items()}
     groups = [names.get(entry.get("filter")) for entry in named]
-    values = [entry["value"] for entry in named]
-    curves = [value if isinstance(value, list) else [value] for value in values]
-    if not groups or None in groups or len({len(curve) for curve in curves}) > 1:
+    points = {len(numbers_in(entry["value"])) for entry in named}
+    if None in groups or len(set(groups)) < len(groups) or len(points) != 1:
         return None
-    numbers = [number for curve in curves for number in curve] + [last["value"]]
-    curve = {"curve": len(curves[0])} if len(curves[0]) > 1 else {}
-    return {"search": _range(usual, numbers), **curve, "per": groups}
+    (curve,) = points
+    return ({"curve": curve} if curve > 1 else {}) | {"per": groups}
 
 
-def _range(usual: tuple[float, float], values: list[float]) -> list[float]:
-    """The usual range, widened to hold the recipe's own values."""
-    low, high = usual
-    own = rounded(values, decimals(low, high))
-    return [min(low, *own), max(high, *own)]
+def _range(parameter: Parameter, value: Any) -> tuple[float, float] | None:
+    """The range of a value's hole: the usual one, widened to hold it; None where it has none.
+
+    What has a factor instead is opened by it around the value, which must be above 0.
+    """
+    numbers = numbers_in(value)
+    if not numbers or not all(map(_is_number, numbers)):
+        return None
+    factor, usual = parameter.search_factor, parameter.search
+    if factor is not None:
+        usable = min(numbers) > 0
+        return (min(numbers) / factor, max(numbers) * factor) if usable else None
+    if usual is None:
+        return None
+    own = rounded(numbers, decimals(*usual))
+    return min(usual[0], *own), max(usual[1], *own)
 
 
 def _is_number(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Choosing a trial by an expression, and how sure it is that it beats another.
+"""Choosing a member of a front by an expression, and how sure it is that it beats another.
 
 | expression | choice |
 |---|---|
@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mergesearch.errors import InputError
-from mergesearch.objectives import Score
 
 EXPRESSIONS = (
     "knee, best:OBJECTIVE, 'max:OBJECTIVE where OTHER>=0.3', weighted:OBJECTIVE=2,OTHER=1, or"
@@ -66,6 +65,17 @@ class Choice:
             if all(limit.holds(values) for limit in self.limits)
         ]
         return max(holding, key=lambda index: self._sum(members[index]), default=None)
+
+    def reachable(self, members: Sequence[Values]) -> str:
+        """Return limits that one member or another does hold, to say what can be had."""
+        bounds = (
+            (limit, limit.sign * max(limit.sign * values[limit.objective] for values in members))
+            for limit in self.limits
+        )
+        return "limits such as " + " or ".join(
+            f"{limit.objective}{'>=' if limit.sign > 0 else '<='}{bound:.3g}"
+            for limit, bound in bounds
+        )
 
     def _sum(self, values: Values) -> float:
         return sum(weight * values[name] for name, weight in self.weights.items())
@@ -140,14 +150,15 @@ def _number(text: str, whole: str) -> float:
     return number
 
 
-def chance_better(difference: Score, direction: str) -> float:
+def chance_better(difference: float, stderr: float, direction: str) -> float:
     """Return the chance that the first of two candidates really is better in an objective.
 
     Args:
-        difference: Their paired difference, first minus second, with its standard error.
+        difference: Their paired difference, first minus second.
+        stderr: Standard error of the difference.
         direction: `maximize` or `minimize`.
     """
-    gain = difference.value if direction == "maximize" else -difference.value
-    if difference.stderr == 0.0:
+    gain = difference if direction == "maximize" else -difference
+    if stderr == 0.0:
         return 0.5 if gain == 0.0 else float(gain > 0.0)
-    return 0.5 * math.erfc(-gain / difference.stderr / math.sqrt(2))
+    return 0.5 * math.erfc(-gain / stderr / math.sqrt(2))

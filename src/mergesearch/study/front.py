@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
+from mergesearch.errors import InputError
 from mergesearch.objectives import Rung, Score
+from mergesearch.study.choosing import parse_choice
 from mergesearch.study.confirmed import ConfirmedFront, ConfirmedMember
 from mergesearch.study.pareto import hypervolume, knee, non_dominated
 from mergesearch.study.proxies import Agreement, agreements
@@ -23,6 +25,7 @@ class FrontMember:
         values: Score of each objective on the search items.
         validated: Score of each objective on the validate items; empty before they were scored.
         shares: Effective share of each parent, summing to 1.
+        words: The recipe in words.
         digest: SHA-256 (hex) of the GGUF.
         recipe: Recipe document that rebuilds the GGUF.
         confirmed: What the front is confirmed by; None in the front of the search.
@@ -32,6 +35,7 @@ class FrontMember:
     values: Mapping[str, Score]
     validated: Mapping[str, Score]
     shares: Mapping[str, float]
+    words: tuple[str, ...]
     digest: str
     recipe: Mapping[str, Any]
     confirmed: ConfirmedMember | None = None
@@ -44,6 +48,7 @@ class FrontMember:
             values=trial.scores(),
             validated=trial.scores(Rung.VALIDATE),
             shares=trial.shares,
+            words=trial.words,
             digest=trial.candidate_digest or "",
             recipe=trial.recipe,
             confirmed=confirmed,
@@ -64,6 +69,7 @@ class FrontMember:
             "values": _scores(self.values),
             "validated": _scores(self.validated) or None,
             "shares": dict(self.shares),
+            "words": list(self.words),
             "digest": self.digest,
             "recipe": dict(self.recipe),
             **(self.confirmed.facts() if self.confirmed else {}),
@@ -151,6 +157,29 @@ class Front:
             dropped=confirmed.dropped,
             search=self,
         )
+
+    def pick(self, expression: str) -> int:
+        """Return the number of the member that an expression chooses; see `choosing`.
+
+        Raises:
+            InputError: The front is empty, no member holds the limits, or it is no expression.
+        """
+        if self.knee is None:
+            raise InputError("no trial is complete, so there is no front yet")
+        if expression == "knee":
+            return self.knee
+        choice = parse_choice(expression, {axis.name: axis.direction for axis in self.axes})
+        values = [
+            {name: score.value for name, score in member.known.items()} for member in self.members
+        ]
+        index = choice.of(values)
+        if index is None:
+            raise InputError(
+                "no member of the front holds the limits",
+                where=f"pick {expression!r}",
+                expected=choice.reachable(values),
+            )
+        return self.members[index].trial
 
     def best(self, objective: str) -> FrontMember:
         """Return the member with the best value in an objective; of equals the first.

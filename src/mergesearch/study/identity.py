@@ -48,6 +48,7 @@ def _describe(search: Search, name: str, seed: int, sampler: str) -> RunRecord:
                 direction=objective.direction,
                 reference=objective.reference,
                 proxy=objective.proxy is not None,
+                percent=objective.percent,
             )
             for objective in objectives.objectives
         ),

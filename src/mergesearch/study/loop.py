@@ -163,8 +163,9 @@ class _Loop:
         proposal = self._propose()
         recipe, failure = self.proposer.recipe(proposal.parameters)
         shares = {} if recipe is None else self.search.shares(recipe)
+        words = () if recipe is None else self.search.words(recipe)
         dimensions = self.search.space.dimensions
-        number = self.recorder.study.start(proposal, dimensions, recipe, shares)
+        number = self.recorder.study.start(proposal, dimensions, recipe, shares, words)
         return number, recipe, failure
 
     def _propose(self) -> Proposal:

@@ -30,12 +30,14 @@ class Axis:
         direction: `maximize` or `minimize`.
         reference: Coordinate of the hypervolume's reference point.
         proxy: Whether the search optimizes a proxy of the objective.
+        percent: Whether its values are shares of 1, which people read in percent.
     """
 
     name: str
     direction: Direction
     reference: float
     proxy: bool = False
+    percent: bool = True
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,8 @@ class TrialRecord:
         started: Moment at which the last attempt started.
         ended: Moment at which the trial finished, None before.
         rungs: Measurements by rung.
+        words: The recipe in words: ratio of the parents, what is scaled, and how it goes over the
+            depth.
         race: How far it came where trials are scored on growing parts of the items, else None.
     """
 
@@ -166,6 +170,7 @@ class TrialRecord:
     started: datetime
     ended: datetime | None
     rungs: Mapping[Rung, RungRecord]
+    words: tuple[str, ...] = ()
     race: RaceRecord | None = None
 
     @property
@@ -196,6 +201,7 @@ class TrialRecord:
         """Return all that is on record as `search show --json` prints it; moments in ISO 8601."""
         document = {item.name: getattr(self, item.name) for item in fields(self)}
         document |= {name: dict(document[name]) for name in ("parameters", "recipe", "shares")}
+        document["words"] = list(self.words)
         document["state"] = str(self.state)
         document["started"] = self.started.isoformat()
         document["ended"] = None if self.ended is None else self.ended.isoformat()

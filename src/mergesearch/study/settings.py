@@ -93,6 +93,7 @@ class Search:
         build_ahead: whether the next candidate is built while one is scored.
         use_references: takes the specialists' correct answers, before the first trial is scored.
         shares: effective share of each parent in a recipe, for the record.
+        words: Gives a recipe in words, for the record.
         space_text: the space file as written, for the record.
         fingerprints: named digests of what else the values depend on, such as the parents' files;
             a run is only resumed where all are the same.
@@ -107,6 +108,7 @@ class Search:
     build_ahead: bool = False
     use_references: Callable[[References], None] = lambda references: None
     shares: Callable[[Recipe], Mapping[str, float]] = lambda recipe: {}
+    words: Callable[[Recipe], Sequence[str]] = lambda recipe: ()
     space_text: str = ""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
 

@@ -5,7 +5,7 @@ shows it:
 
 | attribute | set |
 |---|---|
-| `recipe`, `recipe_digest`, `shares` | with the proposal |
+| `recipe`, `recipe_digest`, `shares`, `words` | with the proposal |
 | `attempts` (moments of starting, ISO 8601) | with the proposal, and whenever it is done again |
 | `digest`, `size` (of the GGUF) | once the candidate is built |
 | `reused_from` | once an earlier trial is found to have the same recipe or the same GGUF |
@@ -96,12 +96,14 @@ class Trials:
         dimensions: Sequence[Dimension],
         recipe: Recipe | None,
         shares: Mapping[str, float],
+        words: Sequence[str] = (),
     ) -> int:
         """Record a proposal as a trial that is started now, and return its number."""
         attributes = {
             "recipe": {} if recipe is None else recipe.to_dict(),
             "recipe_digest": "" if recipe is None else recipe.digest(),
             "shares": dict(shares),
+            "words": list(words),
             "attempts": [_now()],
         }
         trial = create_trial(
@@ -178,6 +180,7 @@ def trial_record(trial: FrozenTrial, rungs: Mapping[Rung, RungRecord]) -> TrialR
         recipe=known["recipe"],
         recipe_digest=known["recipe_digest"],
         shares=known["shares"],
+        words=tuple(known["words"]),
         candidate_digest=known.get("digest"),
         candidate_size=known.get("size"),
         reused_from=known.get("reused_from"),

@@ -109,8 +109,8 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any] | None = None) -> Tok
             f"{model.get('type')} tokenizer", where=folder / TOKENIZER, expected="a BPE tokenizer"
         )
     settings = _read(folder / SETTINGS)
-    template = _template(folder)
-    if template is not None and "chat_template" not in settings:
+    template = _template(folder, settings.get("chat_template"))
+    if template is not None:
         settings["chat_template"] = template
     config = _read(folder / CONFIG) if config is None else config
     ids = {kind: config.get(f"{kind}_token_id") for kind in KINDS}
@@ -140,12 +140,15 @@ def _more_templates(folder: Path) -> list[Path]:
     return sorted((folder / MORE_TEMPLATES).glob("*.jinja"))
 
 
-def _template(folder: Path) -> str | list[dict[str, str]] | None:
-    """The chat template beside the settings, or several by their names."""
+def _template(folder: Path, in_settings: Any) -> Any:
+    """The chat template, or several by their names; a file of its own counts before the settings.
+
+    So does transformers (`tokenization_utils_base.py`); llama.cpp's converter takes the settings.
+    """
     file = folder / TEMPLATE
     if not file.is_file():
-        template = _read(folder / OLD_TEMPLATE).get("chat_template")
-        return template if isinstance(template, str | list) else None
+        older = _read(folder / OLD_TEMPLATE).get("chat_template")
+        return older if in_settings is None and isinstance(older, str | list) else in_settings
     template = file.read_text(encoding="utf-8")
     others = _more_templates(folder)
     if not others:

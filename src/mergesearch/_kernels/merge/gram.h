@@ -87,6 +87,19 @@ inline void sum_products(const mergesearch::Vectors& of, std::int64_t start, std
     }
 }
 
+// The sum of each term's squares.
+inline void squares(const mergesearch::Vectors& of, std::int64_t entries, double* into) {
+    const GramRoom room(of);
+    const auto few = [&](std::int64_t start, std::int64_t count, double* sums) {
+        read_vectors(of, start, count, room);
+        for (int index = 0; index < of.count; ++index) {
+            const double* values = room.wide + index * summed_together;
+            sums[index] = sum_of_few(count, [=](std::int64_t i) { return values[i] * values[i]; });
+        }
+    };
+    add_up(0, entries, of.count, few, room.sums, into);
+}
+
 // Over each row by itself, or over all entries where they are one row.
 inline void gram_of_rows(const mergesearch::Vectors& of, std::int64_t rows, std::int64_t cols,
                          double* into) {

@@ -65,7 +65,7 @@ def page_of(
         name=printable(run.name),
         facts=(*facts, *_facts(run, front, growth)),
         notes=(*notes, *(f"{name}: {note}" for name, note in proxy_notes(front))),
-        axes=tuple(_axis(axis, front, trials) for axis in run.axes),
+        axes=tuple(_axis(axis, front) for axis in run.axes),
         uses=sheet.uses,
         parents=tuple(map(printable, text.short_names(parents))),
         trials=tuple(maker.trial(trial) for trial in trials),
@@ -104,14 +104,13 @@ def _facts(
     return tuple((printable(name), printable(fact)) for name, fact in facts)
 
 
-def _axis(axis: Axis, front: Front, trials: Sequence[TrialRecord]) -> PageAxis:
-    values = [trial.scores()[axis.name].value for trial in trials if trial.scores()]
+def _axis(axis: Axis, front: Front) -> PageAxis:
     agreement = front.proxies.get(axis.name)
     return PageAxis(
         name=printable(axis.name),
         minimize=axis.direction == "minimize",
         reference=axis.reference,
-        percent=text.in_percent([*values, axis.reference]),
+        percent=axis.percent,
         correlation=None if agreement is None else agreement.correlation,
     )
 

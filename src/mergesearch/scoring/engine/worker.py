@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -21,7 +22,7 @@ from mergesearch.scoring.sequences import (
     Likelihood,
     PackPlan,
     Pieces,
-    pick,
+    log_chances,
 )
 
 Pair = tuple[Tokens, Tokens]
@@ -199,8 +200,8 @@ class Worker:
             logits = self._decode(context)
             mine = np.flatnonzero((plan.want_at >= part.start) & (plan.want_at < part.stop))
             rows = plan.rows[mine] - first_row
-            logprobs[mine], greedy[mine] = pick(logits, rows, plan.want_token[mine])
+            logprobs[mine], greedy[mine] = log_chances(logits, rows, plan.want_token[mine])
         return {
-            request: Likelihood(float(logprobs[begin:end].sum()), bool(greedy[begin:end].all()))
+            request: Likelihood(math.fsum(logprobs[begin:end]), bool(greedy[begin:end].all()))
             for request, begin, end in plan.spans
         }

@@ -1,0 +1,38 @@
+"""How a trial stands, in lines: scores with their intervals, and the chance that it beats each
+parent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mergesearch.objectives import Score
+from mergesearch.report import text
+from mergesearch.study.records import Axis
+from mergesearch.study.standing import Standing
+
+
+def standing_lines(standing: Standing, axes: Sequence[Axis]) -> list[str]:
+    """Return how a trial stands, one line for its scores and one for each parent.
+
+    Args:
+        standing: How the trial stands.
+        axes: Objectives of the run.
+    """
+    if not standing.scores:
+        return []
+    scores = ", ".join(_interval(axis, standing.scores[axis.name]) for axis in axes)
+    lines = [f"{scores} (95 % intervals, {standing.rung} items)"]
+    names = text.short_names([against.parent for against in standing.parents])
+    for name, against in zip(names, standing.parents, strict=True):
+        chances = ", ".join(f"{axis.name} {text.chance(against.chances[axis.name])}"
+                            for axis in axes)  # fmt: skip
+        lines.append(
+            f"chance of being better than {name} (trial {against.trial}, {against.rung} items):"
+            f" {chances}"
+        )
+    return lines
+
+
+def _interval(axis: Axis, score: Score) -> str:
+    shown = (text.value(number, axis.percent) for number in (score.value, *score.interval()))
+    return "{} {} ({} to {})".format(axis.name, *shown)

@@ -1,0 +1,59 @@
+"""The front as a picture."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+import pytest
+from helpers.pages import EVERY
+from helpers.records import AXES, TRIALS
+
+from mergesearch.errors import InputError
+from mergesearch.report.plot import front_svg, to_png
+from mergesearch.study.front import Front
+
+SPACE = "{http://www.w3.org/2000/svg}"
+
+
+def parsed(name: str = "night") -> ElementTree.Element:
+    return ElementTree.fromstring(front_svg(Front.of(AXES, EVERY), EVERY, name))
+
+
+def test_marks_intervals_and_confirmed_places_are_drawn() -> None:
+    svg = parsed()
+    hollow = [node for node in svg.iter() if node.get("stroke-width") == "2"]
+    assert len(hollow) == 2 + 1  # two members, and the legend
+    dashed = [node for node in svg.iter(f"{SPACE}line") if node.get("stroke-dasharray")]
+    assert len(dashed) == 2
+    grey = [node for node in svg.iter(f"{SPACE}line") if node.get("stroke") == "#8c959f"]
+    assert len(grey) == 2 * 3  # the parent among the four members is a triangle, without one
+    words = [node.text for node in svg.iter(f"{SPACE}text")]
+    assert {"instruction (%)", "reasoning (%)", "knee", "parent", "dominated"} <= set(words)
+
+
+def test_better_is_up_and_to_the_right_whichever_way_is_better() -> None:
+    axes = (replace(AXES[0], direction="minimize", reference=1.0), AXES[1])
+    svg = ElementTree.fromstring(front_svg(Front.of(axes, TRIALS), TRIALS, "x"))
+    ticks = [
+        (float(node.get("x", 0)), float(node.text or 0))
+        for node in svg.iter(f"{SPACE}text")
+        if node.get("text-anchor") == "middle"
+    ]
+    assert sorted(ticks) == sorted(ticks, key=lambda tick: -tick[1])
+
+
+def test_names_are_escaped() -> None:
+    assert "</svg><script>" in (next(parsed("</svg><script>").iter(f"{SPACE}text")).text or "")
+
+
+def test_a_png_has_twice_the_size() -> None:
+    pytest.importorskip("resvg_py")
+    data = to_png(front_svg(Front.of(AXES, EVERY), EVERY, "night"))
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    assert [int.from_bytes(data[start : start + 4]) for start in (16, 20)] == [1800, 1240]
+
+
+def test_without_a_front_there_is_nothing_to_plot() -> None:
+    with pytest.raises(InputError, match="no front yet"):
+        front_svg(Front.of(AXES, []), [], "night")
