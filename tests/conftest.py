@@ -1,4 +1,7 @@
-"""No test reaches a network; `--quick` leaves out the tests that need a heavy library."""
+"""No test reaches a network.
+
+`--quick` leaves out the tests that need a heavy library, and tries fewer examples of a property.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,16 @@ import sys
 from importlib.abc import MetaPathFinder
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Stands before anything reads the hub's settings.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# No deadline: a busy machine is slow and not wrong.
+settings.register_profile(
+    "full", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("quick", settings.get_profile("full"), max_examples=10)
 
 _HEAVY = frozenset({"llama_cpp", "lm_eval", "mergekit", "torch", "transformers"})
 
@@ -21,7 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--quick"):
+    quick = config.getoption("--quick")
+    settings.load_profile("quick" if quick else "full")
+    if quick:
         sys.meta_path.insert(0, _SkipHeavy())
 
 

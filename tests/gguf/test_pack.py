@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
 from gguf import GGUFValueType as ValueType
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch.gguf.pack import Metadata, TensorHeader, aligned, packed_header
@@ -55,7 +55,6 @@ def written_by_gguf(path: Path, keys: dict[str, object], tensors: list[TensorHea
     return path.read_bytes()
 
 
-@settings(max_examples=50, deadline=None)
 @given(keys=st.dictionaries(st.text(min_size=1, max_size=9).map("k.".__add__), values, max_size=5))
 def test_headers_equal_those_of_gguf(
     keys: dict[str, object], tmp_path_factory: pytest.TempPathFactory

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch._kernels import Variant, mask_of, supported_variants
@@ -106,7 +106,6 @@ OFFSETS = st.integers(0, 40)
 
 @each_variant
 @given(KEYS, OFFSETS, st.integers(1, 5000), st.integers(0, 2**32 - 1))
-@settings(max_examples=30, deadline=None)
 def test_random_masks_are_numpys_philox(
     variant: Variant, key: int, offset: int, size: int, below: int
 ) -> None:
@@ -117,7 +116,6 @@ def test_random_masks_are_numpys_philox(
 
 @each_variant
 @given(parents(most=1), OFFSETS, st.data())
-@settings(max_examples=40, deadline=None)
 def test_cut_masks(variant: Variant, given: Parents, offset: int, data: st.DataObject) -> None:
     """Entries above the cut's magnitude, and of equal ones those before the end."""
     delta = given.deltas()[0]
@@ -133,7 +131,6 @@ def test_cut_masks(variant: Variant, given: Parents, offset: int, data: st.DataO
 
 @each_variant
 @given(parents(most=1), KEYS, st.integers(0, 3), st.sampled_from([0.0, 0.1, 0.5]))
-@settings(max_examples=60, deadline=None)
 def test_rank_masks_are_those_of_a_stable_sort(
     variant: Variant, given: Parents, key: int, row: int, epsilon: float
 ) -> None:
@@ -151,7 +148,6 @@ def test_rank_masks_are_those_of_a_stable_sort(
 
 @each_variant
 @given(parents(most=1), st.booleans())
-@settings(max_examples=40, deadline=None)
 def test_sums_of_magnitudes(variant: Variant, given: Parents, on_base: bool) -> None:
     delta = given.deltas()[0] if on_base else to_float32(given.inputs[0])
     mask, kept = random_mask(np.random.default_rng(1), delta.shape)
@@ -170,7 +166,6 @@ def products(vectors: Sequence[np.ndarray], axis: int | None) -> np.ndarray:
 
 @each_variant
 @given(parents(), st.booleans(), st.booleans())
-@settings(max_examples=40, deadline=None)
 def test_inner_products(variant: Variant, given: Parents, on_base: bool, masked: bool) -> None:
     vectors = given.deltas() if on_base else [to_float32(values) for values in given.inputs]
     mask, kept = random_mask(np.random.default_rng(2), vectors[0].shape)
@@ -201,7 +196,6 @@ def test_squares(variant: Variant, given: Parents, on_base: bool, masked: bool) 
 
 @each_variant
 @given(parents(), st.booleans())
-@settings(max_examples=20, deadline=None)
 def test_inner_products_of_columns(variant: Variant, given: Parents, on_base: bool) -> None:
     vectors = given.deltas() if on_base else [to_float32(values) for values in given.inputs]
     if vectors[0].shape[1] == 1:
@@ -213,7 +207,6 @@ def test_inner_products_of_columns(variant: Variant, given: Parents, on_base: bo
 
 @each_variant
 @given(parents(least=2))
-@settings(max_examples=30, deadline=None)
 def test_inner_products_seen_from_the_middle(variant: Variant, given: Parents) -> None:
     wide = np.stack([to_float32(values).reshape(-1) for values in given.inputs]).astype(np.float64)
     wide = wide - (wide.mean(axis=0) + np.median(wide, axis=0)) / 2
@@ -224,7 +217,6 @@ def test_inner_products_seen_from_the_middle(variant: Variant, given: Parents) -
 
 @each_variant
 @given(parents())
-@settings(max_examples=30, deadline=None)
 def test_variances(variant: Variant, given: Parents) -> None:
     deltas = np.stack(given.deltas())
     found = np.empty(deltas.shape[1:], np.float32)
@@ -246,7 +238,6 @@ def divergences(values: np.ndarray, base: np.ndarray) -> np.ndarray:
 
 @each_variant
 @given(st.integers(0, 2**32 - 1), st.sampled_from(SHAPES), st.sampled_from([1e-3, 0.1, 3.0, 300.0]))
-@settings(max_examples=30, deadline=None)
 def test_divergences_are_numpys_but_for_rounding(
     variant: Variant, seed: int, shape: tuple[int, int], scale: float
 ) -> None:
@@ -260,7 +251,6 @@ def test_divergences_are_numpys_but_for_rounding(
 
 
 @given(parents(most=1))
-@settings(max_examples=30, deadline=None)
 def test_divergences_are_the_same_on_every_instruction_set(given: Parents) -> None:
     found = np.empty((len(VARIANTS), len(given.base)), np.float32)
     for variant, row in zip(VARIANTS, found, strict=True):
@@ -270,7 +260,6 @@ def test_divergences_are_the_same_on_every_instruction_set(given: Parents) -> No
 
 @each_variant
 @given(parents(most=1))
-@settings(max_examples=20, deadline=None)
 def test_importances(variant: Variant, given: Parents) -> None:
     delta = given.deltas()[0]
     of_rows = np.linspace(0, 2, len(delta)).astype(np.float32)

@@ -10,7 +10,7 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 from helpers import plain
 from helpers.blockwise import cut, rows_of, settings_of
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch._kernels import ISA_VARIABLE, Consensus, kernels, supported_variants
@@ -144,7 +144,6 @@ def assert_same_bits(found: np.ndarray, expected: np.ndarray) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
 def test_every_method_is_that_of_plain_numpy(name: str, data: st.DataObject) -> None:
     case = data.draw(cases(name))
     found, expected = merge(name, case), merge_plainly(name, case)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.blockwise import merge
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -36,7 +36,6 @@ def test_median_by_hand() -> None:
 
 
 @given(seed=st.integers(0, 1000), count=st.integers(3, 6))
-@settings(max_examples=15, deadline=None)
 def test_geometric_median_minimizes_the_sum_of_distances(seed: int, count: int) -> None:
     """As a general minimizer finds it, from another start."""
     inputs = parents(count, seed)

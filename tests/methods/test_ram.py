@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from helpers.blockwise import merge, random_tensors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 ZERO = np.zeros((1, 4), np.float32)
@@ -41,7 +41,6 @@ def test_one_parent_is_itself() -> None:
 
 
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 5), place=st.integers(1, 5))
-@settings(max_examples=25, deadline=None)
 def test_entry_by_entry(seed: int, count: int, place: int) -> None:
     base, *inputs = random_tensors(seed, count + 1)
     values = {"epsilon": 0.8, "r": 0.4, "alpha": 1.5}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch.methods.selection import (
@@ -63,7 +63,6 @@ NUMBERS = st.floats(-(2.0**100), 2.0**100, width=32) | st.sampled_from(
     density=st.floats(0, 1.1),
     block=st.integers(1, 60),
 )
-@settings(max_examples=200, deadline=None)
 def test_equals_a_stable_sort(values: list[float], density: float, block: int) -> None:
     """Any values, many of them equal, any density, any blocks."""
     array = np.array(values, dtype=np.float32)
@@ -75,7 +74,6 @@ def test_equals_a_stable_sort(values: list[float], density: float, block: int) -
     shares=st.lists(st.floats(0, 1), min_size=1, max_size=4),
     block=st.integers(1, 60),
 )
-@settings(max_examples=200, deadline=None)
 def test_ranks_equal_those_of_sorting(values: list[float], shares: list[float], block: int) -> None:
     """Several at once, in any order, equal ones among them."""
     array = np.array(values, dtype=np.float32)
@@ -89,7 +87,6 @@ def test_ranks_equal_those_of_sorting(values: list[float], shares: list[float], 
     counts=st.lists(st.integers(0, 60), min_size=1, max_size=4),
     block=st.integers(1, 60),
 )
-@settings(max_examples=100, deadline=None)
 def test_several_cuts_at_once_are_those_of_one_by_one(
     values: list[float], counts: list[int], block: int
 ) -> None:

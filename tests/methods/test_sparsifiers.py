@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.blockwise import cut, rows_of
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch.methods import Combination, InputRows, InputTensor, sparsifiers
@@ -102,7 +102,6 @@ def test_a_remembered_mask_is_made_once_and_kept_until_it_is_used() -> None:
     density=st.floats(0, 0.99),
     gamma=st.floats(0, 1),
 )
-@settings(max_examples=200, deadline=None)
 def test_without_outliers_equals_sorting(values: list[float], density: float, gamma: float) -> None:
     """The `density` part below the `gamma` part of largest ones; fewer are dropped if need be."""
     delta = np.array([values], dtype=np.float32)

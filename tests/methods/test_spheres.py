@@ -8,7 +8,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 from helpers.blockwise import merge, random_tensors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch.methods.spheres import karcher_mean
@@ -109,7 +109,6 @@ def test_one_parent_stays_to_the_bit(method: str) -> None:
 
 
 @given(seed=st.integers(0, 10_000), count=st.integers(2, 5), steps=st.integers(0, 12))
-@settings(max_examples=25, deadline=None)
 def test_karcher_takes_the_steps_of_its_definition(seed: int, count: int, steps: int) -> None:
     vectors = random_tensors(seed, count)
     found = merge("karcher", None, *vectors, counted=[3], max_iter=steps, tol=0.0)
@@ -148,7 +147,6 @@ def test_karcher_does_not_depend_on_the_order() -> None:
 
 
 @given(factor=st.floats(1e-3, 1e3))
-@settings(max_examples=20, deadline=None)
 def test_scaling_all_parents_scales_the_mean(factor: float) -> None:
     scaled = [rows * np.float32(factor) for rows in (A, B, C)]
     found = merge("karcher", None, *scaled)

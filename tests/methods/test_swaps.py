@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.blockwise import merge, random_tensors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import rel_entr, softmax
 
@@ -20,7 +20,6 @@ def test_nearswap_by_hand() -> None:
 
 
 @given(t=st.floats(0.0, 3.0, width=32), seed=st.integers(0, 1000))
-@settings(max_examples=30, deadline=None)
 def test_nearswap_moves_every_entry_by_at_most_t(t: float, seed: int) -> None:
     base, other = random_tensors(seed, 2)
     found = merge("nearswap", base, other, merged=[3], t=t)
@@ -44,7 +43,6 @@ def fusion(base: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 @given(seed=st.integers(0, 10_000), place=st.integers(1, 6))
-@settings(max_examples=30, deadline=None)
 def test_arcee_fusion_takes_what_is_important(seed: int, place: int) -> None:
     base, other = random_tensors(seed, 2, (7, 9))
     found = merge("arcee_fusion", base, other, counted=[place], merged=[7 - place])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from helpers.adapters import make_tensors, write_adapter
 from helpers.parents import make_config, make_parent
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch.build import Workshop
@@ -297,7 +297,6 @@ def test_refused_with_its_reason(case: str, qwen: Path, tmp_path: Path) -> None:
     assert str(path) in str(caught.value)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_truncated_anywhere_is_refused(qwen: Path, data: st.DataObject) -> None:
     content = qwen.read_bytes()
@@ -307,7 +306,6 @@ def test_truncated_anywhere_is_refused(qwen: Path, data: st.DataObject) -> None:
         open_checkpoint(str(path))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_damaged_metadata_is_read_or_refused(qwen: Path, data: st.DataObject) -> None:
     """Any bytes in the header: a checkpoint, or a CheckpointError."""

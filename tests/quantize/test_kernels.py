@@ -18,7 +18,7 @@ from helpers.cases import (
     real_weights,
     skewed_rows,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch._kernels import Variant, supported_variants
@@ -88,7 +88,6 @@ def test_every_length_of_row_equals_ggml(kind: Type, variant: Variant) -> None:
 
 
 @each_kind
-@settings(max_examples=60, deadline=None)
 @given(
     pool=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1),
     noise=st.sampled_from([0.0, 1e-7, 0.1]),

@@ -8,7 +8,7 @@ from typing import Any
 
 import gguf
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch.gguf.pack import Metadata
@@ -69,7 +69,6 @@ def by_gguf(folder: Path, tokenizer: Tokenizer) -> SpecialTokens:
     return SpecialTokens(found.special_token_ids, found.add_special_token, found.chat_template)
 
 
-@settings(max_examples=150, deadline=None)
 @given(processor=processors, document=documents, added=flags, ids=ids)
 def test_special_tokens_equal_those_of_gguf(
     processor: Any,
