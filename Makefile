@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CPP := $(shell find src/mergesearch/_kernels -name '*.cpp' -o -name '*.h')
 EVERYDAY := -m "not browser and not faults and not real and not cross"
+# Processes that tests start would compile every module anew.
+export PYTHONDONTWRITEBYTECODE :=
 KERNELS := CMakeLists.txt $(CPP)
 
 .PHONY: demo quick test test-browser test-faults test-mutants test-real coverage lint format bench clean

@@ -1,6 +1,7 @@
 """No test reaches a network.
 
-`--quick` leaves out the tests that need a heavy library, and tries fewer examples of a property.
+`--quick` leaves out the tests that need a heavy library or do a whole search, and tries fewer
+examples of a property.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("quick" if quick else "full")
     if quick:
         sys.meta_path.insert(0, _SkipHeavy())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--quick"):
+        items[:] = [item for item in items if not item.get_closest_marker("whole")]
 
 
 class _SkipHeavy(MetaPathFinder):

@@ -52,6 +52,7 @@ def test_the_version_is_printed() -> None:
     assert search("--version").out == f"mergesearch {__version__}\n"
 
 
+@pytest.mark.whole
 def test_listing_the_commands_loads_none_of_them() -> None:
     code = """
 import sys
@@ -66,6 +67,7 @@ finally:
     assert result.stdout.splitlines()[-1] == "[] []"
 
 
+@pytest.mark.whole
 def test_the_package_is_the_command() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "mergesearch", "front", "/nowhere"], capture_output=True, text=True
@@ -86,6 +88,7 @@ def test_a_name_in_an_error_cannot_steer_the_terminal() -> None:
     assert "/nowhere\\u001b[2J: it has no study.db" in outcome.err
 
 
+@pytest.mark.whole
 def test_a_stream_that_knows_ascii_only_gets_escapes() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     result = subprocess.run(

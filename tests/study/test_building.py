@@ -22,6 +22,8 @@ from mergesearch.study import events
 from mergesearch.study.building import Builder
 from mergesearch.study.settings import StudySettings
 
+pytestmark = pytest.mark.whole
+
 SECONDS = 20.0  # after which a test that waits for another thread has failed
 LENGTHS = {"gp": 14, "tpe": 17, "nsga2": 26, "sobol": 8}
 

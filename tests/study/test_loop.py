@@ -44,6 +44,8 @@ from mergesearch.study.identity import identify
 from mergesearch.study.lock import is_running
 from mergesearch.study.settings import StudySettings
 
+pytestmark = pytest.mark.whole
+
 # Each has trials that its model proposes, not only the points that fill the space first.
 LENGTHS = {"gp": 13, "tpe": 16, "nsga2": 25, "sobol": 12}
 

@@ -17,6 +17,8 @@ from mergesearch.study.proxies import agreements, candidates, correct_answers, p
 from mergesearch.study.records import Axis, RungRecord, State, TrialRecord
 from mergesearch.study.settings import StudySettings
 
+pytestmark = pytest.mark.whole
+
 OBJECTIVES = """
 objectives:
   instruction:

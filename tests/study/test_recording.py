@@ -16,6 +16,8 @@ from mergesearch.study.records import Measurement
 from mergesearch.study.samplers import Proposal
 from mergesearch.study.settings import StudySettings
 
+pytestmark = pytest.mark.whole
+
 SETTINGS = StudySettings(trials=4, sampler="sobol", confirm=0.0)
 
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from mergesearch.scoring.harness.environment import VARIABLES
 
 SHOW = """
@@ -51,6 +53,7 @@ def run(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.whole
 def test_a_process_is_prepared_once_and_keeps_what_was_set() -> None:
     found: dict[str, Any] = json.loads(run(SHOW, HF_HUB_OFFLINE="0").stdout)
     assert found == {
@@ -64,6 +67,7 @@ def test_a_process_is_prepared_once_and_keeps_what_was_set() -> None:
     }
 
 
+@pytest.mark.whole
 def test_tasks_are_not_loaded_where_their_templates_would_be_code() -> None:
     done = run(REFUSED)
     assert done.returncode == 1
