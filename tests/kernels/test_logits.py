@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch._kernels import Variant, supported_variants
@@ -30,7 +30,6 @@ def rows(draw: st.DrawFn) -> np.ndarray:
 
 @each_variant
 @given(rows())
-@settings(max_examples=40, deadline=None)
 def test_sums_are_numpys_but_for_rounding(variant: Variant, logits: np.ndarray) -> None:
     best, sums = log_sums(variant, logits)
     wide = logits.astype(np.float64)
@@ -41,7 +40,6 @@ def test_sums_are_numpys_but_for_rounding(variant: Variant, logits: np.ndarray) 
 
 
 @given(rows())
-@settings(max_examples=40, deadline=None)
 def test_every_instruction_set_gives_the_same_bits(logits: np.ndarray) -> None:
     found = [log_sums(variant, logits)[1].view(np.uint64) for variant in VARIANTS]
     assert all(np.array_equal(sums, found[-1]) for sums in found)

@@ -182,7 +182,6 @@ def test_inner_products(variant: Variant, given: Parents, on_base: bool, masked:
 
 @each_variant
 @given(parents(), st.booleans(), st.booleans())
-@settings(max_examples=30, deadline=None)
 def test_squares(variant: Variant, given: Parents, on_base: bool, masked: bool) -> None:
     vectors = given.deltas() if on_base else [to_float32(values) for values in given.inputs]
     mask, kept = random_mask(np.random.default_rng(3), vectors[0].shape)

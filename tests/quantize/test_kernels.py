@@ -174,7 +174,6 @@ def test_the_extension_checks_shapes_itself(variant: Variant) -> None:
 @each_variant
 @each_kind
 @given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 2**32 - 1))
-@settings(max_examples=15, deadline=None)
 def test_any_bytes_dequantize_as_in_gguf(
     kind: Type, variant: Variant, rows: int, blocks: int, seed: int
 ) -> None:
