@@ -26,7 +26,7 @@ COMMANDS = {
     "compare": "Compare two candidates item by item.",
     "report": "Write a run as one page for a browser.",
     "export": "Export the recipe of a trial.",
-    "build": "Build the model that a recipe describes.",
+    "build": "Build the model that a recipe describes, or a trial of a run.",
     "score": "Score a model as a run does.",
     "check": "Prove a space, recipe or objectives file; estimate what it takes.",
     "init": "Make a search space from a recipe, or copy the demo's.",
