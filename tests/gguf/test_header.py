@@ -165,8 +165,12 @@ HOSTILE: dict[str, tuple[Any, str]] = {
         _file(*[_info(b"t", (4,))] * 2, b"\0" * 64, tensors=2),
         "'t' occurs twice",
     ),
+    "not aligned": (
+        _file(_info(b"a", (8,)), _info(b"b", (8,), 0, 48), b"\0" * 150, tensors=2),
+        "b begins at byte 48 of the data, which is not aligned",
+    ),
     "overlapping": (
-        _file(_info(b"a", (8,)), _info(b"b", (8,), 0, 16), b"\0" * 99, tensors=2),
+        _file(_info(b"a", (16,)), _info(b"b", (8,), 0, 32), b"\0" * 150, tensors=2),
         "b overlaps the tensor before it",
     ),
 }

@@ -218,12 +218,24 @@ def _config(**changes: object) -> Callable[[Path], None]:
 NORM = "model.norm.weight"
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "no config": (lambda folder: (folder / "config.json").unlink(), "no config.json"),
-    "config not JSON": (lambda folder: (folder / "config.json").write_text("{"), "not a config"),
-    "config a list": (lambda folder: (folder / "config.json").write_text("[]"), "not a JSON obj"),
+    "config not JSON": (lambda folder: (folder / "config.json").write_text("{"), "not JSON"),
+    "config a list": (
+        lambda folder: (folder / "config.json").write_text("[]"),
+        "a list is not",
+    ),
     "other architecture": (_config(architectures=["GPT2LMHeadModel"]), "GPT2LMHeadModel"),
     "no architecture": (_config(architectures=None), "unsupported architecture None"),
     "a size missing": (_config(hidden_size=None), "hidden_size is None"),
-    "a size that is a text": (_config(num_hidden_layers="2"), "num_hidden_layers is '2'"),
+    "a size that is a text": (_config(num_hidden_layers="2"), "num_hidden_layers: .2. is not a wh"),
+    "no end of layers": (_config(num_hidden_layers=10**7), "27 tensors for 10000000 layers"),
+    "architectures of another kind": (_config(architectures=[{}]), "a mapping is not a string"),
+    "architectures that are a text": (_config(architectures="x"), '"x" is not a list'),
+    "a norm without a size": (_config(rms_norm_eps=float("nan")), "rms_norm_eps: NaN is out of"),
+    "positions that do not turn": (_config(rope_theta=0), "rope_theta: 0 is out of range"),
+    "another activation": (_config(hidden_act="tanh"), "hidden_act is 'tanh'"),
+    "heads that cannot share": (_config(num_key_value_heads=3), "4 attention heads share 3 heads"),
+    "half a pair": (_config(head_dim=15), "heads of 15 rows"),
+    "half a character": (_config(x="\ud800"), "surrogates not allowed"),
     "fewer layers stored": (_config(num_hidden_layers=3), r"model\.layers\.2\S+ is missing"),
     "more layers stored": (_config(num_hidden_layers=1), r"unknown tensor model\.layers\.1"),
     "another width": (_config(intermediate_size=128), r"gate_proj.weight has shape \(96, 64\)"),
@@ -237,16 +249,20 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "a shard truncated": (_truncate, "truncated"),
     "index not JSON": (
         lambda folder: (folder / "model.safetensors.index.json").write_text("{"),
-        "not an index",
+        "not JSON",
     ),
-    "index without a map": (_index(lambda one: one.clear()), "not an index"),
+    "index without a map": (_index(lambda one: one.clear()), "needs `weight_map`"),
     "index leaving the folder": (
         _index(lambda one: one["weight_map"].update({NORM: "../other.safetensors"})),
         "outside the folder",
     ),
     "index of something else": (
         _index(lambda one: one["weight_map"].update({NORM: 7})),
-        "not an index|outside the folder",
+        "weight_map.model.norm.weight: 7 is not a string",
+    ),
+    "index with an endless name": (
+        _index(lambda one: one["weight_map"].update({NORM: "x" * 5000})),
+        "at most 255 characters",
     ),
     "index wrong about a tensor": (
         _index(lambda one: one["weight_map"].update({"x": "model-00001-of-00003.safetensors"})),

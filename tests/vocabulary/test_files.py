@@ -81,15 +81,19 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     for text, message in (
         ("{", "not JSON"),
         ("[]", "not a JSON object"),
-        ('{"model": {"type": "BPE"}}', "not a tokenizer.json"),
+        ('{"model": {"type": "BPE"}}', "model: needs `vocab`"),
         ('{"model": {"type": "Unigram", "vocab": {}}}', "Unigram tokenizer"),
         (
             '{"model": {"type": "BPE", "vocab": {}}, "added_tokens": [{}]}',
-            "added tokens that cannot",
+            "added_tokens.0: needs `id`",
         ),
         (
             '{"model": {"type": "BPE", "vocab": {}}, "added_tokens": [3]}',
-            "added tokens that cannot",
+            "added_tokens.0: 3 is not a mapping",
+        ),
+        (
+            '{"model": {"type": "BPE", "vocab": {}, "merges": ["a b", "c"]}}',
+            "model.merges: .* holds a merge that is not two pieces",
         ),
     ):
         (tmp_path / "tokenizer.json").write_text(text)
@@ -111,7 +115,7 @@ def test_tokens_that_only_the_settings_list_count(tmp_path: Path) -> None:
     assert found.tokens[360] == "<|late|>"
     assert [found.added_tokens[row]["special"] for row in (1, 360)] == [True, True]
     (tmp_path / "tokenizer_config.json").write_text('{"added_tokens_decoder": {"x": {}}}')
-    with pytest.raises(CheckpointError, match="added tokens that cannot be read"):
+    with pytest.raises(CheckpointError, match="added_tokens_decoder"):
         read(tmp_path)
 
 

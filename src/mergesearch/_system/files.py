@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mergesearch.errors import InputError
 
@@ -79,6 +82,22 @@ def _named(path: Path) -> Iterator[None]:
         raise
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading; what may never end, such as a pipe or a device, is refused.
+
+    Raises:
+        OSError: It cannot be opened, or is not a regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    kind = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(kind):
+        os.close(descriptor)
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
 def read_text(path: Path) -> str:
     """Return the content of a UTF-8 text file.
 
@@ -86,7 +105,8 @@ def read_text(path: Path) -> str:
         InputError: It does not exist, or cannot be read as text.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        with open_regular(path) as file:
+            return io.TextIOWrapper(file, encoding="utf-8").read()
     except FileNotFoundError:
         raise InputError("no such file", where=path) from None
     except IsADirectoryError:

@@ -14,11 +14,11 @@ import yaml
 
 from mergesearch.errors import MergeSearchError
 
-MAX_CHARACTERS = 1 << 24
+MAX_CHARACTERS = 1 << 17
 """Characters of a text."""
 MAX_DEPTH = 64
 """Mappings and lists inside each other."""
-MAX_NODES = 1_000_000
+MAX_NODES = 100_000
 """Keys and values of a document, those that an alias repeats counted each time."""
 
 

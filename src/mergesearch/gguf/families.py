@@ -98,6 +98,7 @@ class Family:
         scaled_by_hidden: Number of layers that makes llama.cpp scale attention by the hidden size
             per head instead of the head's length; 0 where it never does.
         experts: Where the number of experts is said; None where the feed-forward part is dense.
+        activation: Key of the activation in a config.json, and the names that it may have there.
         numbers: GGUF's key of numbers that a config.json may set, by the key there.
         fixed: Settings that llama.cpp computes with whatever the config.json says.
         defaults: Values that `transformers` takes where a config.json is silent.
@@ -117,6 +118,7 @@ class Family:
     window_pattern: int = 0
     scaled_by_hidden: int = 0
     experts: Experts | None = None
+    activation: tuple[str, ...] = ("hidden_act", "silu", "swish")
     numbers: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -150,6 +152,7 @@ _WIDE_HEAD_NORMS = (Weight("self_attn.q_norm", ("queries",)), Weight("self_attn.
 _RMS = {"rms_norm_eps": 1e-6}
 _QWEN = _RMS | {"max_position_embeddings": 32768}
 _GEMMA = _RMS | {"head_dim": 256, "num_attention_heads": 8, "num_key_value_heads": 4}
+_GELU = ("hidden_activation", "gelu_pytorch_tanh", "gelu_new", "gelu_fast")
 _GEMMA |= {"sliding_window": 4096, "query_pre_attn_scalar": 256, "tie_word_embeddings": True}
 
 _LLAMA = Family(Arch.LLAMA, permuted=True, defaults=_RMS | {"max_position_embeddings": 2048})
@@ -189,6 +192,7 @@ ARCHITECTURES: dict[str, Family] = {
     ),
     "Gemma2ForCausalLM": Family(
         Arch.GEMMA2,
+        activation=_GELU,
         weights=(_INPUT_NORM, *_MATRICES, _POST_NORM, *_MORE_NORMS),
         biased=False,
         norm_shift=1.0,
@@ -201,6 +205,7 @@ ARCHITECTURES: dict[str, Family] = {
     ),
     "Gemma3ForCausalLM": Family(
         Arch.GEMMA3,
+        activation=_GELU,
         weights=(_INPUT_NORM, *_MATRICES, *_HEAD_NORMS, _POST_NORM, *_MORE_NORMS),
         biased=False,
         norm_shift=1.0,

@@ -16,12 +16,15 @@ from typing import Any
 
 import gguf
 
+from mergesearch._system.files import open_regular
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.pack import NUMBERS
 
 _FIX = "download the file again"
 _SMALLEST_FIELD, _SMALLEST_TENSOR = 8 + 4 + 1, 8 + 4 + 4 + 8
 _MOST_DIMENSIONS = 4
+_MOST_FIELDS, _MOST_TENSORS = 1 << 14, 1 << 17
+_MOST_BYTES = 1 << 26  # before the data; the largest vocabularies take a third of it
 
 _KINDS = gguf.GGUFValueType
 
@@ -60,7 +63,7 @@ def read_gguf_header(path: Path) -> GgufHeader:
     """
     try:
         with (
-            path.open("rb") as file,
+            open_regular(path) as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
         ):
             return _read(_Cursor(data, path), path)
@@ -82,6 +85,8 @@ class _Cursor:
         """The next bytes."""
         if count > len(self.data) - self.place:
             raise self.refuse(f"truncated: {count} bytes are wanted at byte {self.place}")
+        if self.place + count > _MOST_BYTES:
+            raise self.refuse(f"more than {_MOST_BYTES} bytes before the data")
         self.place += count
         return self.data[self.place - count : self.place]
 
@@ -113,15 +118,17 @@ def _read(cursor: _Cursor, path: Path) -> GgufHeader:
     version = cursor.scalar("I")
     if version not in (2, 3):
         raise CheckpointError(f"GGUF version {version}", where=path, expected="2 or 3")
-    tensors = cursor.count(_SMALLEST_TENSOR)
-    found = _named(cursor, cursor.count(_SMALLEST_FIELD), _field, "key")
+    tensors, keys = cursor.count(_SMALLEST_TENSOR), cursor.count(_SMALLEST_FIELD)
+    if tensors > _MOST_TENSORS or keys > _MOST_FIELDS:
+        raise cursor.refuse(f"{tensors} tensors and {keys} keys")
+    found = _named(cursor, keys, _field, "key")
     fields = {key: value for key, (value, _) in found.items()}
     infos = _named(cursor, tensors, _tensor, "tensor")
     alignment = fields.get("general.alignment", gguf.GGUF_DEFAULT_ALIGNMENT)
     if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
         raise cursor.refuse(f"an alignment of {alignment!r}")
     data = -(-cursor.place // alignment) * alignment
-    placed = {name: _placed(cursor, name, info, data) for name, info in infos.items()}
+    placed = {name: _placed(cursor, name, info, data, alignment) for name, info in infos.items()}
     _check_apart(cursor, placed)
     return GgufHeader(fields, {key: kind for key, (_, kind) in found.items()}, placed)
 
@@ -174,9 +181,11 @@ def _tensor(cursor: _Cursor) -> tuple[tuple[int, ...], int, int]:
 
 
 def _placed(
-    cursor: _Cursor, name: str, info: tuple[tuple[int, ...], int, int], data: int
+    cursor: _Cursor, name: str, info: tuple[tuple[int, ...], int, int], data: int, alignment: int
 ) -> GgufTensor:
     shape, number, offset = info
+    if offset % alignment:
+        raise cursor.refuse(f"{name} begins at byte {offset} of the data, which is not aligned")
     try:
         kind = gguf.GGMLQuantizationType(number)
     except ValueError:

@@ -54,6 +54,11 @@ class Layout(ABC):
     def tensor_shapes(self) -> dict[str, Shape]:
         """Return the shape `(rows, cols)` or `(cols,)` of every tensor by its name, in order."""
 
+    @property
+    def least_tensors(self) -> int:
+        """A number of tensors that the layout has at least."""
+        return self.n_layers
+
     @abstractmethod
     def with_layers(self, count: int) -> Self:
         """Return the layout of so many layers."""
@@ -111,6 +116,11 @@ class BuiltInLayout(Layout):
             "experts": self.n_experts,
             "expert inner": self.expert_feed_forward,
         }
+
+    @property
+    def least_tensors(self) -> int:
+        """See `Layout`."""
+        return self.n_layers * max(1, self.n_experts)
 
     @property
     def wide_groups(self) -> bool:
@@ -226,6 +236,7 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
     ):
         if unplaced:
             raise CheckpointError(f"llama.cpp's {name} has no place for {what}", where=where)
+    _check_heads(config, family, where)
     biases = {
         "qkv": attention_bias if family.qkv_bias is None else family.qkv_bias,
         "output": attention_bias and family.output_bias,
@@ -246,13 +257,38 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
     )
 
 
+def _check_heads(config: Mapping[str, Any], family: Family, where: str | Path) -> None:
+    """Refuse heads and an activation with which llama.cpp does not compute."""
+    heads = _size(config, "num_attention_heads", where)
+    shared = _size(config, "num_key_value_heads", where, heads)
+    if heads % shared:
+        raise CheckpointError(
+            f"config.json: {heads} attention heads share {shared} heads of keys and values",
+            where=where,
+            expected="a multiple",
+        )
+    head_dim = _size(config, "head_dim", where, config["hidden_size"] // heads)
+    if head_dim % 2:
+        raise CheckpointError(
+            f"heads of {head_dim} rows", where=where, expected="pairs, for rotary positions"
+        )
+    key, *known = family.activation
+    if config.get(key, known[0]) not in known:
+        raise CheckpointError(
+            f"config.json: {key} is {config[key]!r}", where=where, expected=" or ".join(known)
+        )
+
+
 def _expert_sizes(config: Mapping[str, Any], family: Family, where: str | Path) -> dict[str, int]:
     if family.experts is None:
         return {}
     counts = family.experts.counts
     count = next((key for key in counts if config.get(key) is not None), counts[0])
+    n_experts, used = _size(config, count, where), config["num_experts_per_tok"]
+    if used > n_experts:
+        raise CheckpointError(f"config.json: {used} of {n_experts} experts are used", where=where)
     return {
-        "n_experts": _size(config, count, where),
+        "n_experts": n_experts,
         "expert_feed_forward": _size(config, family.experts.inner, where),
     }
 

@@ -10,6 +10,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
+from mergesearch.errors import CheckpointError
 from mergesearch.gguf.families import completed
 from mergesearch.gguf.layout import BuiltInLayout
 
@@ -26,6 +27,7 @@ def rope_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the rotary settings of a `config.json`, old keys and new ones read alike."""
     found = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
     found = dict(found.get("full_attention", found))
+    found = {key: value for key, value in found.items() if value is not None}
     if "rope_type" not in found and "type" in found:
         found["rope_type"] = found["type"]
     for key in _BESIDE:
@@ -47,6 +49,10 @@ def extra_tensors(
     """Return what a GGUF holds beside the weights, by name; all are vectors."""
     rope = rope_parameters(completed(config, layout.family))
     if layout.arch == gguf.MODEL_ARCH.PHI3 and rope.get("long_factor"):
+        if len(rope.get("short_factor", ())) != len(rope["long_factor"]):
+            raise CheckpointError(
+                "config.json: long_factor and short_factor differ in length", where=layout.title
+            )
         pairs = ((LONG_FACTORS, "long_factor"), (SHORT_FACTORS, "short_factor"))
         return {name: np.array(rope[key], dtype=np.float32) for name, key in pairs}
     if layout.arch in _LLAMAS and str(rope.get("rope_type")).lower() == "llama3":
@@ -64,6 +70,10 @@ def _llama3_factors(head_dim: int, rope: Mapping[str, Any]) -> npt.NDArray[np.fl
     factor = rope.get("factor", 8.0)
     low, high = rope.get("low_freq_factor", 1.0), rope.get("high_freq_factor", 4.0)
     original = rope.get("original_max_position_embeddings", 8192)
+    if high <= low:
+        raise CheckpointError(
+            f"config.json: high_freq_factor is {high:g}", expected=f"above {low:g}, the lower one"
+        )
     exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
     theta = np.float32(rope.get("rope_theta", 10000.0))
     wavelengths = np.float32(2 * math.pi) / (np.float32(1.0) / np.power(theta, exponents))

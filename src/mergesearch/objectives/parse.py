@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Required, get_type_hints
@@ -13,6 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
 
+from mergesearch._system.documents import described, joined
 from mergesearch.errors import ObjectivesError
 from mergesearch.objectives.types import (
     Day,
@@ -167,50 +167,16 @@ def _task_folder(named: str | None, folder: Path) -> Path | None:
 # -- what is wrong with a document -----------------------------------------------------------------
 
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
-_KINDS = {
-    "bool_type": "true or false",
-    "date_from_datetime_inexact": "a date",
-    "date_from_datetime_parsing": "a date",
-    "date_parsing": "a date",
-    "date_type": "a date",
-    "dataclass_type": "a mapping",
-    "dict_type": "a mapping",
-    "finite_number": "a finite number",
-    "float_type": "a number",
-    "int_type": "a whole number",
-    "string_type": "a string",
-    "tuple_type": "a list",
-}
-_BOUNDS = {
-    "greater_than": ("gt", "above"),
-    "greater_than_equal": ("ge", "at least"),
-    "less_than": ("lt", "below"),
-    "less_than_equal": ("le", "at most"),
-}
 
 
 def _explained(problems: Sequence[ErrorDetails]) -> ObjectivesError:
     """The error of a document's first problem; an unknown key comes before what it leaves open."""
     problem = min(problems, key=lambda problem: problem["type"] not in _UNKNOWN)
-    path, kind, context = problem["loc"], problem["type"], problem.get("ctx", {})
-    key = str(path[-1]) if path else ""
-    shown = _shown(problem["input"])
-    if kind in _UNKNOWN:
-        return _unknown_key(key, path[:-1])
-    if kind == "missing":
-        return ObjectivesError(f"needs `{key}`", where=_joined(path[:-1]))
-    if kind == "too_short":
-        return ObjectivesError(f"needs `{key}`, at least one", where=_joined(path[:-1]))
-    if kind in _KINDS:
-        return ObjectivesError(f"{shown} is not {_KINDS[kind]}", where=_joined(path))
-    if kind in _BOUNDS:
-        name, words = _BOUNDS[kind]
-        expected = f"{words} {context[name]}"
-        return ObjectivesError(f"{shown} is out of range", where=_joined(path), expected=expected)
-    if kind == "literal_error":
-        expected = context["expected"]
-        return ObjectivesError(f"unknown value {shown}", where=_joined(path), expected=expected)
-    return ObjectivesError(f"{shown}: {problem['msg']}", where=_joined(path))
+    path = problem["loc"]
+    if problem["type"] in _UNKNOWN:
+        return _unknown_key(str(path[-1]), path[:-1])
+    found = described(problem)
+    return ObjectivesError(found.what, where=found.place or _FILE, expected=found.expected)
 
 
 def _unknown_key(key: str, path: tuple[str | int, ...]) -> ObjectivesError:
@@ -218,7 +184,7 @@ def _unknown_key(key: str, path: tuple[str | int, ...]) -> ObjectivesError:
     near = difflib.get_close_matches(key, known, n=1)
     return ObjectivesError(
         f"unknown key {key!r}",
-        where=_joined(path),
+        where=joined(path) or _FILE,
         expected=", ".join(known),
         fix=f"did you mean {near[0]!r}?" if near else None,
     )
@@ -236,15 +202,3 @@ def _keys_at(path: tuple[str | int, ...]) -> list[str]:
             return list(get_type_hints(_Entry))
         case _:
             return [field.name for field in fields(TaskUse)]
-
-
-def _joined(path: tuple[str | int, ...]) -> str:
-    return ".".join(str(key) for key in path if key != "[key]") or _FILE
-
-
-def _shown(value: Any) -> str:
-    """A value of the document in one short line, as YAML or JSON would have it."""
-    if isinstance(value, Mapping | list):
-        return "a mapping" if isinstance(value, Mapping) else "a list"
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Required
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
 
+from mergesearch._system.documents import check
+from mergesearch._system.patterns import check_pattern
 from mergesearch.errors import CheckpointError
 from mergesearch.parents.folder import read_json, refuse_pickles
 from mergesearch.parents.safetensors import SafetensorsFile
@@ -50,6 +55,35 @@ _KEY = re.compile(
     r"(?:\.(?!weight$)(?P<adapter>[^.]+))?(?:\.weight)?"
     r"|(?:base_layer\.|modules_to_save\.(?:(?P<saved>[^.]+)\.)?)?(?P<whole>weight|bias))"
 )
+
+_MOST_CHARACTERS = 200
+"""Characters of a module's name, to which patterns are compared."""
+
+
+def _pattern(text: str) -> str:
+    try:
+        check_pattern(text)
+    except ValueError as error:
+        raise PydanticCustomError("pattern", "{reason}", {"reason": str(error)}) from error
+    return text
+
+
+Rank = Annotated[int, Field(strict=True, ge=1, lt=1 << 31)]
+Alpha = Annotated[float, Field(strict=True, gt=0, le=1e9)]
+Pattern = Annotated[str, Field(strict=True), AfterValidator(_pattern)]
+
+
+class _Settings(TypedDict, total=False):
+    """The settings that are followed; what else may be set is checked by name."""
+
+    r: Required[Rank]
+    lora_alpha: Required[Alpha]
+    rank_pattern: dict[Pattern, Rank] | None
+    alpha_pattern: dict[Pattern, Alpha] | None
+    use_rslora: Annotated[bool, Field(strict=True)] | None
+
+
+_SETTINGS = TypeAdapter(_Settings)
 
 Float = npt.NDArray[np.float32]
 
@@ -205,9 +239,9 @@ def _modules(file: SafetensorsFile) -> dict[str, dict[str, _Module]]:
     found: dict[str, dict[str, _Module]] = {}
     for key in file.tensors:
         match = _KEY.fullmatch(key)
-        if match is None:
+        if match is None or len(key) > _MOST_CHARACTERS:
             raise CheckpointError(
-                f"unknown tensor {key}",
+                f"unknown tensor {key[:_MOST_CHARACTERS]}",
                 where=file.path,
                 expected="LoRA's A and B, DoRA's lengths, or whole tensors",
             )
@@ -259,7 +293,7 @@ def _change(
 def _by_pattern(config: Mapping[str, Any], key: str, module: str, default: Any) -> Any:
     """A module's own rank or alpha: that of the first pattern that its name ends with."""
     for pattern, value in (config.get(key) or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
+        if re.match(rf"(.*\.)?({pattern})$", module):  # checked by `_pattern`
             return value
     return default
 
@@ -272,6 +306,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"peft_type {config.get('peft_type')!r}", where=where, expected="a LORA adapter"
         )
+    check(_SETTINGS, config, where, CheckpointError)
     if config.get("init_lora_weights") not in _INITS_THAT_KEEP_THE_BASE:
         raise CheckpointError(
             f"init_lora_weights {config['init_lora_weights']!r} changes the base's own weights",
@@ -286,28 +321,4 @@ def _read_config(folder: Path) -> dict[str, Any]:
                 expected="a LoRA, rank-stabilised LoRA or DoRA adapter",
                 fix="merge the adapter into its base in PEFT, and name the merged folder",
             )
-    _check_numbers(config, where)
     return config
-
-
-def _check_numbers(config: Mapping[str, Any], where: Path) -> None:
-    kinds: tuple[tuple[str, str, Any], ...] = (
-        ("r", "rank_pattern", int),
-        ("lora_alpha", "alpha_pattern", (int, float)),
-    )
-    for key, patterns, kind in kinds:
-        own = config.get(patterns) or {}
-        if not isinstance(own, dict):
-            raise CheckpointError(f"{patterns} is {own!r}", where=where, expected="an object")
-        for value in (config.get(key), *own.values()):
-            if isinstance(value, bool) or not isinstance(value, kind) or value <= 0:
-                raise CheckpointError(f"{key} is {value!r}", where=where, expected="above 0")
-        _check_patterns(own, where)
-
-
-def _check_patterns(patterns: Iterable[str], where: Path) -> None:
-    for pattern in patterns:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise CheckpointError(f"the pattern {pattern!r}: {error}", where=where) from error

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
 
 from mergesearch._kernels.stored import Stored
+from mergesearch._system.documents import check, read_json_object
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import EMBEDDING, HEAD, Layout, found_layout, layout_of
+from mergesearch.gguf.documents import ANY_CONFIG, MODEL_CONFIG, Text
 from mergesearch.parents.parent import TensorInfo, check_tensors
 from mergesearch.parents.safetensors import WHOLE_NUMBERS, SafetensorsFile
 from mergesearch.parents.text_model import reads_images, text_config, text_names
@@ -27,6 +30,15 @@ _SHARD_FILES = f"model-{'[0-9]' * 5}-of-{'[0-9]' * 5}.safetensors"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # Constants that old checkpoints store beside the weights; the architecture computes them.
 _BUFFERS = (".rotary_emb.inv_freq", ".attention.masked_bias", ".attention.bias")
+
+
+class _Shards(TypedDict):
+    """An index of shards."""
+
+    weight_map: dict[Text, Annotated[Text, Field(max_length=255)]]
+
+
+_SHARDS = TypeAdapter(_Shards)
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,7 @@ class FolderCheckpoint:
         if reads_images(self.config):
             self._keep_text_model()
         self.tensors = _weights(self._places)
+        check(MODEL_CONFIG, self.config, folder / "config.json", CheckpointError)
         self.layout = layout_of(self.config, folder)
         self.config["tie_word_embeddings"] = self.layout.tied
         if self.layout.tied and HEAD in self.tensors:
@@ -143,6 +156,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         CheckpointError: It is missing, not a JSON object, or that of a quantized checkpoint.
     """
     config = read_json(folder, "config.json")
+    check(ANY_CONFIG, config, folder / "config.json", CheckpointError)
     if config.get("quantization_config"):
         raise CheckpointError(
             "a quantized checkpoint",
@@ -158,16 +172,10 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     Raises:
         CheckpointError: It is missing, or not a JSON object.
     """
-    file = folder / name
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        return read_json_object(folder / name, CheckpointError)
     except FileNotFoundError as error:
         raise CheckpointError(f"no {name}", where=folder) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"not a {name}: {error}", where=file) from error
-    if not isinstance(document, dict):
-        raise CheckpointError("not a JSON object", where=file)
-    return document
 
 
 def _open_files(folder: Path, notes: list[str]) -> dict[str, _Place]:
@@ -208,11 +216,10 @@ def refuse_pickles(folder: Path, expected: str) -> None:
 def _open_shards(folder: Path, notes: list[str]) -> dict[str, _Place]:
     """The place of each tensor of an index; where it is wrong, what the shards say is noted."""
     index = folder / _INDEX
-    try:
-        places = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        shards = sorted(set(places.values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"not an index of shards: {error}", where=index) from error
+    document = read_json(folder, _INDEX)
+    check(_SHARDS, document, index, CheckpointError)
+    places: dict[str, str] = document["weight_map"]
+    shards = sorted(set(places.values()))
     files = {shard: _open_shard(folder, shard) for shard in shards}
     lost = [name for name, shard in places.items() if name not in files[shard].tensors]
     found = _whole_set(folder) if lost else {}
@@ -233,8 +240,8 @@ def _whole_set(folder: Path) -> dict[str, _Place]:
     return {name: _Place(file, name) for file in files for name in file.tensors}
 
 
-def _open_shard(folder: Path, shard: Any) -> SafetensorsFile:
-    if not isinstance(shard, str) or Path(shard).name != shard:
+def _open_shard(folder: Path, shard: str) -> SafetensorsFile:
+    if Path(shard).name != shard:
         raise CheckpointError(
             f"the index points outside the folder: {shard!r}", where=folder / _INDEX
         )

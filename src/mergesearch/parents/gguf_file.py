@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mergesearch._kernels.mapping import mapped_file
 from mergesearch._kernels.stored import Stored
+from mergesearch._system.documents import check
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import (
     ROPE_FACTORS,
@@ -22,6 +23,7 @@ from mergesearch.gguf import (
 )
 from mergesearch.gguf.config import config_of_gguf
 from mergesearch.gguf.dequantize import check_dequantizable, dequantized
+from mergesearch.gguf.documents import MODEL_CONFIG
 from mergesearch.gguf.header import GgufTensor, read_gguf_header
 from mergesearch.parents.parent import TensorInfo, check_tensors
 
@@ -54,9 +56,8 @@ class GgufCheckpoint:
         self.config: dict[str, Any] = config_of_gguf(
             header.fields, shapes, None if factors is None else self._read(factors, 0, 1)[0], path
         )
+        check(MODEL_CONFIG, self.config, path, CheckpointError)
         self.layout = layout_of(self.config, path)
-        if self.layout.family.permuted and self.layout.head_dim % 2:
-            raise CheckpointError(f"heads of {self.layout.head_dim} rows", where=path)
         names = {stored: name for name, stored in gguf_names(self.layout).items()}
         self._stored = {
             names.get(name, name): tensor

@@ -87,6 +87,12 @@ def check_tensors(tensors: Mapping[str, TensorInfo], layout: Layout, where: Path
         CheckpointError: Names the first tensor that is missing, unknown, of another shape, or of a
             type that weights are not stored in.
     """
+    if layout.least_tensors > len(tensors):  # before so many names are made
+        raise CheckpointError(
+            f"{len(tensors)} tensors for {layout.n_layers} layers",
+            where=where,
+            expected=f"{layout.least_tensors} or more, by its configuration",
+        )
     expected = layout.tensor_shapes()
     for name, shape in expected.items():
         if name not in tensors:

@@ -19,10 +19,13 @@ import numpy.typing as npt
 
 from mergesearch._kernels.mapping import mapped
 from mergesearch._kernels.stored import Stored, to_float32
+from mergesearch._system.documents import shown
+from mergesearch._system.files import open_regular
 from mergesearch.errors import CheckpointError
 from mergesearch.quantize.formats import FLOAT_TYPES
 
-MAX_HEADER = 100_000_000
+MAX_HEADER = 40 << 20
+"""Bytes of a header; the format allows more, at 20 times as much memory, and no model needs it."""
 _FLOATS = {kind.type.name: kind.array for kind in FLOAT_TYPES.values()}
 WHOLE_NUMBERS = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2}
 WHOLE_NUMBERS |= {"U32": 4, "I32": 4, "U64": 8, "I64": 8}
@@ -48,7 +51,7 @@ class SafetensorsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.tensors = read_header(path)
-        self._file = path.open("rb")
+        self._file = open_regular(path)
         self._bytes = mapped(self._file)
 
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
@@ -83,8 +86,8 @@ def read_header(path: Path) -> dict[str, SafetensorsTensor]:
             leave gaps or reach beyond the file.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > min(MAX_HEADER, size - 8):
                 raise CheckpointError(
@@ -125,9 +128,9 @@ def _tensor(name: str, value: Any, data: int, size: int, path: Path) -> Safetens
     dtype: Any = value.get("dtype")
     shape: Any = value.get("shape")
     offsets: Any = value.get("data_offsets")
-    if dtype not in _ITEM_BYTES:
+    if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
         raise CheckpointError(
-            f"{name}: dtype {dtype!r}",
+            f"{name}: dtype {shown(dtype)}",
             where=path,
             expected=", ".join(_FLOATS),
             fix="use the unquantized checkpoint",

@@ -38,7 +38,7 @@ def load_document(text: str, where: str | Path) -> dict[str, Any]:
     if len(documents) == 1:
         return documents[0]
     used = {ref for document in documents for ref in references(document)}
-    last = [document for document in documents if document.get("name") not in used]
+    last = [document for document in documents if not _is_used(document, used)]
     if len(last) > 1:
         shown = ", ".join(str(document.get("name", "the unnamed one")) for document in last)
         raise RecipeError(
@@ -50,6 +50,11 @@ def load_document(text: str, where: str | Path) -> dict[str, Any]:
     ordered = in_order(stages, where)
     assert last, "without a last document there is a cycle"
     return {**last[0], "stages": ordered}
+
+
+def _is_used(document: Mapping[str, Any], used: set[str]) -> bool:
+    name = document.get("name")
+    return isinstance(name, str) and name in used
 
 
 def in_order(stages: Sequence[Mapping[str, Any]], where: str | Path) -> list[dict[str, Any]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mergesearch._system.patterns import check_pattern
 from mergesearch.quantize import MIXES
 from mergesearch.quantize.formats import TYPES
 from mergesearch.recipe.reading import Location, checked_keys, choice_of
@@ -51,7 +51,7 @@ def parse_quantization(value: Any, location: Location) -> Quantization:
     for expression in tensors:
         choice_of(tensors, expression, _TENSOR_TYPES, None, location / "tensors")
         try:
-            re.compile(expression)
-        except (re.error, TypeError) as error:
-            raise location.error(f"{expression!r} is not a regular expression: {error}") from error
+            check_pattern(expression)
+        except ValueError as error:
+            raise location.error(f"{expression!r}: {error}") from error
     return Quantization(mix, dict(tensors))

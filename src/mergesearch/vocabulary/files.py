@@ -10,7 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mergesearch.errors import CheckpointError
+from mergesearch._system.documents import check, read_json_object
+from mergesearch._system.files import read_text
+from mergesearch.errors import CheckpointError, InputError
+from mergesearch.gguf.documents import GENERATION as GENERATION_DOCUMENT
+from mergesearch.vocabulary.documents import SETTINGS_DOCUMENT, TOKENIZER_DOCUMENT
 
 TOKENIZER, SETTINGS, GENERATION, CONFIG = (
     "tokenizer.json",
@@ -102,32 +106,28 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any] | None = None) -> Tok
         return None
     document = _read(folder / TOKENIZER)
     model = document.get("model")
-    if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict):
-        raise CheckpointError("not a tokenizer.json", where=folder / TOKENIZER)
-    if model.get("type") != "BPE":
+    kind = model.get("type") if isinstance(model, dict) else None
+    if isinstance(kind, str) and kind != "BPE":  # others have another kind of vocabulary
         raise CheckpointError(
-            f"{model.get('type')} tokenizer", where=folder / TOKENIZER, expected="a BPE tokenizer"
+            f"{kind} tokenizer", where=folder / TOKENIZER, expected="a BPE tokenizer"
         )
+    check(TOKENIZER_DOCUMENT, document, folder / TOKENIZER, CheckpointError)
     settings = _read(folder / SETTINGS)
     template = _template(folder, settings.get("chat_template"))
     if template is not None:
         settings["chat_template"] = template
+    check(SETTINGS_DOCUMENT, settings, folder / SETTINGS, CheckpointError)
+    generation = _read(folder / GENERATION)
+    check(GENERATION_DOCUMENT, generation, folder / GENERATION, CheckpointError)
     config = _read(folder / CONFIG) if config is None else config
     ids = {kind: config.get(f"{kind}_token_id") for kind in KINDS}
-    found = Tokenizer(
+    return Tokenizer(
         document,
         settings,
-        _read(folder / GENERATION),
+        generation,
         folder,
         {kind: row for kind, row in ids.items() if type(row) is int and row >= 0},
     )
-    try:
-        _ = found.added_tokens
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise CheckpointError(
-            f"added tokens that cannot be read ({type(error).__name__}: {error})", where=folder
-        ) from error
-    return found
 
 
 def documents(folder: Path) -> list[Path]:
@@ -149,7 +149,7 @@ def _template(folder: Path, in_settings: Any) -> Any:
     if not file.is_file():
         older = _read(folder / OLD_TEMPLATE).get("chat_template")
         return older if in_settings is None and isinstance(older, str | list) else in_settings
-    template = file.read_text(encoding="utf-8")
+    template = _text(file)
     others = _more_templates(folder)
     if not others:
         return template
@@ -157,22 +157,23 @@ def _template(folder: Path, in_settings: Any) -> Any:
         {"name": name, "template": text}
         for name, text in (
             ("default", template),
-            *((other.stem, other.read_text(encoding="utf-8")) for other in others),
+            *((other.stem, _text(other)) for other in others),
         )
     ]
+
+
+def _text(file: Path) -> str:
+    try:
+        return read_text(file)
+    except InputError as error:
+        raise CheckpointError(error.what, where=file) from error
 
 
 def _read(file: Path) -> dict[str, Any]:
     """A JSON object; empty where there is no file."""
     if not file.is_file():
         return {}
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"not JSON: {error}", where=file) from error
-    if not isinstance(document, dict):
-        raise CheckpointError("not a JSON object", where=file)
-    return document
+    return read_json_object(file, CheckpointError)
 
 
 def text_of(token: Any) -> str | None:

@@ -15,7 +15,9 @@ from typing import Any
 
 import gguf
 
+from mergesearch._system.documents import check
 from mergesearch.errors import CheckpointError
+from mergesearch.vocabulary.documents import METADATA
 from mergesearch.vocabulary.files import KINDS, Tokenizer
 from mergesearch.vocabulary.pre_tokenizers import BYTE_LEVEL, PreTokenizer, known_as
 
@@ -70,7 +72,10 @@ def tokenizer_from_gguf(fields: Mapping[str, Any], where: Path) -> Tokenizer:
     Raises:
         CheckpointError: a kind of tokenizer, or a pre-tokenizer, that is not known here.
     """
-    texts = [str(field) for field in fields[_KEY.LIST]]
+    for key, kind in METADATA.items():
+        if key in fields:
+            check(kind, fields[key], f"{where}: {key}", CheckpointError)
+    texts = fields[_KEY.LIST]
     types = fields.get(_KEY.TOKEN_TYPE, [gguf.TokenType.NORMAL] * len(texts))
     if len(types) != len(texts):
         raise CheckpointError(f"{len(types)} types of {len(texts)} tokens", where=where)
@@ -132,10 +137,18 @@ def _byte_level(metadata: _Metadata, known: PreTokenizer | None) -> dict[str, An
         "decoder": BYTE_LEVEL,
         "model": _bpe(
             metadata.vocabulary(),
-            list(metadata.fields.get(_KEY.MERGES) or []),
+            _stored_merges(metadata),
             ignore_merges=known is not None and known.takes_words,
         ),
     }
+
+
+def _stored_merges(metadata: _Metadata) -> list[str]:
+    """The merges, without which no token of several characters would ever be made."""
+    merges: list[str] = metadata.fields.get(_KEY.MERGES) or []
+    if not merges and any(len(text) > 1 for _, text in metadata.rows(gguf.TokenType.NORMAL)):
+        raise CheckpointError("a byte-level BPE without merges", where=metadata.where)
+    return merges
 
 
 def _sentencepiece(metadata: _Metadata) -> dict[str, Any]:

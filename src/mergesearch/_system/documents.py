@@ -1,0 +1,139 @@
+"""Documents that others wrote: JSON read with limits, and one form of message for a wrong value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from mergesearch._system.files import open_regular
+from mergesearch.errors import MergeSearchError
+
+MAX_JSON = 40 << 20
+"""Bytes of a JSON file. The longest tokenizers have 35 MB; nonsense takes 20 times its size."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a document.
+
+    Attributes:
+        what: Wrong value and what it is not.
+        place: Keys that lead to it, with a dot between; empty for the whole document.
+        expected: What would have been right, where the first part does not say it.
+    """
+
+    what: str
+    place: str
+    expected: str | None = None
+
+
+def read_json_object(path: Path, fail: type[MergeSearchError]) -> dict[str, Any]:
+    """Read a file that holds a JSON object.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        MergeSearchError: Of the class `fail`, if it cannot be read or holds something else.
+    """
+    try:
+        with open_regular(path) as file:
+            text = file.read(MAX_JSON + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise fail(f"cannot be read: {error.strerror}", where=path) from error
+    if len(text) > MAX_JSON:
+        raise fail(f"more than {MAX_JSON} bytes of JSON", where=path)
+    try:
+        document = json.loads(text.decode())
+        if b"\\ud" in text.lower():  # half a character cannot be written again
+            json.dumps(document, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise fail(f"not JSON: {error}", where=path) from error
+    if not isinstance(document, dict):
+        raise fail(f"{shown(document)} is not a JSON object", where=path)
+    return document
+
+
+def check(
+    kind: TypeAdapter[Any], document: Any, where: str | Path, fail: type[MergeSearchError]
+) -> None:
+    """Refuse a document whose values have the wrong types or ranges.
+
+    Args:
+        kind: Types and ranges of the values.
+        document: Document to check, which stays as it is.
+        where: Name of the document, for messages.
+        fail: Class of the error.
+
+    Raises:
+        MergeSearchError: Of the class `fail`; names the first wrong value and its place.
+    """
+    try:
+        kind.validate_python(document)
+    except ValidationError as error:
+        problem = described(error.errors(include_url=False)[0])
+        what = f"{problem.place}: {problem.what}" if problem.place else problem.what
+        raise fail(what, where=where, expected=problem.expected) from error
+
+
+_KINDS = {
+    "bool_type": "true or false",
+    "date_from_datetime_inexact": "a date",
+    "date_from_datetime_parsing": "a date",
+    "date_parsing": "a date",
+    "date_type": "a date",
+    "dataclass_type": "a mapping",
+    "dict_type": "a mapping",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "string_type": "a string",
+    "tuple_type": "a list",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "above"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "below"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def described(problem: ErrorDetails) -> Problem:
+    """Return what pydantic found, in the words of this program."""
+    path, kind, context = problem["loc"], problem["type"], problem.get("ctx", {})
+    value = shown(problem["input"])
+    if kind == "missing":
+        return Problem(f"needs `{path[-1]}`", joined(path[:-1]))
+    if kind == "too_short":
+        return Problem(f"needs `{path[-1]}`, at least one", joined(path[:-1]))
+    if kind in _KINDS:
+        return Problem(f"{value} is not {_KINDS[kind]}", joined(path))
+    if kind in _BOUNDS:
+        name, words = _BOUNDS[kind]
+        return Problem(f"{value} is out of range", joined(path), f"{words} {context[name]}")
+    if kind == "literal_error":
+        return Problem(f"unknown value {value}", joined(path), context["expected"])
+    return Problem(f"{value}: {problem['msg']}", joined(path))
+
+
+def joined(path: tuple[str | int, ...]) -> str:
+    """Return keys with a dot between; long ones are cut."""
+    return ".".join(_cut(str(key)) for key in path if key != "[key]")
+
+
+def shown(value: Any) -> str:
+    """Return a value of a document in one short line, as YAML or JSON would have it."""
+    if isinstance(value, Mapping | list):
+        return "a mapping" if isinstance(value, Mapping) else "a list"
+    return _cut(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,116 @@
+"""What `config.json` and `generation_config.json` may say: types and ranges of the keys in use.
+
+Keys that are not named here are not looked at, and may hold anything.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
+
+Text = Annotated[str, Field(strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
+Size = Annotated[int, Field(strict=True, ge=1, lt=1 << 31)]
+Count = Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]
+Positive = Annotated[float, Field(strict=True, gt=0, le=1e30)]
+Share = Annotated[float, Field(strict=True, gt=0, le=1)]
+Context = Annotated[int, Field(strict=True, ge=2, lt=1 << 31)]
+
+
+class _RopeOfLayers(TypedDict, total=False):
+    """Rotary positions of all layers, or of those of one kind."""
+
+    type: Text | None
+    rope_type: Text | None
+    rope_theta: Positive | None
+    factor: Positive | None
+    low_freq_factor: Positive | None
+    high_freq_factor: Positive | None
+    original_max_position_embeddings: Context | None
+    partial_rotary_factor: Share | None
+    attention_factor: Positive | None
+    attn_factor: Positive | None
+    extrapolation_factor: Annotated[float, Field(strict=True, ge=0, le=1e30)] | None
+    beta_fast: Positive | None
+    beta_slow: Positive | None
+    long_factor: list[Positive] | None
+    short_factor: list[Positive] | None
+
+
+class _Rope(_RopeOfLayers, total=False):
+    full_attention: _RopeOfLayers
+    sliding_attention: _RopeOfLayers
+
+
+class _AnyConfig(TypedDict, total=False):
+    """The keys that are read whatever the architecture."""
+
+    architectures: list[Text] | None
+    hidden_size: Size | None
+    num_attention_heads: Size | None
+    num_key_value_heads: Size | None
+    head_dim: Size | None
+    vocab_size: Size | None
+    max_position_embeddings: Size | None
+    rope_scaling: _Rope | None
+    rope_parameters: _Rope | None
+    vision_config: dict[Text, Any] | None
+    text_config: dict[Text, Any] | None
+    tie_word_embeddings: Switch | None
+
+
+class _ModelConfig(_AnyConfig, total=False):
+    """The keys that built-in architectures read."""
+
+    model_type: Text | None
+    num_hidden_layers: Size | None
+    intermediate_size: Size | None
+    moe_intermediate_size: Size | None
+    num_local_experts: Size | None
+    num_experts: Size | None
+    num_experts_per_tok: Size | None
+    decoder_sparse_step: Size | None
+    mlp_only_layers: list[Count] | None
+    norm_topk_prob: Switch | None
+    attention_bias: Switch | None
+    mlp_bias: Switch | None
+    hidden_act: Text | None
+    hidden_activation: Text | None
+    rms_norm_eps: Positive | None
+    rope_theta: Positive | None
+    rope_local_base_freq: Positive | None
+    partial_rotary_factor: Share | None
+    original_max_position_embeddings: Context | None
+    sliding_window: Count | None
+    sliding_window_pattern: Size | None
+    use_sliding_window: Switch | None
+    layer_types: list[Text] | None
+    no_rope_layers: list[Count] | None
+    no_rope_layer_interval: Size | None
+    attn_logit_softcapping: Positive | None
+    final_logit_softcapping: Positive | None
+    query_pre_attn_scalar: Positive | None
+    attention_multiplier: Positive | None
+    embedding_multiplier: Positive | None
+    residual_multiplier: Positive | None
+    logits_scaling: Positive | None
+
+
+_Sampling = Annotated[float, Field(strict=True, ge=0, le=1e9)]
+
+
+class _Generation(TypedDict, total=False):
+    """Sampling defaults, which go into a GGUF."""
+
+    top_k: Annotated[int, Field(strict=True, ge=-(1 << 31), lt=1 << 31)] | None
+    top_p: _Sampling | None
+    min_p: _Sampling | None
+    temperature: _Sampling | None
+    penalty_repeat: _Sampling | None
+
+
+ANY_CONFIG: TypeAdapter[Any] = TypeAdapter(_AnyConfig)
+MODEL_CONFIG: TypeAdapter[Any] = TypeAdapter(_ModelConfig)
+GENERATION: TypeAdapter[Any] = TypeAdapter(_Generation)

@@ -1,0 +1,128 @@
+"""What `tokenizer.json` and `tokenizer_config.json` may say: types of the keys in use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Required
+
+import gguf
+from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
+
+Text = Annotated[str, Field(strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
+Row = Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]
+
+
+def _merges(value: Any) -> Any:
+    for merge in value:
+        pair = merge.split(" ") if isinstance(merge, str) else merge
+        if not isinstance(pair, list) or len(pair) != 2 or not all(map(_is_text, pair)):
+            raise PydanticCustomError("merge", "holds a merge that is not two pieces")
+    return value
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _templates(value: Any) -> Any:
+    named = value if isinstance(value, list) else []
+    whole = all(
+        isinstance(entry, dict) and _is_text(entry.get("name")) and _is_text(entry.get("template"))
+        for entry in named
+    )
+    if not isinstance(value, str | list | None) or not whole:
+        raise PydanticCustomError("templates", "not a chat template, or several by name")
+    return value
+
+
+class _AddedToken(TypedDict, total=False):
+    id: Required[Row]
+    content: Required[Text]
+    special: Switch
+
+
+class _ListedToken(TypedDict, total=False):
+    """An added token in the settings, where its row is its key."""
+
+    content: Required[Text]
+    special: Switch
+
+
+class _Model(TypedDict, total=False):
+    type: Required[Text]
+    vocab: Required[dict[Text, Row]]
+    merges: Annotated[list[Any], AfterValidator(_merges)] | None
+    unk_token: Text | None
+    byte_fallback: Switch | None
+    ignore_merges: Switch | None
+
+
+class _Kind(TypedDict, total=False):
+    type: Text
+
+
+class _Steps(_Kind, total=False):
+    normalizers: list[_Kind]
+    pretokenizers: list[_Kind]
+    prepend_scheme: Text
+
+
+class _Named(TypedDict, total=False):
+    id: Text
+
+
+class _Place(TypedDict, total=False):
+    """What a template puts in one place: a special token, or a text."""
+
+    SpecialToken: _Named
+    Sequence: _Named
+
+
+class _Edges(_Kind, total=False):
+    single: list[_Place]
+    pair: list[_Place]
+
+
+class _Processor(_Edges, total=False):
+    processors: list[_Edges]
+
+
+class _Tokenizer(TypedDict, total=False):
+    model: Required[_Model]
+    added_tokens: list[_AddedToken] | None
+    normalizer: _Steps | None
+    pre_tokenizer: _Steps | None
+    post_processor: _Processor | None
+
+
+_RowText = Annotated[Text, Field(pattern="^[0-9]{1,9}$")]
+
+
+class _Settings(TypedDict, total=False):
+    added_tokens_decoder: dict[_RowText, _ListedToken] | None
+    chat_template: Annotated[Any, AfterValidator(_templates)]
+
+
+_KEY = gguf.Keys.Tokenizer
+_ID, _ADDED = TypeAdapter(Row), TypeAdapter(Switch)
+_KIND = Annotated[int, Field(strict=True, ge=1, le=max(gguf.TokenType))]
+_SCORE = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+METADATA: Mapping[str, TypeAdapter[Any]] = {
+    _KEY.LIST: TypeAdapter(list[Text]),
+    _KEY.TOKEN_TYPE: TypeAdapter(list[_KIND]),
+    _KEY.SCORES: TypeAdapter(list[_SCORE]),
+    _KEY.MERGES: TypeAdapter(Annotated[list[Text], AfterValidator(_merges)]),
+    _KEY.CHAT_TEMPLATE: TypeAdapter(Text),
+    _KEY.ADD_PREFIX: _ADDED,
+    **dict.fromkeys(
+        (_KEY.BOS_ID, _KEY.EOS_ID, _KEY.UNK_ID, _KEY.SEP_ID, _KEY.PAD_ID, _KEY.MASK_ID), _ID
+    ),
+    **dict.fromkeys((_KEY.ADD_BOS, _KEY.ADD_EOS, _KEY.ADD_SEP), _ADDED),
+}
+"""Types of the keys of a GGUF that say what its tokenizer is."""
+TOKENIZER_DOCUMENT: TypeAdapter[Any] = TypeAdapter(_Tokenizer)
+SETTINGS_DOCUMENT: TypeAdapter[Any] = TypeAdapter(_Settings)
