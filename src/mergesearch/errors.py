@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
+MOST_CHARACTERS = 2000
+"""Characters of a sentence, which may quote what others wrote."""
+
 
 class MergeSearchError(Exception):
     """Base of every error that ends a command with a message instead of a traceback.
@@ -32,7 +35,7 @@ class MergeSearchError(Exception):
         expected: str | None = None,
         fix: str | None = None,
     ) -> None:
-        self.what = what
+        self.what = what if len(what) <= MOST_CHARACTERS else what[:MOST_CHARACTERS] + "..."
         self.where = None if where is None else str(where)
         self.expected = expected
         self.fix = fix

@@ -26,6 +26,7 @@ from mergesearch.quantize.formats import FLOAT_TYPES
 
 MAX_HEADER = 40 << 20
 """Bytes of a header; the format allows more, at 20 times as much memory, and no model needs it."""
+_MOST_DIMENSIONS = 8
 _FLOATS = {kind.type.name: kind.array for kind in FLOAT_TYPES.values()}
 WHOLE_NUMBERS = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2}
 WHOLE_NUMBERS |= {"U32": 4, "I32": 4, "U64": 8, "I64": 8}
@@ -154,7 +155,8 @@ def _tensor(name: str, value: Any, data: int, size: int, path: Path) -> Safetens
 
 
 def _are_sizes(value: Any) -> bool:
-    return isinstance(value, list) and all(type(size) is int and size >= 0 for size in value)
+    few = isinstance(value, list) and len(value) <= _MOST_DIMENSIONS
+    return few and all(type(size) is int and 0 <= size < 1 << 63 for size in value)
 
 
 def _check_contiguous(

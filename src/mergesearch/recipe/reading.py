@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -36,6 +37,11 @@ class Location:
     def error(self, what: str, expected: str | None = None) -> InputError:
         """Return the error that refuses the value, for the caller to raise."""
         return self.kind(what, where=self.path, expected=expected)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number that fits a float; true and false are none."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def checked_keys(

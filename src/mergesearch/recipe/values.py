@@ -5,13 +5,12 @@ How values are filtered and interpolated matches `mergekit/config.py`, `evaluate
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from mergesearch.methods import Parameter
-from mergesearch.recipe.reading import Location, checked_keys, string_of, switch_of
+from mergesearch.recipe.reading import Location, checked_keys, is_number, string_of, switch_of
 
 Scalar = float | int | bool
 
@@ -74,7 +73,7 @@ def _parse_scalar(parameter: Parameter, value: Any, location: Location) -> Scala
     if isinstance(value, str):  # YAML reads 1e-5 as a string
         with suppress(ValueError):
             value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         expected = "a number, a list of numbers, or a list of {filter, value}"
         if isinstance(value, dict):
             expected += "; in a search space also {search: [low, high]}"

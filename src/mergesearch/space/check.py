@@ -17,6 +17,8 @@ from mergesearch.space.document import (
 )
 from mergesearch.space.holes import Dimension, Hole
 
+_MOST_DIMENSIONS = 2000
+
 
 def dimensions_of(holes: Sequence[Hole], where: str) -> tuple[Dimension, ...]:
     """Return the dimensions of all holes, in order, those of tied holes once.
@@ -33,6 +35,8 @@ def dimensions_of(holes: Sequence[Hole], where: str) -> tuple[Dimension, ...]:
         )
     found: dict[str, tuple[Dimension, bool]] = {}
     for hole in holes:
+        if len(found) > _MOST_DIMENSIONS:
+            raise SpaceError(f"more than {_MOST_DIMENSIONS} dimensions", where=where)
         for dimension in hole.dimensions():
             known, tied = found.setdefault(dimension.name, (dimension, False))
             if known is not dimension and not (tied and hole.tied):
@@ -76,8 +80,11 @@ def _check_parameters(merge: Mapping[str, Any], location: Location) -> None:
 
 
 def _check_models(merge: Mapping[str, Any], location: Location) -> None:
-    """Refuse a model that two inputs of one list could be."""
+    """Refuse what is no input, and a model that two inputs of one list could be."""
     for _, inputs in input_lists(merge):
+        for entry in inputs:
+            if not isinstance(entry, dict):
+                raise location.error(f"an input is {entry!r}", expected="a mapping with `model`")
         offered = [model for entry in inputs for model in choices_of(entry.get("model"))]
         for model in offered:
             if model is not None and offered.count(model) > 1:

@@ -10,7 +10,6 @@ leaves that input out. `slices: {search: order, of: [...]}` asks for the order o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import permutations
@@ -18,7 +17,7 @@ from typing import Any
 
 from mergesearch.errors import SpaceError
 from mergesearch.methods import Method, Parameter
-from mergesearch.recipe.reading import Location, checked_keys
+from mergesearch.recipe.reading import Location, checked_keys, is_number
 from mergesearch.recipe.values import parse_value
 from mergesearch.space.document import KeyPath, merges_of, methods_of
 from mergesearch.space.holes import GROUP_FILTERS, Dimension, Hole, Value
@@ -29,6 +28,7 @@ MOST_IN_ANY_ORDER = 5
 """Slices whose every order is a choice; of more, the orders have to be named."""
 
 _KEYS = ("search", "curve", "per", "times", "as")
+_MOST_POINTS = 256  # of a curve; no model has as many layers
 _GROUPS = (*GROUP_FILTERS, "rest")
 
 
@@ -212,9 +212,15 @@ def _entry_label(entry: Any, path: KeyPath, index: int) -> str:
 def _shape(node: Mapping[str, Any], location: Location) -> tuple[int, tuple[str, ...]]:
     """The number of points over depth, and the groups with values of their own."""
     curve, per = node.get("curve", 1), node.get("per", [])
-    if type(curve) is not int or curve < 1:
-        raise location.error(f"curve {curve!r} is not a number of points")
-    if not isinstance(per, list) or not set(per) <= set(_GROUPS) or len(set(per)) != len(per):
+    if type(curve) is not int or not 1 <= curve <= _MOST_POINTS:
+        raise location.error(
+            f"curve {curve!r} is not a number of points", expected=f"1 to {_MOST_POINTS}"
+        )
+    if (
+        not isinstance(per, list)
+        or any(group not in _GROUPS for group in per)
+        or len(set(per)) != len(per)
+    ):
         raise location.error(f"per {per!r} is not a list of groups", expected=", ".join(_GROUPS))
     return curve, tuple(per)
 
@@ -225,7 +231,7 @@ def _dimension(search: Any, location: Location, absent: bool) -> Dimension:
         raise location.error(
             f"{search!r} is not a search", expected="[low, high] or a list of choices"
         )
-    numbers = all(type(value) in (int, float) and math.isfinite(value) for value in search)
+    numbers = all(map(is_number, search))
     if numbers and len(search) == 2:
         low, high = float(search[0]), float(search[1])
         if low >= high:
