@@ -85,7 +85,7 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "ignore_merges True",
     ),
     "not BPE": (lambda one: one["model"].update(type="Unigram"), "Unigram tokenizer"),
-    "no model": (lambda one: one.pop("model"), "not a tokenizer.json"),
+    "no model": (lambda one: one.pop("model"), "needs `model`"),
 }
 
 
