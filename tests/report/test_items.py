@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mergesearch.objectives import ItemResult, Objectives
-from mergesearch.report.items import cut_note, flips, render_flips
+from mergesearch.report.items import cut_note, filter_notes, flips, item_notes, render_flips
 from mergesearch.scoring.texts import ItemText
 
 OBJECTIVES = Objectives.from_yaml(
@@ -89,3 +89,19 @@ def test_prompts_that_were_cut_are_counted() -> None:
     assert (cut_note([*FIRST, ItemResult("words", 4, {}, cut=3)]) or "").startswith(
         "warning: 1 of 6 prompts were longer than the context"
     )
+
+
+def test_a_filter_that_finds_no_answers_is_named() -> None:
+    """As the strict one of gsm8k where a model does not end with ####."""
+    strict, flexible = "exact_match,strict-match", "exact_match,flexible-extract"
+    items = [
+        ItemResult("gsm8k", number, {strict: float(number == 0), flexible: float(number < 25)})
+        for number in range(50)
+    ]
+    assert filter_notes(items) == [
+        "warning: gsm8k: exact_match is 2% through strict-match and 50% through flexible-extract:"
+        " right answers, but not in the form that strict-match looks for"
+    ]
+    assert item_notes(items) == filter_notes(items)
+    assert filter_notes(items[25:]) == []
+    assert filter_notes(FIRST) == []

@@ -129,13 +129,18 @@ def test_a_failed_item_is_unscored_and_not_a_zero(scorer, q4, monkeypatch):
     assert after.metrics["exact"].value == sum(kept) / 19
 
 
-def test_a_prompt_without_room_is_unscored(folder, objectives, q4):
-    small = replace(objectives, runtime=replace(objectives.runtime, n_ctx=12))
-    result = Scorer(small).score(folder / "q4.gguf", "search")["tiny_answer"]
-    assert (result.n, result.n_unscored) == (0, 20)
+def test_a_prompt_without_room_is_unscored(folder, tmp_path):
+    """Here a model has a shorter context than the runtime settings."""
+    _write_installed(tmp_path, folder / "tasks", "long", "answer", "")
+    text = (tmp_path / "long.yaml").read_text().replace("max_gen_toks: 12", "max_gen_toks: 1024")
+    (tmp_path / "long.yaml").write_text(text)
+    small = _one_task(tmp_path, "long", "exact")
+    small = replace(small, task_folder=tmp_path, runtime=replace(small.runtime, n_ctx=2048))
+    result = Scorer(small).score(folder / "q4.gguf", "search")["long"]
+    assert (result.n, result.n_unscored) == (0, 12)
     assert "leave no room" in (result.items[0].unscored or "")
-    with pytest.raises(ScoringError, match="20 of 20 items could not be scored"):
-        small.scores({"tiny_answer": result})
+    with pytest.raises(ScoringError, match="12 of 12 items could not be scored"):
+        small.scores({"long": result})
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from mergesearch.tasks.checks import answer_results
 
 
 def test_functions_are_resolved_and_data_files_absolute(folder):
-    tasks = read_tasks(folder / "tasks")
+    tasks = read_tasks(folder / "tasks").tasks
     assert sorted(tasks) == ["tiny_answer", "tiny_choice", "tiny_text"]
     assert tasks["tiny_answer"]["process_results"] is answer_results
     files = tasks["tiny_answer"]["dataset_kwargs"]["data_files"]
@@ -53,7 +53,7 @@ def test_damaged_data_are_named(tmp_path, content, message):
     if content is not None:
         (tmp_path / "x.jsonl").write_text(content)
     with pytest.raises(ObjectivesError, match=message):
-        local_rows(read_tasks(tmp_path)["x"])
+        local_rows(read_tasks(tmp_path).tasks["x"])
 
 
 def _with_code(folder, text="def results(doc, results):\n    return {'acc': 1.0}\n"):
@@ -66,7 +66,7 @@ def test_code_beside_a_task_runs_only_where_it_is_trusted(tmp_path):
     with pytest.raises(ObjectivesError, match="runs code of its own") as caught:
         read_tasks(tmp_path)
     assert "--trust-tasks" in str(caught.value)
-    assert read_tasks(tmp_path, trusted=True)["x"]["process_results"]({}, []) == {"acc": 1.0}
+    assert read_tasks(tmp_path, trusted=True).tasks["x"]["process_results"]({}, []) == {"acc": 1.0}
 
 
 def test_trusted_code_that_fails_to_load_is_named(tmp_path):
@@ -79,7 +79,7 @@ def test_functions_of_installed_tasks_are_not_foreign_code(tmp_path):
     (tmp_path / "x.yaml").write_text(
         "task: x\nprocess_results: !function lm_eval.tasks.ifeval.utils.agg_inst_level_acc"
     )
-    assert read_tasks(tmp_path)["x"]["process_results"]([[True, False]]) == 0.5
+    assert read_tasks(tmp_path).tasks["x"]["process_results"]([[True, False]]) == 0.5
 
 
 def test_data_may_stand_where_an_environment_variable_says(tmp_path, monkeypatch):
@@ -105,3 +105,83 @@ def test_data_may_stand_where_an_environment_variable_says(tmp_path, monkeypatch
 def test_data_beside_the_tasks_are_not_outside(folder):
     assert outside_data(folder / "tasks") is None
     assert outside_data(None) is None
+
+
+def _write(folder, **files):
+    for name, text in files.items():
+        path = folder / f"{name.replace('__', '/')}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+
+def test_a_yaml_may_include_others(tmp_path):
+    """Its own keys come first, then those of later includes; data files stay beside their YAML."""
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "_default").write_text(
+        "tag: mine\ntask_list: [{task: unseen}]\n"
+        "dataset_path: json\ndataset_kwargs: {data_files: {test: x.jsonl}}\nnum_fewshot: 2\n"
+    )
+    _write(
+        tmp_path,
+        first="include: base/_default\ntask: first\nnum_fewshot: 0",
+        second="include: [base/_default, more.yaml]\ntask: second",
+        more="num_fewshot: 5\nrepeats: 3",
+    )
+    found = read_tasks(tmp_path)
+    assert sorted(found.tasks) == ["first", "second"]
+    assert found.tags == {"mine": ["first", "second"]}
+    first, second = found.tasks["first"], found.tasks["second"]
+    data = str((tmp_path / "base" / "x.jsonl").resolve())
+    assert first["dataset_kwargs"]["data_files"] == {"test": data}
+    assert (first["num_fewshot"], second["num_fewshot"], second["repeats"]) == (0, 5, 3)
+
+
+def test_a_yaml_may_hold_a_list_of_tasks(tmp_path):
+    _write(
+        tmp_path,
+        many="output_type: generate_until\ntask_list:\n"
+        "  - {task: one, num_fewshot: 1}\n  - {task: two, output_type: multiple_choice}\n",
+    )
+    assert read_tasks(tmp_path).tasks == {
+        "one": {"output_type": "generate_until", "task": "one", "num_fewshot": 1},
+        "two": {"output_type": "multiple_choice", "task": "two"},
+    }
+
+
+def test_groups_and_tags_are_named(tmp_path):
+    _write(
+        tmp_path,
+        group="group: all\ntask: [one, {task: two, num_fewshot: 3}]\nmetadata: {version: 1}",
+        one="task: one\ntag: [small, fast]",
+        two="task: two\ngroup: small",
+    )
+    found = read_tasks(tmp_path)
+    assert found.groups["all"]["task"] == ["one", {"task": "two", "num_fewshot": 3}]
+    assert found.tags == {"small": ["one", "two"], "fast": ["one"]}
+    assert found.names == ["one", "two", "all", "small", "fast"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"x": "include: x.yaml\ntask: x"}, "includes itself"),
+        ({"x": "include: y.yaml\ntask: x", "y": "include: x.yaml"}, "includes itself"),
+        ({"x": "include: nowhere\ntask: x"}, "no such file to include"),
+        ({"x": "group: x\ntask: [a]", "y": "task: x"}, "a second task 'x'"),
+        ({"x": "task_list: [a, b]"}, "`task_list` is not a list of tasks"),
+    ],
+)
+def test_yamls_that_do_not_fit_together(tmp_path, files, message):
+    _write(tmp_path, **files)
+    with pytest.raises(ObjectivesError, match=message):
+        read_tasks(tmp_path)
+
+
+def test_what_is_included_from_outside_counts(tmp_path):
+    tasks, base = tmp_path / "tasks", tmp_path / "base.yaml"
+    tasks.mkdir()
+    base.write_text("num_fewshot: 1")
+    _write(tasks, x="include: ../base.yaml\ntask: x")
+    first = outside_data(tasks)
+    base.write_text("num_fewshot: 2")
+    assert None is not first != outside_data(tasks)

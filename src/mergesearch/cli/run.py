@@ -22,7 +22,7 @@ from mergesearch.cli.options import (
     parent_places,
 )
 from mergesearch.errors import Interrupted, MergeSearchError
-from mergesearch.report import text, watch
+from mergesearch.report import item_notes, text, watch
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.goal import DEFAULT_TRIALS
 from mergesearch.runs.start import search
@@ -129,6 +129,8 @@ def command(
             where=run.folder.path,
             fix=f"look at the reasons: search trials {run.folder.path}",
         )
+    for note in item_notes(run.items(run.pick("knee").number)):
+        say(note)
     say(f"run folder: {run.folder.path}")
 
 

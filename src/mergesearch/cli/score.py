@@ -19,7 +19,7 @@ from mergesearch.cli.options import (
     TrustTasks,
     parent_places,
 )
-from mergesearch.report import cut_note, text
+from mergesearch.report import item_notes, text
 from mergesearch.runs.inputs import read_objectives
 from mergesearch.runs.score import score
 
@@ -61,5 +61,5 @@ def command(
         unscored = f", {found.n_unscored} unscored" if found.n_unscored else ""
         shown = text.score(found, objective.percent)
         say(f"  {objective.name}: {shown}  ({found.n} items{unscored})")
-    if note := cut_note(scored.items()):
+    for note in item_notes(scored.items()):
         say(note)

@@ -12,7 +12,7 @@ from mergesearch._system.terminal import page, say
 from mergesearch.cli.options import AsJson, Folder, RungOption, TrustTasks
 from mergesearch.errors import InputError, MergeSearchError
 from mergesearch.objectives import items_by_task
-from mergesearch.report.items import cut_note, flips, render_flips
+from mergesearch.report.items import flips, item_notes, render_flips
 from mergesearch.report.standing import standing_lines
 from mergesearch.report.tables import render_trial
 from mergesearch.report.terminal import SafeConsole
@@ -66,7 +66,7 @@ def _show(run: Run, which: str, as_json: bool) -> None:
     SafeConsole().print(render_trial(record, run.record))
     if record.scores():
         say("\n".join(["", *standing_lines(run.standing(record.number), run.record.axes)]))
-    if record.scores() and (note := cut_note(run.items(record.number))):
+    for note in item_notes(run.items(record.number) if record.scores() else ()):
         say(note)
 
 

@@ -1,7 +1,7 @@
 """What a person sees of a run: pure functions of records and state, and the live view."""
 
 from mergesearch.report.check import CheckReport, render_check
-from mergesearch.report.items import cut_note, flips, render_flips
+from mergesearch.report.items import flips, item_notes, render_flips
 from mergesearch.report.live import log_events, render_line, render_live, watch
 from mergesearch.report.state import RunState
 from mergesearch.report.status import Status, render_status
@@ -11,8 +11,8 @@ __all__ = [
     "CheckReport",
     "RunState",
     "Status",
-    "cut_note",
     "flips",
+    "item_notes",
     "log_events",
     "render_check",
     "render_flips",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from mergesearch.objectives import ItemResult, Objectives
 from mergesearch.report import text
@@ -143,3 +144,38 @@ def cut_note(items: Iterable[ItemResult]) -> str | None:
         f"warning: {sum(cut)} of {len(cut)} prompts were longer than the context and lost their"
         " beginning; raise runtime.n_ctx"
     )
+
+
+_NEAR_ZERO, _CLEARLY_MORE = 0.05, 0.2
+
+
+def filter_notes(items: Iterable[ItemResult]) -> list[str]:
+    """Return a warning for each metric that is near 0 through one filter and not through another.
+
+    The answers are then right in a form that the one filter does not look for.
+    """
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for item in items:
+        for name, value in item.metrics.items():
+            metric, joint, filter_ = name.partition(",")
+            if joint:
+                filters = found.setdefault((item.task, metric), {})
+                filters.setdefault(filter_, []).append(value)
+    notes = []
+    for (task, metric), filters in found.items():
+        means = {name: fmean(values) for name, values in filters.items()}
+        low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
+        if means[low] <= _NEAR_ZERO and means[high] >= _CLEARLY_MORE:
+            notes.append(
+                f"warning: {task}: {metric} is {means[low]:.0%} through {low} and"
+                f" {means[high]:.0%} through {high}: right answers, but not in the form that"
+                f" {low} looks for"
+            )
+    return notes
+
+
+def item_notes(items: Iterable[ItemResult]) -> list[str]:
+    """Return all warnings that the items of one candidate give."""
+    items = list(items)
+    cut = cut_note(items)
+    return [*([] if cut is None else [cut]), *filter_notes(items)]

@@ -7,7 +7,8 @@ import importlib
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -82,25 +83,91 @@ _Loader.add_constructor("!function", _function)
 _PlainLoader.add_constructor("!function", lambda loader, node: str(node.value))
 
 
-def read_tasks(folder: Path, *, trusted: bool = False) -> dict[str, dict[str, Any]]:
-    """Return the configuration of every task YAML in a folder and below, by the task's name.
+@dataclass(frozen=True)
+class TaskFiles:
+    """What the YAMLs of a task folder define.
 
-    Relative data files become absolute: they stand beside the YAML. Where the folder is `trusted`,
-    its YAMLs may name functions of any module.
+    Attributes:
+        tasks: Configuration of each task by its name.
+        groups: Configuration of each group by its name; its `task` lists the members.
+        tags: Names of the tasks that have a tag, by the tag.
+    """
+
+    tasks: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    groups: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    tags: Mapping[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """Everything that an objectives file can name."""
+        return [*self.tasks, *self.groups, *self.tags]
+
+
+def read_tasks(folder: Path, *, trusted: bool = False) -> TaskFiles:
+    """Return what the task YAMLs in a folder and below define, as lm-eval reads them.
+
+    A YAML may `include` others, define several tasks in a `task_list`, or be a group. Relative data
+    files become absolute: they stand beside the YAML that names them. Where the folder is
+    `trusted`, its YAMLs may name functions of any module.
 
     Raises:
-        ObjectivesError: Not valid YAML, two tasks of one name, code that is not ours.
+        ObjectivesError: Not valid YAML, two tasks or groups of one name, an include that is not
+            there or goes in a circle, code that is not ours.
     """
     tasks: dict[str, dict[str, Any]] = {}
-    for path in sorted(folder.rglob("*.yaml")):
-        config = _read(path, _TrustingLoader if trusted else _Loader)
-        if not isinstance(config, dict) or "task" not in config:
-            continue
-        name = str(config["task"])
-        if name in tasks:
-            raise ObjectivesError(f"a second task {name!r}", where=path)
-        tasks[name] = _with_absolute_files(config, path.parent)
-    return tasks
+    groups: dict[str, dict[str, Any]] = {}
+    tags: dict[str, list[str]] = {}
+    for path in _yaml_files(folder):
+        for config in _definitions(path, _TrustingLoader if trusted else _Loader):
+            is_group = isinstance(config.get("task"), list)
+            name = str(config["group" if is_group else "task"])
+            if name in tasks or name in groups:
+                raise ObjectivesError(f"a second task {name!r}", where=path)
+            if is_group:
+                groups[name] = config
+                continue
+            tasks[name] = config
+            for tag in (*_listed(config.get("tag")), *_listed(config.get("group"))):
+                tags.setdefault(str(tag), []).append(name)
+    return TaskFiles(tasks, groups, tags)
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.yaml"))
+
+
+def _definitions(path: Path, loader: type[Loader]) -> list[dict[str, Any]]:
+    """The tasks and groups of a YAML; none where it is only there to be included."""
+    config = _with_includes(path, loader, ())
+    listed = _listed(config.pop("task_list", None))
+    if not listed:
+        defined = "group" in config if isinstance(config.get("task"), list) else "task" in config
+        return [config] if defined else []
+    if not all(isinstance(entry, dict) and "task" in entry for entry in listed):
+        raise ObjectivesError("`task_list` is not a list of tasks", where=path)
+    return [config | _with_absolute_files(entry, path.parent) for entry in listed]
+
+
+def _with_includes(path: Path, loader: type[Loader], above: tuple[Path, ...]) -> dict[str, Any]:
+    """A YAML over what it includes: its own keys come first, then those of later includes."""
+    if path in above:
+        raise ObjectivesError("a YAML includes itself", where=path)
+    if not path.is_file():
+        raise ObjectivesError("no such file to include", where=path)
+    config = _read(path, loader)
+    if not isinstance(config, dict):
+        return {}
+    merged: dict[str, Any] = {}
+    for include in _listed(config.pop("include", None)):
+        inner = _with_includes((path.parent / str(include)).resolve(), loader, (*above, path))
+        inner.pop("task_list", None)
+        merged |= inner
+    return merged | _with_absolute_files(config, path.parent)
+
+
+def _listed(value: Any) -> list[Any]:
+    """A value that may be a list, as one."""
+    return [] if value is None else value if isinstance(value, list) else [value]
 
 
 def _read(path: Path, loader: type[Loader]) -> Any:
@@ -108,10 +175,17 @@ def _read(path: Path, loader: type[Loader]) -> Any:
 
 
 def _with_absolute_files(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A configuration, those of a group's members in it too, with absolute data files."""
     options = dict(config.get("dataset_kwargs") or {})
     if "data_files" in options:
         options["data_files"] = _absolute(options["data_files"], folder)
         config = {**config, "dataset_kwargs": options}
+    if isinstance(config.get("task"), list):
+        members = [
+            _with_absolute_files(member, folder) if isinstance(member, dict) else member
+            for member in config["task"]
+        ]
+        config = {**config, "task": members}
     return config
 
 
@@ -131,9 +205,10 @@ def _absolute(files: Any, folder: Path) -> Any:
 
 
 def outside_data(folder: Path | None) -> str | None:
-    """Return a SHA-256 (hex) of the data files that a task folder's tasks have outside it.
+    """Return a SHA-256 (hex) of the files outside a task folder that its tasks are made of.
 
-    None where there are none; the contents of the folder are part of the objectives' fingerprint.
+    They are data, and YAMLs that are included. None where there are none; the contents of the
+    folder are part of the objectives' fingerprint.
 
     Raises:
         ObjectivesError: A YAML is not valid, a file is missing.
@@ -141,11 +216,10 @@ def outside_data(folder: Path | None) -> str | None:
     if folder is None:
         return None
     found: set[Path] = set()
-    for path in sorted(folder.rglob("*.yaml")):
-        config = _read(path, _PlainLoader)
-        if isinstance(config, dict) and "task" in config:
-            options = _with_absolute_files(config, path.parent).get("dataset_kwargs") or {}
-            found |= set(_paths(options.get("data_files")))
+    for path in _yaml_files(folder):
+        found |= set(_included(path))
+        for config in _definitions(path, _PlainLoader):
+            found |= set(_data_files(config))
     digest = hashlib.sha256()
     outside = sorted(path for path in found if not path.is_relative_to(folder.resolve()))
     for path in outside:
@@ -153,6 +227,23 @@ def outside_data(folder: Path | None) -> str | None:
             raise ObjectivesError(f"no data file {path}", where=folder)
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest() if outside else None
+
+
+def _included(path: Path) -> Iterator[Path]:
+    """Every YAML that one includes."""
+    config = _read(path, _PlainLoader)
+    for include in _listed(config.get("include") if isinstance(config, dict) else None):
+        inner = (path.parent / str(include)).resolve()
+        yield inner
+        if inner.is_file():
+            yield from _included(inner)
+
+
+def _data_files(config: Mapping[str, Any]) -> list[Path]:
+    """The data files of a task, or of all members of a group that are written in it."""
+    members = config["task"] if isinstance(config.get("task"), list) else []
+    inner = [path for member in members if isinstance(member, dict) for path in _data_files(member)]
+    return inner + _paths((config.get("dataset_kwargs") or {}).get("data_files"))
 
 
 def _paths(files: Any) -> list[Path]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from functools import cached_property
 from typing import Any
 
 import datasets
 from lm_eval.api.task import ConfigurableTask, Task
+from lm_eval.config.group import GroupConfig
 
 from mergesearch.errors import ObjectivesError
 from mergesearch.objectives import Objectives, Rung, TaskUse
 from mergesearch.scoring.harness import environment
 from mergesearch.scoring.harness.division import divide_items
 from mergesearch.scoring.harness.tasks import LoadedTask, Member
-from mergesearch.scoring.task_files import local_rows, read_tasks
+from mergesearch.scoring.requests import generation_options
+from mergesearch.scoring.task_files import TaskFiles, local_rows, read_tasks
 
 
 def load_tasks(objectives: Objectives, *, trust_tasks: bool = False) -> list[LoadedTask]:
@@ -30,7 +33,7 @@ def load_tasks(objectives: Objectives, *, trust_tasks: bool = False) -> list[Loa
             "call harness.environment.prepare() first: templates are code without it"
         )
     folder = objectives.task_folder
-    source = _Source({} if folder is None else read_tasks(folder, trusted=trust_tasks))
+    source = _Source(TaskFiles() if folder is None else read_tasks(folder, trusted=trust_tasks))
     loaded = [_load(use, source, objectives) for use in objectives.tasks()]
     _check_metrics(objectives, {task.name: task for task in loaded})
     return loaded
@@ -48,17 +51,65 @@ def _check_metrics(objectives: Objectives, loaded: Mapping[str, LoadedTask]) -> 
                 )
 
 
-class _Source:
-    """Where tasks come from: the YAMLs of the task folder, then the installed lm-eval."""
+_GROUP_KEYS = {field.name for field in fields(GroupConfig)}
 
-    def __init__(self, own: Mapping[str, Mapping[str, Any]]) -> None:
+
+class _Source:
+    """Where tasks come from: the YAMLs of the task folder, then the installed lm-eval.
+
+    Groups and tags are resolved as lm-eval does (`tasks/_factory.py`).
+    """
+
+    def __init__(self, own: TaskFiles) -> None:
         self._own = own
 
     def tasks(self, name: str) -> tuple[list[Task], bool]:
         """Return a task, or a group's tasks and whether they weigh by their numbers of items."""
-        if name in self._own:
-            return [_own_task(self._own[name])], True
-        return _installed_tasks(name, self._manager, self._own)
+        if name not in self._own.names:
+            return _installed_tasks(name, {}, self._manager, self._own.names)
+        rules = self._own.groups.get(name, {}).get("aggregate_metric_list") or []
+        rules = rules if isinstance(rules, list) else [rules]
+        by_size = all(rule.get("weight_by_size", True) for rule in rules)
+        return self._named(name, {}, ()), by_size
+
+    def _named(self, name: str, overrides: Mapping[str, Any], above: tuple[str, ...]) -> list[Task]:
+        """The tasks that a name stands for, with some of their keys changed."""
+        if name in self._own.tasks:
+            return [_own_task({**self._own.tasks[name], **overrides, "task": name})]
+        if name in above:
+            raise ObjectivesError("the group contains itself", where=name)
+        if name in self._own.groups:
+            return self._members(self._own.groups[name], overrides, (*above, name))
+        if name in self._own.tags:
+            tagged = sorted(self._own.tags[name])
+            return [task for inner in tagged for task in self._named(inner, overrides, above)]
+        return _installed_tasks(name, overrides, self._manager, self._own.names)[0]
+
+    def _members(
+        self, group: Mapping[str, Any], overrides: Mapping[str, Any], above: tuple[str, ...]
+    ) -> list[Task]:
+        """The tasks of a group, whose other keys are those of its members."""
+        shared = {key: value for key, value in group.items() if key not in _GROUP_KEYS}
+        return [
+            task
+            for member in group["task"]
+            for task in self._member(member, {**shared, **overrides}, above)
+        ]
+
+    def _member(
+        self, member: Any, overrides: Mapping[str, Any], above: tuple[str, ...]
+    ) -> list[Task]:
+        match member:
+            case str():
+                return self._named(member, overrides, above)
+            case {"group": str(name), "task": list()} if name not in self._own.groups:
+                return self._members(member, overrides, (*above, name))
+            case {"group": str(name)} | {"task": str(name)}:
+                own = {key: value for key, value in member.items() if key != "group"}
+                if "dataset_path" in own and name not in self._own.names:
+                    return [_own_task({**overrides, **own, "task": f"{above[-1]}::{name}"})]
+                return self._named(name, {**overrides, **own}, above)
+        raise ObjectivesError(f"{member!r} is not a task of a group", where=above[-1])
 
     @cached_property
     def _manager(self) -> Any:
@@ -72,6 +123,7 @@ def _load(use: TaskUse, source: _Source, objectives: Objectives) -> LoadedTask:
     tasks, by_size = source.tasks(use.task)
     members: list[Member] = []
     for task in tasks:
+        _check_room(use, task, objectives)
         offset = members[-1].offset + len(members[-1].docs) if members else 0
         members.append(Member(task, _documents(task), offset))
         _check_task(use, task)
@@ -90,7 +142,7 @@ def _load(use: TaskUse, source: _Source, objectives: Objectives) -> LoadedTask:
 
 def _own_task(config: Mapping[str, Any]) -> Task:
     rows = local_rows(config)
-    config = dict(config)
+    config = {key: value for key, value in config.items() if key not in ("tag", "group")}
     try:
         if callable(config.get("custom_dataset")):
             rows = config["custom_dataset"](**config.get("dataset_kwargs") or {})
@@ -104,7 +156,9 @@ def _own_task(config: Mapping[str, Any]) -> Task:
         raise _unloadable(str(config["task"]), error) from error
 
 
-def _installed_tasks(name: str, manager: Any, own: Mapping[str, Any]) -> tuple[list[Task], bool]:
+def _installed_tasks(
+    name: str, overrides: Mapping[str, Any], manager: Any, own: Sequence[str]
+) -> tuple[list[Task], bool]:
     if name not in manager.all_tasks:
         near = difflib.get_close_matches(name, manager.all_tasks, n=5)
         raise ObjectivesError(
@@ -113,7 +167,8 @@ def _installed_tasks(name: str, manager: Any, own: Mapping[str, Any]) -> tuple[l
             fix="`lm-eval ls tasks` lists the installed tasks",
         )
     try:
-        loaded = manager.load([name])
+        changed = {"group": name, "task": [{**overrides, "task": name}]}
+        loaded = manager.load([changed if overrides else name])
     except Exception as error:
         raise _unloadable(name, error) from error
     groups = loaded.get("groups", {})
@@ -180,6 +235,22 @@ def _check_task(use: TaskUse, task: Task) -> None:
         raise ObjectivesError("the task needs images or sound", where=use.task)
     shots = task.get_config("num_fewshot") if use.num_fewshot is None else use.num_fewshot
     task.set_config(key="num_fewshot", value=shots or 0)
+
+
+def _check_room(use: TaskUse, task: Task, objectives: Objectives) -> None:
+    """Refuse a task whose longest answers, thoughts included, fill the context alone."""
+    if task.OUTPUT_TYPE != "generate_until":
+        return
+    longest, _, _ = generation_options(task.get_config("generation_kwargs") or {})
+    if objectives.thinking is not None:
+        longest += objectives.thinking.budget
+    if longest >= objectives.runtime.n_ctx:
+        raise ObjectivesError(
+            f"answers of up to {longest} tokens leave no room for a prompt in n_ctx"
+            f" {objectives.runtime.n_ctx}",
+            where=use.task,
+            fix=f"raise runtime.n_ctx above {longest} by the length of the prompts",
+        )
 
 
 _SPLIT_SENTENCES = {"length_constraints:number_sentences", "change_case:capital_word_frequency"}
