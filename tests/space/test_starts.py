@@ -66,13 +66,88 @@ def test_starts_fill_every_method_with_weights(method: str) -> None:
     assert densities == {1.0}
 
 
-def test_without_start_from_the_parents_inside_the_ranges_come_first() -> None:
+def test_without_start_from_what_people_try_comes_first() -> None:
+    """Parents alone, 1:1, 2:1, 3:1, 1:2, and two rounds, 1:1 and then 3:1, which is 5:3."""
     document = yaml.safe_load(SPACE)
     del document["start_from"]
-    assert len(Space(document).starts()) == 2
-    document["models"][0]["parameters"]["weight"] = {"search": [0.2, 0.6]}
-    assert Space(document).starts() == []
+    space = Space(document)
+    shares = [space.recipe(start).shares(4)["a"] for start in space.starts()]
+    assert shares == pytest.approx([1, 0, 1 / 2, 2 / 3, 3 / 4, 1 / 3, 5 / 8], abs=1e-4)
+    assert space.left_out() == []
     assert Space(document | {"start_from": []}).starts() == []
+    assert Space(document | {"start_from": ["usual"]}).starts() == space.starts()
+
+
+def test_usual_starts_that_the_space_does_not_have_are_left_out_and_named() -> None:
+    document = yaml.safe_load(SPACE)
+    del document["start_from"]
+    document["models"][0]["parameters"]["weight"] = {"search": [0.4, 0.7]}
+    space = Space(document)
+    shares = [space.recipe(start).shares(4)["a"] for start in space.starts()]
+    assert shares == pytest.approx([1 / 2, 2 / 3, 5 / 8], abs=1e-4)
+    assert space.left_out() == ["a alone", "b alone", "a : b = 3 : 1", "a : b = 1 : 2"]
+    assert Space(document | {"start_from": []}).left_out() == []
+
+
+def test_a_start_is_what_it_is_called_or_it_is_left_out() -> None:
+    """With a fixed weight of 1 for one parent, the other never stands alone."""
+    space = Space.from_yaml("""
+merge_method: task_arithmetic
+base_model: base
+models:
+  - {model: a, parameters: {weight: 1}}
+  - {model: b, parameters: {weight: {search: [0, 1]}}}
+""")
+    assert [space.recipe(start).shares(2)["b"] for start in space.starts()] == [0.0]
+    assert len(space.left_out()) == 6
+
+
+def test_more_than_two_parents_start_in_equal_parts_too() -> None:
+    weight = {"search": [0, 1]}
+    models = [{"model": ref, "parameters": {"weight": weight}} for ref in "abc"]
+    space = Space({"merge_method": "linear", "models": models})
+    shares = [tuple(space.recipe(start).shares(2).values()) for start in space.starts()]
+    assert shares[3:5] == [pytest.approx((1 / 3,) * 3, abs=1e-4), pytest.approx((0.5, 0.5, 0))]
+    assert len(shares) == 9
+
+
+def test_two_rounds_are_two_rounds_where_the_space_has_them() -> None:
+    space = Space.from_yaml("""
+name: mixture
+merge_method: slerp
+base_model: instruct
+models: [{model: instruct}, {model: reason}]
+parameters: {t: {search: [0, 1]}}
+---
+merge_method: linear
+models:
+  - {model: mixture, parameters: {weight: {search: [0, 1]}}}
+  - {model: instruct, parameters: {weight: {search: [0, 1]}}}
+""")
+    last = space.starts()[-1]
+    assert last == {"mixture.weight": 0.75, "instruct.weight": 0.25, "mixture.t": 0.5}
+
+
+def test_a_sweep_is_the_line_between_two_parents_and_the_two_rounds() -> None:
+    space = Space.from_yaml(SPACE).sweep(None, 5)
+    shares = [space.recipe(start).shares(4)["a"] for start in space.starts()]
+    assert shares == pytest.approx([1, 0.75, 0.5, 0.25, 0, 0.625], abs=1e-4)
+    turned = Space.from_yaml(SPACE).sweep(("b", "a"), 3)
+    shares = [turned.recipe(start).shares(4)["a"] for start in turned.starts()]
+    assert shares == pytest.approx([0, 0.5, 1, 0.375], abs=1e-4)
+
+
+@pytest.mark.parametrize("between", [("a", "a"), ("a", "base"), ("a", "nobody")])
+def test_a_sweep_is_between_two_parents_that_can_be_mixed(between: tuple[str, str]) -> None:
+    with pytest.raises(SpaceError, match="are not two parents that can be mixed"):
+        Space.from_yaml(SPACE).sweep(between, 5)
+
+
+def test_a_space_without_the_line_is_not_swept() -> None:
+    document = yaml.safe_load(SPACE)
+    document["models"][0]["parameters"]["weight"] = 0.3
+    with pytest.raises(SpaceError, match="does not have the line between a and b"):
+        Space(document | {"start_from": []}).sweep(None, 5)
 
 
 def test_starts_mix_the_parents_of_all_rounds() -> None:

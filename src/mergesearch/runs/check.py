@@ -24,7 +24,7 @@ from mergesearch.report.check import (
     ScoringReport,
 )
 from mergesearch.runs.budget import builds_ahead, largest_workload, refuse_beyond
-from mergesearch.runs.inputs import Place, open_workshop, read_objectives
+from mergesearch.runs.inputs import Place, notes, open_workshop, read_objectives
 from mergesearch.runs.kinds import Kind, kind_of, refuse_other
 from mergesearch.runs.rehearsal import rehearse
 from mergesearch.scoring import Rehearsal, ScoringProcess
@@ -157,7 +157,7 @@ def _building(
             safetensors=parameters * FLOAT_TYPES[model.likely.last.dtype].size,
             free=shutil.disk_usage(Path.cwd()).free,
         ),
-        notes=tuple(workshop.notes(model.likely)),
+        notes=tuple(notes(model.source, workshop, model.likely)),
     )
 
 

@@ -108,3 +108,17 @@ def open_workshop(
         template=None if template is None else Path(template),
         threads=threads,
     )
+
+
+def notes(model: Recipe | Space, workshop: Workshop, example: Recipe) -> list[str]:
+    """Return what a person should know of the parents and of the starts, one sentence each.
+
+    Args:
+        model: Recipe or space that names the parents.
+        workshop: The opened parents.
+        example: Recipe of the space, or the recipe itself.
+    """
+    found = list(workshop.notes(example))
+    if isinstance(model, Space) and (missing := model.left_out()):
+        found.append(f"not among the starts, since the space lacks it: {'; '.join(missing)}")
+    return found

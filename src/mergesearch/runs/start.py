@@ -21,6 +21,7 @@ from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.goal import DEFAULT_TRIALS, Goal
 from mergesearch.runs.inputs import (
     Place,
+    notes,
     open_workshop,
     parent_places,
     read_objectives,
@@ -130,7 +131,7 @@ def search(
             scorer.start()
             _write_inputs(inputs, pins)
             run_folder.write_goal(goal)
-            for note in workshop.notes(inputs.space.examples("high")[0]):
+            for note in notes(inputs.space, workshop, inputs.space.examples("high")[0]):
                 observe(Noted(note))
             run_study(run_folder.study, study, settings, observe)
         run = Run(run_folder.path)

@@ -150,7 +150,50 @@ class Space:
         Raises:
             SpaceError: An entry of `start_from` is malformed, or lies outside the ranges.
         """
-        return Starts(self._document, self._holes, self._where).read(self._start_from)
+        return self._starts().read(self._start_from)
+
+    def left_out(self) -> list[str]:
+        """Return the names of the usual starts that are meant and that the space does not have."""
+        if self._start_from is not None and "usual" not in self._start_from:
+            return []
+        return [name for name, values in self._starts().usual().items() if values is None]
+
+    def sweep(self, between: tuple[str, str] | None, points: int) -> Space:
+        """Return the space that starts from the line between two parents and from two rounds.
+
+        Args:
+            between: Two parents; None for the first two.
+            points: Number of points on the line.
+
+        Raises:
+            SpaceError: The space does not have two such parents, or no two points of the line.
+        """
+        starts = self._starts()
+        first, second = between or (*starts.models, "", "")[:2]
+        if first == second or not {first, second} <= {*starts.models}:
+            raise SpaceError(
+                f"{first!r} and {second!r} are not two parents that can be mixed",
+                where=self._where,
+                expected="two of: " + ", ".join(starts.models),
+            )
+        line = starts.sweep(first, second, points)
+        if len(line) < 2:
+            raise SpaceError(
+                f"the space does not have the line between {first} and {second}",
+                where=self._where,
+                fix="let the weights of both reach from 0 to 1, or sweep another space",
+            )
+        rounds = starts.two_rounds(first, second)
+        tried = [{"values": values} for values in [*line, rounds] if values is not None]
+        return Space(self.to_dict() | {"start_from": tried}, self._where)
+
+    def _starts(self) -> Starts:
+        return Starts(
+            self._document,
+            self._holes,
+            self._where,
+            lambda values: _shares(self.recipe(values)),
+        )
 
     def examples(self, end: Literal["low", "high"] = "low") -> list[Recipe]:
         """Return recipes that show every choice of a method, a model or a base once.
@@ -177,6 +220,15 @@ class Space:
         if fewest:
             variants.append(first | fewest)
         return [self.recipe(values) for values in variants]
+
+
+def _shares(recipe: Recipe) -> dict[str, float]:
+    """The shares of parents in a recipe that is even over all layers, of which no number is known.
+
+    What it takes as an example are as many layers as layer ranges name.
+    """
+    sources = [source for merge in recipe.merges for source in merge.inputs]
+    return recipe.shares(max((source.layer_range or (0, 2))[1] for source in sources))
 
 
 def _input_for(wanted: Mapping[str, Any], inputs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mergesearch.errors import SpaceError
+from mergesearch.recipe.shares import short_names
 from mergesearch.space.document import KeyPath, choices_of, input_lists, merges_of, value_at
 from mergesearch.space.holes import Hole, Value
 
 Values = dict[str, Value]
 """A value for each dimension, by its name."""
+USUAL_RATIOS = ((1, 1), (2, 1), (3, 1), (1, 2))
+"""Ratios of two parents that people try first."""
+TOLERANCE = 0.005
+"""Distance of a parent's share from the one that is meant, where numbers are rounded."""
 
 
 def neutral_value(hole: Hole) -> Value:
@@ -40,21 +44,29 @@ def neutral_values(holes: Sequence[Hole]) -> Values:
 class Starts:
     """Reads `start_from`.
 
-    `parents` is each parent alone; `ratio` is a mixture, its numbers scaled to sum to 1; `values`
-    names dimensions.
+    `usual` is what people try first, as far as the space has it; `parents` is each parent alone;
+    `ratio` is a mixture, its numbers scaled to sum to 1; `values` names dimensions.
 
     Attributes:
         document: Document of the space.
         holes: Holes of the space.
         where: Name of the space for messages.
+        shares: Function that gives the share of each parent in the recipe of some values.
         models: Parents that can be mixed: the inputs that are not stages, in order, choices of a
             hole included.
     """
 
-    def __init__(self, document: Mapping[str, Any], holes: Sequence[Hole], where: str) -> None:
+    def __init__(
+        self,
+        document: Mapping[str, Any],
+        holes: Sequence[Hole],
+        where: str,
+        shares: Callable[[Values], Mapping[str, float]],
+    ) -> None:
         self.document = document
         self.holes = holes
         self.where = where
+        self.shares = shares
         stages = {merge.get("name") for path, merge in merges_of(document) if path}
         models = dict.fromkeys(
             model
@@ -68,37 +80,82 @@ class Starts:
     def read(self, start_from: Any) -> list[Values]:
         """Return the values of every start, each once.
 
-        Where the space says nothing, the parents that lie inside its ranges come first.
+        Where the space says nothing, the usual ones come first.
 
         Raises:
             SpaceError: An entry is malformed, or its weights lie outside the ranges.
         """
-        if start_from is not None and not isinstance(start_from, list):
+        if start_from is None:
+            start_from = ["usual"]
+        if not isinstance(start_from, list):
             raise self._error(start_from)
-        found = (
-            self._parents_inside()
-            if start_from is None
-            else (values for entry in start_from for values in self._entry(entry))
-        )
         starts: list[Values] = []
-        for values in found:
-            if values not in starts:
-                starts.append(values)
+        for entry in start_from:
+            starts += [values for values in self._entry(entry) if values not in starts]
         return starts
 
-    def _parents_inside(self) -> Iterator[Values]:
-        for ratio in self._alone():
-            with suppress(SpaceError):
-                yield self._mixture(ratio)
+    def usual(self) -> dict[str, Values | None]:
+        """Return what people try first, by its name; None where the space does not have it.
+
+        Each parent alone, all in equal parts, the first two in the usual ratios, and the same two
+        in two rounds: 1:1, and then that mixture and the first parent 3:1.
+        """
+        starts: dict[str, Values | None] = {}
+        called = dict(zip(self.models, short_names(self.models), strict=True))
+        for model, ratio in zip(self.models, self._alone(), strict=True):
+            starts[f"{called[model]} alone"] = self.mixture(ratio)
+        if len(self.models) > 2:
+            equal = dict.fromkeys(self.models, 1 / len(self.models))
+            starts["all in equal parts"] = self.mixture(equal)
+        if len(self.models) > 1:
+            first, second = self.models[:2]
+            for ours, theirs in USUAL_RATIOS:
+                name = f"{called[first]} : {called[second]} = {ours} : {theirs}"
+                starts[name] = self.mixture(self._between(first, second, ours / (ours + theirs)))
+            starts["two rounds, 1 : 1 and then 3 : 1"] = self.two_rounds(first, second)
+        return starts
+
+    def _between(self, first: str, second: str, share: float) -> dict[str, float]:
+        """The ratio that has a share of one parent, and of another what is left."""
+        return dict.fromkeys(self.models, 0.0) | {first: share, second: 1.0 - share}
+
+    def sweep(self, first: str, second: str, points: int) -> list[Values]:
+        """Return what the space has of the straight line between two parents, end to end."""
+        shares = [1.0 - index / (points - 1) for index in range(points)]
+        found = [self.mixture(self._between(first, second, share)) for share in shares]
+        return [values for values in found if values is not None]
+
+    def two_rounds(self, first: str, second: str) -> Values | None:
+        """Return two parents 1:1, and then that mixture and the first 3:1; None as for `mixture`.
+
+        Where the space has no rounds it is the same in one: 5:3.
+        """
+        ratio = self._between(first, second, 5 / 8)
+        return self._filled(_Rounds(self.document, ratio), ratio) or self.mixture(ratio)
+
+    def mixture(self, ratio: Mapping[str, float]) -> Values | None:
+        """Return the values that mix the parents in a ratio; None where the space has none."""
+        return self._filled(_Mixture(self.document, ratio), ratio)
+
+    def _filled(self, mixture: _Mixture, ratio: Mapping[str, float]) -> Values | None:
+        try:
+            values = self._mixture(mixture)
+            shares = self.shares(values)
+        except SpaceError:
+            return None
+        is_it = all(abs(shares.get(ref, 0.0) - share) < TOLERANCE for ref, share in ratio.items())
+        return values if is_it else None
 
     def _entry(self, entry: Any) -> list[Values]:
         match entry:
+            case "usual":
+                return [values for values in self.usual().values() if values is not None]
             case "parents":
-                return [self._mixture(ratio) for ratio in self._alone()]
+                return [self._mixture(_Mixture(self.document, ratio)) for ratio in self._alone()]
             case {"values": given, **rest} if not rest:
                 return [self._named(given)]
             case {"ratio": given, **rest} if not rest:
-                return [self._mixture(self._ratio(given, entry))]
+                return [self._mixture(_Mixture(self.document, self._ratio(given, entry)))]
         raise self._error(entry)
 
     def _alone(self) -> list[dict[str, float]]:
@@ -133,9 +190,8 @@ class Starts:
                     )
         return values
 
-    def _mixture(self, ratio: Mapping[str, float]) -> Values:
-        """The values that mix the parents in a ratio."""
-        mixture = _Mixture(self.document, ratio)
+    def _mixture(self, mixture: _Mixture) -> Values:
+        """The values that make a mixture; one outside the ranges is refused."""
         values: Values = {}
         for hole in self.holes:
             value = mixture.value(hole)
@@ -154,7 +210,7 @@ class Starts:
         return SpaceError(
             f"{entry!r} is not a start",
             where=f"{self.where}: start_from",
-            expected="a list of `parents`, {values: {DIMENSION: value, ...}} and"
+            expected="a list of `usual`, `parents`, {values: {DIMENSION: value, ...}} and"
             " {ratio: {PARENT: number, ...}}, with parents " + ", ".join(self.models),
         )
 
@@ -218,3 +274,19 @@ class _Mixture:
         base = merge.get("base_model")
         others = [index for index, entry in enumerate(inputs) if entry.get("model") != base]
         return self._share(inputs, max(others, default=len(inputs) - 1))
+
+
+class _Rounds(_Mixture):
+    """Two parents in equal parts in every stage, and then stages and the first parent 3:1."""
+
+    def value(self, hole: Hole) -> Value:
+        self._in_stage = hole.path[0] == "stages"
+        return super().value(hole)
+
+    def _part(self, entry: Mapping[str, Any]) -> float:
+        model = self._model(entry) or ""
+        if self._in_stage:
+            return float(self._ratio.get(model, 0.0) > 0.0)
+        if model in self._stages:
+            return 3.0 / len(self._stages)
+        return float(model == max(self._ratio, key=lambda ref: self._ratio[ref]))
