@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +28,7 @@ from mergesearch.build.files import (
     write_at,
 )
 from mergesearch.errors import BuildError
+from mergesearch.merge.stopping import Stopping
 
 
 @pytest.fixture
@@ -46,14 +49,14 @@ def test_every_piece_is_written_once(threads: int | None) -> None:
     pieces = [
         Piece(index, lambda index=index: written.append(index), nothing) for index in range(9)
     ]
-    run(pieces, threads, finished.append)
+    run(pieces, threads, Stopping(), finished.append)
     assert sorted(written) == sorted(finished) == list(range(9))
 
 
 def test_pieces_that_come_later_are_read_ahead_once_each() -> None:
     ahead: list[int] = []
     pieces = [Piece(index, nothing, lambda index=index: ahead.append(index)) for index in range(9)]
-    run(pieces, 1)
+    run(pieces, 1, Stopping())
     assert ahead == list(range(1, 9))
 
 
@@ -66,8 +69,52 @@ def test_the_first_failure_ends_all_and_is_raised() -> None:
     pieces = [Piece(0, fail, nothing)]
     pieces += [Piece(index, lambda: written.append(1), nothing) for index in range(1, 500)]
     with pytest.raises(BuildError, match="no"):
-        run(pieces, 1)
+        run(pieces, 1, Stopping())
     assert written == []
+
+
+def read_blocks(stopping: Stopping, started: threading.Event) -> None:
+    """What takes long: block after block, until someone ends it; three seconds at most."""
+    for _ in range(300):
+        started.set()
+        stopping.check()
+        time.sleep(0.01)
+
+
+def test_a_failure_ends_what_is_under_way_and_is_the_error_that_is_raised() -> None:
+    stopping, started = Stopping(), threading.Event()
+
+    def fail() -> None:
+        started.wait(3)
+        raise BuildError("failed")
+
+    pieces = [
+        Piece(0, lambda: read_blocks(stopping, started), nothing),
+        Piece(1, fail, nothing),
+    ]
+    begun = time.monotonic()
+    with pytest.raises(BuildError, match="failed"):
+        run(pieces, 2, stopping)
+    assert time.monotonic() - begun < 2
+
+
+def test_an_interruption_ends_what_is_under_way() -> None:
+    """Ctrl-C comes while all threads are inside a piece."""
+    stopping, started = Stopping(), threading.Event()
+
+    def interrupt() -> None:
+        started.wait(3)
+        os.kill(os.getpid(), signal.SIGINT)
+        read_blocks(stopping, started)
+
+    pieces = [
+        Piece(0, lambda: read_blocks(stopping, started), nothing),
+        Piece(1, interrupt, nothing),
+    ]
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(pieces, 2, stopping)
+    assert time.monotonic() - begun < 2
 
 
 @pytest.mark.parametrize("size", [1, 1000, (1 << 20) + 3])
@@ -96,7 +143,7 @@ def test_the_digest_is_right_with_threads(fd: int) -> None:
 
     pieces = [Piece(i << 16, lambda index=i: write(index), nothing) for i in range(40)]
     digest = RunningDigest(fd, pieces)
-    run(pieces, 2, digest.finished)
+    run(pieces, 2, Stopping(), digest.finished)
     assert digest.hexdigest(len(content)) == hashlib.sha256(content).hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from types import SimpleNamespace
 
 import pytest
 from helpers.command import search
@@ -15,18 +16,32 @@ def test_it_names_what_is_in_use() -> None:
     outcome = search("doctor", "--json")
     facts = json.loads(outcome.out)
     assert outcome.code == 0
-    assert facts["kernels"] == supported_variants()[0].name
+    fastest = supported_variants()[0].name
+    kinds = ["merging", "quantizing", "dequantizing", "log-probabilities"]
+    assert facts["kernels"] == dict.fromkeys(kinds, fastest)
+    assert facts["kernels_chosen_by"] == "this processor"
     assert facts["runtime"]["n_parallel"] == 32
     assert facts["packages"]["llama-cpp-python"]
     assert facts["problems"] == []
     plain = search("doctor")
     assert plain.out.rstrip().endswith("ready")
-    assert f"kernels           {facts['kernels']}\n" in plain.out
+    assert f"kernels           merging {fastest}, quantizing {fastest}, " in plain.out
 
 
 def test_the_kernels_in_use_follow_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MERGESEARCH_ISA", "scalar")
-    assert json.loads(search("doctor", "--json").out)["kernels"] == "scalar"
+    facts = json.loads(search("doctor", "--json").out)
+    assert set(facts["kernels"].values()) == {"scalar"}
+    assert facts["kernels_chosen_by"] == "MERGESEARCH_ISA"
+
+
+@pytest.mark.parametrize(("name", "speed"), [("neon", "not measured"), ("avx2", "docs/benchmarks")])
+def test_a_variant_whose_speed_is_unknown_is_said(
+    name: str, speed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("mergesearch.cli.doctor")
+    monkeypatch.setattr(module, "kernels", lambda: SimpleNamespace(name=name))
+    assert module._facts()["kernels_speed"].startswith(speed)
 
 
 def test_problems_are_named_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 from helpers.parents import make_family, make_parent
 from safetensors.torch import load_file, save_file
 
+from mergesearch._system.spare import Spare
 from mergesearch.build import Workshop
 from mergesearch.errors import CheckpointError, Interrupted, RecipeError
 from mergesearch.merge import plan_merge
@@ -109,6 +110,54 @@ def test_the_number_of_threads_changes_nothing(family: dict[str, str]) -> None:
         Workshop(parents, threads=3).candidate(recipe) as three,
     ):
         assert one.digest == three.digest
+
+
+class Counting:
+    """A parent that notes what is read of it."""
+
+    def __init__(self, parent: Any, read: list[tuple[Any, ...]]) -> None:
+        self._parent = parent
+        self._read = read
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._parent, name)
+
+    def stored(self, *arguments: Any) -> Any:
+        self._read.append(arguments)
+        return self._parent.stored(*arguments)
+
+
+@pytest.mark.parametrize("room", ["memory", "file", "none"])
+def test_a_stage_is_computed_once_where_there_is_room(
+    family: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: str
+) -> None:
+    """Two passes and the merge itself read a stage's tensor, which takes one pass over parents."""
+    monkeypatch.setattr("mergesearch.merge.rows.BLOCK_ELEMENTS", 1024)
+    first = {"name": "mix", "merge_method": "linear", "models": [{"model": "a"}, {"model": "b"}]}
+    last = {
+        "merge_method": "ties",
+        "base_model": "base",
+        "models": [{"model": "mix", "parameters": {"density": 0.5}}],
+        "stages": [first],
+    }
+    recipe = Recipe.from_dict(last).renamed(family)
+    read: list[tuple[Any, ...]] = []
+    b = family["b"]
+    parents = {
+        ref: Counting(parent, read) if ref == b else parent
+        for ref, parent in open_parents(recipe).items()
+    }
+    memory = 10**9 if room == "memory" else 0
+    spare = Spare(memory, tmp_path if room != "none" else tmp_path / "gone")
+    plan = plan_merge(recipe, parents, spare=spare)
+    tensor = max(plan.tensors, key=lambda tensor: tensor.rows * tensor.cols)
+    found = plan.rows(tensor.name, 0, tensor.rows)
+    expected = merged(last, family)[tensor.name]
+    np.testing.assert_array_equal(found, expected)
+    blocks = -(-tensor.rows // (1024 // tensor.cols))
+    passes = len(read) / blocks
+    assert passes > 3 if room == "none" else passes == 1
+    assert spare.array((memory // 4,)) is not None  # nothing is kept any longer
 
 
 def test_context_settings_come_from_the_named_parent(tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ from helpers.adapters import PREFIX, make_pair, make_tensors, write_adapter
 from helpers.parents import make_config, make_parent
 from safetensors.numpy import load_file, save_file
 
+from mergesearch._system.spare import Spare
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import EMBEDDING, HEAD
 from mergesearch.parents import Checkpoint, open_checkpoint
+from mergesearch.parents.adapter import LowRankChange
 
 CONFIG = make_config("llama", vocab_size=200)
 Q, DOWN = "model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj"
@@ -180,6 +182,30 @@ def test_rows_do_not_depend_on_the_threads_of_blas(base: Path, tmp_path: Path) -
         several = read(adapted, name)
         with threadpoolctl.threadpool_limits(1):
             assert np.array_equal(read(adapted, name), several)
+
+
+def test_products_are_computed_once_where_there_is_room(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read again is the same to the bit; without room, or cut otherwise, it is computed."""
+    adapter = write_adapter(tmp_path / "lora", make_tensors(CONFIG))
+    plain = open_checkpoint(f"{base}+{adapter}")
+    expected = read(plain, f"{Q}.weight")
+    computed: list[int] = []
+    compute = LowRankChange.write_product
+
+    def write_product(change: LowRankChange, into: Any, start: int) -> None:
+        computed.append(start)
+        compute(change, into, start)
+
+    monkeypatch.setattr(LowRankChange, "write_product", write_product)
+    for room, times in ((10**6, 1), (0, 3)):
+        computed.clear()
+        adapted = open_checkpoint(f"{base}+{adapter}", spare=Spare(room))
+        for _ in range(3):
+            assert np.array_equal(read(adapted, f"{Q}.weight"), expected)
+        assert len(computed) == times
+        assert np.array_equal(adapted.rows(f"{Q}.weight", 3, 40), expected[3:40])
 
 
 def test_adapters_are_stacked(base: Path, tmp_path: Path) -> None:

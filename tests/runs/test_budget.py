@@ -9,11 +9,14 @@ import pytest
 from mergesearch.errors import InputError
 from mergesearch.gguf.layout import found_layout, layout_of
 from mergesearch.objectives import Runtime
+from mergesearch.recipe import Recipe
 from mergesearch.runs.budget import (
     Workload,
     builds_ahead,
     check_budget,
+    mask_bytes,
     shape_of,
+    spare_memory,
 )
 from mergesearch.scoring.memory import Shape
 
@@ -63,6 +66,26 @@ def test_what_is_only_built_takes_the_candidate_and_buffers():
         "buffers of building": 8 * 32 * 2**20,
         "Python with its libraries": 300_000_000,
     }
+
+
+def test_masks_of_two_tensors_are_counted_where_a_method_keeps_them():
+    assert work(masks=32_000_000).parts()["masks of sparse deltas"] == 32_000_000
+    assert "masks of sparse deltas" not in work().parts()
+    models = [{"model": name, "parameters": {"density": 0.5, "weight": 1}} for name in "ab"]
+    stage = {"name": "mix", "merge_method": "della", "base_model": "c", "models": models}
+    linear = [{"model": name, "parameters": {"weight": 1}} for name in ("mix", "a")]
+    last = {"merge_method": "linear", "models": linear}
+    recipe = Recipe.from_dict(last | {"stages": [stage]})
+    assert mask_bytes(recipe, 1001) == 2 * 2 * 126
+    assert mask_bytes(recipe, 1 << 40) == 2 * 2 * (1 << 24)
+    without = Recipe.from_dict({"merge_method": "linear", "models": linear})
+    assert mask_bytes(without, 1001) == 0
+
+
+def test_half_of_what_a_run_leaves_may_keep_what_is_needed_again():
+    assert spare_memory(work(), work().total + 3_000_000) == 1_500_000
+    assert spare_memory(work(), work().total - 1) == 0
+    assert spare_memory(work(), None) == 0
 
 
 def test_a_gpu_holds_weights_and_caches_itself():

@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from mergesearch._system.machine import available_cores
 from mergesearch.errors import BuildError
 from mergesearch.merge import PlannedTensor
 from mergesearch.merge.rows import AHEAD, rows_per_block
+from mergesearch.merge.stopping import Stopping
 
 HASHED_AT_ONCE = 1 << 20
 
@@ -47,20 +48,24 @@ class Piece:
 
 
 def run(
-    pieces: Sequence[Piece], threads: int | None, finished: Callable[[int], None] | None = None
+    pieces: Sequence[Piece],
+    threads: int | None,
+    stopping: Stopping,
+    finished: Callable[[int], None] | None = None,
 ) -> None:
     """Write pieces in order on several threads, reading ahead; the first that fails ends all.
 
     Args:
         pieces: Pieces that do not depend on each other.
         threads: Number of threads; None for one per processor.
+        stopping: What ends the pieces that are under way.
         finished: Function that is called with the number of every piece that has been written.
     """
     todo = iter(range(len(pieces)))
-    ended = threading.Event()
+    failures: list[BaseException] = []
 
     def work() -> None:
-        while not ended.is_set() and (index := next(todo, None)) is not None:
+        while not failures and (index := next(todo, None)) is not None:
             first = 1 if index == 0 else AHEAD
             for later in pieces[index + first : index + AHEAD + 1]:
                 later.read_ahead()
@@ -68,15 +73,25 @@ def run(
             if finished is not None:
                 finished(index)
 
+    def ended(error: BaseException) -> None:
+        failures.append(error)
+        stopping.stop()
+
+    def worker() -> None:
+        try:
+            work()
+        except BaseException as error:
+            ended(error)
+
     count = threads or available_cores()
     with ThreadPoolExecutor(count) as pool:
-        workers = [pool.submit(work) for _ in range(count)]
         try:
-            wait(workers, return_when=FIRST_EXCEPTION)
-        finally:
-            ended.set()
-    for worker in workers:
-        worker.result()
+            wait([pool.submit(worker) for _ in range(count)])
+        except BaseException as error:  # someone interrupts it
+            ended(error)
+            raise
+    if failures:
+        raise failures[0]
 
 
 class RunningDigest:

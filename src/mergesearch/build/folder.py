@@ -97,7 +97,7 @@ def _write_shard(
     try:
         with full_disk_is_build_error():
             os.pwrite(fd, len(text).to_bytes(8, "little") + text, 0)
-            run(list(_pieces(fd, merged, tensors, dtype, data)), threads)
+            run(list(_pieces(fd, merged, tensors, dtype, data)), threads, merged.stopping)
     finally:
         os.close(fd)
 

@@ -82,7 +82,7 @@ def write_gguf(
         os.ftruncate(fd, layout.size)
         pieces = list(_pieces(fd, merged, layout.tensors))
         digest = RunningDigest(fd, pieces)
-        run(pieces, threads, digest.finished)
+        run(pieces, threads, merged.stopping, digest.finished)
     return layout.size, digest.hexdigest(layout.size)
 
 

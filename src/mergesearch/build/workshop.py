@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mergesearch._system.files import new_file, new_folder
 from mergesearch._system.memo import Memo
+from mergesearch._system.spare import Spare
 from mergesearch.build.blueprint import Blueprint, read_blueprint
 from mergesearch.build.candidate import Candidate
 from mergesearch.build.contents import Contents, built_in_contents
@@ -38,6 +39,7 @@ class Workshop:
         files: Files of the parents.
         threads: Number of threads that build; None for one per processor. The bytes that are built
             do not depend on it.
+        spare: Room for what is needed again: products of adapters, rows of stages.
     """
 
     def __init__(
@@ -45,10 +47,12 @@ class Workshop:
         parents: Mapping[str, StoredCheckpoint],
         blueprint: Blueprint | None = None,
         threads: int | None = None,
+        spare: Spare | None = None,
     ) -> None:
         self.parents = parents
         self.blueprint = blueprint
         self.threads = threads
+        self.spare = Spare.of_machine() if spare is None else spare
         self.files = ParentFiles(parents)
         self._memo = Memo()
 
@@ -62,6 +66,7 @@ class Workshop:
         pins: Mapping[str, str] | None = None,
         template: Path | None = None,
         threads: int | None = None,
+        scratch: Path | None = None,
     ) -> Workshop:
         """Open parents by their ids, and prove a template on one of them.
 
@@ -72,16 +77,21 @@ class Workshop:
             pins: Commits that ids of the hub stand for: id -> `ID@COMMIT`.
             template: GGUF of one parent, for an architecture that is not built in.
             threads: Number of threads that build.
+            scratch: Folder for what is needed again and does not fit in memory; None for the
+                system's temporary one.
 
         Raises:
             RecipeError, CheckpointError: A parent cannot be opened, or no parent explains the
                 template.
         """
+        spare = Spare.of_machine(scratch)
         pinned = {ref: (pins or {}).get(ref, ref) for ref in refs}
-        opened = open_all(pinned.values(), tuple(stages), overrides, as_found=template is not None)
+        opened = open_all(
+            pinned.values(), tuple(stages), overrides, as_found=template is not None, spare=spare
+        )
         parents = dict(zip(pinned, opened.values(), strict=True))
         blueprint = None if template is None else read_blueprint(template, parents)
-        return cls(parents, blueprint, threads)
+        return cls(parents, blueprint, threads, spare)
 
     @classmethod
     def for_recipe(
@@ -108,7 +118,7 @@ class Workshop:
             recipe: Recipe to plan.
             stop: Event that ends the reading of blocks once it is set.
         """
-        return plan_merge(recipe, self.parents, stop, self._memo)
+        return plan_merge(recipe, self.parents, stop, self._memo, self.spare)
 
     def notes(self, recipe: Recipe) -> list[str]:
         """Return what a person should know of the recipe and its parents, one sentence each.

@@ -62,7 +62,9 @@ def command(
     """
     _check_target(to, out, force)
     parsed = _in_mix(_recipe(recipe, pick), to, quant)
-    workshop = open_workshop(parsed, parent_places(parent), template, threads)
+    workshop = open_workshop(
+        parsed, parent_places(parent), template, threads, scratch=out.absolute().parent
+    )
     for note in workshop.notes(parsed):
         say(note, error=True)
     if to is Target.SAFETENSORS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mergesearch import __version__
-from mergesearch._kernels import kernels, supported_variants
+from mergesearch._kernels import ISA_VARIABLE, kernels, supported_variants
 from mergesearch._system.machine import available_cores, available_memory
 from mergesearch._system.terminal import say
 from mergesearch.cli.options import AsJson
@@ -20,6 +21,9 @@ from mergesearch.objectives import Runtime
 from mergesearch.scoring.engine.features import features
 
 _NEEDED = ("optuna", "torch", "lm-eval", "llama-cpp-python", "gguf", "numpy")
+_KERNELS = ("merging", "quantizing", "dequantizing", "log-probabilities")
+_UNMEASURED = ("neon",)
+"""Variants whose speed nobody has measured."""
 _LITTLE_DISK, _LITTLE_MEMORY = 2e9, 2e9
 
 
@@ -55,7 +59,9 @@ def _facts() -> dict[str, Any]:
         "cores": available_cores(),
         "memory_free": available_memory(),
         "disk_free": shutil.disk_usage(Path.cwd()).free,
-        "kernels": kernels().name,
+        "kernels": dict.fromkeys(_KERNELS, kernels().name),
+        "kernels_speed": "not measured" if kernels().name in _UNMEASURED else "docs/benchmarks.md",
+        "kernels_chosen_by": ISA_VARIABLE if os.environ.get(ISA_VARIABLE) else "this processor",
         "kernels_here": [variant.name for variant in supported_variants()],
         "llama_cpp_gpu": llama.gpu,
         "llama_cpp_cpu": list(llama.instructions),

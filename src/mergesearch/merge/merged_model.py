@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,10 +14,13 @@ import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
 from mergesearch._kernels.stored import Stored
-from mergesearch.errors import BuildError, CheckpointError, Interrupted
+from mergesearch._system.spare import Spare
+from mergesearch.errors import BuildError, CheckpointError
 from mergesearch.gguf import Layout
+from mergesearch.merge.kept_rows import KeptRows
 from mergesearch.merge.rows import AHEAD, rows_per_block
 from mergesearch.merge.shared_computation import SharedComputation
+from mergesearch.merge.stopping import Stopping
 from mergesearch.methods import InputRows, InputTensor, Method, Settings
 from mergesearch.methods.combination import rows_as
 from mergesearch.parents import Checkpoint
@@ -76,6 +79,9 @@ class MergedModel:
         config: `config.json` of the output.
         layout: Sizes of the output.
         tokenizer: Tokenizer of the output, None where no parent has one.
+        stopping: What ends the building.
+        stages: Ids of those parents whose rows are computed whenever they are read.
+        spare: Room for what several passes read.
     """
 
     def __init__(
@@ -86,7 +92,10 @@ class MergedModel:
         config: dict[str, Any],
         layout: Layout,
         tokenizer: Tokenizer | None,
-        stop: threading.Event | None,
+        *,
+        stopping: Stopping,
+        stages: Collection[str],
+        spare: Spare,
     ) -> None:
         self.tensors = tuple(tensors)
         self.config = config
@@ -94,7 +103,12 @@ class MergedModel:
         self.tokenizer = tokenizer
         self._method = method
         self._parents = parents
-        self._stop = stop
+        self.stopping = stopping
+        self.stages = stages
+        self.spare = spare
+        self._kept: dict[str, dict[Source, KeptRows]] = {}
+        self._rows_left = {tensor.name: tensor.rows for tensor in self.tensors}
+        self._counting = threading.Lock()
         self._by_name = {tensor.name: tensor for tensor in self.tensors}
         self._statistics = {
             tensor.name: SharedComputation(partial(self._collect, tensor))
@@ -120,6 +134,7 @@ class MergedModel:
         rows = rows_as(merged, kind)
         if rows is None:
             raise self._not_finite(tensor)
+        self._note_read(name, stop - start)
         return rows
 
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
@@ -130,6 +145,13 @@ class MergedModel:
         """Let the system read what merged rows are made of from the disk."""
         for source in self._by_name[name].sources:
             self._parents[source.parent].read_ahead(source.name, start, stop)
+
+    def _note_read(self, name: str, rows: int) -> None:
+        """Drop what is kept of a tensor once all of its rows have been read."""
+        with self._counting:
+            self._rows_left[name] -= rows
+            if self._rows_left[name] <= 0:
+                self._kept.pop(name, None)
 
     def _not_finite(self, tensor: PlannedTensor) -> BuildError | CheckpointError:
         """The error that names the first parent whose tensor is not finite, else the merge."""
@@ -152,10 +174,12 @@ class MergedModel:
         )
 
     def _read(self, tensor: PlannedTensor, start: int, stop: int) -> InputRows:
-        if self._stop is not None and self._stop.is_set():
-            raise Interrupted("the build was stopped")
+        self.stopping.check()
+        kept = self._kept.get(tensor.name, {})
 
         def stored(source: Source) -> Stored:
+            if source in kept:
+                return kept[source].rows(start, stop)
             return self._parents[source.parent].stored(source.name, start, stop)
 
         base = None if tensor.base is None else stored(tensor.base)
@@ -167,6 +191,16 @@ class MergedModel:
         assert self._method.statistics is not None
         step = rows_per_block(tensor.cols)
         starts = range(0, tensor.rows, step)
+        self._kept[tensor.name] = {
+            source: KeptRows(
+                partial(self._parents[source.parent].rows, source.name),
+                (tensor.rows, tensor.cols),
+                step,
+                self.spare,
+            )
+            for source in tensor.sources
+            if source.parent in self.stages
+        }
 
         def read(index: int) -> InputRows:
             later = starts[min(index + AHEAD, len(starts) - 1)]

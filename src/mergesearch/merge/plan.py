@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from mergesearch._system.memo import Memo
+from mergesearch._system.spare import Spare
 from mergesearch.errors import CheckpointError, RecipeError
 from mergesearch.gguf import EMBEDDING, layer_of, with_layer
 from mergesearch.merge.compatibility import check_compatible
 from mergesearch.merge.config import output_config
 from mergesearch.merge.merged_model import MergedModel, PlannedTensor, Source
 from mergesearch.merge.stage import Stage
+from mergesearch.merge.stopping import Stopping
 from mergesearch.merge.vocabulary import align
 from mergesearch.methods.noise import noise_key
 from mergesearch.parents import Checkpoint
@@ -29,6 +32,7 @@ def plan_merge(
     parents: Mapping[str, Checkpoint],
     stop: threading.Event | None = None,
     memo: Memo | None = None,
+    spare: Spare | None = None,
 ) -> MergedModel:
     """Return the model that a recipe makes of opened parents.
 
@@ -37,33 +41,46 @@ def plan_merge(
         parents: Opened parents by id.
         stop: Event that ends the reading of blocks once it is set.
         memo: Results about vocabularies, for all recipes over the same parents.
+        spare: Room for rows of stages that several passes read; None for what the machine has.
 
     Raises:
         CheckpointError: Parents or stages do not fit each other.
         RecipeError: A layer range goes beyond a parent's layers, or parameters do not go together.
     """
-    memo = Memo() if memo is None else memo
+    means = _Means(
+        Stopping(stop),
+        Memo() if memo is None else memo,
+        Spare.of_machine() if spare is None else spare,
+    )
     available: dict[str, Checkpoint] = dict(parents)
     for merge in recipe.merges[:-1]:
-        stage = _plan(merge, (recipe.seed, merge.name), available, stop, memo)
+        stage = _plan(merge, (recipe.seed, merge.name), available, means)
         available[merge.name] = Stage(merge.name, stage)
-    return _plan(recipe.last, (recipe.seed, ""), available, stop, memo)
+    return _plan(recipe.last, (recipe.seed, ""), available, means)
+
+
+@dataclass(frozen=True)
+class _Means:
+    """What all merges of a recipe share: what ends them, what they remember, and room."""
+
+    stopping: Stopping
+    memo: Memo
+    spare: Spare
 
 
 def _plan(
     merge: Merge,
     origin: tuple[int, str],
     available: Mapping[str, Checkpoint],
-    stop: threading.Event | None,
-    memo: Memo,
+    means: _Means,
 ) -> MergedModel:
     """Plan one merge over parents and earlier stages; seed and stage's name key its noise."""
     taken = {ref: available[ref] for ref in merge.refs}
     check_compatible(taken, same_depth=merge.whole)
     if not all(parent.layout.built_in for parent in taken.values()):
         _check_built_in(merge)
-    aligned = align(taken, merge.base_model, merge.tokenizer, memo)
-    tokenizer = _with_template(aligned.tokenizer, merge, taken, memo)
+    aligned = align(taken, merge.base_model, merge.tokenizer, means.memo)
+    tokenizer = _with_template(aligned.tokenizer, merge, taken, means.memo)
     _check_layer_ranges(merge, taken)
     donor = aligned.parents[merge.donor]
     layers = merge.layers(donor.layout.n_layers)
@@ -77,7 +94,17 @@ def _plan(
     config = output_config(donor, context, _layer_kinds(merge, layers))
     if tokenizer is not None:  # the donor's rows may stand for other tokens
         config |= {f"{kind}_token_id": row for kind, row in tokenizer.ids.items()}
-    return MergedModel(merge.method, aligned.parents, tensors, config, layout, tokenizer, stop)
+    return MergedModel(
+        merge.method,
+        aligned.parents,
+        tensors,
+        config,
+        layout,
+        tokenizer,
+        stopping=means.stopping,
+        stages={ref for ref, parent in taken.items() if isinstance(parent, Stage)},
+        spare=means.spare,
+    )
 
 
 def _check_built_in(merge: Merge) -> None:

@@ -15,7 +15,8 @@ from mergesearch.parents import TensorInfo
 class Stage:
     """A merged model as a parent; see `parents.Checkpoint`.
 
-    It is stored nowhere: its rows are computed in float32 whenever they are read.
+    Its rows are computed in float32 whenever they are read; who reads them in several passes keeps
+    them (`KeptRows`).
     """
 
     notes = ()

@@ -81,6 +81,7 @@ class Method:
         most: Largest number of inputs, None where it is free.
         formula: What it computes, in Markdown for the table of methods.
         in_mergekit: Whether mergekit has the method.
+        keeps_masks: Whether it keeps, for each input, a bit for every entry of a tensor.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Method:
     most: int | None = None
     formula: str = ""
     in_mergekit: bool = False
+    keeps_masks: bool = False
 
     @cached_property
     def by_name(self) -> dict[str, Parameter]:

@@ -104,5 +104,6 @@ METHODS = (
         " only the `select_topk` part of the entries with the largest variance between the parents;"
         " each parent's weight is the mean square of what is selected",
         in_mergekit=True,
+        keeps_masks=True,
     ),
 )

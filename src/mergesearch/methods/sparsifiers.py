@@ -24,7 +24,8 @@ MaskMaker = Callable[[InputRows], Mask]
 _SMALLEST_SUM = 1e-7
 _FULL = 1 << 32  # of the 32-bit random numbers
 _HALF_OF_KEY = 1 << 64
-_REMEMBERED = 1 << 27  # entries of a tensor; 16 MiB of bits
+MOST_REMEMBERED = 1 << 27
+"""Entries of a tensor whose masks are kept between passes: 16 MiB of bits."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def remembered(tensor: InputTensor, make: MaskMaker) -> tuple[MaskMaker, MaskMak
 
     Masks are kept between both, unless the tensor is very large.
     """
-    if tensor.size > _REMEMBERED:
+    if tensor.size > MOST_REMEMBERED:
         return make, make
     masks = RememberedMasks(make)
     return masks.remember, masks

@@ -154,6 +154,7 @@ def _member(
         sparsification.check,
         formula=f"b + lambda * {total}(w_i s(d_i)), {sparsification.formula}",
         in_mergekit=True,
+        keeps_masks=True,
     )
 
 

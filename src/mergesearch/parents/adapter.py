@@ -115,31 +115,40 @@ class LowRankChange:
         a, b = (self.file.tensors[name].shape for name in (self.a, self.b))
         return (a[1], b[0]) if self.transposed else (b[0], a[1])
 
-    def applied(self, rows: Float, start: int, stop: int) -> Float:
-        """Return rows `start:stop` of the base with the change, shape `(stop - start, cols)`."""
-        changed = rows + self._product(start, stop)
+    def write_product(self, into: Float, start: int) -> None:
+        """Write the product's rows from `start` on, by tiles that begin at multiples of a height.
+
+        Args:
+            into: Array of the rows, shape `(rows, cols)`.
+            start: First row.
+        """
+        stop, factor = (
+            start + len(into),
+            self.file.rows(self.a, 0, self.file.tensors[self.a].shape[0]),
+        )
+        for first in range(start // _TILE * _TILE, stop, _TILE):
+            tile = self._tile(factor, first, min(first + _TILE, self.shape[0]))
+            wanted = slice(max(first, start), min(first + len(tile), stop))
+            np.multiply(
+                tile[wanted.start - first : wanted.stop - first],
+                np.float32(self.scale),
+                out=into[wanted.start - start : wanted.stop - start],
+            )
+
+    def applied(self, rows: Float, product: Float, start: int) -> Float:
+        """Return rows of the base, from `start` on, with the product's rows that belong to them."""
+        changed = rows + product
         if self.magnitude is None:
             return changed
         squares = np.square(changed, dtype=np.float64).sum(axis=1)
-        factors = self.file.rows(self.magnitude, 0, 1)[0, start:stop] / np.sqrt(squares)
-        return changed * factors.astype(np.float32)[:, None]
-
-    def _product(self, start: int, stop: int) -> Float:
-        """Rows of the product, multiplied in tiles that begin at multiples of the tile's height."""
-        factor = self.file.rows(self.a, 0, self.file.tensors[self.a].shape[0])
-        first = start // _TILE * _TILE
-        tiles = [
-            self._tile(factor, row, min(row + _TILE, self.shape[0]))
-            for row in range(first, stop, _TILE)
-        ]
-        return np.concatenate(tiles)[start - first : stop - first]
+        lengths = self.file.rows(self.magnitude, 0, 1)[0, start : start + len(rows)]
+        return changed * (lengths / np.sqrt(squares)).astype(np.float32)[:, None]
 
     def _tile(self, factor: Float, start: int, stop: int) -> Float:
+        """Rows `start:stop` of B @ A, or of its transpose."""
         if self.transposed:
-            left, right = factor[:, start:stop].T, self.file.rows(self.b, 0, self.shape[1]).T
-        else:
-            left, right = self.file.rows(self.b, start, stop), factor
-        return _multiplied(left, right) * np.float32(self.scale)
+            return _multiplied(factor[:, start:stop].T, self.file.rows(self.b, 0, self.shape[1]).T)
+        return _multiplied(self.file.rows(self.b, start, stop), factor)
 
 
 def _multiplied(left: Float, right: Float) -> Float:

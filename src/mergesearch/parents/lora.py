@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch._kernels.stored import Stored
+from mergesearch._system.spare import Spare
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import EMBEDDING, HEAD, layout_of
 from mergesearch.parents.adapter import read_adapter
@@ -26,10 +27,20 @@ class LoraCheckpoint:
     Tensors that the adapter stores whole (`modules_to_save`, trained biases) take the place of the
     base's. An adapter that changes the embedding or the head of a tied model unties it, as the two
     no longer agree. A tokenizer beside the adapter is used instead of the base's.
+
+    Args:
+        ref: Id of the parent.
+        base: Parent that the adapter is for.
+        folder: Folder of the adapter.
+        spare: Room to keep products in; None: they are computed whenever they are read.
     """
 
-    def __init__(self, ref: str, base: StoredCheckpoint, folder: Path) -> None:
+    def __init__(
+        self, ref: str, base: StoredCheckpoint, folder: Path, spare: Spare | None = None
+    ) -> None:
         self.ref = ref
+        self._spare = spare
+        self._products: dict[tuple[str, int, int], Float] = {}
         self._base = base
         self._adapter = read_adapter(folder)
         changed = {*self._adapter.whole, *self._adapter.changes}
@@ -84,8 +95,23 @@ class LoraCheckpoint:
         else:
             rows = self._base.rows(self._source(name), start, stop)
         if name in self._adapter.changes:
-            rows = self._adapter.changes[name].applied(rows, start, stop)
+            return self._adapter.changes[name].applied(
+                rows, self._product(name, start, stop), start
+            )
         return rows
+
+    def _product(self, name: str, start: int, stop: int) -> Float:
+        """Rows of an adapter's product, kept where there is room: candidates do not change them."""
+        change = self._adapter.changes[name]
+        found = self._products.get((name, start, stop))
+        if found is None:
+            shape = (stop - start, change.shape[1])
+            kept = None if self._spare is None else self._spare.array(shape)
+            found = np.empty(shape, dtype=np.float32) if kept is None else kept
+            change.write_product(found, start)
+            if kept is not None:
+                self._products[name, start, stop] = kept
+        return found
 
     def stored(self, name: str, start: int, stop: int) -> Stored:
         """Return the same rows; those that the adapter leaves alone as the base stores them."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mergesearch._system.resources import DEMO_PREFIX, parent_folder
+from mergesearch._system.spare import Spare
 from mergesearch.errors import CheckpointError, MissingParent, RecipeError
 from mergesearch.parents import hub
 from mergesearch.parents.folder import FolderCheckpoint
@@ -34,6 +35,7 @@ def open_all(
     overrides: Mapping[str, Path] | None = None,
     *,
     as_found: bool = False,
+    spare: Spare | None = None,
 ) -> dict[str, StoredCheckpoint]:
     """Open parents by their ids; the names of stages are for the message about an unknown one.
 
@@ -43,7 +45,7 @@ def open_all(
     parents = {}
     for ref in refs:
         try:
-            parents[ref] = open_checkpoint(ref, overrides, as_found=as_found)
+            parents[ref] = open_checkpoint(ref, overrides, as_found=as_found, spare=spare)
         except MissingParent as error:
             if not stages:
                 raise
@@ -55,7 +57,11 @@ def open_all(
 
 
 def open_checkpoint(
-    ref: str, overrides: Mapping[str, Path] | None = None, *, as_found: bool = False
+    ref: str,
+    overrides: Mapping[str, Path] | None = None,
+    *,
+    as_found: bool = False,
+    spare: Spare | None = None,
 ) -> StoredCheckpoint:
     """Open a parent by its id.
 
@@ -64,6 +70,7 @@ def open_checkpoint(
             Hugging Face Hub; each also with `+ADAPTER`, a folder or an id of the hub.
         overrides: folders or GGUF files that stand for an id, or for a part of it beside the `+`.
         as_found: take the tensors of a folder as they are, for a template to say what they mean.
+        spare: Room for the products of adapters; None where they are computed each time.
 
     Raises:
         CheckpointError: no such parent, or one that is damaged or not supported.
@@ -74,7 +81,7 @@ def open_checkpoint(
         _refuse_as_found(as_found, ref, "an adapter")
         base, _, adapter = ref.rpartition(ADAPTER)
         folder = _local(adapter, overrides or {}) or _downloaded(adapter)
-        return LoraCheckpoint(ref, open_checkpoint(base, overrides), folder)
+        return LoraCheckpoint(ref, open_checkpoint(base, overrides, spare=spare), folder, spare)
     path = local or _downloaded(ref)
     file = gguf_inside(path)
     if file is None:

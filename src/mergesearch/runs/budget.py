@@ -16,6 +16,7 @@ from mergesearch.build import Workshop
 from mergesearch.errors import InputError
 from mergesearch.gguf import Layout
 from mergesearch.merge.rows import BLOCK_ELEMENTS
+from mergesearch.methods.sparsifiers import MOST_REMEMBERED
 from mergesearch.objectives import Runtime
 from mergesearch.recipe import Recipe
 from mergesearch.scoring.memory import SMALL_CACHE, ScoringMemory, Shape, scoring_memory
@@ -35,6 +36,7 @@ class Workload:
         runtime: how candidates are scored; None: they are only built.
         threads: that build.
         cores: that llama.cpp may use where the runtime names no threads.
+        masks: Bytes of the masks of sparse deltas that building keeps.
     """
 
     size: int
@@ -42,6 +44,7 @@ class Workload:
     runtime: Runtime | None
     threads: int
     cores: int
+    masks: int = 0
 
     def parts(self) -> dict[str, int]:
         """Return the bytes of every part that takes any, named for people."""
@@ -54,6 +57,7 @@ class Workload:
             "KV caches": scoring.kv,
             "buffers of scoring": scoring.buffers,
             "buffers of building": self.threads * _BLOCKS_OF_A_THREAD * 4 * BLOCK_ELEMENTS,
+            "masks of sparse deltas": self.masks,
             "Python with its libraries": _PROGRAM_BYTES * (1 if self.runtime is None else 2),
         }
         return {name: size for name, size in parts.items() if size}
@@ -96,9 +100,28 @@ def largest_workload(
     def workload(recipe: Recipe) -> Workload:
         plan = workshop.plan(recipe)
         shape = shape_of(plan.layout, plan.config)
-        return Workload(workshop.size(recipe), shape, runtime, threads, cores)
+        largest = max(tensor.rows * tensor.cols for tensor in plan.tensors)
+        masks = mask_bytes(recipe, largest)
+        return Workload(workshop.size(recipe), shape, runtime, threads, cores, masks)
 
     return max(map(workload, recipes), key=lambda work: work.total)
+
+
+def mask_bytes(recipe: Recipe, largest: int) -> int:
+    """Return the bytes of masks that a build keeps at most, those of two tensors at a time.
+
+    Args:
+        recipe: Recipe of the candidate.
+        largest: Number of entries of its largest tensor.
+    """
+    each = -(-min(largest, MOST_REMEMBERED) // 8)
+    merges = [merge for merge in recipe.merges if merge.method.keeps_masks]
+    return sum(2 * each * len(merge.inputs) for merge in merges)
+
+
+def spare_memory(work: Workload, budget: int | None) -> int:
+    """Return the bytes for what is needed again: half of what a run leaves of the budget."""
+    return 0 if budget is None else max(0, budget - work.total) // 2
 
 
 def refuse_beyond(memory: int | None, work: Workload) -> int | None:

@@ -85,6 +85,7 @@ def open_workshop(
     template: Place | None = None,
     threads: int | None = None,
     pins: Mapping[str, str] | None = None,
+    scratch: Path | None = None,
 ) -> Workshop:
     """Open the parents of a recipe or of a whole space, for building.
 
@@ -94,6 +95,8 @@ def open_workshop(
         template: GGUF of one parent, for an architecture that is not built in.
         threads: Number of threads that build; None for one per processor.
         pins: Commits that ids of the hub stand for: id -> `ID@COMMIT`.
+        scratch: Folder for what is needed again and does not fit in memory; None for the system's
+            temporary one.
 
     Raises:
         InputError: No parent has an id in `parents`, or there is nothing in its place.
@@ -107,6 +110,7 @@ def open_workshop(
         pins=pins,
         template=None if template is None else Path(template),
         threads=threads,
+        scratch=scratch,
     )
 
 
