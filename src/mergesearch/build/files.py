@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch._system.machine import available_cores
-from mergesearch.errors import BuildError
+from mergesearch.errors import BuildError, Interrupted
 from mergesearch.merge import PlannedTensor
 from mergesearch.merge.rows import AHEAD, rows_per_block
 from mergesearch.merge.stopping import Stopping
@@ -53,7 +53,7 @@ def run(
     stopping: Stopping,
     finished: Callable[[int], None] | None = None,
 ) -> None:
-    """Write pieces in order on several threads, reading ahead; the first that fails ends all.
+    """Write pieces in order on several threads, reading ahead; one that fails ends all.
 
     Args:
         pieces: Pieces that do not depend on each other.
@@ -62,36 +62,39 @@ def run(
         finished: Function that is called with the number of every piece that has been written.
     """
     todo = iter(range(len(pieces)))
-    failures: list[BaseException] = []
+    failures: dict[int, BaseException] = {}
+
+    def write(index: int) -> None:
+        first = 1 if index == 0 else AHEAD
+        for later in pieces[index + first : index + AHEAD + 1]:
+            later.read_ahead()
+        pieces[index].write()
+        if finished is not None:
+            finished(index)
 
     def work() -> None:
         while not failures and (index := next(todo, None)) is not None:
-            first = 1 if index == 0 else AHEAD
-            for later in pieces[index + first : index + AHEAD + 1]:
-                later.read_ahead()
-            pieces[index].write()
-            if finished is not None:
-                finished(index)
-
-    def ended(error: BaseException) -> None:
-        failures.append(error)
-        stopping.stop()
-
-    def worker() -> None:
-        try:
-            work()
-        except BaseException as error:
-            ended(error)
+            try:
+                write(index)
+            except BaseException as error:
+                failures[index] = error
+                stopping.stop()
 
     count = threads or available_cores()
     with ThreadPoolExecutor(count) as pool:
         try:
-            wait([pool.submit(worker) for _ in range(count)])
+            wait([pool.submit(work) for _ in range(count)])
         except BaseException as error:  # someone interrupts it
-            ended(error)
+            failures[-1] = error
+            stopping.stop()
             raise
     if failures:
-        raise failures[0]
+        raise failures[min(failures, key=lambda index: (_was_ended(failures[index]), index))]
+
+
+def _was_ended(error: BaseException) -> bool:
+    """Whether a piece failed only because another had."""
+    return isinstance(error, Interrupted)
 
 
 class RunningDigest:
