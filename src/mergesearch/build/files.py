@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch._system.machine import available_cores
-from mergesearch.errors import BuildError, Interrupted
+from mergesearch.errors import BuildError
 from mergesearch.merge import PlannedTensor
 from mergesearch.merge.rows import AHEAD, rows_per_block
 from mergesearch.merge.stopping import Stopping
@@ -53,12 +53,14 @@ def run(
     stopping: Stopping,
     finished: Callable[[int], None] | None = None,
 ) -> None:
-    """Write pieces in order on several threads, reading ahead; one that fails ends all.
+    """Write pieces in order on several threads, reading ahead.
+
+    None is begun after one has failed; of those that fail the first in the file is raised.
 
     Args:
         pieces: Pieces that do not depend on each other.
         threads: Number of threads; None for one per processor.
-        stopping: What ends the pieces that are under way.
+        stopping: What ends the pieces that are under way where the caller is interrupted.
         finished: Function that is called with the number of every piece that has been written.
     """
     todo = iter(range(len(pieces)))
@@ -78,7 +80,6 @@ def run(
                 write(index)
             except BaseException as error:
                 failures[index] = error
-                stopping.stop()
 
     count = threads or available_cores()
     with ThreadPoolExecutor(count) as pool:
@@ -87,14 +88,8 @@ def run(
         except BaseException as error:  # someone interrupts it
             failures[-1] = error
             stopping.stop()
-            raise
     if failures:
-        raise failures[min(failures, key=lambda index: (_was_ended(failures[index]), index))]
-
-
-def _was_ended(error: BaseException) -> bool:
-    """Whether a piece failed only because another had."""
-    return isinstance(error, Interrupted)
+        raise failures[min(failures)]
 
 
 class RunningDigest:
