@@ -11,7 +11,8 @@ import functools
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
 from datetime import date
 from typing import Any, NoReturn
 
@@ -20,12 +21,18 @@ from jinja2 import nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from mergesearch._system.limits import limited_memory
+
 MAX_STEPS = 50_000
 """Turns of loops and calls of macros in one rendering."""
 MAX_SIZE = 1 << 21
 """Characters of a text, items of a list, and numbers that a filter or function is given."""
 MAX_SECONDS = 10.0
 """Seconds of one rendering."""
+MAX_MEMORY = 1 << 28
+"""Bytes that reading or rendering a template may take."""
+MAX_BITS = 4096
+"""Bits of a whole number that is computed."""
 
 
 class TemplateLimit(jinja2.TemplateError):
@@ -43,14 +50,15 @@ class Template:
         today: Date that `strftime_now` formats.
 
     Raises:
-        jinja2.TemplateSyntaxError: The source is not valid.
+        jinja2.TemplateError: The source is not valid, or goes beyond a limit.
     """
 
     def __init__(self, text: str, today: date = date.min) -> None:
         self._environment = _Sandbox(today)
-        tree = self._environment.parse(text)
-        _count_steps(tree)
-        self._compiled = self._environment.from_string(tree)
+        with _little_memory():
+            tree = self._environment.parse(text)
+            _count_steps(tree)
+            self._compiled = self._environment.from_string(tree)
 
     def render(self, **variables: Any) -> str:
         """Return the text that the variables give.
@@ -63,12 +71,25 @@ class Template:
         self._environment.deadline = time.monotonic() + MAX_SECONDS
         pieces: list[str] = []
         size = 0
-        for piece in self._compiled.generate(**variables):
-            self._environment.step()
-            size += len(piece)
-            _check_size(size)
-            pieces.append(piece)
+        with _little_memory():
+            for piece in self._compiled.generate(**variables):
+                self._environment.step()
+                size += len(piece)
+                _check_size(size)
+                pieces.append(piece)
         return "".join(pieces)
+
+
+@contextmanager
+def _little_memory() -> Iterator[None]:
+    """Let what is counted too late, such as the text of a nested list, end in an error."""
+    try:
+        with limited_memory(MAX_MEMORY):
+            yield
+    except MemoryError:
+        raise TemplateLimit(f"it takes more than {MAX_MEMORY >> 20} MiB") from None
+    except RecursionError:
+        raise TemplateLimit("it is nested too deeply") from None
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -102,8 +123,10 @@ class _Sandbox(ImmutableSandboxedEnvironment):
                 _check_size(size * right)
             case "*", (None, int(size)):
                 _check_size(size * left)
+            case "*", (None, None):
+                _check_bits(_bits(left) + _bits(right))
             case "**", _:
-                _check_size(abs(left) ** min(right, 64))
+                _check_bits(_bits(left) * int(min(max(right, 0), MAX_BITS + 1)))
             case "%", (int(), _):
                 _check_numbers([left])
         return super().call_binop(context, operator, left, right)
@@ -197,6 +220,15 @@ def _check_numbers(values: Iterable[Any]) -> None:
 def _check_size(size: int) -> None:
     if size > MAX_SIZE:
         raise TemplateLimit(f"it makes something larger than {MAX_SIZE}")
+
+
+def _bits(value: Any) -> int:
+    return value.bit_length() if isinstance(value, int) else 0
+
+
+def _check_bits(bits: int) -> None:
+    if bits > MAX_BITS:
+        raise TemplateLimit(f"it computes a number of more than {MAX_BITS} bits")
 
 
 def _to_json(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from jinja2 import TemplateSyntaxError
 
-from mergesearch._system.sandbox import Template
+from mergesearch._system.sandbox import Template, TemplateLimit
 from mergesearch.errors import RecipeError
 from mergesearch.vocabulary.files import Tokenizer
 
@@ -96,6 +96,8 @@ def _with_template(tokenizer: Tokenizer, template: str) -> Tokenizer:
         raise RecipeError(
             f"the chat_template is not valid Jinja: line {error.lineno}: {error.message}"
         ) from error
+    except TemplateLimit as error:
+        raise RecipeError(f"the chat_template is refused: {error}") from error
     if template == tokenizer.settings.get("chat_template"):
         return tokenizer
     return replace(tokenizer, settings=tokenizer.settings | {"chat_template": template}, files=None)
