@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers.blockwise import merge
 from hypothesis import given
 from hypothesis import strategies as st
+
+from mergesearch._system.spare import Spare
+from mergesearch.methods import METHODS, InputRows, InputTensor, sce
 
 
 def run(base: np.ndarray, *inputs: np.ndarray, select_topk: float, step: int = 3) -> np.ndarray:
@@ -74,3 +79,31 @@ def test_tiny_deltas_have_equal_weights() -> None:
     base = np.zeros((1, 2), np.float32)
     a, b = np.full((1, 2), 3e-4, np.float32), np.full((1, 2), 1e-4, np.float32)
     np.testing.assert_allclose(run(base, a, b, select_topk=1.0), 2e-4, rtol=1e-6)
+
+
+def test_variances_are_computed_once_where_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passes that count, and the one that sums squares, share them; the result does not change."""
+    rng = np.random.default_rng(3)
+    base, *inputs = (rng.standard_normal((6, 8)).astype(np.float32) for _ in range(3))
+    settings = METHODS["sce"].settings(lambda parameter, _: 0.5, 2)
+    computed: list[int] = []
+    compute = sce._variances
+
+    def variances(rows: InputRows, into: np.ndarray) -> None:
+        computed.append(rows.offset)
+        compute(rows, into)
+
+    monkeypatch.setattr(sce, "_variances", variances)
+    blocks = [
+        InputRows(base[start : start + 2], [values[start : start + 2] for values in inputs], at)
+        for start, at in ((0, 0), (2, 16), (4, 32))
+    ]
+    found = []
+    for room in (10**6, 100, 0):
+        computed.clear()
+        tensor = replace(InputTensor.of(blocks), spare=Spare(room))
+        selected = sce.sce_statistics(tensor, settings)
+        found.append((selected.weights, len(computed)))
+    assert found[0][0] == found[1][0] == found[2][0]
+    assert found[0][1] == 3
+    assert found[0][1] < found[1][1] < found[2][1]

@@ -76,7 +76,7 @@ def test_tensors_too_large_to_remember_masks_are_made_sparse_alike(
 ) -> None:
     sparsity = Sparsity(0.3, epsilon=0.1, key=KEY)
     expected = apply(sparsifier, DELTA, sparsity, True, 7)
-    monkeypatch.setattr(sparsifiers, "_REMEMBERED", 100)
+    monkeypatch.setattr(sparsifiers, "MOST_REMEMBERED", 100)
     assert np.array_equal(apply(sparsifier, DELTA, sparsity, True, 7), expected)
 
 
@@ -88,9 +88,9 @@ def test_a_remembered_mask_is_made_once_and_kept_until_it_is_used() -> None:
         return np.zeros(2, np.uint32)
 
     first, second = cut(None, [DELTA[:2]], [1])
-    remember, masks = sparsifiers.remembered(InputTensor.of([first, second]), make)
-    remember(first)
-    remember(second)
+    masks = sparsifiers.RememberedMasks(make, DELTA[:2].size)
+    masks.remember(first)
+    masks.remember(second)
     masks(first)
     assert made == [0, 200]
     masks(first)  # again, as of a stage that is read twice

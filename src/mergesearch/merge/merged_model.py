@@ -211,5 +211,5 @@ class MergedModel:
             whole = InputTensor.of([read(0)], tensor.noise_keys)
         else:
             size = tensor.rows * tensor.cols
-            whole = InputTensor(read, len(starts), size, tensor.noise_keys, spread)
+            whole = InputTensor(read, len(starts), size, tensor.noise_keys, spread, self.spare)
         return self._method.statistics(whole, tensor.settings)

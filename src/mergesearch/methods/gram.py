@@ -13,7 +13,7 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 
-from mergesearch._kernels import Mask, kernels
+from mergesearch._kernels import kernels
 from mergesearch.methods.inputs import InputRows, InputTensor
 
 Float64 = npt.NDArray[np.float64]
@@ -31,17 +31,16 @@ def with_base_as_input(rows: InputRows) -> InputRows:
     return InputRows(None, rows.all_stored, rows.offset)
 
 
-def gram(rows: InputRows, mask: Mask | None = None, from_middle: bool = False) -> Float64:
+def gram(rows: InputRows, from_middle: bool = False) -> Float64:
     """Return the inner products of all pairs of some rows' inputs, or deltas; shape `(n, n)`.
 
     Args:
         rows: Rows of the inputs.
-        mask: Which entries are not multiplied by zero, None for all.
         from_middle: Whether the vectors start in the middle between the mean and the entrywise
             median of the inputs, which then have no base.
     """
     sums = np.empty((1, _pairs(rows)))
-    kernels().gram(rows.stored_inputs, rows.stored_base, mask, from_middle, sums)
+    kernels().gram(rows.stored_inputs, rows.stored_base, None, from_middle, sums)
     return _square(sums[0], len(rows.stored_inputs))
 
 

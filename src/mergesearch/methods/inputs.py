@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch._kernels.stored import Stored, to_float32
+from mergesearch._system.spare import Spare
 
 Float = npt.NDArray[np.float32]
 Result = TypeVar("Result")
@@ -72,6 +73,7 @@ class InputTensor:
         size: Number of entries of the tensor.
         noise_keys: Key of each input's random numbers, 128 bits.
         spread: Function that works as the built-in `map`; a plan's lets other threads help.
+        spare: Room for what several passes need.
     """
 
     read: Callable[[int], InputRows]
@@ -79,6 +81,7 @@ class InputTensor:
     size: int
     noise_keys: tuple[int, ...] = ()
     spread: Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]] = map
+    spare: Spare = field(default_factory=lambda: Spare(0))
 
     @staticmethod
     def of(blocks: Sequence[InputRows], noise_keys: tuple[int, ...] = ()) -> InputTensor:
@@ -93,6 +96,28 @@ class InputTensor:
     def map(self, function: Callable[[int, InputRows], Result]) -> Iterable[Result]:
         """Apply a function to every block and its number; results come in order."""
         return self.spread(lambda index: function(index, self.read(index)), range(self.count))
+
+    def values(
+        self, compute: Callable[[InputRows, Float], None]
+    ) -> Callable[[int, InputRows], Float]:
+        """Return what gives the values of a block by its number, computed once where there is room.
+
+        Args:
+            compute: Function that writes the values of some rows into an array of their shape.
+        """
+        kept: dict[int, Float] = {}
+
+        def of_block(number: int, rows: InputRows) -> Float:
+            if number in kept:
+                return kept[number]
+            room = self.spare.array(rows.stored_inputs[0].shape)
+            values = np.empty(rows.stored_inputs[0].shape, np.float32) if room is None else room
+            compute(rows, values)
+            if room is not None:
+                kept[number] = room
+            return values
+
+        return of_block
 
 
 def weighted_sum(arrays: Sequence[Float], weights: Sequence[float]) -> Float:

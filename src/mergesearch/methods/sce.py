@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 
@@ -10,10 +11,10 @@ import numpy as np
 from mergesearch._kernels import Consensus, Mask, kernels
 from mergesearch.methods.combination import Combination
 from mergesearch.methods.declaration import INT8_MASK, Base, Method, Parameter
-from mergesearch.methods.gram import Float64, gram
+from mergesearch.methods.gram import Float64
 from mergesearch.methods.inputs import Float, InputRows, InputTensor, Settings
 from mergesearch.methods.selection import ALL, NONE, Cut, Entries, count_cuts, mask_of_cut
-from mergesearch.methods.sparsifiers import Sparse, remembered
+from mergesearch.methods.sparsifiers import RememberedMasks, Sparse
 
 _SMALLEST_TOTAL = 1e-6
 
@@ -38,15 +39,21 @@ def sce_statistics(tensor: InputTensor, settings: Settings) -> Selected:
     between the inputs is selected. A weight is the mean square of the selected deltas, all scaled
     to sum to 1; equal parts where that sum is below 1e-6.
     """
-    cut = _selection(tensor, settings["select_topk"])
-    for_squares, for_merge = remembered(tensor, lambda rows: _mask(rows, cut))
+    variances = tensor.values(_variances)
+    cut = _selection(tensor, variances, settings["select_topk"])
+    masks = RememberedMasks(lambda rows: _mask(rows, cut), tensor.size)
     whole = cut == ALL
 
-    def squares(_: int, rows: InputRows) -> Float64:
-        return np.diag(gram(rows, None if whole else for_squares(rows)))
+    def squares(number: int, rows: InputRows) -> Float64:
+        mask = None
+        if not whole:
+            mask = masks.remember(rows, mask_of_cut(cut, rows.offset, variances(number, rows)))
+        sums = np.empty(len(rows.stored_inputs))
+        kernels().squares(rows.stored_inputs, rows.stored_base, mask, sums)
+        return sums
 
     sums = [float(square) for square in reduce(np.add, tensor.map(squares))]
-    total, sparse = sum(sums), Sparse(None if whole else for_merge)
+    total, sparse = sum(sums), Sparse(None if whole else masks)
     if total / tensor.size < _SMALLEST_TOTAL:
         return Selected(sparse, (1.0 / len(sums),) * len(sums))
     return Selected(sparse, tuple(square / total for square in sums))
@@ -66,31 +73,33 @@ def sce(rows: InputRows, settings: Settings, statistics: Selected) -> Combinatio
     )
 
 
-def _variances(rows: InputRows) -> Float:
-    """Population variance of each entry between the inputs."""
-    into = np.empty(rows.stored_inputs[0].shape, dtype=np.float32)
+def _variances(rows: InputRows, into: Float) -> None:
+    """Write the population variance of each entry between the inputs."""
     kernels().variances(rows.stored_inputs, rows.stored_base, into)
-    return into
 
 
 def _mask(rows: InputRows, cut: Cut) -> Mask:
-    return mask_of_cut(cut, rows.offset, _variances(rows))
+    variances = np.empty(rows.stored_inputs[0].shape, dtype=np.float32)
+    _variances(rows, variances)
+    return mask_of_cut(cut, rows.offset, variances)
 
 
-def _selection(tensor: InputTensor, share: float) -> Cut:
+def _selection(
+    tensor: InputTensor, variances: Callable[[int, InputRows], Float], share: float
+) -> Cut:
     """The cut of the variances."""
     if share >= 1.0:
         return ALL
     if share <= 0.0:
         return NONE
-    variances = Entries(
-        lambda use: tensor.map(lambda number, rows: use(number, _variances(rows), None))
+    entries = Entries(
+        lambda use: tensor.map(lambda number, rows: use(number, variances(number, rows), None))
     )
     zeros = sum(
-        variances.each(lambda _, values, base: -1 - kernels().find_equal(values, base, 0, 1 << 62))
+        entries.each(lambda _, values, base: -1 - kernels().find_equal(values, base, 0, 1 << 62))
     )
     differing = tensor.size - zeros
-    return count_cuts(variances, tensor.size, (int(differing * share),))[0]
+    return count_cuts(entries, tensor.size, (int(differing * share),))[0]
 
 
 METHODS = (

@@ -8,7 +8,7 @@ which are ours (`noise.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 
 import numpy as np
@@ -92,41 +92,33 @@ class Sparse:
         return None if self.make_mask is None else self.make_mask(rows)
 
 
-@dataclass(frozen=True)
 class RememberedMasks:
     """Masks that a pass over the whole tensor made, each kept until it is used once more.
 
-    Attributes:
+    Args:
         make: Function that makes a mask.
-        masks: Masks still to be used, by the offset and the number of their entries.
+        size: Number of entries of the tensor; masks of a very large one are made each time.
     """
 
-    make: MaskMaker
-    masks: dict[tuple[int, int], Mask] = field(default_factory=dict)
+    def __init__(self, make: MaskMaker, size: int) -> None:
+        self._make = make
+        self._keeps = size <= MOST_REMEMBERED
+        self._masks: dict[tuple[int, int], Mask] = {}  # by the offset and number of their entries
 
-    def remember(self, rows: InputRows) -> Mask:
-        """Return the mask of some rows, and keep it."""
-        mask = self.masks[rows.offset, rows.size] = self.make(rows)
-        return mask
+    def remember(self, rows: InputRows, mask: Mask | None = None) -> Mask:
+        """Return the mask of some rows, made already or not, and keep it."""
+        made = self._make(rows) if mask is None else mask
+        if self._keeps:
+            self._masks[rows.offset, rows.size] = made
+        return made
 
     def __call__(self, rows: InputRows) -> Mask:
         """Return the mask of some rows, and forget it; where rows are cut otherwise, all."""
-        mask = self.masks.pop((rows.offset, rows.size), None)
+        mask = self._masks.pop((rows.offset, rows.size), None)
         if mask is None:
-            self.masks.clear()
-            mask = self.make(rows)
+            self._masks.clear()
+            mask = self._make(rows)
         return mask
-
-
-def remembered(tensor: InputTensor, make: MaskMaker) -> tuple[MaskMaker, MaskMaker]:
-    """Return what makes masks for a pass over the whole tensor, and what makes them afterwards.
-
-    Masks are kept between both, unless the tensor is very large.
-    """
-    if tensor.size > MOST_REMEMBERED:
-        return make, make
-    masks = RememberedMasks(make)
-    return masks.remember, masks
 
 
 def sparsified(sparsifier: Sparsifier, delta: Delta, sparsity: Sparsity, rescale: bool) -> Sparse:
@@ -145,13 +137,13 @@ def sparsified(sparsifier: Sparsifier, delta: Delta, sparsity: Sparsity, rescale
     make_mask = sparsifier(delta, sparsity)
     if not rescale:
         return Sparse(make_mask)
-    mask_for_sums, make_mask = remembered(delta.tensor, make_mask)
+    masks = RememberedMasks(make_mask, delta.tensor.size)
 
     def sums(_: int, rows: InputRows) -> tuple[float, float]:
         values = rows.stored_inputs[delta.index]
-        return kernels().sum_magnitudes(values, rows.stored_base, mask_for_sums(rows))
+        return kernels().sum_magnitudes(values, rows.stored_base, masks.remember(rows))
 
-    return Sparse(make_mask, restoring(delta.tensor.map(sums)))
+    return Sparse(masks, restoring(delta.tensor.map(sums)))
 
 
 def restoring(sums: Iterable[tuple[float, float]]) -> float:
