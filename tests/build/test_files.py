@@ -47,7 +47,8 @@ def test_every_piece_is_written_once(threads: int | None) -> None:
     written: list[int] = []
     finished: list[int] = []
     pieces = [
-        Piece(index, lambda index=index: written.append(index), nothing) for index in range(9)
+        Piece(("", 0), index, lambda index=index: written.append(index), nothing)
+        for index in range(9)
     ]
     run(pieces, threads, Stopping(), finished.append)
     assert sorted(written) == sorted(finished) == list(range(9))
@@ -55,7 +56,10 @@ def test_every_piece_is_written_once(threads: int | None) -> None:
 
 def test_pieces_that_come_later_are_read_ahead_once_each() -> None:
     ahead: list[int] = []
-    pieces = [Piece(index, nothing, lambda index=index: ahead.append(index)) for index in range(9)]
+    pieces = [
+        Piece(("", 0), index, nothing, lambda index=index: ahead.append(index))
+        for index in range(9)
+    ]
     run(pieces, 1, Stopping())
     assert ahead == list(range(1, 9))
 
@@ -66,8 +70,8 @@ def test_the_first_failure_ends_all_and_is_raised() -> None:
     def fail() -> None:
         raise BuildError("no")
 
-    pieces = [Piece(0, fail, nothing)]
-    pieces += [Piece(index, lambda: written.append(1), nothing) for index in range(1, 500)]
+    pieces = [Piece(("", 0), 0, fail, nothing)]
+    pieces += [Piece(("", 0), index, lambda: written.append(1), nothing) for index in range(1, 500)]
     with pytest.raises(BuildError, match="no"):
         run(pieces, 1, Stopping())
     assert written == []
@@ -118,7 +122,7 @@ def test_an_interruption_ends_what_is_under_way() -> None:
 @pytest.mark.parametrize("size", [1, 1000, (1 << 20) + 3])
 def test_the_digest_is_that_of_the_whole_file_in_any_order(fd: int, size: int) -> None:
     content = random.Random(0).randbytes(7 * size)
-    pieces = [Piece(index * size, nothing, nothing) for index in range(7)]
+    pieces = [Piece(("", 0), index * size, nothing, nothing) for index in range(7)]
     digest = RunningDigest(fd, pieces)
     order = list(range(7))
     random.Random(1).shuffle(order)
@@ -139,7 +143,7 @@ def test_the_digest_is_right_with_threads(fd: int) -> None:
         place = index << 16
         os.pwrite(fd, content[place : place + (1 << 16)], place)
 
-    pieces = [Piece(i << 16, lambda index=i: write(index), nothing) for i in range(40)]
+    pieces = [Piece(("", 0), i << 16, lambda index=i: write(index), nothing) for i in range(40)]
     digest = RunningDigest(fd, pieces)
     run(pieces, 2, Stopping(), digest.finished)
     assert digest.hexdigest(len(content)) == hashlib.sha256(content).hexdigest()

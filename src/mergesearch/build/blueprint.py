@@ -82,7 +82,7 @@ class Blueprint:
         self._check(merged)
         return Contents(self.traits, self._metadata, self.constants, self.tensors)
 
-    def _metadata(self, file_type: gguf.LlamaFileType) -> list[Section]:
+    def _metadata(self, file_type: gguf.LlamaFileType, label: Mapping[str, Any]) -> list[Section]:
         own = {
             gguf.Keys.General.QUANTIZATION_VERSION: gguf.GGML_QUANT_VERSION,
             gguf.Keys.General.FILE_TYPE: int(file_type),
@@ -91,7 +91,7 @@ class Blueprint:
         keys = Metadata()
         for key, value, kind in self.fields:
             keys.add(key, own.pop(key, named.get(key, value)), kind)
-        for key, value in own.items():
+        for key, value in (own | dict(label)).items():
             keys.add(key, value)
         return [keys.packed()]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import gguf
 import numpy as np
@@ -32,13 +33,14 @@ class Contents:
 
     Attributes:
         traits: Traits that the types of the tensors depend on.
-        metadata: Function from a file type to the packed metadata, in sections.
+        metadata: Function from a file type and the keys of a label to the packed metadata, in
+            sections.
         constants: Vectors that are stored as they are, by name.
         tensors: How the weights are stored, in the order of the file.
     """
 
     traits: ModelTraits
-    metadata: Callable[[gguf.LlamaFileType], Sequence[Section]]
+    metadata: Callable[[gguf.LlamaFileType, Mapping[str, Any]], Sequence[Section]]
     constants: Mapping[str, npt.NDArray[np.float32]]
     tensors: Sequence[StoredTensor]
 
@@ -70,8 +72,10 @@ def built_in_contents(recipe: Recipe, merged: MergedModel, memo: Memo) -> Conten
             fix="name a parent that has one: tokenizer_source",
         )
 
-    def metadata(file_type: gguf.LlamaFileType) -> Sequence[Section]:
+    def metadata(file_type: gguf.LlamaFileType, label: Mapping[str, Any]) -> Sequence[Section]:
         model = model_metadata(layout, merged.config, tokenizer.generation)
+        for key, value in label.items():
+            model.add(key, value)
         kind = Metadata()
         kind.add(gguf.Keys.General.QUANTIZATION_VERSION, gguf.GGML_QUANT_VERSION)
         kind.add(gguf.Keys.General.FILE_TYPE, int(file_type))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import tempfile
 import threading
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,8 @@ from mergesearch.merge.rows import AHEAD, rows_per_block
 from mergesearch.merge.stopping import Stopping
 
 HASHED_AT_ONCE = 1 << 20
+OnProgress = Callable[[int, int], None]
+"""Told how many parts of some work are done, and how many there are."""
 
 
 def row_blocks(tensor: PlannedTensor) -> Iterator[tuple[int, int]]:
@@ -37,11 +40,13 @@ class Piece:
     """One block of a file under construction.
 
     Attributes:
+        source: Merged tensor and its first row that the block is made of.
         offset: Place of its first byte in the file.
         write: Function that computes and writes it.
         read_ahead: Function that lets the system read what `write` will need from the disk.
     """
 
+    source: tuple[str, int]
     offset: int
     write: Callable[[], None]
     read_ahead: Callable[[], None]
@@ -92,16 +97,76 @@ def run(
         raise failures[min(failures)]
 
 
-class RunningDigest:
-    """SHA-256 of a file whose pieces are written out of order, computed while they are."""
+class Output(Protocol):
+    """A file under construction."""
 
-    def __init__(self, fd: int, pieces: Sequence[Piece]) -> None:
+    @property
+    def pieces(self) -> Sequence[Piece]:
+        """Blocks of the file, in its order."""
+        ...
+
+    def finished(self, index: int) -> None:
+        """Note that a piece has been written."""
+        ...
+
+
+def write_outputs(
+    outputs: Sequence[Output],
+    threads: int | None,
+    stopping: Stopping,
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Write files of one merged model in a single pass over the parents.
+
+    What is made of the same rows is written by all files one after the other, so that the parents
+    are read from the disk once.
+
+    Args:
+        outputs: Files under construction.
+        threads: Number of threads; None for one per processor.
+        stopping: What ends the pieces that are under way where the caller is interrupted.
+        on_progress: Function that is called with the number of written and of all pieces, from
+            any thread.
+    """
+    jobs = [
+        (output, index, piece) for output in outputs for index, piece in enumerate(output.pieces)
+    ]
+    if len(outputs) > 1:
+        ranks: dict[str, int] = {}
+        for _, _, piece in jobs:
+            ranks.setdefault(piece.source[0], len(ranks))
+        jobs.sort(key=lambda job: (ranks[job[2].source[0]], job[2].source[1]))
+    written = itertools.count(1)
+
+    def finished(number: int) -> None:
+        output, index, _ = jobs[number]
+        output.finished(index)
+        if on_progress is not None:
+            on_progress(next(written), len(jobs))
+
+    with full_disk_is_build_error():
+        run([piece for _, _, piece in jobs], threads, stopping, finished)
+
+
+class RunningDigest:
+    """SHA-256 of a file whose pieces are written out of order, computed while they are.
+
+    Args:
+        fd: Descriptor of the file.
+        pieces: Pieces in the order of the file.
+        start: Place of the first byte that is hashed.
+        before: Bytes that are hashed in the place of those before it.
+    """
+
+    def __init__(
+        self, fd: int, pieces: Sequence[Piece], start: int = 0, before: bytes = b""
+    ) -> None:
         self._fd = fd
         self._offsets = [piece.offset for piece in pieces]
         self._finished = bytearray(len(pieces))
         self._first = 0  # number of the first piece that may be unfinished
-        self._hashed = 0  # bytes
-        self._sha256 = hashlib.sha256()
+        self._hashed = start
+        self._sha256 = hashlib.sha256(before)
         self._hashing = threading.Lock()
 
     def finished(self, index: int) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,8 @@ import numpy as np
 from gguf import GGMLQuantizationType as Type
 
 from mergesearch._system.files import write_json
-from mergesearch.build.files import (
-    Piece,
-    full_disk_is_build_error,
-    row_blocks,
-    run,
-    write_at,
-)
+from mergesearch.build.files import Piece, full_disk_is_build_error, row_blocks, write_at
+from mergesearch.build.label import Label
 from mergesearch.errors import BuildError
 from mergesearch.merge import MergedModel, PlannedTensor
 from mergesearch.quantize.formats import FLOAT_TYPES, FloatType
@@ -28,35 +24,83 @@ from mergesearch.vocabulary import write_tokenizer
 SHARD_BYTES = 4_000_000_000
 
 
-def write_folder(folder: Path, merged: MergedModel, dtype: str, threads: int | None) -> None:
-    """Write weights, config and tokenizer into an empty folder; see `Workshop.safetensors`."""
-    _write_shards(folder, merged, dtype, threads)
-    config = {**merged.config, "dtype": dtype, "torch_dtype": dtype}
-    write_json(folder / "config.json", config)
-    if merged.tokenizer is not None:
-        write_tokenizer(merged.tokenizer, folder)
+class ShardOutput:
+    """A safetensors file under construction.
+
+    Args:
+        path: File to write.
+        merged: Merged model.
+        tensors: Tensors of the file, in its order.
+        dtype: Type of the stored values.
+        metadata: Strings of the header.
+
+    Attributes:
+        pieces: Blocks of the file, in its order.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        merged: MergedModel,
+        tensors: Sequence[PlannedTensor],
+        dtype: FloatType,
+        metadata: Mapping[str, str],
+    ) -> None:
+        header = _header(tensors, dtype, metadata)
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with full_disk_is_build_error():
+            os.pwrite(self._fd, header, 0)
+        self.pieces = list(_pieces(self._fd, merged, tensors, dtype, len(header)))
+
+    def finished(self, index: int) -> None:
+        """Note that a piece has been written."""
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
 
 
-def _write_shards(folder: Path, merged: MergedModel, dtype: str, threads: int | None) -> None:
-    item = FLOAT_TYPES[dtype].size
-    shards = _shards(merged, item)
+@contextmanager
+def folder_outputs(
+    folder: Path, merged: MergedModel, dtype: str, label: Label | None = None
+) -> Iterator[list[ShardOutput]]:
+    """Open the files of a merged model in an empty folder; yields those that are to be written.
+
+    Config, tokenizer and the index of the shards are written at once; see `Workshop.safetensors`.
+
+    Args:
+        folder: Folder to write into.
+        merged: Merged model.
+        dtype: Type of the stored values.
+        label: What the files say of themselves; None for nothing.
+    """
+    kind = FLOAT_TYPES[dtype]
+    shards = _shards(merged, kind.size)
     names = ["model.safetensors"]
     if len(shards) > 1:
         names = [
             f"model-{number:05d}-of-{len(shards):05d}.safetensors"
             for number in range(1, len(shards) + 1)
         ]
-    for name, tensors in zip(names, shards, strict=True):
-        _write_shard(folder / name, merged, tensors, FLOAT_TYPES[dtype], threads)
-    if len(shards) > 1:
         places = {
             tensor.name: name
             for name, tensors in zip(names, shards, strict=True)
             for tensor in tensors
         }
-        size = sum(tensor.rows * tensor.cols for tensor in merged.tensors) * item
+        size = sum(tensor.rows * tensor.cols for tensor in merged.tensors) * kind.size
         index = {"metadata": {"total_size": size}, "weight_map": places}
         write_json(folder / "model.safetensors.index.json", index)
+    config = {**merged.config, "dtype": dtype, "torch_dtype": dtype}
+    write_json(folder / "config.json", config)
+    if merged.tokenizer is not None:
+        write_tokenizer(merged.tokenizer, folder)
+    metadata = {"format": "pt"} | ({} if label is None else label.origin())
+    with ExitStack() as stack:
+        outputs = []
+        for name, tensors in zip(names, shards, strict=True):
+            outputs.append(ShardOutput(folder / name, merged, tensors, kind, metadata))
+            stack.callback(outputs[-1].close)
+        yield outputs
 
 
 def _shards(merged: MergedModel, item: int) -> list[list[PlannedTensor]]:
@@ -73,14 +117,11 @@ def _shards(merged: MergedModel, item: int) -> list[list[PlannedTensor]]:
     return shards
 
 
-def _write_shard(
-    path: Path,
-    merged: MergedModel,
-    tensors: Sequence[PlannedTensor],
-    dtype: FloatType,
-    threads: int | None,
-) -> None:
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+def _header(
+    tensors: Sequence[PlannedTensor], dtype: FloatType, metadata: Mapping[str, str]
+) -> bytes:
+    """The bytes of a safetensors file before its data."""
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
     place = 0
     for tensor in tensors:
         end = place + tensor.rows * tensor.cols * dtype.size
@@ -92,14 +133,7 @@ def _write_shard(
         place = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    data = 8 + len(text)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    try:
-        with full_disk_is_build_error():
-            os.pwrite(fd, len(text).to_bytes(8, "little") + text, 0)
-            run(list(_pieces(fd, merged, tensors, dtype, data)), threads, merged.stopping)
-    finally:
-        os.close(fd)
+    return len(text).to_bytes(8, "little") + text
 
 
 def _pieces(
@@ -111,6 +145,7 @@ def _pieces(
         for start, stop in row_blocks(tensor):
             place = data + start * pitch
             yield Piece(
+                (tensor.name, start),
                 place,
                 partial(_write_rows, fd, merged, tensor.name, start, stop, dtype, place),
                 partial(merged.read_ahead, tensor.name, start, stop),

@@ -16,12 +16,14 @@ from gguf import GGMLQuantizationType as Type
 
 from mergesearch.build.contents import Contents
 from mergesearch.build.files import (
+    OnProgress,
     Piece,
     RunningDigest,
     full_disk_is_build_error,
-    run,
     write_at,
+    write_outputs,
 )
+from mergesearch.build.label import Label
 from mergesearch.errors import RecipeError
 from mergesearch.gguf import Segment, StoredTensor
 from mergesearch.gguf.pack import TensorHeader, aligned, packed_header
@@ -57,13 +59,69 @@ class FileLayout:
         header: Bytes before the data.
         constants: Vectors that are stored as they are, by the place of their first byte.
         tensors: Merged tensors in the order of the file.
+        data: Place of the first byte after the header and its padding.
         size: Size of the file in bytes.
     """
 
     header: bytes
     constants: Mapping[int, npt.NDArray[np.float32]]
     tensors: Sequence[PlacedTensor]
+    data: int
     size: int
+
+
+class GgufOutput:
+    """A GGUF under construction: its pieces in any order, then `close`.
+
+    Args:
+        fd: Descriptor of the empty file.
+        merged: Merged model.
+        contents: What the file holds beside the merged values.
+        quantization: Types of the tensors.
+        label: What the file says of itself; None for a candidate, which says nothing.
+
+    Attributes:
+        pieces: Blocks of the file, in its order.
+
+    Raises:
+        RecipeError: A type is asked for that no quantized tensor takes.
+        CheckpointError: The vocabulary cannot be stored as GGUF.
+    """
+
+    def __init__(
+        self,
+        fd: int,
+        merged: MergedModel,
+        contents: Contents,
+        quantization: Quantization,
+        label: Label | None = None,
+    ) -> None:
+        self._fd, self._label = fd, label
+        self._layout_with = partial(file_layout, contents, quantization)
+        plain = self._layout_with()
+        self._layout = plain if label is None else self._layout_with(label.gguf_keys())
+        with full_disk_is_build_error():
+            os.pwrite(fd, self._layout.header, 0)
+            for place, values in self._layout.constants.items():
+                write_at(fd, values, place)
+            os.ftruncate(fd, self._layout.size)
+        self.pieces = list(_pieces(fd, merged, self._layout.tensors))
+        self._digest = RunningDigest(fd, self.pieces, self._layout.data, _before_data(plain))
+
+    def finished(self, index: int) -> None:
+        """Note that a piece has been written."""
+        self._digest.finished(index)
+
+    def close(self) -> tuple[int, str]:
+        """Return the size of the finished file in bytes, and the SHA-256 (hex) of the candidate.
+
+        That is the file's own where it has no label; else that of the same file without it, which
+        is written into the label.
+        """
+        digest = self._digest.hexdigest(self._layout.size)
+        if self._label is not None:
+            os.pwrite(self._fd, self._layout_with(self._label.gguf_keys(digest)).header, 0)
+        return self._layout.size, digest
 
 
 def write_gguf(
@@ -72,22 +130,28 @@ def write_gguf(
     contents: Contents,
     quantization: Quantization,
     threads: int | None,
+    on_progress: OnProgress | None = None,
 ) -> tuple[int, str]:
-    """Write the whole file and return its size in bytes and its SHA-256 (hex)."""
-    layout = file_layout(contents, quantization)
-    with full_disk_is_build_error():
-        os.pwrite(fd, layout.header, 0)
-        for place, values in layout.constants.items():
-            write_at(fd, values, place)
-        os.ftruncate(fd, layout.size)
-        pieces = list(_pieces(fd, merged, layout.tensors))
-        digest = RunningDigest(fd, pieces)
-        run(pieces, threads, merged.stopping, digest.finished)
-    return layout.size, digest.hexdigest(layout.size)
+    """Write a whole candidate and return its size in bytes and its SHA-256 (hex)."""
+    output = GgufOutput(fd, merged, contents, quantization)
+    write_outputs([output], threads, merged.stopping, on_progress)
+    return output.close()
 
 
-def file_layout(contents: Contents, quantization: Quantization) -> FileLayout:
+def _before_data(layout: FileLayout) -> bytes:
+    """The bytes of a file before its data."""
+    return layout.header.ljust(layout.data, b"\0")
+
+
+def file_layout(
+    contents: Contents, quantization: Quantization, label: Mapping[str, Any] | None = None
+) -> FileLayout:
     """Return where everything is in a file.
+
+    Args:
+        contents: What the file holds beside the merged values.
+        quantization: Types of the tensors.
+        label: Further keys, which take the place of keys of the same name.
 
     Raises:
         RecipeError: A type is asked for that no quantized tensor takes.
@@ -101,7 +165,8 @@ def file_layout(contents: Contents, quantization: Quantization) -> FileLayout:
         kind = types.get(name, Type.F32)
         headers.append(TensorHeader(name, shape, kind, offset))
         offset += aligned(math.prod(shape[:-1]) * row_bytes(kind, shape[-1]))
-    header = packed_header(contents.metadata(MIXES[quantization.mix].file_type), headers)
+    metadata = contents.metadata(MIXES[quantization.mix].file_type, label or {})
+    header = packed_header(metadata, headers)
     data = aligned(len(header))
     places = {tensor.name: data + tensor.offset for tensor in headers}
     return FileLayout(
@@ -113,6 +178,7 @@ def file_layout(contents: Contents, quantization: Quantization) -> FileLayout:
             )
             for tensor in contents.tensors
         ],
+        data,
         data + offset,
     )
 
@@ -142,10 +208,12 @@ def _pieces(fd: int, merged: MergedModel, tensors: Sequence[PlacedTensor]) -> It
         offset = tensor.offset
         for segment in tensor.segments:
             for block in blocks_of_segment(segment, tensor):
+                name, start, stop = _merged_rows(block, tensor)
                 yield Piece(
+                    (name, start),
                     offset,
                     partial(_write_rows, fd, merged, block, tensor, offset),
-                    partial(merged.read_ahead, *_merged_rows(block, tensor)),
+                    partial(merged.read_ahead, name, start, stop),
                 )
                 offset += (block.stop - block.start) * tensor.pitch
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mergesearch._system.files import new_file, new_folder
@@ -15,9 +15,10 @@ from mergesearch.build.blueprint import Blueprint, read_blueprint
 from mergesearch.build.candidate import Candidate
 from mergesearch.build.contents import Contents, built_in_contents
 from mergesearch.build.estimate import Estimate, estimate
-from mergesearch.build.files import scratch_file
-from mergesearch.build.folder import write_folder
-from mergesearch.build.gguf_file import file_layout, write_gguf
+from mergesearch.build.files import OnProgress, scratch_file, write_outputs
+from mergesearch.build.folder import folder_outputs
+from mergesearch.build.gguf_file import GgufOutput, file_layout, write_gguf
+from mergesearch.build.label import Label
 from mergesearch.errors import InputError, Interrupted
 from mergesearch.merge import MergedModel, plan_merge
 from mergesearch.merge.differences import differences
@@ -159,20 +160,34 @@ class Workshop:
             raise
         return Candidate(fd, path, size, digest, time.perf_counter() - started, temporary)
 
-    def gguf(self, recipe: Recipe, path: Path, quant: str | None = None) -> str:
+    def gguf(
+        self,
+        recipe: Recipe,
+        path: Path,
+        quant: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> str:
         """Build a recipe's GGUF as a file, whole or not at all, and return its SHA-256 (hex).
 
         Args:
             recipe: Recipe to build.
             path: File to write; an existing one is replaced.
             quant: Key of `quantize.MIXES`; None for the recipe's own mix.
+            on_progress: Function that is told how many blocks are written, and of how many.
         """
         quantization = recipe.quantize if quant is None else Quantization(quant)
         with new_file(path) as fd:
-            _, digest = self._write(fd, recipe, quantization)
+            _, digest = self._write(fd, recipe, quantization, on_progress=on_progress)
         return digest
 
-    def safetensors(self, recipe: Recipe, folder: Path, *, replace: bool = False) -> None:
+    def safetensors(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        *,
+        replace: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> None:
         """Build a recipe as a Hugging Face folder in its own `dtype`, whole or not at all.
 
         Weights are cut into shards of at most 4 GB; the tokenizer's files are copied from the
@@ -182,15 +197,48 @@ class Workshop:
             recipe: Recipe to build.
             folder: Folder to write.
             replace: Whether another model in the folder's place is removed.
+            on_progress: Function that is told how many blocks are written, and of how many.
 
         Raises:
             InputError: Something is in the folder's place that may not be replaced.
         """
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            _refuse_folder(folder, replace)
-        merged = self.plan(recipe)
-        with new_folder(folder, replace=replace) as unfinished, self._unchanged():
-            write_folder(unfinished, merged, recipe.last.dtype, self.threads)
+        refuse_folder(folder, replace)
+        with new_folder(folder, replace=replace) as unfinished:
+            self.write_all(recipe, unfinished, {}, None, on_progress)
+
+    def write_all(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        mixes: Mapping[str, Path],
+        label: Label | None,
+        on_progress: OnProgress | None = None,
+    ) -> dict[str, str]:
+        """Write a recipe's model as safetensors and GGUFs, in one pass over the parents.
+
+        Args:
+            recipe: Recipe to build.
+            folder: Empty folder for the safetensors.
+            mixes: File to write for each key of `quantize.MIXES`.
+            label: What the files say of themselves; None for nothing.
+            on_progress: Function that is told how many blocks are written, and of how many.
+
+        Returns:
+            SHA-256 (hex) of the candidate in each mix.
+        """
+        with self._unchanged(), ExitStack() as stack:
+            merged = self.plan(recipe)
+            shards = stack.enter_context(folder_outputs(folder, merged, recipe.last.dtype, label))
+            contents = self._contents(recipe, merged) if mixes else None
+            files: dict[str, GgufOutput] = {}
+            for mix, path in mixes.items():
+                assert contents is not None
+                own = mix == recipe.quantize.mix
+                quantization = recipe.quantize if own else Quantization(mix)
+                fd = stack.enter_context(new_file(path))
+                files[mix] = GgufOutput(fd, merged, contents, quantization, label)
+            write_outputs([*files.values(), *shards], self.threads, merged.stopping, on_progress)
+            return {mix: output.close()[1] for mix, output in files.items()}
 
     def _write(
         self,
@@ -198,11 +246,12 @@ class Workshop:
         recipe: Recipe,
         quantization: Quantization,
         stop: threading.Event | None = None,
+        on_progress: OnProgress | None = None,
     ) -> tuple[int, str]:
         with self._unchanged():
             merged = self.plan(recipe, stop)
             contents = self._contents(recipe, merged)
-            return write_gguf(fd, merged, contents, quantization, self.threads)
+            return write_gguf(fd, merged, contents, quantization, self.threads, on_progress)
 
     @contextmanager
     def _unchanged(self) -> Iterator[None]:
@@ -224,8 +273,14 @@ class Workshop:
         return built_in_contents(recipe, merged, self._memo)
 
 
-def _refuse_folder(folder: Path, replace: bool) -> None:
-    """Refuse a folder that is not empty, unless it holds nothing but a model to be replaced."""
+def refuse_folder(folder: Path, replace: bool) -> None:
+    """Refuse a folder that is not empty, unless it holds nothing but a model to be replaced.
+
+    Raises:
+        InputError: Something is in the folder's place that may not be replaced.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
     if not folder.is_dir():
         raise InputError("is not a folder", where=folder)
     if not replace:
