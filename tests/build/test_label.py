@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -45,12 +44,12 @@ def workshop() -> Workshop:
 
 
 @pytest.fixture(scope="module")
-def shipped(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def shipped(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shipped")
     mixes = {mix: folder / f"{mix}.gguf" for mix in ("Q4_K_M", "Q8_0")}
     digests = workshop.write_all(RECIPE, folder, mixes, LABEL)
     (folder / "digests.json").write_text(json.dumps(digests))
-    yield folder
+    return folder
 
 
 def text(reader: gguf.GGUFReader, key: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import threading
@@ -23,12 +24,16 @@ class Hub:
         gated: repositories that answer 403.
         break_after: bytes of a file after which the connection breaks, once per file.
         requests: method, path and range of every request so far.
+        created: what each new repository was asked to be.
+        uploaded: content of each file that was committed.
     """
 
     folders: dict[str, Path]
     gated: set[str] = field(default_factory=set)
     break_after: int | None = None
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+    created: list[dict[str, object]] = field(default_factory=list)
+    uploaded: dict[str, bytes] = field(default_factory=dict)
     url: str = ""
     broken: set[str] = field(default_factory=set)
 
@@ -66,6 +71,44 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._answer()
+
+    def do_POST(self) -> None:
+        """Make a repository, say how files are sent, and take a commit of small files."""
+        path = self.path.partition("?")[0]
+        self.hub.requests.append((self.command, path, None))
+        lines = self._body().splitlines()
+        document = json.loads(lines[0])
+        if path == "/api/repos/create":
+            self.hub.created.append(document)
+            url = f"{self.hub.url}/{document.get('organization')}/{document['name']}"
+            self._send(200, json.dumps({"url": url, "id": "1"}).encode())
+        elif "/preupload/" in path:
+            files = [
+                {"path": file["path"], "uploadMode": "regular", "shouldIgnore": False}
+                for file in document["files"]
+            ]
+            self._send(200, json.dumps({"files": files}).encode())
+        else:
+            name = "/".join(path.split("/")[3:5])
+            for line in lines[1:]:
+                value = json.loads(line)["value"]
+                self.hub.uploaded[value["path"]] = base64.b64decode(value["content"])
+            answer = {
+                "commitUrl": f"{self.hub.url}/{name}/commit/{COMMIT}",
+                "commitOid": COMMIT,
+                "success": True,
+            }
+            self._send(200, json.dumps(answer).encode())
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -105,8 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
         ]
 
     def _file(self, name: str, path: str) -> None:
-        file = self.hub.folders[name] / path
-        if not file.is_file():
+        file = self.hub.folders.get(name, Path()) / path
+        if name not in self.hub.folders or not file.is_file():
             self._send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
             return
         content = file.read_bytes()

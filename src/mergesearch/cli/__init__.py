@@ -27,6 +27,7 @@ COMMANDS = {
     "report": "Write a run as one page for a browser.",
     "export": "Export the recipe of a trial.",
     "build": "Build the model that a recipe describes, or a trial of a run.",
+    "upload": "Upload a finished folder to the Hugging Face Hub.",
     "score": "Score a model as a run does.",
     "check": "Prove a space, recipe or objectives file; estimate what it takes.",
     "init": "Make a search space from a recipe, or copy the demo's.",

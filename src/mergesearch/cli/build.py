@@ -17,10 +17,13 @@ from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, refuse_existing
 from mergesearch.errors import InputError
 from mergesearch.quantize import MIXES
 from mergesearch.recipe import Quantization, Recipe
+from mergesearch.report.progress import progress
 from mergesearch.report.standing import standing_lines
 from mergesearch.runs.inputs import open_workshop, read_recipe
 from mergesearch.runs.kinds import Kind, kind_of
 from mergesearch.runs.run import Run
+from mergesearch.runs.shipping import ship
+from mergesearch.study.records import TrialRecord
 
 
 class Target(enum.StrEnum):
@@ -28,6 +31,7 @@ class Target(enum.StrEnum):
 
     GGUF = "gguf"
     SAFETENSORS = "safetensors"
+    UPLOAD = "upload"
 
 
 def command(
@@ -38,13 +42,18 @@ def command(
         Path,
         typer.Option(*OUT, metavar="PATH", help="File or folder to write; - for standard output."),
     ],
-    to: Annotated[Target, typer.Option(help="A GGUF file, or a Hugging Face folder.")] = (
-        Target.GGUF
-    ),
+    to: Annotated[
+        Target,
+        typer.Option(help="A GGUF file, a Hugging Face folder, or one with GGUFs and a card."),
+    ] = Target.GGUF,
     quant: Annotated[
         str | None,
         typer.Option(metavar="MIX", help="GGUF mix, such as Q8_0; default: what the recipe says."),
     ] = None,
+    quants: Annotated[
+        str,
+        typer.Option(metavar="MIX,...", help="GGUF mixes of --to upload."),
+    ] = "Q4_K_M",
     pick: Annotated[
         str | None,
         typer.Option(metavar="WHICH", help="Trial of a run folder, as search export takes it."),
@@ -56,36 +65,56 @@ def command(
 ) -> None:
     """Build the model that a recipe describes, or a trial of a run.
 
-    Of a GGUF the SHA-256 is printed.
+    Of a GGUF the SHA-256 is printed: it is the candidate that was scored, byte for byte. `--to
+    upload` writes a folder to be published: safetensors, GGUFs that say what they are, a card, the
+    recipe, and a Modelfile for Ollama, in one pass over the parents.
 
     Example: search build knee.yaml --to gguf -o knee.gguf
     """
     _check_target(to, out, force)
-    parsed = _in_mix(_recipe(recipe, pick), to, quant)
+    origin = _origin(recipe, pick)
+    parsed = _in_mix(read_recipe(recipe) if origin is None else _of(*origin), to, quant)
     workshop = open_workshop(
         parsed, parent_places(parent), template, threads, scratch=out.absolute().parent
     )
+    if to is Target.UPLOAD:
+        mixes = list(dict.fromkeys(quants.split(",")))
+        with progress("building", "blocks") as told:
+            notes = ship(
+                workshop, parsed, out, mixes, origin=origin, replace=force, on_progress=told
+            )
+        for note in notes:
+            say(note, error=True)
+        say(f"{out}: look at README.md, then: search upload {out} ORG/NAME")
+        return
     for note in workshop.notes(parsed):
         say(note, error=True)
     if to is Target.SAFETENSORS:
-        workshop.safetensors(parsed, out, replace=force)
+        with progress("building", "blocks") as told:
+            workshop.safetensors(parsed, out, replace=force, on_progress=told)
         say(f"{out}: {parsed.last.dtype} safetensors")
     elif out == STANDARD_OUTPUT:
         with workshop.candidate(parsed) as candidate, candidate.path.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
             say(candidate.digest, error=True)
     else:
-        say(f"{workshop.gguf(parsed, out)}  {out}")
+        with progress("building", "blocks") as told:
+            digest = workshop.gguf(parsed, out, on_progress=told)
+        say(f"{digest}  {out}")
 
 
-def _recipe(place: Path, pick: str | None) -> Recipe:
-    """The recipe in a file, or that of a trial of a run, which is said."""
+def _origin(place: Path, pick: str | None) -> tuple[Run, TrialRecord] | None:
+    """The run that a folder holds with the trial that is picked, None for a recipe."""
     if kind_of(place) is not Kind.RUN:
         if pick is not None:
             raise InputError("--pick goes with the folder of a run", where=place)
-        return read_recipe(place)
+        return None
     run = Run(place)
-    trial = run.pick("knee" if pick is None else pick)
+    return run, run.pick("knee" if pick is None else pick)
+
+
+def _of(run: Run, trial: TrialRecord) -> Recipe:
+    """The recipe of a trial; how the trial stands is said."""
     for line in standing_lines(run.standing(trial.number), run.record.axes):
         say(f"trial {trial.number}: {line}", error=True)
     return run.recipe_of(trial)
@@ -95,8 +124,8 @@ def _in_mix(recipe: Recipe, to: Target, quant: str | None) -> Recipe:
     """The recipe in the mix that `--quant` names."""
     if quant is None:
         return recipe
-    if to is Target.SAFETENSORS:
-        raise InputError("--quant goes with --to gguf")
+    if to is not Target.GGUF:
+        raise InputError("--quant goes with --to gguf", fix="--quants goes with --to upload")
     if quant not in MIXES:
         raise InputError(f"unknown mix {quant!r}", where="--quant", expected=", ".join(MIXES))
     return replace(recipe, quantize=Quantization(quant))
@@ -111,7 +140,7 @@ def _check_target(to: Target, out: Path, force: bool) -> None:
             refuse_existing(out, force)
     elif out == STANDARD_OUTPUT or out.suffix in (".gguf", ".safetensors", ".yaml", ".yml"):
         raise InputError(
-            "--to safetensors writes a folder", where=out, fix="name a folder, or use --to gguf"
+            f"--to {to} writes a folder", where=out, fix="name a folder, or use --to gguf"
         )
     elif out.is_file():
-        raise InputError("is a file, and --to safetensors writes a folder", where=out)
+        raise InputError(f"is a file, and --to {to} writes a folder", where=out)

@@ -1,4 +1,4 @@
-"""`search export`: one trial of a run becomes a static recipe."""
+"""`search export`: one trial of a run becomes a file to be shared."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import Annotated
 import typer
 
 from mergesearch._system.terminal import say
-from mergesearch.cli.options import Folder, Pick
+from mergesearch.cli.options import Folder, Parents, Pick, TemplateFile, parent_places
 from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, deliver
+from mergesearch.report.card import Card, card_text
 from mergesearch.report.standing import standing_lines
 from mergesearch.runs.export import mergekit_yaml, recipe_header
+from mergesearch.runs.inputs import open_workshop
 from mergesearch.runs.run import Run
+from mergesearch.runs.shipping import found_by, label_of, modelfile_of
+from mergesearch.study.records import TrialRecord
 
 
 class Format(enum.StrEnum):
@@ -21,13 +25,18 @@ class Format(enum.StrEnum):
 
     RECIPE = "recipe"
     MERGEKIT = "mergekit"
+    CARD = "card"
+    MODELFILE = "modelfile"
 
 
 def command(
     folder: Folder,
     pick: Pick = "knee",
     format: Annotated[
-        Format, typer.Option(help="Our recipe, or YAML for mergekit.")
+        Format,
+        typer.Option(
+            help="Our recipe, YAML for mergekit, a card for the hub, or a Modelfile for Ollama."
+        ),
     ] = Format.RECIPE,
     out: Annotated[
         Path,
@@ -35,20 +44,41 @@ def command(
             *OUT, metavar="FILE", help="File to write; default: print it.", show_default=False
         ),
     ] = STANDARD_OUTPUT,
+    parent: Parents = [],  # noqa: B006
+    template: TemplateFile = None,
     force: Force = False,
 ) -> None:
-    """Export the recipe of a trial.
+    """Export a trial of a run: its recipe, a card or a Modelfile.
 
-    `search build` makes the scored model from it again, byte for byte. How the trial stands is
-    said too: its intervals, and the chance that it really is better than each parent.
+    `search build` makes the scored model from the recipe again, byte for byte. How the trial
+    stands is said too: its intervals, and the chance that it really is better than each parent.
 
     Example: search export results/demo --pick 'max:reasoning where instruction>=0.3' -o r.yaml
     """
     run = Run(folder)
     trial = run.pick(pick)
-    recipe = run.recipe_of(trial)
-    text = recipe.to_yaml() if format is Format.RECIPE else mergekit_yaml(recipe)
-    text = recipe_header(trial, run.record.axes) + text
+    match format:
+        case Format.RECIPE:
+            text = recipe_header(trial, run.record) + run.recipe_of(trial).to_yaml()
+        case Format.MERGEKIT:
+            text = recipe_header(trial, run.record) + mergekit_yaml(run.recipe_of(trial))
+        case _:
+            text = _described(run, trial, format, parent, template)
     deliver(text, out, force, f"trial {trial.number} -> {out}")
     for line in standing_lines(run.standing(trial.number), run.record.axes):
         say(line, error=out == STANDARD_OUTPUT)
+
+
+def _described(
+    run: Run, trial: TrialRecord, format: Format, parent: list[str], template: Path | None
+) -> str:
+    """A card or a Modelfile, for which the parents are opened."""
+    recipe = run.recipe_of(trial)
+    workshop = open_workshop(recipe, parent_places(parent), template)
+    name = f"{run.record.name}-trial-{trial.number}"
+    label, notes = label_of(workshop, recipe, name)
+    if format is Format.MODELFILE:
+        return modelfile_of(workshop, label, f"{name}-{recipe.quantize.mix}.gguf")
+    for note in notes:
+        say(note, error=True)
+    return card_text(Card(label, found_by(run, trial), {}, workshop.notes(recipe)))

@@ -20,6 +20,7 @@ from mergesearch.cli.options import (
     parent_places,
 )
 from mergesearch.report import item_notes, text
+from mergesearch.report.progress import progress
 from mergesearch.runs.inputs import read_objectives
 from mergesearch.runs.score import score
 
@@ -42,16 +43,18 @@ def command(
     Example: search score knee.gguf --objectives demo --rung validate
     """
     wanted = read_objectives(objectives)
-    scored = score(
-        model,
-        wanted,
-        rung=rung,
-        parents=parent_places(parent),
-        template=template,
-        threads=threads,
-        memory=memory,
-        trust_tasks=trust_tasks,
-    )
+    with progress("scoring", "items") as told:
+        scored = score(
+            model,
+            wanted,
+            rung=rung,
+            parents=parent_places(parent),
+            template=template,
+            threads=threads,
+            memory=memory,
+            trust_tasks=trust_tasks,
+            on_progress=lambda scored: told(scored.done, scored.total),
+        )
     if as_json:
         say(json.dumps(scored.to_dict(), indent=2))
         return

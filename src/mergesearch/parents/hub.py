@@ -15,6 +15,7 @@ from typing import Any
 from mergesearch.errors import CheckpointError
 
 FILES = (
+    "README.md",
     "config.json",
     "generation_config.json",
     "model.safetensors",

@@ -175,9 +175,7 @@ class Run:
             if path not in wanted:
                 path.unlink()
         for path, trial in wanted.items():
-            write_text(
-                path, recipe_header(trial, self.record.axes) + self.recipe_of(trial).to_yaml()
-            )
+            write_text(path, recipe_header(trial, self.record) + self.recipe_of(trial).to_yaml())
 
     def _complete(self, number: int) -> TrialRecord:
         trial = self.trial(number)

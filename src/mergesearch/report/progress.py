@@ -1,0 +1,86 @@
+"""How far a piece of work is: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from mergesearch.report import text
+from mergesearch.report.terminal import SafeConsole
+
+OnProgress = Callable[[int, int], None]
+"""Told how many parts of the work are done, and how many there are."""
+QUIET_SECONDS = 10.0
+"""Time between two lines where there is no terminal."""
+
+
+@contextmanager
+def progress(what: str, unit: str) -> Iterator[OnProgress]:
+    """Show on standard error how far a piece of work is; yields what is told about it.
+
+    On a terminal a bar goes away at the end. Elsewhere there is a line every ten seconds, so that
+    what is over at once says nothing.
+
+    Args:
+        what: The work, such as `building`.
+        unit: Plural noun of its parts, such as `items`.
+    """
+    console = SafeConsole(stderr=True)
+    if not console.is_terminal:
+        yield _Lines(what, unit, time.monotonic)
+        return
+    columns = (
+        TextColumn(what),
+        BarColumn(bar_width=40),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("so far,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class _Lines:
+    """Prints a line now and then; may be called from any thread.
+
+    Args:
+        what: The work.
+        unit: Plural noun of its parts.
+        clock: Function that tells the time in seconds.
+    """
+
+    def __init__(self, what: str, unit: str, clock: Callable[[], float]) -> None:
+        self._what, self._unit, self._clock = what, unit, clock
+        self._started = self._last = clock()
+        self._lock = threading.Lock()
+
+    def __call__(self, done: int, total: int) -> None:
+        with self._lock:
+            now = self._clock()
+            if now - self._last < QUIET_SECONDS:
+                return
+            self._last = now
+        elapsed = now - self._started
+        left = text.duration(elapsed / done * (total - done)) if done else "?"
+        print(
+            f"{self._what}: {done}/{total} {self._unit}, {text.duration(elapsed)} so far,"
+            f" {left} left",
+            file=sys.stderr,
+            flush=True,
+        )

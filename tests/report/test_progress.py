@@ -1,0 +1,24 @@
+"""How far a piece of work is, where there is no terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from mergesearch.report.progress import _Lines, progress
+
+
+def test_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    times = iter([0.0, 4.0, 10.0, 12.0, 20.5])
+    told = _Lines("building", "blocks", lambda: next(times))
+    for done in (1, 2, 3, 4):
+        told(done, 8)
+    assert capsys.readouterr().err == (
+        "building: 2/8 blocks, 10 s so far, 30 s left\n"
+        "building: 4/8 blocks, 20 s so far, 20 s left\n"
+    )
+
+
+def test_what_is_over_at_once_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("building", "blocks") as told:
+        told(1, 1)
+    assert capsys.readouterr() == ("", "")
