@@ -25,7 +25,7 @@ COMMANDS = {
     "show": "Show one trial of a run, alone or against another.",
     "compare": "Compare two candidates item by item.",
     "report": "Write a run as one page for a browser.",
-    "export": "Export the recipe of a trial.",
+    "export": "Export a trial of a run: its recipe, a card or a Modelfile.",
     "build": "Build the model that a recipe describes, or a trial of a run.",
     "upload": "Upload a finished folder to the Hugging Face Hub.",
     "score": "Score a model as a run does.",
