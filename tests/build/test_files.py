@@ -97,7 +97,9 @@ def test_of_two_failures_the_first_in_the_file_is_raised() -> None:
         raise BuildError("second")
 
     with pytest.raises(BuildError, match="first"):
-        run([Piece(0, fail_late, nothing), Piece(1, fail, nothing)], 2, Stopping())
+        run(
+            [Piece(("", 0), 0, fail_late, nothing), Piece(("", 0), 1, fail, nothing)], 2, Stopping()
+        )
 
 
 def test_an_interruption_ends_what_is_under_way() -> None:
@@ -110,8 +112,8 @@ def test_an_interruption_ends_what_is_under_way() -> None:
         read_blocks(stopping, started)
 
     pieces = [
-        Piece(0, lambda: read_blocks(stopping, started), nothing),
-        Piece(1, interrupt, nothing),
+        Piece(("", 0), 0, lambda: read_blocks(stopping, started), nothing),
+        Piece(("", 0), 1, interrupt, nothing),
     ]
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
