@@ -47,13 +47,13 @@ def measure(scorer: ScoringProcess, recipe: Recipe, rung: str) -> Results:
 def row(label: str, objectives: Objectives, results: Results) -> str:
     """One line of a Markdown table: the label and every objective with its standard error."""
     scores = objectives.scores(results)
-    cells = [f"{one.value:.3f} ± {one.stderr:.3f}" for one in scores.values()]
+    cells = [f"{score.value:.3f} ± {score.stderr:.3f}" for score in scores.values()]
     return f"| {label} | " + " | ".join(cells) + " |"
 
 
 def line(scorer: ScoringProcess, objectives: Objectives, rung: str) -> Iterator[Results]:
     """Print and yield the eleven points of the straight line."""
-    names = [one.name for one in objectives.objectives]
+    names = [objective.name for objective in objectives.objectives]
     print(f"\n| share of {SECOND} | " + " | ".join(names) + " |")
     print("|---" * (len(names) + 1) + "|")
     for step in range(11):
@@ -64,7 +64,7 @@ def line(scorer: ScoringProcess, objectives: Objectives, rung: str) -> Iterator[
 
 def total(objectives: Objectives, results: Results) -> float:
     """The plain sum of all objectives, by which the best point of the line is chosen."""
-    return sum(one.value for one in objectives.scores(results).values())
+    return sum(score.value for score in objectives.scores(results).values())
 
 
 def compare(label: str, objectives: Objectives, first: Results, second: Results) -> str:

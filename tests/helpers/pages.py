@@ -56,5 +56,5 @@ def page() -> Page:
     }
     run = replace(RUN, name=f"night {HOSTILE}", axes=AXES)
     hostile = {**RECIPE, "name": HOSTILE}
-    trials = [replace(one, recipe=hostile) if one.number == 1 else one for one in EVERY]
+    trials = [replace(trial, recipe=hostile) if trial.number == 1 else trial for trial in EVERY]
     return page_of(run, trials, sheet(), texts, [("state", "finished")], ["A note."])

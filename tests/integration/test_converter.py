@@ -41,12 +41,12 @@ import conversion
 conversion.load_all_models()
 from conversion.base import TextModel
 def every(kind):
-    for one in kind.__subclasses__():
-        yield one
-        yield from every(one)
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from every(subclass)
 TextModel.get_vocab_base_pre = lambda self, tokenizer: "gpt-2"
-for one in every(TextModel):
-    one.set_vocab = TextModel._set_vocab_gpt2
+for model in every(TextModel):
+    model.set_vocab = TextModel._set_vocab_gpt2
 import convert_hf_to_gguf
 convert_hf_to_gguf.main()
 """

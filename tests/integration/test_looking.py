@@ -96,7 +96,7 @@ def test_status_and_a_trial_are_printed_for_programs(run: Run) -> None:
     assert (status["running"], status["trials"], status["knee"]) == (False, TRIALS, front["knee"])
     assert status["hypervolume"] == front["hypervolume"]
     shown = json.loads(search("show", run.folder, "--json").out)
-    member = next(one for one in front["front"] if one["trial"] == front["knee"])
+    member = next(member for member in front["front"] if member["trial"] == front["knee"])
     assert (shown["number"], shown["candidate_digest"]) == (front["knee"], member["digest"])
     assert shown["rungs"]["search"]["scores"] == member["values"]
     assert shown["recipe"] == member["recipe"]

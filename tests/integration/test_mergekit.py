@@ -153,8 +153,8 @@ CASES = {
     "slices, passthrough": {
         "merge_method": "passthrough",
         "slices": [
-            {"sources": [{"model": one, "layer_range": span}]}
-            for one, span in (("a", [0, 3]), ("b", [1, 4]))
+            {"sources": [{"model": letter, "layer_range": span}]}
+            for letter, span in (("a", [0, 3]), ("b", [1, 4]))
         ],
     },
     "slices, slerp": sliced(

@@ -40,16 +40,16 @@ def test_every_trial_is_complete_and_the_front_is_validated(run: Run) -> None:
 
 def test_the_parents_alone_and_named_ratios_come_first(run: Run) -> None:
     shares = [trial.shares for trial in trials(run.folder)]
-    assert [round(one["demo:instruct"], 6) for one in shares[:5]] == [1, 0, 0.5, 0.75, 0.25]
+    assert [round(share["demo:instruct"], 6) for share in shares[:5]] == [1, 0, 0.5, 0.75, 0.25]
 
 
 def test_the_run_folder_holds_what_it_was_made_from(run: Run) -> None:
-    names = {one.name for one in run.folder.iterdir()}
+    names = {path.name for path in run.folder.iterdir()}
     assert {"space.yaml", "objectives.yaml", "study.db", "run.log", "front.json"} <= names
     page = (run.folder / "report.html").read_text(encoding="utf-8")
     assert '"question":' in page  # of the items on which members differ
-    members = {f"trial-{one['trial']}.yaml" for one in front_of(run.folder)["front"]}
-    assert {one.name for one in (run.folder / "recipes").iterdir()} == members
+    members = {f"trial-{member['trial']}.yaml" for member in front_of(run.folder)["front"]}
+    assert {path.name for path in (run.folder / "recipes").iterdir()} == members
 
 
 def test_status_show_and_front_are_readable(run: Run) -> None:
@@ -80,7 +80,7 @@ def test_building_the_exported_recipe_gives_the_scored_file(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = front_of(run.folder)
-    member = next(one for one in document["front"] if one["trial"] == document["knee"])
+    member = next(member for member in document["front"] if member["trial"] == document["knee"])
     recipe, model = tmp_path / "r.yaml", tmp_path / "m.gguf"
     assert search("export", run.folder, "--pick", "knee", "-o", recipe).code == 0
     away = run.folder.rename(run.folder.with_name("away"))
@@ -159,7 +159,7 @@ def test_a_safetensors_build_loads_in_transformers(run: Run, tmp_path: Path) -> 
 def test_a_mergekit_export_names_folders_and_float32(run: Run) -> None:
     document = yaml.safe_load(search("export", run.folder, "--format", "mergekit").out)
     assert document["dtype"] == "float32"
-    assert all(Path(one["model"]).is_dir() for one in document["models"])
+    assert all(Path(model["model"]).is_dir() for model in document["models"])
 
 
 def test_picks_that_do_not_exist_are_refused(run: Run) -> None:
@@ -180,9 +180,9 @@ def test_the_same_seed_gives_the_same_trials_also_when_stopped_and_resumed(
     assert len(trials_of(folder)) == 3
     assert search(*run.again(folder)).code == 0
     once, twice = trials_of(run.folder), trials_of(folder)
-    for one in (*once, *twice):
+    for trial in (*once, *twice):
         # the first stop validated its own front
-        one["scores"].pop("validate", None)
+        trial["scores"].pop("validate", None)
     assert once == twice
     assert front_of(folder)["front"] == front_of(run.folder)["front"]
 
@@ -229,7 +229,9 @@ def _wait_for_trials(folder: Path, count: int) -> None:
 
 
 def _without_validation(folder: Path) -> list[dict[str, object]]:
-    return [one | {"scores": {"search": one["scores"].get("search")}} for one in trials_of(folder)]
+    return [
+        trial | {"scores": {"search": trial["scores"].get("search")}} for trial in trials_of(folder)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -294,7 +296,7 @@ def test_a_crash_of_the_scorer_fails_one_trial(run: Run, tmp_path: Path) -> None
     os.kill(int(children.stdout.split()[0]), signal.SIGSEGV)
     assert process.wait(120) == 0
     found = trials_of(folder)
-    assert [one["state"] for one in found].count("failed") == 1
+    assert [trial["state"] for trial in found].count("failed") == 1
     assert len(found) == TRIALS
-    failed = next(one["number"] for one in found if one["state"] == "failed")
+    failed = next(trial["number"] for trial in found if trial["state"] == "failed")
     assert "SIGSEGV" in search("show", folder, failed).out

@@ -170,7 +170,7 @@ def test_choices_are_those_of_transformers(smollm2: str, tmp_path: Path) -> None
     if not data.is_file():
         pytest.skip("MERGESEARCH_SHARED names no folder with datasets/bbh_choices.jsonl")
     rows = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines()]
-    items = sorted(rows, key=lambda one: len(one["question"]))[:N_ITEMS]
+    items = sorted(rows, key=lambda row: len(row["question"]))[:N_ITEMS]
     model = AutoModelForCausalLM.from_pretrained(
         export(smollm2, tmp_path / "m"), dtype=torch.float32
     ).eval()

@@ -172,7 +172,7 @@ def test_a_folder_that_is_no_run_folder_is_left_alone(parents: Path) -> None:
     (parents / "out" / "thesis.txt").write_text("mine")
     outcome = run(parents)
     assert outcome.code == 2
-    assert [one.name for one in (parents / "out").iterdir()] == ["thesis.txt"]
+    assert [path.name for path in (parents / "out").iterdir()] == ["thesis.txt"]
 
 
 def test_an_empty_folder_stays_when_a_run_never_began(parents: Path) -> None:

@@ -236,7 +236,7 @@ def test_an_ended_plan_reads_no_further_block_not_even_of_a_stage(
     monkeypatch.setattr("mergesearch.merge.rows.BLOCK_ELEMENTS", 1024)
     parents = {ref: Ending(parent) for ref, parent in open_parents(recipe).items()}
     plan = plan_merge(recipe, parents, ended)
-    largest = max(plan.tensors, key=lambda one: one.rows * one.cols)
+    largest = max(plan.tensors, key=lambda tensor: tensor.rows * tensor.cols)
     with pytest.raises(Interrupted, match="the build was stopped"):
         plan.rows(largest.name, 0, 1)
     assert len(read) == 4  # slerp's own, then base, a and b of the stage's first block

@@ -39,7 +39,7 @@ def test_a_pinned_parent_draws_the_same_numbers() -> None:
 
 def test_each_part_of_the_key_counts() -> None:
     changes = [(1, "", "a", "x"), (0, "s", "a", "x"), (0, "", "b", "x"), (0, "", "a", "y")]
-    keys = [noise_key(0, "", "a", "x"), *(noise_key(*one) for one in changes)]
+    keys = [noise_key(0, "", "a", "x"), *(noise_key(*change) for change in changes)]
     assert len(set(keys)) == 5
     assert len({noise(key, 0, 4).tobytes() for key in keys}) == 5
 

@@ -50,11 +50,11 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def merged(family: dict[str, str], method: str, inputs: str = "ab", **change: Any) -> MergedModel:
     """A merge of parents named a and b, wherever their folders are."""
-    models = [{"model": one, "parameters": {"density": 0.5}} for one in inputs]
+    models = [{"model": name, "parameters": {"density": 0.5}} for name in inputs]
     document = {"merge_method": method, "base_model": "base", "models": models} | change
     recipe = Recipe.from_dict(document)
     opened = open_parents(recipe.renamed(family))
-    return plan_merge(recipe, {one: opened[family[one]] for one in recipe.parents()})
+    return plan_merge(recipe, {name: opened[family[name]] for name in recipe.parents()})
 
 
 def whole(model: MergedModel, name: str = NAME) -> np.ndarray:

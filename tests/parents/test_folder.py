@@ -212,7 +212,7 @@ def _index(change: Callable[[dict], None]) -> Callable[[Path], None]:  # type: i
 
 
 def _config(**changes: object) -> Callable[[Path], None]:
-    return lambda folder: _edit(folder, "config.json", lambda one: one.update(changes))
+    return lambda folder: _edit(folder, "config.json", lambda document: document.update(changes))
 
 
 NORM = "model.norm.weight"
@@ -251,21 +251,25 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda folder: (folder / "model.safetensors.index.json").write_text("{"),
         "not JSON",
     ),
-    "index without a map": (_index(lambda one: one.clear()), "needs `weight_map`"),
+    "index without a map": (_index(lambda document: document.clear()), "needs `weight_map`"),
     "index leaving the folder": (
-        _index(lambda one: one["weight_map"].update({NORM: "../other.safetensors"})),
+        _index(lambda document: document["weight_map"].update({NORM: "../other.safetensors"})),
         "outside the folder",
     ),
     "index of something else": (
-        _index(lambda one: one["weight_map"].update({NORM: 7})),
+        _index(lambda document: document["weight_map"].update({NORM: 7})),
         "weight_map.model.norm.weight: 7 is not a string",
     ),
     "index with an endless name": (
-        _index(lambda one: one["weight_map"].update({NORM: "x" * 5000})),
+        _index(lambda document: document["weight_map"].update({NORM: "x" * 5000})),
         "at most 255 characters",
     ),
     "index wrong about a tensor": (
-        _index(lambda one: one["weight_map"].update({"x": "model-00001-of-00003.safetensors"})),
+        _index(
+            lambda document: document["weight_map"].update(
+                {"x": "model-00001-of-00003.safetensors"}
+            )
+        ),
         "does not hold x",
     ),
 }

@@ -228,7 +228,7 @@ def _tensors(edit: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
 
 
 def _put(name: str, *shape: int) -> Callable[[Path], None]:
-    return _tensors(lambda one: one.update({PREFIX + name: np.zeros(shape, np.float32)}))
+    return _tensors(lambda tensors: tensors.update({PREFIX + name: np.zeros(shape, np.float32)}))
 
 
 def _config(**changes: Any) -> Callable[[Path], None]:
@@ -269,7 +269,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "DoRA of an embedding": (
         _tensors(
-            lambda one: one.update(
+            lambda tensors: tensors.update(
                 make_tensors(CONFIG, ["embed_tokens"])
                 | {
                     f"{PREFIX}model.embed_tokens.lora_magnitude_vector": np.ones(64, np.float32),
@@ -307,8 +307,11 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "no config": (lambda folder: (folder / "adapter_config.json").unlink(), "no adapter_config"),
     "pickles": (_pickle, "adapter_model.bin is a pickle"),
     "no weights": (lambda folder: (folder / "adapter_model.safetensors").unlink(), "no adapter_mo"),
-    "no tensors": (_tensors(lambda one: one.clear()), "holds no tensors"),
-    "A without B": (_tensors(lambda one: one.pop(f"{PREFIX}{Q}.lora_B.weight")), "q_proj: lora_A$"),
+    "no tensors": (_tensors(lambda tensors: tensors.clear()), "holds no tensors"),
+    "A without B": (
+        _tensors(lambda tensors: tensors.pop(f"{PREFIX}{Q}.lora_B.weight")),
+        "q_proj: lora_A$",
+    ),
     "another rank": (_config(r=8), r"down_proj: A has shape \(4, 96\) and B \(64, 4\)"),
     "a module that the base lacks": (
         _put("model.layers.7.mlp.up_proj.weight", 96, 64),
@@ -316,7 +319,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "wider": (
         _tensors(
-            lambda one: one.update(
+            lambda tensors: tensors.update(
                 {
                     f"{PREFIX}{DOWN}.{key}": values
                     for key, values in make_pair((64, 128), 4, 0).items()

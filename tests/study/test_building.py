@@ -54,7 +54,7 @@ def build_until_stopped(one: Recipe, stop: threading.Event) -> FakeCandidate:
 
 
 def no_thread_is_left() -> bool:
-    return "build" not in [one.name for one in threading.enumerate()]
+    return "build" not in [thread.name for thread in threading.enumerate()]
 
 
 # -- the builder -----------------------------------------------------------------------------------
@@ -73,8 +73,8 @@ def test_what_was_begun_is_taken_and_closed_by_the_caller() -> None:
         candidates.append(builder.build(SECOND).candidate)
         candidates.append(builder.build(SECOND).candidate)
     assert built == [FIRST, SECOND, SECOND]
-    assert [one.recipe for one in candidates] == built
-    assert not any(one.closed for one in candidates)
+    assert [candidate.recipe for candidate in candidates] == built
+    assert not any(candidate.closed for candidate in candidates)
 
 
 def test_the_seconds_are_those_of_the_build_not_of_the_wait() -> None:
@@ -126,7 +126,7 @@ def test_leaving_stops_the_build_and_closes_what_nobody_took() -> None:
         builder.start(FIRST)
     assert no_thread_is_left()
     made = FakeCandidate(FIRST, "a" * 64)
-    with Builder(lambda one, stop: made) as builder:
+    with Builder(lambda recipe, stop: made) as builder:
         builder.start(FIRST)
     assert made.closed
 
@@ -166,13 +166,13 @@ def test_the_next_is_built_while_this_one_is_scored_and_only_one_at_a_time(tmp_p
     clockwork = Clockwork(last=3)
     run(tmp_path, changes={"build": clockwork.build, "score": clockwork.score}, trials=4)
     notes = clockwork.notes
-    assert [one for one in notes if one[0].startswith("b")] == [
+    assert [note for note in notes if note[0].startswith("b")] == [
         (what, number) for number in range(4) for what in ("build", "built")
     ]
     for number in range(3):
         assert notes.index(("built", number)) < notes.index(("score", number))
         assert notes.index(("built", number + 1)) < notes.index(("scored", number))
-    assert all(one.closed for one in clockwork.bench.candidates)
+    assert all(candidate.closed for candidate in clockwork.bench.candidates)
 
 
 def test_members_of_the_front_are_built_ahead_too(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_members_of_the_front_are_built_ahead_too(tmp_path: Path) -> None:
     changes = {"build": clockwork.build, "score": clockwork.score}
     document = run(tmp_path, changes=changes, confirm=0.2)
     assert len(front) > 1
-    assert all(one["validated"] for one in document["front"])
+    assert all(member["validated"] for member in document["front"])
     assert [rung for rung, _ in clockwork.bench.scored] == ["validate"] * len(front)
 
 
@@ -255,7 +255,7 @@ def test_stopping_and_going_on_changes_nothing(tmp_path: Path, unbroken: Any, sa
     for bench in (Bench(before_score=stop_at(2)), Bench(before_score=stop_at(length - 5))):
         with pytest.raises(Interrupted):
             run(tmp_path, bench, sampler=sampler, trials=length, seed=3)
-        assert all(one.closed for one in bench.candidates)
+        assert all(candidate.closed for candidate in bench.candidates)
         assert no_thread_is_left()
     run(tmp_path, sampler=sampler, trials=length - 1)
     run(tmp_path, sampler=sampler, trials=length)
@@ -283,7 +283,7 @@ def test_an_error_of_a_build_ahead_fails_its_own_trial(tmp_path: Path) -> None:
             raise BuildError("no memory left")
 
     run(tmp_path, Bench(before_build=fail))
-    states = [(one.number, one.state, one.failure) for one in trials(tmp_path)]
+    states = [(trial.number, trial.state, trial.failure) for trial in trials(tmp_path)]
     assert states[:4] == [
         (0, "complete", None),
         (1, "complete", None),
@@ -312,8 +312,8 @@ def test_what_was_built_when_time_is_up_leaves_no_trial_behind(
     document = run(tmp_path, bench, trials=None, hours=0.5, seed=3)
     assert document["trials"] == 3
     assert len(bench.built) <= 4  # the fourth may not have come to its end
-    assert all(one.closed for one in bench.candidates)
-    assert [one.state for one in trials(tmp_path)] == ["complete"] * 3
+    assert all(candidate.closed for candidate in bench.candidates)
+    assert [trial.state for trial in trials(tmp_path)] == ["complete"] * 3
     run(tmp_path, trials=LENGTHS["sobol"])
     assert told(tmp_path) == unbroken["sobol"]
 
@@ -351,19 +351,21 @@ def test_a_signal_ends_a_run_whose_next_candidate_is_being_built(
         run(tmp_path, observe=observe, changes={"build": build, "score": score})
     assert time.monotonic() - start < SECONDS / 2
     assert no_thread_is_left()
-    assert all(one.closed for one in bench.candidates)
+    assert all(candidate.closed for candidate in bench.candidates)
     states = ["complete"] * (2 if stage == "waiting" else 1)
-    assert [one.state for one in trials(tmp_path)] == [*states, "running"]
+    assert [trial.state for trial in trials(tmp_path)] == [*states, "running"]
 
 
 def test_equal_recipes_are_not_built_ahead(tmp_path: Path) -> None:
     space = Space.from_yaml(SPACE)
-    same = dict.fromkeys([one.name for one in space.dimensions], 0.5) | {"merge_method": "linear"}
+    same = dict.fromkeys([dimension.name for dimension in space.dimensions], 0.5) | {
+        "merge_method": "linear"
+    }
     space.starts = lambda: [same] * 3  # type: ignore[method-assign]
     bench = Bench()
     run(tmp_path, bench, changes={"space": space}, trials=3)
     assert len(bench.built) == 1
-    assert [one.reused_from for one in trials(tmp_path)] == [None, 0, 0]
+    assert [trial.reused_from for trial in trials(tmp_path)] == [None, 0, 0]
 
 
 def test_the_story_that_is_told_is_that_of_a_run_without(tmp_path: Path) -> None:
@@ -371,5 +373,5 @@ def test_the_story_that_is_told_is_that_of_a_run_without(tmp_path: Path) -> None
     for ahead in (True, False):
         seen: list[events.Event] = []
         run(tmp_path / str(ahead), observe=seen.append, changes={"build_ahead": ahead})
-        stories.append([(type(one), getattr(one, "number", None)) for one in seen])
+        stories.append([(type(event), getattr(event, "number", None)) for event in seen])
     assert stories[0] == stories[1]

@@ -85,7 +85,7 @@ def test_a_run_leaves_a_front_that_is_confirmed_on_unseen_items(tmp_path: Path) 
     assert document["objectives"] == ["instruction", "reasoning"]
     assert document["reference_point"] == {"instruction": 0.0, "reasoning": 0.25}
     assert (document["trials"], document["failed"]) == (8, 0)
-    assert document["knee"] in [one["trial"] for one in document["front"]]
+    assert document["knee"] in [member["trial"] for member in document["front"]]
     for member in document["front"]:
         searched, confirmed = member["values"]["reasoning"], member["validated"]["reasoning"]
         assert confirmed["value"] == pytest.approx(searched["value"] - 0.01)
@@ -100,7 +100,8 @@ def test_a_run_leaves_a_front_that_is_confirmed_on_unseen_items(tmp_path: Path) 
 def test_the_starts_come_first_and_in_order(tmp_path: Path) -> None:
     run(tmp_path, trials=4)
     weights = [
-        [one["parameters"]["weight"] for one in t.recipe["models"]] for t in trials(tmp_path)
+        [model["parameters"]["weight"] for model in trial.recipe["models"]]
+        for trial in trials(tmp_path)
     ]
     assert weights[:3] == [[[1.0, 1.0], 0.0], [[0.0, 0.0], 1.0], [[0.75, 0.75], 0.25]]
     assert weights[3] not in weights[:3]
@@ -112,7 +113,7 @@ def test_every_item_is_on_record(tmp_path: Path) -> None:
         items = opened.items(0, task="words")
         member = document["front"][0]["trial"]
         assert len(opened.items(member, "validate")) == 4
-    assert [(one.item, one.text, one.unscored) for one in items] == [
+    assert [(item.item, item.text, item.unscored) for item in items] == [
         (4, "answer to words", None),
         (9, None, "too long"),
     ]
@@ -151,7 +152,7 @@ def test_stopping_and_going_on_changes_nothing(tmp_path: Path, unbroken, sampler
     run(tmp_path, sampler=sampler, trials=last, confirm=0.0)  # the seed is the run's own
     run(tmp_path, sampler=sampler, trials=last + 1)
     assert told(tmp_path) == unbroken[sampler]
-    assert [one.attempt for one in trials(tmp_path)].count(2) == 2
+    assert [trial.attempt for trial in trials(tmp_path)].count(2) == 2
 
 
 @pytest.mark.parametrize(
@@ -165,7 +166,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
     command = [sys.executable, study_fakes.__file__, str(tmp_path), sampler, str(length)]
     killed = subprocess.run([*command, str(at), stage, "3"], check=False)
     assert killed.returncode == -signal.SIGKILL
-    states = [one.state for one in trials(tmp_path)]
+    states = [trial.state for trial in trials(tmp_path)]
     assert states == ["complete"] * at + ["running"]
     assert not is_running(tmp_path / ".lock")
     run(tmp_path, sampler=sampler, trials=length)
@@ -180,7 +181,7 @@ def test_a_signal_ends_the_trial_and_the_run(tmp_path: Path, number: signal.Sign
         run(tmp_path, bench)
     assert caught.value.exit_code == 130
     assert signal.getsignal(number) is before
-    assert [one.state for one in trials(tmp_path)] == ["complete", "complete", "running"]
+    assert [trial.state for trial in trials(tmp_path)] == ["complete", "complete", "running"]
     assert not (tmp_path / "front.json").exists()
     assert bench.candidates[-1].closed
     assert len(run(tmp_path)["front"]) > 0
@@ -193,7 +194,7 @@ def test_a_signal_between_trials_waits_until_all_is_on_disk(tmp_path: Path) -> N
 
     with pytest.raises(Interrupted):
         run_in(tmp_path, search(), StudySettings(trials=5, sampler="sobol"), observe)
-    assert [one.state for one in trials(tmp_path)] == ["complete", "complete"]
+    assert [trial.state for trial in trials(tmp_path)] == ["complete", "complete"]
 
 
 def test_a_scorer_that_the_signal_killed_is_an_interruption(tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_what_fails_is_a_failed_trial_with_its_reason(
 ) -> None:
     document = run(tmp_path, bench)
     assert (document["trials"], document["failed"]) == (8, 1)
-    failed = [one for one in trials(tmp_path) if one.state == "failed"]
+    failed = [trial for trial in trials(tmp_path) if trial.state == "failed"]
     assert len(failed) == 1
     assert reason in (failed[0].failure or "")
     assert failed[0].scores() == {}
@@ -278,9 +279,9 @@ def test_what_no_candidate_could_do_better_on_ends_the_run_and_fails_no_trial(
     bench = Bench(**{at: raise_at(2, error)})
     with pytest.raises(type(error), match=error.what):
         run(tmp_path, bench)
-    assert [one.state for one in trials(tmp_path)] == ["complete", "complete", "running"]
+    assert [trial.state for trial in trials(tmp_path)] == ["complete", "complete", "running"]
     run(tmp_path)
-    assert {one.state for one in trials(tmp_path)} == {"complete"}
+    assert {trial.state for trial in trials(tmp_path)} == {"complete"}
 
 
 def test_a_recipe_that_the_space_refuses_is_a_failed_trial(tmp_path: Path) -> None:
@@ -316,8 +317,8 @@ def test_equal_candidates_are_scored_once_and_shown_once(tmp_path: Path) -> None
     bench = Bench(digest_of=lambda recipe: "e" * 64)
     document = run(tmp_path, bench)
     assert len(bench.scored) == 2
-    assert [one.reused_from for one in trials(tmp_path)] == [None] + [0] * 7
-    assert [one["trial"] for one in document["front"]] == [0]
+    assert [trial.reused_from for trial in trials(tmp_path)] == [None] + [0] * 7
+    assert [member["trial"] for member in document["front"]] == [0]
 
 
 def test_equal_recipes_are_built_once(tmp_path: Path) -> None:
@@ -325,7 +326,7 @@ def test_equal_recipes_are_built_once(tmp_path: Path) -> None:
     space.starts = lambda: (
         [
             dict.fromkeys(  # type: ignore[method-assign]
-                [one.name for one in space.dimensions], 0.5
+                [dimension.name for dimension in space.dimensions], 0.5
             )
             | {"merge_method": "linear"}
         ]
@@ -335,8 +336,8 @@ def test_equal_recipes_are_built_once(tmp_path: Path) -> None:
     run_in(tmp_path, search(bench, space=space), StudySettings(trials=3, sampler="sobol"))
     assert [rung for rung, _ in bench.scored] == ["search", "validate"]
     first, *others = trials(tmp_path)
-    assert all(one.scores() == first.scores() for one in others)
-    assert [one.reused_from for one in others] == [0, 0]
+    assert all(trial.scores() == first.scores() for trial in others)
+    assert [trial.reused_from for trial in others] == [0, 0]
 
 
 def test_a_rebuild_with_another_digest_is_not_validated(tmp_path: Path) -> None:
@@ -348,7 +349,7 @@ def test_a_rebuild_with_another_digest_is_not_validated(tmp_path: Path) -> None:
     assert document["front"][0]["validated"] is None
     assert member.state == "complete"
     assert "the rebuilt candidate is 000" in (member.rungs["validate"].failure or "")
-    assert all(one["validated"] for one in run(tmp_path)["front"])
+    assert all(member["validated"] for member in run(tmp_path)["front"])
 
 
 def test_a_folder_of_another_search_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -409,13 +410,13 @@ def test_the_clock_ends_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert run(tmp_path, Bench(before_build=build), hours=0.5, **settings)["trials"] == 3
     until = datetime.fromtimestamp(clock.now + 601)
     assert run(tmp_path, Bench(before_build=build), until=until, **settings)["trials"] == 5
-    assert {one.rungs["search"].build_seconds for one in trials(tmp_path)} == {600.0}
+    assert {trial.rungs["search"].build_seconds for trial in trials(tmp_path)} == {600.0}
 
 
 def test_events_tell_the_whole_story(tmp_path: Path) -> None:
     seen: list[events.Event] = []
     run_in(tmp_path, search(), StudySettings(trials=1, sampler="sobol"), seen.append)
-    assert [type(one).__name__ for one in seen] == [
+    assert [type(event).__name__ for event in seen] == [
         "RunStarted",
         "StageStarted",
         "StageStarted",

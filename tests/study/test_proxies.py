@@ -114,27 +114,27 @@ def test_every_trial_has_its_proxy_and_promoted_ones_the_metric(tmp_path: Path) 
     bench = ProxyBench()
     document = run(tmp_path, bench)
     trials = read(tmp_path)
-    assert all(one.scores("proxy") for one in trials)
-    promoted = [one.number for one in trials if one.scores("search")]
+    assert all(trial.scores("proxy") for trial in trials)
+    promoted = [trial.number for trial in trials if trial.scores("search")]
     assert promoted[:3] == [0, 1, 2]  # the starts
     assert 3 < len(promoted) < len(trials)
-    assert {one["trial"] for one in document["front"]} <= set(promoted)
+    assert {member["trial"] for member in document["front"]} <= set(promoted)
     for trial in trials:
         values = [[t.scores("proxy")[axis.name].value for axis in AXES] for t in trials]
         mine = values[trial.number]
         dominated = any(
-            all(a >= b for a, b in zip(one, mine, strict=True)) and one != mine
-            for one in values[: trial.number]
+            all(a >= b for a, b in zip(earlier, mine, strict=True)) and earlier != mine
+            for earlier in values[: trial.number]
         )
         assert bool(trial.scores("search")) == (trial.number < 3 or not dominated)
 
 
 def test_the_front_holds_metrics_and_says_how_well_the_proxy_agrees(tmp_path: Path) -> None:
     document = run(tmp_path, ProxyBench())
-    promoted = sum(bool(one.scores("search")) for one in read(tmp_path))
+    promoted = sum(bool(trial.scores("search")) for trial in read(tmp_path))
     assert document["proxies"] == {"instruction": {"correlation": 1.0, "trials": promoted}}
-    assert all(one["values"]["instruction"]["value"] >= 0 for one in document["front"])
-    assert all(one["validated"] for one in document["front"])
+    assert all(member["values"]["instruction"]["value"] >= 0 for member in document["front"])
+    assert all(member["validated"] for member in document["front"])
 
 
 def test_the_search_optimizes_the_proxy(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_promoted_trial_that_is_stopped_is_done_again(tmp_path: Path) -> None:
 
     with pytest.raises(Interrupted):
         run(tmp_path, ProxyBench(before_score=stop))
-    assert [one.state for one in read(tmp_path)] == ["complete", "running"]
+    assert [trial.state for trial in read(tmp_path)] == ["complete", "running"]
     assert run(tmp_path, ProxyBench())["front"] == run(tmp_path / "b", ProxyBench())["front"]
 
 
@@ -236,4 +236,4 @@ def test_specialists_must_be_parents_and_know_something() -> None:
     objective = Objectives.from_yaml(OBJECTIVES, Path()).objectives[0]
     with pytest.raises(ObjectivesError, match="answers 4 of 10 items right, and a proxy needs 5"):
         correct_answers(objective, "demo:reason", _answers(4))
-    assert [one.item for one in correct_answers(objective, "x", _answers(5))] == [0, 1, 2, 3, 4]
+    assert [item.item for item in correct_answers(objective, "x", _answers(5))] == [0, 1, 2, 3, 4]

@@ -95,11 +95,11 @@ def test_proposals_are_pure_and_inside_the_space(name: str) -> None:
     proposals = [propose(name, where, trials, length) for _ in range(2)]
     assert proposals[0] == proposals[1]
     assert proposals[0] != propose(name, problem(seed=6), trials, length)
-    for one in trials:
-        assert 0 <= one.parameters["a"] <= 1.5
-        assert -1 <= one.parameters["b"] <= 1
-        assert one.parameters["method"] in ("linear", "ties", "slerp")
-    assert len({tuple(one.parameters.values()) for one in trials}) == length
+    for trial in trials:
+        assert 0 <= trial.parameters["a"] <= 1.5
+        assert -1 <= trial.parameters["b"] <= 1
+        assert trial.parameters["method"] in ("linear", "ties", "slerp")
+    assert len({tuple(trial.parameters.values()) for trial in trials}) == length
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -129,7 +129,7 @@ def test_one_objective_works_too(name: str) -> None:
 
 def test_the_first_generation_of_nsga2_holds_the_starts() -> None:
     trials = history("nsga2", 42, problem())
-    generations = [one.notes["NSGAIISampler:generation"] for one in trials]
+    generations = [trial.notes["NSGAIISampler:generation"] for trial in trials]
     assert generations == [0] * 20 + [1] * 20 + [2] * 2
 
 
@@ -138,10 +138,10 @@ def test_sobol_points_are_scipys_sequence_after_the_starts() -> None:
     seed = trial_seed(2, 2**31)
     expected = qmc.Sobol(3, scramble=True, rng=seed).random(8)
     points = [sobol_point(where, number) for number in range(2, 10)]
-    np.testing.assert_allclose([one["a"] / 1.5 for one in points], expected[:, 0])
-    np.testing.assert_allclose([(one["b"] + 1) / 2 for one in points], expected[:, 1])
+    np.testing.assert_allclose([point["a"] / 1.5 for point in points], expected[:, 0])
+    np.testing.assert_allclose([(point["b"] + 1) / 2 for point in points], expected[:, 1])
     names = ("linear", "ties", "slerp")
-    assert [one["method"] for one in points] == [names[int(3 * u)] for u in expected[:, 2]]
+    assert [point["method"] for point in points] == [names[int(3 * u)] for u in expected[:, 2]]
 
 
 def test_a_dimension_with_one_choice_takes_it() -> None:

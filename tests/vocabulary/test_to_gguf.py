@@ -36,7 +36,7 @@ def test_tokens_and_types(tmp_path: Path) -> None:
     """Added tokens that are not special are user-defined; rows without a token are unused."""
     plain = {"id": 370, "content": "▁▁x", "special": False, "normalized": False}
     looks = {"id": 371, "content": "<|tool|>", "special": False, "normalized": False}
-    folder = edited(tmp_path, lambda one: one["added_tokens"].extend([plain, looks]))
+    folder = edited(tmp_path, lambda document: document["added_tokens"].extend([plain, looks]))
     vocabulary = read_vocabulary(folder, 384)
     assert len(vocabulary.tokens) == len(vocabulary.types) == 384
     assert vocabulary.tokens[:4] == ["<|end|>", "<|user|>", "<|assistant|>", "!"]
@@ -71,21 +71,21 @@ def test_more_tokens_than_rows(tmp_path: Path) -> None:
 
 REFUSED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "another split": (
-        lambda one: one.update(pre_tokenizer={"type": "Whitespace"}),
+        lambda document: document.update(pre_tokenizer={"type": "Whitespace"}),
         "not known to reproduce.*Whitespace",
     ),
-    "no split": (lambda one: one.update(pre_tokenizer=None), "not known to reproduce"),
+    "no split": (lambda document: document.update(pre_tokenizer=None), "not known to reproduce"),
     "a space before the text": (
-        lambda one: one["pre_tokenizer"].update(add_prefix_space=True),
+        lambda document: document["pre_tokenizer"].update(add_prefix_space=True),
         "not known to reproduce",
     ),
-    "lower case": (lambda one: one.update(normalizer={"type": "Lowercase"}), "Lowercase"),
+    "lower case": (lambda document: document.update(normalizer={"type": "Lowercase"}), "Lowercase"),
     "whole words first": (
-        lambda one: one["model"].update(ignore_merges=True),
+        lambda document: document["model"].update(ignore_merges=True),
         "ignore_merges True",
     ),
-    "not BPE": (lambda one: one["model"].update(type="Unigram"), "Unigram tokenizer"),
-    "no model": (lambda one: one.pop("model"), "needs `model`"),
+    "not BPE": (lambda document: document["model"].update(type="Unigram"), "Unigram tokenizer"),
+    "no model": (lambda document: document.pop("model"), "needs `model`"),
 }
 
 

@@ -47,7 +47,7 @@ def mask_of(entries: int) -> Mask:
 
 @cache
 def _named(name: str) -> Variant:
-    found = {one.name: one for one in supported_variants()}
+    found = {variant.name: variant for variant in supported_variants()}
     if not name:
         return next(iter(found.values()))
     if name not in found:

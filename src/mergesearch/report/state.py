@@ -68,7 +68,7 @@ class RunState:
             case RunStarted():
                 self.started, self.axes, self.rule = now, event.axes, event.rule
                 self.sampler, self.seed = event.sampler, event.seed
-                self.trials = {one.number: one for one in event.trials}
+                self.trials = {trial.number: trial for trial in event.trials}
                 self.before = self.n_finished
                 self._front = None
             case StageStarted():
@@ -97,7 +97,7 @@ class RunState:
     @property
     def n_finished(self) -> int:
         """Complete and failed trials, those of earlier starts included."""
-        return sum(one.finished for one in self.trials.values())
+        return sum(trial.finished for trial in self.trials.values())
 
     @property
     def idle(self) -> bool:
@@ -107,7 +107,7 @@ class RunState:
     @property
     def n_failed(self) -> int:
         """Failed trials, those of earlier starts included."""
-        return sum(one.state is State.FAILED for one in self.trials.values())
+        return sum(trial.state is State.FAILED for trial in self.trials.values())
 
     @property
     def n_left(self) -> int | None:
@@ -124,7 +124,9 @@ class RunState:
         ends = []
         if self.rule.deadline is not None:
             ends.append(max(0.0, self.rule.deadline - now))
-        times = [one.seconds for one in self.trials.values() if one.finished and one.seconds]
+        times = [
+            trial.seconds for trial in self.trials.values() if trial.finished and trial.seconds
+        ]
         if self.n_left is not None and (times or not self.n_left):
             typical = statistics.median(times[-_RECENT:]) if times else 0.0
             ends.append(self.n_left * typical)
@@ -147,7 +149,7 @@ class RunState:
 
 def best_of(axes: tuple[Axis, ...], trials: list[TrialRecord]) -> list[tuple[int, Score]]:
     """Return the trial that is best on each objective with its score; empty without trials."""
-    complete = [one for one in trials if one.state is State.COMPLETE and one.scores()]
+    complete = [trial for trial in trials if trial.state is State.COMPLETE and trial.scores()]
     best = []
     for axis in axes if complete else ():
         sign = 1 if axis.direction == "maximize" else -1

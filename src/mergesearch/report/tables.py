@@ -117,7 +117,7 @@ def render_trial(record: TrialRecord, run: RunRecord) -> RenderableType:
     facts += [("shares", ", ".join(parts))] if parts else []
     facts += [("in words" if line == record.words[0] else "", line) for line in record.words]
     blocks: list[RenderableType] = [Text(f"trial {record.number}", style="bold"), fact_table(facts)]
-    if any(one.scores for one in record.rungs.values()):
+    if any(rung.scores for rung in record.rungs.values()):
         blocks += ["", _scores_table(record, run)]
     if record.recipe:
         written = Text(Recipe.from_dict(record.recipe).to_yaml().rstrip())

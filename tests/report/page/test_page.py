@@ -18,11 +18,11 @@ from mergesearch.study.front import Front
 
 def test_the_trials_say_what_they_are() -> None:
     made = page()
-    found = {one.number: one for one in made.trials}
+    found = {trial.number: trial for trial in made.trials}
     front = Front.of(RUN.axes, EVERY)
-    assert [one.number for one in made.trials if one.member] == [0, 1, 2, 5]
-    assert [one.number for one in made.trials if one.knee] == [front.knee]
-    assert {one.number: one.parent for one in made.trials if one.parent} == {5: "instruct"}
+    assert [trial.number for trial in made.trials if trial.member] == [0, 1, 2, 5]
+    assert [trial.number for trial in made.trials if trial.knee] == [front.knee]
+    assert {trial.number: trial.parent for trial in made.trials if trial.parent} == {5: "instruct"}
     assert found[3].state == "failed"
     assert found[3].note.startswith("trial 3: killed by SIGSEGV")
     assert found[0].scores["validate"] == ((0.6883, 0.0437), (0.31, 0.0451))
@@ -38,7 +38,7 @@ def test_a_space_names_the_trials_by_hand() -> None:
     start = Space.from_yaml(SPACE).starts()[-1]
     trials = [trial(0, 0.5, 0.5, parameters=start), trial(1, 0.4, 0.6)]
     made = page_of(replace(RUN, space=SPACE), trials, ItemSheet((), {}), {})
-    assert [one.hand for one in made.trials] == [True, False]
+    assert [trial.hand for trial in made.trials] == [True, False]
 
 
 def test_weights_over_depth_are_those_of_the_recipe() -> None:
@@ -101,4 +101,4 @@ def test_a_run_without_a_trial_has_a_page() -> None:
 
 def test_pauses_of_a_run_are_not_its_work() -> None:
     made = page_of(RUN, TRIALS, ItemSheet((), {}), {})
-    assert [one.before for one in made.trials] == [0.0] * 5
+    assert [trial.before for trial in made.trials] == [0.0] * 5

@@ -190,7 +190,7 @@ class _Evidence:
 
     def bounds(self) -> list[tuple[float, float]]:
         """Bounds of the parameters."""
-        return [*((one - 4, one + 4) for one in self.centre), (-3.0, 3.0), (-12.0, -1.0)]
+        return [*((centre - 4, centre + 4) for centre in self.centre), (-3.0, 3.0), (-12.0, -1.0)]
 
     def parts(self, parameters: Floats) -> tuple[Floats, float, float]:
         """Inverse squared length scales, amplitude and roughness."""
