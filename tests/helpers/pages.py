@@ -10,6 +10,7 @@ from mergesearch.objectives import ItemResult, Objectives, Rung
 from mergesearch.report.page import ItemSheet, Page, page_of
 from mergesearch.report.page.items import uses_of
 from mergesearch.scoring.texts import ItemText
+from mergesearch.study.front import Front
 
 HOSTILE = (
     "</script><script>document.title = 'stolen'</script><img src=x onerror=alert(1)>\u202e&amp;"
@@ -57,4 +58,6 @@ def page() -> Page:
     run = replace(RUN, name=f"night {HOSTILE}", axes=AXES)
     hostile = {**RECIPE, "name": HOSTILE}
     trials = [replace(trial, recipe=hostile) if trial.number == 1 else trial for trial in EVERY]
-    return page_of(run, trials, sheet(), texts, [("state", "finished")], ["A note."])
+    return page_of(
+        run, trials, Front.of(AXES, trials), sheet(), texts, [("state", "finished")], ["A note."]
+    )

@@ -45,7 +45,9 @@ def write_report(
         questions = (read_items or load_and_read)(asked) if asked else {}
     except MergeSearchError as error:
         notes.append(f"Items are shown without their questions: {error.what}")
-    page = page_of(run.record, run.trials(), sheet, questions, [("state", run.state())], notes)
+    page = page_of(
+        run.record, run.trials(), run.front(), sheet, questions, [("state", run.state())], notes
+    )
     path = run.folder.report if out is None else out
     write_text(path, render_page(page))
     return path

@@ -10,9 +10,10 @@ import pytest
 from helpers.pages import EVERY, HOSTILE, OBJECTIVES, items, page, sheet
 from helpers.records import RUN, TRIALS, trial
 
-from mergesearch.objectives import Rung
+from mergesearch.objectives import Rung, Score
 from mergesearch.report.page import ItemSheet, page_of, render_page
 from mergesearch.report.page.items import uses_of
+from mergesearch.study.confirmed import ConfirmedMember
 from mergesearch.study.front import Front
 
 
@@ -37,7 +38,9 @@ def test_a_space_names_the_trials_by_hand() -> None:
 
     start = Space.from_yaml(SPACE).starts()[-1]
     trials = [trial(0, 0.5, 0.5, parameters=start), trial(1, 0.4, 0.6)]
-    made = page_of(replace(RUN, space=SPACE), trials, ItemSheet((), {}), {})
+    made = page_of(
+        replace(RUN, space=SPACE), trials, Front.of(RUN.axes, trials), ItemSheet((), {}), {}
+    )
     assert [trial.hand for trial in made.trials] == [True, False]
 
 
@@ -96,9 +99,23 @@ def test_the_page_carries_its_data_and_no_markup_of_others() -> None:
 
 
 def test_a_run_without_a_trial_has_a_page() -> None:
-    assert "0 trials" in render_page(page_of(RUN, [], ItemSheet((), {}), {}))
+    assert "0 trials" in render_page(
+        page_of(RUN, [], Front.of(RUN.axes, []), ItemSheet((), {}), {})
+    )
 
 
 def test_pauses_of_a_run_are_not_its_work() -> None:
-    made = page_of(RUN, TRIALS, ItemSheet((), {}), {})
+    made = page_of(RUN, TRIALS, Front.of(RUN.axes, TRIALS), ItemSheet((), {}), {})
     assert [trial.before for trial in made.trials] == [0.0] * 5
+
+
+def test_of_a_confirmed_front_members_have_what_it_tells() -> None:
+    front = Front.of(RUN.axes, TRIALS)
+    score = Score(0.65, 0.03, 300, 0)
+    told = ConfirmedMember(0, {"instruction": score, "reasoning": score}, 0.9, (1,))
+    members = (replace(front.members[0], confirmed=told), *front.members[1:])
+    front = replace(front, members=members, search=front, dropped=(2,))
+    made = page_of(RUN, TRIALS, front, ItemSheet((), {}), {})
+    assert made.trials[0].scores["confirmed"] == ((0.65, 0.03), (0.65, 0.03))
+    assert "confirmed" not in made.trials[1].scores
+    assert made.notes[1] == "fell off the front on validate items: 2"

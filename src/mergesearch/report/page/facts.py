@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from mergesearch._system.terminal import printable
 from mergesearch.errors import MergeSearchError
-from mergesearch.objectives import Rung
+from mergesearch.objectives import Rung, Score
 from mergesearch.recipe import Recipe
 from mergesearch.report import text
 from mergesearch.report.page.items import ItemSheet
@@ -20,7 +20,7 @@ from mergesearch.report.page.model import (
     PageTrial,
     Point,
 )
-from mergesearch.report.tables import counts, proxy_notes
+from mergesearch.report.tables import confirmed_notes, counts, proxy_notes, racing_notes
 from mergesearch.scoring.texts import ItemText, Texts
 from mergesearch.space import Space
 from mergesearch.study.front import Front
@@ -41,6 +41,7 @@ def readable_trials(front: Front, trials: Sequence[TrialRecord]) -> dict[int, No
 def page_of(
     run: RunRecord,
     trials: Sequence[TrialRecord],
+    front: Front,
     sheet: ItemSheet,
     questions: Texts,
     facts: Sequence[tuple[str, str]] = (),
@@ -51,12 +52,12 @@ def page_of(
     Args:
         run: What the run is.
         trials: Every trial, by number.
+        front: Front of the run, confirmed where it is.
         sheet: Items of the trials.
         questions: What items ask.
         facts: Named facts that stand before the run's own.
         notes: Sentences that a person should know before judging the front.
     """
-    front = Front.of(run.axes, trials)
     parents = list(dict.fromkeys(ref for trial in trials for ref in trial.shares))
     seconds = _seconds_before(trials)
     growth = _growth(run.axes, trials, sheet.tokens, seconds)
@@ -64,7 +65,7 @@ def page_of(
     return Page(
         name=printable(run.name),
         facts=(*facts, *_facts(run, front, growth)),
-        notes=(*notes, *(f"{name}: {note}" for name, note in proxy_notes(front))),
+        notes=(*notes, *_notes(front)),
         axes=tuple(_axis(axis, front) for axis in run.axes),
         uses=sheet.uses,
         parents=tuple(map(printable, text.short_names(parents))),
@@ -77,6 +78,12 @@ def page_of(
         },
         strings=sheet.strings,
     )
+
+
+def _notes(front: Front) -> list[str]:
+    """What a person should know of the front, one sentence each."""
+    named = (*proxy_notes(front), *racing_notes(front))
+    return [*confirmed_notes(front), *(f"{name}: {note}" for name, note in named)]
 
 
 def _printable(asked: ItemText) -> ItemText:
@@ -136,7 +143,7 @@ class _TrialMaker:
     ) -> None:
         self._axes = run.axes
         self._front = front
-        self._members = {member.trial for member in front.members}
+        self._members = {member.trial: member for member in front.members}
         self._parents = parents
         self._before = before
         self._all_recipes = all_recipes
@@ -156,13 +163,10 @@ class _TrialMaker:
             knee=trial.number == self._front.knee,
             parent=None if parent is None else self._short(parent),
             hand=hand,
-            scores={
-                str(rung): tuple(_point(trial, rung, axis) for axis in self._axes)
-                for rung in trial.rungs
-                if trial.scores(rung)
-            },
+            reused=trial.reused_from is not None,
+            scores=self._scores(trial),
             shares=tuple(_rounded(trial.shares.get(ref, 0.0)) for ref in self._parents),
-            ratio=printable(text.parts(trial.shares)),
+            ratio=printable(trial.words[0] if trial.words else text.parts(trial.shares)),
             depth=self._depth(recipe) if recipe is not None and notable else (),
             parameters=dict(trial.parameters),
             recipe="" if recipe is None else printable(recipe.to_yaml()),
@@ -173,6 +177,17 @@ class _TrialMaker:
             other=max(0.0, (trial.seconds or 0.0) - build - score),
             before=self._before.get(trial.number, 0.0),
         )
+
+    def _scores(self, trial: TrialRecord) -> dict[str, tuple[Point, ...]]:
+        """Scores by rung, and under `confirmed` what the confirmed front tells of a member."""
+        found = {str(rung): trial.scores(rung) for rung in trial.rungs if trial.scores(rung)}
+        member = self._members.get(trial.number)
+        if member is not None and member.confirmed is not None:
+            found["confirmed"] = member.confirmed.values
+        return {
+            rung: tuple(_point(scores.get(axis.name)) for axis in self._axes)
+            for rung, scores in found.items()
+        }
 
     def _short(self, parent: str) -> str:
         names = text.short_names(list(self._parents))
@@ -204,11 +219,12 @@ def _recipe(trial: TrialRecord) -> Recipe | None:
 def _note(trial: TrialRecord) -> str:
     if trial.failure is not None:
         return trial.failure
-    return "" if trial.reused_from is None else f"the same candidate as trial {trial.reused_from}"
+    if trial.reused_from is not None:
+        return f"the same candidate as trial {trial.reused_from}"
+    return "stopped early" if trial.race is not None and trial.race.stopped else ""
 
 
-def _point(trial: TrialRecord, rung: Rung, axis: Axis) -> Point:
-    score = trial.scores(rung).get(axis.name)
+def _point(score: Score | None) -> Point:
     return None if score is None else (_rounded(score.value), _rounded(score.stderr))
 
 

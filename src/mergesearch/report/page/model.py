@@ -58,12 +58,15 @@ class PageTrial:
     Attributes:
         number: Number of the trial.
         state: `complete`, `failed` or `running`.
-        note: Reason of a failure, or whose scores a trial reused; empty where there is neither.
+        note: Reason of a failure, whose scores a trial reused, or that it was stopped early; empty
+            where there is none of it.
         member: Whether it is on the front.
         knee: Whether it is the front's knee.
         parent: Short name of the parent that it is, None for a mixture.
         hand: Whether the space's file names it as one to start from.
-        scores: Value and error of each objective, by rung.
+        reused: Whether its scores are those of an earlier trial.
+        scores: Value and error of each objective by rung, and under `confirmed` what the confirmed
+            front tells of a member.
         shares: Share of each parent, in the order of the page's parents.
         ratio: Shares in words.
         depth: Coefficients by layer, for each parent those of attention and of the MLP; empty for
@@ -85,6 +88,7 @@ class PageTrial:
     knee: bool
     parent: str | None
     hand: bool
+    reused: bool
     scores: Mapping[str, tuple[Point, ...]]
     shares: tuple[float, ...]
     ratio: str

@@ -28,8 +28,13 @@ function shade(share) {
   return `#${mixed.join("")}`;
 }
 
+// What the validate items tell: of a confirmed front together with the search.
+function confirmedOf(trial) {
+  return trial.scores.confirmed ?? trial.scores.validate;
+}
+
 function drawn(page) {
-  return page.trials.filter((trial) => trial.scores.search && !trial.note);
+  return page.trials.filter((trial) => trial.scores.search && !trial.reused);
 }
 
 // `view`: {x, y: indices of objectives, color: null or an index, reference: whether it is shown}
@@ -62,7 +67,7 @@ function frontChart(page, view, pins, size, onPin) {
 
 function extent(trials, index, axis, reference) {
   const values = trials.flatMap((trial) => {
-    const points = [trial.scores.search[index], trial.scores.validate?.[index]].filter(Boolean);
+    const points = [trial.scores.search[index], confirmedOf(trial)?.[index]].filter(Boolean);
     const reach = trial.member ? Z : 0;
     return points.flatMap(([value, error]) => [value - reach * error, value + reach * error]);
   });
@@ -94,7 +99,7 @@ function intervals(trial, view, across, upward, place) {
   const [x1, x2] = ends(across, MARGIN.left, trial.scores.search[view.x]);
   const [y1, y2] = ends(upward, MARGIN.top, trial.scores.search[view.y]);
   parts.push(line({ x1, x2, y1: y, y2: y }), line({ x1: x, x2: x, y1, y2 }));
-  const confirmed = place(trial.scores.validate);
+  const confirmed = place(confirmedOf(trial));
   if (confirmed) {
     parts.push(
       line({ x1: x, y1: y, x2: confirmed[0], y2: confirmed[1], stroke: "var(--ink)", "stroke-dasharray": "3 3" }),
@@ -133,9 +138,9 @@ function mark(trial, [x, y], color, pins, onPin, tip, page) {
 
 function showTip(tip, trial, x, y, page) {
   const lines = page.axes.map((axis, index) => {
-    const confirmed = trial.scores.validate?.[index];
+    const confirmed = confirmedOf(trial)?.[index];
     return make("div", {}, `${axis.name}: ${score(trial.scores.search[index], axis.percent)}`,
-      confirmed ? `, validated ${score(confirmed, axis.percent)}` : "");
+      confirmed ? `, ${trial.scores.confirmed ? "confirmed" : "validated"} ${score(confirmed, axis.percent)}` : "");
   });
   tip.replaceChildren(make("b", {}, titleOf(trial)), ...lines, make("div", {}, trial.ratio),
     trial.recipe ? make("pre", {}, trial.recipe) : "");
@@ -165,8 +170,8 @@ function frontLegend(page) {
   const seen = new Set(drawn(page).map(roleOf));
   const entries = kinds.filter(([role]) => seen.has(role)).map(([role, name]) =>
     [symbol(role, 9, 9, 6, { fill: `var(--${role})` }), name]);
-  if (page.trials.some((trial) => trial.scores.validate)) {
-    entries.push([symbol("member", 9, 9, 5, { fill: "none", stroke: "var(--member)", "stroke-width": 2 }), "validated, on items that the search never saw"]);
+  if (page.trials.some(confirmedOf)) {
+    entries.push([symbol("member", 9, 9, 5, { fill: "none", stroke: "var(--member)", "stroke-width": 2 }), "by items that the search never saw"]);
   }
   entries.push([draw("path", { d: "M1 9H17M9 1V17", stroke: "var(--faded)" }), "95 % interval"]);
   entries.push([draw("path", { d: "M3 9h12M9 3v12", stroke: "var(--ink)", "stroke-width": 2 }), "reference point, with the dominated area"]);

@@ -76,9 +76,9 @@ function trialsSection(page, onPin) {
   const rows = page.trials.map((trial) => Object.assign([
     make("button", { type: "button", click: () => onPin(trial.number), disabled: !trial.scores.search }, String(trial.number)),
     ...page.axes.map((axis, index) => score(trial.scores.search?.[index], axis.percent)),
-    ...page.axes.map((axis, index) => score(trial.scores.validate?.[index], axis.percent)),
+    ...page.axes.map((axis, index) => score(confirmedOf(trial)?.[index], axis.percent)),
     trial.ratio, trial.note.split("\n")[0] || (trial.state === "complete" ? "" : trial.state),
   ], { kind: trial.member ? "member" : null }));
-  const headings = ["trial", ...page.axes.map((axis) => axis.name), ...page.axes.map((axis) => `${axis.name}, validated`), "shares", ""];
+  const headings = ["trial", ...page.axes.map((axis) => axis.name), ...page.axes.map((axis) => `${axis.name}, unseen items`), "shares", ""];
   return section("All trials", make("details", {}, make("summary", {}, `${page.trials.length} trials; a number pins one for the comparison`), table(headings, rows)));
 }
