@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -43,18 +43,24 @@ def searching(rule: StopRule) -> RunState:
     return state
 
 
-@pytest.mark.parametrize("width", [80, 120])
+def clock(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(NOW + seconds):%H:%M}"
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
 def test_the_view_of_a_search(width: int) -> None:
-    full = {80: 7, 120: 10}[width]
     view = shown(render_live(searching(StopRule(60, None)), NOW + 20, width), width)
     assert view == (
         "searching with gp: 5 trials done, 55 left, 1 failed\n"
-        + "━" * full
-        + "─" * (width - full)
-        + "\n20 s so far, 3 min 40 s left, 540 trials an hour\n"
-        "trial 5: scoring demo_instructions 64/120\n"
+        "━━━━━━━─────────────────────────────────────────────────────────────────────────\n"
+        f"20 s so far, 3 min 40 s left (until {clock(240)}), 540 trials an hour\n"
+        "trial 5: scoring demo_instructions, 64 of 120 items\n"
+        "last: trial 4 instruction 50.0 ± 4.4, reasoning 50.0 ± 4.5, 4.0 s\n"
+        "last failure: trial 3: trial 3: killed by SIGSEGV\n"
+        "hypervolume ▁▆███ 0.2221\n"
         "best instruction: 70.8 ± 4.4 (trial 0)\n"
         "best reasoning: 64.2 ± 4.5 (trial 1)\n"
+        "new: trial 2: 20.0 points more instruction at no loss\n"
         "\n" + FRONT_AT_80
     )
 
@@ -63,11 +69,28 @@ def test_the_view_fits_a_narrow_terminal() -> None:
     view = shown(render_live(searching(StopRule(60, None)), NOW + 20, 60), 60)
     assert view.startswith(
         "searching with gp: 5 trials done, 55 left, 1 failed\n"
-        "━━━━━───────────────────────────────────────────────────────\n"
-        "20 s so far, 3 min 40 s left, 540 trials an hour\n"
-        "trial 5: scoring demo_instructions 64/120\n"
+        "━━━━━━──────────────────────────────────────────────────────\n"
+        f"20 s so far, 3 min 40 s left (until {clock(240)}), 540 trials an h…\n"
+        "trial 5: scoring demo_instructions, 64 of 120 items\n"
     )
     assert "below each score: validated" in view
+
+
+def test_where_rows_are_few_the_front_comes_first() -> None:
+    view = shown(render_live(searching(StopRule(60, None)), NOW + 20, 80, 16), 80).splitlines()
+    assert len(view) <= 16
+    assert view[4:6] == ["last: trial 4 instruction 50.0 ± 4.4, reasoning 50.0 ± 4.5, 4.0 s", ""]
+
+
+def test_the_first_trial_moves_the_bar_by_its_items() -> None:
+    state = RunState()
+    state.apply(events.RunStarted(AXES, StopRule(2, None), "gp", ()), NOW)
+    state.apply(events.StageStarted(0, "search", "scoring"), NOW)
+    state.apply(events.Progressed(0, "search", "words", 30, 60), NOW)
+    assert state.share_done(NOW) == 0.25
+    view = shown(render_live(state, NOW + 3, 80), 80).splitlines()
+    assert view[1] == "━" * 20 + "─" * 60
+    assert view[3] == "trial 0: scoring words, 30 of 60 items"
 
 
 def test_the_clock_gives_the_time_left_and_the_bar() -> None:
@@ -75,7 +98,7 @@ def test_the_clock_gives_the_time_left_and_the_bar() -> None:
     view = shown(render_live(state, NOW + 2 * 3600, 60), 60)
     assert view.startswith(
         "searching with gp: 5 trials done, 1 failed\n" + "━" * 15 + "─" * 45 + "\n"
-        "2 h 00 min so far, 6 h 00 min left, 1.5 trials an hour\n"
+        f"2 h 00 min so far, 6 h 00 min left (until {clock(8 * 3600)}), 1.5 trial…\n"
     )
 
 

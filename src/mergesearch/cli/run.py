@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -23,8 +25,10 @@ from mergesearch.cli.options import (
 )
 from mergesearch.errors import Interrupted, MergeSearchError
 from mergesearch.report import item_notes, text, watch
+from mergesearch.report.standing import standing_lines
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.goal import DEFAULT_TRIALS
+from mergesearch.runs.run import Run
 from mergesearch.runs.start import search
 from mergesearch.study.events import Event, RunOpened, RunStarted
 
@@ -82,6 +86,10 @@ def command(
     template: TemplateFile = None,
     memory: Memory = None,
     trust_tasks: TrustTasks = False,
+    notify: Annotated[
+        str | None,
+        typer.Option(metavar="COMMAND", help="Run it at the end, such as a message to your phone."),
+    ] = None,
 ) -> None:
     """Search a space and hand over its Pareto front.
 
@@ -99,9 +107,17 @@ def command(
     again = [part for pair in parent for part in ("--parent", pair)]
     again += [str(part) for pair in options.items() if pair[1] is not None for part in pair]
     again += ["--trust-tasks"] if trust_tasks else []
-    with watch(SafeConsole()) as observe, _way_on(again) as note_folder:
+    folder = ""
+    with (
+        _notified(notify, lambda: folder),
+        watch(SafeConsole()) as observe,
+        _way_on(again) as note_folder,
+    ):
 
         def tell(event: Event) -> None:
+            nonlocal folder
+            if isinstance(event, RunOpened):
+                folder = str(event.folder)
             note_folder(event)
             observe(event)
 
@@ -131,7 +147,51 @@ def command(
         )
     for note in item_notes(run.items(run.pick("knee").number)):
         say(note)
-    say(f"run folder: {run.folder.path}")
+    for line in _summary(run):
+        say(line)
+
+
+def _summary(run: Run) -> Iterator[str]:
+    """What was found, what it is worth, and what a person would do next."""
+    knee = run.pick("knee")
+    yield ""
+    yield f"the knee is trial {knee.number}: {'; '.join(knee.words)}"
+    yield from standing_lines(run.standing(knee.number), run.record.axes)
+    folder = shlex.quote(str(run.folder.path))
+    yield ""
+    yield f"run folder: {run.folder.path}, to be looked at: {run.folder.report}"
+    yield f"build it:   search build {folder} -o knee.gguf"
+    yield f"publish it: search build {folder} --to upload -o merged/knee"
+
+
+@contextmanager
+def _notified(command: str | None, folder: Callable[[], str]) -> Iterator[None]:
+    """Run a command of the person's when the run ends, however it does.
+
+    It learns how by `MERGESEARCH_STATE` (`finished`, `stopped` or `failed`), and where by
+    `MERGESEARCH_FOLDER`.
+
+    Args:
+        command: Command for the shell; None for none.
+        folder: Function that returns the run's folder, "" where there is none yet.
+    """
+    state = "finished"
+    try:
+        yield
+    except Interrupted:
+        state = "stopped"
+        raise
+    except BaseException:
+        state = "failed"
+        raise
+    finally:
+        if command is not None:
+            told = {"MERGESEARCH_STATE": state, "MERGESEARCH_FOLDER": folder()}
+            code = subprocess.run(
+                command, shell=True, env=os.environ | told, check=False
+            ).returncode
+            if code:
+                say(f"note: the command of --notify ended with {code}", error=True)
 
 
 @contextmanager

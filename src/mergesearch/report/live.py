@@ -15,6 +15,7 @@ from mergesearch._system.terminal import printable
 from mergesearch.errors import Interrupted
 from mergesearch.objectives import Rung
 from mergesearch.report import text
+from mergesearch.report.growth import sparkline
 from mergesearch.report.state import RunState, best_of
 from mergesearch.report.tables import render_front, scores_line, trial_line
 from mergesearch.study.events import (
@@ -29,12 +30,18 @@ from mergesearch.study.events import (
     ValidationStarted,
 )
 from mergesearch.study.front import Front
+from mergesearch.study.records import State
 
 Observer = Callable[[Event], None]
 _STAYING = (RunOpened, RunStarted, Noted)
 """Events whose lines stay above the view that is redrawn."""
 
-_SHOWN = 12  # members of the front that the live view has room for
+_SHOWN = 12  # members of the front that the live view shows at most
+_AROUND = 8  # rows of the front's headings and notes
+_NEWS = 3  # changes of the front that are shown
+_SPARK = 40  # characters of the line that shows how the hypervolume grew
+WIDEST_BAR = 80
+"""Columns of the bar at most; wider ones are no easier to read."""
 
 
 @contextmanager
@@ -48,7 +55,7 @@ def watch(console: Console) -> Iterator[Observer]:
     state = RunState()
     live = Live(
         console=console,
-        get_renderable=lambda: render_live(state, time.time(), console.width),
+        get_renderable=lambda: render_live(state, time.time(), console.width, console.height),
         refresh_per_second=4,
         transient=True,
     )
@@ -131,24 +138,72 @@ def render_line(event: Event, state: RunState) -> str | None:
             return None
 
 
-def render_live(state: RunState, now: float, width: int) -> RenderableType:
-    """Return the live view of a run as it stands `now` (seconds since 1970)."""
+def render_live(state: RunState, now: float, width: int, height: int = 60) -> RenderableType:
+    """Return the live view of a run as it stands `now` (seconds since 1970).
+
+    Where rows are few, the front comes before everything but the line of the trial at work.
+
+    Args:
+        state: The run as it stands.
+        now: Time, in seconds since 1970.
+        width: Columns that there are.
+        height: Rows that there are.
+    """
     if not state.axes:
         return Text("starting")
-    blocks: list[RenderableType] = [
+    essential: list[RenderableType] = [
         _headline(state),
-        _bar(_share(state, now), width),
-        Text(_pace(state, now)),
-        Text(_now(state), style="cyan", no_wrap=True, overflow="ellipsis"),
+        _bar(_share(state, now), min(width, WIDEST_BAR)),
+        _line(_pace(state, now)),
+        _line(_now(state), style="cyan"),
     ]
-    for axis, (number, found) in zip(
-        state.axes, best_of(state.axes, list(state.trials.values())), strict=False
-    ):
-        shown = text.score(found, axis.percent)
-        blocks.append(Text(f"best {axis.name}: {shown} (trial {number})", no_wrap=True))
-    if state.front is not None and state.front.members:
-        blocks += ["", render_front(_shortened(state.front), width)]
-    return Group(*blocks)
+    facts = [*_last(state), *_growth(state), *_best(state), *_news(state), *_where(state)]
+    if state.front is None or not state.front.members:
+        return Group(*essential, *map(_line, facts))
+    front = _shortened(state.front, height - len(essential) - _AROUND)
+    room = height - len(essential) - _AROUND - len(front.members)
+    return Group(*essential, *map(_line, facts[: max(0, room)]), "", render_front(front, width))
+
+
+def _line(words: str, style: str = "") -> Text:
+    return Text(printable(words), style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _last(state: RunState) -> list[str]:
+    """The trial that finished last, and the last one that failed."""
+    if state.last is None:
+        return []
+    lines = [f"last: trial {state.last.number} {trial_line(state.last, state.axes)}"]
+    failures = [one for one in state.trials.values() if one.state is State.FAILED]
+    if failures and failures[-1] is not state.last:
+        failure = failures[-1]
+        lines.append(f"last failure: trial {failure.number}: {text.first_line(failure.failure)}")
+    return lines
+
+
+def _growth(state: RunState) -> list[str]:
+    """How the hypervolume grew."""
+    if len(state.volumes) < 2:
+        return []
+    return [f"hypervolume {sparkline(state.volumes, _SPARK)} {state.volumes[-1]:.4f}"]
+
+
+def _best(state: RunState) -> list[str]:
+    found = best_of(state.axes, list(state.trials.values()))
+    return [
+        f"best {axis.name}: {text.score(score, axis.percent)} (trial {number})"
+        for axis, (number, score) in zip(state.axes, found, strict=False)
+    ]
+
+
+def _news(state: RunState) -> list[str]:
+    """What changed on the front, the last first."""
+    return [f"new: {said}" for said in reversed(state.news[-_NEWS:])]
+
+
+def _where(state: RunState) -> list[str]:
+    space, folder = state.space
+    return [f"space {space}, folder {folder}"] if space else []
 
 
 def _bar(share: float, width: int) -> Text:
@@ -168,6 +223,8 @@ def _headline(state: RunState) -> Text:
         return Text(f"validating the front: {done}", style="bold")
     left = "" if state.n_left is None else f", {state.n_left} left"
     failed = f", {state.n_failed} failed" if state.n_failed else ""
+    racing = None if state.front is None else state.front.racing
+    failed += f", {racing.stopped} stopped early" if racing is not None and racing.stopped else ""
     done = text.plural(state.n_finished, "trial")
     return Text(f"searching with {state.sampler}: {done} done{left}{failed}", style="bold")
 
@@ -176,26 +233,30 @@ def _pace(state: RunState, now: float) -> str:
     parts = [f"{text.duration(max(0.0, now - state.started))} so far"]
     left = state.seconds_left(now)
     if left is not None and state.to_validate is None:
-        parts.append(f"{text.duration(left)} left")
+        parts.append(f"{text.duration(left)} left (until {_clock(now + left)})")
     rate = state.rate(now)
     if rate is not None:
         parts.append(f"{rate:.0f} trials an hour" if rate >= 10 else f"{rate:.1f} trials an hour")
     return ", ".join(parts)
 
 
+def _clock(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment):%H:%M}"
+
+
 def _now(state: RunState) -> str:
     if state.number is None:
         return "…"
-    items = f" {state.task} {state.done}/{state.total}" if state.task else ""
+    items = f" {state.task}, {state.done} of {state.total} items" if state.task else ""
     return f"trial {state.number}: {state.stage}{items}"
 
 
-def _shortened(front: Front) -> Front:
+def _shortened(front: Front, room: int) -> Front:
     """The front with the members that there is room for: evenly spread, the knee among them."""
-    n_members = len(front.members)
-    if n_members <= _SHOWN:
+    n_members, n_shown = len(front.members), max(3, min(_SHOWN, room))
+    if n_members <= n_shown:
         return front
-    kept = {round(index * (n_members - 1) / (_SHOWN - 1)) for index in range(_SHOWN)}
+    kept = {round(index * (n_members - 1) / (n_shown - 1)) for index in range(n_shown)}
     shown = [
         member
         for index, member in enumerate(front.members)

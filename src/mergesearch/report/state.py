@@ -4,10 +4,13 @@ import statistics
 from dataclasses import dataclass, field
 
 from mergesearch.objectives import Rung, Score
+from mergesearch.report.growth import hypervolumes
+from mergesearch.report.news import front_news
 from mergesearch.study.events import (
     Event,
     Progressed,
     RunFinished,
+    RunOpened,
     RunStarted,
     StageStarted,
     TrialFinished,
@@ -42,6 +45,12 @@ class RunState:
         to_validate: members of the front that this start validates, None while it searches.
         validated: how many of them are through.
         finished: whether the run is done.
+        space: Space as it was named, and the folder of the run; empty before they are known.
+        news: What trials changed on the front, the last one last.
+        last: Trial that finished last, None before the first.
+        volumes: Hypervolume after each finished trial.
+        items: Items of a trial that are scored and all that are known of, by task.
+        typical: Items that a whole trial scored last, 0 before the first.
     """
 
     started: float = 0.0
@@ -60,24 +69,36 @@ class RunState:
     to_validate: tuple[int, ...] | None = None
     validated: int = 0
     finished: bool = False
+    space: tuple[str, str] = ("", "")
+    news: list[str] = field(default_factory=list)
+    last: TrialRecord | None = None
+    volumes: list[float] = field(default_factory=list)
+    items: dict[str, tuple[int, int]] = field(default_factory=dict)
+    typical: int = 0
     _front: Front | None = field(default=None, repr=False)
 
     def apply(self, event: Event, now: float) -> None:
         """Move on by one event that happened `now`."""
         match event:
+            case RunOpened():
+                self.space = event.space, str(event.folder)
             case RunStarted():
                 self.started, self.axes, self.rule = now, event.axes, event.rule
                 self.sampler, self.seed = event.sampler, event.seed
                 self.trials = {trial.number: trial for trial in event.trials}
                 self.before = self.n_finished
+                self.volumes = hypervolumes(self.axes, event.trials)
                 self._front = None
             case StageStarted():
+                if event.number != self.number:
+                    self.items = {}
                 self.number, self.rung, self.stage = event.number, event.rung, event.stage
                 self.task, self.done, self.total = "", 0, 0
             case Progressed():
                 self.task, self.done, self.total = event.task, event.done, event.total
+                self.items[event.task] = event.done, event.total
             case TrialFinished():
-                self._hear(event.trial)
+                self._take(event.trial)
             case ValidationStarted():
                 self.to_validate = event.numbers
             case Validated():
@@ -136,14 +157,31 @@ class RunState:
         """How much of the search is done, from 0 to 1, by whichever rule ends it first."""
         shares = [0.0]
         if self.rule.trials:
-            shares.append(self.n_finished / self.rule.trials)
+            shares.append((self.n_finished + self.share_of_trial()) / self.rule.trials)
         if self.rule.deadline is not None and self.rule.deadline > self.started:
             shares.append((now - self.started) / (self.rule.deadline - self.started))
         return min(1.0, max(shares))
 
+    def _take(self, trial: TrialRecord) -> None:
+        """Take in a finished trial, and what it changed."""
+        before = self.front
+        self.typical = sum(done for done, _ in self.items.values()) or self.typical
+        self._hear(trial)
+        self.last = trial
+        self.volumes = hypervolumes(self.axes, tuple(self.trials.values()))
+        if before is not None and self.front is not None:
+            said = front_news(before, self.front, trial.number)
+            self.news += [] if said is None else [said]
+
+    def share_of_trial(self) -> float:
+        """How much of the trial at work is scored, from 0 to 1, as far as its items are known."""
+        known = sum(total for _, total in self.items.values())
+        done = sum(done for done, _ in self.items.values())
+        return min(1.0, done / max(known, self.typical, 1))
+
     def _hear(self, trial: TrialRecord) -> None:
         self.trials[trial.number] = trial
-        self.number = None
+        self.number, self.items = None, {}
         self._front = None
 
 

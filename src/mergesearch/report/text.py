@@ -27,6 +27,14 @@ def chance(probability: float) -> str:
     return "under 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
 
 
+def amount(number: float, percent: bool) -> str:
+    """Return a distance of two values: `2.1 points`, or `0.3` where it is not in percent."""
+    shown = value(number, percent)
+    if not percent:
+        return shown
+    return f"{shown} point" + ("" if shown == "1.0" else "s")
+
+
 def tick(number: float, step: float, percent: bool) -> str:
     """Return a number with as many digits as distances of `step` need."""
     scale = 100 if percent else 1

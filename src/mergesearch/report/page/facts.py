@@ -12,6 +12,7 @@ from mergesearch.errors import MergeSearchError
 from mergesearch.objectives import Rung, Score
 from mergesearch.recipe import Recipe
 from mergesearch.report import text
+from mergesearch.report.growth import hypervolumes
 from mergesearch.report.page.items import ItemSheet
 from mergesearch.report.page.model import (
     Page,
@@ -24,8 +25,7 @@ from mergesearch.report.tables import confirmed_notes, counts, proxy_notes, raci
 from mergesearch.scoring.texts import ItemText, Texts
 from mergesearch.space import Space
 from mergesearch.study.front import Front
-from mergesearch.study.pareto import hypervolume
-from mergesearch.study.records import Axis, RunRecord, State, TrialRecord
+from mergesearch.study.records import Axis, RunRecord, TrialRecord
 
 _LAYERS = 24  # at which coefficients over depth are drawn
 _PAUSE = 10  # median trials; a longer time between two trials is a run that was stopped
@@ -257,18 +257,12 @@ def _growth(
     before: Mapping[int, float],
 ) -> tuple[PageGrowth, ...]:
     """The hypervolume after each finished trial."""
-    directions = [axis.direction for axis in axes]
-    reference = [axis.reference for axis in axes]
-    values: list[list[float]] = []
+    finished = [trial for trial in trials if trial.finished]
     growth: list[PageGrowth] = []
-    n_tokens, seconds, volume = 0, 0.0, 0.0
-    for trial in trials:
-        if not trial.finished:
-            continue
-        if trial.state is State.COMPLETE and trial.reused_from is None and trial.scores():
+    n_tokens, seconds = 0, 0.0
+    for trial, volume in zip(finished, hypervolumes(axes, finished), strict=True):
+        if trial.reused_from is None:
             n_tokens += tokens.get(trial.number, 0)
-            values.append([trial.scores()[axis.name].value for axis in axes])
-            volume = hypervolume(values, reference, directions)
         seconds += (trial.seconds or 0.0) + before.get(trial.number, 0.0)
         growth.append(PageGrowth(len(growth) + 1, n_tokens, seconds, volume))
     return tuple(growth)

@@ -1,0 +1,53 @@
+"""What a trial changed on the front, in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from helpers.records import AXES, trial
+
+from mergesearch.report.news import front_news
+from mergesearch.study.front import Front
+
+FORMER = (trial(0, 0.7, 0.3), trial(1, 0.4, 0.6))
+
+
+def news(instruction: float, reasoning: float, axes: tuple = AXES) -> str | None:
+    found = trial(2, instruction, reasoning)
+    return front_news(Front.of(axes, FORMER), Front.of(axes, (*FORMER, found)), 2)
+
+
+def test_more_of_one_at_no_loss_of_the_other() -> None:
+    assert news(0.6, 0.45) == "trial 2: 20.0 points more instruction at no loss"
+    assert news(0.45, 0.6) == "trial 2: 5.0 points more instruction at no loss; better than trial 1"
+
+
+def test_the_best_yet() -> None:
+    assert news(0.3, 0.65) == "trial 2: the best reasoning yet, 65.0: 5.0 points more than before"
+
+
+def test_both_at_once_name_what_they_beat() -> None:
+    assert news(0.8, 0.61) == (
+        "trial 2: the best instruction yet, 80.0: 10.0 points more than before;"
+        " better than trials 0, 1"
+    )
+
+
+def test_less_is_better_where_it_is() -> None:
+    axes = (AXES[0], replace(AXES[1], direction="minimize", reference=9.0, percent=False))
+    former = (trial(0, 0.7, 5.0), trial(1, 0.4, 3.0))
+    after = (*former, trial(2, 0.4, 2.5))
+    assert front_news(Front.of(axes, former), Front.of(axes, after), 2) == (
+        "trial 2: the best reasoning yet, 2.50: 0.500 less than before; better than trial 1"
+    )
+
+
+def test_a_dominated_trial_is_no_news() -> None:
+    assert news(0.3, 0.3) is None
+
+
+def test_the_first_member() -> None:
+    after = Front.of(AXES, FORMER[:1])
+    assert front_news(Front.of(AXES, ()), after, 0) == (
+        "trial 0: the first on the front, reasoning 30.0"
+    )
