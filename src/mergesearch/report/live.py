@@ -174,7 +174,7 @@ def _last(state: RunState) -> list[str]:
     if state.last is None:
         return []
     lines = [f"last: trial {state.last.number} {trial_line(state.last, state.axes)}"]
-    failures = [one for one in state.trials.values() if one.state is State.FAILED]
+    failures = [trial for trial in state.trials.values() if trial.state is State.FAILED]
     if failures and failures[-1] is not state.last:
         failure = failures[-1]
         lines.append(f"last failure: trial {failure.number}: {text.first_line(failure.failure)}")

@@ -41,7 +41,7 @@ def _gain(
 ) -> tuple[float, str] | None:
     """By how much a member is ahead in an objective, as a share of its value, and in words."""
     mine = _gains(member, axes)
-    others = [_gains(one, axes) for one in former]
+    others = [_gains(other, axes) for other in former]
     word = "less" if axis.direction == "minimize" else "more"
     best = max((other[axis.name] for other in others), default=None)
     value = text.value(member.values[axis.name].value, axis.percent)
