@@ -60,7 +60,7 @@ def test_the_view_of_a_search(width: int) -> None:
         "hypervolume ▁▆███ 0.2221\n"
         "best instruction: 70.8 ± 4.4 (trial 0)\n"
         "best reasoning: 64.2 ± 4.5 (trial 1)\n"
-        "new: trial 2: 20.0 points more instruction at no loss\n"
+        "new: trial 2: 25.0 points more reasoning at no loss\n"
         "\n" + FRONT_AT_80
     )
 
