@@ -19,7 +19,7 @@ def news(instruction: float, reasoning: float, axes: tuple = AXES) -> str | None
 
 def test_more_of_one_at_no_loss_of_the_other() -> None:
     assert news(0.6, 0.45) == "trial 2: 20.0 points more instruction at no loss"
-    assert news(0.45, 0.6) == "trial 2: 5.0 points more instruction at no loss; better than trial 1"
+    assert news(0.45, 0.6) == "trial 2: 30.0 points more reasoning at no loss; better than trial 1"
 
 
 def test_the_best_yet() -> None:
