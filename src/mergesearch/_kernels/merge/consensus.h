@@ -11,40 +11,59 @@ namespace {
 
 using mergesearch::summed_together;
 
-// total (+)= weight * (value, or value - base)
-template <bool first, bool delta, class Read>
-inline void add_product(Read read, float weight, Piece& piece) {
+// total (+)= weight * (value, or value - base), and the same of another term that is stored alike.
+template <bool first, bool delta, bool two, class Read>
+inline void add_products(Read read, Read other, float weight, float other_weight, Piece& piece) {
     float* total = piece.total;
     const float* base = piece.base;
     for (std::int64_t i = 0; i < piece.count; ++i) {
         const float value = delta ? read(i) - base[i] : read(i);
-        total[i] = first ? value * weight : total[i] + value * weight;
+        float sum = first ? value * weight : total[i] + value * weight;
+        if (two) {
+            sum += (delta ? other(i) - base[i] : other(i)) * other_weight;
+        }
+        total[i] = sum;
     }
 }
 
 template <bool first, bool delta>
-inline void add_whole(const mergesearch::Term& term, Piece& piece) {
-    with_reader(term.values, piece.start,
-                [&](auto read) { add_product<first, delta>(read, term.weight.all, piece); });
+inline void add_whole(const mergesearch::Term* terms, bool two, Piece& piece) {
+    const mergesearch::Term &term = terms[0], &next = terms[two];
+    with_reader(term.values, piece.start, [&](auto read) {
+        const decltype(read) other{next.values.bytes + (read.bytes - term.values.bytes)};
+        const auto add = two ? add_products<first, delta, true, decltype(read)>
+                             : add_products<first, delta, false, decltype(read)>;
+        add(read, other, term.weight.all, next.weight.all, piece);
+    });
 }
 
-// The weighted sum.
+// Whether a term is added as it is stored, times one weight.
+inline bool is_whole(const mergesearch::Term& term) {
+    return !term.kept && term.factor == 1.f && !term.weight.each;
+}
+
+// The weighted sum. Terms are taken in pairs where they can be, which spares half of the ways
+// between memory and the sums; each sum is the same.
 inline void add_terms(const mergesearch::Combination& of, Piece& piece) {
-    for (int index = 0; index < of.count; ++index) {
-        const mergesearch::Term& term = of.terms[index];
+    for (int index = 0; index < of.count;) {
+        const mergesearch::Term* terms = of.terms + index;
         const bool first = index == 0;
-        if (!term.kept && term.factor == 1.f && !term.weight.each) {
+        if (is_whole(*terms)) {
+            const bool two = index + 1 < of.count && is_whole(terms[1]) &&
+                             terms[0].values.dtype == terms[1].values.dtype;
             const auto add = of.deltas ? first ? add_whole<true, true> : add_whole<false, true>
                              : first   ? add_whole<true, false>
                                        : add_whole<false, false>;
-            add(term, piece);
+            add(terms, two, piece);
+            index += two ? 2 : 1;
             continue;
         }
-        read_term(of, term, piece);
-        multiply(of, term.weight, piece, piece.values);
+        read_term(of, *terms, piece);
+        multiply(of, terms->weight, piece, piece.values);
         for (std::int64_t i = 0; i < piece.count; ++i) {
             piece.total[i] = first ? piece.values[i] : piece.total[i] + piece.values[i];
         }
+        ++index;
     }
 }
 

@@ -2,8 +2,9 @@
 //
 // An entry stays where its random number is below the threshold of its rank. Ranks are exact, but
 // hardly any has to be known: magnitudes are counted in buckets, whose ranks lie next to each other,
-// and most random numbers are below all thresholds of a bucket or above them. Only buckets with a
-// number between their thresholds are sorted.
+// and most random numbers are below all thresholds of a bucket or above them. The few columns whose
+// number lies between the thresholds of their bucket are ranked one by one; where there are many, their
+// buckets are sorted.
 #pragma once
 
 #include "merge/masks.h"
@@ -14,6 +15,7 @@ using mergesearch::most_buckets;
 
 constexpr int octaves_log2 = 3;  // below a row's largest magnitude; all lower ones share a bucket
 constexpr std::int64_t few_keys = 32;
+constexpr std::int64_t few_columns = 12;
 
 // A row, and where it is worked on: an array of 64-bit words from the caller, cut up.
 struct RankedRow {
@@ -127,12 +129,12 @@ inline void fill_buckets(RankedRow& row) {
     }
 }
 
-// Decides what thresholds of all ranks and of a column's bucket decide. Returns whether there is more
-// to be decided, and marks those buckets.
-inline bool decide_by_bucket(RankedRow& row) {
+// Decides what thresholds of all ranks and of a column's bucket decide. Writes the other columns to
+// `members`, marks their buckets, and returns how many there are.
+inline std::int64_t decide_by_bucket(RankedRow& row) {
     const std::uint32_t lowest = row.thresholds[0], highest = row.thresholds[row.cols - 1];
     std::memset(row.unsorted, 0, static_cast<std::size_t>(row.buckets));
-    bool more = false;
+    std::int64_t undecided = 0;
     for (std::int64_t first = 0; first < row.cols; first += word_bits) {
         const std::uint32_t* numbers = row.numbers + first;
         const int count = static_cast<int>(smaller_of(word_bits, row.cols - first));
@@ -146,14 +148,37 @@ inline bool decide_by_bucket(RankedRow& row) {
             const std::uint32_t number = numbers[i], bucket = row.bucket[first + i];
             const bool stays = number < row.thresholds[row.starts[bucket]];
             const bool may_stay = number < row.thresholds[row.starts[bucket + 1] - 1];
-            const bool undecided = !stays & may_stay;
+            const bool open_still = !stays & may_stay;
             word |= static_cast<std::uint32_t>(stays) << i;
-            row.unsorted[bucket] |= undecided;
-            more |= undecided;
+            row.unsorted[bucket] |= open_still;
+            row.members[undecided] = static_cast<std::uint32_t>(first + i);
+            undecided += open_still;
         }
         row.kept[first / word_bits] = word;
     }
-    return more;
+    return undecided;
+}
+
+inline void decide(RankedRow& row, std::uint32_t col, std::uint32_t rank) {
+    const std::uint32_t stays = row.numbers[col] < row.thresholds[rank];
+    std::uint32_t& word = row.kept[col / word_bits];
+    word = (word & ~(1u << col % word_bits)) | stays << col % word_bits;
+}
+
+// Decides single columns, whose ranks are counted: what is smaller, and what is equal before them.
+inline void decide_one_by_one(RankedRow& row, std::int64_t count) {
+    const std::uint32_t* magnitudes = row.magnitudes;
+    for (std::int64_t member = 0; member < count; ++member) {
+        const std::uint32_t col = row.members[member], own = magnitudes[col];
+        std::uint32_t rank = 0;
+        for (std::uint32_t i = 0; i < col; ++i) {
+            rank += magnitudes[i] <= own;
+        }
+        for (std::int64_t i = col + 1; i < row.cols; ++i) {
+            rank += magnitudes[i] < own;
+        }
+        decide(row, col, rank);
+    }
 }
 
 // Decides the columns of the marked buckets by their ranks.
@@ -176,10 +201,7 @@ inline void decide_by_rank(RankedRow& row) {
         const std::uint32_t start = row.starts[index], stop = row.starts[index + 1];
         sort_keys(row.keys + start, stop - start, row.spare);
         for (std::uint32_t rank = start; rank < stop; ++rank) {
-            const auto col = static_cast<std::uint32_t>(row.keys[rank]);
-            const std::uint32_t stays = row.numbers[col] < row.thresholds[rank];
-            std::uint32_t& word = row.kept[col / word_bits];
-            word = (word & ~(1u << col % word_bits)) | stays << col % word_bits;
+            decide(row, static_cast<std::uint32_t>(row.keys[rank]), rank);
         }
     }
 }
@@ -210,7 +232,10 @@ inline void rank_mask(const mergesearch::Stored& values, const mergesearch::Stor
         read_magnitudes(values, base, start, cols, row.magnitudes);
         row.numbers = draw(key, offset + start, cols, row.drawn);
         fill_buckets(row);
-        if (decide_by_bucket(row)) {
+        const std::int64_t undecided = decide_by_bucket(row);
+        if (undecided <= few_columns) {
+            decide_one_by_one(row, undecided);
+        } else {
             decide_by_rank(row);
         }
         add_row(row.kept, cols, start, kept);
