@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from mergesearch.errors import (
     RecipeError,
 )
 from mergesearch.parents import open_parents
+from mergesearch.parents.folder import FolderCheckpoint
 from mergesearch.recipe import Recipe
 
 
@@ -157,6 +160,30 @@ def test_a_build_that_is_stopped_leaves_nothing(
     assert 3 <= len(written) <= 2 + threads  # what was under way is finished
     after = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []
     assert len(after) == len(before)
+
+
+@pytest.mark.parametrize("method", ["ties", "slerp"])
+def test_ctrl_c_in_a_pass_over_a_whole_tensor_ends_the_build_at_once(
+    method: str, family: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pass is made to take seconds; half a second after the signal the build has ended."""
+    recipe = recipe_of(family, method)
+    parents = open_parents(recipe)
+    stored, sent = FolderCheckpoint.stored, []
+
+    def slow(checkpoint: FolderCheckpoint, name: str, start: int, stop: int) -> Any:
+        sent.append(time.monotonic())
+        if len(sent) == 40:
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.004)
+        return stored(checkpoint, name, start, stop)
+
+    monkeypatch.setattr("mergesearch.merge.rows.BLOCK_ELEMENTS", 64)
+    monkeypatch.setattr(FolderCheckpoint, "stored", slow)
+    with pytest.raises(KeyboardInterrupt):
+        Workshop(parents, threads=2).candidate(recipe)
+    assert time.monotonic() - sent[39] < 0.5
+    assert len(sent) < 60
 
 
 def test_a_parent_that_is_cut_short_during_a_build_leaves_nothing(

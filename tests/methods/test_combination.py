@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from mergesearch._kernels import ISA_VARIABLE, Consensus, kernels, supported_variants
 from mergesearch._kernels.stored import Stored, to_float32
+from mergesearch.merge.rows import BLOCK_ELEMENTS
 from mergesearch.methods import METHODS, Base, Combination, InputRows, InputTensor, Parameter
 from mergesearch.methods.combination import rows_as
 from mergesearch.quantize import quantize_rows
@@ -151,6 +152,49 @@ def test_every_method_is_that_of_plain_numpy(name: str, data: st.DataObject) -> 
         assert found is expected
     else:
         assert_same_bits(found, expected)
+
+
+EDGE_VALUES = {"weight": 0.6, "gamma": 0.25, "scale": 1.5, "t": 0.01}
+EDGE_SHAPES = {
+    "rows of one entry": (7, 1),
+    "a vector": (1, 33),
+    "a row longer than a block": (1, BLOCK_ELEMENTS + 3),
+}
+
+
+def edge_case(name: str, shape: tuple[int, int], spread: str, density: float) -> Case:
+    """Two inputs, or one where a method takes no more, the first of them equal to the base."""
+    method, rng = METHODS[name], np.random.default_rng(8)
+    count = min(2, method.most or 2)
+    base, *inputs = (
+        as_stored(some_values(rng, shape, spread), "bfloat16") for _ in range(count + 1)
+    )
+    inputs[0] = base.copy() if spread == "equal" else inputs[0]
+    given = EDGE_VALUES | {"density": density, "select_topk": density}
+    values = {key: value for key, value in given.items() if key in method.by_name}
+    if "epsilon" in method.per_parent:
+        values["epsilon"] = 0.15
+    values = {
+        key: (value,) * count if method.by_name[key].per_parent else value
+        for key, value in values.items()
+    }
+    edges = range(1, shape[0]) if shape[0] > 1 else ()
+    has_base = method.base is Base.REQUIRED
+    return Case(base if has_base else None, inputs, values, edges, edges)
+
+
+@pytest.mark.parametrize("shape", EDGE_SHAPES)
+@pytest.mark.parametrize("name", METHODS)
+def test_edges_are_those_of_plain_numpy(name: str, shape: str) -> None:
+    """Odd shapes with densities of 0 and 1, equal magnitudes everywhere, and deltas of zeros."""
+    long = EDGE_SHAPES[shape][1] > BLOCK_ELEMENTS
+    for spread in ("equal", "steps"):
+        for density in (0.5,) if long else (0.0, 0.5, 1.0):
+            case = edge_case(name, EDGE_SHAPES[shape], spread, density)
+            found, expected = merge(name, case), merge_plainly(name, case)
+            assert (found is None) == (expected is None), (spread, density)
+            if found is not None and expected is not None:
+                assert_same_bits(found, expected)
 
 
 def test_every_method_has_a_plain_reference() -> None:
