@@ -126,6 +126,16 @@ def test_picked_answers_need_a_written_reference() -> None:
         load("objectives: {o: {direction: minimize, tasks: [{task: a, metric: exact}]}}")
 
 
+def test_a_trial_has_no_more_items_than_there_are() -> None:
+    text = FILE.replace("{task: say, metric: exact, weight: 1}", "{task: say, metric: exact, %s}")
+    objectives = load(text % "search_items: 40, trial_items: 40")
+    assert objectives.scores_parts
+    assert Objectives.from_yaml(objectives.to_yaml(), Path()) == objectives
+    assert Objectives.from_record(objectives.to_dict()).objectives == objectives.objectives
+    with pytest.raises(ObjectivesError, match="trial_items 41 is more than there are"):
+        load(text % "search_items: 40, trial_items: 41")
+
+
 def test_uses_of_one_task_want_the_same_items() -> None:
     text = FILE.replace("{task: say, metric: exact, weight: 1}", "{task: ifeval, metric: x}")
     with pytest.raises(ObjectivesError, match="two uses of this task differ in search_items"):

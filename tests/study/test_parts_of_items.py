@@ -12,6 +12,7 @@ from helpers.study_fakes import Bench, FakeCandidate, records, run_in, search, t
 
 from mergesearch.errors import Interrupted
 from mergesearch.objectives import ItemResult, MetricValue, Objectives, Rung, TaskResult
+from mergesearch.study.events import Event, Noted
 from mergesearch.study.records import State
 from mergesearch.study.settings import Search, StudySettings
 
@@ -160,6 +161,36 @@ def _front(folder: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((folder / "front.json").read_text())
     del document["racing"]["seconds_saved"]
     return document
+
+
+class Stuck(Items):
+    """Every candidate answers every item of one task."""
+
+    def score(
+        self,
+        candidate: FakeCandidate,
+        rung: Any,
+        on_progress: Callable[[Any], None],
+        items: Any = None,
+    ) -> dict[str, TaskResult]:
+        results = super().score(candidate, rung, on_progress, items)
+        return {**results, "words": _answered("words", 2.0, (items or ORDER[rung])["words"])}
+
+
+def test_an_objective_that_nothing_moves_is_named_and_the_search_goes_on(tmp_path: Path) -> None:
+    events: list[Event] = []
+    settings = StudySettings(trials=12, sampler="noisy-gp")
+    front = run_in(tmp_path / "run", on_parts(Stuck()), settings, events.append)
+    assert [event.note for event in events if isinstance(event, Noted)] == [
+        "instruction is 1 for all of 10 trials; the search goes on"
+    ]
+    assert front.members[0].known["instruction"].value == pytest.approx(1.0)
+
+
+def test_candidates_that_are_all_alike_are_scored_once(tmp_path: Path) -> None:
+    bench = Items(digest_of=lambda recipe: "0" * 64)
+    run_in(tmp_path / "run", on_parts(bench), StudySettings(trials=13, sampler="noisy-gp"))
+    assert [rung for rung, _ in bench.scored] == [Rung.SEARCH] * 2 + [Rung.VALIDATE]
 
 
 def test_without_a_share_nothing_is_confirmed(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from mergesearch.recipe import Recipe
 from mergesearch.study.building import Builder
 from mergesearch.study.events import (
     Event,
+    Noted,
     ParentMeasured,
     RunFinished,
     RunStarted,
@@ -27,7 +28,7 @@ from mergesearch.study.proposing import Proposer
 from mergesearch.study.proxies import by_task, measured_references
 from mergesearch.study.recording import RunRecorder
 from mergesearch.study.records import Measurement, State, TrialRecord
-from mergesearch.study.samplers import Proposal
+from mergesearch.study.samplers import STARTUP, Proposal
 from mergesearch.study.settings import Search, StudyFiles, StudySettings
 from mergesearch.study.stopping import SignalGuard, StopRule
 from mergesearch.study.validating import Validating
@@ -123,9 +124,20 @@ class _Loop:
             self.guard.check()
             trial = self._run_trial(rule)
             self.observe(TrialFinished(trial))
+            self._note_constants(trial)
             failures = 0 if trial.state is State.COMPLETE else failures + 1
             self._bear(failures, trial)
         return reason
+
+    def _note_constants(self, trial: TrialRecord) -> None:
+        """Say which objectives no trial has moved, once a model is asked."""
+        values = self.recorder.history.values
+        if trial.state is not State.COMPLETE or len(values) != STARTUP:
+            return
+        for axis, column in zip(self.recorder.run().axes, zip(*values, strict=True), strict=True):
+            if min(column) == max(column):
+                same = f"{axis.name} is {column[0]:.3g} for all of {STARTUP} trials"
+                self.observe(Noted(f"{same}; the search goes on"))
 
     def _bear(self, failures: int, trial: TrialRecord) -> None:
         """Give up where the last trial is one failure too many in a row."""
