@@ -1,9 +1,11 @@
-"""How a trial stands, as literal lines."""
+"""How a trial and a front stand, as literal lines."""
 
+import pytest
 from helpers.records import AXES, trial
 
 from mergesearch.objectives import PairedDifference, Rung
-from mergesearch.report.standing import standing_lines
+from mergesearch.report.standing import standing_lines, sweep_line
+from mergesearch.study.against import HypervolumeDifference
 from mergesearch.study.standing import AgainstParent, Standing
 
 
@@ -22,3 +24,17 @@ def test_a_standing_is_a_line_of_intervals_and_one_for_each_parent() -> None:
 
 def test_a_trial_without_scores_has_no_lines() -> None:
     assert standing_lines(Standing(2, Rung.SEARCH, {}, ()), AXES) == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "line"),
+    [
+        (0.15, "the search beats the sweep by +0.0500 (+0.0304 to +0.0696)"),
+        (0.11, "the search does not beat the sweep beyond error: +0.0100 (-0.0096 to +0.0296)"),
+        (0.05, "the search falls behind the sweep: -0.0500 (-0.0696 to -0.0304)"),
+    ],
+)
+def test_a_search_is_told_whether_it_beats_the_sweep(ours: float, line: str) -> None:
+    difference = HypervolumeDifference(ours, 0.1, 0.01)
+    expected = f"hypervolume: {line}, 95 % interval, validate items"
+    assert sweep_line(difference, "validate") == expected

@@ -19,6 +19,7 @@ from mergesearch.errors import InputError, Interrupted, MergeSearchError
 
 COMMANDS = {
     "run": "Search a space and hand over its Pareto front.",
+    "sweep": "Score the line between two parents: what a search has to beat.",
     "status": "Show how far a run is.",
     "front": "Show the Pareto front of a run.",
     "trials": "Show all trials of a run as a table.",

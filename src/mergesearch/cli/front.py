@@ -16,8 +16,10 @@ from mergesearch.errors import InputError
 from mergesearch.report import render_front
 from mergesearch.report.plot import front_svg, to_png
 from mergesearch.report.scatter import NARROWEST, render_scatter
+from mergesearch.report.standing import sweep_line
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.run import Run
+from mergesearch.runs.sweep import against_sweep
 
 
 def command(
@@ -26,6 +28,12 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="Write the front as a picture: .svg, or .png."),
     ] = None,
+    sweep: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Sweep to compare with; default: the one of `search sweep DIR`."
+        ),
+    ] = None,
     as_csv: AsCsv = False,
     as_json: AsJson = False,
     force: Force = False,
@@ -33,24 +41,30 @@ def command(
     """Show the Pareto front of a run.
 
     A scatter of its trials, then its members: search and validated scores, shares of the parents,
-    and the knee.
+    and the knee. Where there is a sweep, it is in the scatter, and whether the search beats it is
+    said.
 
     Example: search front results/demo --plot front.svg
     """
     run = Run(folder)
-    front = run.front()
+    front, against = run.front(), against_sweep(run, sweep)
     if plot is not None:
         _write_plot(run, plot, force)
     elif as_json:
-        say(json.dumps(front.to_dict(), indent=2, ensure_ascii=False))
+        document = front.to_dict() | ({"sweep": against.to_dict()} if against else {})
+        say(json.dumps(document, indent=2, ensure_ascii=False))
     elif as_csv:
         rows = {row["trial"]: row for row in run.rows()}
         say(csv_text([rows[member.trial] for member in front.members]), end="")
     else:
         console = SafeConsole()
         if len(front.axes) > 1 and front.members and console.width >= NARROWEST:
-            console.print(render_scatter(front, run.trials(), console.width), "", sep="\n")
+            swept = against.sweep.trials() if against else ()
+            scatter = render_scatter(front, run.trials(), console.width, swept)
+            console.print(scatter, "", sep="\n")
         console.print(render_front(front, console.width))
+        if against is not None:
+            say(sweep_line(against.difference, against.rung))
 
 
 def _write_plot(run: Run, path: Path, force: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from mergesearch._system.terminal import say
+from mergesearch.cli.going_on import remembered, way_on
 from mergesearch.cli.options import (
     Memory,
     Parents,
@@ -25,12 +26,13 @@ from mergesearch.cli.options import (
 )
 from mergesearch.errors import Interrupted, MergeSearchError
 from mergesearch.report import item_notes, text, watch
-from mergesearch.report.standing import standing_lines
+from mergesearch.report.standing import standing_lines, sweep_line
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.goal import DEFAULT_TRIALS
 from mergesearch.runs.run import Run
 from mergesearch.runs.start import search
-from mergesearch.study.events import Event, RunOpened, RunStarted
+from mergesearch.runs.sweep import against_sweep
+from mergesearch.study.events import Event, RunOpened
 
 
 def command(
@@ -99,19 +101,12 @@ def command(
 
     Example: search run demo --trials 60 --seed 0 --out results/demo
     """
-    options = {
-        "--template": template,
-        "--threads": threads,
-        "--memory": None if memory is None else f"{memory // 10**6}MB",
-    }
-    again = [part for pair in parent for part in ("--parent", pair)]
-    again += [str(part) for pair in options.items() if pair[1] is not None for part in pair]
-    again += ["--trust-tasks"] if trust_tasks else []
+    again = remembered(parent, template, threads, memory, trust_tasks)
     folder = ""
     with (
         _notified(notify, lambda: folder),
         watch(SafeConsole()) as observe,
-        _way_on(again) as note_folder,
+        way_on(again) as note_folder,
     ):
 
         def tell(event: Event) -> None:
@@ -157,6 +152,8 @@ def _summary(run: Run) -> Iterator[str]:
     yield ""
     yield f"the knee is trial {knee.number}: {'; '.join(knee.words)}"
     yield from standing_lines(run.standing(knee.number), run.record.axes)
+    if (against := against_sweep(run)) is not None:
+        yield sweep_line(against.difference, against.rung)
     folder = shlex.quote(str(run.folder.path))
     yield ""
     yield f"run folder: {run.folder.path}, to be looked at: {run.folder.report}"
@@ -192,28 +189,3 @@ def _notified(command: str | None, folder: Callable[[], str]) -> Iterator[None]:
             ).returncode
             if code:
                 say(f"note: the command of --notify ended with {code}", error=True)
-
-
-@contextmanager
-def _way_on(options: Sequence[str]) -> Iterator[Callable[[Event], None]]:
-    """Let an interruption name the command that goes on; yields an observer of the folder.
-
-    Args:
-        options: Options that the run does not remember.
-    """
-    folder, started = "", False
-
-    def note_folder(event: Event) -> None:
-        nonlocal folder, started
-        match event:
-            case RunOpened():
-                folder = str(event.folder)
-            case RunStarted():
-                started = True
-
-    try:
-        yield note_folder
-    except Interrupted as error:
-        if started:  # else nothing stays of it
-            error.fix = "go on: " + shlex.join(["search", "run", "--out", folder, *options])
-        raise

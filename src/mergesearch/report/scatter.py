@@ -13,31 +13,43 @@ from mergesearch.report import text
 from mergesearch.study.front import Front
 from mergesearch.study.records import Axis, TrialRecord
 
-KNEE, MEMBER, PARENT, DOMINATED = "◆", "●", "▲", "·"
+KNEE, MEMBER, PARENT, DOMINATED, SWEPT = "◆", "●", "▲", "·", "×"
 NARROWEST = 48
 """Columns below which there is no room for a scatter."""
 
-_STYLES = {KNEE: "bold green", MEMBER: "green", PARENT: "yellow", "─": "dim", "│": "dim"}
+_STYLES = {
+    KNEE: "bold green",
+    MEMBER: "green",
+    PARENT: "yellow",
+    SWEPT: "red",
+    "─": "dim",
+    "│": "dim",
+}
 _TICKS = 5
 
 
-def render_scatter(front: Front, trials: Sequence[TrialRecord], width: int) -> Text:
+def render_scatter(
+    front: Front, trials: Sequence[TrialRecord], width: int, sweep: Sequence[TrialRecord] = ()
+) -> Text:
     """Return a scatter of the first two objectives' search values; better is up and to the right.
 
     Args:
         front: Front of the run.
         trials: Trials of the run.
         width: Columns that there are, `NARROWEST` at least.
+        sweep: Trials of the sweep that the run is compared with.
     """
     across, upward = front.axes[:2]
-    shown = [trial for trial in trials if trial.scores() and trial.reused_from is None]
-    columns = _Scale.of(across, shown, min(width, 120) - 9)
-    rows = _Scale.of(upward, shown, max(10, min(width, 120) // 4 - 4))
+    shown, swept = _scored(trials), _scored(sweep)
+    columns = _Scale.of(across, [*shown, *swept], min(width, 120) - 9)
+    rows = _Scale.of(upward, [*shown, *swept], max(10, min(width, 120) // 4 - 4))
     canvas = _Canvas(columns, rows, across.name, upward.name)
     members = {member.trial for member in front.members}
     for trial in shown:
         if trial.number not in members:
             canvas.point(trial, DOMINATED)
+    for trial in swept:
+        canvas.point(trial, SWEPT)
     for trial in shown:
         if trial.number in members:
             canvas.errors(trial)
@@ -51,13 +63,18 @@ def render_scatter(front: Front, trials: Sequence[TrialRecord], width: int) -> T
     result = Text()
     for line in canvas.lines():
         result.append_text(line).append("\n")
-    return result.append_text(_legend(parents))
+    return result.append_text(_legend(parents, bool(swept)))
 
 
-def _legend(parents: Sequence[TrialRecord]) -> Text:
+def _scored(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    return [trial for trial in trials if trial.scores() and trial.reused_from is None]
+
+
+def _legend(parents: Sequence[TrialRecord], swept: bool) -> Text:
     names = text.short_names([trial.parent or "" for trial in parents])
     labels = [f"{name} (trial {trial.number})" for name, trial in zip(names, parents, strict=True)]
     legend = f"{KNEE} knee   {MEMBER} front   {DOMINATED} dominated   ─│ standard error"
+    legend += f"   {SWEPT} sweep" if swept else ""
     return Text(legend + (f"\n{PARENT} {', '.join(labels)}" if labels else ""), style="dim")
 
 

@@ -1,5 +1,4 @@
-"""How a trial stands, in lines: scores with their intervals, and the chance that it beats each
-parent."""
+"""How a trial and a whole front stand, in lines: intervals, and what they are better than."""
 
 from __future__ import annotations
 
@@ -7,6 +6,7 @@ from collections.abc import Sequence
 
 from mergesearch.objectives import Score
 from mergesearch.report import text
+from mergesearch.study.against import HypervolumeDifference
 from mergesearch.study.records import Axis
 from mergesearch.study.standing import Standing
 
@@ -31,6 +31,24 @@ def standing_lines(standing: Standing, axes: Sequence[Axis]) -> list[str]:
             f" {chances}"
         )
     return lines
+
+
+def sweep_line(difference: HypervolumeDifference, rung: str) -> str:
+    """Return whether a search beats the sweep, in hypervolume.
+
+    Args:
+        difference: Difference of the hypervolumes, the search's minus the sweep's.
+        rung: Rung whose items were compared.
+    """
+    low, high = difference.interval()
+    shown = f"{difference.value:+.4f} ({low:+.4f} to {high:+.4f})"
+    if low > 0:
+        verdict = f"beats the sweep by {shown}"
+    elif high < 0:
+        verdict = f"falls behind the sweep: {shown}"
+    else:
+        verdict = f"does not beat the sweep beyond error: {shown}"
+    return f"hypervolume: the search {verdict}, 95 % interval, {rung} items"
 
 
 def _interval(axis: Axis, score: Score) -> str:

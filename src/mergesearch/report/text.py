@@ -88,7 +88,7 @@ def size(count: int) -> str:
 
 def shares(of: Mapping[str, float], parents: Sequence[str]) -> str:
     """Return shares in percent in the order of `parents`: `75/25`."""
-    return "/".join(f"{100 * of.get(parent, 0.0):.0f}" for parent in parents)
+    return "/".join(str(round(100 * of.get(parent, 0.0))) for parent in parents)
 
 
 def parts(of: Mapping[str, float]) -> str:

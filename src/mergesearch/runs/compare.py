@@ -59,14 +59,19 @@ def _items(run: Run, which: str, rung: str) -> tuple[str, Sequence[ItemResult]]:
     folder, pick = next((split for split in splits if Path(split[0]).is_dir()), ("", which))
     if folder:
         other = Run(folder)
-        _refuse_scored_otherwise(run, other)
+        refuse_scored_otherwise(run, other)
         trial = other.pick(pick)
         return f"trial {trial.number} of {folder}", other.items(trial.number, rung)
     trial = run.pick(which)
     return f"trial {trial.number}", run.items(trial.number, rung)
 
 
-def _refuse_scored_otherwise(run: Run, other: Run) -> None:
+def refuse_scored_otherwise(run: Run, other: Run) -> None:
+    """Refuse another run whose scores cannot be compared with those of a run.
+
+    Raises:
+        InputError: Its objectives, task data or scoring packages are others.
+    """
     for name in ("objectives", "scoring", "data"):
         if run.record.fingerprints.get(name) != other.record.fingerprints.get(name):
             raise InputError(

@@ -91,6 +91,11 @@ class RunFolder:
         """Report for a browser."""
         return self.path / "report.html"
 
+    @property
+    def sweep(self) -> Path:
+        """Folder of the sweep that the run is compared with, which is a run folder too."""
+        return self.path / "sweep"
+
     def recipe(self, trial: int) -> Path:
         """Return the path of the recipe of a member of the front."""
         return self.recipes / f"trial-{trial}.yaml"

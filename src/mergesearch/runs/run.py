@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,10 +100,17 @@ class Run:
         return self.trial(self.front().pick(str(pick)))
 
     def standing(self, pick: int | str = "knee") -> Standing:
-        """Return how a trial stands: its scores, and the chance that it beats each parent."""
+        """Return how a trial stands: its scores, and the chance that it beats each parent.
+
+        The scores of a member of a confirmed front are the confirmed ones.
+        """
         trial = self.pick(pick)
         rivals = [other for other in self.trials() if other.scores() and other.parent]
-        return standing(trial, rivals, self._results, self.objectives().objectives)
+        found = standing(trial, rivals, self.results, self.objectives().objectives)
+        for member in self.front().members:
+            if member.trial == trial.number and member.confirmed is not None:
+                found = replace(found, rung=Rung.VALIDATE, scores=member.known)
+        return found
 
     def recipe(self, pick: int | str = "knee") -> Recipe:
         """Return the recipe that rebuilds a trial's candidate, its parents pinned; see `pick`."""
@@ -183,7 +191,8 @@ class Run:
             raise InputError(f"trial {number} is {trial.state}", expected="a complete trial")
         return trial
 
-    def _results(self, number: int, rung: Rung) -> tuple[ItemResult, ...]:
+    def results(self, number: int, rung: Rung) -> tuple[ItemResult, ...]:
+        """Return the result of every item of a trial on a rung; empty where it has none."""
         with self._records() as records:
             return records.items(number, rung)
 

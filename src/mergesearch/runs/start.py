@@ -196,7 +196,7 @@ class _Inputs:
             )
         parsed, text = read_space(space)
         if objectives is None:
-            objectives = _objectives_of(space)
+            objectives = objectives_of(space)
         return cls(
             parsed,
             text,
@@ -229,16 +229,25 @@ def _new_folder(space: Space | Place) -> Path:
     return Path("results") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def _objectives_of(space: Space | Place) -> str:
-    """The built-in objectives that carry the name of a built-in space."""
+def objectives_of(space: Space | Place) -> str:
+    """Return the built-in objectives that carry the name of a built-in space.
+
+    Raises:
+        InputError: It is no built-in space, or has none.
+    """
     if isinstance(space, str) and (resources.objectives_folder() / f"{space}.yaml").is_file():
         return space
     raise InputError("a space of your own needs objectives", fix="name them: --objectives FILE")
 
 
 def _pins(inputs: _Inputs, places: Mapping[str, Path]) -> dict[str, str]:
-    """The parents' ids with the commits that they stand for; an existing run keeps its own."""
-    pins = inputs.folder.read_pins()
+    """The parents' ids with the commits that they stand for.
+
+    An existing run keeps its own, and a sweep in the folder of a run has those of the run.
+    """
+    around = RunFolder(inputs.folder.path.parent)
+    pins = around.read_pins() if around.sweep == inputs.folder.path else {}
+    pins |= inputs.folder.read_pins()
     new = [ref for ref in inputs.space.parents() if ref not in pins]
     return pin_parents(new, places) | pins
 

@@ -1,0 +1,54 @@
+"""What an interruption of a run names: the command that goes on with it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mergesearch.errors import Interrupted
+from mergesearch.study.events import Event, RunOpened, RunStarted
+
+
+def remembered(
+    parent: Sequence[str],
+    template: Path | None,
+    threads: int | None,
+    memory: int | None,
+    trust_tasks: bool,
+) -> list[str]:
+    """Return the options that a run does not remember, for the command that goes on with it."""
+    options = {
+        "--template": template,
+        "--threads": threads,
+        "--memory": None if memory is None else f"{memory // 10**6}MB",
+    }
+    again = [part for pair in parent for part in ("--parent", pair)]
+    again += [str(part) for pair in options.items() if pair[1] is not None for part in pair]
+    return again + (["--trust-tasks"] if trust_tasks else [])
+
+
+@contextmanager
+def way_on(options: Sequence[str]) -> Iterator[Callable[[Event], None]]:
+    """Let an interruption name the command that goes on; yields an observer of the folder.
+
+    Args:
+        options: Options that the run does not remember.
+    """
+    folder, started = "", False
+
+    def note_folder(event: Event) -> None:
+        nonlocal folder, started
+        match event:
+            case RunOpened():
+                folder = str(event.folder)
+            case RunStarted():
+                started = True
+
+    try:
+        yield note_folder
+    except Interrupted as error:
+        if started:  # else nothing stays of it
+            error.fix = "go on: " + shlex.join(["search", "run", "--out", folder, *options])
+        raise

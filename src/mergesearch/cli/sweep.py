@@ -1,0 +1,96 @@
+"""`search sweep`: the straight line between two parents, which a search has to beat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mergesearch._system.terminal import say
+from mergesearch.cli.going_on import remembered, way_on
+from mergesearch.cli.options import (
+    Memory,
+    Parents,
+    TemplateFile,
+    Threads,
+    TrustTasks,
+    parent_places,
+)
+from mergesearch.report import watch
+from mergesearch.report.standing import sweep_line
+from mergesearch.report.terminal import SafeConsole
+from mergesearch.runs.folder import RunFolder
+from mergesearch.runs.goal import DEFAULT_TRIALS
+from mergesearch.runs.run import Run
+from mergesearch.runs.sweep import against_sweep, sweep
+from mergesearch.study.events import Event
+
+
+def command(
+    space: Annotated[
+        str,
+        typer.Argument(metavar="SPACE", help="YAML file, a built-in one, or the folder of a run."),
+    ] = "demo",
+    objectives: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="YAML file, or a built-in one; default: the space's name."
+        ),
+    ] = None,
+    between: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Two parents; default: the first two of the space."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="DIR", help="Folder of the sweep, a run folder."),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=3,
+            help=f"Trials in all; default: what the run cost, else {DEFAULT_TRIALS}.",
+        ),
+    ] = None,
+    parent: Parents = [],  # noqa: B006
+    threads: Threads = None,
+    template: TemplateFile = None,
+    memory: Memory = None,
+    trust_tasks: TrustTasks = False,
+) -> None:
+    """Score the line between two parents: what a search has to beat.
+
+    Points of the line from one parent to the other, and the recipe of two rounds: 1:1, and then
+    that mixture and the first parent 3:1. A sweep is a run like any other, without a sampler.
+
+    With the folder of a run, its space is swept at its cost; `search front` then shows both, and
+    says whether the search beats the sweep.
+
+    Example: search sweep results/demo
+    """
+    again = remembered(parent, template, threads, memory, trust_tasks)
+    with watch(SafeConsole()) as observe, way_on(again) as note_folder:
+
+        def tell(event: Event) -> None:
+            note_folder(event)
+            observe(event)
+
+        run = sweep(
+            space,
+            objectives,
+            out,
+            between=between,
+            trials=trials,
+            parents=parent_places(parent),
+            template=template,
+            threads=threads,
+            memory=memory,
+            trust_tasks=trust_tasks,
+            on_event=tell,
+        )
+    searched = RunFolder(Path(space))
+    if searched.holds_run() and (against := against_sweep(Run(space), run.folder.path)):
+        say(sweep_line(against.difference, against.rung))
+    say(f"run folder: {run.folder.path}")
