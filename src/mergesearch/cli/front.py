@@ -14,6 +14,7 @@ from mergesearch.cli.options import AsCsv, AsJson, Folder
 from mergesearch.cli.output import Force, csv_text, refuse_existing
 from mergesearch.errors import InputError
 from mergesearch.report import render_front
+from mergesearch.report.importances import constant_notes, render_importances
 from mergesearch.report.plot import front_svg, to_png
 from mergesearch.report.scatter import NARROWEST, render_scatter
 from mergesearch.report.standing import sweep_line
@@ -34,6 +35,9 @@ def command(
             metavar="DIR", help="Sweep to compare with; default: the one of `search sweep DIR`."
         ),
     ] = None,
+    importances: Annotated[
+        bool, typer.Option("--importances", help="Also show which dimensions decide, in seconds.")
+    ] = False,
     as_csv: AsCsv = False,
     as_json: AsJson = False,
     force: Force = False,
@@ -52,6 +56,7 @@ def command(
         _write_plot(run, plot, force)
     elif as_json:
         document = front.to_dict() | ({"sweep": against.to_dict()} if against else {})
+        document |= {"importances": run.importances()} if importances else {}
         say(json.dumps(document, indent=2, ensure_ascii=False))
     elif as_csv:
         rows = {row["trial"]: row for row in run.rows()}
@@ -65,6 +70,12 @@ def command(
         console.print(render_front(front, console.width))
         if against is not None:
             say(sweep_line(against.difference, against.rung))
+        constant = run.constant_objectives()
+        if importances:
+            console.print("", render_importances(run.importances(), constant), sep="\n")
+        else:
+            for note in constant_notes(constant):
+                say(note)
 
 
 def _write_plot(run: Run, path: Path, force: bool) -> None:

@@ -26,6 +26,7 @@ from mergesearch.cli.options import (
 )
 from mergesearch.errors import Interrupted, MergeSearchError
 from mergesearch.report import item_notes, text, watch
+from mergesearch.report.importances import constant_notes
 from mergesearch.report.standing import standing_lines, sweep_line
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.goal import DEFAULT_TRIALS
@@ -141,6 +142,8 @@ def command(
             fix=f"look at the reasons: search trials {run.folder.path}",
         )
     for note in item_notes(run.items(run.pick("knee").number)):
+        say(note)
+    for note in constant_notes(run.constant_objectives()):
         say(note)
     for line in _summary(run):
         say(line)

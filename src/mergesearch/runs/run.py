@@ -20,6 +20,7 @@ from mergesearch.runs.export import recipe_header
 from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.kinds import Kind, refuse_other
 from mergesearch.study.front import Front
+from mergesearch.study.importances import Importances, constant_objectives
 from mergesearch.study.lock import is_running
 from mergesearch.study.reading import RunRecords
 from mergesearch.study.records import RunRecord, State, TrialRecord
@@ -111,6 +112,15 @@ class Run:
             if member.trial == trial.number and member.confirmed is not None:
                 found = replace(found, rung=Rung.VALIDATE, scores=member.known)
         return found
+
+    def importances(self) -> Importances:
+        """Return the share of each dimension in the variance of each objective, as estimated."""
+        with self._records() as records:
+            return records.importances()
+
+    def constant_objectives(self) -> list[str]:
+        """Return the objectives that have the same value in all trials."""
+        return constant_objectives(self.record.axes, self.trials())
 
     def recipe(self, pick: int | str = "knee") -> Recipe:
         """Return the recipe that rebuilds a trial's candidate, its parents pinned; see `pick`."""

@@ -12,6 +12,7 @@ from mergesearch.objectives import ItemResult, Objectives, Rung
 from mergesearch.study.confirmed import ConfirmedFront
 from mergesearch.study.database import Database, location, runs_of
 from mergesearch.study.front import Front
+from mergesearch.study.importances import Importances, importances
 from mergesearch.study.ledger import Ledger
 from mergesearch.study.records import Reference, RunRecord, TrialRecord
 from mergesearch.study.scored import ScoredItems
@@ -120,6 +121,10 @@ class RunRecords(Closing):
             self.objectives.objectives,
             {trial: items for trial, items in results.items() if trial in complete},
         )
+
+    def importances(self) -> Importances:
+        """Return the share of each dimension in the variance of each objective."""
+        return importances(self._run.axes, self._study.all(), self.trials())
 
     def front(self) -> Front:
         """Return the Pareto front as it is now."""
