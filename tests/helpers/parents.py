@@ -43,6 +43,9 @@ ARCHITECTURES = {
     "granite": "GraniteForCausalLM",
     "smollm3": "SmolLM3ForCausalLM",
     "glm4": "Glm4ForCausalLM",
+    "olmo3": "Olmo3ForCausalLM",
+    "granitemoehybrid": "GraniteMoeHybridForCausalLM",
+    "ministral3": "Ministral3ForCausalLM",
 }
 _GEMMA = {"head_dim": 32, "query_pre_attn_scalar": 32, "sliding_window": 16}
 _GEMMA |= {"hidden_activation": "gelu_pytorch_tanh", "tie_word_embeddings": True}
@@ -58,6 +61,7 @@ OWN: dict[str, dict[str, Any]] = {
     "granite": {"attention_multiplier": 0.2, "embedding_multiplier": 3.0}
     | {"residual_multiplier": 0.7, "logits_scaling": 4.0},
     "smollm3": {"pad_token_id": 0},
+    "olmo3": {"sliding_window": 16, "pad_token_id": 0},
     "glm4": {"head_dim": 16, "attention_bias": True, "pad_token_id": 0},
 }
 

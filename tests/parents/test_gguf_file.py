@@ -33,6 +33,8 @@ LLAMA3 = {
 
 OWN_KEYS = ("sliding_window", "attn_logit_softcapping", "final_logit_softcapping")
 OWN_KEYS += ("query_pre_attn_scalar", "rope_local_base_freq", "partial_rotary_factor")
+OWN_KEYS += ("num_local_experts", "num_experts", "num_experts_per_tok", "moe_intermediate_size")
+OWN_KEYS += ("attention_multiplier", "embedding_multiplier", "logits_scaling", "norm_topk_prob")
 
 
 def to_gguf(folder: Path, path: Path, quant: str = "F32") -> Path:
@@ -58,6 +60,13 @@ def read(checkpoint: Checkpoint, name: str) -> Any:
         ("gemma2", {}),
         ("gemma3_text", {}),
         ("phi3", {"partial_rotary_factor": 0.5}),
+        ("mixtral", {}),
+        ("qwen3_moe", {}),
+        ("olmo2", {}),
+        ("olmo3", {"num_hidden_layers": 5}),
+        ("granite", {}),
+        ("smollm3", {"tie_word_embeddings": True}),
+        ("glm4", {"partial_rotary_factor": 0.25}),
     ],
 )
 def test_f32_comes_back_exactly(arch: str, changes: dict[str, Any], tmp_path: Path) -> None:
@@ -77,6 +86,16 @@ def test_f32_comes_back_exactly(arch: str, changes: dict[str, Any], tmp_path: Pa
     assert to_gguf(path, tmp_path / "b.gguf").read_bytes() == path.read_bytes()
 
 
+def test_a_mixture_of_scalings_comes_back(tmp_path: Path) -> None:
+    """YaRN, and queries that grow with the position."""
+    scaling = {"rope_type": "yarn", "factor": 16.0, "original_max_position_embeddings": 64}
+    scaling |= {"mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1}
+    folder = make_parent(tmp_path / "a", 3, arch="ministral3", head_dim=32, rope_scaling=scaling)
+    found = open_checkpoint(str(to_gguf(folder, tmp_path / "a.gguf"))).config
+    assert found["architectures"] == ["Ministral3ForCausalLM"]
+    assert {key: found["rope_scaling"][key] for key in scaling} == scaling
+
+
 @pytest.mark.parametrize("quant", [mixe for mixe in MIXES if mixe != "F32"])
 @pytest.mark.parametrize("arch", ["llama", "qwen2"])
 def test_equals_ggufs_own_dequantization(arch: str, quant: str, tmp_path: Path) -> None:
@@ -88,7 +107,7 @@ def test_equals_ggufs_own_dequantization(arch: str, quant: str, tmp_path: Path) 
     names = gguf_names(found.layout)
     stored = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
     for name in source.tensors:
-        one = stored[names[name]]
+        (one,) = (stored[own] for own in names[name])
         expected = gguf.dequantize(one.data, one.tensor_type).reshape(found.tensors[name].shape)
         values = read(found, name)
         assert found.tensors[name].dtype == one.tensor_type.name

@@ -116,3 +116,14 @@ def test_several_chat_templates_keep_their_order() -> None:
 def test_kinds_that_gguf_has_no_key_for_are_left_out() -> None:
     special = SpecialTokens({"cls": 1, "bos": 2}, {"pad": True, "sep": False})
     assert keys_of(special) == ["tokenizer.ggml.bos_token_id", "tokenizer.ggml.add_sep_token"]
+
+
+def test_an_answer_of_glm_ends_where_the_user_speaks() -> None:
+    """As the converter says (`conversion/glm.py`), though nothing in the folder does."""
+    names = ["<|endoftext|>", "[MASK]", "[gMASK]", "<|user|>"]
+    document = {"added_tokens": [{"id": row, "content": name} for row, name in enumerate(names)]}
+    settings = {"eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
+    found = special_tokens(Tokenizer(document, settings, {}), 8)
+    assert found.ids == {"eos": 0, "pad": 0, "eot": 3, "unk": 0, "bos": 0}
+    del document["added_tokens"][2]
+    assert "eot" not in special_tokens(Tokenizer(document, settings, {}), 8).ids

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import ROPE_FACTORS, extra_tensors, layout_of
+from mergesearch.gguf.families import ARCHITECTURES
 from mergesearch.quantize.mix import GGUF_EMBEDDING, GGUF_HEAD
 
 # Mistral's own architecture is stored as Llama's, from which it does not differ.
@@ -20,16 +21,27 @@ _ARCHITECTURES = {
     "llama": ("LlamaForCausalLM", "llama"),
     "qwen2": ("Qwen2ForCausalLM", "qwen2"),
     "qwen3": ("Qwen3ForCausalLM", "qwen3"),
+    "qwen3moe": ("Qwen3MoeForCausalLM", "qwen3_moe"),
     "gemma2": ("Gemma2ForCausalLM", "gemma2"),
     "gemma3": ("Gemma3ForCausalLM", "gemma3_text"),
     "phi3": ("Phi3ForCausalLM", "phi3"),
+    "olmo2": ("Olmo2ForCausalLM", "olmo2"),
+    "granite": ("GraniteForCausalLM", "granite"),
+    "smollm3": ("SmolLM3ForCausalLM", "smollm3"),
+    "glm4": ("Glm4ForCausalLM", "glm4"),
+    "mistral3": ("Ministral3ForCausalLM", "ministral3"),
 }
+_WITH_EXPERTS = {"llama": ("MixtralForCausalLM", "mixtral")}
+_WITH_WINDOWS = {"olmo2": ("Olmo3ForCausalLM", "olmo3")}
+"""What an architecture is where its metadata name experts, or a window."""
+
 _CAPS = {"final_logit_softcapping": gguf.Keys.LLM.FINAL_LOGIT_SOFTCAPPING}
 _NUMBERS = {
     "gemma2": _CAPS | {"attn_logit_softcapping": gguf.Keys.LLM.ATTN_LOGIT_SOFTCAPPING},
     "gemma3": _CAPS | {"rope_local_base_freq": gguf.Keys.Rope.FREQ_BASE_SWA},
 }
 _WINDOWED = ("gemma2", "gemma3", "phi3")
+_TURNED_IN_PART = ("phi3", "glm4")
 _SIZES = {
     "num_hidden_layers": gguf.Keys.LLM.BLOCK_COUNT,
     "hidden_size": gguf.Keys.LLM.EMBEDDING_LENGTH,
@@ -47,6 +59,9 @@ _YARN = {
     "attention_factor": gguf.Keys.Rope.SCALING_YARN_ATTN_FACTOR,
     "beta_fast": gguf.Keys.Rope.SCALING_YARN_BETA_FAST,
     "beta_slow": gguf.Keys.Rope.SCALING_YARN_BETA_SLOW,
+    "mscale": gguf.Keys.Rope.SCALING_YARN_LOG_MUL,
+    "mscale_all_dim": gguf.Keys.Rope.SCALING_YARN_LOG_MUL,
+    "llama_4_scaling_beta": gguf.Keys.Attention.TEMPERATURE_SCALE,
 }
 _LOW, _HIGH = 1.0, 4.0
 _PUBLISHED_CONTEXT = 8192  # of Llama 3
@@ -80,7 +95,6 @@ def config_of_gguf(
         )
     if len(shapes.get(GGUF_EMBEDDING, ())) != 2:
         raise CheckpointError(f"the matrix {GGUF_EMBEDDING} is missing", where=where)
-    name, model_type = _ARCHITECTURES[arch]
 
     def field(key: str) -> Any:
         value = fields.get(key.format(arch=arch))
@@ -88,6 +102,11 @@ def config_of_gguf(
             return value[0]  # one number for each layer, all of them equal
         return value
 
+    name, model_type = _ARCHITECTURES[arch]
+    if field(gguf.Keys.LLM.EXPERT_COUNT):
+        name, model_type = _WITH_EXPERTS.get(arch, (name, model_type))
+    if field(gguf.Keys.Attention.SLIDING_WINDOW):
+        name, model_type = _WITH_WINDOWS.get(arch, (name, model_type))
     config: dict[str, Any] = {
         "architectures": [name],
         "model_type": model_type,
@@ -105,6 +124,7 @@ def config_of_gguf(
         raise CheckpointError(
             f"{config['num_hidden_layers']} layers of {len(shapes)} tensors", where=where
         )
+    config |= _experts(name, field, where)
     heads = config["num_attention_heads"]
     config["num_key_value_heads"] = field(gguf.Keys.Attention.HEAD_COUNT_KV) or heads
     config["rms_norm_eps"] = _number(
@@ -126,15 +146,21 @@ def config_of_gguf(
 
 def _own_settings(arch: str, field: Any, config: Mapping[str, Any], where: Path) -> dict[str, Any]:
     """What only some architectures have: windows, soft caps, scales, partial rotary positions."""
+    family = layout_of(config, where).family
     own: dict[str, Any] = {
         key: _number(field(stored), stored.format(arch=arch), where)
-        for key, stored in _NUMBERS.get(arch, {}).items()
+        for key, stored in (_NUMBERS.get(arch, {}) | {**family.numbers}).items()
         if field(stored) is not None
     }
     if arch in _WINDOWED:
         own["sliding_window"] = field(gguf.Keys.Attention.SLIDING_WINDOW) or None
+    if config["model_type"] == "olmo3":
+        own["sliding_window"] = field(gguf.Keys.Attention.SLIDING_WINDOW)
+        windows = field(gguf.Keys.Attention.SLIDING_WINDOW_PATTERN)
+        kinds = {True: "sliding_attention", False: "full_attention"}
+        if isinstance(windows, list) and set(windows) <= {True, False}:
+            own["layer_types"] = [kinds[windowed] for windowed in windows]
     per_head = config["hidden_size"] // config["num_attention_heads"]
-    family = layout_of(config, where).family
     if family.scaled_by_hidden:
         large = config["num_hidden_layers"] == family.scaled_by_hidden
         own["query_pre_attn_scalar"] = per_head if large else config.get("head_dim", per_head)
@@ -142,9 +168,28 @@ def _own_settings(arch: str, field: Any, config: Mapping[str, Any], where: Path)
     if arch == "phi3":
         key = gguf.Keys.Rope.SCALING_ORIG_CTX_LEN
         own["original_max_position_embeddings"] = _whole(field(key), key, 1, where)
+    if arch in _TURNED_IN_PART:
         turned = _whole(field(gguf.Keys.Rope.DIMENSION_COUNT), "rope.dimension_count", 1, where)
-        own["partial_rotary_factor"] = turned / per_head
+        own["partial_rotary_factor"] = turned / config.get("head_dim", per_head)
     return own
+
+
+def _experts(name: str, field: Any, where: Path) -> dict[str, Any]:
+    """How many experts there are and are used, and how wide they are."""
+    experts = ARCHITECTURES[name].experts
+    if experts is None:
+        return {}
+    count, used = gguf.Keys.LLM.EXPERT_COUNT, gguf.Keys.LLM.EXPERT_USED_COUNT
+    found = {
+        experts.counts[-1 if name.startswith("Qwen") else 0]: _whole(field(count), count, 1, where),
+        "num_experts_per_tok": _whole(field(used), used, 1, where),
+    }
+    width = field(gguf.Keys.LLM.EXPERT_FEED_FORWARD_LENGTH)
+    if width is not None:
+        found[experts.inner] = width
+    return found | {
+        key: value for key, value in ARCHITECTURES[name].fixed.items() if isinstance(value, bool)
+    }
 
 
 def _whole(value: Any, key: str, smallest: int, where: Path) -> int:

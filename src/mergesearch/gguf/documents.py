@@ -68,9 +68,9 @@ class _ModelConfig(_AnyConfig, total=False):
     num_hidden_layers: Size | None
     intermediate_size: Size | None
     moe_intermediate_size: Size | None
-    num_local_experts: Size | None
-    num_experts: Size | None
-    num_experts_per_tok: Size | None
+    num_local_experts: Count | None
+    num_experts: Count | None
+    num_experts_per_tok: Count | None
     decoder_sparse_step: Size | None
     mlp_only_layers: list[Count] | None
     norm_topk_prob: Switch | None

@@ -27,11 +27,14 @@ class Weight:
         sizes: Names of the sizes that make its shape; see `BuiltInLayout.sizes`.
         bias: Name of the biases that it belongs to, `qkv`, `output` or `mlp`; empty where it never
             has one.
+        parts: Names of the tensors that GGUF makes of equal parts of its rows; empty where it stays
+            one.
     """
 
     name: str
     sizes: tuple[str, ...]
     bias: str = ""
+    parts: tuple[str, ...] = ()
 
 
 EXPERT = "{expert}"
@@ -98,6 +101,7 @@ class Family:
         scaled_by_hidden: Number of layers that makes llama.cpp scale attention by the hidden size
             per head instead of the head's length; 0 where it never does.
         experts: Where the number of experts is said; None where the feed-forward part is dense.
+        inner: Key of the elements between the projections of a dense feed-forward part.
         activation: Key of the activation in a config.json, and the names that it may have there.
         numbers: GGUF's key of numbers that a config.json may set, by the key there.
         fixed: Settings that llama.cpp computes with whatever the config.json says.
@@ -118,6 +122,7 @@ class Family:
     window_pattern: int = 0
     scaled_by_hidden: int = 0
     experts: Experts | None = None
+    inner: str = "intermediate_size"
     activation: tuple[str, ...] = ("hidden_act", "silu", "swish")
     numbers: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -161,6 +166,33 @@ _QWEN3 = Family(
     weights=(_INPUT_NORM, *_MATRICES, *_HEAD_NORMS, _POST_NORM),
     biased=False,
     defaults=_QWEN | {"head_dim": 128},
+)
+
+_OLMO2 = Family(
+    Arch.OLMO2,
+    weights=(*_ATTENTION, *_WIDE_HEAD_NORMS, *_DENSE, _POST_NORM, _MORE_NORMS[1]),
+    biased=False,
+    head_sizes=False,
+    always_apart=True,
+    defaults={"rms_norm_eps": 1e-5, "max_position_embeddings": 2048},
+)
+_GRANITE = Family(
+    Arch.GRANITE,
+    permuted=True,
+    head_sizes=False,
+    numbers={
+        "attention_multiplier": gguf.Keys.Attention.SCALE,
+        "embedding_multiplier": gguf.Keys.LLM.EMBEDDING_SCALE,
+        "residual_multiplier": gguf.Keys.LLM.RESIDUAL_SCALE,
+        "logits_scaling": gguf.Keys.LLM.LOGIT_SCALE,
+    },
+    defaults=_RMS
+    | {"max_position_embeddings": 2048, "attention_multiplier": 1.0, "logits_scaling": 1.0}
+    | {"embedding_multiplier": 1.0, "residual_multiplier": 1.0},
+)
+_SHARED_EXPERT = (
+    Weight("shared_mlp.input_linear", ("2 inner", "hidden"), "", ("mlp.gate_proj", "mlp.up_proj")),
+    Weight("shared_mlp.output_linear", ("hidden", "inner"), "", ("mlp.down_proj",)),
 )
 
 ARCHITECTURES: dict[str, Family] = {
@@ -222,27 +254,24 @@ ARCHITECTURES: dict[str, Family] = {
         defaults={"rms_norm_eps": 1e-5, "max_position_embeddings": 4096}
         | {"original_max_position_embeddings": 4096},
     ),
-    "Olmo2ForCausalLM": Family(
-        Arch.OLMO2,
-        weights=(*_ATTENTION, *_WIDE_HEAD_NORMS, *_DENSE, _POST_NORM, _MORE_NORMS[1]),
-        biased=False,
-        head_sizes=False,
-        always_apart=True,
-        defaults={"rms_norm_eps": 1e-5, "max_position_embeddings": 2048},
+    "Olmo2ForCausalLM": _OLMO2,
+    "Olmo3ForCausalLM": replace(
+        _OLMO2, window_pattern=4, defaults={**_OLMO2.defaults, "sliding_window": 4096}
     ),
-    "GraniteForCausalLM": Family(
-        Arch.GRANITE,
-        permuted=True,
-        head_sizes=False,
-        numbers={
-            "attention_multiplier": gguf.Keys.Attention.SCALE,
-            "embedding_multiplier": gguf.Keys.LLM.EMBEDDING_SCALE,
-            "residual_multiplier": gguf.Keys.LLM.RESIDUAL_SCALE,
-            "logits_scaling": gguf.Keys.LLM.LOGIT_SCALE,
-        },
-        defaults=_RMS
-        | {"max_position_embeddings": 2048, "attention_multiplier": 1.0, "logits_scaling": 1.0}
-        | {"embedding_multiplier": 1.0, "residual_multiplier": 1.0},
+    "GraniteForCausalLM": _GRANITE,
+    "GraniteMoeHybridForCausalLM": replace(
+        _GRANITE,
+        weights=(_INPUT_NORM, *_ATTENTION, *_SHARED_EXPERT, _POST_NORM),
+        inner="shared_intermediate_size",
+        fixed={"num_local_experts": 0, "position_embedding_type": "rope"},
+        defaults={**_GRANITE.defaults, "num_local_experts": 8, "position_embedding_type": None}
+        | {"shared_intermediate_size": 1024},
+    ),
+    "Ministral3ForCausalLM": replace(
+        _LLAMA,
+        arch=Arch.MISTRAL3,
+        biased=False,
+        defaults={"rms_norm_eps": 1e-5, "max_position_embeddings": 262144, "head_dim": 128},
     ),
     "SmolLM3ForCausalLM": Family(
         Arch.SMOLLM3,

@@ -246,7 +246,7 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
         family=family,
         n_layers=_size(config, "num_hidden_layers", where),
         hidden=hidden,
-        feed_forward=_size(config, "intermediate_size", where),
+        feed_forward=_size(config, family.inner, where),
         n_heads=n_heads,
         n_kv_heads=_size(config, "num_key_value_heads", where, n_heads),
         head_dim=_size(config, "head_dim", where, hidden // n_heads),
@@ -284,7 +284,7 @@ def _expert_sizes(config: Mapping[str, Any], family: Family, where: str | Path) 
         return {}
     counts = family.experts.counts
     count = next((key for key in counts if config.get(key) is not None), counts[0])
-    n_experts, used = _size(config, count, where), config["num_experts_per_tok"]
+    n_experts, used = _size(config, count, where), _size(config, "num_experts_per_tok", where)
     if used > n_experts:
         raise CheckpointError(f"config.json: {used} of {n_experts} experts are used", where=where)
     return {

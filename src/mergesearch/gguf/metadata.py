@@ -127,7 +127,37 @@ def _llama(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> 
 def _granite(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
     """As Llama, with heads that share the hidden size among them."""
     _require(config, "head_dim", layout.head_dim, layout.hidden // layout.n_heads)
+    kinds = set(config.get("layer_types") or ())
+    _require(config, "layer_types", kinds - {"attention", "full_attention"}, set())
     _llama(keys, layout, config)
+
+
+def _mistral3(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
+    """As Llama, with queries that grow slowly beyond the context that YaRN stretches."""
+    rope = rope_parameters(config)
+    _require(config, "rope_type", rope.get("rope_type"), "yarn")
+    _require(config, "sliding_window", config.get("sliding_window"), None)
+    scale, beta = rope.get("mscale_all_dim", 1.0), rope.get("llama_4_scaling_beta", 0.0)
+    _require(config, "mscale", rope.get("mscale", 1.0), scale)
+    keys.add(_ROPE.SCALING_YARN_LOG_MUL, float(scale))
+    keys.add(_ATTENTION.TEMPERATURE_SCALE, float(beta))
+    _llama(keys, layout, config)
+
+
+def _olmo2(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
+    """A window in most layers of OLMo 3, whose positions are not stretched there."""
+    period = layout.family.window_pattern
+    if not period:
+        return
+    kinds = config.get("layer_types") or [
+        "full_attention" if (layer + 1) % period == 0 else "sliding_attention"
+        for layer in range(layout.n_layers)
+    ]
+    keys.add(_ATTENTION.SLIDING_WINDOW, config["sliding_window"])
+    keys.add(_ATTENTION.SLIDING_WINDOW_PATTERN, [kind == "sliding_attention" for kind in kinds])
+    theta = window_theta(config)
+    if theta is not None:
+        _require(config, "rope_theta", theta, float(rope_parameters(config)["rope_theta"]))
 
 
 def _smollm3(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
@@ -233,6 +263,8 @@ _ROPE_APART = (gguf.MODEL_ARCH.GEMMA2, gguf.MODEL_ARCH.PHI3)
 _OWN: dict[gguf.MODEL_ARCH, Own] = {
     gguf.MODEL_ARCH.LLAMA: _llama,
     gguf.MODEL_ARCH.GRANITE: _granite,
+    gguf.MODEL_ARCH.MISTRAL3: _mistral3,
+    gguf.MODEL_ARCH.OLMO2: _olmo2,
     gguf.MODEL_ARCH.SMOLLM3: _smollm3,
     gguf.MODEL_ARCH.QWEN3MOE: _qwen3_moe,
     gguf.MODEL_ARCH.GLM4: _glm4,

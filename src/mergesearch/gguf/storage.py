@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 
 import gguf
 
-from mergesearch.gguf.layout import BuiltInLayout
+from mergesearch.gguf.layout import BuiltInLayout, Shape
 from mergesearch.gguf.rows import RowChange, Segment, StoredTensor
 
 _EXPERT = re.compile(r"(?<=\.experts)\.\d+")
 
 
-def gguf_names(layout: BuiltInLayout) -> dict[str, str]:
-    """Return the GGUF name of every tensor, keyed by its Hugging Face name.
+def gguf_names(layout: BuiltInLayout) -> dict[str, tuple[str, ...]]:
+    """Return the GGUF names of every tensor, several where its rows are divided among them.
 
-    The same matrix of all experts of a layer is one tensor of GGUF.
+    They are keyed by Hugging Face names. The same matrix of all experts of a layer is one tensor of
+    GGUF.
     """
     names = gguf.get_tensor_name_map(layout.arch, layout.n_layers)
+    divided = {weight.name: weight.parts for weight in layout.family.weights if weight.parts}
     found = {}
     for name in layout.tensor_shapes():
-        mapped = names.get_name(_EXPERT.sub("", name), try_suffixes=(".weight", ".bias"))
-        assert mapped is not None, name
-        found[name] = mapped
+        whole = next((weight for weight in divided if f".{weight}." in name), "")
+        parts = [name.replace(whole, part) for part in divided[whole]] if whole else [name]
+        mapped = [
+            names.get_name(_EXPERT.sub("", part), try_suffixes=(".weight", ".bias"))
+            for part in parts
+        ]
+        found[name] = tuple(str(stored) for stored in mapped if stored is not None)
+        assert len(found[name]) == len(parts), name
     return found
 
 
@@ -38,14 +46,17 @@ def row_change(layout: BuiltInLayout, name: str) -> RowChange:
 def stored_tensors(layout: BuiltInLayout) -> list[StoredTensor]:
     """Return every tensor of the GGUF in order, with the rows that it is made of."""
     shapes = layout.tensor_shapes()
-    sources: dict[str, list[str]] = {}
-    for name, stored in gguf_names(layout).items():
-        sources.setdefault(stored, []).append(name)
-    tensors = []
-    for stored, names in sources.items():
-        shape = shapes[names[0]]
-        of_experts = _EXPERT.search(names[0]) is not None
-        segments = [Segment(name, 0, shape[0], row_change(layout, name)) for name in names]
-        whole = (len(names), *shape) if of_experts else shape
-        tensors.append(StoredTensor(stored, whole, tuple(segments)))
-    return tensors
+    segments: dict[str, list[Segment]] = {}
+    for name, parts in gguf_names(layout).items():
+        rows, change = shapes[name][0] // len(parts), row_change(layout, name)
+        for place, stored in enumerate(parts):
+            segment = Segment(name, place * rows, (place + 1) * rows, change)
+            segments.setdefault(stored, []).append(segment)
+    return [_stored(name, shapes, parts) for name, parts in segments.items()]
+
+
+def _stored(name: str, shapes: Mapping[str, Shape], segments: Sequence[Segment]) -> StoredTensor:
+    first = segments[0]
+    shape = (first.stop - first.start, *shapes[first.name][1:])
+    of_experts = _EXPERT.search(first.name) is not None
+    return StoredTensor(name, (len(segments), *shape) if of_experts else shape, tuple(segments))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,10 @@ from mergesearch._system.documents import check
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import (
     ROPE_FACTORS,
-    gguf_names,
+    BuiltInLayout,
+    RowChange,
     layout_of,
-    row_change,
+    stored_tensors,
 )
 from mergesearch.gguf.config import config_of_gguf
 from mergesearch.gguf.dequantize import check_dequantizable, dequantized
@@ -31,6 +33,43 @@ if TYPE_CHECKING:
     from mergesearch.vocabulary import Tokenizer
 
 SUFFIX = ".gguf"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a tensor is in the file.
+
+    Attributes:
+        tensor: Tensor of the file that holds it.
+        shape: Shape `(cols,)` or `(rows, cols)` of it alone.
+        start: First of its rows in the tensor.
+        change: Change that the converter made to its rows.
+    """
+
+    tensor: GgufTensor
+    shape: tuple[int, ...]
+    start: int = 0
+    change: RowChange = field(default_factory=RowChange)
+
+
+def _places(layout: BuiltInLayout, tensors: Mapping[str, GgufTensor]) -> dict[str, _Place]:
+    """The place of every tensor by its Hugging Face name; of unknown ones by their own.
+
+    A tensor of the file that holds several, such as all experts, has to be of that shape.
+    """
+    places = {name: _Place(tensor, tensor.shape) for name, tensor in tensors.items()}
+    for stored in stored_tensors(layout):
+        tensor = tensors.get(stored.name)
+        if tensor is None:
+            continue
+        del places[stored.name]
+        several, at = len(stored.segments) > 1, 0
+        for segment in stored.segments:
+            rows = segment.stop - segment.start
+            own = (rows, *tensor.shape[-1:]) if several and tensor.shape == stored.shape else None
+            places[segment.name] = _Place(tensor, own or tensor.shape, at, segment.change)
+            at += rows
+    return places
 
 
 class GgufCheckpoint:
@@ -58,15 +97,11 @@ class GgufCheckpoint:
         )
         check(MODEL_CONFIG, self.config, path, CheckpointError)
         self.layout = layout_of(self.config, path)
-        names = {stored: name for name, stored in gguf_names(self.layout).items()}
-        self._stored = {
-            names.get(name, name): tensor
-            for name, tensor in header.tensors.items()
-            if name != ROPE_FACTORS
-        }
+        tensors = {name: tensor for name, tensor in header.tensors.items() if name != ROPE_FACTORS}
+        self._places = _places(self.layout, tensors)
         self.tensors: Mapping[str, TensorInfo] = {
-            name: TensorInfo(tensor.shape, tensor.kind.name)
-            for name, tensor in self._stored.items()
+            name: TensorInfo(place.shape, place.tensor.kind.name)
+            for name, place in self._places.items()
         }
         check_tensors(self.tensors, self.layout, path)
 
@@ -93,12 +128,13 @@ class GgufCheckpoint:
 
     def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
-        stored, change = self._stored[name], row_change(self.layout, name)
-        if len(stored.shape) == 1:
-            return change.from_gguf(self._read(stored, start, stop))
-        first = start // change.together * change.together
-        block = self._read(stored, first, -(-stop // change.together) * change.together)
-        return change.from_gguf(block)[start - first : stop - first]
+        place = self._places[name]
+        if len(place.shape) == 1:
+            return place.change.from_gguf(self._read(place.tensor, start, stop))
+        together = place.change.together
+        first, last = start // together * together, -(-stop // together) * together
+        block = self._read(place.tensor, place.start + first, place.start + last)
+        return place.change.from_gguf(block)[start - first : stop - first]
 
     def stored(self, name: str, start: int, stop: int) -> Stored:
         """Return the same rows: what is stored are blocks."""

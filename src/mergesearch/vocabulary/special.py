@@ -105,7 +105,18 @@ def special_tokens(tokenizer: Tokenizer, rows: int) -> SpecialTokens:
     for kind in KINDS:
         if tokenizer.ids.get(kind, rows) < rows:
             special.ids.setdefault(kind, tokenizer.ids[kind])
+    known = {token: row for token, row in listed.items() if isinstance(row, int) and row < rows}
+    if set(_GLM) <= set(known):
+        special.ids |= {kind: known[token] for kind, token in _OF_GLM.items()}
     return special
+
+
+_GLM = ("[gMASK]", "<|user|>", "<|endoftext|>")
+_OF_GLM = {"eos": _GLM[2], "eot": _GLM[1], "unk": _GLM[2], "bos": _GLM[2]}
+"""What GLM-4's tokens mean, which its settings leave open: an answer ends where the user speaks.
+
+As llama.cpp's converter has it (`conversion/glm.py`).
+"""
 
 
 def _read_template(
