@@ -5,8 +5,73 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mergesearch.scoring.sampling import Sampling, draw, item_seed
+from mergesearch.scoring.sampling import Sampling, draw, item_seed, sampling_options
 from mergesearch.scoring.sequences import GenRequest
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, None),
+        ({"temperature": 0.7}, None),
+        ({"do_sample": False, "temperature": 0.7}, None),
+        ({"do_sample": True}, Sampling(1.0, 0, 1.0, 0)),
+        ({"do_sample": True, "temperature": 0}, None),
+        ({"do_sample": True, "temperature": -1.0}, None),
+        ({"do_sample": True, "temperature": "0.25"}, Sampling(temperature=0.25)),
+        ({"do_sample": True, "top_k": None, "top_p": None}, Sampling()),
+        ({"do_sample": True, "top_k": 40, "top_p": 0.9}, Sampling(1.0, 40, 0.9)),
+    ],
+)
+def test_a_task_samples_where_it_says_so_and_is_warm(options, expected) -> None:
+    assert sampling_options(options) == expected
+    assert (Sampling().temperature, Sampling().top_k, Sampling().top_p) == (1.0, 0, 1.0)
+
+
+class _Always:
+    """A generator whose number is always the same."""
+
+    def __init__(self, number: float) -> None:
+        self._number = number
+
+    def random(self) -> float:
+        return self._number
+
+
+@pytest.mark.parametrize(
+    ("sampling", "number", "expected"),
+    [
+        # Probabilities .1, .4, .3 and .2; their running sums are .1, .5, .8 and 1.
+        (Sampling(), 0.0, 0),
+        (Sampling(), 0.05, 0),
+        (Sampling(), 0.45, 1),
+        (Sampling(), 0.65, 2),
+        (Sampling(), 0.95, 3),
+        (Sampling(), 1.0, 3),
+        (Sampling(top_k=2), 0.0, 1),  # .4 and .3
+        (Sampling(top_k=2), 0.56, 1),
+        (Sampling(top_k=2), 0.58, 2),
+        (Sampling(top_k=4), 0.05, 0),
+        (Sampling(top_p=0.65), 0.56, 1),
+        (Sampling(top_p=0.65), 0.58, 2),  # .4 does not reach .65, .4 and .3 do
+        (Sampling(top_p=0.75), 0.99, 3),
+        (Sampling(top_p=0.75), 0.0, 1),
+        (Sampling(top_k=3, top_p=0.5), 0.5, 1),  # .4, .3 and .2; .4 and .3 reach half of .9
+        (Sampling(top_k=3, top_p=0.5), 0.6, 2),
+        (Sampling(temperature=0.5), 0.02, 0),  # .01, .16, .09 and .04 of .3
+        (Sampling(temperature=0.5), 0.04, 1),
+    ],
+)
+def test_a_number_falls_into_the_share_of_a_token(sampling, number, expected) -> None:
+    logits = np.log(np.array([0.1, 0.4, 0.3, 0.2], np.float32))
+    assert draw(logits, sampling, _Always(number)) == expected
+
+
+def test_equally_likely_tokens_are_kept_in_their_order() -> None:
+    logits = np.zeros(9, np.float32)
+    sampling = Sampling(top_p=0.3)  # three of nine
+    assert [draw(logits, sampling, _Always(number)) for number in (0.0, 0.5, 0.99)] == [0, 1, 2]
+    assert draw(logits, Sampling(top_k=3), _Always(0.99)) == 8  # all share the third place
 
 
 def _frequencies(logits, sampling, draws=4000):
