@@ -51,3 +51,11 @@ def test_problems_are_named_and_counted(monkeypatch: pytest.MonkeyPatch) -> None
     assert outcome.code == 1
     assert "problem: no-such-package is not installed" in outcome.out
     assert outcome.out.rstrip().endswith("1 problem(s)")
+
+
+def test_architectures_are_listed() -> None:
+    known = json.loads(search("doctor", "--architectures", "--json").out)
+    assert known["built_in"]["Olmo3ForCausalLM"] == "olmo2"
+    plain = search("doctor", "--architectures").out
+    assert "  Olmo3ForCausalLM (olmo2)\n" in plain
+    assert "bert (makes embeddings)" in plain.splitlines()[-1]

@@ -83,3 +83,19 @@ def test_what_was_left_out_of_a_parent_comes_first(tmp_path: Path) -> None:
     config = json.loads((b / "config.json").read_text())
     (b / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": True}))
     assert notes([a, b]) == ["b: lm_head.weight is left out: the model's head is its embedding"]
+
+
+def test_a_filter_without_tensors_is_named(tmp_path: Path) -> None:
+    """As a slip is, and `mlp` in a Mixtral, whose layers name it otherwise."""
+    folder = make_parent(tmp_path / "a", arch="mixtral")
+    weight = [{"filter": "self_attn", "value": 1}, {"filter": "mlp", "value": 1}, {"value": 1}]
+    parameters = {"weight": weight}
+    models = [{"model": str(folder), "parameters": parameters}]
+    recipe = Recipe.from_dict({"merge_method": "linear", "models": models})
+    assert Workshop.for_recipe(recipe).notes(recipe) == [
+        "the filter 'mlp' is in no tensor's name: a layer has input_layernorm, self_attn,"
+        " block_sparse_moe, post_attention_layernorm"
+    ]
+    weight[1]["filter"] = "block_sparse_moe"
+    recipe = Recipe.from_dict({"merge_method": "linear", "models": models})
+    assert Workshop.for_recipe(recipe).notes(recipe) == []

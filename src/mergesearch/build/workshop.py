@@ -21,7 +21,7 @@ from mergesearch.build.gguf_file import GgufOutput, file_layout, write_gguf
 from mergesearch.build.label import Label
 from mergesearch.errors import InputError, Interrupted
 from mergesearch.merge import MergedModel, plan_merge
-from mergesearch.merge.differences import differences
+from mergesearch.merge.differences import differences, unmatched_filters
 from mergesearch.parents import ParentFiles, StoredCheckpoint, open_all
 from mergesearch.recipe import Quantization, Recipe
 
@@ -124,13 +124,16 @@ class Workshop:
     def notes(self, recipe: Recipe) -> list[str]:
         """Return what a person should know of the recipe and its parents, one sentence each.
 
-        What was left out of the recipe and of a parent comes first, then settings in which parents
-        differ from the model that the recipe makes, as it takes those of one parent.
+        What was left out of the recipe and of a parent comes first, with filters that no tensor's
+        name contains; then settings in which parents differ from the model that the recipe makes,
+        as it takes those of one parent.
         """
         left_out = [
             f"{ref}: {note}" for ref, parent in self.parents.items() for note in parent.notes
         ]
-        return [*recipe.notes(), *left_out, *differences(self.plan(recipe), self.parents)]
+        merged = self.plan(recipe)
+        unmatched = unmatched_filters(recipe, merged)
+        return [*recipe.notes(), *unmatched, *left_out, *differences(merged, self.parents)]
 
     def size(self, recipe: Recipe) -> int:
         """Return the size in bytes of a recipe's GGUF, without building it."""

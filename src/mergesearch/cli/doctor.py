@@ -10,13 +10,16 @@ import sys
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from mergesearch import __version__
 from mergesearch._kernels import ISA_VARIABLE, kernels, supported_variants
 from mergesearch._system.machine import available_cores, available_memory
 from mergesearch._system.terminal import say
 from mergesearch.cli.options import AsJson
+from mergesearch.gguf.architectures import known_architectures
 from mergesearch.objectives import Runtime
 from mergesearch.scoring.engine.features import features
 
@@ -27,15 +30,25 @@ _UNMEASURED = ("neon",)
 _LITTLE_DISK, _LITTLE_MEMORY = 2e9, 2e9
 
 
-def command(as_json: AsJson = False) -> None:
+def command(
+    architectures: Annotated[
+        bool,
+        typer.Option("--architectures", help="List the architectures of models instead."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show what this machine offers.
 
-    Processor kernels, llama.cpp, memory, disk, packages and defaults.
+    Processor kernels, llama.cpp, memory, disk, packages and defaults. With `--architectures`, which
+    ones are built in, which a template can serve, and which neither.
 
     Exit code 1 where something would hinder a run.
 
     Example: search doctor
     """
+    if architectures:
+        _list_architectures(as_json)
+        return
     facts = _facts()
     problems = _problems(facts)
     if as_json:
@@ -48,6 +61,18 @@ def command(as_json: AsJson = False) -> None:
         say("ready" if not problems else f"{len(problems)} problem(s)")
     if problems:
         sys.exit(1)
+
+
+def _list_architectures(as_json: bool) -> None:
+    known = known_architectures()
+    if as_json:
+        say(json.dumps(asdict(known), indent=2))
+        return
+    say("built in, by the name in config.json:")
+    for name, stored in known.built_in.items():
+        say(f"  {name} ({stored})")
+    say(f"with --template, by the name in a GGUF: {', '.join(known.with_template)}")
+    say(f"neither: {', '.join(f'{name} ({does})' for name, does in known.neither.items())}")
 
 
 def _facts() -> dict[str, Any]:

@@ -1,14 +1,18 @@
-"""Settings in which parents differ, and of which a merge takes those of one parent."""
+"""What a person should know of a merge: settings in which parents differ, filters without tensors.
+
+Of settings a merge takes those of one parent.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mergesearch.gguf import BuiltInLayout, Layout, rope_parameters
+from mergesearch.gguf import BuiltInLayout, Layout, layer_of, rope_parameters
 from mergesearch.gguf.families import completed
 from mergesearch.merge.merged_model import MergedModel
 from mergesearch.parents import Checkpoint
+from mergesearch.recipe import Recipe
 from mergesearch.vocabulary import Tokenizer
 from mergesearch.vocabulary.files import text_of
 
@@ -37,6 +41,24 @@ def differences(merged: MergedModel, parents: Mapping[str, Checkpoint]) -> Itera
             places = [f"{value} in {' and '.join(refs)}" for value, refs in others.items()]
             ours = f"{_shown(expected.get(name))} in the merge"
             yield f"{name} is {', '.join([ours, *places])}"
+
+
+def unmatched_filters(recipe: Recipe, merged: MergedModel) -> Iterator[str]:
+    """Yield a sentence for every filter of a recipe that no tensor's name contains.
+
+    Args:
+        recipe: Recipe with filters.
+        merged: Model that it makes.
+    """
+    names = [tensor.name for tensor in merged.tensors]
+    parts = dict.fromkeys(
+        name.partition(f".{layer}.")[2].split(".")[0]
+        for name in names
+        if (layer := layer_of(name)) is not None
+    )
+    for text in dict.fromkeys(text for merge in recipe.merges for text in merge.filters()):
+        if not any(text in name for name in names):
+            yield f"the filter {text!r} is in no tensor's name: a layer has {', '.join(parts)}"
 
 
 def _settings(

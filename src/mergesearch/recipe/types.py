@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from mergesearch.methods import Base, Method, Parameter, Settings
 from mergesearch.recipe.tokenizer import TokenizerChoice
-from mergesearch.recipe.values import ParameterValue, Scalar, evaluate
+from mergesearch.recipe.values import ParameterValue, Scalar, as_filters, evaluate
 
 
 @dataclass(frozen=True)
@@ -207,6 +207,15 @@ class Merge:
             return self.value(parameter, source, part, name, depth)
 
         return self.method.settings(value, len(inputs))
+
+    def filters(self) -> list[str]:
+        """Return the texts that values for some tensors only look for in their names."""
+        holders = [self.parameters]
+        holders += [part.parameters for part in self.slices]
+        holders += [source.parameters for source in self.inputs]
+        values = (value for parameters in holders for value in parameters.values())
+        entries = [entry for value in values for entry in as_filters(value)]
+        return [entry.filter for entry in entries if entry.filter and entry.filter != "*"]
 
     def renamed(self, names: Mapping[str, str]) -> Merge:
         """Return the merge with ids of parents replaced where `names` holds them."""

@@ -12,7 +12,7 @@ from mergesearch.methods import Parameter
 from mergesearch.space.document import KeyPath
 
 Value = float | int | str | bool | None
-GROUP_FILTERS = {"attn": "self_attn", "mlp": "mlp"}
+GROUP_FILTERS = {"attn": "self_attn", "mlp": "mlp", "moe": "block_sparse_moe"}
 """Groups of `per`, by the substring of a tensor's name that marks them."""
 
 _DECIMALS = 4  # of numbers up to about 1; finer steps are below any score's error
