@@ -9,7 +9,7 @@ EVERYDAY := -m "not browser and not faults and not real and not cross"
 export PYTHONDONTWRITEBYTECODE :=
 KERNELS := CMakeLists.txt $(CPP)
 
-.PHONY: demo quick test test-browser test-faults test-mutants test-real coverage lint format bench clean
+.PHONY: demo quick test test-browser test-faults test-mutants test-real coverage lint format bench bench-search clean
 
 $(VENV)/.runtime: pyproject.toml constraints.txt $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -71,6 +71,16 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/methods.py
 	$(BIN)/python benchmarks/candidate.py
 	$(BIN)/python benchmarks/scoring.py
+
+bench-search: $(VENV)/.dev
+	for space in small demo wide; do \
+	  for sampler in auto gp tpe nsga2 cmaes sobol random sweep; do \
+	    $(BIN)/python benchmarks/search.py emulated results/bench-search --space $$space --sampler $$sampler; \
+	  done; \
+	done
+	for seed in 0 1 2 3 4; do $(BIN)/python benchmarks/search.py run results/bench-search --seed $$seed; done
+	$(BIN)/python benchmarks/search.py judge results/bench-search
+	$(BIN)/python benchmarks/search.py report results/bench-search
 
 clean:
 	rm -rf $(VENV) build dist
