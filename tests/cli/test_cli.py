@@ -30,7 +30,7 @@ def test_the_list_of_commands_shows_every_summary_whole(flag: str) -> None:
     outcome = search(flag)
     assert outcome.code == 0
     for name, summary in COMMANDS.items():
-        assert f"  {name:<7}  {summary}\n" in outcome.out
+        assert f"  {name:<9}  {summary}\n" in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 80
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mergesearch._system.terminal import say
+from mergesearch.cli import completion
 from mergesearch.cli.options import AsJson, Folder, RungOption
 from mergesearch.report.comparison import render_comparison
 from mergesearch.report.terminal import SafeConsole
@@ -20,8 +21,15 @@ _WHICH = "A trial (17, knee, best:OBJECTIVE), one of another run (DIR:17), or a 
 
 def command(
     folder: Folder,
-    first: Annotated[str, typer.Argument(metavar="A", help=_WHICH)],
-    second: Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")],
+    first: Annotated[
+        str, typer.Argument(metavar="A", help=_WHICH, autocompletion=completion.picks)
+    ],
+    second: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", help="What it is compared with.", autocompletion=completion.picks
+        ),
+    ],
     rung: RungOption = "search",
     as_json: AsJson = False,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from mergesearch.cli import completion
 from mergesearch.errors import InputError
 
 _UNITS = {"M": 10**6, "G": 10**9, "T": 10**12}
@@ -66,6 +67,7 @@ Pick = Annotated[
         metavar="WHICH",
         help="knee, best:OBJECTIVE, 'max:OBJECTIVE where OTHER>=0.3', weighted:OBJECTIVE=2,OTHER=1"
         " or trial:NUMBER.",
+        autocompletion=completion.picks,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

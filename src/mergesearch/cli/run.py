@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from mergesearch._system.terminal import say
+from mergesearch.cli import completion
 from mergesearch.cli.going_on import remembered, way_on
 from mergesearch.cli.options import (
     Memory,
@@ -39,12 +40,18 @@ from mergesearch.study.events import Event, RunOpened
 def command(
     space: Annotated[
         str | None,
-        typer.Argument(metavar="SPACE", help="YAML file, or a built-in one; default: demo."),
+        typer.Argument(
+            metavar="SPACE",
+            help="YAML file, or a built-in one; default: demo.",
+            autocompletion=completion.spaces,
+        ),
     ] = None,
     objectives: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="YAML file, or a built-in one; default: the space's name."
+            metavar="FILE",
+            help="YAML file, or a built-in one; default: the space's name.",
+            autocompletion=completion.objectives,
         ),
     ] = None,
     out: Annotated[

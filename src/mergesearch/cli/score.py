@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mergesearch._system.terminal import say
+from mergesearch.cli import completion
 from mergesearch.cli.options import (
     AsJson,
     Memory,
@@ -27,7 +28,14 @@ from mergesearch.runs.score import score
 
 def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="GGUF file, or recipe (YAML).")],
-    objectives: Annotated[str, typer.Option(metavar="FILE", help="YAML file, or a built-in one.")],
+    objectives: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="YAML file, or a built-in one.",
+            autocompletion=completion.objectives,
+        ),
+    ],
     rung: RungOption = "search",
     as_json: AsJson = False,
     parent: Parents = [],  # noqa: B006

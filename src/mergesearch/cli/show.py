@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mergesearch._system.terminal import page, say
+from mergesearch.cli import completion
 from mergesearch.cli.options import AsJson, Folder, RungOption, TrustTasks
 from mergesearch.errors import InputError, MergeSearchError
 from mergesearch.objectives import items_by_task
@@ -25,11 +26,20 @@ from mergesearch.study.records import TrialRecord
 def command(
     folder: Folder,
     trial: Annotated[
-        str, typer.Argument(metavar="TRIAL", help="Number, or what --pick of search export takes.")
+        str,
+        typer.Argument(
+            metavar="TRIAL",
+            help="Number, or what --pick of search export takes.",
+            autocompletion=completion.picks,
+        ),
     ] = "knee",
     against: Annotated[
         str | None,
-        typer.Option(metavar="TRIAL", help="Another trial: show the items on which they differ."),
+        typer.Option(
+            metavar="TRIAL",
+            help="Another trial: show the items on which they differ.",
+            autocompletion=completion.picks,
+        ),
     ] = None,
     rung: RungOption = "search",
     task: Annotated[
