@@ -91,6 +91,10 @@ def command(
         float,
         typer.Option(metavar="SHARE", help="Share of the budget that confirms the front."),
     ] = 0.2,
+    warm_start: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Run to start from, with some of the same dimensions."),
+    ] = None,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
     template: TemplateFile = None,
@@ -134,6 +138,7 @@ def command(
             seed=seed,
             sampler=sampler,
             confirm=confirm,
+            warm_start=warm_start,
             parents=parent_places(parent),
             template=template,
             threads=threads,

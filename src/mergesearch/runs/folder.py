@@ -14,6 +14,7 @@ from mergesearch.errors import RunFolderError
 from mergesearch.runs.goal import Goal
 from mergesearch.study.database import sqlite_url
 from mergesearch.study.settings import StudyFiles
+from mergesearch.study.warm_start import WarmStart
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ class RunFolder:
     def goal(self) -> Path:
         """What ends the search, as it was asked for last."""
         return self.path / "goal.json"
+
+    @property
+    def warm_start(self) -> Path:
+        """What the run took from another one."""
+        return self.path / "warm_start.json"
 
     @property
     def log(self) -> Path:
@@ -141,6 +147,29 @@ class RunFolder:
         """Record what ends the search."""
         write_json(self.goal, goal.to_dict())
 
+    def read_warm_start(self) -> WarmStart | None:
+        """Return what the run took from another one, None where it took nothing.
+
+        Raises:
+            RunFolderError: The file with it is damaged.
+        """
+        document = _read_json(self.warm_start)
+        try:
+            return None if document is None else WarmStart.from_dict(document)
+        except (TypeError, KeyError) as error:
+            raise RunFolderError("not what a run took", where=self.warm_start) from error
+
+    def _beside_database(self) -> tuple[Path, ...]:
+        """Files that are written before a run has started."""
+        return (
+            self.log,
+            self.space,
+            self.objectives,
+            self.pins,
+            self.goal,
+            self.warm_start,
+        )
+
     def refuse_foreign(self) -> None:
         """Refuse a place that is neither free nor a run's.
 
@@ -171,7 +200,7 @@ class RunFolder:
             yield
         finally:
             if not self.holds_run():
-                for file in (self.log, self.space, self.objectives, self.pins, self.goal):
+                for file in self._beside_database():
                     file.unlink(missing_ok=True)
                 if not existed:
                     self.path.rmdir()

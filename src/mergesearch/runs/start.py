@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mergesearch._system import resources
-from mergesearch._system.files import write_text
+from mergesearch._system.files import write_json, write_text
 from mergesearch.build import Workshop
 from mergesearch.errors import InputError, RunFolderError
 from mergesearch.objectives import Objectives
@@ -29,6 +29,7 @@ from mergesearch.runs.inputs import (
 )
 from mergesearch.runs.report import write_report
 from mergesearch.runs.run import Run
+from mergesearch.runs.warm_start import digest_of, notes_of, read_warm_start
 from mergesearch.scoring import ScoringProcess
 from mergesearch.space import Space
 from mergesearch.study.events import Event, Noted, RunOpened
@@ -36,6 +37,7 @@ from mergesearch.study.identity import identify
 from mergesearch.study.loop import run_study
 from mergesearch.study.samplers import check_sampler
 from mergesearch.study.settings import Search, StudySettings
+from mergesearch.study.warm_start import WarmStart
 
 Observer = Callable[[Event], None]
 
@@ -53,6 +55,7 @@ def search(
     seed: int | None = None,
     sampler: str | None = None,
     confirm: float = 0.2,
+    warm_start: Place | None = None,
     parents: Mapping[str, Place] | None = None,
     template: Place | None = None,
     threads: int | None = None,
@@ -82,6 +85,9 @@ def search(
         confirm: Share of the budget, 0 to 0.9, that confirms the front where trials are scored on
             parts of the items; elsewhere its members are scored on all validate items. 0 confirms
             nothing.
+        warm_start: Folder of another run with some of the same dimensions, of a smaller sibling of
+            the models for example: its front is tried first, and its trials count until they have
+            faded.
         parents: Folders or GGUF files in the place of parents' ids.
         template: GGUF of one parent, for an architecture that is not built in.
         threads: Number of threads that build; None for one per processor.
@@ -108,6 +114,7 @@ def search(
         sampler=None if sampler is None else check_sampler(sampler),
         confirm=_share(confirm),
     )
+    warm = read_warm_start(inputs.folder, warm_start, inputs.space, inputs.objectives)
     places = parent_places(parents, inputs.space.parents())
     pins = _pins(inputs, places)
     workshop = open_workshop(inputs.space, places, template, threads, pins, inputs.folder.path)
@@ -124,15 +131,17 @@ def search(
             partial=run_folder.partial,
         ) as scorer,
     ):
-        study = _study(inputs, workshop, scorer, build_ahead=builds_ahead(work, budget))
+        study = _study(inputs, workshop, scorer, warm, build_ahead=builds_ahead(work, budget))
         identify(run_folder.study, study, settings)  # before anything is written beside it
         with log_events(run_folder.log) as log:
             observe = _both(log, on_event)
             observe(inputs.opened())
             scorer.start()
-            _write_inputs(inputs, pins)
+            _write_inputs(inputs, pins, warm)
             run_folder.write_goal(goal)
             for note in notes(inputs.space, workshop, inputs.space.examples("high")[0]):
+                observe(Noted(note))
+            for note in notes_of(warm) if warm else []:
                 observe(Noted(note))
             run_study(run_folder.study, study, settings, observe)
         run = Run(run_folder.path)
@@ -253,7 +262,12 @@ def _pins(inputs: _Inputs, places: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _study(
-    inputs: _Inputs, workshop: Workshop, scorer: ScoringProcess, *, build_ahead: bool
+    inputs: _Inputs,
+    workshop: Workshop,
+    scorer: ScoringProcess,
+    warm: WarmStart | None,
+    *,
+    build_ahead: bool,
 ) -> Search:
     depth = next(iter(workshop.parents.values())).layout.n_layers
     return Search(
@@ -268,7 +282,9 @@ def _study(
         shares=lambda recipe: recipe.shares(depth),
         words=lambda recipe: recipe.in_words(depth),
         space_text=inputs.space_text,
-        fingerprints=fingerprints(workshop, inputs.objectives),
+        warm_start=warm,
+        fingerprints=fingerprints(workshop, inputs.objectives)
+        | ({"warm start": digest_of(warm)} if warm else {}),
     )
 
 
@@ -278,8 +294,8 @@ def parent_alone_recipe(ref: str) -> Recipe:
     return Recipe.from_dict({"merge_method": "linear", "models": models})
 
 
-def _write_inputs(inputs: _Inputs, pins: Mapping[str, str]) -> None:
-    """Put the space, the objectives and the pins beside a new run's database."""
+def _write_inputs(inputs: _Inputs, pins: Mapping[str, str], warm: WarmStart | None) -> None:
+    """Put the space, the objectives, the pins and a warm start beside a new run's database."""
     folder = inputs.folder
     if not folder.space.exists():
         write_text(folder.space, inputs.space_text)
@@ -287,3 +303,5 @@ def _write_inputs(inputs: _Inputs, pins: Mapping[str, str]) -> None:
         write_text(folder.objectives, inputs.objectives.to_yaml())
     if not folder.pins.exists():
         folder.write_pins(pins)
+    if warm is not None and not folder.warm_start.exists():
+        write_json(folder.warm_start, warm.to_dict())

@@ -24,6 +24,7 @@ from mergesearch.space.document import (
 )
 from mergesearch.space.find import find_holes
 from mergesearch.space.holes import Value
+from mergesearch.space.matching import Matching
 from mergesearch.space.starts import Starts, neutral_values
 
 
@@ -186,6 +187,10 @@ class Space:
         rounds = starts.two_rounds(first, second)
         tried = [{"values": values} for values in [*line, rounds] if values is not None]
         return Space(self.to_dict() | {"start_from": tried}, self._where)
+
+    def matching(self, other: Space) -> Matching:
+        """Return what translates values of another space into values of this one."""
+        return Matching(self._holes, other._holes)
 
     def _starts(self) -> Starts:
         return Starts(

@@ -31,12 +31,15 @@ class Proposer:
         self._space = search.space
         self._sampler = run.sampler
         self.lags = search.objectives.runtime.n_gpu_layers > 0
+        warm, starts = search.warm_start, list(search.space.starts())
+        starts += [start for start in (warm.starts if warm else ()) if start not in starts]
         self._problem = Problem(
             dimensions=search.space.dimensions,
             directions=[axis.direction for axis in run.axes],
-            starts=search.space.starts(),
+            starts=starts,
             seed=run.seed,
             reference=[axis.reference for axis in run.axes],
+            prior=warm.trials if warm else (),
         )
         self._latest: tuple[int, Proposal] | None = None  # by its trial's number
 

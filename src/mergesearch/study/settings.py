@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from mergesearch import __version__
 from mergesearch.objectives import Items, Objectives, References, Rung, TaskResult
 from mergesearch.recipe import Recipe
+from mergesearch.study.warm_start import WarmStart
 
 
 class Candidate(Protocol):
@@ -92,6 +93,7 @@ class Search:
             are among them.
         build_ahead: whether the next candidate is built while one is scored.
         use_references: takes the specialists' correct answers, before the first trial is scored.
+        warm_start: What the run takes from another one, None for nothing.
         shares: effective share of each parent in a recipe, for the record.
         words: Gives a recipe in words, for the record.
         space_text: the space file as written, for the record.
@@ -108,6 +110,7 @@ class Search:
     build_ahead: bool = False
     use_references: Callable[[References], None] = lambda references: None
     shares: Callable[[Recipe], Mapping[str, float]] = lambda recipe: {}
+    warm_start: WarmStart | None = None
     words: Callable[[Recipe], Sequence[str]] = lambda recipe: ()
     space_text: str = ""
     fingerprints: Mapping[str, str] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mergesearch.study.bayesian.points import Dimension
 from mergesearch.study.records import State
+from mergesearch.study.warm_start import PriorTrial
 
 Parameters = dict[str, Any]
 
@@ -28,6 +29,7 @@ class Problem:
         starts: Parameters of the first trials; the sampler fills in what they leave out.
         seed: Seed of the study.
         reference: Coordinates of the hypervolume's reference point.
+        prior: Trials of another run, the most informative ones first; see `prior`.
     """
 
     dimensions: Sequence[Dimension]
@@ -35,6 +37,7 @@ class Problem:
     starts: Sequence[Mapping[str, Any]]
     seed: int
     reference: Sequence[float]
+    prior: Sequence[PriorTrial] = ()
 
 
 @dataclass(frozen=True)

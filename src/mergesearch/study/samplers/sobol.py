@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mergesearch.study.bayesian.points import Dimension
+from mergesearch.study.samplers.prior import with_prior
 from mergesearch.study.samplers.problem import (
     STARTUP,
     Observation,
@@ -64,11 +65,15 @@ def sobol(problem: Problem, history: Sequence[Observation], number: int) -> Prop
 
 
 def after_startup(sample: Sampler) -> Sampler:
-    """A sampler with a model: until there is enough to fit it to, Sobol points fill the space."""
+    """A sampler with a model: until there is enough to fit it to, Sobol points fill the space.
+
+    What is left of another run's trials counts.
+    """
 
     def sample_or_fill(problem: Problem, history: Sequence[Observation], number: int) -> Proposal:
-        if number < len(problem.starts) or n_complete(history) < STARTUP:
+        known = with_prior(problem.prior, history)
+        if number < len(problem.starts) or n_complete(known) < STARTUP:
             return sobol(problem, history, number)
-        return sample(problem, history, number)
+        return sample(problem, known, number)
 
     return sample_or_fill
