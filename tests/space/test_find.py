@@ -50,3 +50,18 @@ def test_holes_of_stages_carry_the_stages_name() -> None:
     ]
     assert space.parents() == ("instruct", "reason", "chat", "polite")
     assert space.stages() == ("mixture",)
+
+
+def test_a_switch_is_a_choice() -> None:
+    """Also where it is written with numbers."""
+    document = """
+merge_method: linear
+models: [{model: a}, {model: b}]
+parameters: {normalize: {search: %s}}
+"""
+    for search in ("[false, true]", "[0, 1]"):
+        space = Space.from_yaml(document % search)
+        assert space.dimensions[0].choices == (False, True)
+        assert space.recipe({"normalize": True}).last.parameters == {"normalize": True}
+    with pytest.raises(SpaceError, match="normalize is a switch"):
+        Space.from_yaml(document % "[0, 2]")

@@ -111,6 +111,38 @@ def test_a_threshold_is_searched_around_its_size() -> None:
     assert openings(document | {"parameters": {"t": [0.0, 0.001]}}) == []
 
 
+def test_what_every_parent_has_of_its_own_is_not_opened_for_all() -> None:
+    own = {"model": "a", "parameters": {"density": 0.4}}
+    document = {
+        "merge_method": "ties",
+        "base_model": "base",
+        "models": [own, {"model": "b"}],
+        "parameters": {"density": 0.6},
+    }
+    assert names(document) == ["a.weight", "b.weight", "density", "a.density"]
+    assert names(document | {"models": [own]}) == ["a.density"]
+    own["parameters"] = {"density": [{"filter": "mlp", "value": 0.4}]}
+    assert names(document | {"models": [own]}) == ["density", "a.density"]
+
+
+@pytest.mark.parametrize(
+    ("density", "epsilon", "search"),
+    [(0.5, 0.15, (0.2, 0.845)), (0.5, 0.3, (0.302, 0.695)), (1.0, 0.15, None)],
+)
+def test_chances_of_della_stay_between_0_and_1(
+    density: float, epsilon: float, search: tuple[float, float] | None
+) -> None:
+    """A density of 1 keeps everything, and nothing beside it is allowed."""
+    document = {
+        "merge_method": "della",
+        "base_model": "base",
+        "models": [{"model": "a", "parameters": {"density": density, "epsilon": epsilon}}],
+        "parameters": {"normalize": False},
+    }
+    found = [value for value in openings(document) if value.parameter.name == "density"]
+    assert [value.range for value in found] == ([] if search is None else [search])
+
+
 def test_stages_are_opened_with_their_name() -> None:
     document = {
         "merge_method": "linear",

@@ -17,7 +17,7 @@ from mergesearch.recipe.documents import in_order, load_document
 from mergesearch.recipe.parse import RECIPE_KEYS, parse_merge
 from mergesearch.recipe.quantization import Quantization, parse_quantization
 from mergesearch.recipe.reading import Location
-from mergesearch.recipe.references import with_plain_references
+from mergesearch.recipe.references import escaped, with_plain_references
 from mergesearch.recipe.shares import LayerShares, layer_shares, mean_shares
 from mergesearch.recipe.types import Merge, parents_of
 from mergesearch.recipe.words import in_words
@@ -117,12 +117,13 @@ class Recipe:
         anew, from its own `--random-seed`.
 
         Args:
-            folders: Paths or ids to write in the place of parents' ids.
+            folders: Paths to write in the place of parents' ids.
 
         Raises:
             RecipeError: Mergekit does not have a method, or cannot read a parent.
         """
-        return to_yaml(mergekit_documents(self.renamed(folders or {}).merges))
+        places = {ref: escaped(place) for ref, place in (folders or {}).items()}
+        return to_yaml(mergekit_documents(self.renamed(places).merges))
 
     def digest(self) -> str:
         """Return the SHA-256 (hex) of the recipe's canonical JSON."""

@@ -20,6 +20,13 @@ _REVISION = "@"
 _ESCAPES = {ADAPTER: "%2B", _REVISION: "%40"}
 
 
+def escaped(path: str) -> str:
+    """Return the part of a reference that stands for a path."""
+    for character, code in _ESCAPES.items():
+        path = path.replace(character, code)
+    return path
+
+
 def unescaped(ref: str) -> str:
     """Return the path that a part of a reference stands for."""
     for character, code in _ESCAPES.items():
@@ -88,9 +95,7 @@ def _plain_path(value: Any, location: Location) -> str:
     path, revision = string_of(keys, "path", location), string_of(keys, "revision", location)
     if path is None:
         raise location.error("a model needs `path`")
-    for character, code in _ESCAPES.items():
-        path = path.replace(character, code)
-    return path if revision is None else path + _REVISION + revision
+    return escaped(path) if revision is None else escaped(path) + _REVISION + revision
 
 
 def _mergekit_reference(value: Any) -> Any:

@@ -97,6 +97,10 @@ class _Finder:
         name, *inner = _below_parameters(path) or ()
         parameter, curve, per = self._declaration(str(name)), *_shape(node, location)
         dimension = _dimension(node["search"], location, absent=False)
+        if parameter is not None and parameter.kind is bool and dimension.high:
+            if (dimension.low, dimension.high) != (0.0, 1.0):
+                raise location.error(f"{name} is a switch", expected="[false, true]")
+            dimension = Dimension("", choices=(False, True))
         if parameter is not None and parameter.kind is int and not dimension.choices:
             raise location.error(
                 f"{name} takes whole numbers only",

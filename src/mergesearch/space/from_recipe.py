@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from mergesearch.methods import METHODS, Parameter
+from mergesearch.errors import RecipeError
+from mergesearch.methods import METHODS, Parameter, Settings
 from mergesearch.space.document import KeyPath, input_lists, merges_of, own_copy, value_at
 from mergesearch.space.holes import GROUP_FILTERS, decimals, numbers_in, rounded, scaled
 
@@ -64,8 +66,9 @@ def joined(*names: str) -> str:
 def openings(document: Mapping[str, Any]) -> list[SearchableValue]:
     """Return everything in a recipe's document that can be opened, shares and the last merge first.
 
-    A weight that changes nothing, of the only parent of a normalized merge, is left out. Shares
-    that nobody wrote are opened at their defaults, and all parameters where there is nothing else.
+    What changes nothing is left out: a weight of the only parent of a normalized merge, a value
+    that all parents have of their own. Shares that nobody wrote are opened at their defaults, and
+    all parameters where there is nothing else.
     """
     found = list(_openings(document, lambda parameter: parameter.role == "share"))
     found = found or list(_openings(document, lambda parameter: True))
@@ -81,6 +84,7 @@ def _openings(
         for inner, value in _values(merge, unwritten):
             parameter, value = parameters[str(inner[-1])], _with_numbers(value)
             ends = _range(parameter, value)
+            ends = ends and _allowed(merge, inner, numbers_in(value), ends)
             if ends is not None and not _changes_nothing(merge, inner, parameter):
                 part = f"slice{inner[1]}" if inner[0] == "slices" else ""
                 entry = value_at(merge, inner[:-2])
@@ -166,25 +170,75 @@ def _is_base(entry: Mapping[str, Any], merge: Mapping[str, Any]) -> bool:
 
 
 def _changes_nothing(merge: Mapping[str, Any], path: KeyPath, parameter: Parameter) -> bool:
-    """Whether a weight belongs to the only parent of a merge that divides by the weights' sum."""
-    if parameter.role != "share" or not parameter.per_parent:
+    """Whether another value would give the same model.
+
+    So it is with a value that every parent has of its own too, and with a weight of the only parent
+    of a merge that divides by the weights' sum.
+    """
+    if not parameter.per_parent:
         return False
-    lists = [
-        inputs
+    entries = [
+        entry
         for inner, inputs in input_lists(merge)
-        if path[: len(inner)] == inner or path[0] == "parameters"
+        if path[: len(inner)] == inner or path[:2] == inner[:2] or path[0] == "parameters"
+        for entry in inputs
+        if not _is_base(entry, merge)
     ]
-    counted = [entry for inputs in lists for entry in inputs if not _is_base(entry, merge)]
-    method, written = METHODS[merge["merge_method"]], merge.get("parameters", {})
+    of_slice = path[0] == "slices" and path[2] == "parameters"
+    shared = path[0] == "parameters" or of_slice
+    if shared and all(
+        _always(entry.get("parameters", {}).get(parameter.name)) for entry in entries
+    ):
+        return True
+    if parameter.role != "share" or len(entries) != 1:
+        return False
+    method = METHODS[merge["merge_method"]]
+    one, two = (method.shares(_settings(merge, path, number), 1) for number in (1.0, 2.0))
+    return one == two
 
-    def shares(weight: float) -> tuple[list[float], float]:
-        def value(other: Parameter, _: int | None) -> float | bool:
-            found = weight if other is parameter else written.get(other.name)
-            return found if isinstance(found, other.kind) else other.default or 0
 
-        return method.shares(method.settings(value, 1), 1)
+def _always(value: Any) -> bool:
+    """Whether a value is there for every tensor."""
+    last = value[-1] if isinstance(value, list) else value
+    return value is not None and not (isinstance(last, dict) and last.get("filter", "*") != "*")
 
-    return len(counted) == 1 and shares(1.0) == shares(2.0)
+
+def _settings(merge: Mapping[str, Any], path: KeyPath, number: float) -> Settings:
+    """Settings of one input, with a number in the place of one value."""
+    beside = value_at(merge, path[:-1]) or {}
+    written = {**merge.get("parameters", {}), **beside, path[-1]: number}
+
+    def value(parameter: Parameter, _: int | None) -> float | bool:
+        found = written.get(parameter.name)
+        return found if isinstance(found, parameter.kind) else parameter.default or 0
+
+    return METHODS[merge["merge_method"]].settings(value, 1)
+
+
+def _allowed(
+    merge: Mapping[str, Any], path: KeyPath, numbers: list[float], ends: tuple[float, float]
+) -> tuple[float, float] | None:
+    """The part of a range around numbers in which the method takes every value; None where none is.
+
+    The chances of della must lie between 0 and 1, but a density of 1 is allowed.
+    """
+    check = METHODS[merge["merge_method"]].check
+    if check is None:
+        return ends
+
+    def reached(start: float, end: float) -> float:
+        last = start
+        for step in range(1, 101):
+            number = start + (end - start) * step / 100
+            with suppress(RecipeError):
+                check(_settings(merge, path, number), [""])
+                last = number
+                continue
+            break
+        return round(last, decimals(*ends))
+
+    low, high = reached(min(numbers), ends[0]), reached(max(numbers), ends[1])
+    return (low, high) if low < high else None
 
 
 def _hole(value: Any, search: list[float]) -> Any:
