@@ -21,7 +21,10 @@ from mergesearch._system.terminal import say
 from mergesearch.cli.options import AsJson
 from mergesearch.gguf.architectures import known_architectures
 from mergesearch.objectives import Runtime
+from mergesearch.report import text
+from mergesearch.runs.kinds import Kind, refuse_other
 from mergesearch.scoring.engine.features import features
+from mergesearch.scoring.phone import NEW_TOKENS, try_out
 
 _NEEDED = ("optuna", "torch", "lm-eval", "llama-cpp-python", "gguf", "numpy")
 _KERNELS = ("merging", "quantizing", "dequantizing", "log-probabilities")
@@ -35,6 +38,13 @@ def command(
         bool,
         typer.Option("--architectures", help="List the architectures of models instead."),
     ] = False,
+    phone: Annotated[
+        Path | None,
+        typer.Option(metavar="GGUF", help="Say what a model takes on a phone, and let it answer."),
+    ] = None,
+    context: Annotated[
+        int, typer.Option(metavar="N", min=64, help="Tokens that the phone keeps, for --phone.")
+    ] = 4096,
     as_json: AsJson = False,
 ) -> None:
     """Show what this machine offers.
@@ -44,8 +54,11 @@ def command(
 
     Exit code 1 where something would hinder a run.
 
-    Example: search doctor
+    Example: search doctor --phone knee.gguf --context 4096
     """
+    if phone is not None:
+        _show_phone(phone, context, as_json)
+        return
     if architectures:
         _list_architectures(as_json)
         return
@@ -73,6 +86,26 @@ def _list_architectures(as_json: bool) -> None:
         say(f"  {name} ({stored})")
     say(f"with --template, by the name in a GGUF: {', '.join(known.with_template)}")
     say(f"neither: {', '.join(f'{name} ({does})' for name, does in known.neither.items())}")
+
+
+def _show_phone(path: Path, context: int, as_json: bool) -> None:
+    """What a GGUF takes on a phone, and what it answers here."""
+    refuse_other(path, Kind.GGUF)
+    found = try_out(path, context)
+    speeds = found.tokens_per_second()
+    if as_json:
+        facts = asdict(found) | {"memory": found.memory, "tokens_per_second": dict(speeds)}
+        say(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    say(f"size              {text.size(found.size)}")
+    say(f"KV cache          {text.size(found.cache)} for {context} tokens, in 16 bits")
+    say(f"memory            {text.size(found.memory)} should be free")
+    for name, speed in speeds.items():
+        say(f"{name:<18}about {speed:.3g} tokens a second")
+    say(f"asked here        {found.prompt.strip()}")
+    say(f"answer            {found.answer.strip() or '(nothing)'}")
+    if not found.ended:
+        say(f"note: it did not end within {NEW_TOKENS} tokens; look at its stop tokens")
 
 
 def _facts() -> dict[str, Any]:
