@@ -20,6 +20,8 @@ class MergeSearchError(Exception):
     """
 
     exit_code = 1
+    passing = False
+    """Whether the cause lies outside of what was tried, so that trying again may help."""
     classes: ClassVar[dict[str, type[MergeSearchError]]] = {}
     """Classes of errors that derive from this one, by name."""
 
@@ -89,12 +91,38 @@ class BuildError(MergeSearchError):
     """A candidate could not be built from its recipe."""
 
 
+class OutOfResources(BuildError):
+    """Memory or disk ran out while a candidate was built."""
+
+    passing = True
+
+
+class StorageError(MergeSearchError):
+    """What a run records can no longer be read or written; it can go on once that is mended."""
+
+
 class ScoringError(MergeSearchError):
     """A candidate could not be loaded or scored."""
 
 
 class ScorerCrashed(ScoringError):
     """The scoring process died while it scored a candidate."""
+
+
+class ScorerKilled(ScorerCrashed):
+    """Someone else ended the scoring process, such as the system when memory was short."""
+
+    passing = True
+
+
+class ScorerOutOfMemory(ScoringError):
+    """The scoring process got no more memory."""
+
+    passing = True
+
+
+class ScorerHung(ScoringError):
+    """The scoring process said nothing for much longer than it ever did before."""
 
 
 class Interrupted(MergeSearchError):

@@ -10,8 +10,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from mergesearch.errors import ObjectivesError, ScorerCrashed, ScoringError
-from mergesearch.scoring import ScoringProcess
+from mergesearch.errors import (
+    ObjectivesError,
+    ScorerCrashed,
+    ScorerHung,
+    ScorerKilled,
+    ScoringError,
+)
+from mergesearch.scoring import ScoringProcess, patience
 from mergesearch.scoring.engine.features import Features
 
 
@@ -50,6 +56,28 @@ def test_a_crash_in_mid_score_ends_one_candidate(process, candidate):
     assert process.pid is None
     assert _without_times(process.score(candidate, "search")) == _without_times(expected)
     assert process.pid not in (None, pid)
+
+
+def test_a_kill_from_outside_is_told_from_a_crash(process, candidate):
+    with pytest.raises(ScorerKilled, match="SIGKILL"):
+        process.score(candidate, "search", lambda progress: os.kill(process.pid, signal.SIGKILL))
+    assert not ScorerCrashed.passing
+    assert ScorerKilled.passing
+
+
+def test_a_hang_ends_one_candidate(process, candidate, monkeypatch):
+    expected = process.score(candidate, "search")
+    monkeypatch.setattr(patience, "LEAST_SECONDS", 0.5)
+    monkeypatch.setattr(patience, "TIMES", 0)
+
+    def stop(progress):
+        os.kill(process.pid, signal.SIGSTOP)
+
+    with pytest.raises(ScorerHung, match="said nothing for 0 s"):
+        process.score(candidate, "search", stop)
+    assert process.pid is None
+    monkeypatch.undo()
+    assert _without_times(process.score(candidate, "search")) == _without_times(expected)
 
 
 def test_a_candidate_that_cannot_be_loaded_leaves_the_process_warm(process, candidate, tmp_path):

@@ -1,14 +1,20 @@
 """The database of a run: where it may be, whose it is, and what a damaged one says."""
 
 import os
+import resource
+import signal
 import sqlite3
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import optuna
 import pytest
 from helpers.study_fakes import run_in, search, trials
 
-from mergesearch.errors import RunFolderError
+from mergesearch.errors import Interrupted, RunFolderError, StorageError
 from mergesearch.study.database import Database, location, runs_of, sqlite_url
 from mergesearch.study.ledger import add_run
 from mergesearch.study.reading import RunRecords
@@ -130,6 +136,80 @@ def test_reading_goes_on_while_another_process_writes(tmp_path: Path) -> None:
         writer.execute("UPDATE mergesearch_rung SET failure = 'changed'")
         assert records.trials()[0].rungs["search"].failure is None
         writer.rollback()
+
+
+def _hold(file: Path, seconds: float) -> subprocess.Popen[bytes]:
+    """Another process that holds a database locked for some time."""
+    script = (
+        "import sqlite3, sys, time\n"
+        "held = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "held.execute('BEGIN EXCLUSIVE')\n"
+        "print(flush=True)\n"
+        "time.sleep(float(sys.argv[2]))\n"
+    )
+    command = [sys.executable, "-c", script, str(file), str(seconds)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def test_a_lock_is_waited_for(tmp_path: Path) -> None:
+    run_in(tmp_path, search(), ONE_TRIAL)
+    with _hold(tmp_path / "study.db", 3):
+        run_in(tmp_path, search(), StudySettings(trials=2, sampler="sobol"))
+    assert len(trials(tmp_path)) == 2
+
+
+def test_waiting_for_a_lock_can_be_interrupted(tmp_path: Path) -> None:
+    run_in(tmp_path, search(), ONE_TRIAL)
+    with _hold(tmp_path / "study.db", 60) as other:
+        timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.start()
+        start = time.monotonic()
+        with pytest.raises(Interrupted):
+            run_in(tmp_path, search(), StudySettings(trials=2, sampler="sobol"))
+        assert time.monotonic() - start < 10
+        other.kill()
+
+
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on(tmp_path: Path) -> None:
+    """The limit of a file's size stands for that of the disk."""
+    run_in(tmp_path, search(), ONE_TRIAL)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+    try:
+        with pytest.raises(StorageError, match=r"study\.db: it cannot be used") as caught:
+            run_in(tmp_path, search(), StudySettings(trials=3, sampler="sobol"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert caught.value.exit_code == 1
+    assert "goes on from here" in str(caught.value)
+    run_in(tmp_path, search(), StudySettings(trials=3, sampler="sobol"))
+    assert [trial.state for trial in trials(tmp_path)] == ["complete"] * 3
+
+
+def test_damaged_pages_are_one_sentence(tmp_path: Path) -> None:
+    run_in(tmp_path, search(), ONE_TRIAL)
+    file = tmp_path / "study.db"
+    data = bytearray(file.read_bytes())
+    data[8192:] = bytes(byte ^ 0x55 for byte in data[8192:])
+    file.write_bytes(data)
+    with pytest.raises(RunFolderError, match=r"study\.db: it cannot be used"):
+        trials(tmp_path)
+
+
+def test_a_medium_that_cannot_be_written_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_in(tmp_path, search(), ONE_TRIAL)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+    assert len(trials(tmp_path)) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_a_closed_run_is_one_file(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from mergesearch.errors import (
     ParentChanged,
     RunFolderError,
     ScorerCrashed,
+    ScorerKilled,
     SpaceError,
 )
 from mergesearch.objectives import Objectives
@@ -230,7 +232,6 @@ def test_validation_is_resumed_where_it_stood(tmp_path: Path) -> None:
         (Bench(before_build=raise_at(1, BuildError("no memory left"))), "no memory left"),
         (Bench(before_build=raise_at(1, CheckpointError("gone", where="a/b"))), "a/b: gone"),
         (Bench(before_build=raise_at(1, OSError(28, "No space left"))), "OSError: [Errno 28]"),
-        (Bench(before_build=raise_at(1, MemoryError())), "MemoryError"),
         (Bench(before_score=raise_at(1, ScorerCrashed("killed by SIGSEGV"))), "by SIGSEGV"),
     ],
 )
@@ -244,6 +245,65 @@ def test_what_fails_is_a_failed_trial_with_its_reason(
     assert reason in (failed[0].failure or "")
     assert failed[0].scores() == {}
     assert all(candidate.closed for candidate in bench.candidates)
+
+
+@pytest.mark.parametrize("at", ["before_build", "before_score"])
+def test_what_fails_for_an_outside_reason_is_done_once_more(tmp_path: Path, at: str) -> None:
+    seen: list[events.Event] = []
+    killed = ScorerKilled("the scoring process died (ended by SIGKILL)")
+    run_in(
+        tmp_path,
+        search(Bench(**{at: raise_at(2, killed)})),
+        StudySettings(trials=4, sampler="sobol"),
+        seen.append,
+    )
+    assert {trial.state for trial in trials(tmp_path)} == {"complete"}
+    again = [event for event in seen if isinstance(event, events.TriedAgain)]
+    assert again == [events.TriedAgain(2, str(killed))]
+
+
+def test_what_fails_twice_has_failed(tmp_path: Path) -> None:
+    def short(count: int) -> None:
+        if count in (1, 2):
+            raise MemoryError
+
+    run(tmp_path, Bench(before_score=short), trials=3)
+    failed = trials(tmp_path)[1]
+    assert (failed.state, failed.failure) == ("failed", "there is no more memory")
+
+
+@pytest.mark.parametrize("change", ["removed", "renamed", "replaced"])
+def test_a_folder_that_goes_is_noticed_at_the_next_trial(tmp_path: Path, change: str) -> None:
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+
+    def lose(count: int) -> None:
+        if count == 1:
+            if change == "removed":
+                shutil.rmtree(folder)
+            else:
+                folder.rename(elsewhere)
+            if change == "replaced":
+                folder.mkdir()
+
+    with pytest.raises(MergeSearchError, match="the run folder was removed or renamed") as caught:
+        run(folder, Bench(before_score=lose), trials=5)
+    assert caught.value.exit_code == 1
+    if change != "removed":
+        shutil.rmtree(folder, ignore_errors=True)
+        elsewhere.rename(folder)
+        run(folder, trials=5)
+        assert [trial.state for trial in trials(folder)] == ["complete"] * 5
+
+
+def test_a_database_that_is_lost_is_not_begun_anew(tmp_path: Path) -> None:
+    run(tmp_path, trials=1)
+    (tmp_path / "study.db").write_bytes(b"")
+    with pytest.raises(RunFolderError, match="the run that was started here is not on record"):
+        run(tmp_path, trials=2)
+    (tmp_path / "study.db").unlink()
+    with pytest.raises(RunFolderError, match="the run that was started here is not on record"):
+        run(tmp_path, trials=2)
+    assert not (tmp_path / "study.db").exists()
 
 
 def test_too_many_unscored_items_fail_the_trial_and_keep_the_items(tmp_path: Path) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch._system.machine import available_cores
-from mergesearch.errors import BuildError
+from mergesearch.errors import BuildError, OutOfResources
 from mergesearch.merge import PlannedTensor
 from mergesearch.merge.rows import AHEAD, rows_per_block
 from mergesearch.merge.stopping import Stopping
 
+_SHORTAGES = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
 HASHED_AT_ONCE = 1 << 20
 OnProgress = Callable[[int, int], None]
 """Told how many parts of some work are done, and how many there are."""
@@ -87,14 +90,23 @@ def run(
                 failures[index] = error
 
     count = threads or available_cores()
-    with ThreadPoolExecutor(count) as pool:
-        try:
-            wait([pool.submit(work) for _ in range(count)])
-        except BaseException as error:  # someone interrupts it
-            failures[-1] = error
-            stopping.stop()
+    workers: list[Future[None]] = []
+    try:
+        for _ in range(count):
+            workers.append(_pool(count).submit(work))
+        wait(workers)
+    except BaseException as error:  # someone interrupts it
+        failures[-1] = error
+        stopping.stop()
+        wait(workers)
     if failures:
         raise failures[min(failures)]
+
+
+@cache
+def _pool(count: int) -> ThreadPoolExecutor:
+    """Threads that build; they are kept, as one that starts while memory is short may hang."""
+    return ThreadPoolExecutor(count, "build")
 
 
 class Output(Protocol):
@@ -227,4 +239,5 @@ def full_disk_is_build_error() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BuildError(f"the model could not be written: {error.strerror}") from error
+        kind = OutOfResources if error.errno in _SHORTAGES else BuildError
+        raise kind(f"the model could not be written: {error.strerror}") from error

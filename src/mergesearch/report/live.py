@@ -26,6 +26,7 @@ from mergesearch.study.events import (
     RunOpened,
     RunStarted,
     TrialFinished,
+    TriedAgain,
     Validated,
     ValidationStarted,
 )
@@ -33,7 +34,7 @@ from mergesearch.study.front import Front
 from mergesearch.study.records import State
 
 Observer = Callable[[Event], None]
-_STAYING = (RunOpened, RunStarted, Noted)
+_STAYING = (RunOpened, RunStarted, Noted, TriedAgain)
 """Events whose lines stay above the view that is redrawn."""
 
 _SHOWN = 12  # members of the front that the live view shows at most
@@ -117,6 +118,8 @@ def render_line(event: Event, state: RunState) -> str | None:
             return f"note: {note}"
         case ParentMeasured(parent, scores, seconds):
             return f"{parent}: {scores_line(scores, state.axes)}, {text.duration(seconds)}"
+        case TriedAgain(number, reason):
+            return f"trial {number} is tried once more: {text.first_line(reason)}"
         case TrialFinished(trial):
             of = f"/{state.rule.trials}" if state.rule.trials is not None else ""
             return f"trial {trial.number} ({state.n_finished}{of}) {trial_line(trial, state.axes)}"

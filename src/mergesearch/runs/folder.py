@@ -13,6 +13,7 @@ from mergesearch._system.files import read_text, write_json
 from mergesearch.errors import RunFolderError
 from mergesearch.runs.goal import Goal
 from mergesearch.study.database import sqlite_url
+from mergesearch.study.lock import was_started
 from mergesearch.study.settings import StudyFiles
 from mergesearch.study.warm_start import WarmStart
 
@@ -178,6 +179,12 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError("it is a file", where=self.path, fix="name another folder")
+        if not self.holds_run() and was_started(self.lock):
+            raise RunFolderError(
+                f"a run was started here, and its {self.database.name} is gone",
+                where=self.path,
+                fix="restore it, with study.db-wal, from a copy; or name another folder",
+            )
         if self.path.exists() and not self.holds_run() and any(self.path.iterdir()):
             raise RunFolderError(
                 "it is not empty and holds no run", where=self.path, fix="name another folder"

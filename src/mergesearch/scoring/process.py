@@ -9,13 +9,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeVar
 
 import mergesearch
-from mergesearch.errors import ObjectivesError, ScorerCrashed, ScoringError
+from mergesearch.errors import ObjectivesError, ScorerCrashed, ScorerKilled, ScoringError
 from mergesearch.objectives import Items, Objectives, References, Rung, TaskResult
+from mergesearch.scoring.patience import Patience
 from mergesearch.scoring.protocol import (
     Answer,
     Bye,
@@ -40,6 +42,8 @@ from mergesearch.scoring.rehearsal import Effort, Rehearsal
 from mergesearch.scoring.texts import Texts
 
 _FAREWELL_SECONDS = 5.0
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
+"""Signals that nothing in a process sends to itself."""
 AnswerType = TypeVar("AnswerType", bound=Answer)
 
 
@@ -78,6 +82,7 @@ class ScoringProcess:
         self._log = log
         self._references: References = {}
         self._loaded: Loaded | None = None
+        self._patience = Patience()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
 
@@ -145,7 +150,7 @@ class ScoringProcess:
 
         Raises:
             ScoringError: It cannot be loaded or scored.
-            ScorerCrashed: The process died; the next call starts another.
+            ScorerCrashed, ScorerHung: The process died or hung; the next call starts another.
         """
         self.start()
         file, descriptor = _delivery(candidate)
@@ -199,14 +204,22 @@ class ScoringProcess:
         assert self._channel is not None
         with contextlib.suppress(OSError):  # it died: receiving finds out how
             self._channel.send(request, descriptor)
+        longest = 0.0
         while True:
-            match self._channel.receive():
+            start = time.monotonic()
+            message = self._patience.receive(self._channel)
+            longest = max(longest, time.monotonic() - start)
+            match message:
                 case None:
                     raise self._crash()
                 case Progress() as progress:
                     if on_progress is not None:
                         on_progress(progress)
-                case answer if isinstance(answer, wanted | Failed):
+                case Failed() as failure:
+                    return failure
+                case answer if isinstance(answer, wanted):
+                    if isinstance(answer, Scored):
+                        self._patience.learn(longest)
                     return answer
                 case other:
                     raise ScoringError(
@@ -274,7 +287,8 @@ class ScoringProcess:
         how = f"ended by {_signal_name(-code)}" if code < 0 else f"exit code {code}"
         self._forget()
         where = "" if self._log is None else f"; its last messages are in {self._log}"
-        return ScorerCrashed(f"the scoring process died ({how}){where}")
+        kind = ScorerKilled if -code in _FROM_OUTSIDE else ScorerCrashed
+        return kind(f"the scoring process died ({how}){where}")
 
     def _kill(self) -> None:
         if self._process is not None:

@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
-from mergesearch.errors import MergeSearchError, ScoringError
+from mergesearch.errors import MergeSearchError, ScorerOutOfMemory, ScoringError
 from mergesearch.objectives import Items, References, Rung, TaskResult
 from mergesearch.scoring.rehearsal import Effort, Rehearsal
 from mergesearch.scoring.texts import Texts
@@ -181,7 +181,7 @@ class Failed:
                 name = type(error).__name__
                 return cls(name, error.what, error.where, error.expected, error.fix)
             case MemoryError():
-                return cls(ScoringError.__name__, "the scoring process ran out of memory")
+                return cls(ScorerOutOfMemory.__name__, "the scoring process ran out of memory")
             case _:
                 return cls(ScoringError.__name__, f"{type(error).__name__}: {error}")
 
@@ -246,12 +246,17 @@ class Channel:
             data = data[sent:]
         self._socket.sendall(data)
 
-    def receive(self) -> Message | None:
+    def receive(self, seconds: float | None = None) -> Message | None:
         """Return the next message, None when the other end has closed.
 
+        Args:
+            seconds: Longest time in which nothing arrives; None: as long as it takes.
+
         Raises:
+            TimeoutError: Nothing arrived for so long.
             ScoringError: What arrived is not a message.
         """
+        self._socket.settimeout(seconds)
         while b"\n" not in self._pending:
             try:
                 data = self._read()

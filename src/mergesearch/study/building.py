@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from mergesearch._system.closing import Closing
@@ -36,12 +36,13 @@ class Builder(Closing):
     def __init__(self, build: Build) -> None:
         self._build = build
         self._started: _Building | None = None
+        self._thread = ThreadPoolExecutor(1, "build")  # kept: to start one takes memory
 
     def start(self, recipe: Recipe) -> None:
         """Start building, in the place of anything that was started before."""
-        self.close()
+        self._discard()
         self._started = _Building(self._build, recipe)
-        self._started.start()
+        self._started.start(self._thread)
 
     def build(self, recipe: Recipe) -> Built:
         """Return a recipe's finished candidate, which the caller closes, started before or now.
@@ -53,6 +54,7 @@ class Builder(Closing):
             self.start(recipe)
         started = self._started
         assert started is not None
+        assert started.future is not None
         while wait([started.future], _TURN).not_done:
             pass  # an interruption leaves it to `close`
         self._started = None
@@ -60,35 +62,38 @@ class Builder(Closing):
 
     def close(self) -> None:
         """Stop what was started and give its memory back; may be called again."""
+        self._discard()
+        self._thread.shutdown()
+
+    def _discard(self) -> None:
         if self._started is not None:
             self._started.discard()
             self._started = None
 
 
-class _Building(threading.Thread):
-    """One build in a thread of its own; signals reach the main thread only."""
+class _Building:
+    """One build in another thread; signals reach the main thread only."""
 
     def __init__(self, build: Build, recipe: Recipe) -> None:
-        super().__init__(name="build")
         self.recipe = recipe
-        self.future: Future[Built] = Future()
+        self.future: Future[Built] | None = None
         self._build = build
         self._stop_event = threading.Event()
 
-    def run(self) -> None:
+    def start(self, thread: ThreadPoolExecutor) -> None:
+        """Let a thread build."""
+        self.future = thread.submit(self._run)
+
+    def _run(self) -> Built:
         start = time.perf_counter()
-        try:
-            candidate = self._build(self.recipe, self._stop_event)
-            self.future.set_result(Built(candidate, time.perf_counter() - start))
-        except BaseException as error:
-            self.future.set_exception(error)
+        candidate = self._build(self.recipe, self._stop_event)
+        return Built(candidate, time.perf_counter() - start)
 
     def discard(self) -> None:
         """Stop, wait for the end, and close the candidate where there is one already."""
         self._stop_event.set()
-        if self.ident is None:  # a signal came before it started
+        if self.future is None or self.future.cancel():  # a signal came before it started
             return
-        self.join()
         if self.future.exception() is None:
             with self.future.result().candidate:
                 pass

@@ -6,7 +6,9 @@ nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,13 @@ import sqlalchemy as sa
 
 from mergesearch import __version__
 from mergesearch._system.closing import Closing
-from mergesearch.errors import RunFolderError
+from mergesearch.errors import MergeSearchError, RunFolderError, StorageError
 from mergesearch.study.ledger import runs
 from mergesearch.study.ledger.tables import RUN, SCHEMA, SCHEMA_VERSION, metadata
 from mergesearch.study.records import RunRecord
+from mergesearch.study.waiting import WAIT_SECONDS, waiting
 
-_WAIT_SECONDS = 60.0  # for another process to end its transaction
+_READING_SECONDS = 60.0  # for another process to end its transaction
 
 
 class Database(Closing):
@@ -48,16 +51,23 @@ class Database(Closing):
             return cls(_storage(_reading(url), skip_table_creation=True))
 
     @classmethod
-    def create(cls, url: str) -> Database:
+    def create(cls, url: str, on_wait: Callable[[], None] = lambda: None) -> Database:
         """Open a database for writing; its tables are made where they are missing.
 
-        A file keeps a write-ahead log, so that reading never waits for writing.
+        A file keeps a write-ahead log, so that reading never waits for writing. What another
+        process holds locked is waited for.
+
+        Args:
+            url: SQLAlchemy URL of the database.
+            on_wait: Called twice a second while it waits; what it raises ends the waiting.
 
         Raises:
             RunFolderError: It cannot be used, holds other tables, or was written by another
                 version.
+            StorageError: The disk is full, or cannot be written; later methods raise it too.
         """
-        with _engine(url) as engine, _explained(url):
+        options = _options(url, on_wait)
+        with _engine(url, options) as engine, _explained(url):
             if not _has_schema(engine, url):
                 if is_file(url):
                     _refuse_foreign(engine, url)
@@ -66,7 +76,7 @@ class Database(Closing):
                 with engine.connect() as connection:
                     connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         with _explained(url):
-            return cls(_storage(url))
+            return cls(_storage(url, options))
 
     def close(self) -> None:
         """Close every connection; a file's write-ahead log is folded into it."""
@@ -124,24 +134,51 @@ def _file_url(file: Path, **options: str) -> str:
 def _reading(url: str) -> str:
     """The URL that opens a database for reading only, where its kind knows the difference."""
     file = _file(url)
-    return url if file is None else _file_url(file, mode="ro")
+    if file is None:
+        return url
+    log = file.with_name(f"{file.name}-wal")
+    if not os.access(file.parent, os.W_OK) and not log.exists():
+        return _file_url(file, immutable="1")  # of a medium that cannot be written
+    return _file_url(file, mode="ro")
 
 
-def _options(url: str) -> dict[str, Any]:
-    return {} if _file(url) is None else {"connect_args": {"timeout": _WAIT_SECONDS}}
+def _options(url: str, on_wait: Callable[[], None] | None = None) -> dict[str, Any]:
+    """Arguments of a connection; without `on_wait` it waits for a lock for a minute."""
+    if not is_file(url):
+        return {}
+    if on_wait is None:
+        return {"timeout": _READING_SECONDS}
+    return {"timeout": WAIT_SECONDS, "factory": waiting(on_wait)}
 
 
 @contextmanager
-def _engine(url: str) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(url, **_options(url))
+def _engine(url: str, options: Mapping[str, Any] | None = None) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(url, connect_args=_options(url) if options is None else options)
+    _explain(engine, url)
     try:
         yield engine
     finally:
         engine.dispose()
 
 
-def _storage(url: str, **options: Any) -> optuna.storages.RDBStorage:
-    return optuna.storages.RDBStorage(url, engine_kwargs=_options(url), **options)
+def _storage(
+    url: str, options: Mapping[str, Any] | None = None, **others: Any
+) -> optuna.storages.RDBStorage:
+    arguments = {"connect_args": _options(url) if options is None else options}
+    storage = optuna.storages.RDBStorage(url, engine_kwargs=arguments, **others)
+    _explain(storage.engine, url)
+    return storage
+
+
+def _explain(engine: sa.Engine, url: str) -> None:
+    """Let a driver's errors become errors of ours, but for a row that is there already."""
+
+    def explain(context: sa.engine.ExceptionContext) -> None:
+        error = context.sqlalchemy_exception
+        if isinstance(error, sa.exc.DBAPIError) and not isinstance(error, sa.exc.IntegrityError):
+            raise _unusable(error, url) from context.original_exception
+
+    sa.event.listen(engine, "handle_error", explain)
 
 
 @contextmanager
@@ -150,15 +187,35 @@ def _explained(url: str) -> Iterator[None]:
     try:
         yield
     except sa.exc.DBAPIError as error:
-        copied = "a copy of a run needs study.db-wal too, and a folder that can be written"
-        unreadable = is_file(url) and isinstance(error, sa.exc.OperationalError)
-        raise RunFolderError(
-            f"it cannot be used: {error.orig}",
-            where=location(url),
-            fix=copied if unreadable else None,
-        ) from error
+        raise _unusable(error, url) from error
     except RuntimeError as error:  # Optuna's tables are those of another version of Optuna
         raise RunFolderError(f"it cannot be used: {error}", where=location(url)) from error
+
+
+_PASSING = {
+    sqlite3.SQLITE_FULL: "make room on the disk; the same command goes on from here",
+    sqlite3.SQLITE_IOERR: "look after the disk; the same command goes on from here",
+    sqlite3.SQLITE_READONLY: "let it be written again; the same command goes on from here",
+    sqlite3.SQLITE_BUSY: "another process holds it locked: end that one, then try again",
+}
+_LASTING = {
+    sqlite3.SQLITE_CANTOPEN: "a copy of a run needs study.db-wal too, and a folder that can be"
+    " written",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: restore a copy, or save what can be read of it with"
+    " `sqlite3 study.db .recover`",
+    sqlite3.SQLITE_NOTADB: "it is damaged: restore a copy",
+}
+
+
+def _unusable(error: sa.exc.DBAPIError, url: str) -> MergeSearchError:
+    """One sentence and what to do; it depends on whether the same file may be used later."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    kind = StorageError if code in _PASSING else RunFolderError
+    return kind(
+        f"it cannot be used: {error.orig}",
+        where=location(url),
+        fix=(_PASSING | _LASTING).get(code),
+    )
 
 
 def _has_schema(engine: sa.Engine, url: str) -> bool:

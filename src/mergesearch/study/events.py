@@ -95,6 +95,19 @@ class Progressed:
 
 
 @dataclass(frozen=True)
+class TriedAgain:
+    """A stage of a trial failed for a reason that lies outside of it, and is done once more.
+
+    Attributes:
+        number: Number of the trial.
+        reason: Why it failed.
+    """
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class TrialFinished:
     """A trial is complete or failed, and on disk."""
 
@@ -139,6 +152,7 @@ Event = (
     | ParentMeasured
     | StageStarted
     | Progressed
+    | TriedAgain
     | TrialFinished
     | ValidationStarted
     | Validated

@@ -9,6 +9,7 @@ from typing import Any
 
 from mergesearch.errors import RunFolderError
 from mergesearch.study.database import is_file, location, runs_of
+from mergesearch.study.lock import was_started
 from mergesearch.study.records import Axis, RunRecord
 from mergesearch.study.samplers import chosen_sampler
 from mergesearch.study.settings import Search, StudyFiles, StudySettings, package_versions
@@ -32,6 +33,12 @@ def identify(
             sampler = settings.sampler or before.sampler
             _refuse_other(before, _describe(search, before.name, seed, sampler), url)
             return run_id, before
+    if is_file(url) and was_started(files.lock):
+        raise RunFolderError(
+            "the run that was started here is not on record: the file is lost or empty",
+            where=location(url),
+            fix="restore it, with study.db-wal, from a copy; or name another --out",
+        )
     sampler = settings.sampler or "auto"
     return None, _describe(search, files.name, settings.seed or 0, sampler)
 

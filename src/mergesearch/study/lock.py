@@ -1,4 +1,7 @@
-"""One process at a time works on a run: an advisory lock that ends with its process."""
+"""One process at a time works on a run: an advisory lock that ends with its process.
+
+The lock's file also says whether a run was ever on record beside it.
+"""
 
 import fcntl
 import os
@@ -6,14 +9,60 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
-from mergesearch.errors import RunFolderError
+from mergesearch.errors import MergeSearchError, RunFolderError
 
 _TRIES = 5
 
 
+_STARTED = "A run was started here.\n"
+
+
+class RunLock:
+    """The lock of a run, while it is held.
+
+    Args:
+        path: Path of its file.
+        file: The open file.
+    """
+
+    def __init__(self, path: Path, file: TextIO) -> None:
+        self._path = path
+        self._file = file
+
+    def mark_started(self) -> None:
+        """Note that a run is on record, so that a lost database is not taken for a new run."""
+        if not was_started(self._path):
+            self._file.write(_STARTED)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def check(self) -> None:
+        """Refuse to go on in a folder that is another one now, or none.
+
+        Raises:
+            MergeSearchError: The folder was removed or renamed.
+        """
+        try:
+            same = os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno()))
+        except OSError:
+            same = False
+        if not same:
+            raise MergeSearchError(
+                "the run folder was removed or renamed while the run was at work in it",
+                where=self._path.parent,
+                fix="if it was renamed, go on under its new name: search run --out NEW_NAME",
+            )
+
+
+def was_started(path: Path) -> bool:
+    """Whether a run was ever on record beside the lock's file."""
+    return path.is_file() and path.stat().st_size > 0
+
+
 @contextmanager
-def run_lock(path: Path) -> Iterator[None]:
+def run_lock(path: Path) -> Iterator[RunLock]:
     """Hold the lock of a run, making its file where it is missing.
 
     Raises:
@@ -28,7 +77,7 @@ def run_lock(path: Path) -> Iterator[None]:
                 where=path.parent,
                 fix="wait for it, stop it, or name another --out",
             )
-        yield
+        yield RunLock(path, file)
 
 
 def is_running(path: Path) -> bool:

@@ -22,7 +22,7 @@ from mergesearch.study.events import (
     TrialFinished,
 )
 from mergesearch.study.front import Front
-from mergesearch.study.lock import run_lock
+from mergesearch.study.lock import RunLock, run_lock
 from mergesearch.study.measuring import Measuring
 from mergesearch.study.proposing import Proposer
 from mergesearch.study.proxies import by_task, measured_references
@@ -52,14 +52,15 @@ def run_study(
         MergeSearchError: Too many trials in a row failed.
     """
     with (
-        run_lock(files.lock),
+        run_lock(files.lock) as lock,
         SignalGuard() as guard,
-        RunRecorder.start(files, search, settings) as recorder,
+        RunRecorder.start(files, search, settings, guard.check) as recorder,
         Builder(search.build) as builder,
     ):
+        lock.mark_started()
         proposer = Proposer(search, recorder.run())
         measuring = Measuring(search, builder, proposer, recorder, guard, observe)
-        loop = _Loop(search, settings, recorder, proposer, measuring, guard, observe)
+        loop = _Loop(search, settings, recorder, proposer, measuring, lock, guard, observe)
         confirm = settings.confirm if search.objectives.scores_parts else 0.0
         front = loop.run(StopRule.of(settings, time.time(), confirm))
         write_json(files.front, front.to_dict())
@@ -76,6 +77,7 @@ class _Loop:
     recorder: RunRecorder
     proposer: Proposer
     measuring: Measuring
+    lock: RunLock
     guard: SignalGuard
     observe: Callable[[Event], None]
 
@@ -122,6 +124,7 @@ class _Loop:
         history, failures = self.recorder.history, 0
         while (reason := rule.reason(history.n_finished, time.time())) is None:
             self.guard.check()
+            self.lock.check()
             trial = self._run_trial(rule)
             self.observe(TrialFinished(trial))
             self._note_constants(trial)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from typing import TypeVar
 
 from mergesearch.errors import (
     Interrupted,
@@ -14,11 +15,12 @@ from mergesearch.errors import (
     ObjectivesError,
     ParentChanged,
     ScoringError,
+    StorageError,
 )
 from mergesearch.objectives import Items, Rung, Score, TaskResult
 from mergesearch.recipe import Recipe
 from mergesearch.study.building import Builder, Built
-from mergesearch.study.events import Event, Progressed, StageStarted
+from mergesearch.study.events import Event, Progressed, StageStarted, TriedAgain
 from mergesearch.study.front import FrontMember
 from mergesearch.study.proposing import Proposer
 from mergesearch.study.proxies import promotes
@@ -28,9 +30,10 @@ from mergesearch.study.settings import ProgressReport, Search
 from mergesearch.study.stopping import SignalGuard
 
 _FAILURES = (MergeSearchError, OSError, MemoryError)
-_ENDINGS = (Interrupted, ObjectivesError, ParentChanged)
+_ENDINGS = (Interrupted, ObjectivesError, ParentChanged, StorageError)
 """What ends the run, not the trial."""
 
+Result = TypeVar("Result")
 Following = Callable[[], Recipe | None]
 """Gives the recipe to build while a candidate is scored, None where there is none."""
 
@@ -118,9 +121,20 @@ class Measuring:
         """Build a candidate, and close it at the end; a signal interrupts at once."""
         with self.guard.interruptible():
             self.observe(StageStarted(number, rung, "building"))
-            built = self.builder.build(recipe)
+            built = self._twice(number, lambda: self.builder.build(recipe))
             with built.candidate:
                 yield built
+
+    def _twice(self, number: int, action: Callable[[], Result]) -> Result:
+        """Do something, and once more where the reason of a failure lies outside of the trial."""
+        try:
+            return action()
+        except (MergeSearchError, MemoryError) as error:
+            if isinstance(error, MergeSearchError) and not error.passing:
+                raise
+            self.guard.check()
+            self.observe(TriedAgain(number, _words(error)))
+        return action()
 
     def _start_building(self, following: Following) -> None:
         if (recipe := following()) is not None:
@@ -151,7 +165,9 @@ class Measuring:
         try:
             self.observe(StageStarted(number, rung, "scoring"))
             progress = self._progress(number, rung)
-            results = self.search.score(built.candidate, rung, progress, items)
+            results = self._twice(
+                number, lambda: self.search.score(built.candidate, rung, progress, items)
+            )
             measured = replace(
                 measured, results=self._kept(results), score_seconds=time.perf_counter() - start
             )
@@ -198,6 +214,14 @@ class Measuring:
         if isinstance(error, _ENDINGS):
             raise error
         self.guard.check()  # a failure of what the signal reached first is an interruption
-        if isinstance(error, MergeSearchError):
+        return _words(error)
+
+
+def _words(error: BaseException) -> str:
+    match error:
+        case MergeSearchError():
             return str(error)
-        return f"{type(error).__name__}: {error}"
+        case MemoryError():
+            return "there is no more memory"
+        case _:
+            return f"{type(error).__name__}: {error}"

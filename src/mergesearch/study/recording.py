@@ -7,7 +7,7 @@ on record, which is done again under its number, or one with it, which is told a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Self
 
@@ -50,15 +50,27 @@ class RunRecorder(RunRecords):
         self.scored = self._scored_items()
 
     @classmethod
-    def start(cls, files: StudyFiles, search: Search, settings: StudySettings) -> Self:
+    def start(
+        cls,
+        files: StudyFiles,
+        search: Search,
+        settings: StudySettings,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> Self:
         """Open the records of a search, new or on record.
+
+        Args:
+            files: Where the records are.
+            search: What is searched.
+            settings: How it is searched.
+            on_wait: Called while another process holds the database locked; see `Database.create`.
 
         Raises:
             RunFolderError: The run on record is another search's, or the database cannot be used.
             InputError: An unknown sampler.
         """
         run_id, run = identify(files, search, settings)
-        database = Database.create(files.database)
+        database = Database.create(files.database, on_wait)
         try:
             known = run_id is not None or is_file(files.database)
             study = Trials.create(database.storage, run, load_if_exists=known)

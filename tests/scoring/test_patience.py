@@ -1,0 +1,39 @@
+"""How long a silent process is waited for."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from mergesearch.errors import ScorerHung
+from mergesearch.scoring import patience
+from mergesearch.scoring.patience import Patience
+from mergesearch.scoring.protocol import Channel, Progress
+
+
+def test_the_limit_is_a_multiple_of_the_longest_silence() -> None:
+    waiting = Patience()
+    assert waiting.seconds == 7200
+    for silence, limit in ((1.0, 120), (30.0, 600), (2.0, 600)):
+        waiting.learn(silence)
+        assert waiting.seconds == limit
+
+
+def test_silence_beyond_the_limit_is_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "LEAST_SECONDS", 0.2)
+    ours, theirs = map(Channel, socket.socketpair())
+    waiting = Patience()
+    waiting.learn(0.001)
+    theirs.send(Progress("words", 1, 2))
+    assert waiting.receive(ours) == Progress("words", 1, 2)
+    start = time.monotonic()
+    with pytest.raises(ScorerHung, match="said nothing for 0 s, 20 times as long as ever before"):
+        waiting.receive(ours)
+    assert 0.2 <= time.monotonic() - start < 5
+    theirs.send(Progress("words", 2, 2))
+    assert waiting.receive(ours) == Progress("words", 2, 2)
+    theirs.close()
+    assert waiting.receive(ours) is None
+    ours.close()
