@@ -69,6 +69,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/merge.py
 	$(BIN)/python benchmarks/merge_memory.py
 	$(BIN)/python benchmarks/methods.py
+	$(BIN)/python benchmarks/methods.py --large
+	$(BIN)/python benchmarks/rounds.py
 	$(BIN)/python benchmarks/candidate.py
 	$(BIN)/python benchmarks/scoring.py
 

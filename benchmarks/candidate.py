@@ -50,7 +50,7 @@ from mergesearch.parents import open_parents
 from mergesearch.quantize import quantize_rows
 from mergesearch.recipe import Recipe
 
-AT_LEAST, SHARE = 12, 0.75
+AT_LEAST, SHARE = 12, 0.80
 """How many times faster than the peers a build has to be, and its share of the bound."""
 
 

@@ -1,11 +1,13 @@
 """Every merge method side by side with linear, and with mergekit where it has the method.
 
 Parents are made up: eight layers of Qwen2.5-1.5B's width and a vocabulary of 32,000 (0.42 B
-parameters, bfloat16). Whole commands are timed, the page cache warm; each method's ratios are to
-linear and to mergekit (`made_up.mergekit`) in the same round, and medians of the rounds. On a
-machine that does other work too, processor seconds are steadier than seconds.
+parameters, bfloat16), or with --large the whole of its shape (1.54 B). Whole commands are timed, the
+page cache warm; each method's ratios are to linear and to mergekit (`made_up.mergekit`) in the same
+round, and medians of the rounds. On a machine that does other work too, processor seconds are
+steadier than seconds.
 
-Usage: python benchmarks/methods.py [METHOD...] [--quick] [--runs N] [--peer-runs N] [--folder DIR]
+Usage: python benchmarks/methods.py [METHOD...] [--quick | --large] [--runs N] [--peer-runs N]
+    [--folder DIR]
 """
 
 from __future__ import annotations
@@ -39,6 +41,14 @@ OWN_VALUES: dict[str, dict[str, Any]] = {
     "ramplus_tl": {"epsilon": 1e-3},
 }
 OF_THREE = ("linear", "task_arithmetic", "karcher", "model_stock", "sce", "median")
+LARGE = ("linear", "slerp", "della", "dare_ties", "model_stock", "sce")
+"""Methods that --large measures where none are named."""
+AT_MOST = dict.fromkeys(METHODS, 2.0)
+"""How many times linear's time to Q4_K_M a method may take."""
+AT_MOST |= dict.fromkeys(("della", "della_linear", "breadcrumbs", "breadcrumbs_ties"), 3.0)
+AT_MOST |= {"ties": 3.0, "sce": 3.0, "karcher": 4.0, "geometric_median": 4.0}
+AT_LEAST, AT_LEAST_LARGE = 5, 8
+"""How many times faster than mergekit a method has to be, to safetensors."""
 NOT_COMPARED = ("arcee_fusion",)
 """mergekit draws a sample there: other work."""
 
@@ -140,7 +150,7 @@ def median(times: Sequence[Times]) -> Times:
     return Times(*map(statistics.median, zip(*times, strict=True)))
 
 
-def row(method: str, measured: Measured) -> str:
+def row(method: str, measured: Measured, at_least: int) -> str:
     """A line of the table."""
     ratios = [
         Times(own.wall / linear.wall, own.processor / linear.processor)
@@ -150,26 +160,33 @@ def row(method: str, measured: Measured) -> str:
     theirs, faster, less_work = "-", "-", "-"
     if measured.peer:
         peers = median(measured.peer)
-        theirs, faster = f"{peers.wall:.1f}", f"{peers.wall / own.wall:.1f}"
+        theirs, faster = f"{peers.wall:.1f}", f"{peers.wall / own.wall:.1f} of {at_least}"
         less_work = f"{peers.processor / own.processor:.1f}"
-    ours = f"{own.wall:.2f} | {q4.wall:.2f} | {ratio.wall:.2f} | {ratio.processor:.2f}"
+    bound = f"{ratio.wall:.2f} of {AT_MOST[method]:g}"
+    ours = f"{own.wall:.2f} | {q4.wall:.2f} | {bound} | {ratio.processor:.2f}"
     return f"| {method} | {theirs} | {ours} | {faster} | {less_work} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("methods", nargs="*", help="default: all but passthrough")
-    parser.add_argument("--quick", action="store_true", help="a small shape, to try the script")
+    parser.add_argument("methods", nargs="*", help="default: all but passthrough, or six if large")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="a small shape, to try the script")
+    size.add_argument("--large", action="store_true", help="the whole of Qwen2.5-1.5B's shape")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--peer-runs", type=int, default=1)
-    parser.add_argument("--folder", type=Path, help="where 7 GB fit; default: a temporary one")
+    parser.add_argument(
+        "--folder", type=Path, help="where 7 GB fit, 20 if large; default: a temporary one"
+    )
     arguments = parser.parse_args()
-    chosen = arguments.methods or [method for method in METHODS if method != "passthrough"]
+    whole = LARGE if arguments.large else [name for name in METHODS if name != "passthrough"]
+    chosen = arguments.methods or whole
+    at_least = AT_LEAST_LARGE if arguments.large else AT_LEAST
     print(machine())
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         parents = [folder / f"p{index}" for index in range(4)]
-        shape = SHAPE | (QUICK if arguments.quick else {})
+        shape = QWEN_1_5B if arguments.large else SHAPE | (QUICK if arguments.quick else {})
         size = [write_parent(parent, shape, seed) for seed, parent in enumerate(parents)][-1]
         print(f"{size / 2e9:.2f} B parameters, {arguments.runs} rounds\n")
         print(
@@ -182,7 +199,7 @@ def main() -> None:
         for method in chosen:
             source = write(folder, method, parents)
             measured = measure(folder, method, linear, source, arguments.runs, arguments.peer_runs)
-            print(row(method, measured), flush=True)
+            print(row(method, measured, at_least), flush=True)
 
 
 if __name__ == "__main__":
