@@ -1,9 +1,9 @@
 """Every merge method side by side with linear, and with mergekit where it has the method.
 
 Parents are made up: eight layers of Qwen2.5-1.5B's width and a vocabulary of 32,000 (0.42 B
-parameters, bfloat16), or with --large the whole of its shape (1.54 B). Whole commands are timed, the
-page cache warm; each method's ratios are to linear and to mergekit (`made_up.mergekit`) in the same
-round, and medians of the rounds. On a machine that does other work too, processor seconds are
+parameters, bfloat16), or with --large the whole of its shape (1.54 B). Whole commands are timed,
+the page cache warm; each method's ratios are to linear and to mergekit (`made_up.mergekit`) in the
+same round, and medians of the rounds. On a machine that does other work too, processor seconds are
 steadier than seconds.
 
 Usage: python benchmarks/methods.py [METHOD...] [--quick | --large] [--runs N] [--peer-runs N]

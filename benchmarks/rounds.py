@@ -1,9 +1,9 @@
 """The recipe of search_spaces/zyh-v4.yaml, two rounds of merging, against mergekit and llama.cpp.
 
 The recipe is the one that the space tries first: three mixtures by slerp, then their weighted sum
-with an instruction model. Parents are made up in the shape of Qwen2.5-1.5B; they have one vocabulary,
-so that nothing is asked of the tokenizer. The peers' way is `mergekit-multi` at its fastest settings,
-which stores every mixture, a F16 GGUF of the result, and `llama_model_quantize`
+with an instruction model. Parents are made up in the shape of Qwen2.5-1.5B; they have one
+vocabulary, so that nothing is asked of the tokenizer. The peers' way is `mergekit-multi` at its
+fastest settings, which stores every mixture, a F16 GGUF of the result, and `llama_model_quantize`
 (benchmarks/candidate.py says which stands for what). Ours is `search build` to Q4_K_M.
 
 Usage: python benchmarks/rounds.py [--quick] [--runs N] [--peer-runs N] [--folder DIR]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers.command import search
+from helpers.parents import make_family, recipe_of
 
 import mergesearch.cli
 from mergesearch import __version__
@@ -65,6 +66,24 @@ finally:
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout.splitlines()[-1] == "[] []"
+
+
+@pytest.mark.whole
+def test_a_recipe_is_built_without_what_a_search_needs(tmp_path: Path) -> None:
+    """Starting is a large part of a short build."""
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(recipe_of(make_family(tmp_path / "parents"), "ties").to_yaml())
+    code = f"""
+import sys
+from mergesearch.cli import main
+try:
+    main(["build", {str(recipe)!r}, "-o", {str(tmp_path / "m.gguf")!r}])
+finally:
+    heavy = {{"optuna", "scipy", "sqlalchemy", "torch", "llama_cpp", "lm_eval", "pandas"}}
+    print(sorted(heavy & set(sys.modules)))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.splitlines()[-1] == "[]", result.stderr
 
 
 @pytest.mark.whole

@@ -7,7 +7,7 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,12 +18,14 @@ from mergesearch.errors import InputError
 from mergesearch.quantize import MIXES
 from mergesearch.recipe import Quantization, Recipe
 from mergesearch.report.progress import progress
-from mergesearch.report.standing import standing_lines
 from mergesearch.runs.inputs import open_workshop, read_recipe
 from mergesearch.runs.kinds import Kind, kind_of
-from mergesearch.runs.run import Run
-from mergesearch.runs.shipping import ship
-from mergesearch.study.records import TrialRecord
+
+if TYPE_CHECKING:
+    from mergesearch.runs.run import Run
+    from mergesearch.study.records import TrialRecord
+
+# What reads runs is imported where a run is read: a recipe is built without loading Optuna.
 
 
 class Target(enum.StrEnum):
@@ -78,6 +80,8 @@ def command(
         parsed, parent_places(parent), template, threads, scratch=out.absolute().parent
     )
     if to is Target.UPLOAD:
+        from mergesearch.runs.shipping import ship
+
         mixes = list(dict.fromkeys(quants.split(",")))
         with progress("building", "blocks") as told:
             notes = ship(
@@ -109,12 +113,16 @@ def _origin(place: Path, pick: str | None) -> tuple[Run, TrialRecord] | None:
         if pick is not None:
             raise InputError("--pick goes with the folder of a run", where=place)
         return None
+    from mergesearch.runs.run import Run
+
     run = Run(place)
     return run, run.pick("knee" if pick is None else pick)
 
 
 def _of(run: Run, trial: TrialRecord) -> Recipe:
     """The recipe of a trial; how the trial stands is said."""
+    from mergesearch.report.standing import standing_lines
+
     for line in standing_lines(run.standing(trial.number), run.record.axes):
         say(f"trial {trial.number}: {line}", error=True)
     return run.recipe_of(trial)

@@ -1,4 +1,7 @@
-"""What a shell is offered beside commands, options and files."""
+"""What a shell is offered beside commands, options and files.
+
+Every command imports this module: what reads runs is imported where a shell asks.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,19 @@ from pathlib import Path
 import typer
 
 from mergesearch.errors import MergeSearchError
-from mergesearch.runs.listing import built_in_objectives, built_in_spaces
 
 
 def spaces(incomplete: str) -> list[str]:
     """Return the built-in spaces; the shell adds files."""
+    from mergesearch.runs.listing import built_in_spaces
+
     return [name for name in built_in_spaces() if name.startswith(incomplete)]
 
 
 def objectives(incomplete: str) -> list[str]:
     """Return the built-in objectives; the shell adds files."""
+    from mergesearch.runs.listing import built_in_objectives
+
     return [name for name in built_in_objectives() if name.startswith(incomplete)]
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from mergesearch._system.files import read_text, write_json
 from mergesearch.errors import RunFolderError
 from mergesearch.runs.goal import Goal
-from mergesearch.study.database import sqlite_url
 from mergesearch.study.lock import was_started
 from mergesearch.study.settings import StudyFiles
 from mergesearch.study.warm_start import WarmStart
@@ -41,6 +40,8 @@ class RunFolder:
     @property
     def study(self) -> StudyFiles:
         """Files of the study; a new one is named after the folder."""
+        from mergesearch.study.database import sqlite_url  # loads Optuna and SQLAlchemy
+
         return StudyFiles(
             database=sqlite_url(self.database),
             name=self.path.resolve().name,

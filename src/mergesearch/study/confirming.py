@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +20,9 @@ from mergesearch.study.estimation.factors import Floats
 from mergesearch.study.pareto import non_dominated
 from mergesearch.study.parts import trial_sizes
 from mergesearch.study.records import Axis
-from mergesearch.study.samplers.problem import Observation
+
+if TYPE_CHECKING:
+    from mergesearch.study.samplers.problem import Observation
 
 SMALLEST_VARIANCE = 1e-12
 CONTENDERS = 200
