@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from optuna._hypervolume import compute_hypervolume
 
-from mergesearch.study.pareto import hypervolume, knee, non_dominated
+from mergesearch.study.pareto import best_fronts, hypervolume, knee, non_dominated
 
 UP = ("maximize", "maximize")
 MIXED = ("maximize", "minimize")
@@ -178,3 +178,12 @@ def test_rounding_does_not_decide_between_equals() -> None:
 def test_an_empty_front_has_no_knee() -> None:
     with pytest.raises(ValueError, match="empty"):
         knee([], UP)
+
+
+def test_fronts_are_taken_until_there_are_enough_rows() -> None:
+    values = [(0.9, 0.1), (0.8, 0.2), (0.95, 0.3), (0.1, 0.9), (0.85, 0.4)]
+    directions = ["maximize", "minimize"]
+    assert best_fronts(values, directions, 2) == [0, 2]
+    assert best_fronts(values, directions, 3) == [0, 1, 2, 4]
+    assert best_fronts(values, directions, 99) == [0, 1, 2, 3, 4]
+    assert best_fronts([], directions, 3) == []

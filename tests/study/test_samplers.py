@@ -77,9 +77,8 @@ def test_an_unknown_sampler_is_refused_with_the_known_ones() -> None:
 
 
 def test_auto_is_chosen_by_the_number_of_dimensions() -> None:
-    assert chosen_sampler("auto", 20) == "gp"
-    assert chosen_sampler("auto", 21) == "tpe"
-    assert chosen_sampler("sobol", 21) == "sobol"
+    assert chosen_sampler("auto") == "noisy-gp"
+    assert chosen_sampler("sobol") == "sobol"
 
 
 def test_trial_seeds_differ_by_seed_and_number() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from mergesearch.objectives import Items, Objectives, part_of
 from mergesearch.study.estimation.estimates import Estimates
 from mergesearch.study.estimation.factors import Floats
-from mergesearch.study.pareto import non_dominated
+from mergesearch.study.pareto import best_fronts
 from mergesearch.study.parts import trial_sizes
 from mergesearch.study.records import Axis
 
@@ -30,6 +30,9 @@ CONTENDERS = 200
 DRAWS = 2000
 UNLIKELY = 0.05
 """Chance of membership below which a trial is out of the question."""
+SMALLEST_SHARE = 0.5
+"""Items that finalists are scored on at least, on average, as a share of a trial's first part: of
+many finalists with few items more is left of the front than of few with many."""
 Z95 = 1.96
 """Half the width of a 95 % interval, in standard errors."""
 
@@ -49,14 +52,10 @@ def contenders(
         axes: Objectives in the order of the values.
         most: Number of trials after which no further front is taken in.
     """
-    directions = [axis.direction for axis in axes]
-    left = list(searched)
-    chosen: list[int] = []
-    while left and len(chosen) < most:
-        rows = set(non_dominated([searched[trial].values for trial in left], directions))
-        chosen += [trial for row, trial in enumerate(left) if row in rows]
-        left = [trial for row, trial in enumerate(left) if row not in rows]
-    return {trial: searched[trial] for trial in sorted(chosen)}
+    values = [trial.values for trial in searched.values()]
+    rows = best_fronts(values, [axis.direction for axis in axes], most)
+    numbers = list(searched)
+    return {numbers[row]: searched[numbers[row]] for row in rows}
 
 
 def chances_of_membership(
@@ -94,8 +93,8 @@ def finalists_parts(
     """
     directions = [objective.direction for objective in objectives.objectives]
     chances = chances_of_membership(prior, directions, np.random.default_rng([seed, 15]))
-    a_trial = sum(trial_sizes(objectives).values())
-    most = max(2, round(budget / a_trial))
+    fewest = SMALLEST_SHARE * sum(trial_sizes(objectives).values())
+    most = max(2, round(budget / fewest))
     chosen = finalists(chances, prior.trials, most)
     shares = budget_shares(chances[[prior.rows[trial] for trial in chosen]])
     n_items = sum(len(items) for items in order.values())

@@ -66,7 +66,7 @@ def _describe(search: Search, name: str, seed: int, sampler: str) -> RunRecord:
         },
         versions=package_versions(),
         seed=seed,
-        sampler=chosen_sampler(sampler, len(search.space.dimensions)),
+        sampler=chosen_sampler(sampler),
     )
 
 

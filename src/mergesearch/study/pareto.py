@@ -55,6 +55,24 @@ def _non_dominated_pairs(gains: Floats) -> list[int]:
     return sorted(members.tolist())
 
 
+def best_fronts(values: ArrayLike, directions: Sequence[str], most: int) -> list[int]:
+    """Indices, ascending, of the rows on the front, then on that of the others, and so on.
+
+    Args:
+        values: Values (rows, objectives).
+        directions: `maximize` or `minimize`, one an objective.
+        most: Number of rows after which no further front is taken in.
+    """
+    matrix = np.asarray(values, dtype=np.float64).reshape(-1, len(directions))
+    left = np.arange(len(matrix))
+    chosen: list[int] = []
+    while len(left) and len(chosen) < most:
+        front = left[non_dominated(matrix[left], directions)]
+        chosen += front.tolist()
+        left = np.setdiff1d(left, front)
+    return sorted(chosen)
+
+
 def hypervolume(values: ArrayLike, reference: ArrayLike, directions: Sequence[str]) -> float:
     """Exact volume that the rows of `values` (rows, objectives) dominate above `reference`.
 

@@ -43,7 +43,6 @@ from mergesearch.study.samplers.weighted import cmaes
 __all__ = [
     "OPTUNA_STATES",
     "SAMPLERS",
-    "SMALL_SPACE",
     "STARTUP",
     "Dimension",
     "Observation",
@@ -74,8 +73,8 @@ SAMPLERS: Mapping[str, Sampler] = {
     "random": random,
 }
 """Samplers by name."""
-SMALL_SPACE = 20
-"""Largest number of dimensions for which `auto` is the Gaussian process."""
+DEFAULT = "noisy-gp"
+"""What `auto` is."""
 
 
 def check_sampler(name: str) -> str:
@@ -90,15 +89,13 @@ def check_sampler(name: str) -> str:
     return name
 
 
-def chosen_sampler(name: str, n_dimensions: int) -> str:
-    """Return the name of the sampler that `name`, perhaps `auto`, is in a space of some size.
+def chosen_sampler(name: str) -> str:
+    """Return the name of the sampler that `name`, perhaps `auto`, is.
 
     Raises:
         InputError: There is no such sampler.
     """
-    if check_sampler(name) != "auto":
-        return name
-    return "gp" if n_dimensions <= SMALL_SPACE else "tpe"
+    return DEFAULT if check_sampler(name) == "auto" else name
 
 
 def propose(name: str, problem: Problem, history: Sequence[Observation], number: int) -> Proposal:

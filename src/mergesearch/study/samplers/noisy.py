@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mergesearch.study.bayesian.points import parameters_of, point_of
 from mergesearch.study.bayesian.proposal import Observed, next_point, shrunk
 from mergesearch.study.estimation.estimates import Estimates
+from mergesearch.study.pareto import best_fronts
 from mergesearch.study.records import State
 from mergesearch.study.samplers.problem import Observation, Problem, Proposal, trial_seed
 
@@ -19,6 +20,8 @@ Floats = NDArray[np.float64]
 
 _log = logging.getLogger(__name__)
 
+LARGEST_HISTORY = 300
+"""Complete trials that a process is fitted to, about: the best ones. Cost grows with the cube."""
 SMALLEST_ERROR = 1e-6
 """Standard error that an observation has at least, so that equal points are no contradiction."""
 
@@ -57,8 +60,10 @@ def shrunk_estimates(problem: Problem, trials: Mapping[int, Observation]) -> Est
 def _observed(problem: Problem, history: Sequence[Observation]) -> Observed:
     signs = _signs(problem)
     complete = [trial for trial in history if trial.state is State.COMPLETE]
+    rows = best_fronts([trial.values for trial in complete], problem.directions, LARGEST_HISTORY)
+    complete = [complete[row] for row in rows]
     return Observed(
-        points=_points(problem, history, State.COMPLETE),
+        points=_points(problem, complete, State.COMPLETE),
         gains=np.array([trial.values for trial in complete]) * signs,
         noise=np.stack([_noise(complete, column) for column in range(len(signs))]),
         failed=_points(problem, history, State.FAILED),
