@@ -24,7 +24,7 @@ from mergesearch.report.check import (
     ScoringReport,
 )
 from mergesearch.runs.budget import builds_ahead, largest_workload, refuse_beyond
-from mergesearch.runs.inputs import Place, notes, open_workshop, read_objectives
+from mergesearch.runs.inputs import Place, cut_space, notes, open_workshop, read_objectives
 from mergesearch.runs.kinds import Kind, kind_of, refuse_other
 from mergesearch.runs.rehearsal import rehearse
 from mergesearch.scoring import Rehearsal, ScoringProcess
@@ -77,6 +77,7 @@ def check(
         return CheckReport(str(file), "objectives", items=_items(wanted))
     model = _Model.read(document, path)
     workshop = open_workshop(model.source, parents, template, threads)
+    model = model.cut(workshop)
     if objectives is None:
         building = _building(model, workshop, None, memory)
         return CheckReport(str(file), model.kind, building=building)
@@ -114,9 +115,19 @@ class _Model:
         if kind_of(path) is not Kind.SPACE:
             recipe = Recipe.from_dict(document, path)
             return cls("recipe", recipe, [recipe], recipe)
-        space = Space(document, path)
+        return cls.of(Space(document, path))
+
+    @classmethod
+    def of(cls, space: Space) -> _Model:
+        """Return what a space describes."""
         recipes, starts = space.examples("high"), space.starts()
         return cls("space", space, recipes, space.recipe(starts[0]) if starts else recipes[0])
+
+    def cut(self, workshop: Workshop) -> _Model:
+        """Return the model with its depth cut, where it asks for that."""
+        if not isinstance(self.source, Space) or not self.source.needs_cut():
+            return self
+        return self.of(cut_space(self.source, workshop))
 
     def of_each_method(self) -> list[Recipe]:
         """Return one recipe of each combination of methods: they differ in the time they take."""

@@ -9,6 +9,7 @@ from mergesearch._system import resources
 from mergesearch._system.files import read_text
 from mergesearch.build import Workshop
 from mergesearch.errors import InputError
+from mergesearch.merge.masses import layer_masses
 from mergesearch.objectives import Objectives
 from mergesearch.parents import parts
 from mergesearch.recipe import Recipe, to_yaml
@@ -27,12 +28,17 @@ def read_space(space: Space | Place) -> tuple[Space, str]:
         SpaceError, RecipeError: The file is not a space.
     """
     if isinstance(space, Space):
-        document = space.to_dict()
-        return space, to_yaml([*document.pop("stages", []), document])
+        return space, text_of(space)
     refuse_other(Path(space), Kind.SPACE)
     path = resources.space_file(str(space))
     text = read_text(path)
     return Space.from_yaml(text, path), text
+
+
+def text_of(space: Space) -> str:
+    """Return a space as YAML."""
+    document = space.to_dict()
+    return to_yaml([*document.pop("stages", []), document])
 
 
 def read_objectives(objectives: Objectives | Place) -> Objectives:
@@ -123,6 +129,23 @@ def notes(model: Recipe | Space, workshop: Workshop, example: Recipe) -> list[st
         example: Recipe of the space, or the recipe itself.
     """
     found = list(workshop.notes(example))
+    if isinstance(model, Space):
+        found += [
+            f"{name}: {'points at' if cut.kind == 'curve' else 'blocks up to'} the layers"
+            f" {', '.join(map(str, cut.layers))}"
+            for name, cut in model.cuts().items()
+        ]
     if isinstance(model, Space) and (missing := model.left_out()):
         found.append(f"not among the starts, since the space lacks it: {'; '.join(missing)}")
     return found
+
+
+def cut_space(space: Space, workshop: Workshop) -> Space:
+    """Return a space whose depth is cut, where it asks for that, by how much its parents differ.
+
+    Raises:
+        SpaceError: There are more blocks than layers.
+    """
+    if not space.needs_cut():
+        return space
+    return space.cut(layer_masses(workshop.parents, space.base()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,11 +21,13 @@ from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.goal import DEFAULT_TRIALS, Goal
 from mergesearch.runs.inputs import (
     Place,
+    cut_space,
     notes,
     open_workshop,
     parent_places,
     read_objectives,
     read_space,
+    text_of,
 )
 from mergesearch.runs.report import write_report
 from mergesearch.runs.run import Run
@@ -118,6 +120,7 @@ def search(
     places = parent_places(parents, inputs.space.parents())
     pins = _pins(inputs, places)
     workshop = open_workshop(inputs.space, places, template, threads, pins, inputs.folder.path)
+    inputs = inputs.cut(workshop)
     work = largest_workload(workshop, inputs.space.examples("high"), inputs.objectives.runtime)
     budget = refuse_beyond(memory, work)
     workshop.spare.memory = spare_memory(work, budget)
@@ -214,6 +217,13 @@ class _Inputs:
             "as before" if objectives == run_folder.objectives else _name(objectives),
             run_folder,
         )
+
+    def cut(self, workshop: Workshop) -> _Inputs:
+        """Return the inputs with a space whose depth is cut, and its text where that is another."""
+        space = cut_space(self.space, workshop)
+        if space is self.space:
+            return self
+        return replace(self, space=space, space_text=text_of(space))
 
     def opened(self) -> RunOpened:
         """Return the event that tells what is searched, and where."""

@@ -1,11 +1,13 @@
 """Finding the holes of a document.
 
 A hole is a mapping with `search` in the place of a value: two numbers are a range, anything else a
-choice. `curve: n` asks for n points over depth, `per: [attn, mlp]` for a value of its own for each
-group of tensors; what is in none of the named groups (`rest`) then takes one plain value. With
-`times` the number multiplies a value, and holes with the same `as` share their dimensions. In the
-place of a method, a model, a base or a layer range stands a choice; a model may also be null, which
-leaves that input out. `slices: {search: order, of: [...]}` asks for the order of slices.
+choice. `curve: n` asks for n points over depth, `curve: auto` and `blocks: n` for points, and for
+blocks of layers, that lie where the mass of the parents' deltas says (a list of layers says it
+itself). `per: [attn, mlp]` asks for a value of its own for each group of tensors; what is in none
+of the named groups (`rest`) then takes one plain value. With `times` the number multiplies a value,
+and holes with the same `as` share their dimensions. In the place of a method, a model, a base or a
+layer range stands a choice; a model may also be null, which leaves that input out. `slices:
+{search: order, of: [...]}` asks for the order of slices.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import permutations
-from typing import Any
+from typing import Any, Literal
 
 from mergesearch.errors import SpaceError
 from mergesearch.methods import Method, Parameter
 from mergesearch.recipe.reading import Location, checked_keys, is_number
 from mergesearch.recipe.values import parse_value
+from mergesearch.space.cuts import AUTO_POINTS, Cut
 from mergesearch.space.document import KeyPath, merges_of, methods_of
 from mergesearch.space.holes import GROUP_FILTERS, Dimension, Hole, Value
 
@@ -27,7 +30,7 @@ STRUCTURE = ("merge_method", "model", "base_model", "layer_range", "slices")
 MOST_IN_ANY_ORDER = 5
 """Slices whose every order is a choice; of more, the orders have to be named."""
 
-_KEYS = ("search", "curve", "per", "times", "as")
+_KEYS = ("search", "curve", "blocks", "per", "times", "as")
 _MOST_POINTS = 256  # of a curve; no model has as many layers
 _GROUPS = (*GROUP_FILTERS, "rest")
 
@@ -95,7 +98,8 @@ class _Finder:
     def _number(self, node: dict[str, Any], path: KeyPath, location: Location) -> Hole:
         """The hole in the place of a parameter's number."""
         name, *inner = _below_parameters(path) or ()
-        parameter, curve, per = self._declaration(str(name)), *_shape(node, location)
+        parameter, per = self._declaration(str(name)), _groups(node, location)
+        points, cut = _depth(node, "slices" in path, location)
         dimension = _dimension(node["search"], location, absent=False)
         if parameter is not None and parameter.kind is bool and dimension.high:
             if (dimension.low, dimension.high) != (0.0, 1.0):
@@ -106,15 +110,15 @@ class _Finder:
                 f"{name} takes whole numbers only",
                 expected="at least three of them to choose from",
             )
-        if dimension.choices and (curve > 1 or per or "times" in node):
+        if dimension.choices and (points > 1 or per or "times" in node):
             raise location.error("a choice has no curve, no groups and no `times`")
         if inner and per:
             raise location.error("the value of a filter has no groups")
-        if "times" in node and (curve > 1 or per or parameter is None):
+        if "times" in node and (points > 1 or per or parameter is None):
             raise location.error("`times` has the curve and the groups of its value")
         if "times" in node and parameter is not None:
             parse_value(parameter, node["times"], location / "times")
-        return Hole(path, dimension, parameter, curve, per, node.get("times"))
+        return Hole(path, dimension, parameter, points, per, cut, node.get("times"))
 
     def _declaration(self, name: str) -> Parameter | None:
         """The parameter as the first method that takes it declares it."""
@@ -142,7 +146,7 @@ def _name(path: KeyPath, label: str) -> str:
 
 def _structure(node: Mapping[str, Any], path: KeyPath, location: Location) -> Hole:
     """The hole in the place of a method, a model, a base, a layer range or slices."""
-    if {"curve", "per", "times"} & {*node}:
+    if {"curve", "blocks", "per", "times"} & {*node}:
         raise location.error("a choice has no curve, no groups and no `times`")
     key, search = path[-1], node["search"]
     if key in ("layer_range", "slices"):
@@ -213,20 +217,52 @@ def _entry_label(entry: Any, path: KeyPath, index: int) -> str:
     return ""
 
 
-def _shape(node: Mapping[str, Any], location: Location) -> tuple[int, tuple[str, ...]]:
-    """The number of points over depth, and the groups with values of their own."""
-    curve, per = node.get("curve", 1), node.get("per", [])
-    if type(curve) is not int or not 1 <= curve <= _MOST_POINTS:
+def _depth(node: Mapping[str, Any], in_slices: bool, location: Location) -> tuple[int, Cut | None]:
+    """The number of points or blocks over depth, and where they are unless that is evenly."""
+    if {"curve", "blocks"} <= {*node}:
+        raise location.error("a curve has no blocks", expected="`curve` or `blocks`")
+    kind: Literal["curve", "blocks"] = "blocks" if "blocks" in node else "curve"
+    given = node.get(kind, 1)
+    counted = type(given) is int and 1 <= given <= _MOST_POINTS
+    if kind == "curve" and counted:
+        return given, None
+    if in_slices:
+        raise location.error(f"{kind} {given!r} is for whole models", expected="`curve: n`")
+    if kind == "curve" and given == "auto":
+        return AUTO_POINTS, Cut(kind)
+    if kind == "blocks" and counted:
+        return given, Cut(kind)
+    if not _is_cut(kind, given):
+        layers = {
+            "curve": "the layers of its points, from 0 to the last",
+            "blocks": "for each the layer after its last, rising",
+        }
         raise location.error(
-            f"curve {curve!r} is not a number of points", expected=f"1 to {_MOST_POINTS}"
+            f"{kind} {given!r} is not a number",
+            expected=f"1 to {_MOST_POINTS}, {'auto, ' if kind == 'curve' else ''}or {layers[kind]}",
         )
+    return len(given), Cut(kind, tuple(given))
+
+
+def _is_cut(kind: str, layers: Any) -> bool:
+    """Whether a value is a list of layers at which the depth can be cut."""
+    if not _is_whole(layers) or sorted({*layers}) != layers:
+        return False
+    if kind == "blocks":
+        return bool(layers[0] > 0)
+    return layers[0] == 0 and len(layers) > 1
+
+
+def _groups(node: Mapping[str, Any], location: Location) -> tuple[str, ...]:
+    """The groups with values of their own."""
+    per = node.get("per", [])
     if (
         not isinstance(per, list)
         or any(group not in _GROUPS for group in per)
         or len(set(per)) != len(per)
     ):
         raise location.error(f"per {per!r} is not a list of groups", expected=", ".join(_GROUPS))
-    return curve, tuple(per)
+    return tuple(per)
 
 
 def _dimension(search: Any, location: Location, absent: bool) -> Dimension:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mergesearch.errors import SpaceError
 from mergesearch.methods import Parameter
+from mergesearch.space.cuts import Cut
 from mergesearch.space.document import KeyPath
 
 Value = float | int | str | bool | None
@@ -62,6 +63,7 @@ class Hole:
             None for a method, a model or a base, and where no method takes it.
         curve: Number of points over depth, 1 for a plain value.
         per: Groups with values of their own, empty for one value for all tensors.
+        cut: Where the depth is cut; None for points that are spread evenly.
         times: Value of the parameter that the proposed number multiplies; None where that number
             is the value itself.
         tied: Whether holes of the same name share their dimensions.
@@ -74,6 +76,7 @@ class Hole:
     parameter: Parameter | None = None
     curve: int = 1
     per: tuple[str, ...] = ()
+    cut: Cut | None = None
     times: Any = None
     tied: bool = False
     options: Mapping[Value, Any] = field(default_factory=dict)
@@ -121,6 +124,8 @@ class Hole:
         for group, points in self.groups():
             names, digits = self.names(group, points), self.dimension.decimals
             numbers = [rounded(self._value(values[name]), digits) for name in names]
+            if points > 1 and self.cut is not None and self.cut.layers:
+                numbers = rounded(self.cut.spread(numbers), digits)
             filled.append((group, numbers[0] if points == 1 else numbers))
         if not self.per:
             return filled[0][1]
@@ -151,6 +156,8 @@ class Hole:
         for group, points in self.groups():
             given = by_filter.get(GROUP_FILTERS.get(group or ""))
             numbers: list[Any] = given if isinstance(given, list) else [given] * points
+            if points > 1 and self.cut is not None and len(numbers) == self.cut.n_layers:
+                numbers = self.cut.gather(numbers)
             if (given is None and not self.dimension.choices) or len(numbers) != points:
                 raise SpaceError(f"{given!r} is not {points} point(s)", where=self.dimension.name)
             values |= dict(zip(self.names(group, points), numbers, strict=True))

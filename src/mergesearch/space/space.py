@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from mergesearch.recipe.documents import in_order, references
 from mergesearch.recipe.reading import Location
 from mergesearch.recipe.references import with_plain_references
 from mergesearch.space.check import check_merges, dimensions_of
+from mergesearch.space.cuts import Cut, cut_by_mass
 from mergesearch.space.document import (
     choices_of,
     input_lists,
@@ -187,6 +188,42 @@ class Space:
         rounds = starts.two_rounds(first, second)
         tried = [{"values": values} for values in [*line, rounds] if values is not None]
         return Space(self.to_dict() | {"start_from": tried}, self._where)
+
+    def needs_cut(self) -> bool:
+        """Whether the depth of a hole is still to be cut by the mass of the parents' deltas."""
+        return any(not cut.layers for cut in self.cuts().values())
+
+    def cut(self, masses: Sequence[float]) -> Space:
+        """Return the space with layers in the place of `curve: auto` and `blocks: n`.
+
+        Args:
+            masses: Mass of the parents' deltas in each layer.
+
+        Raises:
+            SpaceError: There are more blocks than layers.
+        """
+        document = self.to_dict()
+        for hole in self._holes:
+            if hole.cut is None or hole.cut.layers:
+                continue
+            if hole.cut.kind == "blocks" and hole.curve > len(masses):
+                raise SpaceError(
+                    f"{hole.curve} blocks are more than the {len(masses)} layers",
+                    where=f"{self._where}: {hole.dimension.name}",
+                )
+            layers = cut_by_mass(hole.cut.kind, masses, hole.curve)
+            put_at(document, (*hole.path, hole.cut.kind), layers)
+        return Space(document, self._where)
+
+    def cuts(self) -> dict[str, Cut]:
+        """Return where the depth of each hole is cut that is not cut evenly, by its name."""
+        return {hole.dimension.name: hole.cut for hole in self._holes if hole.cut is not None}
+
+    def base(self) -> str | None:
+        """Return the base of the last merge that names a parent as one, None where none does."""
+        bases = [merge.get("base_model") for _, merge in merges_of(self._document)]
+        known = [base for base in bases if isinstance(base, str) and base in self.parents()]
+        return known[-1] if known else None
 
     def matching(self, other: Space) -> Matching:
         """Return what translates values of another space into values of this one."""
