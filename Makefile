@@ -9,7 +9,7 @@ EVERYDAY := -m "not browser and not faults and not real and not cross"
 export PYTHONDONTWRITEBYTECODE :=
 KERNELS := CMakeLists.txt $(CPP)
 
-.PHONY: demo quick test test-browser test-faults test-mutants test-real coverage lint format bench bench-search clean
+.PHONY: demo quick docs test test-browser test-faults test-mutants test-real coverage lint format bench bench-search clean
 
 $(VENV)/.runtime: pyproject.toml constraints.txt $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -63,6 +63,10 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format --quiet .
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/clang-format -i $(CPP)
+
+docs: $(VENV)/.runtime
+	$(PIP) -e '.[docs]'
+	$(BIN)/mkdocs build
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/quantize.py

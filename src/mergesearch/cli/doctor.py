@@ -101,7 +101,7 @@ def _show_phone(path: Path, context: int, as_json: bool) -> None:
     say(f"KV cache          {text.size(found.cache)} for {context} tokens, in 16 bits")
     say(f"memory            {text.size(found.memory)} should be free")
     for name, speed in speeds.items():
-        say(f"{name:<18}about {speed:.3g} tokens a second")
+        say(f"{name:<18}about {speed:.0f} tokens a second")
     say(f"asked here        {found.prompt.strip()}")
     say(f"answer            {found.answer.strip() or '(nothing)'}")
     if not found.ended:
