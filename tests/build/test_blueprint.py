@@ -15,7 +15,7 @@ from helpers.parents import make_config, make_parent, make_weights, write_parent
 from safetensors.torch import load_file, save_file
 
 from mergesearch.build import Workshop, read_blueprint
-from mergesearch.errors import CheckpointError, RecipeError
+from mergesearch.errors import CheckpointError, MergeSearchError
 from mergesearch.gguf import RowChange
 from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
@@ -239,22 +239,75 @@ def test_tensors_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
         read_blueprint(template, open_parents(recipe_of(a), as_found=True))
 
 
+def slices(*spans: tuple[Path, int, int]) -> list[dict[str, Any]]:
+    return [
+        {"sources": [{"model": str(folder), "layer_range": [first, last]}]}
+        for folder, first, last in spans
+    ]
+
+
+@pytest.mark.parametrize("kind", ["taller", "lower", "head of another", "stages", "tokenizer"])
+@pytest.mark.parametrize("arch", ["llama", "qwen2"])
+def test_more_than_whole_parents_through_a_template(arch: str, kind: str, tmp_path: Path) -> None:
+    """The same bytes as on the built-in path: layers stacked, a stage, another vocabulary."""
+    a, b = (
+        make_parent(tmp_path / n, s, arch=arch, num_hidden_layers=3) for s, n in enumerate("ab")
+    )
+    stack = {"merge_method": "passthrough"}
+    match kind:
+        case "taller":
+            recipe = Recipe.from_dict(stack | {"slices": slices((a, 0, 3), (b, 1, 3), (a, 2, 3))})
+        case "lower":
+            recipe = Recipe.from_dict(stack | {"slices": slices((b, 0, 1), (a, 2, 3))})
+        case "head of another":
+            recipe = Recipe.from_dict(stack | {"slices": slices((a, 0, 3), (b, 3, 3))})
+        case "stages":
+            inner = stack | {"name": "tall", "slices": slices((a, 0, 3), (b, 2, 3))}
+            outer = {"merge_method": "linear", "models": [{"model": "tall"}], "stages": [inner]}
+            recipe = Recipe.from_dict(outer)
+        case _:
+            vocabulary = json.loads((b / "tokenizer.json").read_text())
+            tokens = vocabulary["model"]["vocab"]
+            one, two = list(tokens)[-2:]
+            tokens[one], tokens[two] = tokens[two], tokens[one]
+            (b / "tokenizer.json").write_text(json.dumps(vocabulary))
+            choice = {"source": str(a), "pad_to_multiple_of": 384}
+            recipe = recipe_of(a, b, tokenizer=choice, chat_template="chatml")
+    template = convert(a, tmp_path / "t.gguf")
+    found = through_template(recipe, template, tmp_path / "m.gguf")
+    expected = tmp_path / "e.gguf"
+    Workshop.for_recipe(recipe).gguf(recipe, expected)
+    assert found.read_bytes() == expected.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"tokenizer_source": "base", "base_model": "a"}, "`tokenizer` goes"),
-        ({"chat_template": "chatml"}, "`chat_template` goes"),
         ({"context_source": "base"}, "`context_source` goes"),
+        ({"tokenizer_source": "union"}, "which the template was converted from"),
     ],
 )
 def test_what_a_template_cannot_give_is_refused(
     changes: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     a, b = (make_parent(tmp_path / n, s) for s, n in enumerate("ab"))
-    changes = {key: str(a) if value == "a" else value for key, value in changes.items()}
+    vocabulary = json.loads((b / "tokenizer.json").read_text())
+    vocabulary["model"]["vocab"]["new"] = 370
+    (b / "tokenizer.json").write_text(json.dumps(vocabulary))
     template = convert(a, tmp_path / "t.gguf")
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(MergeSearchError, match=message):
         through_template(recipe_of(a, b, **changes), template, tmp_path / "m.gguf")
+
+
+def test_layers_of_other_kinds_are_refused(tmp_path: Path) -> None:
+    """Where llama.cpp tells the kinds by their places, as in Gemma 3."""
+    a = make_parent(tmp_path / "a", arch="gemma3_text")
+    kinds = ["sliding_attention"] * 5 + ["full_attention", "sliding_attention"]
+    change_config(a, layer_types=kinds)
+    template = convert(a, tmp_path / "t.gguf")
+    document = {"merge_method": "passthrough", "slices": slices((a, 0, 5), (a, 6, 7), (a, 5, 6))}
+    with pytest.raises(CheckpointError, match="layer 5 is like number 6, a sliding_attention"):
+        through_template(Recipe.from_dict(document), template, tmp_path / "m.gguf")
 
 
 def test_other_context_settings_are_refused(tmp_path: Path) -> None:

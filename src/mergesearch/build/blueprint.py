@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from mergesearch.gguf.dequantize import check_dequantizable, dequantized
 from mergesearch.gguf.header import GgufHeader, GgufTensor, read_gguf_header
 from mergesearch.gguf.pack import Metadata, Section
 from mergesearch.merge import MergedModel
-from mergesearch.merge.config import CONTEXT_KEYS
+from mergesearch.merge.config import CONTEXT_KEYS, output_config
 from mergesearch.parents import Checkpoint
 from mergesearch.quantize.mix import ModelTraits
 
@@ -79,15 +80,82 @@ class Blueprint:
             CheckpointError: the merge has other tensors, tokens or context settings than the
                 parent that the template was converted from.
         """
-        self._check(merged)
-        return Contents(self.traits, self._metadata, self.constants, self.tensors)
+        tensors = self._with_layers(merged.layers)
+        self._check(merged, tensors)
+        own = self._changed(merged)
+        traits = replace(self.traits, n_layers=len(merged.layers))
+        return Contents(traits, partial(self._metadata, own), self.constants, tensors)
 
-    def _metadata(self, file_type: gguf.LlamaFileType, label: Mapping[str, Any]) -> list[Section]:
+    def _with_layers(self, layers: Sequence[int]) -> Sequence[StoredTensor]:
+        """How the weights of layers are stored that are each like one of the template's."""
+        n_layers = self.traits.n_layers
+        if list(layers) == list(range(n_layers)):
+            return self.tensors
+        beyond = [layer for layer in layers if layer >= n_layers]
+        if beyond:
+            raise self._refuse(f"a layer like number {beyond[0]}", f"one of {n_layers} layers")
+        places = [
+            place for place, tensor in enumerate(self.tensors) if layer_of(tensor.name) is not None
+        ]
+        of_layers = [
+            _of_layer(tensor, layer)
+            for layer, kind in enumerate(layers)
+            for tensor in self.tensors
+            if layer_of(tensor.name) == kind
+        ]
+        apart = [tensor for tensor in self.tensors if layer_of(tensor.name) is None]
+        before = sum(layer_of(tensor.name) is None for tensor in self.tensors[: places[0]])
+        return [*apart[:before], *of_layers, *apart[before:]]
+
+    def _changed(self, merged: MergedModel) -> dict[str, Any]:
+        """Metadata that is not the template's: number and kinds of layers, the chat template."""
+        layers, n_layers = list(merged.layers), self.traits.n_layers
+        changed: dict[str, Any] = {}
+        if layers != list(range(n_layers)):
+            lists = {
+                key: value
+                for key, value, _ in self.fields
+                if isinstance(value, list) and len(value) == n_layers and ".tokenizer" not in key
+            }
+            self._check_kinds(layers, bool(lists))
+            count = next(key for key, _, _ in self.fields if key.endswith(".block_count"))
+            changed = {key: [value[layer] for layer in layers] for key, value in lists.items()}
+            changed[count] = len(layers)
+            changed[gguf.Keys.General.SIZE_LABEL] = self._size_label(merged)
+        template, own = (model.tokenizer for model in (merged, self.parent))
+        if template and own and template.chat_template != own.chat_template:
+            changed[gguf.Keys.Tokenizer.CHAT_TEMPLATE] = template.chat_template or ""
+        return changed
+
+    def _size_label(self, merged: MergedModel) -> str:
+        """The size in the name that llama.cpp gives a model; of experts only the sum is known."""
+        weights = sum(math.prod(shape) for shape in merged.layout.tensor_shapes().values())
+        total = weights + sum(values.size for values in self.constants.values())
+        return str(gguf.size_label(total, total, 0, 0))
+
+    def _check_kinds(self, layers: Sequence[int], told: bool) -> None:
+        """Refuse layers of another kind in a place for which llama.cpp alone knows the kind."""
+        kinds = self.parent.config.get("layer_types") or []
+        if told or len(set(kinds)) < 2:
+            return
+        for layer, like in enumerate(layers):
+            if layer >= len(kinds) or kinds[layer] != kinds[like]:
+                raise self._refuse(
+                    f"layer {layer} is like number {like}, a {kinds[like]}",
+                    "layers of the kinds of the template, which llama.cpp knows by their places",
+                )
+
+    def _metadata(
+        self,
+        changed: Mapping[str, Any],
+        file_type: gguf.LlamaFileType,
+        label: Mapping[str, Any],
+    ) -> list[Section]:
         own = {
             gguf.Keys.General.QUANTIZATION_VERSION: gguf.GGML_QUANT_VERSION,
             gguf.Keys.General.FILE_TYPE: int(file_type),
         }
-        named = {gguf.Keys.General.NAME: GENERAL_NAME}
+        named = {gguf.Keys.General.NAME: GENERAL_NAME} | dict(changed)
         keys = Metadata()
         for key, value, kind in self.fields:
             keys.add(key, own.pop(key, named.get(key, value)), kind)
@@ -95,16 +163,18 @@ class Blueprint:
             keys.add(key, value)
         return [keys.packed()]
 
-    def _check(self, merged: MergedModel) -> None:
-        shapes, expected = merged.layout.tensor_shapes(), self.parent.layout.tensor_shapes()
-        used = {segment.name for tensor in self.tensors for segment in tensor.segments}
+    def _check(self, merged: MergedModel, tensors: Sequence[StoredTensor]) -> None:
+        shapes = merged.layout.tensor_shapes()
+        expected = self.parent.layout.with_layers(merged.layers).tensor_shapes()
+        used = {segment.name for tensor in tensors for segment in tensor.segments}
         for name in sorted(used):
             if shapes.get(name) != expected[name]:
                 raise self._refuse(f"{name} has the shape {shapes.get(name)}", expected[name])
+        wanted = output_config(self.parent, self.parent, merged.layers)
         for key in CONTEXT_KEYS:
-            found, wanted = merged.config.get(key), self.parent.config.get(key)
-            if found != wanted:
-                raise self._refuse(f"config.json: {key} is {found}", wanted)
+            if merged.config.get(key) != wanted.get(key):
+                found = merged.config.get(key)
+                raise self._refuse(f"config.json: {key} is {found}", wanted.get(key))
         expected_tokenizer, tokenizer = self.parent.tokenizer, merged.tokenizer
         if expected_tokenizer and tokenizer and tokenizer.tokens != expected_tokenizer.tokens:
             raise self._refuse("the merge has another vocabulary", "that of the template")
@@ -116,6 +186,14 @@ class Blueprint:
             expected=f"{expected}, as in {self.parent.ref}, which the template was converted from",
             fix="convert a parent of this recipe, the base where there is one",
         )
+
+
+def _of_layer(tensor: StoredTensor, layer: int) -> StoredTensor:
+    """How a tensor is stored, in another layer."""
+    segments = tuple(
+        replace(segment, name=with_layer(segment.name, layer)) for segment in tensor.segments
+    )
+    return replace(tensor, name=with_layer(tensor.name, layer), segments=segments)
 
 
 def read_blueprint(path: Path, parents: Mapping[str, Checkpoint]) -> Blueprint:

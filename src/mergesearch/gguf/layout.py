@@ -7,7 +7,7 @@ of the files are all that is known of it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -16,7 +16,7 @@ import gguf
 
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.families import ARCHITECTURES, EXPERT, Family, Weight, completed
-from mergesearch.gguf.names import EMBEDDING, HEAD, layer_of
+from mergesearch.gguf.names import EMBEDDING, HEAD, layer_of, with_layer
 
 Shape = tuple[int, ...]
 
@@ -60,8 +60,8 @@ class Layout(ABC):
         return self.n_layers
 
     @abstractmethod
-    def with_layers(self, count: int) -> Self:
-        """Return the layout of so many layers."""
+    def with_layers(self, kinds: Sequence[int]) -> Self:
+        """Return the layout of layers that are each like one of its own."""
 
     @abstractmethod
     def with_vocabulary(self, rows: int, tied: bool) -> Self:
@@ -156,9 +156,9 @@ class BuiltInLayout(Layout):
             return [weight.name]
         return [weight.name.replace(EXPERT, str(expert)) for expert in range(self.n_experts)]
 
-    def with_layers(self, count: int) -> Self:
+    def with_layers(self, kinds: Sequence[int]) -> Self:
         """See `Layout`."""
-        return replace(self, n_layers=count)
+        return replace(self, n_layers=len(kinds))
 
     def with_vocabulary(self, rows: int, tied: bool) -> Self:
         """See `Layout`."""
@@ -189,21 +189,35 @@ class FoundLayout(Layout):
         """See `Layout`."""
         return dict(self.shapes)
 
-    def with_layers(self, count: int) -> Self:
+    def with_layers(self, kinds: Sequence[int]) -> Self:
         """See `Layout`."""
-        shapes = {
-            name: shape for name, shape in self.shapes.items() if (layer_of(name) or 0) < count
-        }
-        return replace(self, n_layers=min(count, self.n_layers), shapes=shapes)
+        if list(kinds) == list(range(self.n_layers)):
+            return self
+        by_layer: dict[int | None, dict[str, Shape]] = {}
+        for name, shape in self.shapes.items():
+            by_layer.setdefault(layer_of(name), {})[name] = shape
+        shapes = dict(by_layer.get(None, {}))
+        for layer, kind in enumerate(kinds):
+            own = by_layer[min(kind, self.n_layers - 1)]
+            shapes |= {with_layer(name, layer): shape for name, shape in own.items()}
+        return replace(self, n_layers=len(kinds), shapes=shapes)
 
     def with_vocabulary(self, rows: int, tied: bool) -> Self:
         """See `Layout`."""
-        if (rows, tied) != (self.vocab_rows, self.tied):
+        if (rows, tied) == (self.vocab_rows, self.tied):
+            return self
+        of_tokens = [
+            name
+            for name, shape in self.shapes.items()
+            if layer_of(name) is None and shape[0] == self.vocab_rows
+        ]
+        if tied != self.tied or not of_tokens or not {EMBEDDING, HEAD} >= set(of_tokens):
             raise CheckpointError(
                 f"another vocabulary for {self.title}, which is not built in",
                 expected="parents with the same tokens",
             )
-        return self
+        resized = {name: (rows, *self.shapes[name][1:]) for name in of_tokens}
+        return replace(self, vocab_rows=rows, shapes={**self.shapes, **resized})
 
 
 def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:

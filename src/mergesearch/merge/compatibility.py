@@ -50,7 +50,7 @@ def _first_other_shape(one: Layout, other: Layout) -> tuple[str, Any, Any] | Non
     How many rows the vocabulary has, and whether the head is tied, may differ (`align`).
     """
     depth = min(one.n_layers, other.n_layers)
-    expected, found = (layout.with_layers(depth).tensor_shapes() for layout in (one, other))
+    expected, found = (layout.with_layers(range(depth)).tensor_shapes() for layout in (one, other))
     vocabulary = (EMBEDDING, HEAD) if one.built_in and one.hidden == other.hidden else ()
     for name in dict.fromkeys([*expected, *found]):
         if expected.get(name) != found.get(name) and name not in vocabulary:

@@ -82,6 +82,7 @@ class MergedModel:
         stopping: What ends the building.
         stages: Ids of those parents whose rows are computed whenever they are read.
         spare: Room for what several passes read.
+        layers: Layer of a parent that each layer is of the same kind as.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class MergedModel:
         stopping: Stopping,
         stages: Collection[str],
         spare: Spare,
+        layers: Sequence[int],
     ) -> None:
         self.tensors = tuple(tensors)
         self.config = config
@@ -106,6 +108,7 @@ class MergedModel:
         self.stopping = stopping
         self.stages = stages
         self.spare = spare
+        self.layers = layers
         self._kept: dict[str, dict[Source, KeptRows]] = {}
         self._rows_left = {tensor.name: tensor.rows for tensor in self.tensors}
         self._counting = threading.Lock()

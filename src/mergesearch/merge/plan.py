@@ -78,20 +78,23 @@ def _plan(
     taken = {ref: available[ref] for ref in merge.refs}
     check_compatible(taken, same_depth=merge.whole)
     if not all(parent.layout.built_in for parent in taken.values()):
-        _check_built_in(merge)
+        _check_found(merge, taken)
     aligned = align(taken, merge.base_model, merge.tokenizer, means.memo)
     tokenizer = _with_template(aligned.tokenizer, merge, taken, means.memo)
     _check_layer_ranges(merge, taken)
     donor = aligned.parents[merge.donor]
     layers = merge.layers(donor.layout.n_layers)
-    layout = donor.layout.with_layers(len(layers))
+    kinds = _layer_kinds(merge, layers)
+    layout = donor.layout.with_layers([layer for _, layer in kinds])
     tensors = []
     for name, shape in layout.tensor_shapes().items():
         index = layer_of(name)
         layer = None if index is None else layers[index]
         tensors.append(_plan_tensor(merge, origin, name, shape, layer))
+    if not layout.built_in:
+        _check_sources(tensors, aligned.parents)
     context = _context_parent(merge, donor, available)
-    config = output_config(donor, context, _layer_kinds(merge, layers))
+    config = output_config(donor, context, [layer for _, layer in kinds])
     if tokenizer is not None:  # the donor's rows may stand for other tokens
         config |= {f"{kind}_token_id": row for kind, row in tokenizer.ids.items()}
     return MergedModel(
@@ -104,22 +107,40 @@ def _plan(
         stopping=means.stopping,
         stages={ref for ref, parent in taken.items() if isinstance(parent, Stage)},
         spare=means.spare,
+        layers=tuple(_first_layer(taken[ref], layer) for ref, layer in kinds),
     )
 
 
-def _check_built_in(merge: Merge) -> None:
+def _first_layer(parent: Checkpoint, layer: int) -> int:
+    """The layer of a parent of the first stage that tells the kind of a parent's layer."""
+    return parent.layers[layer] if isinstance(parent, Stage) else layer
+
+
+def _check_found(merge: Merge, taken: Mapping[str, Checkpoint]) -> None:
     """Refuse what needs more knowledge of an architecture than a template gives."""
-    for key, value in (
-        ("slices", not merge.whole),
-        ("tokenizer", merge.tokenizer),
-        ("chat_template", merge.chat_template),
-        ("context_source", merge.context_source),
-    ):
-        if value:
-            raise RecipeError(
-                f"`{key}` goes with architectures that are built in, not with a template",
-                expected="whole parents with one vocabulary; the template gives everything else",
-            )
+    if merge.context_source:
+        raise RecipeError(
+            "`context_source` goes with architectures that are built in, not with a template",
+            expected="the context settings of the template",
+        )
+    if not merge.whole and EMBEDDING not in taken[merge.donor].tensors:
+        raise RecipeError(
+            f"`slices` of an architecture whose embedding is not called {EMBEDDING}",
+            expected="whole parents, as it is not known which tensors come before the layers",
+        )
+
+
+def _check_sources(tensors: Sequence[PlannedTensor], parents: Mapping[str, Checkpoint]) -> None:
+    """Refuse tensors that a parent's layer lacks, or has in another shape."""
+    for tensor in tensors:
+        for source in tensor.sources:
+            info = parents[source.parent].tensors.get(source.name)
+            if info is None or info.shape != tensor.shape:
+                raise CheckpointError(
+                    f"{source.name} has the shape {None if info is None else info.shape}",
+                    where=source.parent,
+                    expected=f"{tensor.shape}, as the layer of the result in its place",
+                )
 
 
 def _with_template(
@@ -160,12 +181,13 @@ def _context_parent(
     return available[source]
 
 
-def _layer_kinds(merge: Merge, layers: Sequence[OutputLayer]) -> list[int]:
-    """For each layer of the output the parent's layer that tells its kind."""
+def _layer_kinds(merge: Merge, layers: Sequence[OutputLayer]) -> list[tuple[str, int]]:
+    """For each layer of the output the parent and its layer that tell its kind."""
     kinds = []
     for layer in layers:
         base, inputs = merge.base_and_inputs(layer.slice)
-        kinds.append((base or inputs[0]).layer(layer.offset))
+        source = base or inputs[0]
+        kinds.append((source.model, source.layer(layer.offset)))
     return kinds
 
 

@@ -26,6 +26,7 @@ class Stage:
         self.tokenizer = merged.tokenizer
         self.config = merged.config
         self.layout = merged.layout
+        self.layers = merged.layers
         self.tensors: Mapping[str, TensorInfo] = {
             tensor.name: TensorInfo(tensor.shape, "F32") for tensor in merged.tensors
         }
