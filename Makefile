@@ -72,6 +72,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/quantize.py
 	$(BIN)/python benchmarks/merge.py
 	$(BIN)/python benchmarks/merge_memory.py
+	$(BIN)/python benchmarks/method_kernels.py
 	$(BIN)/python benchmarks/methods.py
 	$(BIN)/python benchmarks/methods.py --large
 	$(BIN)/python benchmarks/rounds.py

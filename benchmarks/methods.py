@@ -46,7 +46,7 @@ LARGE = ("linear", "slerp", "della", "dare_ties", "model_stock", "sce")
 AT_MOST = dict.fromkeys(METHODS, 2.0)
 """How many times linear's time to Q4_K_M a method may take."""
 AT_MOST |= dict.fromkeys(("della", "della_linear", "breadcrumbs", "breadcrumbs_ties"), 3.0)
-AT_MOST |= {"ties": 3.0, "sce": 3.0, "karcher": 4.0, "geometric_median": 4.0}
+AT_MOST |= {"ties": 3.0, "sce": 3.0, "arcee_fusion": 3.0, "karcher": 4.0, "geometric_median": 4.0}
 AT_LEAST, AT_LEAST_LARGE = 5, 8
 """How many times faster than mergekit a method has to be, to safetensors."""
 NOT_COMPARED = ("arcee_fusion",)

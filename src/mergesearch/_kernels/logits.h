@@ -41,16 +41,31 @@ inline double log_sum(const float* logits, std::int64_t cols, float largest) {
     return sum == sum ? double{largest} + logarithm(sum) : sum;
 }
 
+// The first column of a value; where there is none, some column.
+inline std::int64_t first_equal(const float* logits, std::int64_t cols, float value) {
+    std::int64_t col = 0;
+    for (std::int64_t next = summed_together; next < cols; next += summed_together) {
+        int found = 0;
+        for (std::int64_t i = col; i < next; ++i) {
+            found |= logits[i] == value;
+        }
+        if (found) {
+            break;
+        }
+        col = next;
+    }
+    while (col + 1 < cols && logits[col] != value) {
+        ++col;
+    }
+    return col;
+}
+
 // Of each row, the first column of the largest logit, and ln(sum(e^logit)).
 inline void log_sums(const float* logits, std::int64_t rows, std::int64_t cols, std::int64_t* best,
                      double* into) {
     for (std::int64_t row = 0; row < rows; ++row, logits += cols) {
         const float largest = largest_of(logits, cols);
-        std::int64_t col = 0;
-        while (col + 1 < cols && logits[col] != largest) {
-            ++col;
-        }
-        best[row] = col;
+        best[row] = first_equal(logits, cols, largest);
         into[row] = log_sum(logits, cols, largest);
     }
 }

@@ -58,7 +58,7 @@ inline void add_terms(const mergesearch::Combination& of, Piece& piece) {
             index += two ? 2 : 1;
             continue;
         }
-        read_term(of, *terms, piece);
+        read_term(of, *terms, piece, piece.values);
         multiply(of, terms->weight, piece, piece.values);
         for (std::int64_t i = 0; i < piece.count; ++i) {
             piece.total[i] = first ? piece.values[i] : piece.total[i] + piece.values[i];
@@ -72,25 +72,25 @@ inline void add_terms(const mergesearch::Combination& of, Piece& piece) {
 // SCE (https://arxiv.org/abs/2408.07990), afterwards.
 template <bool before>
 inline void elect_terms(const mergesearch::Combination& of, Piece& piece) {
-    float *values = piece.values, *total = piece.total;
-    float *merged = piece.merged, *divisor = piece.divisor;
-    for (int index = 0; index < of.count; ++index) {
-        read_term(of, of.terms[index], piece);
+    float *total = piece.total, *merged = piece.merged, *divisor = piece.divisor;
+    const bool keeps = of.count <= kept_terms;
+    const auto read = [&](int index) {
+        float* values = keeps ? piece.terms[index] : piece.values;
+        read_term(of, of.terms[index], piece, values);
         if (before) {
             multiply(of, of.terms[index].weight, piece, values);
         }
+        return values;
+    };
+    for (int index = 0; index < of.count; ++index) {
+        const float* values = read(index);
         for (std::int64_t i = 0; i < piece.count; ++i) {
             total[i] = index == 0 ? values[i] : total[i] + values[i];
         }
     }
     for (int index = 0; index < of.count; ++index) {
         const float weight = of.terms[index].weight.all;
-        if (of.count > 1) {
-            read_term(of, of.terms[index], piece);
-            if (before) {
-                multiply(of, of.terms[index].weight, piece, values);
-            }
-        }
+        const float* values = keeps ? piece.terms[index] : read(index);
         for (std::int64_t i = 0; i < piece.count; ++i) {
             const float value = values[i];
             const float towards = total[i] >= 0.f ? value : -value;
@@ -114,7 +114,7 @@ inline void average_changed(const mergesearch::Combination& of, Piece& piece) {
     float *merged = piece.merged, *changing = piece.divisor;
     for (int index = 0; index < of.count; ++index) {
         const float weight = of.terms[index].weight.all;
-        read_term(of, of.terms[index], piece);
+        read_term(of, of.terms[index], piece, values);
         for (std::int64_t i = 0; i < piece.count; ++i) {
             const float changes = magnitude(values[i]) > of.limit ? 1.f : 0.f;
             merged[i] = (index == 0 ? 0.f : merged[i]) + values[i] * changes;
@@ -131,7 +131,7 @@ inline void average_changed(const mergesearch::Combination& of, Piece& piece) {
 // w x + (1 - w) b, w = limit / |x - b| but at most 1.
 inline void swap_near(const mergesearch::Combination& of, Piece& piece) {
     constexpr float smallest = 1e-6f;
-    read_term(of, of.terms[0], piece);
+    read_term(of, of.terms[0], piece, piece.values);
     for (std::int64_t i = 0; i < piece.count; ++i) {
         const float value = piece.values[i], base = piece.base[i];
         const float difference = magnitude(base - value);

@@ -5,9 +5,12 @@
 
 namespace {
 
+constexpr int kept_terms = 4;
+
 struct Piece {
     float base[piece_size];
-    float values[piece_size];  // of one term
+    float terms[kept_terms][piece_size];  // what of them is needed twice
+    float values[piece_size];             // of one term
     float total[piece_size];
     float merged[piece_size];
     float divisor[piece_size];
@@ -45,8 +48,7 @@ inline void multiply(const mergesearch::Combination& of, const mergesearch::Fact
 
 // The term's values or deltas, what of them is kept, times their factor.
 inline void read_term(const mergesearch::Combination& of, const mergesearch::Term& term,
-                      Piece& piece) {
-    float* values = piece.values;
+                      const Piece& piece, float* values) {
     const float* base = piece.base;
     with_reader(term.values, piece.start, [&](auto read) {
         for (std::int64_t i = 0; i < piece.count; ++i) {
