@@ -29,12 +29,20 @@ def test_hours_that_never_end_are_refused(hours: float) -> None:
         Goal.named(None, hours, None, NOW)
 
 
-def test_no_trials_are_no_goal() -> None:
-    with pytest.raises(InputError, match="0 trials"):
+def test_what_is_too_small_to_reach_is_refused() -> None:
+    for name in ("tokens", "patience"):
+        with pytest.raises(InputError, match=f"{name}: 0 is too few"):
+            Goal.named(None, None, None, NOW, **{name: 0})
+    with pytest.raises(InputError, match="trials: 0 is too few"):
         Goal.named(0, None, None, NOW)
+    for hypervolume in (0.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="is not a hypervolume to reach"):
+            Goal.named(None, None, None, NOW, hypervolume=hypervolume)
 
 
-@pytest.mark.parametrize("goal", [Goal(5), Goal(None, SEVEN), Goal(5, SEVEN)])
+@pytest.mark.parametrize(
+    "goal", [Goal(5), Goal(None, SEVEN), Goal(5, SEVEN), Goal(None, None, 10**6, 0.5, 20)]
+)
 def test_a_run_folder_remembers_it(goal: Goal, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     assert folder.read_goal() is None

@@ -306,6 +306,18 @@ def test_a_database_that_is_lost_is_not_begun_anew(tmp_path: Path) -> None:
     assert not (tmp_path / "study.db").exists()
 
 
+def test_tokens_the_hypervolume_and_patience_end_a_search(tmp_path: Path) -> None:
+    """The fakes take 12 tokens for an item, and nothing for the other one."""
+    ends = {"tokens": 48, "hypervolume": 0.01, "patience": 2}
+    for name, end in ends.items():
+        folder = tmp_path / name
+        run(folder, trials=30, **{name: end})
+        assert 0 < len(trials(folder)) < 30
+        done = len(trials(folder))
+        run(folder, trials=30, **{name: end})
+        assert len(trials(folder)) == done
+
+
 def test_too_many_unscored_items_fail_the_trial_and_keep_the_items(tmp_path: Path) -> None:
     with pytest.raises(MergeSearchError, match="5 trials in a row failed"):
         run(tmp_path, Bench(unscored=50))

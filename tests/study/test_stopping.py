@@ -13,14 +13,14 @@ import pytest
 from mergesearch.errors import Interrupted, RunFolderError
 from mergesearch.study.lock import is_running, run_lock
 from mergesearch.study.settings import StudySettings
-from mergesearch.study.stopping import SignalGuard, StopRule
+from mergesearch.study.stopping import Reached, SignalGuard, StopRule
 
 
 def test_the_number_of_trials_counts_those_of_earlier_starts() -> None:
     rule = StopRule.of(StudySettings(trials=60), now=0.0)
-    assert rule.reason(59, 1e12) is None
-    assert rule.reason(60, 0.0) == "60 trials are done"
-    assert rule.reason(61, 0.0) == "61 trials are done"
+    assert rule.reason(Reached(59), 1e12) is None
+    assert rule.reason(Reached(60), 0.0) == "60 trials are done"
+    assert rule.reason(Reached(61), 0.0) == "61 trials are done"
 
 
 def test_the_earlier_of_two_clocks_ends_it() -> None:
@@ -28,8 +28,8 @@ def test_the_earlier_of_two_clocks_ends_it() -> None:
     now = datetime(2030, 1, 2, 1, 0).timestamp()
     rule = StopRule.of(StudySettings(hours=8, until=until), now)
     assert rule.deadline == until.timestamp()
-    assert rule.reason(9, rule.deadline - 1) is None
-    assert rule.reason(9, rule.deadline) == "it is 06:30"
+    assert rule.reason(Reached(9), rule.deadline - 1) is None
+    assert rule.reason(Reached(9), rule.deadline) == "it is 06:30"
     assert StopRule.of(StudySettings(hours=2, until=until), now).deadline == now + 7200
 
 
@@ -38,14 +38,46 @@ def test_a_share_of_the_time_is_left_to_confirm_the_front() -> None:
     assert rule.deadline == 8 * 3600.0
 
 
+@pytest.mark.parametrize(
+    ("settings", "before", "after", "reason"),
+    [
+        (
+            StudySettings(tokens=1000),
+            Reached(1, tokens=999),
+            Reached(1, tokens=1200),
+            "scoring took 1200 tokens",
+        ),
+        (
+            StudySettings(hypervolume=0.5),
+            Reached(1, hypervolume=0.49),
+            Reached(1, hypervolume=0.51),
+            "the hypervolume is 0.51",
+        ),
+        (
+            StudySettings(patience=3),
+            Reached(9, without_member=2),
+            Reached(9, without_member=3),
+            "none of the last 3 trials is a member of the front",
+        ),
+    ],
+)
+def test_what_a_search_has_come_to_ends_it(
+    settings: StudySettings, before: Reached, after: Reached, reason: str
+) -> None:
+    rule = StopRule.of(settings, now=0.0)
+    assert rule.reason(before, 1e12) is None
+    assert rule.reason(after, 1e12) == reason
+
+
 def test_without_a_rule_only_a_person_ends_it() -> None:
-    assert StopRule.of(StudySettings(), 0.0).reason(10**6, 1e12) is None
+    assert StopRule.of(StudySettings(), 0.0).reason(Reached(10**6), 1e12) is None
 
 
-def test_a_signal_waits_outside_and_raises_inside() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_waits_outside_and_raises_inside(number: signal.Signals) -> None:
     with SignalGuard() as guard:
-        os.kill(os.getpid(), signal.SIGTERM)
-        with pytest.raises(Interrupted, match="SIGTERM"):
+        os.kill(os.getpid(), number)
+        with pytest.raises(Interrupted, match=number.name):
             guard.check()
         with pytest.raises(Interrupted), guard.interruptible():
             pytest.fail("entered after a signal")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import signal
@@ -38,6 +39,7 @@ COMMANDS = {
 }
 """Every command with its summary; the module of that name holds it as `command`."""
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -96,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an ASCII terminal shows \xb1 for ±
-    before = signal.signal(signal.SIGINT, _interrupt)
+    before = {number: signal.signal(number, _interrupt) for number in _STOPPING}
     try:
         app(arguments, prog_name="search")
     except MergeSearchError as error:
@@ -106,12 +108,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            say("error: the disk is full; make room, and the same command goes on", error=True)
+            sys.exit(MergeSearchError.exit_code)
         if error.filename is None:
             raise
         say(f"error: {error.filename}: {error.strerror}", error=True)
         sys.exit(InputError.exit_code)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -78,6 +78,16 @@ def command(
             metavar="HH:MM", parser=next_time, help="Start no trial after that time of day."
         ),
     ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Stop after scoring so many tokens.")
+    ] = None,
+    target_hypervolume: Annotated[
+        float | None, typer.Option(metavar="X", min=0.0, help="Stop at that hypervolume.")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Stop after N trials without one on the front."),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Seed of the proposals; default: 0.")
     ] = None,
@@ -135,6 +145,9 @@ def command(
             trials=trials,
             hours=hours,
             until=until,
+            tokens=tokens,
+            target_hypervolume=target_hypervolume,
+            patience=patience,
             seed=seed,
             sampler=sampler,
             confirm=confirm,

@@ -111,6 +111,12 @@ def render_line(event: Event, state: RunState) -> str | None:
             goal = [] if state.rule.trials is None else [text.plural(state.rule.trials, "trial")]
             if state.rule.deadline is not None:
                 goal.append(f"until {datetime.fromtimestamp(state.rule.deadline):%H:%M}")
+            if state.rule.tokens is not None:
+                goal.append(f"{state.rule.tokens} tokens")
+            if state.rule.hypervolume is not None:
+                goal.append(f"a hypervolume of {state.rule.hypervolume:g}")
+            if state.rule.patience is not None:
+                goal.append(f"{text.plural(state.rule.patience, 'trial')} without a new member")
             before = f", {state.before} done before" if state.before else ""
             end = " or ".join(goal) or "until stopped"
             return f"search with {state.sampler}, seed {state.seed}: {end}{before}"

@@ -30,7 +30,7 @@ from mergesearch.study.recording import RunRecorder
 from mergesearch.study.records import Measurement, State, TrialRecord
 from mergesearch.study.samplers import STARTUP, Proposal
 from mergesearch.study.settings import Search, StudyFiles, StudySettings
-from mergesearch.study.stopping import SignalGuard, StopRule
+from mergesearch.study.stopping import Reached, SignalGuard, StopRule
 from mergesearch.study.validating import Validating
 
 LATER_FAILURES = 5
@@ -121,8 +121,8 @@ class _Loop:
 
     def _search(self, rule: StopRule) -> str:
         """Run trials; return why no further one is started."""
-        history, failures = self.recorder.history, 0
-        while (reason := rule.reason(history.n_finished, time.time())) is None:
+        failures = 0
+        while (reason := rule.reason(self._reached(rule), time.time())) is None:
             self.guard.check()
             self.lock.check()
             trial = self._run_trial(rule)
@@ -141,6 +141,17 @@ class _Loop:
             if min(column) == max(column):
                 same = f"{axis.name} is {column[0]:.3g} for all of {STARTUP} trials"
                 self.observe(Noted(f"{same}; the search goes on"))
+
+    def _reached(self, rule: StopRule) -> Reached:
+        """What the search has come to, as far as the rule looks at it."""
+        history = self.recorder.history
+        tokens = 0 if rule.tokens is None else self.recorder.tokens()
+        if not rule.looks_at_front:
+            return Reached(history.n_finished, tokens)
+        front = self.recorder.front()
+        newest = max((member.trial for member in front.members), default=-1)
+        later = [trial for trial in history.trials[newest + 1 :] if trial.state.is_finished()]
+        return Reached(history.n_finished, tokens, front.hypervolume, len(later))
 
     def _bear(self, failures: int, trial: TrialRecord) -> None:
         """Give up where the last trial is one failure too many in a row."""
@@ -193,7 +204,8 @@ class _Loop:
         on record: a run that ends before it starts proposes it again.
         """
         history = self.recorder.history
-        over = rule.reason(history.n_finished + 1, time.time()) is not None
+        reached = Reached(history.n_finished + 1)
+        over = rule.reason(reached, time.time()) is not None
         if over or not self.search.build_ahead:
             return None
         history.update()  # with the trial that runs

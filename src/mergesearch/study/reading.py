@@ -66,6 +66,10 @@ class RunRecords(Closing):
             raise
         return cls(database, Ledger(database.engine, run_id), run, study)
 
+    def tokens(self) -> int:
+        """Return how many tokens scoring has read and generated."""
+        return self._ledger.tokens()
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()

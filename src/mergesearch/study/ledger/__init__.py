@@ -92,6 +92,12 @@ class Ledger:
                 results.setdefault(row.trial, []).append(item)
         return results
 
+    def tokens(self) -> int:
+        """Return how many tokens were read and generated for all items on record."""
+        total = sa.func.sum(ITEM.c.tokens_in + ITEM.c.tokens_out)
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(total).where(self._of(ITEM))).scalar() or 0
+
     def record_references(self, references: Sequence[Reference]) -> None:
         """Record the specialists' answers that proxies are made of; once."""
         key = {"run_id": self._run_id}
