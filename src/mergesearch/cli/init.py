@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from mergesearch._system.terminal import say
-from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, deliver
+from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, deliver, refuse_existing
 from mergesearch.errors import InputError
+from mergesearch.runs.asked_space import Answers, interview, objectives_text, space_text
 from mergesearch.runs.new_space import demo_space, named, space_from
 from mergesearch.space.from_recipe import SearchableValue
 
@@ -40,13 +41,18 @@ def command(
 ) -> None:
     """Make a search space from a recipe, or copy the demo's.
 
-    The recipe's own numbers are tried first. A mergekit-evolve file gives objectives too.
+    The recipe's own numbers are tried first. A mergekit-evolve file gives objectives too. Without
+    --from a few questions are asked on a terminal, and space and objectives written by the answers.
 
     Example: search init --from merge.yaml --open weight,density
     """
     if source is None:
         if open_ is not None:
             raise InputError("--open goes with --from")
+        answers = interview(_ask) if sys.stdin.isatty() else None
+        if answers is not None:
+            _write_asked(answers, out or Path("space.yaml"), force)
+            return
         space, target = demo_space(), out or Path("space.yaml")
         objectives = "demo"
     else:
@@ -66,6 +72,22 @@ def command(
         what = "all numbers of one value" if values == 1 else f"{values} values together"
         say(f"{name} multiplies {what}: few dimensions; --open searches each number")
     say(f"next: search run {target} --objectives {objectives}")
+
+
+def _ask(question: str, default: str) -> str:
+    return str(typer.prompt(question, default=default)).strip()
+
+
+def _write_asked(answers: Answers, target: Path, force: bool) -> None:
+    """Write space and objectives by what was answered, and say what to do with them."""
+    objectives = target.with_name("objectives.yaml")
+    for file in (target, objectives):
+        refuse_existing(file, force)
+    deliver(space_text(answers), target, force, f"space -> {target}")
+    deliver(objectives_text(answers), objectives, force, f"objectives -> {objectives}")
+    both = f"{target} --objectives {objectives}"
+    say("next, once with a network: HF_HUB_OFFLINE=0 HF_DATASETS_OFFLINE=0 search check " + both)
+    say(f"then: search run {both} --hours {answers.hours:g}")
 
 
 def _named(
