@@ -63,6 +63,8 @@ def command(
             trust_tasks=trust_tasks,
             on_progress=lambda scored: told(scored.done, scored.total),
         )
+    for note in scored.notes:
+        say(note, error=True)
     if as_json:
         say(json.dumps(scored.to_dict(), indent=2))
         return

@@ -114,7 +114,7 @@ class WithoutEffect:
             return
         if key not in self._of_any or key in elsewhere:
             refuse_slip(f"unknown key {key!r}", key, allowed, elsewhere, location)
-        _note(key, f"known here are {', '.join(allowed)}", location)
+        _note(key, "nothing reads it here", location)
 
 
 def _note(key: str, why: str, location: Location) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,14 @@ class Scored:
         rung: Rung whose items were scored.
         scores: Score of each objective.
         results: Result of each task, item by item.
+        notes: What a person should know of a recipe and its parents, one sentence each.
     """
 
     digest: str
     rung: Rung
     scores: Mapping[str, Score]
     results: Mapping[str, TaskResult]
+    notes: Sequence[str] = ()
 
     def items(self) -> list[ItemResult]:
         """Return the results of all items, task by task."""
@@ -75,18 +77,20 @@ def score(
     if rung not in ITEM_RUNGS:
         raise InputError(f"unknown rung {rung!r}", expected=" or ".join(ITEM_RUNGS))
     wanted, rung = read_objectives(objectives), Rung(rung)
+    notes: Sequence[str] = ()
     options = {"parents": parents, "template": template, "threads": threads, "memory": memory}
     if isinstance(model, Recipe) or Path(model).suffix in (".yaml", ".yml"):
         recipe = read_recipe(model)
         workshop = open_workshop(recipe, parents, template, threads)
         refuse_beyond(memory, largest_workload(workshop, [recipe], wanted.runtime))
+        notes = workshop.notes(recipe)
         candidate = workshop.candidate(recipe)
     else:
         refuse_other(Path(model), Kind.GGUF, Kind.RECIPE)
         candidate = _opened(Path(model), options)
     with candidate, ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer:
         results = scorer.score(candidate, rung, on_progress)
-        return Scored(candidate.digest, rung, wanted.scores(results), results)
+        return Scored(candidate.digest, rung, wanted.scores(results), results, notes)
 
 
 def _opened(path: Path, options: Mapping[str, object]) -> Candidate:
