@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +26,7 @@ from mergesearch.cli.options import (
     parent_places,
 )
 from mergesearch.errors import Interrupted, MergeSearchError
-from mergesearch.report import item_notes, text, watch
+from mergesearch.report import item_notes, json_events, text, watch
 from mergesearch.report.importances import constant_notes
 from mergesearch.report.standing import standing_lines, sweep_line
 from mergesearch.report.terminal import SafeConsole
@@ -110,6 +110,10 @@ def command(
     template: TemplateFile = None,
     memory: Memory = None,
     trust_tasks: TrustTasks = False,
+    log_json: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Append every event as a line of JSON."),
+    ] = None,
     notify: Annotated[
         str | None,
         typer.Option(metavar="COMMAND", help="Run it at the end, such as a message to your phone."),
@@ -129,6 +133,7 @@ def command(
         _notified(notify, lambda: folder),
         watch(SafeConsole()) as observe,
         way_on(again) as note_folder,
+        nullcontext(_ignore) if log_json is None else json_events(log_json) as log,
     ):
 
         def tell(event: Event) -> None:
@@ -136,6 +141,7 @@ def command(
             if isinstance(event, RunOpened):
                 folder = str(event.folder)
             note_folder(event)
+            log(event)
             observe(event)
 
         run = search(
@@ -172,6 +178,10 @@ def command(
         say(note)
     for line in _summary(run):
         say(line)
+
+
+def _ignore(event: Event) -> None:
+    """Tell nobody of an event."""
 
 
 def _summary(run: Run) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from mergesearch.report.check import CheckReport, render_check
 from mergesearch.report.items import flips, item_notes, render_flips
+from mergesearch.report.json_log import json_events
 from mergesearch.report.live import log_events, render_line, render_live, watch
 from mergesearch.report.state import RunState
 from mergesearch.report.status import Status, render_status
@@ -13,6 +14,7 @@ __all__ = [
     "Status",
     "flips",
     "item_notes",
+    "json_events",
     "log_events",
     "render_check",
     "render_flips",

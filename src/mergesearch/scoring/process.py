@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 import mergesearch
 from mergesearch.errors import ObjectivesError, ScorerCrashed, ScorerKilled, ScoringError
 from mergesearch.objectives import Items, Objectives, References, Rung, TaskResult
+from mergesearch.scoring.log import EscapedLog
 from mergesearch.scoring.patience import Patience
 from mergesearch.scoring.protocol import (
     Answer,
@@ -83,6 +84,7 @@ class ScoringProcess:
         self._references: References = {}
         self._loaded: Loaded | None = None
         self._patience = Patience()
+        self._output: EscapedLog | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
 
@@ -247,6 +249,9 @@ class ScoringProcess:
             except subprocess.TimeoutExpired:
                 self._kill()
             self._process = None
+        if self._output is not None:
+            self._output.close()
+            self._output = None
         if self._partial is not None and not keep_partial:
             shutil.rmtree(self._partial, ignore_errors=True)
 
@@ -265,7 +270,10 @@ class ScoringProcess:
 
     def _launch(self) -> None:
         ours, theirs = socket.socketpair()
-        with theirs, open(os.devnull if self._log is None else self._log, "ab") as output:
+        if self._log is not None and self._output is None:
+            self._output = EscapedLog(self._log)
+        output = subprocess.DEVNULL if self._output is None else self._output.fileno()
+        with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "mergesearch.scoring.child", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -286,6 +294,8 @@ class ScoringProcess:
             code = self._process.returncode if self._process else -signal.SIGKILL
         how = f"ended by {_signal_name(-code)}" if code < 0 else f"exit code {code}"
         self._forget()
+        if self._output is not None:
+            self._output.drain()
         where = "" if self._log is None else f"; its last messages are in {self._log}"
         kind = ScorerKilled if -code in _FROM_OUTSIDE else ScorerCrashed
         return kind(f"the scoring process died ({how}){where}")
