@@ -32,6 +32,13 @@ def test_marks_intervals_and_confirmed_places_are_drawn() -> None:
     assert {"instruction (%)", "reasoning (%)", "knee", "parent", "dominated"} <= set(words)
 
 
+def test_a_sweep_is_drawn_beside_the_front() -> None:
+    svg = ElementTree.fromstring(front_svg(Front.of(AXES, EVERY), EVERY, "x", TRIALS))
+    squares = [node for node in svg.iter(f"{SPACE}rect") if node.get("width") == "10"]
+    assert len(squares) == len([trial for trial in TRIALS if trial.scores()]) + 1
+    assert "sweep" in [node.text for node in svg.iter(f"{SPACE}text")]
+
+
 def test_better_is_up_and_to_the_right_whichever_way_is_better() -> None:
     axes = (replace(AXES[0], direction="minimize", reference=1.0), AXES[1])
     svg = ElementTree.fromstring(front_svg(Front.of(axes, TRIALS), TRIALS, "x"))

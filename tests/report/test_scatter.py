@@ -58,3 +58,11 @@ def test_values_beyond_one_are_not_percent() -> None:
 def test_it_fits_and_one_trial_is_enough(width: int) -> None:
     text = shown(render_scatter(Front.of(AXES, TRIALS[:1]), TRIALS[:1], width), width)
     assert text.count("◆") == 2  # the knee, and the legend
+
+
+def test_a_sweep_has_marks_of_its_own() -> None:
+    swept = (trial(0, 0.3, 0.4), trial(1, 0.2, 0.5))
+    plain = render_scatter(Front.of(AXES, TRIALS), TRIALS, 80).plain
+    drawn = render_scatter(Front.of(AXES, TRIALS), TRIALS, 80, swept).plain
+    assert ("×" in plain, drawn.count("×")) == (False, 3)
+    assert "× sweep" in drawn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,8 @@ from mergesearch.report.standing import sweep_line
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.run import Run
 from mergesearch.runs.sweep import against_sweep
+from mergesearch.study.front import Front
+from mergesearch.study.records import TrialRecord
 
 
 def command(
@@ -52,8 +55,9 @@ def command(
     """
     run = Run(folder)
     front, against = run.front(), against_sweep(run, sweep)
+    swept = against.sweep.trials() if against else ()
     if plot is not None:
-        _write_plot(run, plot, force)
+        _write_plot(run, plot, swept, force)
     elif as_json:
         document = front.to_dict() | ({"sweep": against.to_dict()} if against else {})
         document |= {"importances": run.importances()} if importances else {}
@@ -62,30 +66,31 @@ def command(
         rows = {row["trial"]: row for row in run.rows()}
         say(csv_text([rows[member.trial] for member in front.members]), end="")
     else:
-        console = SafeConsole()
-        if len(front.axes) > 1 and front.members and console.width >= NARROWEST:
-            swept = against.sweep.trials() if against else ()
-            scatter = render_scatter(front, run.trials(), console.width, swept)
-            console.print(scatter, "", sep="\n")
-        console.print(render_front(front, console.width))
+        _print(run, front, swept)
         if against is not None:
             say(sweep_line(against.difference, against.rung))
-        constant = run.constant_objectives()
         if importances:
-            console.print("", render_importances(run.importances(), constant), sep="\n")
-        else:
-            for note in constant_notes(constant):
-                say(note)
+            SafeConsole().print("", render_importances(run.importances()), sep="\n")
 
 
-def _write_plot(run: Run, path: Path, force: bool) -> None:
+def _print(run: Run, front: Front, swept: Sequence[TrialRecord]) -> None:
+    """Print the scatter, where there is room for it, the table, and what is odd about both."""
+    console = SafeConsole()
+    if len(front.axes) > 1 and front.members and console.width >= NARROWEST:
+        console.print(render_scatter(front, run.trials(), console.width, swept), "", sep="\n")
+    console.print(render_front(front, console.width))
+    for note in constant_notes(run.constant_objectives()):
+        say(note)
+
+
+def _write_plot(run: Run, path: Path, swept: Sequence[TrialRecord], force: bool) -> None:
     """Write the front as a picture whose kind the file's ending names."""
     if path.suffix not in (".svg", ".png"):
         raise InputError(
             f"{path.suffix or 'no ending'} names no picture", where=path, expected=".svg or .png"
         )
     refuse_existing(path, force)
-    svg = front_svg(run.front(), run.trials(), run.record.name)
+    svg = front_svg(run.front(), run.trials(), run.record.name, swept)
     data = svg.encode() if path.suffix == ".svg" else to_png(svg)
     with new_file(path) as fd, open(fd, "wb", closefd=False) as file:
         file.write(data)

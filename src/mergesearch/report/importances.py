@@ -14,18 +14,15 @@ from mergesearch.study.importances import FEWEST, Importances
 _SHOWN = 12
 
 
-def render_importances(found: Importances, constant: Sequence[str]) -> RenderableType:
+def render_importances(found: Importances) -> RenderableType:
     """Return the dimensions that decide most, with their shares in each objective's variance.
 
     Args:
         found: Share of each dimension by objective.
-        constant: Objectives that are the same for all trials.
     """
-    notes = constant_notes(constant)
     known = {name: shares for name, shares in found.items() if shares}
     if not known:
-        few = [] if constant else [f"importances need {FEWEST} complete trials"]
-        return Text("\n".join(notes or few))
+        return Text(f"importances need {FEWEST} complete trials, and objectives that change")
     table = ruled_table()
     table.add_column("decides, in %", no_wrap=True, overflow="ellipsis")
     for name in known:
@@ -35,8 +32,9 @@ def render_importances(found: Importances, constant: Sequence[str]) -> Renderabl
         shares = (shares.get(dimension, 0.0) for shares in known.values())
         table.add_row(printable(dimension), *(f"{100 * share:.0f}" for share in shares))
     hidden = len(dimensions) - _SHOWN
-    notes += [f"{hidden} others decide less"] if hidden > 0 else []
-    return Group(table, Text("\n".join(notes), style="dim")) if notes else table
+    if hidden <= 0:
+        return table
+    return Group(table, Text(f"{hidden} others decide less", style="dim"))
 
 
 def _by_weight(known: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -12,23 +12,33 @@ from mergesearch._system.terminal import printable
 from mergesearch.errors import InputError
 from mergesearch.objectives import Rung, Score
 from mergesearch.report import text
+from mergesearch.report.scatter import scored
 from mergesearch.study.front import Front
 from mergesearch.study.records import Axis, TrialRecord
 
 _WIDTH, _HEIGHT = 900, 620
 _LEFT, _RIGHT, _TOP, _BOTTOM = 78, 24, 56, 64
 _Z = NormalDist().inv_cdf(0.975)  # half the width of a 95 % interval in standard errors
-_COLORS = {"knee": "#b34700", "member": "#0072b2", "parent": "#007a5a", "dominated": "#8c959f"}
+_COLORS = {
+    "knee": "#b34700",
+    "member": "#0072b2",
+    "parent": "#007a5a",
+    "dominated": "#8c959f",
+    "swept": "#a8327a",
+}
 _TICKS = 6
 
 
-def front_svg(front: Front, trials: Sequence[TrialRecord], name: str) -> str:
+def front_svg(
+    front: Front, trials: Sequence[TrialRecord], name: str, sweep: Sequence[TrialRecord] = ()
+) -> str:
     """Return the first two objectives of a run as an SVG; better is up and to the right.
 
     Args:
         front: Front of the run.
         trials: Trials of the run.
         name: Name of the run.
+        sweep: Trials of the sweep that the run is compared with.
 
     Raises:
         InputError: There is no front yet, or the run has one objective.
@@ -36,8 +46,8 @@ def front_svg(front: Front, trials: Sequence[TrialRecord], name: str) -> str:
     if not front.members or len(front.axes) < 2:
         what = "the run has one objective" if front.members else "there is no front yet"
         raise InputError(f"{what}, so there is nothing to plot")
-    shown = [trial for trial in trials if trial.scores() and trial.reused_from is None]
-    plot = _Plot.of(front, shown)
+    shown, swept = scored(trials), scored(sweep)
+    plot = _Plot.of(front, shown, swept)
     order = sorted(shown, key=lambda trial: list(_COLORS).index(_role(front, trial)), reverse=True)
     members = [trial for trial in order if _role(front, trial) in ("member", "knee")]
     confirmed = any(trial.scores(Rung.VALIDATE) for trial in members)
@@ -48,6 +58,7 @@ def front_svg(front: Front, trials: Sequence[TrialRecord], name: str) -> str:
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#ffffff"/>',
         _words(_LEFT, 24, f"{name}: {text.plural(front.trials, 'trial')}", size=17),
         *plot.rulers(),
+        *(plot.mark(trial, "swept", Rung.SEARCH) for trial in swept),
         *(line for trial in members for line in plot.interval(trial)),
         *(plot.mark(trial, _role(front, trial), Rung.SEARCH) for trial in order),
         *(
@@ -55,7 +66,9 @@ def front_svg(front: Front, trials: Sequence[TrialRecord], name: str) -> str:
             for trial in members
             if trial.scores(Rung.VALIDATE)
         ),
-        *_legend({_role(front, trial) for trial in shown}, confirmed),
+        *_legend(
+            {_role(front, trial) for trial in shown} | ({"swept"} if swept else set()), confirmed
+        ),
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
@@ -126,7 +139,7 @@ class _Plot:
     upward: _Ruler
 
     @classmethod
-    def of(cls, front: Front, trials: Sequence[TrialRecord]) -> _Plot:
+    def of(cls, front: Front, trials: Sequence[TrialRecord], swept: Sequence[TrialRecord]) -> _Plot:
         """Return the axes that hold all trials and the intervals of the members."""
         members = {member.trial for member in front.members}
 
@@ -139,6 +152,7 @@ class _Plot:
                 for reach in [_Z if trial.number in members else 0.0]
                 for sign in (-1, 1)
             ]
+            values += [trial.scores()[axis.name].value for trial in swept]
             low, high = min(values), max(values)
             pad = (high - low) * 0.04 or abs(high) or 1.0
             return _Ruler(axis, low - pad, high + pad, start, end)
@@ -191,7 +205,13 @@ def _ends(ruler: _Ruler, trial: TrialRecord) -> tuple[float, float]:
 
 
 def _legend(roles: set[str], confirmed: bool) -> Iterable[str]:
-    names = {"knee": "knee", "member": "front", "parent": "parent", "dominated": "dominated"}
+    names = {
+        "knee": "knee",
+        "member": "front",
+        "parent": "parent",
+        "dominated": "dominated",
+        "swept": "sweep",
+    }
     entries = [(role, name, False) for role, name in names.items() if role in roles]
     if confirmed:
         entries.append(("member", "validated on unseen items", True))
@@ -215,6 +235,8 @@ def _mark(role: str, x: float, y: float, *, hollow: bool) -> str:
                 f"{x:.1f},{y - 9:.1f} {x + 9:.1f},{y:.1f} {x:.1f},{y + 9:.1f} {x - 9:.1f},{y:.1f}"
             )
             return f'<polygon points="{points}" {style}/>'
+        case "swept":
+            return f'<rect x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10" {style}/>'
         case "parent":
             points = f"{x:.1f},{y - 8:.1f} {x + 8:.1f},{y + 6:.1f} {x - 8:.1f},{y + 6:.1f}"
             return f'<polygon points="{points}" {style}/>'

@@ -40,7 +40,7 @@ def render_scatter(
         sweep: Trials of the sweep that the run is compared with.
     """
     across, upward = front.axes[:2]
-    shown, swept = _scored(trials), _scored(sweep)
+    shown, swept = scored(trials), scored(sweep)
     columns = _Scale.of(across, [*shown, *swept], min(width, 120) - 9)
     rows = _Scale.of(upward, [*shown, *swept], max(10, min(width, 120) // 4 - 4))
     canvas = _Canvas(columns, rows, across.name, upward.name)
@@ -66,7 +66,8 @@ def render_scatter(
     return result.append_text(_legend(parents, bool(swept)))
 
 
-def _scored(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+def scored(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return the trials with search scores of their own."""
     return [trial for trial in trials if trial.scores() and trial.reused_from is None]
 
 
