@@ -85,9 +85,11 @@ def test_parents_without_a_base_have_a_ratio_alone() -> None:
         (0, 0, "the base as it is"),
         (1, -0.3, "instruct alone, reason taken away (-0.30)"),
         (0, 1, "reason alone, no instruct in it"),
+        (-0.5, 0, "the base, instruct taken away (-0.50), no reason in it"),
+        (1, "[-0.5, 0.5]", "instruct alone, hardly any reason in it"),
     ],
 )
-def test_the_ends_of_the_ranges(instruct: float, reason: float, line: str) -> None:
+def test_the_ends_of_the_ranges(instruct: object, reason: object, line: str) -> None:
     assert words(on_base(instruct, reason))[0] == line
 
 

@@ -69,21 +69,24 @@ class _Words:
 
     def mixture(self) -> str:
         """Return the ratio of the parents, and which of them are not in the result."""
-        absent = [self._names[ref] for ref in self._parents if ref not in self._present]
-        without = f", no {' and no '.join(absent)} in it" if absent else ""
         mixed = [ref for ref in self._present if self._whole[ref] >= ABSENT]
-        others = [ref for ref in self._present if ref not in mixed]
-        less = "".join(
-            f", {self._names[ref]} taken away ({self._whole[ref]:.2f})" for ref in others
-        )
+        besides = "".join(self._beside(ref) for ref in self._parents if ref not in mixed)
+        if not self._present:
+            return "the base as it is"
         if not mixed:
-            return "the base as it is" + less + (without if less else "")
+            return f"the base{besides}"
         if len(mixed) == 1:
-            return f"{self._names[mixed[0]]} alone{less}{without}"
+            return f"{self._names[mixed[0]]} alone{besides}"
         called = " : ".join(self._names[ref] for ref in mixed)
-        return (
-            f"{called} = {_ratio(mixed, self._whole)}{self._apart_in_groups(mixed)}{less}{without}"
-        )
+        ratio = _ratio(mixed, self._whole) + self._apart_in_groups(mixed)
+        return f"{called} = {ratio}{besides}"
+
+    def _beside(self, ref: str) -> str:
+        """What is said of a parent that is not mixed in."""
+        name, share = self._names[ref], self._whole[ref]
+        if share <= -ABSENT:
+            return f", {name} taken away ({share:.2f})"
+        return f", {'hardly any' if ref in self._present else 'no'} {name} in it"
 
     def _apart_in_groups(self, mixed: Sequence[str]) -> str:
         """The ratio apart for attention and MLP where one differs by more than a third."""
@@ -106,12 +109,10 @@ class _Words:
             return []
         groups = list(sums.values())
         apart = ", ".join(f"{group} {share:.2f}" for group, share in sums.items())
-        what = f"its deltas from {' and '.join(self._names[base] for base in self._bases)} are"
-        if not self._bases:
-            what = "its weights are"
-        if len(present) > 1:
-            what = what.replace("its", "their")
-        return [f"{what} scaled to {total:.2f}" + (f" ({apart})" if _apart(*groups) else "")]
+        bases = " and ".join(self._names[base] for base in self._bases)
+        what = f"deltas from {bases}" if bases else "weights"
+        line = f"{'its' if len(present) == 1 else 'their'} {what} are scaled to {total:.2f}"
+        return [line + (f" ({apart})" if _apart(*groups) else "")]
 
     def over_depth(self) -> list[str]:
         """Return how parents go over the depth where that is by more than a third."""
