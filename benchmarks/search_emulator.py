@@ -17,7 +17,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +217,13 @@ class EmulatedItems:
             task: self._task(task, candidate.digest, chances, list(numbers))
             for task, numbers in (items or self.order[rung]).items()
         }
+
+    def member(self, recipe: Recipe) -> dict[str, Any]:
+        """Return a recipe as a member of a front that is scored on all search items."""
+        results = self.score(EmulatedCandidate(recipe, recipe.digest()), Rung.SEARCH, None, None)
+        scores = self._objectives.scores(results)
+        values = {name: asdict(score) for name, score in scores.items()}
+        return {"values": values, "recipe": recipe.to_dict()}
 
     def _task(self, task: str, digest: str, chances: Floats, numbers: Sequence[int]) -> TaskResult:
         recorded = self._recorded[task]
