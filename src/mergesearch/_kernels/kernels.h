@@ -22,11 +22,10 @@ namespace {
 
 template <class L>
 constexpr mergesearch::Variant make_variant(const char* name) {
-    return {name,         first_nonfinite, quantize_rows<L>, dequantize,
-            combine_rows<L>, read_rows,    count_digits,     find_equal,
-            random_mask,  cut_mask,        rank_mask,        sum_magnitudes,
-            gram_of_rows, gram_of_columns, squares,          variances,
-            divergences,  importances,     log_sums};
+    return {name,      first_nonfinite, quantize_rows<L>, dequantize,      combine_rows<L>,
+            read_rows, count_digits,    find_equal,       random_mask,     cut_mask,
+            rank_mask, sum_magnitudes,  gram_of_rows,     gram_of_columns, squares,
+            variances, divergences,     importances,      log_sums};
 }
 
 }  // namespace

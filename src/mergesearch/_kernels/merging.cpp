@@ -256,8 +256,8 @@ void bind_merging(nb::module_& module, nb::class_<Variant>& variant) {
              "into"_a.noconvert(), Unlocked())
         .def("gram_of_columns", gram_of_columns, "inputs"_a, "base"_a.none(), "into"_a.noconvert(),
              Unlocked())
-        .def("squares", squares, "inputs"_a, "base"_a.none(), "kept"_a.none(),
-             "into"_a.noconvert(), Unlocked())
+        .def("squares", squares, "inputs"_a, "base"_a.none(), "kept"_a.none(), "into"_a.noconvert(),
+             Unlocked())
         .def("variances", variances, "inputs"_a, "base"_a.none(), "into"_a.noconvert(), Unlocked())
         .def("divergences", divergences, "values"_a, "base"_a, "into"_a.noconvert(), Unlocked())
         .def("importances", importances, "values"_a, "base"_a, "divergences"_a.noconvert(),
