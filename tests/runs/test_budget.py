@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from mergesearch._system.spare import Spare
 from mergesearch.errors import InputError
 from mergesearch.gguf.layout import found_layout, layout_of
 from mergesearch.objectives import Runtime
@@ -16,6 +18,7 @@ from mergesearch.runs.budget import (
     check_budget,
     mask_bytes,
     shape_of,
+    share_out,
     spare_memory,
 )
 from mergesearch.scoring.memory import Shape
@@ -86,6 +89,16 @@ def test_half_of_what_a_run_leaves_may_keep_what_is_needed_again():
     assert spare_memory(work(), work().total + 3_000_000) == 1_500_000
     assert spare_memory(work(), work().total - 1) == 0
     assert spare_memory(work(), None) == 0
+    ahead = work(GPU)
+    assert spare_memory(ahead, ahead.total + ahead.size + 4_000_000) == 2_000_000
+
+
+def test_a_workshop_is_told_what_it_may_keep():
+    workshop = SimpleNamespace(spare=Spare(10**15))
+    assert share_out(work().total + 3_000_000, work(), workshop) == work().total + 3_000_000
+    assert workshop.spare.memory == 1_500_000
+    with pytest.raises(InputError, match="of memory"):
+        share_out(work().total - 1, work(), workshop)
 
 
 def test_a_gpu_holds_weights_and_caches_itself():

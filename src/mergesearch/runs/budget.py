@@ -119,9 +119,28 @@ def mask_bytes(recipe: Recipe, largest: int) -> int:
     return sum(2 * each * len(merge.inputs) for merge in merges)
 
 
+def share_out(memory: int | None, work: Workload, workshop: Workshop) -> int | None:
+    """Return the bytes that a run may take; a workshop may keep things in half of what is left.
+
+    Args:
+        memory: Bytes that the person allows, None for what is free.
+        work: What the run takes.
+        workshop: Builder of its candidates.
+
+    Raises:
+        InputError: The run may take more.
+    """
+    budget = refuse_beyond(memory, work)
+    workshop.spare.memory = spare_memory(work, budget)
+    return budget
+
+
 def spare_memory(work: Workload, budget: int | None) -> int:
-    """Return the bytes for what is needed again: half of what a run leaves of the budget."""
-    return 0 if budget is None else max(0, budget - work.total) // 2
+    """Return half of what a run leaves of the budget, a candidate that is built ahead included."""
+    if budget is None:
+        return 0
+    taken = work.total + (work.size if builds_ahead(work, budget) else 0)
+    return max(0, budget - taken) // 2
 
 
 def refuse_beyond(memory: int | None, work: Workload) -> int | None:

@@ -23,7 +23,7 @@ from mergesearch.report.check import (
     MemoryReport,
     ScoringReport,
 )
-from mergesearch.runs.budget import builds_ahead, largest_workload, refuse_beyond
+from mergesearch.runs.budget import builds_ahead, largest_workload, share_out
 from mergesearch.runs.inputs import Place, cut_space, notes, open_workshop, read_objectives
 from mergesearch.runs.kinds import Kind, kind_of, refuse_other
 from mergesearch.runs.rehearsal import rehearse
@@ -152,7 +152,7 @@ def _building(
     """What building takes, and all of memory and disk; what does not fit is refused."""
     runtime = None if objectives is None else objectives.runtime
     work = largest_workload(workshop, model.recipes, runtime)
-    budget = refuse_beyond(memory, work)
+    budget = share_out(memory, work, workshop)
     estimates = [workshop.estimate(recipe) for recipe in model.of_each_method()]
     parameters = max(estimate.parameters for estimate in estimates)
     return BuildingReport(

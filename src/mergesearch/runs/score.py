@@ -11,7 +11,7 @@ from mergesearch.build import Candidate, open_gguf
 from mergesearch.errors import InputError
 from mergesearch.objectives import ITEM_RUNGS, ItemResult, Objectives, Rung, Score, TaskResult
 from mergesearch.recipe import Recipe
-from mergesearch.runs.budget import largest_workload, refuse_beyond
+from mergesearch.runs.budget import largest_workload, share_out
 from mergesearch.runs.inputs import Place, open_workshop, read_objectives, read_recipe
 from mergesearch.runs.kinds import Kind, refuse_other
 from mergesearch.scoring import OnProgress, ScoringProcess
@@ -82,7 +82,7 @@ def score(
     if isinstance(model, Recipe) or Path(model).suffix in (".yaml", ".yml"):
         recipe = read_recipe(model)
         workshop = open_workshop(recipe, parents, template, threads)
-        refuse_beyond(memory, largest_workload(workshop, [recipe], wanted.runtime))
+        share_out(memory, largest_workload(workshop, [recipe], wanted.runtime), workshop)
         notes = workshop.notes(recipe)
         candidate = workshop.candidate(recipe)
     else:

@@ -15,7 +15,7 @@ from mergesearch.objectives import Objectives
 from mergesearch.parents import pin_parents
 from mergesearch.recipe import Recipe
 from mergesearch.report import log_events
-from mergesearch.runs.budget import builds_ahead, largest_workload, refuse_beyond, spare_memory
+from mergesearch.runs.budget import builds_ahead, largest_workload, share_out
 from mergesearch.runs.fingerprints import fingerprints
 from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.goal import DEFAULT_TRIALS, Goal
@@ -140,8 +140,7 @@ def search(
     workshop = open_workshop(inputs.space, places, template, threads, pins, inputs.folder.path)
     inputs = inputs.cut(workshop)
     work = largest_workload(workshop, inputs.space.examples("high"), inputs.objectives.runtime)
-    budget = refuse_beyond(memory, work)
-    workshop.spare.memory = spare_memory(work, budget)
+    budget = share_out(memory, work, workshop)
     run_folder = inputs.folder
     with (
         run_folder.made(),
