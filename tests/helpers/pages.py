@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from helpers.records import AXES, RECIPE, RUN, TRIALS, trial
-from mergesearch.objectives import ItemResult, Objectives, Rung
+from helpers.records import AXES, RECIPE, RUN, TRIALS, rung, trial
+from mergesearch.objectives import ItemResult, Objectives, Rung, Score
 from mergesearch.report.page import ItemSheet, Page, page_of
 from mergesearch.report.page.items import uses_of
 from mergesearch.scoring.texts import ItemText
 from mergesearch.study.front import Front
+from mergesearch.study.records import Axis
 
 HOSTILE = (
     "</script><script>document.title = 'stolen'</script><img src=x onerror=alert(1)>\u202e&amp;"
@@ -48,6 +49,20 @@ def sheet() -> ItemSheet:
     for number in (1, 0, 5, 2, 4):
         made.add(number, Rung.SEARCH, items(number))
     return made
+
+
+def page_of_three() -> Page:
+    """The page of a run with three objectives, a sweep and importances."""
+    axes = (*AXES, Axis("words", "minimize", 9.0, percent=False))
+    trials = []
+    for record in EVERY:
+        scores = record.scores() and {**record.scores(), "words": Score(record.number + 2, 1, 9, 0)}
+        found = {"search": rung("search", scores)} if scores else {}
+        trials.append(replace(record, rungs=found))
+    front = Front.of(axes, trials)
+    shares = {"instruction": {"a.weight": 0.7, "b.weight": 0.3}, "words": {}}
+    run = replace(RUN, axes=axes)
+    return page_of(run, trials, front, ItemSheet((), {}), {}, swept=trials[:2], importances=shares)
 
 
 def page() -> Page:

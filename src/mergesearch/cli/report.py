@@ -10,8 +10,10 @@ import typer
 from mergesearch._system.terminal import say
 from mergesearch.cli.options import Folder, TrustTasks
 from mergesearch.cli.output import OUT
+from mergesearch.report.standing import sweep_line
 from mergesearch.runs.report import write_report
 from mergesearch.runs.run import Run
+from mergesearch.runs.sweep import against_sweep
 
 
 def command(
@@ -24,9 +26,15 @@ def command(
 ) -> None:
     """Write a run as one page for a browser.
 
-    The front with its intervals, any two trials side by side down to their answers, and how the
-    run went. The page is one file that loads nothing; also of a run that is still working.
+    The front with its intervals, beside a sweep where there is one, any two trials side by side
+    down to their answers, and how the run went. The page is one file that loads nothing; also of a
+    run that is still working.
 
     Example: search report results/demo
     """
-    say(str(write_report(Run(folder), out, trust_tasks=trust_tasks)))
+    run = Run(folder)
+    against = against_sweep(run)
+    swept = against.sweep.trials() if against else ()
+    notes = [sweep_line(against.difference, against.rung)] if against else []
+    path = write_report(run, out, trust_tasks=trust_tasks, swept=swept, notes=notes)
+    say(str(path))

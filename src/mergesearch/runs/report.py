@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mergesearch._system.files import write_text
@@ -15,6 +15,7 @@ from mergesearch.runs.inputs import read_objectives
 from mergesearch.runs.run import Run
 from mergesearch.scoring.texts import Texts, item_texts
 from mergesearch.study.reading import RunRecords
+from mergesearch.study.records import TrialRecord
 
 
 def write_report(
@@ -23,6 +24,8 @@ def write_report(
     *,
     read_items: Callable[[Items], Texts] | None = None,
     trust_tasks: bool = False,
+    swept: Sequence[TrialRecord] = (),
+    notes: Sequence[str] = (),
 ) -> Path:
     """Write the report of a run as one HTML file, and return its path.
 
@@ -31,6 +34,8 @@ def write_report(
         out: File to write; None for `report.html` in the run's folder.
         read_items: Returns what items ask; None for loading the run's tasks here.
         trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
+        swept: Trials of a sweep of the run's space.
+        notes: Sentences that a person should know before judging the front.
     """
 
     def load_and_read(items: Items) -> Texts:
@@ -38,15 +43,23 @@ def write_report(
         return item_texts(objectives, items, trust_tasks=trust_tasks)
 
     sheet = _sheet(run)
-    notes: list[str] = []
+    said = list(notes)
     questions: Texts = {}
     try:
         asked = sheet.differing()
         questions = (read_items or load_and_read)(asked) if asked else {}
     except MergeSearchError as error:
-        notes.append(f"Items are shown without their questions: {error.what}")
+        said.append(f"Items are shown without their questions: {error.what}")
     page = page_of(
-        run.record, run.trials(), run.front(), sheet, questions, [("state", run.state())], notes
+        run.record,
+        run.trials(),
+        run.front(),
+        sheet,
+        questions,
+        [("state", run.state())],
+        said,
+        swept=swept,
+        importances=run.importances(),
     )
     path = run.folder.report if out is None else out
     write_text(path, render_page(page))

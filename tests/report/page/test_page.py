@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from helpers.pages import EVERY, HOSTILE, OBJECTIVES, items, page, sheet
+from helpers.pages import EVERY, HOSTILE, OBJECTIVES, items, page, page_of_three, sheet
 from helpers.records import RUN, TRIALS, trial
 
 from mergesearch.objectives import Rung, Score
@@ -119,3 +119,11 @@ def test_of_a_confirmed_front_members_have_what_it_tells() -> None:
     assert made.trials[0].scores["confirmed"] == ((0.65, 0.03), (0.65, 0.03))
     assert "confirmed" not in made.trials[1].scores
     assert made.notes[1] == "fell off the front on validate items: 2"
+
+
+def test_a_sweep_goes_from_one_parent_to_the_other_and_importances_are_those_that_are_known() -> (
+    None
+):
+    made = page_of_three()
+    assert made.sweep == (made.trials[0].scores["search"], made.trials[1].scores["search"])
+    assert made.importances == {"instruction": {"a.weight": 0.7, "b.weight": 0.3}}

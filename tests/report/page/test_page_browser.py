@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.browser import CHROMIUM, Browser, browser
-from helpers.pages import page
+from helpers.pages import page, page_of_three
 
 from mergesearch.report.page import render_page
 
@@ -47,6 +47,22 @@ def test_it_draws_without_messages_and_loads_nothing(
     sizes = "[...document.querySelectorAll('body *')].filter((node) => node.textContent.trim())"
     smallest = f"Math.min(...{sizes}.map((node) => parseFloat(getComputedStyle(node).fontSize)))"
     assert tab.value(smallest) >= 12
+
+
+def test_three_objectives_are_drawn_in_pairs_and_by_colour(tab: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "three.html"
+    path.write_text(render_page(page_of_three()), encoding="utf-8")
+    tab.messages.clear()
+    tab.open(path, 1280, 900)
+    assert tab.value("document.querySelectorAll('.pairs svg .mark').length") == 3 * 5
+    colour = "[...document.querySelectorAll('label')].find((one) => one.innerText.match('colour'))"
+    tab.value(
+        f"(() => {{ const select = {colour}.querySelector('select'); select.value = '2';"
+        " select.dispatchEvent(new Event('change')); })()"
+    )
+    fills = "[...document.querySelectorAll('.mark > :last-child')].map((one) => one.style.fill"
+    assert tab.value(f"new Set({fills} || one.getAttribute('fill'))).size") > 5
+    assert tab.messages == []
 
 
 def test_hostile_texts_are_texts(tab: Browser, file: Path) -> None:

@@ -46,6 +46,9 @@ def page_of(
     questions: Texts,
     facts: Sequence[tuple[str, str]] = (),
     notes: Sequence[str] = (),
+    *,
+    swept: Sequence[TrialRecord] = (),
+    importances: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Page:
     """Return the page of a run.
 
@@ -57,6 +60,8 @@ def page_of(
         questions: What items ask.
         facts: Named facts that stand before the run's own.
         notes: Sentences that a person should know before judging the front.
+        swept: Trials of a sweep of the run's space.
+        importances: Share of each dimension in the variance of each objective.
     """
     parents = list(dict.fromkeys(ref for trial in trials for ref in trial.shares))
     seconds = _seconds_before(trials)
@@ -77,7 +82,23 @@ def page_of(
             for task, texts in questions.items()
         },
         strings=sheet.strings,
+        sweep=_sweep(run.axes, swept),
+        importances={
+            printable(name): {printable(key): _rounded(share) for key, share in shares.items()}
+            for name, shares in (importances or {}).items()
+            if shares
+        },
     )
+
+
+def _sweep(axes: Sequence[Axis], swept: Sequence[TrialRecord]) -> tuple[tuple[Point, ...], ...]:
+    """Search scores of a sweep's trials, along the shares of its first parent."""
+    known = [trial for trial in swept if trial.scores() and trial.reused_from is None]
+    if not known:
+        return ()
+    first = next(iter(known[0].shares), "")
+    known.sort(key=lambda trial: trial.shares.get(first, 0.0))
+    return tuple(tuple(_point(trial.scores().get(axis.name)) for axis in axes) for trial in known)
 
 
 def _notes(front: Front) -> list[str]:

@@ -6,7 +6,7 @@ Names of others (parents, tasks, answers) are plain strings here; the script sho
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mergesearch.scoring.texts import Texts
@@ -152,6 +152,8 @@ class Page:
         items: Values of items by rung.
         questions: What items ask.
         strings: Answers, each once.
+        sweep: Search scores of the trials of a sweep, from one parent to the other.
+        importances: Share of each dimension in the variance of each objective, the largest first.
     """
 
     name: str
@@ -165,3 +167,5 @@ class Page:
     items: Mapping[str, PageItems]
     questions: Texts
     strings: tuple[str, ...]
+    sweep: tuple[tuple[Point, ...], ...] = ()
+    importances: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

@@ -52,14 +52,38 @@ function picker(label, options, chosen, onChange) {
 
 function table(headings, rows) {
   const numeric = (cell) => (typeof cell === "string" && /^[-+–\d]/.test(cell) ? "number" : null);
-  const columns = headings.map((_, index) => rows.length > 0
-    && rows.every((row) => numeric(row[index])));
+  const columns = headings.map(
+    (_, index) => rows.length > 0 && rows.every((row) => numeric(row[index])),
+  );
   const cell = (tag, content, index) => make(tag, { class: columns[index] && "number" }, content);
-  return make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "table" },
-    make("table", {},
-      make("thead", {}, make("tr", {}, headings.map((name, index) => cell("th", name, index)))),
-      make("tbody", {}, rows.map((row) =>
-        make("tr", { class: row.kind ?? null }, row.map((part, index) => cell("td", part, index)))))));
+  return make(
+    "div",
+    { class: "scroll", tabindex: 0, role: "group", "aria-label": "table" },
+    make(
+      "table",
+      {},
+      make(
+        "thead",
+        {},
+        make(
+          "tr",
+          {},
+          headings.map((name, index) => cell("th", name, index)),
+        ),
+      ),
+      make(
+        "tbody",
+        {},
+        rows.map((row) =>
+          make(
+            "tr",
+            { class: row.kind ?? null },
+            row.map((part, index) => cell("td", part, index)),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 function section(title, ...children) {
