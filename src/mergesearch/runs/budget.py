@@ -120,7 +120,9 @@ def mask_bytes(recipe: Recipe, largest: int) -> int:
 
 
 def share_out(memory: int | None, work: Workload, workshop: Workshop) -> int | None:
-    """Return the bytes that a run may take; a workshop may keep things in half of what is left.
+    """Return the bytes that a run may take, None where that is unknown.
+
+    A workshop may keep things in half of what is left.
 
     Args:
         memory: Bytes that the person allows, None for what is free.
@@ -130,7 +132,8 @@ def share_out(memory: int | None, work: Workload, workshop: Workshop) -> int | N
     Raises:
         InputError: The run may take more.
     """
-    budget = refuse_beyond(memory, work)
+    budget = available_memory() if memory is None else memory
+    check_budget(work, budget, named=memory is not None)
     workshop.spare.memory = spare_memory(work, budget)
     return budget
 
@@ -141,17 +144,6 @@ def spare_memory(work: Workload, budget: int | None) -> int:
         return 0
     taken = work.total + (work.size if builds_ahead(work, budget) else 0)
     return max(0, budget - taken) // 2
-
-
-def refuse_beyond(memory: int | None, work: Workload) -> int | None:
-    """Return the bytes that a run may take, `memory` or what is free; None where unknown.
-
-    Raises:
-        InputError: The run may take more.
-    """
-    budget = available_memory() if memory is None else memory
-    check_budget(work, budget, named=memory is not None)
-    return budget
 
 
 def check_budget(work: Workload, budget: int | None, *, named: bool = True) -> None:
