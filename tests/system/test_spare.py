@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from mergesearch._system.spare import Spare
+from mergesearch._system.spare import LEFT_ON_DISK, Spare
 
 
 def test_memory_is_taken_up_to_the_limit_and_given_back() -> None:
@@ -51,6 +53,15 @@ def test_a_full_disk_is_said_once(
     assert "No space left on device" in caplog.messages[0]
     assert str(tmp_path) in caplog.messages[0]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_is_not_filled_to_its_last_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = LEFT_ON_DISK + 400
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    assert Spare(0, tmp_path).array((100,), or_file=True) is not None
+    assert Spare(0, tmp_path).array((101,), or_file=True) is None
 
 
 def test_a_folder_that_is_not_there_is_no_room(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import mmap
 import os
+import shutil
 import tempfile
 import threading
 import weakref
@@ -17,6 +19,8 @@ import numpy.typing as npt
 from mergesearch._system.machine import available_memory
 
 Float = npt.NDArray[np.float32]
+LEFT_ON_DISK = 1 << 30
+"""Bytes of a disk that no file takes: records are written there too."""
 _log = logging.getLogger(__name__)
 
 
@@ -65,21 +69,23 @@ class Spare:
             self._taken -= size
 
     def _in_file(self, shape: tuple[int, ...], size: int) -> Float | None:
+        place = self.folder or Path(tempfile.gettempdir())
         try:
-            with tempfile.TemporaryFile(dir=self.folder) as file:
+            if shutil.disk_usage(place).free < size + LEFT_ON_DISK:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            with tempfile.TemporaryFile(dir=place) as file:
                 # A mapping of a file without space would end the process when it is written to.
                 os.posix_fallocate(file.fileno(), 0, size)
                 mapping = mmap.mmap(file.fileno(), size)
         except (OSError, AttributeError) as error:
-            self._say(f"{getattr(error, 'strerror', None) or error}")
+            self._say(place, f"{getattr(error, 'strerror', None) or error}")
             return None
         return np.frombuffer(mapping, dtype=np.float32).reshape(shape)
 
-    def _say(self, reason: str) -> None:
+    def _say(self, place: Path, reason: str) -> None:
         with self._lock:
             said, self._said = self._said, True
         if not said:
-            place = self.folder or tempfile.gettempdir()
             _log.warning(
                 "no room to keep what is needed again, neither in memory nor in %s (%s):"
                 " it is computed anew, which takes longer",
