@@ -65,6 +65,11 @@ def test_a_kill_from_outside_is_told_from_a_crash(process, candidate):
     assert ScorerKilled.passing
 
 
+def test_a_process_that_is_ended_says_why(process, candidate):
+    with pytest.raises(ScorerKilled, match=r"died \(too much memory\)"):
+        process.score(candidate, "search", lambda progress: process.end("too much memory"))
+
+
 def test_a_hang_ends_one_candidate(process, candidate, monkeypatch):
     expected = process.score(candidate, "search")
     monkeypatch.setattr(patience, "LEAST_SECONDS", 0.5)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from mergesearch._system import resources
 from mergesearch._system.files import write_json, write_text
+from mergesearch._system.memory_watch import MemoryWatch
 from mergesearch.build import Workshop
 from mergesearch.errors import InputError, RunFolderError
 from mergesearch.objectives import Objectives
@@ -150,6 +152,7 @@ def search(
             trust_tasks=trust_tasks,
             partial=run_folder.partial,
         ) as scorer,
+        nullcontext() if memory is None else _memory_watch(memory, scorer),
     ):
         study = _study(inputs, workshop, scorer, warm, build_ahead=builds_ahead(work, budget))
         identify(run_folder.study, study, settings)  # before anything is written beside it
@@ -168,6 +171,20 @@ def search(
         run.write_recipes()
         write_report(run, read_items=scorer.item_texts)
     return run
+
+
+def _memory_watch(memory: int, scorer: ScoringProcess) -> MemoryWatch:
+    """End a scoring process with which a run takes more memory than it may."""
+
+    def others() -> list[int]:
+        return [] if scorer.pid is None else [scorer.pid]
+
+    def exceeded(used: int) -> None:
+        scorer.end(
+            f"ended, as the run took {used / 1e9:.1f} GB of memory, and --memory allows less"
+        )
+
+    return MemoryWatch(memory, others, exceeded)
 
 
 def _share(confirm: float) -> float:

@@ -85,6 +85,7 @@ class ScoringProcess:
         self._loaded: Loaded | None = None
         self._patience = Patience()
         self._output: EscapedLog | None = None
+        self._reason: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
 
@@ -230,6 +231,13 @@ class ScoringProcess:
                         expected=wanted.__name__,
                     )
 
+    def end(self, reason: str) -> None:
+        """End the process from another thread; what it was asked for fails with a reason."""
+        process = self._process
+        if process is not None:
+            self._reason = reason
+            process.kill()
+
     # -- life ------------------------------------------------------------------------------------
 
     def close(self, *, keep_partial: bool = False) -> None:
@@ -297,6 +305,8 @@ class ScoringProcess:
         if self._output is not None:
             self._output.drain()
         where = "" if self._log is None else f"; its last messages are in {self._log}"
+        if self._reason is not None:
+            how, self._reason = self._reason, None
         kind = ScorerKilled if -code in _FROM_OUTSIDE else ScorerCrashed
         return kind(f"the scoring process died ({how}){where}")
 
