@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mergesearch.report.progress import _Lines, progress
+from mergesearch.report.progress import _Lines, progress, steps
 
 
 def test_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
@@ -16,6 +16,12 @@ def test_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
         "building: 2/8 blocks, 10 s so far, 30 s left\n"
         "building: 4/8 blocks, 20 s so far, 20 s left\n"
     )
+
+
+def test_steps_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with steps() as told:
+        told("opening the parents")
+    assert capsys.readouterr() == ("", "opening the parents ...\n")
 
 
 def test_what_is_over_at_once_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

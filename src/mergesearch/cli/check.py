@@ -18,6 +18,7 @@ from mergesearch.cli.options import (
     parent_places,
 )
 from mergesearch.report import render_check
+from mergesearch.report.progress import steps
 from mergesearch.runs.check import check
 
 
@@ -43,13 +44,15 @@ def command(
 
     Example: search check space.yaml --objectives objectives.yaml
     """
-    report = check(
-        file,
-        objectives,
-        parents=parent_places(parent),
-        template=template,
-        threads=threads,
-        memory=memory,
-        trust_tasks=trust_tasks,
-    )
+    with steps() as on_step:
+        report = check(
+            file,
+            objectives,
+            parents=parent_places(parent),
+            template=template,
+            threads=threads,
+            memory=memory,
+            trust_tasks=trust_tasks,
+            on_step=on_step,
+        )
     say(json.dumps(report.to_dict(), indent=2) if as_json else render_check(report))

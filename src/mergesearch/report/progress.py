@@ -12,6 +12,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -54,6 +55,22 @@ def progress(what: str, unit: str) -> Iterator[OnProgress]:
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[str], None]]:
+    """Show on standard error what is being done; yields what is told the next step.
+
+    On a terminal a line with the time goes away at the end; elsewhere each step is a line.
+    """
+    console = SafeConsole(stderr=True)
+    if not console.is_terminal:
+        yield lambda step: print(f"{step} ...", file=sys.stderr, flush=True)
+        return
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
+                  console=console, transient=True) as bar:  # fmt: skip
+        task = bar.add_task("starting", total=None)
+        yield lambda step: bar.update(task, description=step)
 
 
 class _Lines:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ def check(
     threads: int | None = None,
     memory: int | None = None,
     trust_tasks: bool = False,
+    on_step: Callable[[str], None] = lambda step: None,
 ) -> CheckReport:
     """Prove a space, recipe or objectives file, and estimate what it takes on this machine.
 
@@ -56,6 +57,7 @@ def check(
         threads: Number of threads that build; None for one per processor.
         memory: Bytes that a run may take; None for all that is free.
         trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
+        on_step: Called with what is done next, in words.
 
     Raises:
         InputError: What a run would refuse.
@@ -72,17 +74,21 @@ def check(
                 expected="objectives, parents, template and memory with a space or a recipe",
             )
         wanted = read_objectives(path)
+        on_step("loading the tasks")
         with ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer:
             scorer.start()
         return CheckReport(str(file), "objectives", items=_items(wanted))
     model = _Model.read(document, path)
+    on_step("opening the parents")
     workshop = open_workshop(model.source, parents, template, threads)
     model = model.cut(workshop)
+    on_step("planning every choice and building a layer")
     if objectives is None:
         building = _building(model, workshop, None, memory)
         return CheckReport(str(file), model.kind, building=building)
     wanted = read_objectives(objectives)
     building = _building(model, workshop, wanted, memory)
+    on_step("loading the tasks, and building and scoring a candidate in part")
     return CheckReport(
         str(file),
         model.kind,
