@@ -127,7 +127,7 @@ def test_a_pick_is_an_expression_and_says_how_the_trial_stands(run: Run, tmp_pat
     pick = "max:reasoning where instruction>=0 and reasoning<=1"
     best = json.loads(search("show", run.folder, "best:reasoning", "--json").out)
     exported = search("export", run.folder, "--pick", pick)
-    assert f"mergesearch: trial {best['number']}\n" in exported.out
+    assert f"mergesearch: trial {best['number']} of " in exported.out
     assert "chance of being better than instruct (trial 0, " in exported.err
     model = tmp_path / "m.gguf"
     built = search("build", run.folder, "--pick", pick, "-o", model)

@@ -108,9 +108,9 @@ class RunRecords(Closing):
 
         A trial that reused the scores of another has the other's.
         """
-        trial = self.trial(number)
-        if trial is not None and trial.reused_from is not None:
-            number = trial.reused_from
+        trials = self._study.all()
+        if 0 <= number < len(trials):
+            number = trials[number].user_attrs.get("reused_from", number)
         return self._ledger.items(number, rung, task)
 
     def references(self) -> tuple[Reference, ...]:
