@@ -40,6 +40,39 @@ def test_a_fused_matrix_may_be_two_tensors() -> None:
     assert up.segments == (Segment(fused, 96, 192),)
 
 
+def test_heads_of_values_that_share_keys_are_spread() -> None:
+    """Two heads of keys with two of values each: 0 1 2 3 is stored as 0 2 1 3."""
+    layout = layout_of(make_config("qwen3_5_text"), "test")
+    names = [name for name in layout.tensor_shapes() if "layers.3." in name]
+    assert not any("linear_attn" in name for name in names)
+    stored = {tensor.name: tensor for tensor in stored_tensors(layout)}
+
+    def rows(name: str) -> list[tuple[int, int]]:
+        return [(segment.start, segment.stop) for segment in stored[name].segments]
+
+    assert rows("blk.0.attn_gate.weight") == [(0, 16), (32, 48), (16, 32), (48, 64)]
+    assert rows("blk.0.attn_qkv.weight") == [(0, 64), (64, 80), (96, 112), (80, 96), (112, 128)]
+    assert rows("blk.0.ssm_a") == [(0, 1), (2, 3), (1, 2), (3, 4)]
+    assert rows("blk.0.ssm_dt.bias") == rows("blk.0.ssm_beta.weight") == rows("blk.0.ssm_a")
+    assert stored["blk.0.ssm_conv1d.weight"].shape == (128, 4)
+    assert rows("blk.0.ssm_conv1d.weight") == rows("blk.0.attn_qkv.weight")
+    out = stored["blk.0.ssm_out.weight"].segments[0].change
+    assert out == RowChange(grouped=(2, 2))
+    assert out.to_gguf(np.arange(8.0).reshape(1, 8)).tolist() == [[0, 1, 4, 5, 2, 3, 6, 7]]
+    changes = {
+        name: stored[name].segments[0].change for name in ("blk.0.ssm_norm.weight", "blk.0.ssm_a")
+    }
+    assert changes == {"blk.0.ssm_norm.weight": RowChange(), "blk.0.ssm_a": RowChange(decay=True)}
+
+
+def test_changes_of_values_are_undone() -> None:
+    block = np.array([[0.5, -1.0, 0.25, 2.0, 1.5, 3.0]], dtype=np.float32)
+    for change in (RowChange(decay=True), RowChange(grouped=(3, 2)), RowChange(added=1.0)):
+        assert change.of_values
+        assert np.allclose(change.from_gguf(change.to_gguf(block)), block, rtol=1e-6)
+    assert not RowChange(together=2).of_values
+
+
 def test_norms_of_gemma_are_stored_with_one_added() -> None:
     block = np.array([[0.25, -0.5]], dtype=np.float32)
     change = RowChange(added=1.0)

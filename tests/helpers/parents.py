@@ -46,6 +46,7 @@ ARCHITECTURES = {
     "olmo3": "Olmo3ForCausalLM",
     "granitemoehybrid": "GraniteMoeHybridForCausalLM",
     "ministral3": "Ministral3ForCausalLM",
+    "qwen3_5_text": "Qwen3_5ForCausalLM",
 }
 _GEMMA = {"head_dim": 32, "query_pre_attn_scalar": 32, "sliding_window": 16}
 _GEMMA |= {"hidden_activation": "gelu_pytorch_tanh", "tie_word_embeddings": True}
@@ -61,6 +62,17 @@ OWN: dict[str, dict[str, Any]] = {
     "granite": {"attention_multiplier": 0.2, "embedding_multiplier": 3.0}
     | {"residual_multiplier": 0.7, "logits_scaling": 4.0},
     "smollm3": {"pad_token_id": 0},
+    "qwen3_5_text": {
+        "head_dim": 32,
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 4,
+        "linear_key_head_dim": 16,
+        "linear_value_head_dim": 16,
+        "num_hidden_layers": 4,
+    },
+    "granitemoehybrid": {"num_local_experts": 0, "num_experts_per_tok": 0}
+    | {"position_embedding_type": "rope", "shared_intermediate_size": 96}
+    | {"layer_types": ["attention"] * 2},
     "olmo3": {"sliding_window": 16, "pad_token_id": 0},
     "glm4": {"head_dim": 16, "attention_bias": True, "pad_token_id": 0},
 }

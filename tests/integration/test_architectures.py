@@ -44,6 +44,8 @@ LONG |= {"short_factor": [1.0] * 6, "long_factor": [2.0] * 6, "partial_rotary_fa
 YARN = {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0, "beta_fast": 32.0}
 YARN |= {"beta_slow": 1.0, "original_max_position_embeddings": 4}
 SCALED = YARN | {"mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1}
+LINEAR = {"head_dim": 32, "linear_key_head_dim": 16, "linear_value_head_dim": 16}
+LINEAR |= {"linear_num_key_heads": 2, "linear_num_value_heads": 2, "num_hidden_layers": 5}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "Llama 3.1": ("Llama", {"rope_parameters": LLAMA3}),
     "Mistral Small 3": ("Mistral", {"head_dim": 32, "sliding_window": None}),
@@ -75,6 +77,8 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "Ministral 3": ("Ministral3", {"head_dim": 32, "rope_parameters": SCALED}),
     "SmolLM3": ("SmolLM3", {"tie_word_embeddings": True}),
+    "Qwen3.5": ("Qwen3_5", LINEAR | {"linear_num_value_heads": 6}),
+    "Qwen3.5, small": ("Qwen3_5", LINEAR | {"tie_word_embeddings": True}),
     "GLM-4": ("Glm4", {"head_dim": 16, "attention_bias": True, "partial_rotary_factor": 0.5}),
     "Phi-4-mini": ("Phi3", {"rope_parameters": LONG, "tie_word_embeddings": True}),
 }
@@ -84,7 +88,8 @@ IDS = [5, 77, 300, 12, 350, 1, 9, 211, 34, 8]
 def make_model(kind: str, folder: Path) -> Any:
     """A model with random weights, norms and biases too, saved with a tokenizer."""
     name, changes = KINDS[kind]
-    config = getattr(transformers, f"{name}Config")(**SIZES | changes)
+    own = "TextConfig" if name == "Qwen3_5" else "Config"
+    config = getattr(transformers, f"{name}{own}")(**SIZES | changes)
     torch.manual_seed(3)
     model = getattr(transformers, f"{name}ForCausalLM")(config).eval()
     with torch.no_grad():
@@ -143,6 +148,7 @@ def test_a_folder_that_is_built_is_the_same_model(kind: str, tmp_path: Path) -> 
         ("Granite 4", {"layer_types": ["attention", *["mamba"] * 4]}, "layer_types is {'mamba'}"),
         ("Granite 4", {"position_embedding_type": None}, "position_embedding_type is None"),
         ("Ministral 3", {"sliding_window": 16}, "sliding_window is 16"),
+        ("Qwen3.5", {"layer_types": ["full_attention"] * 5}, "model.layers.0.self_attn"),
         ("OLMo 2", {"tie_word_embeddings": True}, "no place for a head that is the embedding"),
     ],
 )

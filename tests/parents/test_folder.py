@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.parents import make_config, make_parent, make_weights, write_parent
+from safetensors.torch import load_file, save_file
 
 from mergesearch.errors import CheckpointError, InputError
 from mergesearch.merge import plan_merge
@@ -133,6 +134,20 @@ def test_buffers_are_no_weights(name: str, dtype: torch.dtype, tmp_path: Path) -
     weights = make_weights(config, 0) | {name: torch.ones(16).to(dtype)}
     checkpoint = open_checkpoint(str(write_parent(tmp_path / "a", config, weights)))
     assert set(checkpoint.tensors) == {*weights} - {name}
+
+
+def test_layers_that_predict_ahead_are_left_out(tmp_path: Path) -> None:
+    folder = make_parent(tmp_path / "a", arch="qwen3_5_text")
+    expected = open_checkpoint(str(folder)).tensors
+    tensors = load_file(folder / "model.safetensors")
+    ahead = {
+        "mtp.layers.0.mlp.up_proj.weight": torch.zeros(96, 64),
+        "mtp.norm.weight": torch.ones(64),
+    }
+    save_file(tensors | ahead, folder / "model.safetensors")
+    found = open_checkpoint(str(folder))
+    assert found.tensors == expected
+    assert found.notes == ("2 tensors that predict several tokens are left out",)
 
 
 def with_tokens_beyond(folder: Path, **settings: object) -> Path:

@@ -243,7 +243,7 @@ def _write_rows(
 
 def stored_rows(merged: MergedModel, block: Segment, tensor: PlacedTensor) -> npt.NDArray[Any]:
     """Merge and quantize a block of a tensor: its rows as the file holds them."""
-    if tensor.is_vector or block.transposed or block.change.added:
+    if tensor.is_vector or block.transposed or block.change.of_values:
         values = block.change.to_gguf(_values(merged, block, tensor))
         return quantize_rows(values, tensor.kind)
     # Rows are quantized one by one, so that their order may change afterwards.

@@ -29,12 +29,17 @@ class Weight:
             has one.
         parts: Names of the tensors that GGUF makes of equal parts of its rows; empty where it stays
             one.
+        bare: Whether its name ends without `.weight`.
+        values: Where the heads of values of linear attention are: in its last `rows`, or in its
+            `columns`; empty where it has none.
     """
 
     name: str
     sizes: tuple[str, ...]
     bias: str = ""
     parts: tuple[str, ...] = ()
+    bare: bool = False
+    values: str = ""
 
 
 EXPERT = "{expert}"
@@ -87,6 +92,7 @@ class Family:
     Attributes:
         arch: GGUF's architecture.
         weights: Tensors of a layer, in the order of the file.
+        kinds: Tensors of a layer by its kind in `layer_types`; empty where all have the same.
         qkv_bias: Whether queries, keys and values have biases; None where `attention_bias` says so.
         output_bias: Whether the output projection follows `attention_bias` too.
         biased: Whether llama.cpp has a place for the biases that `attention_bias` asks for.
@@ -110,6 +116,7 @@ class Family:
 
     arch: gguf.MODEL_ARCH
     weights: tuple[Weight, ...] = (_INPUT_NORM, *_MATRICES, _POST_NORM)
+    kinds: Mapping[str, tuple[Weight, ...]] = field(default_factory=dict)
     qkv_bias: bool | None = None
     output_bias: bool = True
     biased: bool = True
@@ -153,6 +160,29 @@ _MIXED = (
 )
 _ATTENTION, _DENSE = _MATRICES[:4], _MATRICES[4:]
 _WIDE_HEAD_NORMS = (Weight("self_attn.q_norm", ("queries",)), Weight("self_attn.k_norm", ("keys",)))
+
+_GATED_ATTENTION = (
+    Weight("self_attn.q_proj", ("2 queries", "hidden")),
+    *_ATTENTION[1:],
+    *_HEAD_NORMS,
+)
+_LINEAR_ATTENTION = (
+    Weight("linear_attn.in_proj_qkv", ("linear qkv", "hidden"), values="rows"),
+    Weight("linear_attn.in_proj_z", ("linear values", "hidden"), values="rows"),
+    Weight("linear_attn.in_proj_b", ("linear heads", "hidden"), values="rows"),
+    Weight("linear_attn.in_proj_a", ("linear heads", "hidden"), values="rows"),
+    Weight("linear_attn.conv1d", ("linear qkv", "one", "kernel"), values="rows"),
+    Weight("linear_attn.A_log", ("linear heads",), bare=True, values="rows"),
+    Weight(
+        "linear_attn.dt_bias",
+        ("linear heads",),
+        parts=("linear_attn.dt_proj.bias",),
+        bare=True,
+        values="rows",
+    ),
+    Weight("linear_attn.norm", ("linear head",)),
+    Weight("linear_attn.out_proj", ("hidden", "linear values"), values="columns"),
+)
 
 _RMS = {"rms_norm_eps": 1e-6}
 _QWEN = _RMS | {"max_position_embeddings": 32768}
@@ -211,6 +241,20 @@ ARCHITECTURES: dict[str, Family] = {
         Arch.QWEN2, qkv_bias=True, output_bias=False, head_sizes=False, defaults=_QWEN
     ),
     "Qwen3ForCausalLM": _QWEN3,
+    "Qwen3_5ForCausalLM": Family(
+        Arch.QWEN35,
+        kinds={
+            "linear_attention": (_INPUT_NORM, *_LINEAR_ATTENTION, *_DENSE, _POST_NORM),
+            "full_attention": (_INPUT_NORM, *_GATED_ATTENTION, *_DENSE, _POST_NORM),
+        },
+        biased=False,
+        norm_shift=1.0,
+        window_pattern=4,
+        defaults=_QWEN
+        | {"head_dim": 256, "partial_rotary_factor": 0.25, "full_attention_interval": 4}
+        | {"linear_num_key_heads": 16, "linear_num_value_heads": 32, "linear_conv_kernel_dim": 4}
+        | {"linear_key_head_dim": 128, "linear_value_head_dim": 128},
+    ),
     "Qwen3MoeForCausalLM": replace(
         _QWEN3,
         arch=Arch.QWEN3MOE,

@@ -72,6 +72,42 @@ class Layout(ABC):
         """
 
 
+@dataclass(frozen=True)
+class LinearAttention:
+    """Sizes of layers with linear attention.
+
+    Attributes:
+        key_heads: Number of heads of keys, and of queries.
+        value_heads: Number of heads of values.
+        key_dim: Elements of a head of keys.
+        value_dim: Elements of a head of values.
+        kernel: Tokens that the convolution sees.
+    """
+
+    key_heads: int
+    value_heads: int
+    key_dim: int
+    value_dim: int
+    kernel: int
+
+    @property
+    def values(self) -> int:
+        """Elements of all heads of values."""
+        return self.value_heads * self.value_dim
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Sizes that make the shapes of tensors, by the names that they go by."""
+        return {
+            "linear qkv": 2 * self.key_heads * self.key_dim + self.values,
+            "linear values": self.values,
+            "linear heads": self.value_heads,
+            "linear head": self.value_dim,
+            "kernel": self.kernel,
+            "one": 1,
+        }
+
+
 @dataclass(frozen=True, kw_only=True)
 class BuiltInLayout(Layout):
     """The shape of a model of a built-in architecture.
@@ -82,6 +118,8 @@ class BuiltInLayout(Layout):
         biases: Names of the biases that there are: `qkv`, `output`, `mlp`.
         n_experts: Number of experts of a layer; 0 where the feed-forward part is dense.
         expert_feed_forward: Elements between the projections of an expert.
+        kinds: Kind of each layer; empty where all have the same tensors.
+        linear: Sizes of linear attention; None where there is none.
     """
 
     family: Family
@@ -89,6 +127,8 @@ class BuiltInLayout(Layout):
     biases: frozenset[str]
     n_experts: int = 0
     expert_feed_forward: int = 0
+    kinds: tuple[str, ...] = ()
+    linear: LinearAttention | None = None
     built_in = True
 
     @property
@@ -111,10 +151,12 @@ class BuiltInLayout(Layout):
             "2 inner": 2 * self.feed_forward,
             "head": self.head_dim,
             "queries": queries,
+            "2 queries": 2 * queries,
             "keys": keys,
             "queries + 2 keys": queries + 2 * keys,
             "experts": self.n_experts,
             "expert inner": self.expert_feed_forward,
+            **({} if self.linear is None else self.linear.sizes),
         }
 
     @property
@@ -132,20 +174,24 @@ class BuiltInLayout(Layout):
         """See `Layout`."""
         shapes: dict[str, Shape] = {EMBEDDING: (self.vocab_rows, self.hidden)}
         for layer in range(self.n_layers):
-            for name, shape in self._layer_shapes().items():
+            for name, shape in self._layer_shapes(self.weights(layer)).items():
                 shapes[f"model.layers.{layer}.{name}"] = shape
         shapes["model.norm.weight"] = (self.hidden,)
         if not self.tied:
             shapes[HEAD] = (self.vocab_rows, self.hidden)
         return shapes
 
-    def _layer_shapes(self) -> dict[str, Shape]:
+    def weights(self, layer: int) -> tuple[Weight, ...]:
+        """Return the weights of a layer."""
+        return self.family.kinds[self.kinds[layer]] if self.kinds else self.family.weights
+
+    def _layer_shapes(self, weights: Iterable[Weight]) -> dict[str, Shape]:
         sizes = self.sizes
         shapes = {}
-        for weight in self.family.weights:
+        for weight in weights:
             shape = tuple(sizes[size] for size in weight.sizes)
             for name in self._names(weight):
-                shapes[f"{name}.weight"] = shape
+                shapes[name if weight.bare else f"{name}.weight"] = shape
                 if weight.bias in self.biases:
                     shapes[f"{name}.bias"] = shape[:1]
         return shapes
@@ -158,7 +204,8 @@ class BuiltInLayout(Layout):
 
     def with_layers(self, kinds: Sequence[int]) -> Self:
         """See `Layout`."""
-        return replace(self, n_layers=len(kinds))
+        own = tuple(self.kinds[min(kind, len(self.kinds) - 1)] for kind in kinds if self.kinds)
+        return replace(self, n_layers=len(kinds), kinds=own)
 
     def with_vocabulary(self, rows: int, tied: bool) -> Self:
         """See `Layout`."""
@@ -267,7 +314,36 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
         vocab_rows=_size(config, "vocab_size", where),
         tied=tied,
         biases=frozenset(bias for bias, there in biases.items() if there),
+        kinds=_kinds(config, family, where),
+        linear=_linear_attention(config, where) if family.kinds else None,
         **_expert_sizes(config, family, where),
+    )
+
+
+def _kinds(config: Mapping[str, Any], family: Family, where: str | Path) -> tuple[str, ...]:
+    """The kind of each layer, where they have tensors of their own."""
+    if not family.kinds:
+        return ()
+    every, n_layers = family.window_pattern, _size(config, "num_hidden_layers", where)
+    linear, full = family.kinds
+    usual = [full if (layer + 1) % every == 0 else linear for layer in range(n_layers)]
+    kinds = config.get("layer_types") or usual
+    if len(kinds) != n_layers or not set(kinds) <= set(family.kinds):
+        raise CheckpointError(
+            f"config.json: layer_types is {kinds}",
+            where=where,
+            expected=f"{n_layers} times one of {', '.join(family.kinds)}",
+        )
+    return tuple(kinds)
+
+
+def _linear_attention(config: Mapping[str, Any], where: str | Path) -> LinearAttention:
+    return LinearAttention(
+        key_heads=_size(config, "linear_num_key_heads", where),
+        value_heads=_size(config, "linear_num_value_heads", where),
+        key_dim=_size(config, "linear_key_head_dim", where),
+        value_dim=_size(config, "linear_value_head_dim", where),
+        kernel=_size(config, "linear_conv_kernel_dim", where),
     )
 
 

@@ -176,6 +176,28 @@ def _qwen3_moe(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any])
     keys.add(_LLM.EXPERT_FEED_FORWARD_LENGTH, layout.expert_feed_forward)
 
 
+def _qwen35(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
+    """Sizes of linear attention; positions turn a part of each head of the others."""
+    linear, ssm, every = layout.linear, gguf.Keys.SSM, layout.family.window_pattern
+    assert linear is not None
+    full = [(layer + 1) % every == 0 for layer in range(layout.n_layers)]
+    _require(config, "layer_types", [kind == "full_attention" for kind in layout.kinds], full)
+    _require(config, "linear_value_head_dim", linear.value_dim, linear.key_dim)
+    keys.add(ssm.CONV_KERNEL, linear.kernel)
+    keys.add(ssm.STATE_SIZE, linear.key_dim)
+    keys.add(ssm.GROUP_COUNT, linear.key_heads)
+    keys.add(ssm.TIME_STEP_RANK, linear.value_heads)
+    keys.add(ssm.INNER_SIZE, linear.values)
+    keys.add(_LLM.FULL_ATTENTION_INTERVAL, every)
+    rope = rope_parameters(config)
+    keys.add(_ROPE.DIMENSION_COUNT, int(layout.head_dim * rope.get("partial_rotary_factor", 0.25)))
+    sections = [*rope.get("mrope_section", _SECTIONS), 0, 0][:4]
+    keys.add(_ROPE.DIMENSION_SECTIONS, sections)
+
+
+_SECTIONS = [11, 11, 10]  # of a rotated half head, for the axes of an image; one for all in a text
+
+
 def _glm4(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
     """Positions turn a part of each head."""
     turned = int(layout.head_dim * rope_parameters(config).get("partial_rotary_factor", 0.5))
@@ -267,6 +289,7 @@ _OWN: dict[gguf.MODEL_ARCH, Own] = {
     gguf.MODEL_ARCH.OLMO2: _olmo2,
     gguf.MODEL_ARCH.SMOLLM3: _smollm3,
     gguf.MODEL_ARCH.QWEN3MOE: _qwen3_moe,
+    gguf.MODEL_ARCH.QWEN35: _qwen35,
     gguf.MODEL_ARCH.GLM4: _glm4,
     gguf.MODEL_ARCH.GEMMA2: _gemma2,
     gguf.MODEL_ARCH.GEMMA3: _gemma3,

@@ -20,10 +20,20 @@ class RowChange:
         together: Number of rows of one head, whose halves are interleaved; 1 where rows stay in
             order.
         added: Number that is added to every value.
+        grouped: Groups that the heads of a row's columns are in, and heads of a group; the first
+            heads of all groups come first.
+        decay: Whether a value x becomes -exp(x).
     """
 
     together: int = 1
     added: float = 0.0
+    grouped: tuple[int, int] = (1, 1)
+    decay: bool = False
+
+    @property
+    def of_values(self) -> bool:
+        """Whether it changes values, or their order in a row: quantizing comes after it."""
+        return bool(self.added) or self.decay or self.grouped != (1, 1)
 
     def to_gguf(self, block: Rows) -> Rows:
         """Return rows as they are stored.
@@ -33,13 +43,21 @@ class RowChange:
 
         Args:
             block: Rows of shape `(k * together, cols)`, or `(1, k * together)` for a vector;
-                bytes of quantized rows too where nothing is added.
+                bytes of quantized rows too where it is not `of_values`.
         """
         moved = _by_heads(block, (2, self.together // 2)) if self.together > 1 else block
+        if self.decay:
+            return -np.exp(moved)
+        if self.grouped != (1, 1):
+            return _by_columns(moved, self.grouped)
         return moved + np.float32(self.added) if self.added else moved
 
     def from_gguf(self, block: Rows) -> Rows:
         """Return stored rows as Hugging Face has them: undoes `to_gguf`."""
+        if self.decay:
+            return np.log(-block)
+        if self.grouped != (1, 1):
+            return _by_columns(block, self.grouped[::-1])
         taken = block - np.float32(self.added) if self.added else block
         return _by_heads(taken, (self.together // 2, 2)) if self.together > 1 else taken
 
@@ -49,6 +67,12 @@ def _by_heads(block: Rows, split: tuple[int, int]) -> Rows:
     bias = block.shape[0] == 1
     rows = block.reshape(-1, 1) if bias else block
     heads = rows.reshape(-1, *split, rows.shape[1]).swapaxes(1, 2)
+    return np.ascontiguousarray(heads.reshape(block.shape))
+
+
+def _by_columns(block: Rows, split: tuple[int, int]) -> Rows:
+    """Swap the two indices that a column's head is numbered by."""
+    heads = block.reshape(block.shape[0], *split, -1).swapaxes(1, 2)
     return np.ascontiguousarray(heads.reshape(block.shape))
 
 

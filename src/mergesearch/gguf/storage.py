@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import gguf
 
+from mergesearch.gguf.families import EXPERT, Weight
 from mergesearch.gguf.layout import BuiltInLayout, Shape
+from mergesearch.gguf.names import layer_of
 from mergesearch.gguf.rows import RowChange, Segment, StoredTensor
 
 _EXPERT = re.compile(r"(?<=\.experts)\.\d+")
@@ -20,11 +23,12 @@ def gguf_names(layout: BuiltInLayout) -> dict[str, tuple[str, ...]]:
     GGUF.
     """
     names = gguf.get_tensor_name_map(layout.arch, layout.n_layers)
-    divided = {weight.name: weight.parts for weight in layout.family.weights if weight.parts}
     found = {}
     for name in layout.tensor_shapes():
-        whole = next((weight for weight in divided if f".{weight}." in name), "")
-        parts = [name.replace(whole, part) for part in divided[whole]] if whole else [name]
+        weight = weight_of(layout, name)
+        parts = [name]
+        if weight is not None and weight.parts:
+            parts = [name.replace(weight.name, part) for part in weight.parts]
         mapped = [
             names.get_name(_EXPERT.sub("", part), try_suffixes=(".weight", ".bias"))
             for part in parts
@@ -34,11 +38,28 @@ def gguf_names(layout: BuiltInLayout) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def weight_of(layout: BuiltInLayout, name: str) -> Weight | None:
+    """Return the declaration of a tensor, None outside the layers."""
+    layer = layer_of(name)
+    if layer is None:
+        return None
+    own = _EXPERT.sub(f".{EXPERT}", name).partition(f".{layer}.")[2]
+    own = own.removesuffix(".weight").removesuffix(".bias")
+    return next(weight for weight in layout.weights(layer) if weight.name == own)
+
+
 def row_change(layout: BuiltInLayout, name: str) -> RowChange:
     """Return what the converter does to the rows of a tensor, by its Hugging Face name."""
-    family = layout.family
+    family, linear = layout.family, layout.linear
+    if name.endswith("linear_attn.norm.weight"):
+        return RowChange()
     if name.endswith("norm.weight"):
         return RowChange(added=family.norm_shift)
+    if name.endswith("A_log"):
+        return RowChange(decay=True)
+    weight = weight_of(layout, name)
+    if linear is not None and weight is not None and weight.values == "columns":
+        return RowChange(grouped=(linear.key_heads, linear.value_heads // linear.key_heads))
     turned = ".self_attn." in name and ("q_proj" in name or "k_proj" in name)
     return RowChange(together=layout.head_dim if family.permuted and turned else 1)
 
@@ -51,12 +72,36 @@ def stored_tensors(layout: BuiltInLayout) -> list[StoredTensor]:
         rows, change = shapes[name][0] // len(parts), row_change(layout, name)
         for place, stored in enumerate(parts):
             segment = Segment(name, place * rows, (place + 1) * rows, change)
-            segments.setdefault(stored, []).append(segment)
+            segments.setdefault(stored, []).extend(_by_value_heads(layout, segment))
     return [_stored(name, shapes, parts) for name, parts in segments.items()]
+
+
+def _by_value_heads(layout: BuiltInLayout, segment: Segment) -> Iterator[Segment]:
+    """Cut rows of linear attention so that the first heads of values of all groups come first.
+
+    Heads of values that share a head of keys are a group (`conversion/qwen.py`,
+    `_reorder_v_heads`). They are the last rows of a tensor, one row each or `value_dim`.
+    """
+    linear, weight = layout.linear, weight_of(layout, segment.name)
+    in_rows = weight is not None and weight.values == "rows"
+    if linear is None or not in_rows or linear.key_heads == linear.value_heads:
+        yield segment
+        return
+    rows = 1 if segment.stop == linear.value_heads else linear.value_dim
+    first = segment.stop - linear.value_heads * rows
+    if first:
+        yield replace(segment, stop=first)
+    of_group = linear.value_heads // linear.key_heads
+    for head in range(of_group):
+        for group in range(linear.key_heads):
+            start = first + (group * of_group + head) * rows
+            yield replace(segment, start=start, stop=start + rows)
 
 
 def _stored(name: str, shapes: Mapping[str, Shape], segments: Sequence[Segment]) -> StoredTensor:
     first = segments[0]
-    shape = (first.stop - first.start, *shapes[first.name][1:])
-    of_experts = _EXPERT.search(first.name) is not None
-    return StoredTensor(name, (len(segments), *shape) if of_experts else shape, tuple(segments))
+    shape = shapes[first.name]
+    if _EXPERT.search(first.name) is not None:
+        return StoredTensor(name, (len(segments), *shape), tuple(segments))
+    rows = sum(segment.stop - segment.start for segment in segments)
+    return StoredTensor(name, (rows, shape[-1]) if len(shape) > 1 else (rows,), tuple(segments))

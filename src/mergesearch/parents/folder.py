@@ -26,6 +26,7 @@ from mergesearch.vocabulary import Tokenizer, read_tokenizer
 from mergesearch.vocabulary.files import documents
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_AHEAD = "mtp."  # layers that guess the tokens after the next, for speculative decoding
 _SHARD_FILES = f"model-{'[0-9]' * 5}-of-{'[0-9]' * 5}.safetensors"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # Constants that old checkpoints store beside the weights; the architecture computes them.
@@ -79,6 +80,7 @@ class FolderCheckpoint:
             return
         if reads_images(self.config):
             self._keep_text_model()
+        self._leave_out_prediction()
         self.tensors = _weights(self._places)
         check(MODEL_CONFIG, self.config, folder / "config.json", CheckpointError)
         self.layout = layout_of(self.config, folder)
@@ -100,6 +102,13 @@ class FolderCheckpoint:
         self._notes.append(
             f"the text model of {architecture} is taken; its {others} other tensors are left out"
         )
+
+    def _leave_out_prediction(self) -> None:
+        """Go on without the layers that predict several tokens at once, which the model lacks."""
+        ahead = [name for name in self._places if name.startswith(_AHEAD)]
+        if ahead:
+            self._places = {name: self._places[name] for name in self._places if name not in ahead}
+            self._notes.append(f"{len(ahead)} tensors that predict several tokens are left out")
 
     @property
     def files(self) -> dict[str, Path]:
