@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -137,7 +138,7 @@ def _local(ref: str, overrides: Mapping[str, Path]) -> Path | None:
     if ref.startswith(DEMO_PREFIX) and ADAPTER not in ref:
         return parent_folder(ref)
     places = (Path(text).expanduser() for text in dict.fromkeys((ref, unescaped(ref))))
-    return next((place for place in places if place.exists()), None)
+    return next((place for place in places if os.path.exists(place)), None)  # any text
 
 
 def _downloaded(ref: str) -> Path:
