@@ -52,3 +52,17 @@ def test_chunks_of_another_candidate_or_of_other_objectives_are_removed(tmp_path
         assert scores.read(PROMPTS) is None
         scores.write(PROMPTS, ANSWERS, 1.5)
         assert len(list(folder.iterdir())) == 1
+
+
+def test_what_cannot_be_kept_is_done_without(scores: PartialScores, tmp_path: Path) -> None:
+    """On a full disk, where something else is in the place, or in a folder that was renamed."""
+    scores.write(PROMPTS, ANSWERS, 1.5)
+    (path,) = tmp_path.glob("partial/*/*.json")
+    path.unlink()
+    path.mkdir()
+    scores.write(PROMPTS, ANSWERS, 1.5)
+    assert scores.read(PROMPTS) is None
+    (tmp_path / "partial").rename(tmp_path / "renamed")
+    scores.write(PROMPTS, ANSWERS, 1.5)
+    PartialScores(tmp_path / "gone" / "partial", "ab", "cd").write(PROMPTS, ANSWERS, 1.5)
+    assert [path.name for path in tmp_path.iterdir()] == ["renamed"]

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,19 @@ class PartialScores:
     """The finished chunks of one candidate, a file each; those of all others are removed.
 
     Args:
-        folder: Folder that holds nothing else; made where it is missing.
+        folder: Folder that holds nothing else; made where it is missing, in one that is there.
         candidate: SHA-256 (hex) of the GGUF.
         fingerprint: Fingerprint of the objectives.
     """
 
     def __init__(self, folder: Path, candidate: str, fingerprint: str) -> None:
         self._folder = folder / f"{candidate[:32]}-{fingerprint[:16]}"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for other in folder.iterdir():
-            if other != self._folder:
-                shutil.rmtree(other, ignore_errors=True)
+        with suppress(OSError):
+            folder.mkdir(exist_ok=True)
+            self._folder.mkdir(exist_ok=True)
+            for other in folder.iterdir():
+                if other != self._folder:
+                    shutil.rmtree(other, ignore_errors=True)
 
     def read(self, job: Job) -> tuple[list[Any], float] | None:
         """Return a chunk's results and seconds, None where none are there whole."""
@@ -53,11 +56,20 @@ class PartialScores:
         return results, stored["seconds"]
 
     def write(self, job: Job, results: Sequence[Generated | Likelihood], seconds: float) -> None:
-        """Keep a chunk's results; a reader sees all of them or none, also after a power loss."""
+        """Keep a chunk's results; a reader sees all of them or none, also after a power loss.
+
+        One that cannot be kept, on a full disk, is only run again if the scoring is interrupted.
+        """
+        if not self._folder.is_dir():  # nor is a run folder made again that was renamed
+            return
         fields = [list(vars(result).values()) for result in results]
         body = json.dumps({"seconds": seconds, "results": fields}).encode()
         digest = hashlib.sha256(body).hexdigest().encode()
-        with new_file(self._path(job)) as fd, open(fd, "wb", closefd=False) as file:
+        with (
+            suppress(OSError),
+            new_file(self._path(job)) as fd,
+            open(fd, "wb", closefd=False) as file,
+        ):
             file.write(digest + b"\n" + body)
             file.flush()
             os.fsync(fd)
