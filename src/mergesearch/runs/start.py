@@ -136,11 +136,11 @@ def search(
         sampler=None if sampler is None else check_sampler(sampler),
         confirm=_share(confirm),
     )
-    warm = read_warm_start(inputs.folder, warm_start, inputs.space, inputs.objectives)
     places = parent_places(parents, inputs.space.parents())
     pins = _pins(inputs, places)
     workshop = open_workshop(inputs.space, places, template, threads, pins, inputs.folder.path)
     inputs = inputs.cut(workshop)
+    warm = read_warm_start(inputs.folder, warm_start, inputs.space, inputs.objectives)
     work = largest_workload(workshop, inputs.space.examples("high"), inputs.objectives.runtime)
     budget = share_out(memory, work, workshop)
     run_folder = inputs.folder
