@@ -39,6 +39,12 @@ Read a run, also while it works:
     run.compare(17, 3)                                 # differences on the same items
     run.recipe("knee").to_yaml()                       # rebuilds the knee byte for byte
 
+Score what anybody could try without a search, and learn whether the search earned its night:
+
+    swept = mergesearch.sweep("results/night")         # the line between two parents
+    difference = run.against(swept)                    # of the hypervolumes
+    print(difference.value, difference.interval())
+
 Wherever a file is named, an object does too: a `Recipe`, a `Space`, `Objectives`; each has
 `from_yaml` and `to_dict`. `search` is also the name of the command; `search --help` lists what it
 can do.
@@ -65,6 +71,7 @@ if TYPE_CHECKING:
     from mergesearch.runs.run import Run
     from mergesearch.runs.score import score
     from mergesearch.runs.start import search
+    from mergesearch.runs.sweep import sweep
     from mergesearch.space import Space
     from mergesearch.study import events
 
@@ -80,6 +87,7 @@ __all__ = [
     "open_workshop",
     "score",
     "search",
+    "sweep",
 ]
 
 _HOMES = {
@@ -94,6 +102,7 @@ _HOMES = {
     "open_workshop": "mergesearch.runs.inputs",
     "score": "mergesearch.runs.score",
     "search": "mergesearch.runs.start",
+    "sweep": "mergesearch.runs.sweep",
 }
 
 

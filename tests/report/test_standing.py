@@ -35,6 +35,6 @@ def test_a_trial_without_scores_has_no_lines() -> None:
     ],
 )
 def test_a_search_is_told_whether_it_beats_the_sweep(ours: float, line: str) -> None:
-    difference = HypervolumeDifference(ours, 0.1, 0.01)
+    difference = HypervolumeDifference(ours, 0.1, 0.01, Rung.VALIDATE)
     expected = f"hypervolume: {line}, 95 % interval, validate items"
-    assert sweep_line(difference, "validate") == expected
+    assert sweep_line(difference) == expected

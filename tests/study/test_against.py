@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mergesearch.objectives import ItemResult, Objective, TaskUse
+from mergesearch.objectives import ItemResult, Objective, Rung, TaskUse
 from mergesearch.study.against import HypervolumeDifference, hypervolume_difference
 from mergesearch.study.records import Axis
 
@@ -26,7 +26,7 @@ def results(words: float, sums: float, seed: int) -> list[ItemResult]:
 def test_the_difference_is_that_of_both_hypervolumes() -> None:
     ours = {"a": results(0.5, 0.5, 1)}
     theirs = {"b": results(0.4, 0.6, 2), "c": results(0.5, 0.3, 3)}
-    found = hypervolume_difference(AXES, OBJECTIVES, ours, theirs)
+    found = hypervolume_difference(AXES, OBJECTIVES, ours, theirs, Rung.SEARCH)
     assert found.ours == pytest.approx(0.25, abs=1e-3)
     assert found.theirs == pytest.approx(0.4 * 0.6 + 0.1 * 0.3, abs=1e-3)
     low, high = found.interval()
@@ -37,7 +37,7 @@ def test_the_difference_is_that_of_both_hypervolumes() -> None:
 
 def test_a_front_against_itself_is_no_difference() -> None:
     front = {"a": results(0.5, 0.5, 1), "b": results(0.3, 0.7, 2)}
-    found = hypervolume_difference(AXES, OBJECTIVES, front, front)
+    found = hypervolume_difference(AXES, OBJECTIVES, front, front, Rung.SEARCH)
     assert (found.value, found.stderr) == (0.0, 0.0)
 
 
@@ -47,12 +47,12 @@ def test_common_items_leave_the_difference() -> None:
     index = next(index for index, item in enumerate(first) if not item.metrics["exact"])
     second = [*first]
     second[index] = ItemResult(first[index].task, first[index].item, {"exact": 1.0})
-    found = hypervolume_difference(AXES, OBJECTIVES, {"b": second}, {"a": first})
+    found = hypervolume_difference(AXES, OBJECTIVES, {"b": second}, {"a": first}, Rung.SEARCH)
     assert found.value == pytest.approx(0.5 / ITEMS, rel=0.2)
     assert found.stderr < 0.005
 
 
 def test_the_interval_is_two_errors_wide() -> None:
-    assert HypervolumeDifference(0.12, 0.1, 0.01).interval() == pytest.approx(
+    assert HypervolumeDifference(0.12, 0.1, 0.01, Rung.SEARCH).interval() == pytest.approx(
         (0.0004, 0.0396), abs=1e-6
     )

@@ -68,7 +68,7 @@ def command(
     else:
         _print(run, front, swept)
         if against is not None:
-            say(sweep_line(against.difference, against.rung))
+            say(sweep_line(against.difference))
         if importances:
             SafeConsole().print("", render_importances(run.importances()), sep="\n")
 

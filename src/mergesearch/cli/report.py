@@ -35,6 +35,6 @@ def command(
     run = Run(folder)
     against = against_sweep(run)
     swept = against.sweep.trials() if against else ()
-    notes = [sweep_line(against.difference, against.rung)] if against else []
+    notes = [sweep_line(against.difference)] if against else []
     path = write_report(run, out, trust_tasks=trust_tasks, swept=swept, notes=notes)
     say(str(path))

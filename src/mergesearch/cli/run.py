@@ -191,7 +191,7 @@ def _summary(run: Run) -> Iterator[str]:
     yield f"the knee is trial {knee.number}: {'; '.join(knee.words)}"
     yield from standing_lines(run.standing(knee.number), run.record.axes)
     if (against := against_sweep(run)) is not None:
-        yield sweep_line(against.difference, against.rung)
+        yield sweep_line(against.difference)
     folder = shlex.quote(str(run.folder.path))
     yield ""
     yield f"run folder: {run.folder.path}, to be looked at: {run.folder.report}"

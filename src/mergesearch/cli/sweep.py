@@ -92,5 +92,5 @@ def command(
         )
     searched = RunFolder(Path(space))
     if searched.holds_run() and (against := against_sweep(Run(space), run.folder.path)):
-        say(sweep_line(against.difference, against.rung))
+        say(sweep_line(against.difference))
     say(f"run folder: {run.folder.path}")

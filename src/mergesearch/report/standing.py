@@ -33,12 +33,11 @@ def standing_lines(standing: Standing, axes: Sequence[Axis]) -> list[str]:
     return lines
 
 
-def sweep_line(difference: HypervolumeDifference, rung: str) -> str:
+def sweep_line(difference: HypervolumeDifference) -> str:
     """Return whether a search beats the sweep, in hypervolume.
 
     Args:
         difference: Difference of the hypervolumes, the search's minus the sweep's.
-        rung: Rung whose items were compared.
     """
     low, high = difference.interval()
     shown = f"{difference.value:+.4f} ({low:+.4f} to {high:+.4f})"
@@ -48,7 +47,7 @@ def sweep_line(difference: HypervolumeDifference, rung: str) -> str:
         verdict = f"falls behind the sweep: {shown}"
     else:
         verdict = f"does not beat the sweep beyond error: {shown}"
-    return f"hypervolume: the search {verdict}, 95 % interval, {rung} items"
+    return f"hypervolume: the search {verdict}, 95 % interval, {difference.rung} items"
 
 
 def _interval(axis: Axis, score: Score) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mergesearch.errors import InputError
 from mergesearch.objectives import ItemResult, PairedDifference, Rung, paired_difference
 from mergesearch.runs.inputs import read_objectives
 from mergesearch.runs.run import Run
@@ -59,22 +58,8 @@ def _items(run: Run, which: str, rung: str) -> tuple[str, Sequence[ItemResult]]:
     folder, pick = next((split for split in splits if Path(split[0]).is_dir()), ("", which))
     if folder:
         other = Run(folder)
-        refuse_scored_otherwise(run, other)
+        run.refuse_scored_otherwise(other)
         trial = other.pick(pick)
         return f"trial {trial.number} of {folder}", other.items(trial.number, rung)
     trial = run.pick(which)
     return f"trial {trial.number}", run.items(trial.number, rung)
-
-
-def refuse_scored_otherwise(run: Run, other: Run) -> None:
-    """Refuse another run whose scores cannot be compared with those of a run.
-
-    Raises:
-        InputError: Its objectives, task data or scoring packages are others.
-    """
-    for name in ("objectives", "scoring", "data"):
-        if run.record.fingerprints.get(name) != other.record.fingerprints.get(name):
-            raise InputError(
-                f"its run was started with different {name}, so its scores cannot be compared",
-                where=other.folder.path,
-            )

@@ -19,6 +19,7 @@ from mergesearch.recipe import Recipe, to_yaml
 from mergesearch.runs.export import recipe_header
 from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.kinds import Kind, refuse_other
+from mergesearch.study.against import HypervolumeDifference, hypervolume_difference
 from mergesearch.study.front import Front
 from mergesearch.study.importances import Importances, constant_objectives
 from mergesearch.study.lock import is_running
@@ -169,6 +170,41 @@ class Run:
             objective.name: paired_difference(objective, ours, theirs)
             for objective in self.objectives().objectives
         }
+
+    def against(self, other: Run) -> HypervolumeDifference | None:
+        """Return by how much the front is ahead of another run's, None while one has no members.
+
+        Members are compared on the validate items where all of both were scored on them, since the
+        search chose by the others.
+
+        Raises:
+            InputError: The other run was scored otherwise.
+        """
+        self.refuse_scored_otherwise(other)
+        for rung in (Rung.VALIDATE, Rung.SEARCH):
+            ours, theirs = self._members(rung), other._members(rung)
+            if ours and theirs:
+                objectives = self.objectives().objectives
+                return hypervolume_difference(self.record.axes, objectives, ours, theirs, rung)
+        return None
+
+    def _members(self, rung: Rung) -> dict[str, tuple[ItemResult, ...]]:
+        """Results of the members on a rung by digest; empty unless all were scored on it."""
+        found = {member.digest: self.results(member.trial, rung) for member in self.front().members}
+        return found if all(found.values()) else {}
+
+    def refuse_scored_otherwise(self, other: Run) -> None:
+        """Refuse another run whose scores cannot be compared with those of this one.
+
+        Raises:
+            InputError: Its objectives, task data or scoring packages are others.
+        """
+        for name in ("objectives", "scoring", "data"):
+            if self.record.fingerprints.get(name) != other.record.fingerprints.get(name):
+                raise InputError(
+                    f"its run was started with different {name}, so its scores cannot be compared",
+                    where=other.folder.path,
+                )
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one flat mapping a trial: its state, scores on every rung, shares, parameters.

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from mergesearch.errors import InputError
-from mergesearch.objectives import ItemResult, Objectives, Rung
-from mergesearch.runs.compare import refuse_scored_otherwise
+from mergesearch.objectives import Objectives
 from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.goal import DEFAULT_TRIALS
 from mergesearch.runs.inputs import Place, read_space
 from mergesearch.runs.run import Run
 from mergesearch.runs.start import objectives_of, search
 from mergesearch.space import Space
-from mergesearch.study.against import HypervolumeDifference, hypervolume_difference
+from mergesearch.study.against import HypervolumeDifference
 from mergesearch.study.events import Event
 
 FEWEST = 3
@@ -98,19 +97,17 @@ class AgainstSweep:
 
     Attributes:
         sweep: The sweep.
-        rung: Rung on whose items the members of both fronts were compared.
         difference: Difference of the hypervolumes, the run's minus the sweep's.
     """
 
     sweep: Run
-    rung: Rung
     difference: HypervolumeDifference
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as `search front --json` has it."""
         return {
             "folder": str(self.sweep.folder.path),
-            "rung": str(self.rung),
+            "rung": str(self.difference.rung),
             "hypervolume": self.difference.theirs,
             "hypervolume_of_search": self.difference.ours,
             "difference": self.difference.value,
@@ -121,9 +118,6 @@ class AgainstSweep:
 
 def against_sweep(run: Run, folder: Path | None = None) -> AgainstSweep | None:
     """Return how a run's front compares with that of a sweep; None where there is nothing to.
-
-    Members are compared on the validate items where all of both were scored on them, since the
-    search chose by the others.
 
     Args:
         run: The run.
@@ -136,17 +130,5 @@ def against_sweep(run: Run, folder: Path | None = None) -> AgainstSweep | None:
     if folder is None and not RunFolder(run.folder.sweep).holds_run():
         return None
     sweep = Run(run.folder.sweep if folder is None else folder)
-    refuse_scored_otherwise(run, sweep)
-    for rung in (Rung.VALIDATE, Rung.SEARCH):
-        ours, theirs = _members(run, rung), _members(sweep, rung)
-        if ours and theirs:
-            objectives = run.objectives().objectives
-            difference = hypervolume_difference(run.record.axes, objectives, ours, theirs)
-            return AgainstSweep(sweep, rung, difference)
-    return None
-
-
-def _members(run: Run, rung: Rung) -> dict[str, tuple[ItemResult, ...]]:
-    """Results of a front's members on a rung by digest; empty unless all were scored on it."""
-    found = {member.digest: run.results(member.trial, rung) for member in run.front().members}
-    return found if all(found.values()) else {}
+    difference = run.against(sweep)
+    return None if difference is None else AgainstSweep(sweep, difference)

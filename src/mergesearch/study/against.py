@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mergesearch.objectives import ItemResult, Objective
+from mergesearch.objectives import ItemResult, Objective, Rung
 from mergesearch.objectives.types import normal_interval
 from mergesearch.study.estimation.estimates import estimate
 from mergesearch.study.estimation.factors import Floats
@@ -29,11 +29,13 @@ class HypervolumeDifference:
         ours: Hypervolume of the one.
         theirs: Hypervolume of the other.
         stderr: Standard error of the difference.
+        rung: Rung on whose items the members of both were compared.
     """
 
     ours: float
     theirs: float
     stderr: float
+    rung: Rung
 
     @property
     def value(self) -> float:
@@ -46,7 +48,11 @@ class HypervolumeDifference:
 
 
 def hypervolume_difference(
-    axes: Sequence[Axis], objectives: Sequence[Objective], ours: Members, theirs: Members
+    axes: Sequence[Axis],
+    objectives: Sequence[Objective],
+    ours: Members,
+    theirs: Members,
+    rung: Rung,
 ) -> HypervolumeDifference:
     """Compare two fronts on the items of one rung that their members were scored on.
 
@@ -58,6 +64,7 @@ def hypervolume_difference(
         objectives: What the items are worth, in the same order.
         ours: Members of the one.
         theirs: Members of the other.
+        rung: Rung that the items are of.
     """
     digests = list(dict.fromkeys([*ours, *theirs]))
     estimates = estimate(
@@ -68,7 +75,7 @@ def hypervolume_difference(
     draws = estimates.draws(DRAWS, np.random.default_rng(_SEED))
     volumes = np.array([_volumes(axes, draw, rows) for draw in draws])
     first, second = _volumes(axes, estimates.values, rows)
-    return HypervolumeDifference(first, second, float(np.std(volumes[:, 0] - volumes[:, 1])))
+    return HypervolumeDifference(first, second, float(np.std(volumes[:, 0] - volumes[:, 1])), rung)
 
 
 def _volumes(axes: Sequence[Axis], values: Floats, rows: Sequence[Sequence[int]]) -> list[float]:
