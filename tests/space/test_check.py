@@ -25,7 +25,7 @@ from mergesearch.space import Space
         ("parameters", {"lambda": {"search": [1, 1]}}, "is empty"),
         ("parameters", {"lambda": {"search": [0, 1], "step": 1}}, "unknown key 'step'"),
         ("parameters", {"lambda": {"search": [0, 1], "per": ["head"]}}, "not a list of groups"),
-        ("parameters", {"lambda": {"search": [0, 1], "curve": 0}}, "not a number of points"),
+        ("parameters", {"lambda": {"search": [0, 1], "curve": 0}}, "curve 0 is not a number"),
         ("parameters", {"speed": {"search": [0, 1]}}, "a search of 'speed' is without effect"),
         ("parameters", {"density": {"search": [0, 2]}}, "out of range"),
         ("start_form", [], "did you mean `start_from`"),
