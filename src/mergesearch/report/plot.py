@@ -145,14 +145,12 @@ class _Plot:
 
         def ruler(axis: Axis, start: float, end: float) -> _Ruler:
             values = [
-                score.value + sign * reach * score.stderr
+                end
                 for trial in trials
                 for score in (trial.scores().get(axis.name), _confirmed(trial, axis))
                 if score is not None
-                for reach in [_Z if trial.number in members else 0.0]
-                for sign in (-1, 1)
+                for end in _interval(score, axis, _Z if trial.number in members else 0.0)
             ]
-            values += [trial.scores()[axis.name].value for trial in swept]
             low, high = min(values), max(values)
             pad = (high - low) * 0.04 or abs(high) or 1.0
             return _Ruler(axis, low - pad, high + pad, start, end)
@@ -200,8 +198,14 @@ def _confirmed(trial: TrialRecord, axis: Axis) -> Score | None:
 
 
 def _ends(ruler: _Ruler, trial: TrialRecord) -> tuple[float, float]:
-    score = trial.scores()[ruler.axis.name]
-    return ruler.at(score.value - _Z * score.stderr), ruler.at(score.value + _Z * score.stderr)
+    low, high = _interval(trial.scores()[ruler.axis.name], ruler.axis)
+    return ruler.at(low), ruler.at(high)
+
+
+def _interval(score: Score, axis: Axis, reach: float = _Z) -> tuple[float, float]:
+    """The ends of an interval; a share of 1 has none beyond 0 and 1."""
+    low, high = score.value - reach * score.stderr, score.value + reach * score.stderr
+    return (max(0.0, low), min(1.0, high)) if axis.percent else (low, high)
 
 
 def _legend(roles: set[str], confirmed: bool) -> Iterable[str]:

@@ -89,7 +89,7 @@ function differencesTable(page, items, left, right) {
       found.tasks.length < 2
         ? []
         : found.tasks.map((task) => [
-            `  ${task.task}`,
+            `\u00a0\u00a0\u00a0${task.task}`,
             signed(task.value, axis.percent),
             counts(task),
             "",
@@ -114,7 +114,7 @@ function scoresTable(page, items, rung, left, right) {
         const value = meanOf(items?.values[trial.number]?.[use.index]);
         return value === null ? "–" : number(value, axis.percent);
       };
-      return [`  ${use.task}, ${use.metric}`, mean(left), mean(right)];
+      return [`\u00a0\u00a0\u00a0${use.task}, ${use.metric}`, mean(left), mean(right)];
     });
     return [[make("b", {}, axis.name), of(left), of(right)], ...tasks];
   });

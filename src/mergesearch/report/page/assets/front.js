@@ -30,6 +30,12 @@ function shade(share) {
   return `#${mixed.join("")}`;
 }
 
+// The ends of an interval; a share of 1 has none beyond 0 and 1.
+function endsOf([value, error], axis, reach = Z) {
+  const ends = [value - reach * error, value + reach * error];
+  return axis.percent ? ends.map((end) => Math.min(1, Math.max(0, end))) : ends;
+}
+
 // What the validate items tell: of a confirmed front together with the search.
 function confirmedOf(trial) {
   return trial.scores.confirmed ?? trial.scores.validate;
@@ -72,7 +78,7 @@ function frontChart(page, view, pins, size, onPin) {
     const order = ["faded", "hand", "member", "parent", "knee"];
     const sorted = [...trials].sort((a, b) => order.indexOf(roleOf(a)) - order.indexOf(roleOf(b)));
     for (const trial of sorted) {
-      if (trial.member) children.push(...intervals(trial, view, across, upward, place));
+      if (trial.member) children.push(...intervals(page, trial, view, across, upward, place));
     }
     const colors = colorsOf(page, trials, view.color);
     const marks = sorted.map((trial) =>
@@ -93,7 +99,7 @@ function extent(page, trials, index, reference) {
   const values = trials.flatMap((trial) => {
     const points = [trial.scores.search[index], confirmedOf(trial)?.[index]].filter(Boolean);
     const reach = trial.member ? Z : 0;
-    return points.flatMap(([value, error]) => [value - reach * error, value + reach * error]);
+    return points.flatMap((point) => endsOf(point, page.axes[index], reach));
   });
   return [...values, ...swept, ...(reference ? [page.axes[index].reference] : [])];
 }
@@ -145,17 +151,15 @@ function dominated(trials, place, corner) {
   ];
 }
 
-function intervals(trial, view, across, upward, place) {
+function intervals(page, trial, view, across, upward, place) {
   const parts = [];
   const [x, y] = place(trial.scores.search);
   const line = (attributes) =>
     draw("line", { stroke: "var(--faded)", "stroke-width": 1, ...attributes });
-  const ends = (scale, margin, [value, error]) => [
-    margin + scale.at(value - Z * error),
-    margin + scale.at(value + Z * error),
-  ];
-  const [x1, x2] = ends(across, MARGIN.left, trial.scores.search[view.x]);
-  const [y1, y2] = ends(upward, MARGIN.top, trial.scores.search[view.y]);
+  const ends = (scale, margin, index) =>
+    endsOf(trial.scores.search[index], page.axes[index]).map((end) => margin + scale.at(end));
+  const [x1, x2] = ends(across, MARGIN.left, view.x);
+  const [y1, y2] = ends(upward, MARGIN.top, view.y);
   parts.push(line({ x1, x2, y1: y, y2: y }), line({ x1: x, x2: x, y1, y2 }));
   const confirmed = place(confirmedOf(trial));
   if (confirmed) {
