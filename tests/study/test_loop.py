@@ -412,6 +412,13 @@ def test_equal_recipes_are_built_once(tmp_path: Path) -> None:
     assert [trial.reused_from for trial in others] == [0, 0]
 
 
+def test_a_search_that_goes_on_has_no_confirmed_front_until_its_end(tmp_path: Path) -> None:
+    assert "search" in run(tmp_path, trials=3)
+    assert "search" in run(tmp_path, trials=3)  # nothing to do
+    assert "search" not in run(tmp_path, trials=4, confirm=0.0)
+    assert "search" in run(tmp_path, trials=4)
+
+
 def test_a_rebuild_with_another_digest_is_not_validated(tmp_path: Path) -> None:
     run(tmp_path, confirm=0.0)
     other = Bench(digest_of=lambda recipe: "0" * 64)

@@ -98,7 +98,12 @@ class Trials:
         shares: Mapping[str, float],
         words: Sequence[str] = (),
     ) -> int:
-        """Record a proposal as a trial that is started now, and return its number."""
+        """Record a proposal as a trial that is started now, and return its number.
+
+        A front that was confirmed before is no longer that of the run.
+        """
+        if self.conclusion() is not None:
+            self._study.set_user_attr("confirmed", None)
         attributes = {
             "recipe": {} if recipe is None else recipe.to_dict(),
             "recipe_digest": "" if recipe is None else recipe.digest(),
