@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mergesearch.study.bayesian.proposal import Observed, next_point
+from mergesearch.study.bayesian.proposal import Observed, next_point, shrunk
 from mergesearch.study.pareto import hypervolume
 
 REFERENCE = np.zeros(2)
@@ -61,3 +61,14 @@ def test_constant_objectives_and_equal_points_are_borne(gains):
     points = np.tile([0.5, 0.5, 1.0], (6, 1))
     seen = Observed(points, gains, np.stack([1e-6 * np.eye(6)] * 2), NONE, NONE)
     assert np.isfinite(proposed(seen)).all()
+
+
+def test_an_error_that_all_share_stays_an_error_when_values_are_shrunk():
+    """The items of the search were easy for everybody: no number of candidates tells."""
+    rng = np.random.default_rng(0)
+    points = rng.random((30, 3)) * [1, 1, 0]
+    noise = 0.05**2 * np.ones((30, 30)) + 0.01**2 * np.eye(30)
+    seen = Observed(points, gains_of(points), np.stack([noise] * 2), NONE, NONE)
+    _, covariances = shrunk(seen, [0, 0, 3])
+    for covariance in covariances:
+        assert 0.04 < np.sqrt(covariance.mean()) < 0.06

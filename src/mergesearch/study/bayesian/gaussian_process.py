@@ -85,6 +85,17 @@ class Process:
         covariance = self.prior - self.prior @ cho_solve(factor, self.prior)
         return mean, (covariance + covariance.T) / 2
 
+    def posterior_with_mean(self, variance: float) -> tuple[Floats, Floats]:
+        """As `posterior`, where the mean is not known either, but normal with this variance.
+
+        An error that all observations share is then not taken for the mean.
+        """
+        prior = self.prior + variance
+        factor = cho_factor(prior + self.noise, lower=True)
+        mean = self.mean + prior @ cho_solve(factor, self.values)
+        covariance = prior - prior @ cho_solve(factor, prior)
+        return mean, (covariance + covariance.T) / 2
+
     @cached_property
     def inverse(self) -> Floats:
         """Inverse of the prior covariance at the observed points."""

@@ -39,8 +39,10 @@ def shrunk(observed: Observed, choices: Sequence[int]) -> tuple[Floats, Floats]:
     """
     n_complete = len(observed.gains)
     posteriors = [
-        _process(observed, objective, np.array(choices) > 0, None).posterior
-        for objective in range(observed.gains.shape[1])
+        _process(observed, objective, np.array(choices) > 0, None).posterior_with_mean(
+            float(np.var(gains)) or 1.0
+        )
+        for objective, gains in enumerate(observed.gains.T)
     ]
     return (
         np.column_stack([mean[:n_complete] for mean, _ in posteriors]),
