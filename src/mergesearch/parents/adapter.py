@@ -13,17 +13,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Required
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, Field, TypeAdapter
-from pydantic_core import PydanticCustomError
-from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
 
 from mergesearch._system.documents import check
-from mergesearch._system.patterns import check_pattern
 from mergesearch.errors import CheckpointError
+from mergesearch.parents.documents import ADAPTER_SETTINGS
 from mergesearch.parents.folder import read_json, refuse_pickles
 from mergesearch.parents.safetensors import SafetensorsFile
 from mergesearch.vocabulary.files import documents
@@ -59,31 +56,6 @@ _KEY = re.compile(
 _MOST_CHARACTERS = 200
 """Characters of a module's name, to which patterns are compared."""
 
-
-def _pattern(text: str) -> str:
-    try:
-        check_pattern(text)
-    except ValueError as error:
-        raise PydanticCustomError("pattern", "{reason}", {"reason": str(error)}) from error
-    return text
-
-
-Rank = Annotated[int, Field(strict=True, ge=1, lt=1 << 31)]
-Alpha = Annotated[float, Field(strict=True, gt=0, le=1e9)]
-Pattern = Annotated[str, Field(strict=True), AfterValidator(_pattern)]
-
-
-class _Settings(TypedDict, total=False):
-    """The settings that are followed; what else may be set is checked by name."""
-
-    r: Required[Rank]
-    lora_alpha: Required[Alpha]
-    rank_pattern: dict[Pattern, Rank] | None
-    alpha_pattern: dict[Pattern, Alpha] | None
-    use_rslora: Annotated[bool, Field(strict=True)] | None
-
-
-_SETTINGS = TypeAdapter(_Settings)
 
 Float = npt.NDArray[np.float32]
 
@@ -302,7 +274,7 @@ def _change(
 def _by_pattern(config: Mapping[str, Any], key: str, module: str, default: Any) -> Any:
     """A module's own rank or alpha: that of the first pattern that its name ends with."""
     for pattern, value in (config.get(key) or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", module):  # checked by `_pattern`
+        if re.match(rf"(.*\.)?({pattern})$", module):  # see `documents`
             return value
     return default
 
@@ -315,7 +287,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"peft_type {config.get('peft_type')!r}", where=where, expected="a LORA adapter"
         )
-    check(_SETTINGS, config, where, CheckpointError)
+    check(ADAPTER_SETTINGS, config, where, CheckpointError)
     if config.get("init_lora_weights") not in _INITS_THAT_KEEP_THE_BASE:
         raise CheckpointError(
             f"init_lora_weights {config['init_lora_weights']!r} changes the base's own weights",

@@ -6,18 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, TypeAdapter
-from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
 
 from mergesearch._kernels.stored import Stored
 from mergesearch._system.documents import check, read_json_object
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import EMBEDDING, HEAD, Layout, found_layout, layout_of
-from mergesearch.gguf.documents import ANY_CONFIG, MODEL_CONFIG, Text
+from mergesearch.gguf.documents import ANY_CONFIG, MODEL_CONFIG
+from mergesearch.parents.documents import SHARDS
 from mergesearch.parents.parent import TensorInfo, check_tensors
 from mergesearch.parents.safetensors import WHOLE_NUMBERS, SafetensorsFile
 from mergesearch.parents.text_model import reads_images, text_config, text_names
@@ -31,15 +30,6 @@ _SHARD_FILES = f"model-{'[0-9]' * 5}-of-{'[0-9]' * 5}.safetensors"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # Constants that old checkpoints store beside the weights; the architecture computes them.
 _BUFFERS = (".rotary_emb.inv_freq", ".attention.masked_bias", ".attention.bias")
-
-
-class _Shards(TypedDict):
-    """An index of shards."""
-
-    weight_map: dict[Text, Annotated[Text, Field(max_length=255)]]
-
-
-_SHARDS = TypeAdapter(_Shards)
 
 
 @dataclass(frozen=True)
@@ -226,7 +216,7 @@ def _open_shards(folder: Path, notes: list[str]) -> dict[str, _Place]:
     """The place of each tensor of an index; where it is wrong, what the shards say is noted."""
     index = folder / _INDEX
     document = read_json(folder, _INDEX)
-    check(_SHARDS, document, index, CheckpointError)
+    check(SHARDS, document, index, CheckpointError)
     places: dict[str, str] = document["weight_map"]
     shards = sorted(set(places.values()))
     files = {shard: _open_shard(folder, shard) for shard in shards}
