@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.whole
+
 
 def offered(*words: str) -> list[str]:
     """Return what bash is offered for the last of the words."""

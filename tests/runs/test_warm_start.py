@@ -16,6 +16,8 @@ from mergesearch.runs.warm_start import MOST_STARTS, digest_of, notes_of, read_w
 from mergesearch.space import Space
 from mergesearch.study.settings import StudySettings
 
+pytestmark = pytest.mark.whole
+
 SIBLING = Space.from_yaml(SPACE.replace("demo:", "large:"))
 SETTINGS = StudySettings(trials=9, sampler="sobol", confirm=0.0)
 

@@ -12,6 +12,8 @@ from helpers.study_fakes import files, run_in, search
 from mergesearch.study.dashboard import dashboard_of
 from mergesearch.study.settings import StudySettings
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(scope="module")
 def application(tmp_path_factory: pytest.TempPathFactory) -> Any:

@@ -16,6 +16,8 @@ from mergesearch.study.events import Event, Noted
 from mergesearch.study.records import State
 from mergesearch.study.settings import Search, StudySettings
 
+pytestmark = pytest.mark.whole
+
 OBJECTIVES = """
 objectives:
   instruction:
