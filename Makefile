@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CPP := $(shell find src/mergesearch/_kernels -name '*.cpp' -o -name '*.h')
 EVERYDAY := -m "not browser and not faults and not real and not cross"
+# Some tests take a gigabyte, and many share a file's fixtures.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 # Processes that tests start would compile every module anew.
 export PYTHONDONTWRITEBYTECODE :=
 KERNELS := CMakeLists.txt $(CPP)
@@ -27,10 +29,10 @@ demo: $(VENV)/.runtime
 	$(BIN)/search export results/demo --pick knee -o results/demo/knee.yaml --force
 
 quick: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --quick $(EVERYDAY)
+	$(BIN)/python -m pytest $(PARALLEL) --quick $(EVERYDAY)
 
 test: lint
-	$(BIN)/python -m pytest $(EVERYDAY)
+	$(BIN)/python -m pytest $(PARALLEL) $(EVERYDAY)
 
 test-faults: $(VENV)/.dev
 	$(BIN)/python -m pytest -m faults
