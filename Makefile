@@ -25,7 +25,7 @@ $(VENV)/.dev: $(VENV)/.runtime
 	touch $@
 
 demo: $(VENV)/.runtime
-	$(BIN)/search run demo --trials 80 --seed 0 --out results/demo
+	$(BIN)/search run demo --trials 60 --seed 0 --out results/demo
 	$(BIN)/search export results/demo --pick knee -o results/demo/knee.yaml --force
 
 quick: $(VENV)/.dev
