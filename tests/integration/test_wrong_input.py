@@ -177,7 +177,7 @@ def test_a_folder_that_is_no_run_folder_is_left_alone(parents: Path) -> None:
 
 def test_an_empty_folder_stays_when_a_run_never_began(parents: Path) -> None:
     (parents / "out").mkdir()
-    outcome = run(parents, SPACE | {"typo": 1})
+    outcome = run(parents, SPACE | {"base_modl": "x"})
     assert outcome.code == 2
     path = parents / "objectives.yaml"
     path.write_text("objectives: {o: {tasks: [{task: no_such_task, metric: acc}], reference: 0}}")

@@ -155,13 +155,13 @@ def test_a_promoted_trial_that_is_stopped_is_done_again(tmp_path: Path) -> None:
 
 def test_a_failure_of_the_metric_leaves_the_proxy(tmp_path: Path) -> None:
     def fail(count: int) -> None:
-        if count == 1:
+        if count in (1, 2):  # what may not be the candidate's own failure is done again once
             raise MemoryError("too much")
 
     run(tmp_path, ProxyBench(before_score=fail), trials=3)
     first = read(tmp_path)[0]
     assert first.state == "complete"
-    assert first.rungs["search"].failure == "MemoryError: too much"
+    assert first.rungs["search"].failure == "there is no more memory"
     assert first.scores("proxy")
     assert first.scores() == {}
 

@@ -41,6 +41,7 @@ def test_the_study_is_useful_in_optunas_dashboard(tmp_path: Path) -> None:
         "recipe": record.recipe,
         "recipe_digest": record.recipe_digest,
         "shares": record.shares,
+        "words": [],
         "attempts": [record.started.isoformat()],
         "digest": record.candidate_digest,
         "size": 1000,
