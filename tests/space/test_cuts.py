@@ -122,3 +122,8 @@ slices:
 """
     with pytest.raises(SpaceError, match="curve 'auto' is for whole models"):
         Space.from_yaml(text)
+
+
+def test_the_last_point_is_the_last_layer_also_where_it_has_no_mass() -> None:
+    assert cut_by_mass("curve", [1.0, 0.0, 0.0], 2) == [0, 2]
+    assert cut_by_mass("curve", [1.0, 0.0, 0.0, 0.0], 3) == [0, 1, 3]

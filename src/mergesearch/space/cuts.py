@@ -76,7 +76,8 @@ def _points(shares: np.ndarray[Any, np.dtype[np.float64]], count: int) -> list[i
         low = points[-1] + 1 if points else 0
         high = last - (count - 1 - index)
         wanted = int(np.argmin(np.abs(place - index / max(1, count - 1))))
-        points.append(min(max(wanted, low), high))
+        # The last point is the last layer, also where layers before it have all the mass.
+        points.append(high if 0 < index == count - 1 else min(max(wanted, low), high))
     return points
 
 
