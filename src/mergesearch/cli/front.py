@@ -57,7 +57,7 @@ def command(
     front, against = run.front(), against_sweep(run, sweep)
     swept = against.sweep.trials() if against else ()
     if plot is not None:
-        _write_plot(run, plot, swept, force)
+        _write_plot(run, front, plot, swept, force)
     elif as_json:
         document = front.to_dict() | ({"sweep": against.to_dict()} if against else {})
         document |= {"importances": run.importances()} if importances else {}
@@ -83,14 +83,16 @@ def _print(run: Run, front: Front, swept: Sequence[TrialRecord]) -> None:
         say(note)
 
 
-def _write_plot(run: Run, path: Path, swept: Sequence[TrialRecord], force: bool) -> None:
+def _write_plot(
+    run: Run, front: Front, path: Path, swept: Sequence[TrialRecord], force: bool
+) -> None:
     """Write the front as a picture whose kind the file's ending names."""
     if path.suffix not in (".svg", ".png"):
         raise InputError(
             f"{path.suffix or 'no ending'} names no picture", where=path, expected=".svg or .png"
         )
     refuse_existing(path, force)
-    svg = front_svg(run.front(), run.trials(), run.record.name, swept)
+    svg = front_svg(front, run.trials(), run.record.name, swept)
     data = svg.encode() if path.suffix == ".svg" else to_png(svg)
     with new_file(path) as fd, open(fd, "wb", closefd=False) as file:
         file.write(data)

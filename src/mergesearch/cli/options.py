@@ -61,6 +61,15 @@ def parent_places(pairs: Iterable[str]) -> dict[str, Path]:
 
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `search run` wrote.")]
+ObjectivesFile = Annotated[
+    str | None,
+    typer.Option(
+        "--objectives",
+        metavar="FILE",
+        help="YAML file, or a built-in one; default: the space's name.",
+        autocompletion=completion.objectives,
+    ),
+]
 Pick = Annotated[
     str,
     typer.Option(

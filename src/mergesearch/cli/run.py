@@ -18,6 +18,7 @@ from mergesearch.cli import completion
 from mergesearch.cli.going_on import remembered, way_on
 from mergesearch.cli.options import (
     Memory,
+    ObjectivesFile,
     Parents,
     TemplateFile,
     Threads,
@@ -35,6 +36,7 @@ from mergesearch.runs.run import Run
 from mergesearch.runs.start import search
 from mergesearch.runs.sweep import against_sweep
 from mergesearch.study.events import Event, RunOpened
+from mergesearch.study.records import TrialRecord
 
 
 def command(
@@ -46,14 +48,7 @@ def command(
             autocompletion=completion.spaces,
         ),
     ] = None,
-    objectives: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="YAML file, or a built-in one; default: the space's name.",
-            autocompletion=completion.objectives,
-        ),
-    ] = None,
+    objectives: ObjectivesFile = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -172,11 +167,12 @@ def command(
             where=run.folder.path,
             fix=f"look at the reasons: search trials {run.folder.path}",
         )
-    for note in item_notes(run.items(run.pick("knee").number)):
+    knee = run.trial(front.pick("knee"))
+    for note in item_notes(run.items(knee.number)):
         say(note)
     for note in constant_notes(run.constant_objectives()):
         say(note)
-    for line in _summary(run):
+    for line in _summary(run, knee):
         say(line)
 
 
@@ -184,9 +180,8 @@ def _ignore(event: Event) -> None:
     """Tell nobody of an event."""
 
 
-def _summary(run: Run) -> Iterator[str]:
+def _summary(run: Run, knee: TrialRecord) -> Iterator[str]:
     """What was found, what it is worth, and what a person would do next."""
-    knee = run.pick("knee")
     yield ""
     yield f"the knee is trial {knee.number}: {'; '.join(knee.words)}"
     yield from standing_lines(run.standing(knee.number), run.record.axes)

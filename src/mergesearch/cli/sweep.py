@@ -11,6 +11,7 @@ from mergesearch._system.terminal import say
 from mergesearch.cli.going_on import remembered, way_on
 from mergesearch.cli.options import (
     Memory,
+    ObjectivesFile,
     Parents,
     TemplateFile,
     Threads,
@@ -23,7 +24,7 @@ from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.goal import DEFAULT_TRIALS
 from mergesearch.runs.run import Run
-from mergesearch.runs.sweep import against_sweep, sweep
+from mergesearch.runs.sweep import FEWEST, against_sweep, sweep
 from mergesearch.study.events import Event
 
 
@@ -32,12 +33,7 @@ def command(
         str,
         typer.Argument(metavar="SPACE", help="YAML file, a built-in one, or the folder of a run."),
     ] = "demo",
-    objectives: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", help="YAML file, or a built-in one; default: the space's name."
-        ),
-    ] = None,
+    objectives: ObjectivesFile = None,
     between: Annotated[
         tuple[str, str] | None,
         typer.Option(metavar="A B", help="Two parents; default: the first two of the space."),
@@ -50,7 +46,7 @@ def command(
         int | None,
         typer.Option(
             metavar="N",
-            min=3,
+            min=FEWEST,
             help=f"Trials in all; default: what the run cost, else {DEFAULT_TRIALS}.",
         ),
     ] = None,
