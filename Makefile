@@ -11,7 +11,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 export PYTHONDONTWRITEBYTECODE :=
 KERNELS := CMakeLists.txt $(CPP)
 
-.PHONY: demo quick docs test test-browser test-faults test-mutants test-real coverage lint format bench bench-search clean
+.PHONY: demo quick docs test test-browser test-faults test-mutants test-random test-real coverage lint format bench bench-search clean
 
 $(VENV)/.runtime: pyproject.toml constraints.txt $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -39,6 +39,10 @@ test-faults: $(VENV)/.dev
 
 test-browser: $(VENV)/.dev
 	$(BIN)/python -m pytest -m browser -rs
+
+test-random: $(VENV)/.dev
+	$(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile random \
+	  -m "hypothesis and not cross and not real"
 
 test-real: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "real or cross"

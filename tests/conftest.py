@@ -1,7 +1,8 @@
 """No test reaches a network.
 
-`--quick` leaves out the tests that need a heavy library or do a whole search, and tries fewer
-examples of a property.
+Examples of a property are the same ones at every run, so that a run can be repeated;
+`--hypothesis-profile random` tries others each time, and more of them. `--quick` leaves out the
+tests that need a heavy library or do a whole search, and tries fewer examples.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 # No deadline: a busy machine is slow and not wrong.
 settings.register_profile(
-    "full", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+    "random", deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "full", settings.get_profile("random"), max_examples=50, derandomize=True, database=None
 )
 settings.register_profile("quick", settings.get_profile("full"), max_examples=10)
 

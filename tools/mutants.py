@@ -49,6 +49,7 @@ MODULES = (
     "tasks.needle",
 )
 WANTED = 0.9  # share of mutants that tests have to notice
+PROFILE = "mutants"  # of hypothesis
 PATIENCE = 5.0  # a mutant that takes so many times the time of the unchanged module hangs
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -246,6 +247,7 @@ class Subject:
     def run(self, *plugins: object) -> int:
         """Run the tests; return pytest's exit code."""
         options = ["-x", "-qq", "-p", "no:warnings", "-p", "no:cacheprovider", f"--rootdir={ROOT}"]
+        options += ["--hypothesis-profile", PROFILE]  # and not the one of every day
         return int(pytest.main([*options, str(self.tests)], plugins=plugins))
 
     def functions(self) -> list[FunctionType]:
@@ -368,14 +370,13 @@ def survivors(subject: Subject) -> tuple[list[Mutant], int]:
 def main(names: Sequence[str]) -> int:
     """Print the survivors of the modules; return 1 where tests notice too few mutants."""
     settings.register_profile(
-        "mutants",
+        PROFILE,
         derandomize=True,
         database=None,
         deadline=None,
         max_examples=25,
         phases=[Phase.explicit, Phase.generate],
     )
-    settings.load_profile("mutants")
     noticed = made = 0
     for name in names or MODULES:
         subject = Subject(name)

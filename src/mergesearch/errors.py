@@ -13,10 +13,10 @@ class MergeSearchError(Exception):
     """Base of every error that ends a command with a message instead of a traceback.
 
     Args:
-        what: what went wrong, as one sentence without a final full stop.
-        where: the file, tensor, key or trial it happened in.
-        expected: what would have been right.
-        fix: what the reader can do about it.
+        what: What went wrong, as one sentence without a final full stop.
+        where: File, tensor, key or trial that it happened in.
+        expected: What would have been right.
+        fix: What the reader can do about it.
     """
 
     exit_code = 1

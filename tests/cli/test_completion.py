@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-pytestmark = pytest.mark.whole
+from helpers.command import search
 
 
 def offered(*words: str) -> list[str]:
     """Return what bash is offered for the last of the words."""
-    environment = os.environ | {
-        "_SEARCH_COMPLETE": "complete_bash",
-        "COMP_WORDS": " ".join(("search", *words)),
-        "COMP_CWORD": str(len(words)),
-    }
-    code = "import sys; sys.argv = ['search']; from mergesearch.cli import main; main([])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
-    return done.stdout.split()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("_SEARCH_COMPLETE", "complete_bash")
+        patch.setenv("COMP_WORDS", " ".join(("search", *words)))
+        patch.setenv("COMP_CWORD", str(len(words)))
+        patch.setattr(sys, "argv", ["search"])
+        return search().out.split()
 
 
 @pytest.mark.parametrize(

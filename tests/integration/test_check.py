@@ -36,21 +36,37 @@ base_model: demo:base
 models: [{model: half, parameters: {density: 0.5}}]
 """
 
+UNKNOWN_METRIC = """
+objectives: {{a: {{tasks: [{{task: demo_choice, metric: bleu}}], reference: 0}}}}
+task_folder: {folder}
+"""
+
+
+def demo_objectives(pattern: str, items: Any) -> str:
+    """The demo's objectives file with other numbers of items, and its task folder named."""
+    text = resources.objectives_file("demo").read_text(encoding="utf-8")
+    folder = resources.objectives_folder() / "demo"
+    return re.sub(pattern, items, text.replace("task_folder: demo", f"task_folder: {folder}"))
+
 
 @pytest.fixture(scope="module")
-def facts() -> dict[str, Any]:
-    """What is told of the demo."""
-    outcome = search("check", "demo", "--objectives", "demo", "--json")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What is told of the demo, with a tenth of its items."""
+    path = tmp_path_factory.mktemp("check") / "tenth.yaml"
+    tenth = demo_objectives(r"(?<=_items: )\d+", lambda number: str(int(number[0]) // 10))
+    path.write_text(tenth, encoding="utf-8")
+    outcome = search("check", "demo", "--objectives", path, "--json")
     assert outcome.code == 0, outcome
     return dict(json.loads(outcome.out))
 
 
 def test_a_space_and_its_objectives(facts: dict[str, Any]) -> None:
-    assert (facts["kind"], facts["file"], facts["objectives"]) == ("space", "demo", "demo")
+    assert (facts["kind"], facts["file"]) == ("space", "demo")
+    assert Path(facts["objectives"]).name == "tenth.yaml"
     assert (facts["parents"], facts["layers"], facts["hidden"]) == (3, 6, 256)
     assert facts["recipes_planned"] == 2
-    assert (facts["items_of_the_search"], facts["items_of_a_trial"]) == (4800, 640)
-    assert facts["items_of_validation"] == 1600
+    assert (facts["items_of_the_search"], facts["items_of_a_trial"]) == (480, 64)
+    assert facts["items_of_validation"] == 160
     assert facts["parameters"] == 3807488
     assert facts["disk"]["safetensors"] == 2 * 3807488
 
@@ -184,11 +200,8 @@ def test_layers_come_from_the_parent_that_gives_the_tokens() -> None:
 
 
 def test_a_space_with_a_proxy(tmp_path: Path) -> None:
-    text = resources.objectives_file("demo").read_text(encoding="utf-8")
-    folder = resources.objectives_folder() / "demo"
-    text = text.replace("task_folder: demo", f"task_folder: {folder}")
-    text = re.sub(
-        r"search_items: .*?validate_items: \d+", "search_items: 16, validate_items: 8", text
+    text = demo_objectives(
+        r"search_items: .*?validate_items: \d+", "search_items: 16, validate_items: 8"
     )
     path = tmp_path / "o.yaml"
     for specialist, code in (("demo:reason", 0), ("demo:reader", 2)):
@@ -234,7 +247,7 @@ def test_what_would_fail_at_night_fails_now(tmp_path: Path) -> None:
     for text, message in (
         (RECIPE.replace("demo:base", "demo:bas"), "demo:bas"),
         (RECIPE.replace("ties", "tise"), "unknown merge_method 'tise'"),
-        ("objectives: {a: {tasks: [{task: nothing, metric: acc}], reference: 0}}", "nothing"),
+        (UNKNOWN_METRIC.format(folder=resources.objectives_folder() / "demo"), "'bleu'"),
     ):
         (tmp_path / "f.yaml").write_text(text, encoding="utf-8")
         outcome = search("check", tmp_path / "f.yaml")

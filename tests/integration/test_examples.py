@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
+import io
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,15 +16,12 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def run(script: str, *arguments: object) -> str:
-    """What a script prints."""
-    result = subprocess.run(
-        [sys.executable, EXAMPLES / script, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=dict(os.environ),
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    """What a script prints that is run in this process."""
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        patch.setattr(sys, "argv", [script, *map(str, arguments)])
+        runpy.run_path(str(EXAMPLES / script), run_name="__main__")
+    return out.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +37,11 @@ def test_all_are_tested() -> None:
         assert f'"{script.name}"' in tested
 
 
-def test_a_merge_is_built(tmp_path: Path) -> None:
-    lines = run("build_a_merge.py", tmp_path).splitlines()
+def test_a_merge_is_built_by_a_process_of_its_own(tmp_path: Path) -> None:
+    command = [sys.executable, EXAMPLES / "build_a_merge.py", tmp_path]
+    lines = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.splitlines()
     digest = hashlib.sha256((tmp_path / "merge.gguf").read_bytes()).hexdigest()
     assert lines[0].endswith(f"SHA-256 {digest}")
     assert (tmp_path / "merge" / "model.safetensors").is_file()

@@ -28,10 +28,10 @@ SHAPES: dict[str, dict[str, Any]] = {
     "llama, 9 layers": WIDE | {"arch": "llama", "num_hidden_layers": 9},
     "qwen2, 9 layers, tied, odd width": ODD
     | {"arch": "qwen2", "num_hidden_layers": 9, "tied": True, "num_key_value_heads": 1},
-    "qwen2, 32 layers, untied, odd width": {"hidden_size": 64, "intermediate_size": 64}
-    | {"arch": "qwen2", "num_hidden_layers": 32, "num_attention_heads": 2},
-    "llama, 32 layers, tied, grouped": {"hidden_size": 256, "intermediate_size": 256}
-    | {"arch": "llama", "num_hidden_layers": 32, "tied": True}
+    "qwen2, 16 layers, untied, odd width": {"hidden_size": 64, "intermediate_size": 64}
+    | {"arch": "qwen2", "num_hidden_layers": 16, "num_attention_heads": 2},
+    "llama, 16 layers, tied, grouped": {"hidden_size": 256, "intermediate_size": 256}
+    | {"arch": "llama", "num_hidden_layers": 16, "tied": True}
     | {"num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 16},
     "qwen3, 6 layers, untied": WIDE | {"arch": "qwen3", "num_hidden_layers": 6},
     "qwen3, 10 layers, tied, odd width": ODD
@@ -99,7 +99,9 @@ def test_files_equal_llama_model_quantize(shape: str, tmp_path: Path) -> None:
     parents = open_parents(recipe)
     plain, ours, theirs = (tmp_path / f"{name}.gguf" for name in ("plain", "ours", "theirs"))
     Workshop(parents).gguf(recipe, plain, quant="F32")
-    for mix in MIXES:
+    # The types of a float mix depend on ranks alone, which the first shape has all of.
+    mixes = [name for name, mix in MIXES.items() if mix.quantizes or shape == next(iter(SHAPES))]
+    for mix in mixes:
         Workshop(parents).gguf(recipe, ours, quant=mix)
         llama_quantize(plain, theirs, mix)
         assert contents(ours) == contents(theirs), mix

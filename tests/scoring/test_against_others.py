@@ -76,11 +76,14 @@ def _logits(model: Any, sequences: Sequence[tuple[int, ...]]) -> Iterator[np.nda
         yield from (rows[: len(tokens)] for rows, tokens in zip(found, some, strict=True))
 
 
-def test_500_choices_are_those_of_transformers(engine, theirs):
+@pytest.mark.parametrize("count", [100, pytest.param(500, marks=pytest.mark.real)])
+def test_choices_are_those_of_transformers(engine, theirs, count):
+    """Four fifths of them offer the task's own choices, the others the right answer and two."""
+    own = count * 4 // 5
     items = [
-        (question["question"], question["choices"]) for question in _questions("demo_choice")[:400]
+        (question["question"], question["choices"]) for question in _questions("demo_choice")[:own]
     ]
-    for question in _questions("demo_answer")[:100]:
+    for question in _questions("demo_answer")[: count - own]:
         others = [
             name
             for name in (*question["candidates"], "11", "12", "13")
@@ -89,7 +92,7 @@ def test_500_choices_are_those_of_transformers(engine, theirs):
         items.append(
             (question["question"], [f" {question['answer']}", f" {others[0]}", f" {others[1]}"])
         )
-    assert len(items) == 500
+    assert len(items) == count
     pairs, owners = [], []
     for index, (question, choices) in enumerate(items):
         context = _prompt(engine, question)
@@ -111,9 +114,9 @@ def test_500_choices_are_those_of_transformers(engine, theirs):
     owner = np.array(owners)
     same = [
         np.argmax(np.array(mine)[owner == index]) == np.argmax(np.array(expected)[owner == index])
-        for index in range(500)
+        for index in range(count)
     ]
-    assert sum(same) >= 495
+    assert sum(same) >= 0.99 * count
 
 
 def test_greedy_text_is_that_of_one_prompt_at_a_time_but_for_ties(gguf, engine, theirs):
@@ -121,7 +124,7 @@ def test_greedy_text_is_that_of_one_prompt_at_a_time_but_for_ties(gguf, engine, 
 
     single = llama_cpp.Llama(str(gguf), n_ctx=512, n_threads=1, n_threads_batch=1, verbose=False)
     prompts = [
-        _prompt(engine, question["question"]) for question in _questions("demo_instruct")[:100]
+        _prompt(engine, question["question"]) for question in _questions("demo_instruct")[:40]
     ]
     answers = engine.generate([GenRequest(prompt, 24) for prompt in prompts])
     different = []
@@ -138,7 +141,7 @@ def test_greedy_text_is_that_of_one_prompt_at_a_time_but_for_ties(gguf, engine, 
             )
             different.append(((*prompt, *expected[:at]), expected[at], answer.tokens[at]))
     single.close()
-    assert len(different) <= 5
+    assert len(different) <= 2
     for rows, (_, one, other) in zip(
         _logits(theirs, [before for before, _, _ in different]), different, strict=True
     ):

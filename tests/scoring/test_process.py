@@ -165,11 +165,12 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def test_an_interrupted_candidate_goes_on_after_its_last_chunk(objectives, candidate, tmp_path):
+def test_an_interrupted_candidate_goes_on_after_its_last_chunk(
+    process, objectives, candidate, tmp_path
+):
     """Chunks that finished are read back; the results are the same to the bit."""
     candidate.digest = "ab" * 32
-    with ScoringProcess(objectives) as process:
-        expected = _without_times(process.score(candidate, "search"))
+    expected = _without_times(process.score(candidate, "search"))
 
     def stop(progress):
         if len(list((tmp_path / "partial").glob("*/*.json"))) >= 3:

@@ -159,7 +159,12 @@ def test_stopping_and_going_on_changes_nothing(tmp_path: Path, unbroken, sampler
 
 @pytest.mark.parametrize(
     ("sampler", "at", "stage"),
-    [("gp", 11, "scoring"), ("nsga2", 22, "building"), ("tpe", 12, "untold")],
+    [
+        ("sobol", 10, "scoring"),
+        ("nsga2", 22, "building"),
+        ("tpe", 12, "untold"),
+        pytest.param("gp", 11, "scoring", marks=pytest.mark.faults),
+    ],
 )
 def test_a_killed_run_goes_on_as_if_nothing_had_been(
     tmp_path: Path, unbroken, sampler: str, at: int, stage: str

@@ -1,6 +1,7 @@
 """A training of a few steps: what it writes, and that it can be repeated."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tools.zoo import train
 from tools.zoo.train import STAGES, main
 
 FILES = {
@@ -19,6 +21,16 @@ FILES = {
     "chat_template.jinja",
 }
 PARENTS = Path(__file__).parents[2] / "src" / "mergesearch" / "zoo" / "parents"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_batches() -> Iterator[None]:
+    """Few examples a step, and nothing measured for a log."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "BATCH", 2)
+        patch.setattr(train, "POOL", 4)
+        patch.setattr(train, "probe", lambda model, tokenizer: "")
+        yield
 
 
 @pytest.fixture(scope="module")

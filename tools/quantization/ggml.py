@@ -55,7 +55,7 @@ def _library() -> ctypes.CDLL:
     """`libggml-base`, found beside llama_cpp without importing it.
 
     Raises:
-        MergeSearchError: llama-cpp-python is missing or ships no such library.
+        MergeSearchError: Llama-cpp-python is missing or ships no such library.
     """
     spec = importlib.util.find_spec("llama_cpp")
     folders = (

@@ -35,7 +35,7 @@ def kernels() -> Variant:
     """Return the fastest variant that this processor runs, or the one `MERGESEARCH_ISA` names.
 
     Raises:
-        InputError: that name is unknown, or this build or processor does not have it.
+        InputError: The name is unknown, or this build or processor does not have it.
     """
     return _named(os.environ.get(ISA_VARIABLE, ""))
 

@@ -50,7 +50,7 @@ class Variant:
         All arrays are contiguous.
 
         Raises:
-            ValueError: a type without a kernel, or shapes that do not fit.
+            ValueError: A type without a kernel, or shapes that do not fit.
         """
 
     def dequantize(
@@ -61,7 +61,7 @@ class Variant:
         `blocks` is `(rows, bytes of a row)`; both arrays are contiguous.
 
         Raises:
-            ValueError: a type without a kernel, or shapes that do not fit.
+            ValueError: A type without a kernel, or shapes that do not fit.
         """
 
     def log_sums(
@@ -83,7 +83,7 @@ class Variant:
         """Convert stored values to float32.
 
         Raises:
-            ValueError: another dtype, or arrays of different sizes.
+            ValueError: Another dtype, or arrays of different sizes.
         """
 
     def count_digits(
@@ -100,7 +100,7 @@ class Variant:
         it. Counts are added to `tables`, shape `(DIGIT_TABLES, 2^width)`; their sum is wanted.
 
         Raises:
-            ValueError: another dtype, or arrays that do not fit each other.
+            ValueError: Another dtype, or arrays that do not fit each other.
         """
 
     def find_equal(self, values: _Stored, base: _Stored | None, bits: int, wanted: int) -> int:
@@ -109,7 +109,7 @@ class Variant:
         Where there are fewer, their negated count minus 1.
 
         Raises:
-            ValueError: another dtype, or arrays of different sizes.
+            ValueError: Another dtype, or arrays of different sizes.
         """
 
     def combine(
@@ -139,7 +139,7 @@ class Variant:
         which nothing is written; -1 for none.
 
         Raises:
-            ValueError: a type without a kernel, or arrays that do not fit each other.
+            ValueError: A type without a kernel, or arrays that do not fit each other.
         """
 
     def random_mask(
@@ -150,7 +150,7 @@ class Variant:
         The key's lower and upper 64 bits and the first entry's flat index give the numbers.
 
         Raises:
-            ValueError: a mask of another size.
+            ValueError: A mask of another size.
         """
 
     def cut_mask(
@@ -165,7 +165,7 @@ class Variant:
         """Keep the entries of magnitudes above `bits`, and of those equal the ones before an index.
 
         Raises:
-            ValueError: another dtype, or arrays that do not fit each other.
+            ValueError: Another dtype, or arrays that do not fit each other.
         """
 
     def rank_mask(
@@ -184,7 +184,7 @@ class Variant:
         column, and they never fall.
 
         Raises:
-            ValueError: another dtype, or arrays that do not fit each other.
+            ValueError: Another dtype, or arrays that do not fit each other.
         """
 
     def sum_magnitudes(
@@ -193,7 +193,7 @@ class Variant:
         """Return the sums of the magnitudes of all entries, and of those that are kept.
 
         Raises:
-            ValueError: another dtype, or arrays that do not fit each other.
+            ValueError: Another dtype, or arrays that do not fit each other.
         """
 
     def gram(
@@ -211,7 +211,7 @@ class Variant:
         the mean and the entrywise median of the inputs.
 
         Raises:
-            ValueError: another dtype, or arrays that do not fit each other.
+            ValueError: Another dtype, or arrays that do not fit each other.
         """
 
     def gram_of_columns(
@@ -220,7 +220,7 @@ class Variant:
         """Compute the same over each column; `into` is `(pairs, cols)`.
 
         Raises:
-            ValueError: another dtype, or arrays that do not fit each other.
+            ValueError: Another dtype, or arrays that do not fit each other.
         """
 
     def squares(
@@ -233,21 +233,21 @@ class Variant:
         """Compute the sum of squares of each input, or of its delta on a base; `into` is `(n,)`.
 
         Raises:
-            ValueError: another dtype, or arrays that do not fit each other.
+            ValueError: Another dtype, or arrays that do not fit each other.
         """
 
     def variances(self, inputs: Sequence[_Stored], base: _Stored | None, into: _Floats) -> None:
         """Compute the population variance of each entry between the inputs, in float64.
 
         Raises:
-            ValueError: another dtype, or arrays that do not fit each other.
+            ValueError: Another dtype, or arrays that do not fit each other.
         """
 
     def divergences(self, values: _Stored, base: _Stored, into: _Floats) -> None:
         """Compute KL(softmax(values) || softmax(base)) of each row, in float64, at least 0.
 
         Raises:
-            ValueError: another dtype, or arrays that do not fit each other.
+            ValueError: Another dtype, or arrays that do not fit each other.
         """
 
     def importances(
@@ -256,7 +256,7 @@ class Variant:
         """Compute the magnitude of each entry's delta times its row's divergence.
 
         Raises:
-            ValueError: another dtype, or arrays that do not fit each other.
+            ValueError: Another dtype, or arrays that do not fit each other.
         """
 
 def supported_variants() -> list[Variant]:

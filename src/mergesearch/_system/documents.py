@@ -38,7 +38,7 @@ def read_json_object(path: Path, fail: type[MergeSearchError]) -> dict[str, Any]
 
     Raises:
         FileNotFoundError: There is no such file.
-        MergeSearchError: Of the class `fail`, if it cannot be read or holds something else.
+        MergeSearchError: The file cannot be read or holds something else; the error is a `fail`.
     """
     try:
         with open_regular(path) as file:
@@ -72,7 +72,7 @@ def check(
         fail: Class of the error.
 
     Raises:
-        MergeSearchError: Of the class `fail`; names the first wrong value and its place.
+        MergeSearchError: A value is wrong; the error is a `fail` and names the first and its place.
     """
     try:
         kind.validate_python(document)

@@ -42,7 +42,7 @@ def parent_folder(ref: str) -> Path:
     """Folder of a bundled parent (`demo:NAME`).
 
     Raises:
-        InputError: the zoo has no parent of that name.
+        InputError: The zoo has no parent of that name.
     """
     folder = _PARENTS / ref.removeprefix(DEMO_PREFIX)
     if ref.startswith(DEMO_PREFIX) and folder.is_dir() and folder.parent == _PARENTS:
@@ -66,7 +66,7 @@ def space_file(name: str) -> Path:
     """Absolute path of a search space, given as a file or as the name of a built-in one.
 
     Raises:
-        InputError: there is neither.
+        InputError: There is neither.
     """
     return _built_in_or_file(name, spaces_folder(), "search space")
 
@@ -75,6 +75,6 @@ def objectives_file(name: str) -> Path:
     """Absolute path of an objectives file, given as a file or as the name of a built-in one.
 
     Raises:
-        InputError: there is neither.
+        InputError: There is neither.
     """
     return _built_in_or_file(name, objectives_folder(), "objectives file")

@@ -79,7 +79,7 @@ def read_documents(
         kind: Class of the loader, where it has tags of its own.
 
     Raises:
-        MergeSearchError: Of the class `fail`, if the text is not valid YAML or beyond a limit.
+        MergeSearchError: The text is not valid YAML or beyond a limit; the error is a `fail`.
     """
     if len(text) > MAX_CHARACTERS:
         raise fail(f"more than {MAX_CHARACTERS} characters of YAML", where=where)

@@ -77,7 +77,7 @@ class Blueprint:
         """Return what a merge's GGUF holds beside the merged values.
 
         Raises:
-            CheckpointError: the merge has other tensors, tokens or context settings than the
+            CheckpointError: The merge has other tensors, tokens or context settings than the
                 parent that the template was converted from.
         """
         tensors = self._with_layers(merged.layers)
@@ -200,11 +200,11 @@ def read_blueprint(path: Path, parents: Mapping[str, Checkpoint]) -> Blueprint:
     """Read a template and prove it on the parent that it was converted from.
 
     Args:
-        path: the GGUF.
-        parents: those of the merge, opened as they are found; one of them was converted.
+        path: Template, a GGUF.
+        parents: Parents of the merge, opened as they are found; one of them was converted.
 
     Raises:
-        CheckpointError: not a GGUF, or tensors that no parent explains.
+        CheckpointError: The file is not a GGUF, or has tensors that no parent explains.
     """
     header = read_gguf_header(path)
     for name, tensor in header.tensors.items():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from mergesearch.errors import Interrupted
-from mergesearch.study.events import Event, RunOpened, RunStarted
+from mergesearch.study.events import Event, Observer, RunOpened, RunStarted
 
 
 def remembered(
@@ -30,7 +30,7 @@ def remembered(
 
 
 @contextmanager
-def way_on(options: Sequence[str]) -> Iterator[Callable[[Event], None]]:
+def way_on(options: Sequence[str]) -> Iterator[Observer]:
     """Let an interruption name the command that goes on; yields an observer of the folder.
 
     Args:

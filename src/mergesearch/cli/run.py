@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -35,7 +35,7 @@ from mergesearch.runs.goal import DEFAULT_TRIALS
 from mergesearch.runs.run import Run
 from mergesearch.runs.start import search
 from mergesearch.runs.sweep import against_sweep
-from mergesearch.study.events import Event, RunOpened
+from mergesearch.study.events import Event, Observer, RunOpened, broadcast
 from mergesearch.study.records import TrialRecord
 
 
@@ -123,22 +123,12 @@ def command(
     Example: search run demo --trials 60 --seed 0 --out results/demo
     """
     again = remembered(parent, template, threads, memory, trust_tasks)
-    folder = ""
     with (
-        _notified(notify, lambda: folder),
-        watch(SafeConsole()) as observe,
+        _notified(notify) as notifier,
+        watch(SafeConsole()) as view,
         way_on(again) as note_folder,
-        nullcontext(_ignore) if log_json is None else json_events(log_json) as log,
+        nullcontext(broadcast()) if log_json is None else json_events(log_json) as log,
     ):
-
-        def tell(event: Event) -> None:
-            nonlocal folder
-            if isinstance(event, RunOpened):
-                folder = str(event.folder)
-            note_folder(event)
-            log(event)
-            observe(event)
-
         run = search(
             space,
             objectives,
@@ -158,7 +148,7 @@ def command(
             threads=threads,
             memory=memory,
             trust_tasks=trust_tasks,
-            on_event=tell,
+            on_event=broadcast(notifier, note_folder, log, view),
         )
     front = run.front()
     if not front.members:
@@ -176,10 +166,6 @@ def command(
         say(line)
 
 
-def _ignore(event: Event) -> None:
-    """Tell nobody of an event."""
-
-
 def _summary(run: Run, knee: TrialRecord) -> Iterator[str]:
     """What was found, what it is worth, and what a person would do next."""
     yield ""
@@ -195,19 +181,24 @@ def _summary(run: Run, knee: TrialRecord) -> Iterator[str]:
 
 
 @contextmanager
-def _notified(command: str | None, folder: Callable[[], str]) -> Iterator[None]:
-    """Run a command of the person's when the run ends, however it does.
+def _notified(command: str | None) -> Iterator[Observer]:
+    """Run a command of the person's when the run ends, however it does; yields an observer.
 
     It learns how by `MERGESEARCH_STATE` (`finished`, `stopped` or `failed`), and where by
-    `MERGESEARCH_FOLDER`.
+    `MERGESEARCH_FOLDER`, which is "" where the run never had a folder.
 
     Args:
         command: Command for the shell; None for none.
-        folder: Function that returns the run's folder, "" where there is none yet.
     """
-    state = "finished"
+    folder, state = "", "finished"
+
+    def note_folder(event: Event) -> None:
+        nonlocal folder
+        if isinstance(event, RunOpened):
+            folder = str(event.folder)
+
     try:
-        yield
+        yield note_folder
     except Interrupted:
         state = "stopped"
         raise
@@ -216,7 +207,7 @@ def _notified(command: str | None, folder: Callable[[], str]) -> Iterator[None]:
         raise
     finally:
         if command is not None:
-            told = {"MERGESEARCH_STATE": state, "MERGESEARCH_FOLDER": folder()}
+            told = {"MERGESEARCH_STATE": state, "MERGESEARCH_FOLDER": folder}
             code = subprocess.run(
                 command, shell=True, env=os.environ | told, check=False
             ).returncode

@@ -25,7 +25,7 @@ from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.goal import DEFAULT_TRIALS
 from mergesearch.runs.run import Run
 from mergesearch.runs.sweep import FEWEST, against_sweep, sweep
-from mergesearch.study.events import Event
+from mergesearch.study.events import broadcast
 
 
 def command(
@@ -67,12 +67,7 @@ def command(
     Example: search sweep results/demo
     """
     again = remembered(parent, template, threads, memory, trust_tasks)
-    with watch(SafeConsole()) as observe, way_on(again) as note_folder:
-
-        def tell(event: Event) -> None:
-            note_folder(event)
-            observe(event)
-
+    with watch(SafeConsole()) as view, way_on(again) as note_folder:
         run = sweep(
             space,
             objectives,
@@ -84,7 +79,7 @@ def command(
             threads=threads,
             memory=memory,
             trust_tasks=trust_tasks,
-            on_event=tell,
+            on_event=broadcast(note_folder, view),
         )
     searched = RunFolder(Path(space))
     if searched.holds_run() and (against := against_sweep(Run(space), run.folder.path)):

@@ -79,13 +79,13 @@ def config_of_gguf(
     """Return the `config.json` of the model in a GGUF.
 
     Args:
-        fields: the metadata by key.
-        shapes: every tensor's shape by its GGUF name: they show biases, head and vocabulary.
-        factors: the tensor `rope_freqs.weight`, shape `(head_dim / 2,)`, where there is one.
-        where: the file.
+        fields: Metadata by key.
+        shapes: Shape of every tensor by its GGUF name; they show biases, head and vocabulary.
+        factors: Tensor `rope_freqs.weight`, shape `(head_dim / 2,)`, where there is one.
+        where: Path of the file, for messages.
 
     Raises:
-        CheckpointError: an unsupported architecture, a size that is missing, or frequency factors
+        CheckpointError: An unsupported architecture, a size that is missing, or frequency factors
             that are not those of Llama 3.
     """
     arch = fields.get(gguf.Keys.General.ARCHITECTURE)

@@ -39,7 +39,7 @@ def check_dequantizable(name: str, kind: gguf.GGMLQuantizationType, path: Path) 
     """Refuse a tensor of a type that `gguf` cannot dequantize.
 
     Raises:
-        CheckpointError: naming the tensor and its type.
+        CheckpointError: A tensor is stored otherwise; the message names it and its type.
     """
     if not _dequantizable(kind):
         raise CheckpointError(

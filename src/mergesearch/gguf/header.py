@@ -58,7 +58,7 @@ def read_gguf_header(path: Path) -> GgufHeader:
     """Read and check a file's header.
 
     Raises:
-        CheckpointError: missing, truncated, not GGUF, or tensors that reach beyond the file or
+        CheckpointError: The file is missing, truncated or not a GGUF, or tensors reach beyond it or
             share bytes.
     """
     try:

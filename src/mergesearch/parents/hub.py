@@ -49,7 +49,7 @@ def pinned(ref: str) -> str:
     Where the hub cannot be reached, the commit is the one that its cache remembers.
 
     Raises:
-        CheckpointError: the hub does not know the id, or cannot be asked and nothing is cached.
+        CheckpointError: The hub does not know the id, or cannot be asked and nothing is cached.
     """
     import huggingface_hub
 
@@ -67,7 +67,8 @@ def download(ref: str) -> Path:
     are not fetched again.
 
     Raises:
-        CheckpointError: an unknown, gated or pickled repository; no network and no snapshot.
+        CheckpointError: The repository is unknown, gated or pickled, or there is neither a network
+            nor a snapshot.
     """
     from huggingface_hub.errors import DryRunError
 

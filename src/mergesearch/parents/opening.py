@@ -24,8 +24,8 @@ def open_parents(
     """Open every parent of a recipe, those of its stages too.
 
     Raises:
-        RecipeError: a name that is neither a stage nor a folder.
-        CheckpointError: as `open_checkpoint`.
+        RecipeError: A name is neither a stage nor a folder.
+        CheckpointError: As for `open_checkpoint`.
     """
     return open_all(recipe.parents(), recipe.stages(), overrides, as_found=as_found)
 
@@ -67,15 +67,16 @@ def open_checkpoint(
     """Open a parent by its id.
 
     Args:
-        ref: a folder, a GGUF file, `demo:NAME`, or `ORG/NAME` or `ORG/NAME@REVISION` on the
+        ref: A folder, a GGUF file, `demo:NAME`, or `ORG/NAME` or `ORG/NAME@REVISION` on the
             Hugging Face Hub; each also with `+ADAPTER`, a folder or an id of the hub.
-        overrides: folders or GGUF files that stand for an id, or for a part of it beside the `+`.
-        as_found: take the tensors of a folder as they are, for a template to say what they mean.
+        overrides: Folders or GGUF files that stand for an id, or for a part of it beside the `+`.
+        as_found: Whether the tensors of a folder are taken as they are, for a template to say what
+            they mean.
         spare: Room for the products of adapters; None where they are computed each time.
 
     Raises:
-        CheckpointError: no such parent, or one that is damaged or not supported.
-        InputError: no bundled parent of that name.
+        CheckpointError: There is no such parent, or it is damaged or not supported.
+        InputError: There is no bundled parent of that name.
     """
     local = _local(ref, overrides or {})
     if local is None and ADAPTER in ref:
@@ -114,7 +115,7 @@ def pin_parents(refs: Iterable[str], overrides: Mapping[str, Path]) -> dict[str,
     What lies on this machine, is overridden, bundled or pinned already stays as it is.
 
     Raises:
-        CheckpointError: the hub does not know an id, or cannot be asked and nothing is cached.
+        CheckpointError: The hub does not know an id, or cannot be asked and nothing is cached.
     """
     return {ref: _pinned(ref, overrides) for ref in refs}
 

@@ -15,8 +15,8 @@ class FloatType:
     """A type of unquantized weights.
 
     Attributes:
-        type: ggml's type; its name is also the one in the header of a safetensors file.
-        array: NumPy's type for the stored numbers; bfloat16 is read as the bits it consists of.
+        type: Type of ggml; its name is also the one in the header of a safetensors file.
+        array: Dtype of the stored numbers in NumPy; bfloat16 is read as the bits it consists of.
     """
 
     type: Type

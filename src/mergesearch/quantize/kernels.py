@@ -21,18 +21,18 @@ def quantize_rows(
     """Quantize rows; the interpreter's lock is released meanwhile.
 
     Args:
-        block: finite float32, shape `(rows, cols)`.
-        kind: one of `formats.TYPES`.
-        importance: one weight per column from an importance matrix; Q8_0 and the float types do
-            not look at it.
-        variant: the instruction set to use; by default the fastest one here.
+        block: Finite numbers, float32, shape `(rows, cols)`.
+        kind: One of `formats.TYPES`.
+        importance: Weight of each column from an importance matrix, shape `(cols,)`; Q8_0 and the
+            float types do not look at it.
+        variant: Instruction set to use; by default the fastest one here.
 
     Returns:
         uint8, shape `(rows, row_bytes(kind, cols))`, the bytes of `ggml_quantize_chunk`
         (`ggml/src/ggml.c`).
 
     Raises:
-        ValueError: a type that is not in `TYPES`, columns that do not fill its blocks, or an
+        ValueError: A type that is not in `TYPES`, columns that do not fill its blocks, or an
             importance that does not fit them.
     """
     source = np.ascontiguousarray(block, dtype=np.float32)
@@ -48,7 +48,7 @@ def dequantize_rows(
     """Turn rows of blocks into numbers; the interpreter's lock is released meanwhile.
 
     Args:
-        blocks: uint8, shape `(rows, bytes of a row)`.
+        blocks: Bytes of the blocks, uint8, shape `(rows, bytes of a row)`.
         kind: One of `formats.TYPES`.
         variant: Instruction set to use; by default the fastest one here.
 

@@ -76,7 +76,7 @@ def refuse_slip(
         location: Location of the document.
 
     Raises:
-        InputError: Of the location's class.
+        InputError: Another key was probably meant; the error's class is the location's.
     """
     meant = elsewhere.get(str(key)) or _meant(str(key), allowed)
     if meant is not None:

@@ -28,7 +28,7 @@ class Found:
     """The trial that a model is, in the run that found it.
 
     Attributes:
-        run: What the run is.
+        run: Record of the run.
         trial: The trial.
         standing: How it stands against the parents.
         n_trials: Number of finished trials of the run.

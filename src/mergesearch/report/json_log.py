@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from typing import Any
 from mergesearch.objectives import Score
 from mergesearch.study.events import (
     Event,
+    Observer,
     ParentMeasured,
     RunFinished,
     RunOpened,
@@ -24,7 +25,7 @@ from mergesearch.study.records import TrialRecord
 
 
 @contextmanager
-def json_events(path: Path) -> Iterator[Callable[[Event], None]]:
+def json_events(path: Path) -> Iterator[Observer]:
     """Append a line to a file for each event; yields the run's observer.
 
     Each line has `time` (ISO 8601, UTC), `event` (the name of its class) and what belongs to it.

@@ -1,7 +1,7 @@
 """Watching a run: a live view on a terminal, plain lines elsewhere, and the same lines in a log."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -21,6 +21,7 @@ from mergesearch.report.tables import render_front, scores_line, trial_line
 from mergesearch.study.events import (
     Event,
     Noted,
+    Observer,
     ParentMeasured,
     RunFinished,
     RunOpened,
@@ -33,7 +34,6 @@ from mergesearch.study.events import (
 from mergesearch.study.front import Front
 from mergesearch.study.records import State
 
-Observer = Callable[[Event], None]
 _STAYING = (RunOpened, RunStarted, Noted, TriedAgain)
 """Events whose lines stay above the view that is redrawn."""
 

@@ -29,22 +29,23 @@ class RunState:
     """A run as it stands; `apply` moves it on. Times are seconds since 1970.
 
     Attributes:
-        started: when this start of the run began.
-        axes: the objectives.
-        rule: when the search stops.
-        sampler: name of what proposes.
+        started: Time at which this start of the run began.
+        axes: Objectives, in order.
+        rule: When the search stops.
+        sampler: Name of what proposes.
         seed: Seed of the proposals.
-        trials: finished and unfinished ones by number, as last heard of.
-        before: trials that earlier starts had finished.
-        number: of the trial at work, None between trials.
-        rung: that is scored.
+        trials: Finished and unfinished trials by number, as last heard of.
+        before: Number of trials that earlier starts had finished.
+        number: Number of the trial at work, None between trials.
+        rung: Rung that is scored.
         stage: `proposing`, `building` or `scoring`.
-        task: that is scored now, "" before the first.
-        done: scored items of the task.
-        total: items of the task.
-        to_validate: members of the front that this start validates, None while it searches.
-        validated: how many of them are through.
-        finished: whether the run is done.
+        task: Task that is scored now, "" before the first.
+        done: Number of scored items of the task.
+        total: Number of items of the task.
+        to_validate: Number of members of the front that this start validates, None while it
+            searches.
+        validated: Number of those that are validated already.
+        finished: Whether the run is done.
         space: Space as it was named, and the folder of the run; empty before they are known.
         news: What trials changed on the front, the last one last.
         last: Trial that finished last, None before the first.
@@ -192,8 +193,8 @@ def best_of(axes: tuple[Axis, ...], trials: list[TrialRecord]) -> list[tuple[int
     for axis in axes if complete else ():
         sign = 1 if axis.direction == "maximize" else -1
 
-        def gain(one: TrialRecord, sign: int = sign, name: str = axis.name) -> float:
-            return sign * one.scores()[name].value
+        def gain(trial: TrialRecord, sign: int = sign, name: str = axis.name) -> float:
+            return sign * trial.scores()[name].value
 
         chosen = max(complete, key=gain)
         best.append((chosen.number, chosen.scores()[axis.name]))

@@ -35,7 +35,7 @@ class Status:
     """How a run stands.
 
     Attributes:
-        run: What the run is.
+        run: Record of the run.
         running: Whether a process is at work on it.
         front: Front as it stands.
         unfinished: Trial at work, or to be done again; None where there is none.

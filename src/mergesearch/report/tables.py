@@ -146,11 +146,12 @@ def _scores_table(record: TrialRecord, run: RunRecord) -> Table:
     table.add_column("items", justify="right")
     table.add_column("unscored", justify="right")
     for axis in run.axes:
-        scores = {rung: one.scores[axis.name] for rung, one in record.rungs.items() if one.scores}
-        for rung, one in scores.items():
-            proxy = _is_proxy(axis, rung)
-            shown = Text(text.score(one, axis.percent and not proxy) + (" nat" if proxy else ""))
-            table.add_row(axis.name, rung, shown, str(one.n), str(one.n_unscored))
+        for rung, measured in record.rungs.items():
+            if not measured.scores:
+                continue
+            score, proxy = measured.scores[axis.name], _is_proxy(axis, rung)
+            shown = Text(text.score(score, axis.percent and not proxy) + (" nat" if proxy else ""))
+            table.add_row(axis.name, rung, shown, str(score.n), str(score.n_unscored))
     return table
 
 
@@ -178,8 +179,8 @@ def scores_line(scores: Mapping[str, Score], axes: Sequence[Axis], rung: str = R
     """Return every objective's score on a rung in one line."""
     parts = []
     for axis in axes:
-        one, proxy = scores[axis.name], _is_proxy(axis, rung)
-        shown = text.score(one, axis.percent and not proxy)
+        score, proxy = scores[axis.name], _is_proxy(axis, rung)
+        shown = text.score(score, axis.percent and not proxy)
         parts.append(f"{axis.name} {shown}{' nat (proxy)' if proxy else ''}")
     return ", ".join(parts)
 

@@ -31,11 +31,11 @@ class Workload:
     """What the memory of a run follows from.
 
     Attributes:
-        size: bytes of the largest candidate.
-        shape: of the model.
-        runtime: how candidates are scored; None: they are only built.
-        threads: that build.
-        cores: that llama.cpp may use where the runtime names no threads.
+        size: Bytes of the largest candidate.
+        shape: Shape of the model.
+        runtime: How candidates are scored; None: they are only built.
+        threads: Number of threads that build.
+        cores: Number of cores that llama.cpp may use where the runtime names no threads.
         masks: Bytes of the masks of sparse deltas that building keeps.
     """
 
@@ -150,12 +150,12 @@ def check_budget(work: Workload, budget: int | None, *, named: bool = True) -> N
     """Refuse a run that may take more memory than `budget` bytes.
 
     Args:
-        work: what it takes.
-        budget: what it may take; None: that is not known, and nothing is refused.
-        named: whether the person chose it; else it is what is free.
+        work: What the run takes.
+        budget: Bytes that it may take; None where that is not known, and nothing is refused.
+        named: Whether the person chose the budget; else it is what is free.
 
     Raises:
-        InputError: naming every part, and what would fit.
+        InputError: It may take more; the message names every part, and what would fit.
     """
     if budget is None or work.total <= budget:
         return

@@ -27,7 +27,7 @@ def mergekit_yaml(recipe: Recipe) -> str:
     """Return a recipe as mergekit runs it, with folders for the bundled parents.
 
     Raises:
-        RecipeError: mergekit does not have a method.
+        RecipeError: Mergekit does not have a method.
     """
     folders = {
         ref: str(resources.parent_folder(ref))

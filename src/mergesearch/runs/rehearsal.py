@@ -25,7 +25,7 @@ def rehearse(workshop: Workshop, recipe: Recipe, scorer: ScoringProcess) -> Rehe
         scorer: Scoring process of the objectives.
 
     Raises:
-        CheckpointError, BuildError, ScoringError: what would fail in the night too.
+        CheckpointError, BuildError, ScoringError: What fails in the night, too.
     """
     n_layers = workshop.plan(recipe).layout.n_layers
     small = workshop.size(recipe) <= SMALL_MODEL_BYTES
@@ -49,9 +49,9 @@ def first_layers(recipe: Recipe, parents: Mapping[str, Checkpoint], count: int) 
     """Return the recipe of a parent's first layers, with the tokens and chat template of another.
 
     Args:
-        recipe: of a whole candidate.
-        parents: opened parents by id.
-        count: of the layers.
+        recipe: Recipe of a whole candidate.
+        parents: Opened parents by id.
+        count: Number of layers.
     """
     last = recipe.last
     refs = (last.tokenizer and last.tokenizer.source, *last.refs, *parents)

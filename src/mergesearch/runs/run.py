@@ -39,7 +39,7 @@ class Run:
 
     Attributes:
         folder: Paths of the files in the folder.
-        record: What the run is: its space, objectives, sampler, seed and versions.
+        record: Record of the run: its space, objectives, sampler, seed and versions.
 
     Raises:
         RunFolderError: The folder holds no run.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -36,14 +36,12 @@ from mergesearch.runs.run import Run
 from mergesearch.runs.warm_start import digest_of, notes_of, read_warm_start
 from mergesearch.scoring import ScoringProcess
 from mergesearch.space import Space
-from mergesearch.study.events import Event, Noted, RunOpened
+from mergesearch.study.events import Noted, Observer, RunOpened, broadcast
 from mergesearch.study.identity import identify
 from mergesearch.study.loop import run_study
 from mergesearch.study.samplers import check_sampler
 from mergesearch.study.settings import Search, StudySettings
 from mergesearch.study.warm_start import WarmStart
-
-Observer = Callable[[Event], None]
 
 _LARGEST_SHARE = 0.9
 
@@ -157,7 +155,7 @@ def search(
         study = _study(inputs, workshop, scorer, warm, build_ahead=builds_ahead(work, budget))
         identify(run_folder.study, study, settings)  # before anything is written beside it
         with log_events(run_folder.log) as log:
-            observe = _both(log, on_event)
+            observe = broadcast(log, on_event)
             observe(inputs.opened())
             scorer.start()
             _write_inputs(inputs, pins, warm)
@@ -195,14 +193,6 @@ def _share(confirm: float) -> float:
             expected=f"0 (nothing is confirmed) to {_LARGEST_SHARE} (the search gets the rest)",
         )
     return confirm
-
-
-def _both(first: Observer, second: Observer) -> Observer:
-    def tell(event: Event) -> None:
-        first(event)
-        second(event)
-
-    return tell
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from mergesearch.runs.run import Run
 from mergesearch.runs.start import objectives_of, search
 from mergesearch.space import Space
 from mergesearch.study.against import HypervolumeDifference
-from mergesearch.study.events import Event
+from mergesearch.study.events import Observer
 
 FEWEST = 3
 """Least number of trials of a sweep: both ends and the two rounds."""
@@ -35,7 +35,7 @@ def sweep(
     threads: int | None = None,
     memory: int | None = None,
     trust_tasks: bool = False,
-    on_event: Callable[[Event], None] = lambda event: None,
+    on_event: Observer = lambda event: None,
 ) -> Run:
     """Score the straight line between two parents and the two rounds 1:1 and 3:1, as a run.
 

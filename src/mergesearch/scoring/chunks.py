@@ -106,7 +106,7 @@ class Group:
         requests: Indices of the requests, one sequence each.
         sequences: Tokens that each of them reads.
         shared: Number of leading tokens that a sequence shares with the one before it.
-        targets: For each request, (position it is predicted from, token) pairs.
+        targets: Pairs (position that it is predicted from, token) of each request.
     """
 
     requests: tuple[int, ...]

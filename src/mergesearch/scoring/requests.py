@@ -135,7 +135,7 @@ class Chunk:
         task: Name of the task, as the objectives file has it.
         kind: Type of the requests, as lm-eval names it.
         job: Tokens for the engine.
-        outcomes: For each of the job's requests, where its result is entered; the windows of a
+        outcomes: Where the result of each of the job's requests is entered; the windows of a
             rolling text have one together.
     """
 

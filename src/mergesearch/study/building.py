@@ -30,7 +30,8 @@ class Builder(Closing):
     """Builds candidates; a context manager that stops and closes what nobody took.
 
     Args:
-        build: recipe and event -> candidate; raises soon after the event is set.
+        build: Function of a recipe and an event that returns a candidate; it raises soon after the
+            event is set.
     """
 
     def __init__(self, build: Build) -> None:

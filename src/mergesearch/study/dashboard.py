@@ -16,7 +16,7 @@ def dashboard_of(url: str) -> Any:
         url: SQLAlchemy URL of the database.
 
     Raises:
-        InputError: optuna-dashboard is not installed.
+        InputError: Optuna-dashboard is not installed.
     """
     try:
         from optuna_dashboard import wsgi

@@ -1,6 +1,6 @@
 """What a run tells while it goes on; the live view and the log are made of these alone."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +34,10 @@ class RunStarted:
     """A run begins, or goes on.
 
     Attributes:
-        axes: the objectives.
-        rule: when it stops.
-        sampler: name of what proposes.
-        trials: those of earlier starts.
+        axes: Objectives, in order.
+        rule: When the run stops.
+        sampler: Name of what proposes.
+        trials: Trials of earlier starts.
         seed: Seed of the proposals.
     """
 
@@ -64,9 +64,9 @@ class ParentMeasured:
     """A parent was measured, to find out whose answers the proxies are made of.
 
     Attributes:
-        parent: its id.
-        scores: on the search items.
-        seconds: that building and scoring it took.
+        parent: Id of the parent.
+        scores: Scores on the search items, by objective.
+        seconds: Time that building and scoring it took, in seconds.
     """
 
     parent: str
@@ -119,8 +119,8 @@ class ValidationStarted:
     """No further trial is begun; these members of the front are still to be validated.
 
     Attributes:
-        reason: why no further trial is begun.
-        numbers: of the trials.
+        reason: Why no further trial is begun.
+        numbers: Numbers of the trials.
     """
 
     reason: str
@@ -158,3 +158,15 @@ Event = (
     | Validated
     | RunFinished
 )
+Observer = Callable[[Event], None]
+"""What is told every event of a run."""
+
+
+def broadcast(*observers: Observer) -> Observer:
+    """Return an observer that tells others every event, in their order."""
+
+    def tell(event: Event) -> None:
+        for observer in observers:
+            observer(event)
+
+    return tell

@@ -185,8 +185,8 @@ class Front:
         """Return the member with the best value in an objective; of equals the first.
 
         Raises:
-            KeyError: no such objective.
-            ValueError: the front is empty.
+            KeyError: No such objective.
+            ValueError: The front is empty.
         """
         direction = {axis.name: axis.direction for axis in self.axes}[objective]
         best = max if direction == "maximize" else min

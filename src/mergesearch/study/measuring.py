@@ -43,11 +43,11 @@ class Measuring:
     """Measures the candidates of a run.
 
     Attributes:
-        search: What scores.
-        builder: What builds.
-        proposer: What proposed the trials.
+        search: Search, which scores the candidates.
+        builder: Builder of the candidates.
+        proposer: Proposer of the trials.
         recorder: Records of the run, for what was measured before.
-        guard: Where a signal may interrupt.
+        guard: Guard of the stages that a signal may interrupt.
         observe: Called with every stage.
     """
 

@@ -111,7 +111,7 @@ def knee(values: ArrayLike, directions: Sequence[str]) -> int:
     dominated are never chosen; of equals the first is.
 
     Raises:
-        ValueError: there are no rows.
+        ValueError: There are no rows.
     """
     members = non_dominated(values, directions)
     if not members:

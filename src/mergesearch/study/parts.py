@@ -45,9 +45,9 @@ def next_items(
     Args:
         order: All items of each task in their fixed order.
         sizes: Number of items to return of each task; fewer where fewer are left.
-        seen: How many trials were scored on each item.
+        seen: Number of trials that were scored on each item.
         own: Items that the trial itself was scored on.
-        rng: What decides between blocks that equally many have seen.
+        rng: Generator that decides between blocks that equally many have seen.
     """
     return {
         task: _of_task(order[task], size, seen.get(task, {}), frozenset(own.get(task, ())), rng)

@@ -18,8 +18,8 @@ class Proposer:
     """Proposes the trials of a run.
 
     Args:
-        search: What is searched.
-        run: What the run is.
+        search: Search of the run.
+        run: Record of the run.
 
     Attributes:
         lags: Whether a proposal never depends on the trial right before it, so where a GPU scores:

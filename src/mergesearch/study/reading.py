@@ -25,7 +25,7 @@ class RunRecords(Closing):
     Args:
         database: Open database of the run.
         ledger: Ledger of the run.
-        run: What the run is.
+        run: Record of the run.
         study: Trials of the run.
 
     Attributes:

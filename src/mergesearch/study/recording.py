@@ -60,9 +60,9 @@ class RunRecorder(RunRecords):
         """Open the records of a search, new or on record.
 
         Args:
-            files: Where the records are.
-            search: What is searched.
-            settings: How it is searched.
+            files: Files of the records.
+            search: Search of the run.
+            settings: Settings of the run.
             on_wait: Called while another process holds the database locked; see `Database.create`.
 
         Raises:

@@ -96,7 +96,7 @@ def standing(
     Args:
         trial: The trial.
         rivals: Trials that have a parent alone.
-        items_of: What gives item results.
+        items_of: Function that gives the item results of a trial on a rung.
         objectives: Objectives of the run.
     """
     first_of = {rival.parent: rival for rival in reversed(list(rivals))}

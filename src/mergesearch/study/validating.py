@@ -27,11 +27,11 @@ class Validating:
     """Confirms the front of a run.
 
     Attributes:
-        search: What is searched.
+        search: Search of the run.
         recorder: Records of the run.
-        proposer: What proposed the trials, and so knows which are alike.
-        measuring: What scores.
-        guard: Where a signal may interrupt.
+        proposer: Proposer of the trials, which knows which are alike.
+        measuring: Measuring of the candidates.
+        guard: Guard of the stages that a signal may interrupt.
         observe: Called with every event.
         share: Share of all item scores that confirms the front where trials are scored on parts.
     """

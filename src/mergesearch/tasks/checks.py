@@ -140,7 +140,7 @@ def run_check(text: str, check: str) -> bool:
     """Run one check written ``name:argument`` on a response.
 
     Raises:
-        KeyError: there is no check of that name.
+        KeyError: There is no check of that name.
     """
     name, _, argument = check.partition(":")
     return CHECKS[name](text.strip(), argument)

@@ -52,7 +52,7 @@ class Tokenizer:
         generation: `generation_config.json`; empty where there is none.
         files: Folder that it was read from and still equals; None where it was made.
         ids: Rows of the special tokens, by kind, that the model's `config.json` names.
-        pre: llama.cpp's name of the pre-tokenizer, where it was read from a GGUF; None where the
+        pre: Name of the pre-tokenizer in llama.cpp, where it was read from a GGUF; None where the
             `pre_tokenizer` of the document says what it does.
     """
 

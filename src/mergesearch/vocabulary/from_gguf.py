@@ -66,11 +66,11 @@ def tokenizer_from_gguf(fields: Mapping[str, Any], where: Path) -> Tokenizer:
     """Return the tokenizer of a GGUF.
 
     Args:
-        fields: the file's metadata by key; it has a list of tokens.
-        where: names the file in messages.
+        fields: Metadata of the file by key, with a list of tokens.
+        where: Path of the file, for messages.
 
     Raises:
-        CheckpointError: a kind of tokenizer, or a pre-tokenizer, that is not known here.
+        CheckpointError: A kind of tokenizer, or a pre-tokenizer, that is not known here.
     """
     for key, kind in METADATA.items():
         if key in fields:
@@ -232,9 +232,9 @@ def _edges(metadata: _Metadata, *, bos: bool, before: list[Any]) -> dict[str, An
     """The post-processor: some steps, then the tokens that go around a text.
 
     Args:
-        metadata: says which; see `bos`.
-        bos: whether llama.cpp begins a text with the bos token where the metadata does not say.
-        before: the other steps.
+        metadata: Metadata of the file, which names the tokens.
+        bos: Whether llama.cpp begins a text with the bos token where the metadata does not say.
+        before: Steps that come first.
     """
     special = metadata.special()
     adds = {

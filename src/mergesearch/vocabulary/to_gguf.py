@@ -35,7 +35,7 @@ class Vocabulary:
 
     Attributes:
         model: Kind of tokenizer: `gpt2` (byte-level BPE) or `llama` (SentencePiece style).
-        pre: llama.cpp's name of the pre-tokenizer.
+        pre: Name of the pre-tokenizer in llama.cpp.
         tokens: Token of each row of the token embedding.
         types: `gguf.TokenType` of each token.
         scores: Score of each token, for `llama` only.

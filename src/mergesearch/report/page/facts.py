@@ -53,7 +53,7 @@ def page_of(
     """Return the page of a run.
 
     Args:
-        run: What the run is.
+        run: Record of the run.
         trials: Every trial, by number.
         front: Front of the run, confirmed where it is.
         sheet: Items of the trials.
@@ -147,7 +147,7 @@ class _TrialMaker:
     """Makes the trials of a page.
 
     Args:
-        run: What the run is.
+        run: Record of the run.
         front: Front of the run.
         parents: Ids of the parents.
         before: Seconds before each trial in which it was proposed.

@@ -126,9 +126,9 @@ class PageItems:
 
     Attributes:
         numbers: Numbers of the items by task, ascending.
-        values: For each trial the values by use in the order of the numbers; None where unscored.
-        answers: For each trial and task the index of each item's answer among the page's strings;
-            None where it has no text.
+        values: Values by trial and use, in the order of the numbers; None where unscored.
+        answers: Index of each item's answer among the page's strings, by trial and task; None where
+            it has no text.
     """
 
     numbers: Mapping[str, tuple[int, ...]]

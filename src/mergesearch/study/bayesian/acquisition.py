@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.stats import qmc
 
 from mergesearch.study.bayesian.gaussian_process import Floats, Process
 from mergesearch.study.bayesian.improvement import (
@@ -102,6 +101,8 @@ def best_point(
         choices: Number of choices of each dimension, 0 for a range.
         rng: Source of the points that are tried.
     """
+    from scipy.stats import qmc  # takes half a second
+
     n_choices = np.array(choices)
     wide = qmc.Sobol(len(choices), rng=rng).random(SPREAD_POINTS)
     wide = np.where(n_choices > 0, np.floor(wide * n_choices), wide)

@@ -49,7 +49,7 @@ class Observation:
         state: What has become of the trial.
         values: Value of each objective; empty unless it is complete.
         standard_errors: Standard error of each value.
-        errors: For each objective a vector such that the covariance of two trials' errors is the
+        errors: Vector of each objective such that the covariance of two trials' errors is the
             product of theirs; empty where the errors are independent.
         notes: Notes that the sampler itself made when it proposed the trial.
     """

@@ -1,0 +1,47 @@
+"""Where a command writes to, and what it leaves alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mergesearch.cli.output import STANDARD_OUTPUT, csv_text, deliver
+from mergesearch.errors import InputError
+
+
+def test_a_text_goes_to_a_file_or_to_standard_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "new" / "r.yaml"
+    file.parent.mkdir()
+    deliver("a: 1\n", file, False, "written")
+    assert file.read_text() == "a: 1\n"
+    assert capsys.readouterr().out == "written\n"
+    deliver("a: 1\n", STANDARD_OUTPUT, False, "written")
+    assert capsys.readouterr().out == "a: 1\n"
+
+
+def test_a_file_is_replaced_on_demand_only(tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        deliver("theirs", file, False, "written")
+    assert file.read_text() == "mine"
+    deliver("theirs", file, True, "written")
+    assert file.read_text() == "theirs"
+
+
+def test_what_is_not_a_file_is_left_alone(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="is a folder"):
+        deliver("text", tmp_path, True, "written")
+    with pytest.raises(InputError, match="not a regular file"):
+        deliver("text", pipe, True, "written")
+
+
+def test_rows_of_a_table_may_lack_columns() -> None:
+    rows: list[dict[str, object]] = [{"trial": 0, "a": 0.5}, {"trial": 1, "b": "x, y"}]
+    assert csv_text(rows) == 'trial,a,b\n0,0.5,\n1,,"x, y"\n'
