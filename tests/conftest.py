@@ -2,7 +2,7 @@
 
 Examples of a property are the same ones at every run, so that a run can be repeated;
 `--hypothesis-profile random` tries others each time, and more of them. `--quick` leaves out the
-tests that need a heavy library or do a whole search, and tries fewer examples.
+tests that need a heavy library, do a whole search or take long, and tries fewer examples.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from importlib.abc import MetaPathFinder
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Stands before anything reads the hub's settings.
+# They stand before anything reads them. Tests run side by side, each with one thread for matrices.
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 # No deadline: a busy machine is slow and not wrong.
 settings.register_profile(
@@ -26,7 +27,8 @@ settings.register_profile(
 )
 settings.register_profile("quick", settings.get_profile("full"), max_examples=10)
 
-_HEAVY = frozenset({"llama_cpp", "lm_eval", "mergekit", "torch", "transformers"})
+_HEAVY = frozenset({"llama_cpp", "lm_eval", "mergekit", "sklearn", "torch", "transformers"})
+_LEFT_OUT = frozenset({"long", "whole"})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,7 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--quick"):
-        items[:] = [item for item in items if not item.get_closest_marker("whole")]
+        items[:] = [
+            item for item in items if not _LEFT_OUT & {mark.name for mark in item.iter_markers()}
+        ]
 
 
 class _SkipHeavy(MetaPathFinder):

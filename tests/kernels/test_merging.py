@@ -11,17 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from helpers.variants import VARIANTS, each_variant
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mergesearch._kernels import Variant, mask_of, supported_variants
+from mergesearch._kernels import Variant, mask_of
 from mergesearch._kernels.stored import Stored, to_float32
 
-VARIANTS = supported_variants()
 SHAPES = [(1, 1), (5, 1), (1, 31), (3, 7), (4, 32), (9, 200), (2, 1031), (1, 5003), (3, 2048)]
 SUBNORMAL = np.float32(1e-40)
-
-each_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 
 
 class Parents(NamedTuple):

@@ -10,10 +10,11 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 from helpers import plain
 from helpers.blockwise import cut, rows_of, settings_of
+from helpers.variants import PARAMETERS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mergesearch._kernels import ISA_VARIABLE, Consensus, kernels, supported_variants
+from mergesearch._kernels import ISA_VARIABLE, Consensus, kernels
 from mergesearch._kernels.stored import Stored, to_float32
 from mergesearch.merge.rows import BLOCK_ELEMENTS
 from mergesearch.methods import METHODS, Base, Combination, InputRows, InputTensor, Parameter
@@ -25,12 +26,12 @@ SHAPES = [(1, 1), (4, 1), (1, 33), (3, 7), (5, 512), (3, 1031), (9, 2048), (1, 3
 KEYS = (3, 2**127 + 5, 7, 2**64)
 
 
-@pytest.fixture(params=[variant.name for variant in supported_variants()], autouse=True)
+@pytest.fixture(params=PARAMETERS, autouse=True)
 def variant(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each test runs once on every variant."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(ISA_VARIABLE, request.param)
-        yield request.param
+        patch.setenv(ISA_VARIABLE, request.param.name)
+        yield request.param.name
 
 
 def as_stored(values: np.ndarray, dtype: str) -> Stored:

@@ -116,7 +116,7 @@ def test_extremes() -> None:
 
 
 @pytest.mark.parametrize("density", [0.1, 0.5, 0.93])
-@pytest.mark.parametrize("size", [100_000, _LARGE + 5])
+@pytest.mark.parametrize("size", [100_000, pytest.param(_LARGE + 5, marks=pytest.mark.long)])
 @pytest.mark.parametrize("steps", [0, 1000])
 def test_large_random_tensor(density: float, size: int, steps: int) -> None:
     """With narrow digits and wide ones, all entries different or many of them equal."""

@@ -18,16 +18,15 @@ from helpers.cases import (
     real_weights,
     skewed_rows,
 )
+from helpers.variants import VARIANTS, each_variant
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mergesearch._kernels import Variant, supported_variants
+from mergesearch._kernels import Variant
 from mergesearch.quantize import dequantize_rows, quantize_rows
 from mergesearch.quantize.formats import TYPES, block_elements, row_bytes
 from tools.quantization import ggml
 
-VARIANTS = supported_variants()
-each_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 each_kind = pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
 
 

@@ -20,6 +20,8 @@ from mergesearch.study.ledger import add_run
 from mergesearch.study.reading import RunRecords
 from mergesearch.study.settings import StudySettings
 
+pytestmark = pytest.mark.whole
+
 ONE_TRIAL = StudySettings(trials=1, sampler="sobol", confirm=0.0)
 VERSION_0_2 = "CREATE TABLE mergesearch_run (id INTEGER, name VARCHAR(255))"
 

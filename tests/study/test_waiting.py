@@ -55,6 +55,7 @@ def test_what_is_called_may_end_the_waiting(tmp_path: Path) -> None:
     other.close()
 
 
+@pytest.mark.whole
 def test_a_late_trial_asks_no_more_than_an_early_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,9 +69,18 @@ def test_what_grows_too_large_is_an_error(text: str) -> None:
         "{{ '%*d' % (1000000000, 1) }}",
         "{{ ('x' * 999999).join(['y'] * 999999) }}",
         "{{ ('x' * 999999).replace('x', 'y' * 999999) }}",
-        "{% set a = ['x' * 9999] * 9999 %}{% set b = [a] * 9999 %}{{ b }}",
-        "{% set a = ['x' * 9999] * 9999 %}{{ ([a] * 9999) | tojson }}",
-        "{% set a = ['x' * 9999] * 9999 %}{{ a ~ ([a] * 9999) }}",
+        pytest.param(
+            "{% set a = ['x' * 9999] * 9999 %}{% set b = [a] * 9999 %}{{ b }}",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "{% set a = ['x' * 9999] * 9999 %}{{ ([a] * 9999) | tojson }}",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "{% set a = ['x' * 9999] * 9999 %}{{ a ~ ([a] * 9999) }}",
+            marks=pytest.mark.long,
+        ),
         "{% if " * 200 + "x",
         "{{ " + "(" * 9999 + ")" * 9999 + " }}",
         "{{ " + "[" * 90000 + "]" * 90000 + " }}",

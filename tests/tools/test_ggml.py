@@ -41,6 +41,7 @@ def test_importance_moves_the_error_to_where_it_matters_less() -> None:
         assert error[1::2].mean() < error[::2].mean()
 
 
+@pytest.mark.whole
 def test_candidates_need_no_library_of_ggml() -> None:
     """Quantizing loads neither llama_cpp, nor torch, nor ggml's library."""
     code = (

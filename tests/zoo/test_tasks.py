@@ -2,11 +2,20 @@
 
 import json
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from mergesearch.tasks.checks import answer_results, instruct_results
 from mergesearch.zoo.tasks import SIZES, build_tasks, write_tasks
 
 DATA = Path(__file__).parents[2] / "objectives" / "demo"
+
+
+@pytest.fixture(scope="module")
+def tasks() -> dict[str, list[dict[str, Any]]]:
+    """The items that are bundled."""
+    return build_tasks()
 
 
 def test_the_committed_data_is_what_the_seed_gives(tmp_path: Path) -> None:
@@ -16,21 +25,19 @@ def test_the_committed_data_is_what_the_seed_gives(tmp_path: Path) -> None:
         assert (tmp_path / f"{name}.jsonl").read_bytes() == (DATA / f"{name}.jsonl").read_bytes()
 
 
-def test_another_seed_gives_other_items() -> None:
+def test_another_seed_gives_other_items(tasks: dict[str, Any]) -> None:
     """The seed decides."""
-    assert build_tasks(1) != build_tasks(2)
+    assert build_tasks(1) != tasks
 
 
-def test_sizes_and_distinct_questions() -> None:
+def test_sizes_and_distinct_questions(tasks: dict[str, Any]) -> None:
     """Each task has its number of items, and asks nothing twice."""
-    tasks = build_tasks()
     assert {name: len(items) for name, items in tasks.items()} == SIZES
     assert all(len({i["question"] for i in items}) == len(items) for items in tasks.values())
 
 
-def test_reference_answers_pass_their_own_checks() -> None:
+def test_reference_answers_pass_their_own_checks(tasks: dict[str, Any]) -> None:
     """A perfect model would score 1."""
-    tasks = build_tasks()
     for item in tasks["demo_instruct"]:
         assert instruct_results(item, [item["answer"]])["prompt_strict"] == 1.0, item
     for item in tasks["demo_answer"]:
@@ -40,9 +47,9 @@ def test_reference_answers_pass_their_own_checks() -> None:
         assert 0 <= item["label"] < len(item["choices"])
 
 
-def test_the_prompt_alone_does_not_pass() -> None:
+def test_the_prompt_alone_does_not_pass(tasks: dict[str, Any]) -> None:
     """Copying the question is not an answer."""
-    items = build_tasks()["demo_instruct"]
+    items = tasks["demo_instruct"]
     assert not any(instruct_results(i, [i["question"]])["prompt_strict"] for i in items)
 
 

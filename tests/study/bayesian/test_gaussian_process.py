@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from sklearn.gaussian_process.kernels import Matern
 
 from mergesearch.study.bayesian.gaussian_process import _Evidence, distances, fit_process, matern
 
@@ -19,6 +18,8 @@ def fitted(n=30, error=0.05, seed=0):
 
 
 def test_the_correlation_is_matern_five_halves():
+    from sklearn.gaussian_process.kernels import Matern
+
     rng = np.random.default_rng(0)
     left, right = rng.random((4, 2)), rng.random((3, 2))
     squares = np.tensordot([4.0, 0.25], distances(left, right, RANGES), 1)

@@ -26,6 +26,7 @@ def proposed(seen, seed=0):
     return next_point(seen, [0, 0, 3], REFERENCE, np.random.default_rng(seed))
 
 
+@pytest.mark.long
 def test_a_dozen_proposals_reach_most_of_what_there_is():
     """The best front has a hypervolume of 0.5; ten random points have 0.28."""
     seen = observed()

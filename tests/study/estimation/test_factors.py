@@ -21,6 +21,7 @@ def test_factors_find_the_covariance_that_results_were_drawn_from():
     assert factors.mean == pytest.approx(results.mean(axis=1), abs=1e-3)
 
 
+@pytest.mark.long
 def test_factors_of_partly_scored_items_are_those_of_all():
     results, covariance = made_up(12, 4000)
     results[np.random.default_rng(1).random(results.shape) < 0.5] = np.nan
