@@ -30,6 +30,7 @@ from mergesearch.objectives import ItemResult, Items, MetricValue, Objectives, R
 from mergesearch.recipe import Recipe
 from mergesearch.space import Space
 from mergesearch.study.bayesian.gaussian_process import fit_process
+from mergesearch.study.bayesian.geometry import Geometry
 
 Floats = NDArray[np.float64]
 
@@ -86,10 +87,10 @@ class Emulator:
         points = np.array([features(recipe_of(space, row["point"])) for row in rows])
         solved = np.array([solved_items(row["solved"]) for row in rows])
         biases, loadings, factors = _logistic(solved)
-        choices = np.arange(points.shape[1]) == 0
+        geometry = Geometry.plain(np.arange(points.shape[1]) == 0)
         noise = 0.05 * np.eye(len(points))
         processes = [
-            fit_process(points, column, noise * column.var(), choices) for column in factors.T
+            fit_process(points, column, noise * column.var(), geometry) for column in factors.T
         ]
 
         def factors_of(point: Floats) -> Floats:

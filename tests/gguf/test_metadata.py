@@ -83,6 +83,8 @@ def test_metadata_of_llama_with_yarn(tmp_path: Path) -> None:
         ("gemma3_text", {"sliding_window_pattern": 4}, "sliding_window_pattern is 4"),
         ("gemma3_text", {"layer_types": ["full_attention"] * 7}, "layer_types is"),
         ("gemma3_text", {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping is 50"),
+        ("gemma3_text", {"sliding_window": None}, "sliding_window is None"),
+        ("gemma2", {"sliding_window": 0}, "sliding_window is 0"),
         ("phi3", {"rope_scaling": {"type": "odd", "long_factor": [1.0] * 8} | SHORT}, "'odd'"),
     ],
 )

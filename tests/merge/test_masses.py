@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mergesearch.merge.masses import ROWS, RUNS, layer_masses
+from mergesearch.merge.masses import ROWS, RUNS, layer_masses, masses
 
 LAYERS = 3
 
@@ -31,7 +31,9 @@ class Parent:
 
     def rows(self, name: str, start: int, stop: int) -> np.ndarray[Any, Any]:
         self.read += stop - start
-        return np.full((stop - start, 4), self.levels[int(name.split(".")[2])], np.float32)
+        layer = name.split(".")[2]
+        level = self.levels[int(layer)] if layer.isdigit() else self.levels[0]
+        return np.full((stop - start, 4), level, np.float32)
 
 
 def test_deltas_are_from_the_base() -> None:
@@ -49,4 +51,15 @@ def test_of_a_large_tensor_a_sample_stands_for_all_rows() -> None:
     parents = {"base": Parent((0, 0, 0), 1000), "a": Parent((1, 2, 0), 1000)}
     found = layer_masses(parents, "base")  # type: ignore[arg-type]
     assert found == pytest.approx([4004, 4 * 4004, 0])
-    assert parents["a"].read == LAYERS * (RUNS * ROWS + 1)
+    assert parents["a"].read == LAYERS * (RUNS * ROWS + 1) + RUNS * ROWS
+
+
+def test_each_parent_differs_by_its_own() -> None:
+    parents = {"base": Parent((1, 1, 1)), "a": Parent((1, 2, 1)), "b": Parent((1, 1, 4))}
+    found = masses(parents, "base")  # type: ignore[arg-type]
+    assert [tuple(mass) for mass in found if mass.size] == [
+        ("a", "model.layers.1.mlp.up_proj.weight", 1, 32.0),
+        ("a", "model.layers.1.input_layernorm.weight", 1, 4.0),
+        ("b", "model.layers.2.mlp.up_proj.weight", 2, 288.0),
+        ("b", "model.layers.2.input_layernorm.weight", 2, 36.0),
+    ]

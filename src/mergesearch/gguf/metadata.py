@@ -153,7 +153,7 @@ def _olmo2(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> 
         "full_attention" if (layer + 1) % period == 0 else "sliding_attention"
         for layer in range(layout.n_layers)
     ]
-    keys.add(_ATTENTION.SLIDING_WINDOW, config["sliding_window"])
+    keys.add(_ATTENTION.SLIDING_WINDOW, _needed(config, "sliding_window"))
     keys.add(_ATTENTION.SLIDING_WINDOW_PATTERN, [kind == "sliding_attention" for kind in kinds])
     theta = window_theta(config)
     if theta is not None:
@@ -210,14 +210,9 @@ def _gemma2(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) ->
     rope = rope_parameters(config)
     _require(config, "rope_theta", rope.get("rope_theta", 10000.0), 10000.0)
     _require(config, "rope_type", rope.get("rope_type", "default"), "default")
-    for key in ("attn_logit_softcapping", "final_logit_softcapping", "sliding_window"):
-        if not config[key]:
-            raise CheckpointError(
-                f"config.json: {key} is {config[key]}", expected="a number, as llama.cpp needs it"
-            )
-    keys.add(_LLM.ATTN_LOGIT_SOFTCAPPING, float(config["attn_logit_softcapping"]))
-    keys.add(_LLM.FINAL_LOGIT_SOFTCAPPING, float(config["final_logit_softcapping"]))
-    keys.add(_ATTENTION.SLIDING_WINDOW, config["sliding_window"])
+    keys.add(_LLM.ATTN_LOGIT_SOFTCAPPING, float(_needed(config, "attn_logit_softcapping")))
+    keys.add(_LLM.FINAL_LOGIT_SOFTCAPPING, float(_needed(config, "final_logit_softcapping")))
+    keys.add(_ATTENTION.SLIDING_WINDOW, _needed(config, "sliding_window"))
 
 
 def _gemma3(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
@@ -226,7 +221,7 @@ def _gemma3(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) ->
     _require(config, "attn_logit_softcapping", config.get("attn_logit_softcapping"), None)
     if config.get("final_logit_softcapping"):
         keys.add(_LLM.FINAL_LOGIT_SOFTCAPPING, float(config["final_logit_softcapping"]))
-    keys.add(_ATTENTION.SLIDING_WINDOW, config["sliding_window"])
+    keys.add(_ATTENTION.SLIDING_WINDOW, _needed(config, "sliding_window"))
     keys.add(_ROPE.FREQ_BASE_SWA, window_theta(config) or 10000.0)
 
 
@@ -270,6 +265,15 @@ def _attention_factor(rope: Mapping[str, Any], scale: float, original: int) -> f
     if kind == "yarn":
         return 0.1 * math.log(scale) + 1.0
     return math.sqrt(1 + math.log(scale) / math.log(original))
+
+
+def _needed(config: Mapping[str, Any], key: str) -> Any:
+    """Return a number that may be null in a config.json, and that llama.cpp needs."""
+    if not config[key]:
+        raise CheckpointError(
+            f"config.json: {key} is {config[key]}", expected="a number, as llama.cpp needs it"
+        )
+    return config[key]
 
 
 def _require(config: Mapping[str, Any], key: str, found: Any, expected: Any) -> None:

@@ -13,6 +13,7 @@ from mergesearch._system.files import write_json, write_text
 from mergesearch._system.memory_watch import MemoryWatch
 from mergesearch.build import Workshop
 from mergesearch.errors import InputError, RunFolderError
+from mergesearch.merge.masses import masses
 from mergesearch.objectives import Objectives
 from mergesearch.parents import pin_parents
 from mergesearch.recipe import Recipe
@@ -317,6 +318,7 @@ def _study(
         words=lambda recipe: recipe.in_words(depth),
         space_text=inputs.space_text,
         warm_start=warm,
+        relevance=inputs.space.relevances(masses(workshop.parents, inputs.space.base())),
         fingerprints=fingerprints(workshop, inputs.objectives)
         | ({"warm start": digest_of(warm)} if warm else {}),
     )

@@ -28,12 +28,14 @@ class Dimension:
         low: Least number.
         high: Largest number.
         choices: Values to choose from; empty for a range of numbers.
+        curve: Name of the curve over depth that it is a control point of; None for any other.
     """
 
     name: str
     low: float = 0.0
     high: float = 0.0
     choices: tuple[Value, ...] = ()
+    curve: str | None = None
 
     @property
     def decimals(self) -> int:
@@ -105,16 +107,19 @@ class Hole:
 
     def names(self, group: str | None, points: int) -> list[str]:
         """Return the dimensions' names of one group."""
-        stem = self.dimension.name if group is None else f"{self.dimension.name}.{group}"
+        stem = self._stem(group)
         return [stem] if points == 1 else [f"{stem}[{index}]" for index in range(points)]
 
     def dimensions(self) -> list[Dimension]:
         """Return all dimensions of the hole, in a fixed order."""
         return [
-            replace(self.dimension, name=name)
+            replace(self.dimension, name=name, curve=self._stem(group) if points > 1 else None)
             for group, points in self.groups()
             for name in self.names(group, points)
         ]
+
+    def _stem(self, group: str | None) -> str:
+        return self.dimension.name if group is None else f"{self.dimension.name}.{group}"
 
     def fill(self, values: Mapping[str, Value]) -> Any:
         """Return the recipe's value for the proposed ones, one by each dimension's name."""

@@ -26,6 +26,7 @@ from mergesearch.space.document import (
 from mergesearch.space.find import find_holes
 from mergesearch.space.holes import Value
 from mergesearch.space.matching import Matching
+from mergesearch.space.relevance import Mass, relevances
 from mergesearch.space.starts import Starts, neutral_values
 
 
@@ -214,6 +215,14 @@ class Space:
             layers = cut_by_mass(hole.cut.kind, masses, hole.curve)
             put_at(document, (*hole.path, hole.cut.kind), layers)
         return Space(document, self._where)
+
+    def relevances(self, masses: Sequence[Mass]) -> dict[str, float]:
+        """Return how much each number is thought to matter, by its dimension's name.
+
+        Args:
+            masses: How much the parents differ from the base.
+        """
+        return relevances(self._document, self._holes, masses)
 
     def cuts(self) -> dict[str, Cut]:
         """Return where the depth of each hole is cut that is not cut evenly, by its name."""

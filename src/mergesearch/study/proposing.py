@@ -40,6 +40,7 @@ class Proposer:
             seed=run.seed,
             reference=[axis.reference for axis in run.axes],
             prior=warm.trials if warm else (),
+            relevance=search.relevance,
         )
         self._latest: tuple[int, Proposal] | None = None  # by its trial's number
 

@@ -3,6 +3,7 @@ import pytest
 
 from mergesearch.study.bayesian.acquisition import Acquisition, best_point
 from mergesearch.study.bayesian.gaussian_process import fit_process
+from mergesearch.study.bayesian.geometry import Geometry
 
 REFERENCE = np.zeros(2)
 
@@ -13,9 +14,9 @@ def observed(n=12, seed=0):
     points = np.column_stack([rng.random(n), rng.random(n), rng.integers(3, size=n)])
     height = 1 - (points[:, 1] - 0.7) ** 2 - 0.3 * (points[:, 2] != 1)
     gains = np.column_stack([height * points[:, 0], height * (1 - points[:, 0])])
-    choices = np.array([False, False, True])
+    geometry = Geometry.plain([False, False, True])
     noise = 1e-4 * np.eye(n)
-    processes = [fit_process(points, column, noise, choices) for column in gains.T]
+    processes = [fit_process(points, column, noise, geometry) for column in gains.T]
     return points, Acquisition(processes, REFERENCE, np.random.default_rng(1))
 
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from mergesearch.study.bayesian.gaussian_process import _Evidence, distances, fit_process, matern
+from mergesearch.study.bayesian.gaussian_process import _Evidence, fit_process, matern
+from mergesearch.study.bayesian.geometry import Geometry
 
-RANGES = np.zeros(2, dtype=bool)
+RANGES = Geometry.plain([False, False])
 
 
 def hill(points):
@@ -22,15 +23,8 @@ def test_the_correlation_is_matern_five_halves():
 
     rng = np.random.default_rng(0)
     left, right = rng.random((4, 2)), rng.random((3, 2))
-    squares = np.tensordot([4.0, 0.25], distances(left, right, RANGES), 1)
+    squares = np.tensordot([4.0, 0.25], RANGES.distances(left, right), 1)
     assert matern(squares) == pytest.approx(Matern([0.5, 2.0], nu=2.5)(left, right))
-
-
-def test_two_different_choices_are_as_far_apart_as_the_ends_of_a_range():
-    points = np.array([[0.0, 0.0], [1.0, 2.0], [0.5, 2.0]])
-    gaps = distances(points, points, np.array([False, True]))
-    assert gaps[0].tolist() == [[0.0, 1.0, 0.25], [1.0, 0.0, 0.25], [0.25, 0.25, 0.0]]
-    assert gaps[1].tolist() == [[0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
 
 
 def test_the_gradient_of_the_evidence_is_its_slope():
@@ -38,7 +32,7 @@ def test_the_gradient_of_the_evidence_is_its_slope():
     points = rng.random((12, 3))
     points[:, 2] = rng.integers(2, size=12)
     noise = 0.1 * np.eye(12) + 0.05
-    evidence = _Evidence(points, rng.normal(size=12), noise, np.array([0, 0, 1], bool), None)
+    evidence = _Evidence(points, rng.normal(size=12), noise, Geometry.plain([False, False, True]))
     at = evidence.start() + rng.normal(0, 0.3, 5)
     _, gradient = evidence.loss(at)
     for index, step in enumerate(1e-6 * np.eye(5)):

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
+from mergesearch.study.bayesian.geometry import Geometry
 from mergesearch.study.bayesian.proposal import Observed, next_point, shrunk
 from mergesearch.study.pareto import hypervolume
 
 REFERENCE = np.zeros(2)
+GEOMETRY = Geometry.plain([False, False, True])
 BOTH = ["maximize", "maximize"]
 NONE = np.zeros((0, 3))
 
@@ -23,7 +25,7 @@ def observed(n=10, error=0.02, failed=NONE, running=NONE):
 
 
 def proposed(seen, seed=0):
-    return next_point(seen, [0, 0, 3], REFERENCE, np.random.default_rng(seed))
+    return next_point(seen, GEOMETRY, [0, 0, 3], REFERENCE, np.random.default_rng(seed))
 
 
 @pytest.mark.long
@@ -70,6 +72,6 @@ def test_an_error_that_all_share_stays_an_error_when_values_are_shrunk():
     points = rng.random((30, 3)) * [1, 1, 0]
     noise = 0.05**2 * np.ones((30, 30)) + 0.01**2 * np.eye(30)
     seen = Observed(points, gains_of(points), np.stack([noise] * 2), NONE, NONE)
-    _, covariances = shrunk(seen, [0, 0, 3])
+    _, covariances = shrunk(seen, GEOMETRY)
     for covariance in covariances:
         assert 0.04 < np.sqrt(covariance.mean()) < 0.06

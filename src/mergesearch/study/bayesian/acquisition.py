@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from mergesearch.study.bayesian.gaussian_process import Floats, Process
+from mergesearch.study.bayesian.gaussian_process import Process
 from mergesearch.study.bayesian.improvement import (
     expected_improvement,
     free_boxes,
     improvement_slopes,
 )
+from mergesearch.study.bayesian.points import Floats
 
 Counts = NDArray[np.int64]
 

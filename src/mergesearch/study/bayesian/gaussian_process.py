@@ -1,11 +1,11 @@
 """A Gaussian process whose observations carry errors of their own, correlated ones included.
 
 Points have one column per dimension: a place in [0, 1] of a range, or the index of a choice. The
-kernel is Matérn 5/2 with a length scale per dimension, where two different choices are as far apart
-as the two ends of a range. Length scales, amplitude and roughness are those of the largest
-posterior density. The prior of the length scales grows with the root of the number of dimensions
-(Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions",
-2024, section 4), so that many dimensions are not fitted to few points.
+kernel is Matérn 5/2 with a length scale per coordinate (see `geometry`), where two different
+choices are as far apart as the two ends of a range. Length scales, amplitude and roughness are
+those of the largest posterior density. The prior of the length scales grows with the root of the
+number of dimensions (Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization Performs Great in
+High Dimensions", 2024, section 4), so that many dimensions are not fitted to few points.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+from mergesearch.study.bayesian.geometry import Geometry
+from mergesearch.study.bayesian.points import Floats
 
 LENGTH_SPREAD = 1.0
 """Standard deviation of the prior of a length scale's logarithm."""
@@ -27,13 +26,6 @@ LENGTH_CENTRE = -0.7
 """Centre of the prior of a length scale's logarithm in one dimension."""
 ROUGHNESS = -6.0
 """Centre of the prior of the roughness' logarithm, a variance of standardized values."""
-
-
-def distances(left: Floats, right: Floats, choices: Flags) -> Floats:
-    """Squared distance in each dimension, (dimensions, left, right)."""
-    gaps: Floats = (left.T[:, :, None] - right.T[:, None, :]) ** 2
-    gaps[choices] = gaps[choices] > 0
-    return gaps
 
 
 def matern(squares: Floats) -> Floats:
@@ -49,8 +41,8 @@ class Process:
 
     Attributes:
         points: Observed points, (points, dimensions).
-        choices: Which dimensions are choices, (dimensions,).
-        scales: Inverse squared length scales, (dimensions,).
+        geometry: How points are compared.
+        scales: Inverse squared length scales, (coordinates,).
         amplitude: Variance of the process.
         roughness: Variance that no neighbour explains.
         values: Observed values minus `mean`, (points,).
@@ -59,7 +51,7 @@ class Process:
     """
 
     points: Floats
-    choices: Flags
+    geometry: Geometry
     scales: Floats
     amplitude: float
     roughness: float
@@ -69,7 +61,7 @@ class Process:
 
     def kernel(self, left: Floats, right: Floats) -> Floats:
         """Prior covariance of the process at two sets of points, (left, right)."""
-        squares = np.tensordot(self.scales, distances(left, right, self.choices), 1)
+        squares = np.tensordot(self.scales, self.geometry.distances(left, right), 1)
         return self.amplitude * matern(squares)
 
     @cached_property
@@ -122,11 +114,11 @@ class Process:
             Means (draws,) and variance (1,), and the derivatives of the means (draws, dimensions)
             and of the variance (dimensions,); those by a choice are 0.
         """
-        gaps = distances(self.points, point[None], self.choices)[:, :, 0]
+        gaps = self.geometry.distances(self.points, point[None])[:, :, 0]
         root = np.sqrt(5 * (self.scales @ gaps))
         decay = self.amplitude * np.exp(-root)
         across = (1 + root + root**2 / 3) * decay
-        away = np.where(self.choices, 0.0, point - self.points) * 2 * self.scales
+        away = self.geometry.slopes(point - self.points, self.scales)
         slope = (-5 / 6 * (1 + root) * decay)[:, None] * away
         weights = self.inverse @ across
         spread = (truths - self.mean) @ self.inverse
@@ -135,22 +127,18 @@ class Process:
         return means, np.atleast_1d(variance), spread @ slope, -2 * weights @ slope
 
 
-def fit_process(
-    points: Floats, values: Floats, noise: Floats, choices: Flags, relevance: Floats | None = None
-) -> Process:
+def fit_process(points: Floats, values: Floats, noise: Floats, geometry: Geometry) -> Process:
     """Fit a process to `values` (points,) with errors of covariance `noise` (points, points).
 
     Args:
         points: Observed points, (points, dimensions).
         values: Observed values.
         noise: Covariance of the values' errors.
-        choices: Which dimensions are choices.
-        relevance: How much more than others each dimension is thought to matter, (dimensions,);
-            None: all alike.
+        geometry: How points are compared.
     """
     spread = float(np.std(values)) or 1.0
     centre = float(np.mean(values))
-    model = _Evidence(points, (values - centre) / spread, noise / spread**2, choices, relevance)
+    model = _Evidence(points, (values - centre) / spread, noise / spread**2, geometry)
     found = minimize(
         model.loss,
         model.start(),
@@ -163,7 +151,7 @@ def fit_process(
     offset = model.offset(found.x)
     return Process(
         points,
-        choices,
+        geometry,
         scales,
         amplitude * spread**2,
         roughness * spread**2,
@@ -179,21 +167,12 @@ class _Evidence:
     Parameters are logarithms: length scales (dimensions,), amplitude, roughness.
     """
 
-    def __init__(
-        self,
-        points: Floats,
-        values: Floats,
-        noise: Floats,
-        choices: Flags,
-        relevance: Floats | None,
-    ) -> None:
-        n_dimensions = points.shape[1]
+    def __init__(self, points: Floats, values: Floats, noise: Floats, geometry: Geometry) -> None:
         self.values = values
         self.noise = noise
-        self.gaps = distances(points, points, choices)
-        self.centre = np.full(n_dimensions, LENGTH_CENTRE + np.log(n_dimensions) / 2)
-        if relevance is not None:
-            self.centre = self.centre - np.log(relevance) / 2
+        self.gaps = geometry.distances(points, points)
+        centre = LENGTH_CENTRE + np.log(len(geometry.relevance)) / 2
+        self.centre = centre - np.log(geometry.relevance) / 2
 
     def start(self) -> Floats:
         """Where the search for the parameters begins."""

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mergesearch.study.bayesian.gaussian_process import Floats
+Floats = NDArray[np.float64]
 
 
 class Dimension(Protocol):
@@ -28,6 +29,10 @@ class Dimension(Protocol):
     @property
     def choices(self) -> Sequence[Any]:
         """Choices; empty for a range."""
+
+    @property
+    def curve(self) -> str | None:
+        """Name of the curve over depth that it is a control point of; None for any other."""
 
 
 def point_of(dimensions: Sequence[Dimension], parameters: Mapping[str, Any]) -> Floats:

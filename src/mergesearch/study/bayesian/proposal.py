@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mergesearch.study.bayesian.acquisition import Acquisition, best_point, non_dominated_rows
-from mergesearch.study.bayesian.gaussian_process import Flags, Floats, Process, fit_process
+from mergesearch.study.bayesian.gaussian_process import Process, fit_process
+from mergesearch.study.bayesian.geometry import Geometry
+from mergesearch.study.bayesian.points import Floats
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Observed:
     running: Floats
 
 
-def shrunk(observed: Observed, choices: Sequence[int]) -> tuple[Floats, Floats]:
+def shrunk(observed: Observed, geometry: Geometry) -> tuple[Floats, Floats]:
     """Return what neighbours and errors leave of the observed gains.
 
     Returns:
@@ -39,9 +41,7 @@ def shrunk(observed: Observed, choices: Sequence[int]) -> tuple[Floats, Floats]:
     """
     n_complete = len(observed.gains)
     posteriors = [
-        _process(observed, objective, np.array(choices) > 0, None).posterior_with_mean(
-            float(np.var(gains)) or 1.0
-        )
+        _process(observed, objective, geometry).posterior_with_mean(float(np.var(gains)) or 1.0)
         for objective, gains in enumerate(observed.gains.T)
     ]
     return (
@@ -52,10 +52,10 @@ def shrunk(observed: Observed, choices: Sequence[int]) -> tuple[Floats, Floats]:
 
 def next_point(
     observed: Observed,
+    geometry: Geometry,
     choices: Sequence[int],
     reference: Floats,
     rng: np.random.Generator,
-    relevance: Floats | None = None,
 ) -> Floats:
     """Return the point (dimensions,) that is expected to add most to the front.
 
@@ -64,36 +64,32 @@ def next_point(
 
     Args:
         observed: What was observed.
+        geometry: How points are compared.
         choices: Number of choices of each dimension, 0 for a range.
         reference: Gains of the reference point, (objectives,).
         rng: Source of all draws.
-        relevance: How much each dimension is thought to matter, see `fit_process`.
     """
     processes = [
-        _process(observed, objective, np.array(choices) > 0, relevance)
-        for objective in range(observed.gains.shape[1])
+        _process(observed, objective, geometry) for objective in range(observed.gains.shape[1])
     ]
     expected = np.column_stack([process.posterior[0] for process in processes])
     promising = processes[0].points[non_dominated_rows(expected)]
     return best_point(Acquisition(processes, reference, rng), promising, choices, rng)
 
 
-def _process(
-    observed: Observed, objective: int, choices: Flags, relevance: Floats | None
-) -> Process:
+def _process(observed: Observed, objective: int, geometry: Geometry) -> Process:
     gains, noise = observed.gains[:, objective], observed.noise[objective]
     typical = float(np.mean(np.diag(noise)))
     points = np.vstack([observed.points, observed.failed])
     gains = np.r_[gains, np.full(len(observed.failed), gains.min())]
-    process = fit_process(
-        points, gains, _extended(noise, len(observed.failed), typical), choices, relevance
-    )
+    noise = _extended(noise, len(observed.failed), typical)
+    process = fit_process(points, gains, noise, geometry)
     if not len(observed.running):
         return process
     expected, _ = process.given(process.posterior[0][None], observed.running)
     return Process(
         np.vstack([points, observed.running]),
-        choices,
+        geometry,
         process.scales,
         process.amplitude,
         process.roughness,

@@ -9,6 +9,7 @@ import numpy as np
 import threadpoolctl  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from mergesearch.study.bayesian.geometry import Geometry
 from mergesearch.study.bayesian.points import parameters_of, point_of
 from mergesearch.study.bayesian.proposal import Observed, next_point, shrunk
 from mergesearch.study.estimation.estimates import Estimates
@@ -34,6 +35,7 @@ def noisy_gp(problem: Problem, history: Sequence[Observation], number: int) -> P
     with threadpoolctl.threadpool_limits(1):
         point = next_point(
             _observed(problem, history),
+            Geometry.of(problem.dimensions, problem.relevance),
             _choices(problem),
             np.array(problem.reference) * signs,
             rng,
@@ -50,7 +52,9 @@ def shrunk_estimates(problem: Problem, trials: Mapping[int, Observation]) -> Est
     observed = _observed(problem, list(trials.values()))
     try:
         with threadpoolctl.threadpool_limits(1):
-            gains, covariances = shrunk(observed, _choices(problem))
+            gains, covariances = shrunk(
+                observed, Geometry.of(problem.dimensions, problem.relevance)
+            )
     except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
         _log.warning("the values of the search could not be shrunk: %s", error)
         gains, covariances = observed.gains, observed.noise
