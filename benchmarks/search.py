@@ -34,9 +34,10 @@ from mergesearch._system import resources
 from mergesearch._system.files import write_json
 from mergesearch.build import Workshop
 from mergesearch.errors import Interrupted
+from mergesearch.merge.masses import masses
 from mergesearch.objectives import Objectives, Rung, Score
 from mergesearch.recipe import Recipe
-from mergesearch.runs.inputs import read_space
+from mergesearch.runs.inputs import open_workshop, read_space
 from mergesearch.runs.start import search
 from mergesearch.scoring import ScoringProcess
 from mergesearch.study.database import sqlite_url
@@ -158,8 +159,10 @@ def emulated_run(
     objectives = objectives_of(sampler)
     items = EmulatedItems(emulator, objectives, seed)
     parsed, text = read_space(space_of(space))
+    workshop = open_workshop(parsed)
     asked = Search(
         space=parsed,
+        relevance=parsed.relevances(masses(workshop.parents, parsed.base())),
         objectives=objectives,
         build=items.build,
         score=items.score,
