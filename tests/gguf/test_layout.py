@@ -29,9 +29,29 @@ def test_tensors_are_those_of_transformers(arch: str) -> None:
     assert len({tensor.name for tensor in stored}) == len(stored)
 
 
-def test_unsupported_architecture() -> None:
-    with pytest.raises(CheckpointError, match="GemmaForCausalLM"):
-        layout_of(make_config() | {"architectures": ["GemmaForCausalLM"]}, "here")
+def test_layers_that_depend_on_each_other_stay_as_they_are() -> None:
+    layout = layout_of(make_config("gemma4_text"), "test")
+    assert layout.with_layers(range(5)).tensor_shapes() == layout.tensor_shapes()
+    with pytest.raises(CheckpointError, match="other layers for Gemma4, of which some share keys"):
+        layout.with_layers([0, 1, 2, 3])
+    with pytest.raises(CheckpointError, match="400 tokens for Gemma4, which looks up 384"):
+        layout.with_vocabulary(400, tied=True)
+    apart = make_config("gemma4_text", num_kv_shared_layers=0, hidden_size_per_layer_input=0)
+    stacked = layout_of(apart, "test").with_layers([0, 2, 2, 4])
+    heads = [stacked.tensor_shapes()[f"model.layers.{layer}.{QUERIES}"] for layer in range(4)]
+    assert heads == [(64, 64), (128, 64), (128, 64), (128, 64)]
+
+
+QUERIES = "self_attn.q_proj.weight"
+
+
+def test_keys_that_layers_share_may_be_stored() -> None:
+    layout = layout_of(make_config("gemma4_text"), "test")
+    assert layout.unused_tensors() == {
+        f"model.layers.{layer}.self_attn.{name}.weight"
+        for layer in (3, 4)
+        for name in ("k_proj", "v_proj", "k_norm")
+    }
 
 
 def test_the_matrix_of_all_experts_is_one_tensor() -> None:

@@ -36,6 +36,7 @@ ARCHITECTURES = {
     "qwen3": "Qwen3ForCausalLM",
     "gemma2": "Gemma2ForCausalLM",
     "gemma3_text": "Gemma3ForCausalLM",
+    "gemma4_text": "Gemma4ForCausalLM",
     "phi3": "Phi3ForCausalLM",
     "mixtral": "MixtralForCausalLM",
     "qwen3_moe": "Qwen3MoeForCausalLM",
@@ -55,6 +56,32 @@ OWN: dict[str, dict[str, Any]] = {
     "gemma2": _GEMMA | {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0},
     "gemma3_text": _GEMMA
     | {"num_hidden_layers": 7, "rope_local_base_freq": 5000.0, "rope_theta": 1e6},
+    "gemma4_text": {
+        "rope_theta": None,
+        "hidden_activation": "gelu_pytorch_tanh",
+        "tie_word_embeddings": True,
+        "head_dim": 16,
+        "global_head_dim": 32,
+        "sliding_window": 16,
+        "num_hidden_layers": 5,
+        "hidden_size_per_layer_input": 8,
+        "vocab_size_per_layer_input": 384,
+        "num_kv_shared_layers": 2,
+        "use_double_wide_mlp": True,
+        "final_logit_softcapping": 30.0,
+        "layer_types": [
+            *("sliding_attention", "sliding_attention", "full_attention"),
+            *("sliding_attention", "full_attention"),
+        ],
+        "rope_parameters": {
+            "sliding_attention": {"rope_type": "default", "rope_theta": 5000.0},
+            "full_attention": {
+                "rope_type": "proportional",
+                "rope_theta": 1e6,
+                "partial_rotary_factor": 0.25,
+            },
+        },
+    },
     "phi3": {"original_max_position_embeddings": 256, "pad_token_id": 0, "sliding_window": 128},
     "mixtral": {"num_local_experts": 4, "num_experts_per_tok": 2},
     "qwen3_moe": {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
@@ -126,8 +153,8 @@ def make_tokenizer(kind: str = "gpt-2", size: int = 360, texts: Sequence[str] = 
 
 @lru_cache
 def _trained(kind: str, size: int, texts: tuple[str, ...]) -> str:
-    if kind == "spm":
-        return str(_make_sentencepiece_like(size).to_str())
+    if kind in ("spm", "gemma"):
+        return str(_make_sentencepiece_like(size, prefix=kind == "spm").to_str())
     tokenizer = Tokenizer(models.BPE(ignore_merges=kind == "llama-bpe"))
     byte_level = pre_tokenizers.ByteLevel(
         add_prefix_space=False, use_regex=kind in ("gpt-2", "smollm")
@@ -157,12 +184,11 @@ def _regex(pattern: str) -> Any:
     return Regex(pattern)
 
 
-def _make_sentencepiece_like(size: int) -> Tokenizer:
-    """A BPE with byte fallback and a space before the text, as converted Llama 2 tokenizers are."""
+def _make_sentencepiece_like(size: int, *, prefix: bool) -> Tokenizer:
+    """A BPE with byte fallback, and a space before the text as in converted Llama 2 tokenizers."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
-    )
+    before = [normalizers.Prepend("▁")] if prefix else []
+    tokenizer.normalizer = normalizers.Sequence([*before, normalizers.Replace(" ", "▁")])
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         special_tokens=["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))],
@@ -181,7 +207,7 @@ def _make_sentencepiece_like(size: int) -> Tokenizer:
             {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
             {"type": "ByteFallback"},
             {"type": "Fuse"},
-            {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+            *([{"type": "Strip", "content": " ", "start": 1, "stop": 0}] if prefix else []),
         ],
     }
     return Tokenizer.from_str(json.dumps(document))
@@ -190,7 +216,7 @@ def _make_sentencepiece_like(size: int) -> Tokenizer:
 def write_tokenizer(folder: Path, kind: str = "gpt-2", size: int = 360) -> None:
     """Write tokenizer.json and tokenizer_config.json with a chat template."""
     make_tokenizer(kind, size).save(str(folder / "tokenizer.json"))
-    spm = kind == "spm"
+    spm = kind in ("spm", "gemma")
     settings: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": "</s>" if spm else "<|end|>",
@@ -198,7 +224,7 @@ def write_tokenizer(folder: Path, kind: str = "gpt-2", size: int = 360) -> None:
         "clean_up_tokenization_spaces": False,
     }
     if spm:
-        settings |= {"bos_token": "<s>", "unk_token": "<unk>", "add_bos_token": False}
+        settings |= {"bos_token": "<s>", "unk_token": "<unk>", "add_bos_token": kind == "gemma"}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 

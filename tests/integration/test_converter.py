@@ -66,6 +66,12 @@ FAMILIES: list[tuple[str, dict[str, Any]]] = [
     ("gemma2", {}),
     ("gemma3_text", {"vocab_size": 360}),
     ("gemma3_text", {"rope_scaling": {"rope_type": "linear", "factor": 8.0}, "vocab_size": 360}),
+    ("gemma4_text", {"vocab_size": 360, "vocab_size_per_layer_input": 360}),
+    (
+        "gemma4_text",
+        {"vocab_size": 360, "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0}
+        | {"attention_k_eq_v": True, "num_global_key_value_heads": 1, "use_double_wide_mlp": False},
+    ),
     ("phi3", {"tie_word_embeddings": True, "partial_rotary_factor": 0.5}),
     ("phi3", {"max_position_embeddings": 512, "rope_scaling": LONG}),
     ("mixtral", {}),

@@ -137,3 +137,16 @@ def test_a_gguf_beside_a_folder(two: tuple[Path, Path], tmp_path: Path) -> None:
         folder = Library.from_file(str(two[1] / "tokenizer.json"))
         ids = llama.tokenize(TALK.encode(), add_bos=False, special=True)
         assert ids == folder.encode(TALK).ids
+
+
+def test_llama_cpp_splits_texts_as_gemma_4_does(tmp_path: Path) -> None:
+    """By merges, with spaces as letters, and bytes where nothing else has a character."""
+    folder = make_parent(tmp_path / "a", arch="gemma4_text", tokenizer="gemma")
+    made = Recipe.from_dict({"merge_method": "linear", "models": [{"model": str(folder)}]})
+    Workshop.for_recipe(made).gguf(made, tmp_path / "m.gguf", quant="F16")
+    llama = llama_cpp.Llama(str(tmp_path / "m.gguf"), vocab_only=True, verbose=False)
+    assert llama.metadata["tokenizer.ggml.model"] == "gemma4"
+    library = Library.from_file(str(folder / "tokenizer.json"))
+    for text in (*TEXTS, "\n\n\n", "  two\n\n\nand  three   "):
+        expected = library.encode(text, add_special_tokens=False).ids
+        assert llama.tokenize(text.encode(), add_bos=False) == expected, text

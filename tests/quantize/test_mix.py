@@ -40,6 +40,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "gemma3, 9 layers, odd width": ODD
     | {"arch": "gemma3_text", "num_hidden_layers": 9, "tied": True, "num_key_value_heads": 1},
     "gemma3, 8 layers, untied": WIDE | {"arch": "gemma3_text", "num_hidden_layers": 8},
+    "gemma4, 5 layers": WIDE | {"arch": "gemma4_text", "tied": True},
     "phi3, 9 layers, untied": WIDE | {"arch": "phi3", "num_hidden_layers": 9},
     "phi3, 4 layers, tied": WIDE | {"arch": "phi3", "num_hidden_layers": 4, "tied": True},
     "qwen2, 4 layers, widths that only F16 holds": {"hidden_size": 80, "num_attention_heads": 5}
@@ -94,7 +95,10 @@ def merge_of(folder: Path, shape: dict[str, Any], **changes: Any) -> Recipe:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_files_equal_llama_model_quantize(shape: str, tmp_path: Path) -> None:
-    """Every mix equals llama.cpp's of the same merge in F32."""
+    """Every mix equals llama.cpp's of the same merge in F32.
+
+    One projection of Gemma 4 it leaves in the type of its source, as which it has F16 elsewhere.
+    """
     recipe = merge_of(tmp_path, SHAPES[shape])
     parents = open_parents(recipe)
     plain, ours, theirs = (tmp_path / f"{name}.gguf" for name in ("plain", "ours", "theirs"))
@@ -104,7 +108,12 @@ def test_files_equal_llama_model_quantize(shape: str, tmp_path: Path) -> None:
     for mix in mixes:
         Workshop(parents).gguf(recipe, ours, quant=mix)
         llama_quantize(plain, theirs, mix)
-        assert contents(ours) == contents(theirs), mix
+        left = () if MIXES[mix].quantizes or mix == "F32" else ("per_layer_model_proj.weight",)
+        found, expected = contents(ours), contents(theirs)
+        for name in left:
+            assert found.pop(name, (mix,))[0] == mix
+            expected.pop(name, None)
+        assert found == expected, mix
         assert metadata(ours) == metadata(theirs)
 
 

@@ -18,6 +18,7 @@ from mergesearch.gguf.header import read_gguf_header
 from mergesearch.gguf.pack import Metadata, packed_header
 from mergesearch.vocabulary import Tokenizer, read_tokenizer, tokenizer_from_gguf
 from mergesearch.vocabulary import write_tokenizer as write_tokenizer_files
+from mergesearch.vocabulary.choice import with_tokens
 from mergesearch.vocabulary.to_gguf import read_vocabulary
 
 HARD = [
@@ -30,13 +31,15 @@ HARD = [
     "aaaaaaaaaaaaaaaaaaaaaa  \n\n\n\t\t 1234567890123",
     "漢字かな交じり文 🦙🦙 \u200d \U0001f468\u200d\U0001f469",
 ]
-KINDS = ["gpt-2", "qwen2", "llama-bpe", "smollm", "spm"]
+KINDS = ["gpt-2", "qwen2", "llama-bpe", "smollm", "spm", "gemma"]
 
 
-def metadata(tokenizer: Tokenizer, path: Path, rows: int = 384) -> dict[str, Any]:
+def metadata(
+    tokenizer: Tokenizer, path: Path, kind: str = "gpt-2", rows: int = 384
+) -> dict[str, Any]:
     """The `tokenizer.*` keys of a GGUF that holds a vocabulary and nothing else."""
     keys = Metadata()
-    read_vocabulary(tokenizer, rows).add_to(keys)
+    read_vocabulary(tokenizer, rows, "gemma4" if kind == "gemma" else "llama").add_to(keys)
     path.write_bytes(packed_header([keys.packed()], []))
     fields = read_gguf_header(path).fields
     return {key: value for key, value in fields.items() if key.startswith("tokenizer.")}
@@ -55,30 +58,39 @@ def folder_tokenizer(folder: Path, kind: str) -> Tokenizer:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_gives_the_same_metadata_and_encoding(kind: str, tmp_path: Path) -> None:
-    """There and back again; of SentencePiece's scores only the order counts."""
+    """There and back again."""
     original = folder_tokenizer(tmp_path, kind)
-    first = metadata(original, tmp_path / "a.gguf")
+    first = metadata(original, tmp_path / "a.gguf", kind)
     back = tokenizer_from_gguf(first, tmp_path / "a.gguf")
     assert back.chat_template == CHAT_TEMPLATE
     assert back.tokens == original.tokens
-    again = metadata(back, tmp_path / "b.gguf")
-    scores = [keys.pop(Keys.Tokenizer.SCORES, [0.0]) for keys in (first, again)]
-    assert again == first
-    assert _order(scores[0], first) == _order(scores[1], first)
+    assert metadata(back, tmp_path / "b.gguf", kind) == first
     for text in HARD:
-        assert library(back).encode(text).ids == library(original).encode(text).ids, text
+        expected = library(original).encode(text, add_special_tokens=False).ids
+        assert library(back).encode(text, add_special_tokens=False).ids == expected, text
 
 
-def _order(scores: list[float], fields: dict[str, Any]) -> list[str]:
-    """Joined pieces, the first to be joined first."""
-    normal = [
-        (-score, text)
-        for score, text, kind in zip(
-            scores, fields[Keys.Tokenizer.LIST], fields[Keys.Tokenizer.TOKEN_TYPE], strict=False
-        )
-        if kind == TokenType.NORMAL and len(text) > 1
-    ]
-    return [text for _, text in sorted(normal)]
+@pytest.mark.parametrize("kind", ["gpt-2", "spm", "gemma"])
+def test_tokens_that_stay_are_as_the_file_has_them(kind: str, tmp_path: Path) -> None:
+    """Scores, types and unused texts, also where a token is added; not where it takes a row."""
+    fields = metadata(folder_tokenizer(tmp_path, kind), tmp_path / "a.gguf", kind)
+    keys = Keys.Tokenizer
+    scores = [-0.25 * row for row in range(384)]
+    texts, types = list(fields[keys.LIST]), list(fields[keys.TOKEN_TYPE])
+    first = next(row for row, found in enumerate(types) if found == TokenType.UNUSED)
+    texts[first:] = [f"<free{row}>" for row in range(first, 384)]
+    types[300] = TokenType.BYTE
+    changed = fields | {keys.LIST: texts, keys.TOKEN_TYPE: types, keys.SCORES: scores}
+    back = tokenizer_from_gguf(changed, tmp_path / "a.gguf")
+    again = metadata(back, tmp_path / "b.gguf", kind)
+    assert (again[keys.LIST], again[keys.TOKEN_TYPE]) == (texts, types)
+    assert again.get(keys.SCORES, scores) == scores
+    entry = {"content": "<call>", "special": True}
+    added = metadata(with_tokens(back, {"<call>": entry}), tmp_path / "c.gguf", kind)
+    assert added[keys.LIST] == [*texts[:first], "<call>", *texts[first + 1 :]]
+    assert added[keys.TOKEN_TYPE][first - 1 : first + 2] == [types[first - 1], TokenType.CONTROL, 5]
+    if kind == "spm":
+        assert added[keys.SCORES] == [*scores[:first], 0.0, *scores[first + 1 :]]
 
 
 def bytes_and(*texts: str, **changes: Any) -> dict[str, Any]:
@@ -116,9 +128,9 @@ def test_tokens_around_a_text(changes: dict[str, Any], around: Any, tmp_path: Pa
     encoded = library(tokenizer).encode("hi").ids
     inner = [sorted(gguf_bytes()).index(letter) for letter in "hi"]
     assert encoded == [*around[0], *inner, *around[1]]
-    assert metadata(tokenizer, tmp_path / "m.gguf", 258).get(Keys.Tokenizer.ADD_BOS, False) == bool(
-        around[0]
-    )
+    assert metadata(tokenizer, tmp_path / "m.gguf", rows=258).get(
+        Keys.Tokenizer.ADD_BOS, False
+    ) == bool(around[0])
 
 
 @pytest.mark.parametrize(
@@ -127,7 +139,7 @@ def test_tokens_around_a_text(changes: dict[str, Any], around: Any, tmp_path: Pa
         ("deepseek-r1-qwen", "qwen2", "Sequence"),  # the same in every respect
         ("starcoder", "starcoder", "Sequence"),  # splits as smollm does
         ("tekken", "tekken", "Sequence"),
-        ("superbpe", "superbpe", None),  # only llama.cpp knows what it does
+        ("kimi-k2", "kimi-k2", None),  # only llama.cpp knows what it does
     ],
 )
 def test_the_name_of_the_pre_tokenizer_is_taken_over(
@@ -140,8 +152,8 @@ def test_the_name_of_the_pre_tokenizer_is_taken_over(
 
 
 def test_a_pre_tokenizer_that_only_llama_cpp_knows_has_no_tokenizer_json(tmp_path: Path) -> None:
-    tokenizer = tokenizer_from_gguf(bytes_and(pre="superbpe"), tmp_path)
-    with pytest.raises(CheckpointError, match="pre-tokenizer 'superbpe' has no"):
+    tokenizer = tokenizer_from_gguf(bytes_and(pre="kimi-k2"), tmp_path)
+    with pytest.raises(CheckpointError, match="pre-tokenizer 'kimi-k2' has no"):
         write_tokenizer_files(tokenizer, tmp_path)
 
 

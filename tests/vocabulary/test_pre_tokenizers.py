@@ -110,10 +110,11 @@ def test_other_names(name: str, first: str) -> None:
     known = known_as(name)
     assert known is not None
     assert known.names[0] == first
-    assert known_as("superbpe") is None
+    assert known_as("kimi-k2") is None
 
 
-EXACT = ["gpt-2", "qwen2", "llama-bpe", "smollm", "qwen35", "deepseek-v3"]
+EXACT = ["gpt-2", "qwen2", "llama-bpe", "smollm", "qwen35", "deepseek-v3", "laguna", "superbpe"]
+EXACT += ["spark2_5", "bailingmoe", "minicpm5"]
 
 
 @pytest.mark.parametrize(

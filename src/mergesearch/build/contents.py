@@ -79,7 +79,9 @@ def built_in_contents(recipe: Recipe, merged: MergedModel, memo: Memo) -> Conten
         kind = Metadata()
         kind.add(gguf.Keys.General.QUANTIZATION_VERSION, gguf.GGML_QUANT_VERSION)
         kind.add(gguf.Keys.General.FILE_TYPE, int(file_type))
-        vocabulary = memo(_packed_vocabulary, tokenizer, layout.vocab_rows)
+        vocabulary = memo(
+            _packed_vocabulary, tokenizer, layout.vocab_rows, layout.family.spaced_tokenizer
+        )
         return [model.packed(), vocabulary, kind.packed()]
 
     return Contents(
@@ -90,7 +92,7 @@ def built_in_contents(recipe: Recipe, merged: MergedModel, memo: Memo) -> Conten
     )
 
 
-def _packed_vocabulary(tokenizer: Tokenizer, rows: int) -> Section:
+def _packed_vocabulary(tokenizer: Tokenizer, rows: int, spaced: str) -> Section:
     keys = Metadata()
-    read_vocabulary(tokenizer, rows).add_to(keys)
+    read_vocabulary(tokenizer, rows, spaced).add_to(keys)
     return keys.packed()

@@ -1,11 +1,12 @@
 """Between Hugging Face checkpoints and GGUF: tensors, their names and rows, metadata."""
 
-from mergesearch.gguf.layout import BuiltInLayout, FoundLayout, Layout, found_layout, layout_of
+from mergesearch.gguf.from_config import layout_of
+from mergesearch.gguf.layout import BuiltInLayout, FoundLayout, Layout, found_layout
 from mergesearch.gguf.metadata import GENERAL_NAME, model_metadata
 from mergesearch.gguf.names import EMBEDDING, HEAD, layer_of, with_layer
 from mergesearch.gguf.rope import CONSTANTS, ROPE_FACTORS, extra_tensors, rope_parameters
 from mergesearch.gguf.rows import RowChange, Segment, StoredTensor
-from mergesearch.gguf.storage import gguf_names, row_change, stored_tensors
+from mergesearch.gguf.storage import gguf_names, row_change, stored_tensors, unused_names
 
 __all__ = [
     "CONSTANTS",
@@ -28,5 +29,6 @@ __all__ = [
     "rope_parameters",
     "row_change",
     "stored_tensors",
+    "unused_names",
     "with_layer",
 ]

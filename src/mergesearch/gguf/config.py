@@ -1,4 +1,4 @@
-"""The `config.json` that a GGUF's metadata describes: the way back from `gguf_layout`."""
+"""The `config.json` that a GGUF's metadata describes: the way back from `metadata`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf import ROPE_FACTORS, extra_tensors, layout_of
+from mergesearch.gguf import ROPE_FACTORS, extra_tensors, gemma4, layout_of
 from mergesearch.gguf.families import ARCHITECTURES
+from mergesearch.gguf.fields import Fields
+from mergesearch.gguf.rope import LONG_FACTORS, SHORT_FACTORS, longrope_factor
 from mergesearch.quantize.mix import GGUF_EMBEDDING, GGUF_HEAD
 
 # Mistral's own architecture is stored as Llama's, from which it does not differ.
@@ -23,7 +25,9 @@ _ARCHITECTURES = {
     "qwen3": ("Qwen3ForCausalLM", "qwen3"),
     "qwen3moe": ("Qwen3MoeForCausalLM", "qwen3_moe"),
     "gemma2": ("Gemma2ForCausalLM", "gemma2"),
+    "qwen35": ("Qwen3_5ForCausalLM", "qwen3_5_text"),
     "gemma3": ("Gemma3ForCausalLM", "gemma3_text"),
+    "gemma4": (gemma4.ARCHITECTURE, "gemma4_text"),
     "phi3": ("Phi3ForCausalLM", "phi3"),
     "olmo2": ("Olmo2ForCausalLM", "olmo2"),
     "granite": ("GraniteForCausalLM", "granite"),
@@ -41,7 +45,14 @@ _NUMBERS = {
     "gemma3": _CAPS | {"rope_local_base_freq": gguf.Keys.Rope.FREQ_BASE_SWA},
 }
 _WINDOWED = ("gemma2", "gemma3", "phi3")
-_TURNED_IN_PART = ("phi3", "glm4")
+_TURNED_IN_PART = ("phi3", "glm4", "qwen35")
+_LINEAR = {
+    "linear_conv_kernel_dim": gguf.Keys.SSM.CONV_KERNEL,
+    "linear_key_head_dim": gguf.Keys.SSM.STATE_SIZE,
+    "linear_value_head_dim": gguf.Keys.SSM.STATE_SIZE,
+    "linear_num_key_heads": gguf.Keys.SSM.GROUP_COUNT,
+    "linear_num_value_heads": gguf.Keys.SSM.TIME_STEP_RANK,
+}
 _SIZES = {
     "num_hidden_layers": gguf.Keys.LLM.BLOCK_COUNT,
     "hidden_size": gguf.Keys.LLM.EMBEDDING_LENGTH,
@@ -71,42 +82,65 @@ Float = npt.NDArray[np.float32]
 
 
 def config_of_gguf(
-    fields: Mapping[str, Any],
+    fields: Fields,
     shapes: Mapping[str, tuple[int, ...]],
-    factors: Float | None,
-    where: Path,
+    constants: Mapping[str, Float],
 ) -> dict[str, Any]:
     """Return the `config.json` of the model in a GGUF.
 
     Args:
-        fields: Metadata by key.
-        shapes: Shape of every tensor by its GGUF name; they show biases, head and vocabulary.
-        factors: Tensor `rope_freqs.weight`, shape `(head_dim / 2,)`, where there is one.
-        where: Path of the file, for messages.
+        fields: Metadata.
+        shapes: Shape of every tensor by its GGUF name: they show biases, head and vocabulary.
+        constants: Vectors with factors of rotary positions, shape `(head_dim / 2,)` or less, by
+            their names (`rope.CONSTANTS`).
 
     Raises:
-        CheckpointError: An unsupported architecture, a size that is missing, or frequency factors
-            that are not those of Llama 3.
+        CheckpointError: The architecture is not supported, a size is missing, or rotary positions
+            have factors that no config.json gives.
     """
-    arch = fields.get(gguf.Keys.General.ARCHITECTURE)
+    arch, where = fields.arch, fields.where
     if not isinstance(arch, str) or arch not in _ARCHITECTURES:
         raise CheckpointError(
             f"unsupported architecture {arch!r}", where=where, expected=", ".join(_ARCHITECTURES)
         )
     if len(shapes.get(GGUF_EMBEDDING, ())) != 2:
         raise CheckpointError(f"the matrix {GGUF_EMBEDDING} is missing", where=where)
-
-    def field(key: str) -> Any:
-        value = fields.get(key.format(arch=arch))
-        if isinstance(value, list) and value and value == value[:1] * len(value):
-            return value[0]  # one number for each layer, all of them equal
-        return value
-
+    long = {LONG_FACTORS, SHORT_FACTORS} & set(constants)
+    if long and (arch != "phi3" or len(long) < 2):
+        raise CheckpointError(
+            f"unknown tensor {min(long)}", where=where, expected="both, in a Phi-3, or none"
+        )
     name, model_type = _ARCHITECTURES[arch]
-    if field(gguf.Keys.LLM.EXPERT_COUNT):
+    if arch == "gemma4":
+        config = _common_settings(name, model_type, gemma4.fields_of_windows(fields), shapes)
+        return config | gemma4.own_settings(fields, shapes, constants.get(ROPE_FACTORS))
+    if fields.get(gguf.Keys.LLM.EXPERT_COUNT):
         name, model_type = _WITH_EXPERTS.get(arch, (name, model_type))
-    if field(gguf.Keys.Attention.SLIDING_WINDOW):
+    if fields.get(gguf.Keys.Attention.SLIDING_WINDOW):
         name, model_type = _WITH_WINDOWS.get(arch, (name, model_type))
+    config = _common_settings(name, model_type, fields, shapes)
+    config |= _experts(name, fields)
+    base = gguf.Keys.Rope.FREQ_BASE
+    config["rope_theta"] = 10000.0 if fields.get(base) is None else fields.number(base)
+    if scaling := _rope_scaling(fields):
+        config["rope_scaling"] = scaling
+    if ROPE_FACTORS in constants:
+        config["rope_scaling"] = _llama3_scaling(config, constants[ROPE_FACTORS], where)
+    config |= _own_settings(arch, fields, config)
+    if long:
+        config["rope_scaling"] = _longrope_scaling(fields, config, constants)
+    return config
+
+
+def has_predicting_layers(fields: Fields) -> bool:
+    """Whether the last layers of a GGUF predict several tokens at once."""
+    return bool(fields.get(gguf.Keys.LLM.NEXTN_PREDICT_LAYERS))
+
+
+def _common_settings(
+    name: str, model_type: str, fields: Fields, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Any]:
+    """What all architectures have."""
     config: dict[str, Any] = {
         "architectures": [name],
         "model_type": model_type,
@@ -116,47 +150,37 @@ def config_of_gguf(
         "attention_bias": "blk.0.attn_q.bias" in shapes,
         "mlp_bias": "blk.0.ffn_up.bias" in shapes,
     }
-    config |= {
-        key: _whole(field(stored), stored.format(arch=arch), 1, where)
-        for key, stored in _SIZES.items()
-    }
-    if config["num_hidden_layers"] > len(shapes):
+    config |= {key: fields.whole(stored, 1) for key, stored in _SIZES.items()}
+    if has_predicting_layers(fields):
+        config["num_hidden_layers"] -= fields.whole(gguf.Keys.LLM.NEXTN_PREDICT_LAYERS, 0)
+    if not 0 < config["num_hidden_layers"] <= len(shapes):
         raise CheckpointError(
-            f"{config['num_hidden_layers']} layers of {len(shapes)} tensors", where=where
+            f"{config['num_hidden_layers']} layers of {len(shapes)} tensors", where=fields.where
         )
-    config |= _experts(name, field, where)
     heads = config["num_attention_heads"]
-    config["num_key_value_heads"] = field(gguf.Keys.Attention.HEAD_COUNT_KV) or heads
-    config["rms_norm_eps"] = _number(
-        field(gguf.Keys.Attention.LAYERNORM_RMS_EPS), gguf.Keys.Attention.LAYERNORM_RMS_EPS, where
-    )
-    if head_dim := field(gguf.Keys.Attention.KEY_LENGTH):
+    config["num_key_value_heads"] = fields.get(gguf.Keys.Attention.HEAD_COUNT_KV) or heads
+    config["rms_norm_eps"] = fields.number(gguf.Keys.Attention.LAYERNORM_RMS_EPS)
+    if head_dim := fields.get(gguf.Keys.Attention.KEY_LENGTH):
         config["head_dim"] = head_dim
     for key, stored in _SPECIAL.items():
-        if stored in fields:
-            config[key] = _whole(fields[stored], stored, 0, where)
-    base = field(gguf.Keys.Rope.FREQ_BASE)
-    config["rope_theta"] = 10000.0 if base is None else _number(base, "rope.freq_base", where)
-    if scaling := _rope_scaling(field, where):
-        config["rope_scaling"] = scaling
-    if factors is not None:
-        config["rope_scaling"] = _llama3_scaling(config, factors, where)
-    return config | _own_settings(arch, field, config, where)
+        if fields.get(stored) is not None:
+            config[key] = fields.whole(stored, 0)
+    return config
 
 
-def _own_settings(arch: str, field: Any, config: Mapping[str, Any], where: Path) -> dict[str, Any]:
+def _own_settings(arch: str, fields: Fields, config: Mapping[str, Any]) -> dict[str, Any]:
     """What only some architectures have: windows, soft caps, scales, partial rotary positions."""
-    family = layout_of(config, where).family
+    family = layout_of(config, fields.where).family
     own: dict[str, Any] = {
-        key: _number(field(stored), stored.format(arch=arch), where)
+        key: fields.number(stored)
         for key, stored in (_NUMBERS.get(arch, {}) | {**family.numbers}).items()
-        if field(stored) is not None
+        if fields.get(stored) is not None
     }
     if arch in _WINDOWED:
-        own["sliding_window"] = field(gguf.Keys.Attention.SLIDING_WINDOW) or None
+        own["sliding_window"] = fields.get(gguf.Keys.Attention.SLIDING_WINDOW) or None
     if config["model_type"] == "olmo3":
-        own["sliding_window"] = field(gguf.Keys.Attention.SLIDING_WINDOW)
-        windows = field(gguf.Keys.Attention.SLIDING_WINDOW_PATTERN)
+        own["sliding_window"] = fields.get(gguf.Keys.Attention.SLIDING_WINDOW)
+        windows = fields.get(gguf.Keys.Attention.SLIDING_WINDOW_PATTERN)
         kinds = {True: "sliding_attention", False: "full_attention"}
         if isinstance(windows, list) and set(windows) <= {True, False}:
             own["layer_types"] = [kinds[windowed] for windowed in windows]
@@ -166,25 +190,41 @@ def _own_settings(arch: str, field: Any, config: Mapping[str, Any], where: Path)
         own["query_pre_attn_scalar"] = per_head if large else config.get("head_dim", per_head)
         own["hidden_activation"] = "gelu_pytorch_tanh"
     if arch == "phi3":
-        key = gguf.Keys.Rope.SCALING_ORIG_CTX_LEN
-        own["original_max_position_embeddings"] = _whole(field(key), key, 1, where)
+        original = fields.whole(gguf.Keys.Rope.SCALING_ORIG_CTX_LEN, 2)
+        own["original_max_position_embeddings"] = original
+    if arch == "qwen35":
+        own |= _qwen35(fields, config)
     if arch in _TURNED_IN_PART:
-        turned = _whole(field(gguf.Keys.Rope.DIMENSION_COUNT), "rope.dimension_count", 1, where)
+        turned = fields.whole(gguf.Keys.Rope.DIMENSION_COUNT, 1)
         own["partial_rotary_factor"] = turned / config.get("head_dim", per_head)
     return own
 
 
-def _experts(name: str, field: Any, where: Path) -> dict[str, Any]:
+def _qwen35(fields: Fields, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Sizes of linear attention, and which layers have it."""
+    every = fields.whole(gguf.Keys.LLM.FULL_ATTENTION_INTERVAL, 1)
+    kinds = ("linear_attention", "full_attention")
+    layers = range(config["num_hidden_layers"])
+    own: dict[str, Any] = {name: fields.whole(stored, 1) for name, stored in _LINEAR.items()}
+    own["layer_types"] = [kinds[(layer + 1) % every == 0] for layer in layers]
+    sections = fields.raw(gguf.Keys.Rope.DIMENSION_SECTIONS)
+    if isinstance(sections, list) and all(isinstance(section, int) for section in sections):
+        scaling = config.get("rope_scaling") or {"rope_type": "default"}
+        own["rope_scaling"] = scaling | {"mrope_section": sections[:3]}
+    return own
+
+
+def _experts(name: str, fields: Fields) -> dict[str, Any]:
     """How many experts there are and are used, and how wide they are."""
     experts = ARCHITECTURES[name].experts
     if experts is None:
         return {}
-    count, used = gguf.Keys.LLM.EXPERT_COUNT, gguf.Keys.LLM.EXPERT_USED_COUNT
+    count = experts.counts[-1 if name.startswith("Qwen") else 0]
     found = {
-        experts.counts[-1 if name.startswith("Qwen") else 0]: _whole(field(count), count, 1, where),
-        "num_experts_per_tok": _whole(field(used), used, 1, where),
+        count: fields.whole(gguf.Keys.LLM.EXPERT_COUNT, 1),
+        "num_experts_per_tok": fields.whole(gguf.Keys.LLM.EXPERT_USED_COUNT, 1),
     }
-    width = field(gguf.Keys.LLM.EXPERT_FEED_FORWARD_LENGTH)
+    width = fields.get(gguf.Keys.LLM.EXPERT_FEED_FORWARD_LENGTH)
     if width is not None:
         found[experts.inner] = width
     return found | {
@@ -192,36 +232,40 @@ def _experts(name: str, field: Any, where: Path) -> dict[str, Any]:
     }
 
 
-def _whole(value: Any, key: str, smallest: int, where: Path) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
-        raise CheckpointError(
-            f"{key} is {value!r}", where=where, expected=f"a whole number from {smallest}"
-        )
-    return value
-
-
-def _number(value: Any, key: str, where: Path) -> float:
-    """The shortest decimal that is stored as this float32: 1e-06, not 9.99999997e-07."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise CheckpointError(f"{key} is {value!r}", where=where, expected="a number above 0")
-    return float(str(np.float32(value)))
-
-
-def _rope_scaling(field: Any, where: Path) -> dict[str, Any]:
+def _rope_scaling(fields: Fields) -> dict[str, Any]:
     """Linear or YaRN scaling as a `config.json` writes it, empty where there is none."""
-    kind = field(gguf.Keys.Rope.SCALING_TYPE)
+    kind = fields.get(gguf.Keys.Rope.SCALING_TYPE)
     if kind in (None, "none"):
         return {}
     if kind not in ("linear", "yarn"):
-        raise CheckpointError(f"rope scaling {kind!r}", where=where, expected="linear or yarn")
-    factor = _number(field(gguf.Keys.Rope.SCALING_FACTOR), "rope.scaling.factor", where)
+        raise CheckpointError(
+            f"rope scaling {kind!r}", where=fields.where, expected="linear or yarn"
+        )
+    factor = fields.number(gguf.Keys.Rope.SCALING_FACTOR)
     scaling: dict[str, Any] = {"rope_type": kind, "factor": factor}
-    key = gguf.Keys.Rope.SCALING_ORIG_CTX_LEN
-    if field(key) is not None:
-        scaling["original_max_position_embeddings"] = _whole(field(key), key, 1, where)
+    original = gguf.Keys.Rope.SCALING_ORIG_CTX_LEN
+    if fields.get(original) is not None:
+        scaling["original_max_position_embeddings"] = fields.whole(original, 1)
     for key, stored in _YARN.items():
-        if field(stored) is not None:
-            scaling[key] = _number(field(stored), stored, where)
+        if fields.get(stored) is not None:
+            scaling[key] = fields.number(stored)
+    return scaling
+
+
+def _longrope_scaling(
+    fields: Fields, config: Mapping[str, Any], constants: Mapping[str, Float]
+) -> dict[str, Any]:
+    """The factors of Phi's long contexts, whose scale of attention follows from the lengths."""
+    scaling = {
+        "rope_type": "longrope",
+        "long_factor": [float(str(factor)) for factor in constants[LONG_FACTORS]],
+        "short_factor": [float(str(factor)) for factor in constants[SHORT_FACTORS]],
+    }
+    key = gguf.Keys.Rope.SCALING_ATTN_FACTOR
+    original = config["original_max_position_embeddings"]
+    expected = longrope_factor(scaling, config["max_position_embeddings"] / original, original)
+    if not math.isclose(fields.number(key), expected, rel_tol=1e-5):
+        raise fields.error(key, fields.get(key), f"{expected}, as its context gives")
     return scaling
 
 

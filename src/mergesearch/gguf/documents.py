@@ -96,6 +96,16 @@ class _ModelConfig(_AnyConfig, total=False):
     embedding_multiplier: Positive | None
     residual_multiplier: Positive | None
     logits_scaling: Positive | None
+    global_head_dim: Size | None
+    num_global_key_value_heads: Size | None
+    num_kv_shared_layers: Count | None
+    attention_k_eq_v: Switch | None
+    use_double_wide_mlp: Switch | None
+    enable_moe_block: Switch | None
+    use_bidirectional_attention: Text | Switch | None
+    hidden_size_per_layer_input: Count | None
+    vocab_size_per_layer_input: Size | None
+    per_layer_config: dict[Text, dict[Text, Any]] | None
 
 
 _Sampling = Annotated[float, Field(strict=True, ge=0, le=1e9)]

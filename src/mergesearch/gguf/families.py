@@ -14,6 +14,8 @@ from typing import Any
 
 import gguf
 
+from mergesearch.gguf import gemma4
+
 Arch = gguf.MODEL_ARCH
 
 
@@ -92,7 +94,13 @@ class Family:
     Attributes:
         arch: GGUF's architecture.
         weights: Tensors of a layer, in the order of the file.
-        kinds: Tensors of a layer by its kind in `layer_types`; empty where all have the same.
+        kinds: Tensors of a layer by its kind: the two of `layer_types` first, the one with a window
+            or linear attention before the one that attends to everything; empty where all have the
+            same.
+        beside: Tensors outside the layers, beside embedding, last norm and head. A tensor of a
+            family of which a size is 0 is not there.
+        shares_keys: Whether heads differ by the kind of a layer, and the last layers may share keys
+            and values (Gemma 4).
         qkv_bias: Whether queries, keys and values have biases; None where `attention_bias` says so.
         output_bias: Whether the output projection follows `attention_bias` too.
         biased: Whether llama.cpp has a place for the biases that `attention_bias` asks for.
@@ -109,6 +117,7 @@ class Family:
         experts: Where the number of experts is said; None where the feed-forward part is dense.
         inner: Key of the elements between the projections of a dense feed-forward part.
         activation: Key of the activation in a config.json, and the names that it may have there.
+        spaced_tokenizer: GGUF's kind of a tokenizer in which spaces are letters and bytes tokens.
         numbers: GGUF's key of numbers that a config.json may set, by the key there.
         fixed: Settings that llama.cpp computes with whatever the config.json says.
         defaults: Values that `transformers` takes where a config.json is silent.
@@ -117,6 +126,8 @@ class Family:
     arch: gguf.MODEL_ARCH
     weights: tuple[Weight, ...] = (_INPUT_NORM, *_MATRICES, _POST_NORM)
     kinds: Mapping[str, tuple[Weight, ...]] = field(default_factory=dict)
+    beside: tuple[Weight, ...] = ()
+    shares_keys: bool = False
     qkv_bias: bool | None = None
     output_bias: bool = True
     biased: bool = True
@@ -131,6 +142,7 @@ class Family:
     experts: Experts | None = None
     inner: str = "intermediate_size"
     activation: tuple[str, ...] = ("hidden_act", "silu", "swish")
+    spaced_tokenizer: str = "llama"
     numbers: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -182,6 +194,27 @@ _LINEAR_ATTENTION = (
     ),
     Weight("linear_attn.norm", ("linear head",)),
     Weight("linear_attn.out_proj", ("hidden", "linear values"), values="columns"),
+)
+
+_GEMMA4_LAYER = (
+    _INPUT_NORM,
+    *_ATTENTION[:2],
+    Weight("self_attn.v_proj", ("values", "hidden")),
+    _OUTPUT,
+    _HEAD_NORMS[0],
+    Weight("self_attn.k_norm", ("key head",)),
+    *_DENSE,
+    _POST_NORM,
+    *_MORE_NORMS,
+    Weight("layer_scalar", ("one",), parts=("layer_scalar.weight",), bare=True),
+    Weight("per_layer_input_gate", ("layer input", "hidden")),
+    Weight("per_layer_projection", ("hidden", "layer input")),
+    Weight("post_per_layer_input_norm", ("hidden with layer inputs",)),
+)
+_LAYER_INPUTS = (
+    Weight("embed_tokens_per_layer", ("layer input tokens", "layer inputs")),
+    Weight("per_layer_model_projection", ("layer inputs", "hidden")),
+    Weight("per_layer_projection_norm", ("layer input",)),
 )
 
 _RMS = {"rms_norm_eps": 1e-6}
@@ -290,6 +323,17 @@ ARCHITECTURES: dict[str, Family] = {
         defaults=_GEMMA
         | {"max_position_embeddings": 131072, "rope_theta": 1e6, "rope_local_base_freq": 1e4},
     ),
+    gemma4.ARCHITECTURE: Family(
+        Arch.GEMMA4,
+        activation=_GELU,
+        kinds=dict.fromkeys(gemma4.KINDS, _GEMMA4_LAYER),
+        beside=_LAYER_INPUTS,
+        shares_keys=True,
+        biased=False,
+        window_pattern=6,
+        spaced_tokenizer="gemma4",
+        defaults=gemma4.DEFAULTS,
+    ),
     "Phi3ForCausalLM": Family(
         Arch.PHI3,
         weights=(_INPUT_NORM, *_FUSED_MATRICES, _POST_NORM),
@@ -347,10 +391,13 @@ ARCHITECTURES: dict[str, Family] = {
 def completed(config: Mapping[str, Any], family: Family) -> dict[str, Any]:
     """Return a config.json with the family's defaults where it is silent or says null.
 
-    A null that `transformers` reads as "none" (soft caps, windows) stays where it is.
+    A null that `transformers` reads as "none" (soft caps, windows, ...) stays where it is.
     """
     given = {key: value for key, value in config.items() if value is not None or key in _NULLABLE}
     return {**family.defaults, **given}
 
 
-_NULLABLE = ("attn_logit_softcapping", "final_logit_softcapping", "sliding_window")
+_NULLABLE = (
+    *("attn_logit_softcapping", "final_logit_softcapping", "sliding_window"),
+    "hidden_size_per_layer_input",
+)

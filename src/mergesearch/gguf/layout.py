@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import gguf
 
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf.families import ARCHITECTURES, EXPERT, Family, Weight, completed
+from mergesearch.gguf.families import EXPERT, Family, Weight
+from mergesearch.gguf.gemma4 import SHARED
 from mergesearch.gguf.names import EMBEDDING, HEAD, layer_of, with_layer
 
 Shape = tuple[int, ...]
@@ -44,6 +44,11 @@ class Layout(ABC):
     vocab_rows: int
     tied: bool
     built_in: ClassVar[bool]
+
+    @property
+    @abstractmethod
+    def layers_alike(self) -> bool:
+        """Whether all layers are known to have the same tensors."""
 
     @property
     @abstractmethod
@@ -120,6 +125,8 @@ class BuiltInLayout(Layout):
         expert_feed_forward: Elements between the projections of an expert.
         kinds: Kind of each layer; empty where all have the same tensors.
         linear: Sizes of linear attention; None where there is none.
+        sizes_by_kind: Sizes that only layers of a kind have, by the kind; those of all layers under
+            an empty one.
     """
 
     family: Family
@@ -129,7 +136,13 @@ class BuiltInLayout(Layout):
     expert_feed_forward: int = 0
     kinds: tuple[str, ...] = ()
     linear: LinearAttention | None = None
+    sizes_by_kind: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     built_in = True
+
+    @property
+    def layers_alike(self) -> bool:
+        """See `Layout`."""
+        return not self.kinds
 
     @property
     def title(self) -> str:
@@ -141,9 +154,12 @@ class BuiltInLayout(Layout):
         """GGUF's architecture."""
         return self.family.arch
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """The sizes that make the shapes of a layer's tensors, by the names that they go by."""
+    def sizes(self, kind: str = "") -> dict[str, int]:
+        """Return the sizes that make the shapes of tensors, by the names that they go by.
+
+        Args:
+            kind: Kind of a layer; empty where all have the same sizes, and outside the layers.
+        """
         queries, keys = self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim
         return {
             "hidden": self.hidden,
@@ -157,6 +173,8 @@ class BuiltInLayout(Layout):
             "experts": self.n_experts,
             "expert inner": self.expert_feed_forward,
             **({} if self.linear is None else self.linear.sizes),
+            **self.sizes_by_kind.get("", {}),
+            **self.sizes_by_kind.get(kind, {}),
         }
 
     @property
@@ -174,26 +192,43 @@ class BuiltInLayout(Layout):
         """See `Layout`."""
         shapes: dict[str, Shape] = {EMBEDDING: (self.vocab_rows, self.hidden)}
         for layer in range(self.n_layers):
-            for name, shape in self._layer_shapes(self.weights(layer)).items():
-                shapes[f"model.layers.{layer}.{name}"] = shape
+            shapes |= self._layer_shapes(layer, self._kind(layer))
         shapes["model.norm.weight"] = (self.hidden,)
+        shapes |= self._shapes("model", self.family.beside, self.sizes())
         if not self.tied:
             shapes[HEAD] = (self.vocab_rows, self.hidden)
         return shapes
+
+    def unused_tensors(self) -> set[str]:
+        """Return names under which layers that share others' keys may store some of their own."""
+        unused: set[str] = set()
+        for layer, kind in enumerate(self.kinds):
+            if kind.endswith(SHARED):
+                unused |= set(self._layer_shapes(layer, kind.removesuffix(SHARED)))
+        return unused - set(self.tensor_shapes())
 
     def weights(self, layer: int) -> tuple[Weight, ...]:
         """Return the weights of a layer."""
         return self.family.kinds[self.kinds[layer]] if self.kinds else self.family.weights
 
-    def _layer_shapes(self, weights: Iterable[Weight]) -> dict[str, Shape]:
-        sizes = self.sizes
+    def _kind(self, layer: int) -> str:
+        return self.kinds[layer] if self.kinds else ""
+
+    def _layer_shapes(self, layer: int, kind: str) -> dict[str, Shape]:
+        return self._shapes(f"model.layers.{layer}", self.weights(layer), self.sizes(kind))
+
+    def _shapes(
+        self, place: str, weights: Iterable[Weight], sizes: Mapping[str, int]
+    ) -> dict[str, Shape]:
+        """Shapes by full names, without tensors of which a size is 0."""
         shapes = {}
         for weight in weights:
             shape = tuple(sizes[size] for size in weight.sizes)
-            for name in self._names(weight):
-                shapes[name if weight.bare else f"{name}.weight"] = shape
+            for name in self._names(weight) if all(shape) else ():
+                full = f"{place}.{name}"
+                shapes[full if weight.bare else f"{full}.weight"] = shape
                 if weight.bias in self.biases:
-                    shapes[f"{name}.bias"] = shape[:1]
+                    shapes[f"{full}.bias"] = shape[:1]
         return shapes
 
     def _names(self, weight: Weight) -> list[str]:
@@ -202,13 +237,34 @@ class BuiltInLayout(Layout):
             return [weight.name]
         return [weight.name.replace(EXPERT, str(expert)) for expert in range(self.n_experts)]
 
+    @property
+    def has_tables_by_layer(self) -> bool:
+        """Whether tensors outside the layers hold columns or rows of each layer."""
+        return bool(self._shapes("model", self.family.beside, self.sizes()))
+
     def with_layers(self, kinds: Sequence[int]) -> Self:
-        """See `Layout`."""
+        """See `Layout`.
+
+        Raises:
+            CheckpointError: Its layers depend on each other, and others are asked for.
+        """
+        shared = any(kind.endswith(SHARED) for kind in self.kinds)
+        if (shared or self.has_tables_by_layer) and list(kinds) != list(range(self.n_layers)):
+            reason = "share keys and values" if shared else "have embeddings of their own"
+            raise CheckpointError(
+                f"other layers for {self.title}, of which some {reason}",
+                expected=f"all {self.n_layers} layers, in order",
+            )
         own = tuple(self.kinds[min(kind, len(self.kinds) - 1)] for kind in kinds if self.kinds)
         return replace(self, n_layers=len(kinds), kinds=own)
 
     def with_vocabulary(self, rows: int, tied: bool) -> Self:
         """See `Layout`."""
+        if self.has_tables_by_layer and rows != self.vocab_rows:
+            raise CheckpointError(
+                f"{rows} tokens for {self.title}, which looks up {self.vocab_rows} in each layer",
+                expected="the tokens of the base",
+            )
         return replace(self, vocab_rows=rows, tied=tied)
 
 
@@ -226,6 +282,11 @@ class FoundLayout(Layout):
     name: str
     shapes: Mapping[str, Shape]
     built_in = False
+
+    @property
+    def layers_alike(self) -> bool:
+        """See `Layout`."""
+        return False
 
     @property
     def title(self) -> str:
@@ -265,133 +326,6 @@ class FoundLayout(Layout):
             )
         resized = {name: (rows, *self.shapes[name][1:]) for name in of_tokens}
         return replace(self, vocab_rows=rows, shapes={**self.shapes, **resized})
-
-
-def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
-    """Read the sizes out of a `config.json`.
-
-    Raises:
-        CheckpointError: The architecture is not built in, a size is missing or not positive, or
-            there are tensors for which llama.cpp has no place.
-    """
-    name = (config.get("architectures") or [None])[0]
-    if name not in ARCHITECTURES:
-        raise CheckpointError(
-            f"unsupported architecture {name!r}",
-            where=where,
-            expected=", ".join(ARCHITECTURES),
-            fix="convert one parent with llama.cpp and name the file: --template FILE.gguf",
-        )
-    family = ARCHITECTURES[name]
-    config = completed(config, family)
-    n_heads = _size(config, "num_attention_heads", where)
-    hidden = _size(config, "hidden_size", where)
-    attention_bias = bool(config.get("attention_bias", False))
-    mlp_bias = bool(config.get("mlp_bias", False))
-    tied = bool(config.get("tie_word_embeddings", False))
-    for unplaced, what in (
-        (attention_bias and not family.biased, "attention_bias"),
-        (mlp_bias and not family.biased, "mlp_bias"),
-        (family.always_tied and not tied, "a head apart from the embedding"),
-        (family.always_apart and tied, "a head that is the embedding"),
-    ):
-        if unplaced:
-            raise CheckpointError(f"llama.cpp's {name} has no place for {what}", where=where)
-    _check_heads(config, family, where)
-    biases = {
-        "qkv": attention_bias if family.qkv_bias is None else family.qkv_bias,
-        "output": attention_bias and family.output_bias,
-        "mlp": mlp_bias,
-    }
-    return BuiltInLayout(
-        family=family,
-        n_layers=_size(config, "num_hidden_layers", where),
-        hidden=hidden,
-        feed_forward=_size(config, family.inner, where),
-        n_heads=n_heads,
-        n_kv_heads=_size(config, "num_key_value_heads", where, n_heads),
-        head_dim=_size(config, "head_dim", where, hidden // n_heads),
-        vocab_rows=_size(config, "vocab_size", where),
-        tied=tied,
-        biases=frozenset(bias for bias, there in biases.items() if there),
-        kinds=_kinds(config, family, where),
-        linear=_linear_attention(config, where) if family.kinds else None,
-        **_expert_sizes(config, family, where),
-    )
-
-
-def _kinds(config: Mapping[str, Any], family: Family, where: str | Path) -> tuple[str, ...]:
-    """The kind of each layer, where they have tensors of their own."""
-    if not family.kinds:
-        return ()
-    every, n_layers = family.window_pattern, _size(config, "num_hidden_layers", where)
-    linear, full = family.kinds
-    usual = [full if (layer + 1) % every == 0 else linear for layer in range(n_layers)]
-    kinds = config.get("layer_types") or usual
-    if len(kinds) != n_layers or not set(kinds) <= set(family.kinds):
-        raise CheckpointError(
-            f"config.json: layer_types is {kinds}",
-            where=where,
-            expected=f"{n_layers} times one of {', '.join(family.kinds)}",
-        )
-    return tuple(kinds)
-
-
-def _linear_attention(config: Mapping[str, Any], where: str | Path) -> LinearAttention:
-    return LinearAttention(
-        key_heads=_size(config, "linear_num_key_heads", where),
-        value_heads=_size(config, "linear_num_value_heads", where),
-        key_dim=_size(config, "linear_key_head_dim", where),
-        value_dim=_size(config, "linear_value_head_dim", where),
-        kernel=_size(config, "linear_conv_kernel_dim", where),
-    )
-
-
-def _check_heads(config: Mapping[str, Any], family: Family, where: str | Path) -> None:
-    """Refuse heads and an activation with which llama.cpp does not compute."""
-    heads = _size(config, "num_attention_heads", where)
-    shared = _size(config, "num_key_value_heads", where, heads)
-    if heads % shared:
-        raise CheckpointError(
-            f"config.json: {heads} attention heads share {shared} heads of keys and values",
-            where=where,
-            expected="a multiple",
-        )
-    head_dim = _size(config, "head_dim", where, config["hidden_size"] // heads)
-    if head_dim % 2:
-        raise CheckpointError(
-            f"heads of {head_dim} rows", where=where, expected="pairs, for rotary positions"
-        )
-    key, *known = family.activation
-    if config.get(key, known[0]) not in known:
-        raise CheckpointError(
-            f"config.json: {key} is {config[key]!r}", where=where, expected=" or ".join(known)
-        )
-
-
-def _expert_sizes(config: Mapping[str, Any], family: Family, where: str | Path) -> dict[str, int]:
-    if family.experts is None:
-        return {}
-    counts = family.experts.counts
-    count = next((key for key in counts if config.get(key) is not None), counts[0])
-    n_experts, used = _size(config, count, where), _size(config, "num_experts_per_tok", where)
-    if used > n_experts:
-        raise CheckpointError(f"config.json: {used} of {n_experts} experts are used", where=where)
-    return {
-        "n_experts": n_experts,
-        "expert_feed_forward": _size(config, family.experts.inner, where),
-    }
-
-
-def _size(
-    config: Mapping[str, Any], key: str, where: str | Path, default: int | None = None
-) -> int:
-    value = config.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise CheckpointError(
-            f"config.json: {key} is {value!r}", where=where, expected="a positive whole number"
-        )
-    return value
 
 
 def found_layout(config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> FoundLayout:

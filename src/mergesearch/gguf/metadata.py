@@ -14,10 +14,16 @@ from typing import Any
 import gguf
 
 from mergesearch.errors import CheckpointError
+from mergesearch.gguf import gemma4
 from mergesearch.gguf.families import completed
 from mergesearch.gguf.layout import BuiltInLayout
 from mergesearch.gguf.pack import Metadata
-from mergesearch.gguf.rope import extra_tensors, rope_parameters, window_theta
+from mergesearch.gguf.rope import (
+    extra_tensors,
+    longrope_factor,
+    rope_parameters,
+    window_theta,
+)
 
 GENERAL_NAME = "mergesearch candidate"
 
@@ -225,6 +231,27 @@ def _gemma3(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) ->
     keys.add(_ROPE.FREQ_BASE_SWA, window_theta(config) or 10000.0)
 
 
+def _gemma4(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
+    """The window, heads of two sizes, and what layers share."""
+    windowed = dict((config["rope_parameters"] or {}).get(gemma4.SLIDING) or {})
+    _require(config, "rope_type", windowed.get("rope_type", "default"), "default")
+    if not layout.kinds[-1].startswith(gemma4.FULL):
+        raise CheckpointError(
+            "the last layer attends to a window",
+            where=layout.title,
+            expected=f"a layer of {gemma4.FULL} at the end, where transformers takes none else",
+        )
+    if config.get("use_bidirectional_attention") == "all":
+        raise CheckpointError(
+            "config.json: use_bidirectional_attention is 'all'",
+            where=layout.title,
+            expected="a model that writes one token after the other",
+        )
+    for key, value in gemma4.own_keys(layout.kinds, config, layout.title).items():
+        keys.add(key, value)
+    keys.add(_ROPE.FREQ_BASE_SWA, window_theta(config) or 10000.0)
+
+
 def _check_gemma(layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
     """Refuse attention that llama.cpp scales otherwise, or windows in other layers."""
     large = layout.n_layers == layout.family.scaled_by_hidden
@@ -250,21 +277,7 @@ def _phi3(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> N
     keys.add(_ATTENTION.SLIDING_WINDOW, config.get("sliding_window") or 0)
     if rope.get("long_factor"):
         scale = config["max_position_embeddings"] / original
-        keys.add(_ROPE.SCALING_ATTN_FACTOR, _attention_factor(rope, scale, original))
-
-
-def _attention_factor(rope: Mapping[str, Any], scale: float, original: int) -> float:
-    """What attention is scaled by in contexts beyond the original one (`conversion/phi.py`)."""
-    kind = str(rope.get("rope_type", "")).lower()
-    if kind not in ("su", "longrope", "yarn"):
-        raise CheckpointError(
-            f"config.json: rope_type {kind!r} with long_factor", expected="longrope, su or yarn"
-        )
-    if scale <= 1.0:
-        return 1.0
-    if kind == "yarn":
-        return 0.1 * math.log(scale) + 1.0
-    return math.sqrt(1 + math.log(scale) / math.log(original))
+        keys.add(_ROPE.SCALING_ATTN_FACTOR, longrope_factor(rope, scale, original))
 
 
 def _needed(config: Mapping[str, Any], key: str) -> Any:
@@ -297,6 +310,7 @@ _OWN: dict[gguf.MODEL_ARCH, Own] = {
     gguf.MODEL_ARCH.GLM4: _glm4,
     gguf.MODEL_ARCH.GEMMA2: _gemma2,
     gguf.MODEL_ARCH.GEMMA3: _gemma3,
+    gguf.MODEL_ARCH.GEMMA4: _gemma4,
     gguf.MODEL_ARCH.PHI3: _phi3,
 }
 

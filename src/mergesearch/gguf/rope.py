@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch.errors import CheckpointError
+from mergesearch.gguf import gemma4
 from mergesearch.gguf.families import completed
 from mergesearch.gguf.layout import BuiltInLayout
 
@@ -43,11 +44,37 @@ def window_theta(config: Mapping[str, Any]) -> float | None:
     return None if theta is None else float(theta)
 
 
+def longrope_factor(rope: Mapping[str, Any], scale: float, original: int) -> float:
+    """Return what attention is scaled by in contexts beyond the original one (`conversion/phi.py`).
+
+    Args:
+        rope: Rotary settings, which have a `long_factor`.
+        scale: Length of the context by that of the original one.
+        original: Tokens of the original context.
+
+    Raises:
+        CheckpointError: The settings are of another type.
+    """
+    kind = str(rope.get("rope_type", "")).lower()
+    if kind not in ("su", "longrope", "yarn"):
+        raise CheckpointError(
+            f"config.json: rope_type {kind!r} with long_factor", expected="longrope, su or yarn"
+        )
+    if scale <= 1.0:
+        return 1.0
+    if kind == "yarn":
+        return 0.1 * math.log(scale) + 1.0
+    return math.sqrt(1 + math.log(scale) / math.log(original))
+
+
 def extra_tensors(
     layout: BuiltInLayout, config: Mapping[str, Any]
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Return what a GGUF holds beside the weights, by name; all are vectors."""
-    rope = rope_parameters(completed(config, layout.family))
+    config = completed(config, layout.family)
+    rope = rope_parameters(config)
+    if layout.arch == gguf.MODEL_ARCH.GEMMA4:
+        return {ROPE_FACTORS: gemma4.rope_factors(rope, config)}
     if layout.arch == gguf.MODEL_ARCH.PHI3 and rope.get("long_factor"):
         if len(rope.get("short_factor", ())) != len(rope["long_factor"]):
             raise CheckpointError(

@@ -38,6 +38,15 @@ def gguf_names(layout: BuiltInLayout) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def unused_names(layout: BuiltInLayout) -> set[str]:
+    """Return the GGUF names of tensors that a file may hold and the model does not use."""
+    unused = layout.unused_tensors()
+    if not unused:
+        return set()
+    names = gguf.get_tensor_name_map(layout.arch, layout.n_layers)
+    return {str(names.get_name(name, try_suffixes=(".weight",))) for name in unused}
+
+
 def weight_of(layout: BuiltInLayout, name: str) -> Weight | None:
     """Return the declaration of a tensor, None outside the layers."""
     layer = layer_of(name)

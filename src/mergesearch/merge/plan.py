@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from mergesearch._system.memo import Memo
 from mergesearch._system.spare import Spare
 from mergesearch.errors import CheckpointError, RecipeError
-from mergesearch.gguf import EMBEDDING, layer_of, with_layer
+from mergesearch.gguf import EMBEDDING, BuiltInLayout, Layout, layer_of, with_layer
 from mergesearch.merge.compatibility import check_compatible
 from mergesearch.merge.config import output_config
 from mergesearch.merge.merged_model import MergedModel, PlannedTensor, Source
@@ -86,12 +86,13 @@ def _plan(
     layers = merge.layers(donor.layout.n_layers)
     kinds = _layer_kinds(merge, layers)
     layout = donor.layout.with_layers([layer for _, layer in kinds])
+    _check_tables(merge, layout)
     tensors = []
     for name, shape in layout.tensor_shapes().items():
         index = layer_of(name)
         layer = None if index is None else layers[index]
         tensors.append(_plan_tensor(merge, origin, name, shape, layer))
-    if not layout.built_in:
+    if not layout.layers_alike:
         _check_sources(tensors, aligned.parents)
     context = _context_parent(merge, donor, available)
     config = output_config(donor, context, [layer for _, layer in kinds])
@@ -127,6 +128,15 @@ def _check_found(merge: Merge, taken: Mapping[str, Checkpoint]) -> None:
         raise RecipeError(
             f"`slices` of an architecture whose embedding is not called {EMBEDDING}",
             expected="whole parents, as it is not known which tensors come before the layers",
+        )
+
+
+def _check_tables(merge: Merge, layout: Layout) -> None:
+    """Refuse several slices of a model with a table outside its layers that is of them all."""
+    if isinstance(layout, BuiltInLayout) and layout.has_tables_by_layer and len(merge.slices) > 1:
+        raise RecipeError(
+            f"several slices of {layout.title}, which looks tokens up in one table for all layers",
+            expected="whole models, or one slice of all layers",
         )
 
 

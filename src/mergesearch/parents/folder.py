@@ -16,6 +16,7 @@ from mergesearch._system.documents import check, read_json_object
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import EMBEDDING, HEAD, Layout, found_layout, layout_of
 from mergesearch.gguf.documents import ANY_CONFIG, MODEL_CONFIG
+from mergesearch.gguf.gemma4 import with_heads_of_full_attention
 from mergesearch.parents.documents import SHARDS
 from mergesearch.parents.parent import TensorInfo, check_tensors
 from mergesearch.parents.safetensors import WHOLE_NUMBERS, SafetensorsFile
@@ -73,7 +74,9 @@ class FolderCheckpoint:
         self._leave_out_prediction()
         self.tensors = _weights(self._places)
         check(MODEL_CONFIG, self.config, folder / "config.json", CheckpointError)
+        self.config = with_heads_of_full_attention(self.config)
         self.layout = layout_of(self.config, folder)
+        self._leave_out_unused(self.layout.unused_tensors())
         self.config["tie_word_embeddings"] = self.layout.tied
         if self.layout.tied and HEAD in self.tensors:
             self.tensors = {name: tensor for name, tensor in self.tensors.items() if name != HEAD}
@@ -99,6 +102,16 @@ class FolderCheckpoint:
         if ahead:
             self._places = {name: self._places[name] for name in self._places if name not in ahead}
             self._notes.append(f"{len(ahead)} tensors that predict several tokens are left out")
+
+    def _leave_out_unused(self, unused: set[str]) -> None:
+        """Go on without keys and values of layers that share those of others."""
+        stored = unused & set(self.tensors)
+        if stored:
+            kept = {name: info for name, info in self.tensors.items() if name not in stored}
+            self.tensors = kept
+            self._notes.append(
+                f"{len(stored)} tensors are left out, of layers that share the keys of others"
+            )
 
     @property
     def files(self) -> dict[str, Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,15 +17,19 @@ from mergesearch._kernels.stored import Stored
 from mergesearch._system.documents import check
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import (
-    ROPE_FACTORS,
+    CONSTANTS,
     BuiltInLayout,
     RowChange,
+    layer_of,
     layout_of,
+    row_change,
     stored_tensors,
+    unused_names,
 )
-from mergesearch.gguf.config import config_of_gguf
+from mergesearch.gguf.config import config_of_gguf, has_predicting_layers
 from mergesearch.gguf.dequantize import check_dequantizable, dequantized
 from mergesearch.gguf.documents import MODEL_CONFIG
+from mergesearch.gguf.fields import Fields
 from mergesearch.gguf.header import GgufTensor, read_gguf_header
 from mergesearch.parents.parent import TensorInfo, check_tensors
 
@@ -36,40 +40,71 @@ SUFFIX = ".gguf"
 
 
 @dataclass(frozen=True)
+class _Piece:
+    """Rows of a Hugging Face tensor that the file holds one after the other.
+
+    Attributes:
+        tensor: Tensor of the file that holds them.
+        at: First of them in that tensor; in vectors elements count as rows.
+        start: First of them in the Hugging Face tensor.
+        stop: Row after the last one there.
+    """
+
+    tensor: GgufTensor
+    at: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class _Place:
     """Where a tensor is in the file.
 
     Attributes:
-        tensor: Tensor of the file that holds it.
-        shape: Shape `(cols,)` or `(rows, cols)` of it alone.
-        start: First of its rows in the tensor.
-        change: Change that the converter made to its rows.
+        shape: Shape of it alone.
+        pieces: Its rows, in order.
+        change: Change that the converter made to them.
     """
 
-    tensor: GgufTensor
     shape: tuple[int, ...]
-    start: int = 0
-    change: RowChange = field(default_factory=RowChange)
+    pieces: tuple[_Piece, ...]
+    change: RowChange
+
+    @property
+    def dtype(self) -> str:
+        """Type of the stored rows."""
+        return str(self.pieces[0].tensor.kind.name)
 
 
 def _places(layout: BuiltInLayout, tensors: Mapping[str, GgufTensor]) -> dict[str, _Place]:
     """The place of every tensor by its Hugging Face name; of unknown ones by their own.
 
-    A tensor of the file that holds several, such as all experts, has to be of that shape.
+    A tensor of the file that is not of the expected shape is its own place, so that it is refused.
     """
-    places = {name: _Place(tensor, tensor.shape) for name, tensor in tensors.items()}
+    shapes = layout.tensor_shapes()
+    unknown, pieces = dict(tensors), dict[str, list[_Piece]]()
+    places: dict[str, _Place] = {}
     for stored in stored_tensors(layout):
-        tensor = tensors.get(stored.name)
+        tensor = unknown.pop(stored.name, None)
         if tensor is None:
             continue
-        del places[stored.name]
-        several, at = len(stored.segments) > 1, 0
+        if tensor.shape != stored.shape:
+            places[stored.segments[0].name] = _whole(tensor)
+            continue
+        at = 0
         for segment in stored.segments:
-            rows = segment.stop - segment.start
-            own = (rows, *tensor.shape[-1:]) if several and tensor.shape == stored.shape else None
-            places[segment.name] = _Place(tensor, own or tensor.shape, at, segment.change)
-            at += rows
-    return places
+            piece = _Piece(tensor, at, segment.start, segment.stop)
+            pieces.setdefault(segment.name, []).append(piece)
+            at += segment.stop - segment.start
+    for name, parts in pieces.items():
+        parts.sort(key=lambda piece: piece.start)
+        if sum(piece.stop - piece.start for piece in parts) == shapes[name][0]:
+            places.setdefault(name, _Place(shapes[name], tuple(parts), row_change(layout, name)))
+    return places | {name: _whole(tensor) for name, tensor in unknown.items()}
+
+
+def _whole(tensor: GgufTensor) -> _Place:
+    return _Place(tensor.shape, (_Piece(tensor, 0, 0, tensor.shape[0]),), RowChange())
 
 
 class GgufCheckpoint:
@@ -78,8 +113,6 @@ class GgufCheckpoint:
     `config` is made from the metadata; query and key rows that llama.cpp stores in another order
     come back in that of Hugging Face.
     """
-
-    notes = ()
 
     def __init__(self, ref: str, path: Path) -> None:
         self.ref = ref
@@ -91,19 +124,37 @@ class GgufCheckpoint:
             check_dequantizable(name, tensor.kind, path)
         shapes = {name: tensor.shape for name, tensor in header.tensors.items()}
         self._bytes = mapped_file(path)
-        factors = header.tensors.get(ROPE_FACTORS)
-        self.config: dict[str, Any] = config_of_gguf(
-            header.fields, shapes, None if factors is None else self._read(factors, 0, 1)[0], path
-        )
+        fields = Fields(header.fields, path)
+        constants = {
+            name: self._read(header.tensors[name], 0, 1)[0]
+            for name in CONSTANTS
+            if name in header.tensors
+        }
+        self.config: dict[str, Any] = config_of_gguf(fields, shapes, constants)
         check(MODEL_CONFIG, self.config, path, CheckpointError)
         self.layout = layout_of(self.config, path)
-        tensors = {name: tensor for name, tensor in header.tensors.items() if name != ROPE_FACTORS}
-        self._places = _places(self.layout, tensors)
+        self._places, self.notes = self._used(_places(self.layout, header.tensors))
         self.tensors: Mapping[str, TensorInfo] = {
-            name: TensorInfo(place.shape, place.tensor.kind.name)
-            for name, place in self._places.items()
+            name: TensorInfo(place.shape, place.dtype) for name, place in self._places.items()
         }
         check_tensors(self.tensors, self.layout, path)
+
+    def _used(self, places: Mapping[str, _Place]) -> tuple[dict[str, _Place], list[str]]:
+        """The places of weights that are used, and what is said of those that are not."""
+        layout = self.layout
+        shared = unused_names(layout) & set(places)
+        ahead = [name for name in places if (layer_of(name) or 0) >= layout.n_layers]
+        if not has_predicting_layers(Fields(self._fields, self._path)):
+            ahead = []  # they are refused by their names
+        notes = []
+        if ahead:
+            notes.append(f"{len(ahead)} tensors that predict several tokens are left out")
+        if shared:
+            notes.append(
+                f"{len(shared)} tensors are left out, of layers that share the keys of others"
+            )
+        unused = {*CONSTANTS, *ahead, *shared}
+        return {name: place for name, place in places.items() if name not in unused}, notes
 
     @property
     def files(self) -> dict[str, Path]:
@@ -130,11 +181,23 @@ class GgufCheckpoint:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
         place = self._places[name]
         if len(place.shape) == 1:
-            return place.change.from_gguf(self._read(place.tensor, start, stop))
+            parts = [
+                self._read(piece.tensor, 0, 1)[:, piece.at : piece.at + piece.stop - piece.start]
+                for piece in place.pieces
+            ]
+            return place.change.from_gguf(_joined(parts, axis=1))
         together = place.change.together
         first, last = start // together * together, -(-stop // together) * together
-        block = self._read(place.tensor, place.start + first, place.start + last)
-        return place.change.from_gguf(block)[start - first : stop - first]
+        parts = [
+            self._read(
+                piece.tensor,
+                piece.at + max(first, piece.start) - piece.start,
+                piece.at + min(last, piece.stop) - piece.start,
+            )
+            for piece in place.pieces
+            if piece.start < last and first < piece.stop
+        ]
+        return place.change.from_gguf(_joined(parts, axis=0))[start - first : stop - first]
 
     def stored(self, name: str, start: int, stop: int) -> Stored:
         """Return the same rows: what is stored are blocks."""
@@ -145,6 +208,10 @@ class GgufCheckpoint:
 
     def _read(self, tensor: GgufTensor, start: int, stop: int) -> npt.NDArray[np.float32]:
         return dequantized(self._bytes, tensor, start, stop)
+
+
+def _joined(parts: list[npt.NDArray[np.float32]], axis: int) -> npt.NDArray[np.float32]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
 
 
 def gguf_inside(path: Path) -> Path | None:

@@ -15,6 +15,9 @@ from mergesearch.vocabulary.files import KINDS
 
 _ARCHITECTURES = {
     "gemma3_text": "Gemma3ForCausalLM",
+    "gemma4_text": "Gemma4ForCausalLM",
+    "gemma4_unified_text": "Gemma4ForCausalLM",
+    "granite": "GraniteForCausalLM",
     "llama": "LlamaForCausalLM",
     "ministral3": "Ministral3ForCausalLM",
     "mistral": "MistralForCausalLM",
@@ -32,10 +35,14 @@ _ARCHITECTURES = {
 
 _MODEL_TYPES = {
     "Gemma3ForCausalLM": "gemma3_text",
+    "Gemma4ForCausalLM": "gemma4_text",
     "Qwen2ForCausalLM": "qwen2",
     "Qwen3ForCausalLM": "qwen3",
 }
 """`model_type` of the architectures whose text configs have one of their own."""
+
+_LACKING = {"gemma4_unified_text": {"hidden_size_per_layer_input": 0}}
+"""Settings that a text config does not have, as its models lack what they say."""
 
 _ROPE_KEYS = ("rope_scaling", "rope_parameters")
 _TIED = "tie_word_embeddings"
@@ -75,6 +82,7 @@ def text_config(config: Mapping[str, Any], where: Path, *, has_head: bool) -> di
             where=where,
             expected="one of " + ", ".join(_ARCHITECTURES),
         )
+    text |= _LACKING.get(text["model_type"], {})
     text["architectures"] = [architecture]
     text["model_type"] = _MODEL_TYPES.get(architecture, text["model_type"])
     shared = {key: config[key] for key in _SHARED_KEYS if key in config}

@@ -106,13 +106,14 @@ _FALLBACK = {Type.Q4_K: Type.Q5_0, Type.Q5_K: Type.Q5_1, Type.Q6_K: Type.Q8_0}
 _VALUES = ("attn_v.weight", "attn_qkv.weight", "attn_kv_b.weight")
 _EMBEDDINGS = (GGUF_EMBEDDING, "per_layer_token_embd.weight")
 
+_PROJECTION = "per_layer_model_proj"  # the converter has it in F16 as any other matrix
 # Parts of the names of small or sensitive matrices, which llama.cpp never quantizes.
 _KEPT = (
     "_norm.weight",
     "ffn_gate_inp.weight",
     "altup",
     "laurel",
-    "per_layer_model_proj",
+    _PROJECTION,
     "position_embd",
     "token_types",
     "ssm_conv1d",
@@ -148,7 +149,11 @@ def tensor_types(
     types = dict.fromkeys(shapes, Type.F32)
     seen: Counter[str] = Counter()
     n_values = sum(name.endswith(_VALUES) for name in shapes)
-    quantized = [name for name, shape in shapes.items() if is_quantized(name, shape)]
+    quantized = [
+        name
+        for name, shape in shapes.items()
+        if is_quantized(name, shape) or (_PROJECTION in name and not chosen.quantizes)
+    ]
     for name in sorted(quantized, key=_walking_order):
         if not chosen.quantizes:
             types[name] = chosen.most

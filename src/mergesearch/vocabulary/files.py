@@ -15,6 +15,8 @@ from mergesearch._system.files import read_text
 from mergesearch.errors import CheckpointError, InputError
 from mergesearch.gguf.documents import GENERATION as GENERATION_DOCUMENT
 from mergesearch.vocabulary.documents import SETTINGS_DOCUMENT, TOKENIZER_DOCUMENT
+from mergesearch.vocabulary.sentencepiece_model import read_sentencepiece
+from mergesearch.vocabulary.stored import StoredTokens
 
 TOKENIZER, SETTINGS, GENERATION, CONFIG = (
     "tokenizer.json",
@@ -25,6 +27,7 @@ TOKENIZER, SETTINGS, GENERATION, CONFIG = (
 TEMPLATE, MORE_TEMPLATES = "chat_template.jinja", "additional_chat_templates"
 OLD_TEMPLATE = "chat_template.json"  # of models that read images too, in older checkpoints
 LISTED = "added_tokens_decoder"
+PIECES = "tokenizer.model"
 KINDS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 """The special tokens that settings name as `KIND_token`."""
 
@@ -36,7 +39,7 @@ _COPIED = (
     OLD_TEMPLATE,
     "special_tokens_map.json",
     "added_tokens.json",
-    "tokenizer.model",
+    PIECES,
     "vocab.json",
     "merges.txt",
 )
@@ -54,6 +57,8 @@ class Tokenizer:
         ids: Rows of the special tokens, by kind, that the model's `config.json` names.
         pre: Name of the pre-tokenizer in llama.cpp, where it was read from a GGUF; None where the
             `pre_tokenizer` of the document says what it does.
+        stored: Tokens of the GGUF or of the SentencePiece model that it was read from, which hold
+            for the rows that still have them; None where there is none.
     """
 
     document: dict[str, Any]
@@ -62,6 +67,7 @@ class Tokenizer:
     files: Path | None = None
     ids: Mapping[str, int] = field(default_factory=dict)
     pre: str | None = None
+    stored: StoredTokens | None = None
 
     @property
     def chat_template(self) -> str | None:
@@ -127,7 +133,26 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any] | None = None) -> Tok
         generation,
         folder,
         {kind: row for kind, row in ids.items() if type(row) is int and row >= 0},
+        stored=_stored(folder, document, settings),
     )
+
+
+def _stored(
+    folder: Path, document: Mapping[str, Any], settings: Mapping[str, Any]
+) -> StoredTokens | None:
+    """The scores and types of a SentencePiece model, which a `tokenizer.json` does not have.
+
+    None where there is no such model, or that of another vocabulary.
+    """
+    if not document["model"].get("byte_fallback") or not (folder / PIECES).is_file():
+        return None
+    listed = {int(row) for row in settings.get(LISTED) or ()}
+    stored = read_sentencepiece(folder / PIECES, listed)
+    added = listed | {entry["id"] for entry in document.get("added_tokens") or ()}
+    pieces = dict(enumerate(stored.texts))
+    vocab = document["model"]["vocab"].items()
+    same = all(pieces.get(row) == text for text, row in vocab if row not in added)
+    return stored if same else None
 
 
 def documents(folder: Path) -> list[Path]:

@@ -20,9 +20,9 @@ from mergesearch.errors import CheckpointError
 from mergesearch.vocabulary.documents import METADATA
 from mergesearch.vocabulary.files import KINDS, Tokenizer
 from mergesearch.vocabulary.pre_tokenizers import BYTE_LEVEL, PreTokenizer, known_as
+from mergesearch.vocabulary.stored import ADDED, StoredTokens
 
 _KEY = gguf.Keys.Tokenizer
-_ADDED = (gguf.TokenType.CONTROL, gguf.TokenType.USER_DEFINED, gguf.TokenType.UNKNOWN)
 _SPELLED = {"unk": "unknown", "sep": "seperator", "pad": "padding"}
 _SPACE = "\u2581"
 
@@ -88,12 +88,16 @@ def tokenizer_from_gguf(fields: Mapping[str, Any], where: Path) -> Tokenizer:
             document = _byte_level(metadata, known)
             pre = known.names[0] if known is not None and name in known.names else name
         case "llama":
-            document = _sentencepiece(metadata)
+            document = _spaced(metadata, _merges(_pieces(metadata)))
+        case "gemma4":
+            document = _spaced(metadata, [_pair(merge) for merge in _stored_merges(metadata)])
         case model:
             raise CheckpointError(
-                f"a tokenizer of the kind {model!r}", where=where, expected="gpt2 or llama"
+                f"a tokenizer of the kind {model!r}", where=where, expected="gpt2, llama or gemma4"
             )
-    return Tokenizer(document, _settings(metadata), {}, ids=metadata.special(), pre=pre)
+    stored = StoredTokens(fields[_KEY.MODEL], texts, types, _scores(metadata))
+    ids = metadata.special()
+    return Tokenizer(document, _settings(metadata), {}, ids=ids, pre=pre, stored=stored)
 
 
 def _settings(metadata: _Metadata) -> dict[str, Any]:
@@ -151,14 +155,33 @@ def _stored_merges(metadata: _Metadata) -> list[str]:
     return merges
 
 
-def _sentencepiece(metadata: _Metadata) -> dict[str, Any]:
-    scores = metadata.fields.get(_KEY.SCORES)
-    if scores is None or len(scores) != len(metadata.texts):
+def _scores(metadata: _Metadata) -> Sequence[float] | None:
+    """The score of each row, None where there is not one for each."""
+    scores: Sequence[float] | None = metadata.fields.get(_KEY.SCORES)
+    return scores if scores is not None and len(scores) == len(metadata.texts) else None
+
+
+def _pieces(metadata: _Metadata) -> dict[str, float]:
+    """The score of each ordinary piece of SentencePiece's."""
+    scores = _scores(metadata)
+    if scores is None:
         raise CheckpointError(
             "a SentencePiece vocabulary without a score for every token", where=metadata.where
         )
-    pieces = {text: float(scores[row]) for row, text in metadata.rows(gguf.TokenType.NORMAL)}
+    return {text: float(scores[row]) for row, text in metadata.rows(gguf.TokenType.NORMAL)}
+
+
+def _pair(merge: str) -> list[str]:
+    """The two pieces of a merge, which a space divides that is not its first letter."""
+    cut = merge.index(" ", 1)
+    return [merge[:cut], merge[cut + 1 :]]
+
+
+def _spaced(metadata: _Metadata, merges: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """A BPE over text whose spaces are letters, with tokens for bytes that no other has."""
     unknown = next((text for _, text in metadata.rows(gguf.TokenType.UNKNOWN)), None)
+    if unknown is None and "unk" in metadata.special():
+        unknown = metadata.texts[metadata.special()["unk"]]
     prefixed = bool(metadata.fields.get(_KEY.ADD_PREFIX, True))
     before = [{"type": "Prepend", "prepend": _SPACE}] if prefixed else []
     after = [{"type": "Strip", "content": " ", "start": 1, "stop": 0}] if prefixed else []
@@ -175,7 +198,7 @@ def _sentencepiece(metadata: _Metadata) -> dict[str, Any]:
         },
         "model": _bpe(
             metadata.vocabulary(),
-            _merges(pieces),
+            merges,
             unk_token=unknown,
             fuse_unk=True,
             byte_fallback=True,
@@ -206,7 +229,7 @@ def _head(metadata: _Metadata) -> dict[str, Any]:
             "normalized": False,
             "special": metadata.types[row] != gguf.TokenType.USER_DEFINED,
         }
-        for row, text in metadata.rows(*_ADDED)
+        for row, text in metadata.rows(*ADDED)
     ]
     return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added}
 

@@ -85,7 +85,7 @@ PRE_TOKENIZERS = (
     PreTokenizer(
         ("qwen2", "deepseek-r1-qwen", "megrez", "kormo", "f2llmv2"),
         (_split(WORDS % ""), BYTE_LEVEL),
-        alike=("stablelm2", "hunyuan", "solar-open", "grok-2"),
+        alike=("stablelm2", "hunyuan", "solar-open", "grok-2", "bailingmoe", "bailingmoe2"),
     ),
     PreTokenizer(
         ("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"),
@@ -93,7 +93,12 @@ PRE_TOKENIZERS = (
         takes_words=True,
         adds_bos=True,
     ),
-    PreTokenizer(("glm4", "glm5"), (_split(WORDS % "{1,3}"), BYTE_LEVEL), takes_words=True),
+    PreTokenizer(
+        ("glm4", "glm5"),
+        (_split(WORDS % "{1,3}"), BYTE_LEVEL),
+        alike=("minicpm5",),
+        takes_words=True,
+    ),
     PreTokenizer(
         ("dbrx", "smaug-bpe"), (_split(WORDS % "{1,3}"), BYTE_LEVEL), alike=("chatglm-bpe",)
     ),
@@ -140,6 +145,21 @@ PRE_TOKENIZERS = (
             BYTE_LEVEL,
         ),
     ),
+    PreTokenizer(
+        ("spark2_5",),
+        (
+            _split(r"\p{N}{1,3}"),
+            _split(_CJK),
+            _split(
+                rf"{_ASCII_SYMBOLS}[A-Za-z]+|[^\r\n\p{{L}}\p{{P}}\p{{S}}]?[\p{{L}}\p{{M}}]+"
+                r"| ?[\p{P}\p{S}]+|[\r\n]|\s+(?!\S)|\s+"
+            ),
+            _split(r"\p{N}"),
+            BYTE_LEVEL,
+        ),
+    ),
+    PreTokenizer(("laguna",), (_split(r"[^\n]+|[\n]+"), _split(WORDS % ""), BYTE_LEVEL)),
+    PreTokenizer(("superbpe",), (_split(r"\p{N}+"), _split(r"(?=(\d{3})+(?!\d))"), BYTE_LEVEL)),
     PreTokenizer(
         ("deepseek-coder",),
         (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,21 @@ from mergesearch.vocabulary import Tokenizer
 from mergesearch.vocabulary.files import KINDS, text_of
 from mergesearch.vocabulary.pre_tokenizers import names, recognized
 from mergesearch.vocabulary.special import SpecialTokens, special_tokens
+from mergesearch.vocabulary.stored import ADDED, StoredTokens
 
 SENTENCEPIECE_SPACE, BYTE_LEVEL_SPACE = "\u2581", "\u0120"
 _KEY = gguf.Keys.Tokenizer
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
 _UNUSED_SCORE, _ADDED_SCORE = -10000.0, -1000.0
+_PRE = {"llama": "default", "gemma4": ""}
+_CALLS = ("tool_call", "tool_response")
+_SHOWN = {
+    '<|"|>',
+    *("<|channel>", "<channel|>"),
+    *(f"<|{name}>" for name in _CALLS),
+    *(f"<{name}|>" for name in _CALLS),
+}
+"""Tokens of Gemma 4 that stay in a text, so that tool calls and thoughts can be told apart."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +44,13 @@ class Vocabulary:
     """A vocabulary ready for GGUF.
 
     Attributes:
-        model: Kind of tokenizer: `gpt2` (byte-level BPE) or `llama` (SentencePiece style).
-        pre: Name of the pre-tokenizer in llama.cpp.
+        model: Kind of tokenizer: `gpt2` (byte-level BPE), `llama` (SentencePiece style), or
+            `gemma4` (the same with merges in the place of scores).
+        pre: Name of the pre-tokenizer in llama.cpp; empty for `gemma4`, which has its own.
         tokens: Token of each row of the token embedding.
         types: `gguf.TokenType` of each token.
-        scores: Score of each token, for `llama` only.
-        merges: Merges in order, two pieces with a space between, for `gpt2` only.
+        scores: Score of each token; None for `gpt2`.
+        merges: Merges in order, two pieces with a space between; empty for `llama`.
         space_prefix: False where no space goes before the text, None for llama.cpp's default.
         special: Special tokens and chat template.
     """
@@ -68,8 +79,17 @@ class Vocabulary:
         self.special.add_to(keys)
 
 
-def read_vocabulary(tokenizer: Tokenizer, rows: int) -> Vocabulary:
+def read_vocabulary(tokenizer: Tokenizer, rows: int, spaced: str = "llama") -> Vocabulary:
     """Return a tokenizer's vocabulary, padded with unused tokens to `rows`.
+
+    Where rows have the tokens of the GGUF or the SentencePiece model that the tokenizer was read
+    from, they are as they are there.
+
+    Args:
+        tokenizer: Tokenizer of the model.
+        rows: Rows of the token embedding.
+        spaced: Kind of a tokenizer in which spaces are letters and bytes are tokens, where no GGUF
+            says which.
 
     Raises:
         CheckpointError: There are more tokens than rows, or llama.cpp cannot reproduce the
@@ -77,29 +97,60 @@ def read_vocabulary(tokenizer: Tokenizer, rows: int) -> Vocabulary:
     """
     document = tokenizer.document
     where = tokenizer.files or "the tokenizer of the result"
-    sentencepiece = bool(document["model"].get("byte_fallback"))
-    added = _added_tokens(tokenizer)
+    stored = tokenizer.stored
+    if stored is not None and stored.kind == "gemma4":
+        spaced = stored.kind
+    model = spaced if document["model"].get("byte_fallback") else "gpt2"
+    added = _added_tokens(tokenizer, model)
     texts = {row: text for text, row in document["model"]["vocab"].items()}
     texts |= {row: text for row, (text, _) in added.items()}
     if texts and max(texts) >= rows:
         raise CheckpointError(
             f"{max(texts) + 1} tokens for an embedding of {rows} rows", where=where
         )
-    types = _token_types(document, texts, added, rows, sentencepiece)
+    types = _token_types(document, texts, added, rows, model)
     tokens = [texts.get(row, f"[PAD{row}]") for row in range(rows)]
     for row, kind in enumerate(types):
         if kind == gguf.TokenType.USER_DEFINED:
             tokens[row] = tokens[row].replace(SENTENCEPIECE_SPACE, " ")
-    return Vocabulary(
-        model="llama" if sentencepiece else "gpt2",
-        pre="default" if sentencepiece else _pre_tokenizer(tokenizer, where),
+    vocabulary = Vocabulary(
+        model=model,
+        pre=_pre_tokenizer(tokenizer, where) if model == "gpt2" else _PRE[model],
         tokens=tokens,
         types=types,
-        scores=_scores(document, tokens, types) if sentencepiece else None,
-        merges=[] if sentencepiece else list(_merges(document)),
-        space_prefix=False if sentencepiece and not _prefixes_space(document) else None,
+        scores=_SCORES[model](document, tokens, types),
+        merges=[] if model == "llama" else list(_merges(document)),
+        space_prefix=False if model != "gpt2" and not _prefixes_space(document) else None,
         special=special_tokens(tokenizer, rows),
     )
+    if model == "gemma4":  # llama.cpp does so whatever the file says
+        vocabulary.special.added["bos"] = True
+    if stored is not None and stored.kind == model:
+        _take_over(stored, vocabulary, texts, set(added))
+    return vocabulary
+
+
+def _take_over(
+    stored: StoredTokens, vocabulary: Vocabulary, texts: Mapping[int, str], added: set[int]
+) -> None:
+    """Put stored tokens into a vocabulary where it has them: text, type and score.
+
+    Args:
+        stored: Tokens of a GGUF or of a SentencePiece model.
+        vocabulary: Vocabulary that is changed.
+        texts: Text of each row that has a token.
+        added: Rows of added tokens.
+    """
+    pairs = zip(stored.texts, stored.types, strict=True)
+    for row, (text, kind) in enumerate(pairs):
+        if row >= len(vocabulary.tokens):
+            break
+        unused = kind == gguf.TokenType.UNUSED and row not in texts
+        if not unused and (texts.get(row) != text or (row in added) != (kind in ADDED)):
+            continue
+        vocabulary.tokens[row], vocabulary.types[row] = text, int(kind)
+        if vocabulary.scores is not None and stored.scores is not None:
+            vocabulary.scores[row] = stored.scores[row]
 
 
 def _merges(document: Mapping[str, Any]) -> Iterator[str]:
@@ -134,8 +185,11 @@ def _pre_tokenizer(tokenizer: Tokenizer, where: str | Path) -> str:
     return known.names[0]
 
 
-def _added_tokens(tokenizer: Tokenizer) -> dict[int, tuple[str, bool]]:
-    """Added tokens by id: their text, and whether they are control tokens."""
+def _added_tokens(tokenizer: Tokenizer, model: str) -> dict[int, tuple[str, bool]]:
+    """Added tokens by id: their text, and whether they are control tokens.
+
+    Gemma 4 makes those that are not by merges, as any other token of its vocabulary.
+    """
     document, settings = tokenizer.document, tokenizer.settings
     added = {
         row: (str(entry["content"]), bool(entry.get("special")))
@@ -144,9 +198,15 @@ def _added_tokens(tokenizer: Tokenizer) -> dict[int, tuple[str, bool]]:
     special = set(_special_texts(settings))
     vocab = document["model"]["vocab"]
     added |= {vocab[text]: (text, True) for text in special if text in vocab}
+    if model == "gemma4":
+        return {
+            row: (text, control or text in special)
+            for row, (text, control) in added.items()
+            if control or text in special or text in _SHOWN or text not in vocab
+        }
     return {
-        index: (text, control or text in special or _looks_special(text))
-        for index, (text, control) in added.items()
+        row: (text, control or text in special or _looks_special(text))
+        for row, (text, control) in added.items()
     }
 
 
@@ -169,17 +229,19 @@ def _token_types(
     texts: Mapping[int, str],
     added: Mapping[int, tuple[str, bool]],
     rows: int,
-    sentencepiece: bool,
+    model: str,
 ) -> list[int]:
-    unknown = document["model"].get("unk_token")
+    unknown = document["model"].get("unk_token") if model == "llama" else None
 
     def kind(row: int) -> gguf.TokenType:
         if row not in texts:
             return gguf.TokenType.UNUSED
-        if sentencepiece and texts[row] == unknown:
+        if unknown is not None and texts[row] == unknown:
             return gguf.TokenType.UNKNOWN
-        if sentencepiece and _BYTE_TOKEN.fullmatch(texts[row]):
+        if model != "gpt2" and _BYTE_TOKEN.fullmatch(texts[row]):
             return gguf.TokenType.BYTE
+        if model == "gemma4" and texts[row] in _SHOWN:
+            return gguf.TokenType.USER_DEFINED
         if row in added:
             control = added[row][1]
             return gguf.TokenType.CONTROL if control else gguf.TokenType.USER_DEFINED
@@ -210,6 +272,22 @@ def _scores(document: Mapping[str, Any], tokens: list[str], types: list[int]) ->
         fixed.get(gguf.TokenType(kind), -float(ranks.get(token, last)))
         for token, kind in zip(tokens, types, strict=True)
     ]
+
+
+def _no_scores(document: Mapping[str, Any], tokens: list[str], types: list[int]) -> None:
+    """Nothing: merges say what is joined."""
+
+
+def _same_scores(document: Mapping[str, Any], tokens: list[str], types: list[int]) -> list[float]:
+    """The same score for all, beside merges that say what is joined."""
+    return [_ADDED_SCORE] * len(tokens)
+
+
+_SCORES: Mapping[str, Callable[[Mapping[str, Any], list[str], list[int]], list[float] | None]] = {
+    "gpt2": _no_scores,
+    "llama": _scores,
+    "gemma4": _same_scores,
+}
 
 
 def _prefixes_space(document: Mapping[str, Any]) -> bool:

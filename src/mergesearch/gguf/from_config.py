@@ -1,0 +1,134 @@
+"""The layout that a `config.json` describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mergesearch.errors import CheckpointError
+from mergesearch.gguf import gemma4
+from mergesearch.gguf.families import ARCHITECTURES, Family, completed
+from mergesearch.gguf.layout import BuiltInLayout, LinearAttention
+from mergesearch.gguf.sizes import positive_size
+
+
+def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
+    """Read the sizes out of a `config.json`.
+
+    Raises:
+        CheckpointError: The architecture is not built in, a size is missing or not positive, or
+            there are tensors for which llama.cpp has no place.
+    """
+    name = (config.get("architectures") or [None])[0]
+    if name not in ARCHITECTURES:
+        raise CheckpointError(
+            f"unsupported architecture {name!r}",
+            where=where,
+            expected=", ".join(ARCHITECTURES),
+            fix="convert one parent with llama.cpp and name the file: --template FILE.gguf",
+        )
+    family = ARCHITECTURES[name]
+    config = completed(config, family)
+    n_heads = positive_size(config, "num_attention_heads", where)
+    hidden = positive_size(config, "hidden_size", where)
+    attention_bias = bool(config.get("attention_bias", False))
+    mlp_bias = bool(config.get("mlp_bias", False))
+    tied = bool(config.get("tie_word_embeddings", False))
+    for unplaced, what in (
+        (attention_bias and not family.biased, "attention_bias"),
+        (mlp_bias and not family.biased, "mlp_bias"),
+        (family.always_tied and not tied, "a head apart from the embedding"),
+        (family.always_apart and tied, "a head that is the embedding"),
+    ):
+        if unplaced:
+            raise CheckpointError(f"llama.cpp's {name} has no place for {what}", where=where)
+    _check_heads(config, family, where)
+    kinds = _kinds(config, family, where)
+    biases = {
+        "qkv": attention_bias if family.qkv_bias is None else family.qkv_bias,
+        "output": attention_bias and family.output_bias,
+        "mlp": mlp_bias,
+    }
+    return BuiltInLayout(
+        family=family,
+        n_layers=positive_size(config, "num_hidden_layers", where),
+        hidden=hidden,
+        feed_forward=positive_size(config, family.inner, where),
+        n_heads=n_heads,
+        n_kv_heads=positive_size(config, "num_key_value_heads", where, n_heads),
+        head_dim=positive_size(config, "head_dim", where, hidden // n_heads),
+        vocab_rows=positive_size(config, "vocab_size", where),
+        tied=tied,
+        biases=frozenset(bias for bias, there in biases.items() if there),
+        kinds=kinds,
+        linear=_linear_attention(config, where) if "linear_attention" in kinds else None,
+        sizes_by_kind=gemma4.sizes_by_kind(config, where) if family.shares_keys else {},
+        **_expert_sizes(config, family, where),
+    )
+
+
+def _kinds(config: Mapping[str, Any], family: Family, where: str | Path) -> tuple[str, ...]:
+    """The kind of each layer, where they have tensors of their own."""
+    if not family.kinds:
+        return ()
+    every, n_layers = family.window_pattern, positive_size(config, "num_hidden_layers", where)
+    usual_kind, every_kind, *_ = family.kinds
+    usual = [every_kind if (layer + 1) % every == 0 else usual_kind for layer in range(n_layers)]
+    kinds = config.get("layer_types") or usual
+    if len(kinds) != n_layers or not set(kinds) <= {usual_kind, every_kind}:
+        raise CheckpointError(
+            f"config.json: layer_types is {kinds}",
+            where=where,
+            expected=f"{n_layers} times one of {usual_kind}, {every_kind}",
+        )
+    return gemma4.layer_kinds(kinds, config, where) if family.shares_keys else tuple(kinds)
+
+
+def _linear_attention(config: Mapping[str, Any], where: str | Path) -> LinearAttention:
+    return LinearAttention(
+        key_heads=positive_size(config, "linear_num_key_heads", where),
+        value_heads=positive_size(config, "linear_num_value_heads", where),
+        key_dim=positive_size(config, "linear_key_head_dim", where),
+        value_dim=positive_size(config, "linear_value_head_dim", where),
+        kernel=positive_size(config, "linear_conv_kernel_dim", where),
+    )
+
+
+def _check_heads(config: Mapping[str, Any], family: Family, where: str | Path) -> None:
+    """Refuse heads and an activation with which llama.cpp does not compute."""
+    heads = positive_size(config, "num_attention_heads", where)
+    shared = positive_size(config, "num_key_value_heads", where, heads)
+    if heads % shared:
+        raise CheckpointError(
+            f"config.json: {heads} attention heads share {shared} heads of keys and values",
+            where=where,
+            expected="a multiple",
+        )
+    head_dim = positive_size(config, "head_dim", where, config["hidden_size"] // heads)
+    if head_dim % 2:
+        raise CheckpointError(
+            f"heads of {head_dim} rows", where=where, expected="pairs, for rotary positions"
+        )
+    key, *known = family.activation
+    if config.get(key, known[0]) not in known:
+        raise CheckpointError(
+            f"config.json: {key} is {config[key]!r}", where=where, expected=" or ".join(known)
+        )
+
+
+def _expert_sizes(config: Mapping[str, Any], family: Family, where: str | Path) -> dict[str, int]:
+    if family.experts is None:
+        return {}
+    counts = family.experts.counts
+    count = next((key for key in counts if config.get(key) is not None), counts[0])
+    n_experts, used = (
+        positive_size(config, count, where),
+        positive_size(config, "num_experts_per_tok", where),
+    )
+    if used > n_experts:
+        raise CheckpointError(f"config.json: {used} of {n_experts} experts are used", where=where)
+    return {
+        "n_experts": n_experts,
+        "expert_feed_forward": positive_size(config, family.experts.inner, where),
+    }
