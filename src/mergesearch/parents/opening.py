@@ -12,6 +12,7 @@ from mergesearch.errors import CheckpointError, MissingParent, RecipeError
 from mergesearch.parents import hub
 from mergesearch.parents.folder import FolderCheckpoint
 from mergesearch.parents.gguf_file import GgufCheckpoint, gguf_inside
+from mergesearch.parents.links import check_links
 from mergesearch.parents.lora import LoraCheckpoint
 from mergesearch.parents.parent import StoredCheckpoint
 from mergesearch.recipe import Recipe
@@ -83,8 +84,11 @@ def open_checkpoint(
         _refuse_as_found(as_found, ref, "an adapter")
         base, _, adapter = ref.rpartition(ADAPTER)
         folder = _local(adapter, overrides or {}) or _downloaded(adapter)
+        check_links(folder)
         return LoraCheckpoint(ref, open_checkpoint(base, overrides, spare=spare), folder, spare)
     path = local or _downloaded(ref)
+    if path.is_dir():
+        check_links(path)
     file = gguf_inside(path)
     if file is None:
         return FolderCheckpoint(ref, path, as_found=as_found)
