@@ -103,3 +103,31 @@ def test_over_depth_both_groups_are_one_line() -> None:
         "instruct : reason = 1.5 : 1",
         "instruct rises from 0.28 in the first third of the layers to 0.92 in the last",
     ]
+
+
+def sliced(*slices: str, method: str = "passthrough") -> str:
+    return f"merge_method: {method}\nslices: [{', '.join(slices)}]\n"
+
+
+def of(*sources: tuple[str, int, int]) -> str:
+    entries = (f"{{model: {ref}, layer_range: [{at}, {stop}]}}" for ref, at, stop in sources)
+    return f"{{sources: [{', '.join(entries)}]}}"
+
+
+def test_the_order_of_slices() -> None:
+    """Slices that go on where the one before ends are one; stacks have no course over depth."""
+    stack = [of(("a", 0, 2)), of(("a", 2, 4)), of(("b", 1, 2)), of(("a", 3, 6)), of(("b", 6, 6))]
+    assert words(sliced(*stack)) == [
+        "a : b = 7 : 1",
+        "layers: 0 to 3 of a, then 1 of b, then 3 to 5 of a, then head and norm of b",
+    ]
+
+
+def test_layers_that_are_all_there_in_order_are_not_told() -> None:
+    both = [of(("a", 0, 2), ("b", 0, 2)), of(("a", 2, 6), ("b", 2, 6))]
+    assert words(sliced(*both, method="linear") + "parameters: {weight: 1}") == ["a : b = 1 : 1"]
+    shifted = [of(("a", 0, 3), ("b", 0, 3)), of(("a", 3, 5), ("b", 4, 6))]
+    assert words(sliced(*shifted, method="linear") + "parameters: {weight: 1}") == [
+        "a : b = 1 : 1",
+        "layers: 0 to 2 of a and b, then 3 to 4 of a with 4 to 5 of b",
+    ]

@@ -46,6 +46,15 @@ def test_the_examples_hold_the_longest_model() -> None:
     assert max(layers) == 24 + 24
 
 
+def test_the_layers_that_are_written_first_and_the_most_are_tried_first() -> None:
+    space = Space.from_yaml(STACK)
+    assert [spans(space, start) for start in space.starts()] == [
+        [("a", (0, 20)), ("b", (8, 32))],
+        [("a", (0, 24)), ("b", (8, 32))],
+    ]
+    assert "a alone" in space.left_out()
+
+
 def test_ranges_of_one_slice_go_together() -> None:
     hole = {"search": [[0, 4], [0, 6]]}
     sources = [{"model": model, "layer_range": dict(hole)} for model in ("a", "b")]

@@ -80,3 +80,29 @@ models:
 """)
     recipe = space.recipe({"a.weight": 0.2, "b.weight": 0.7})
     assert [source.parameters["weight"] for source in recipe.last.inputs] == [0.2, 0.7]
+
+
+def test_the_mlp_of_mixtral_is_its_experts() -> None:
+    """The group and its numbers are called `moe`, in starts that name them too."""
+    space = Space.from_yaml("""
+merge_method: linear
+models:
+  - {model: a, parameters: {weight: {search: [0, 1], curve: 2, per: [attn, mlp]}}}
+  - {model: b, parameters: {weight: {search: [0, 1], per: [attn, mlp, moe]}}}
+start_from: [{values: {"a.weight.mlp[1]": 0.25, a.weight.rest: 0.5}}]
+""")
+    assert space.has_mlp_alone()
+    found = space.of_experts()
+    assert not found.has_mlp_alone()
+    names = [dimension.name for dimension in found.dimensions][:5]
+    assert names == [*("a.weight.attn[0]", "a.weight.attn[1]"), *_EXPERTS, "a.weight.rest"]
+    recipe = found.recipe(found.starts()[0]).to_dict()
+    assert recipe["models"][0]["parameters"]["weight"] == [
+        {"filter": "self_attn", "value": [1.0, 1.0]},
+        {"filter": "block_sparse_moe", "value": [1.0, 0.25]},
+        {"value": 0.5},
+    ]
+    assert Space(found.to_dict()).dimensions == found.dimensions
+
+
+_EXPERTS = ("a.weight.moe[0]", "a.weight.moe[1]")

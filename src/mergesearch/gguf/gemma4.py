@@ -186,7 +186,7 @@ def own_keys(kinds: Sequence[str], config: Mapping[str, Any], where: str | Path)
         _ATTENTION.KEY_LENGTH_SWA: head,
         _ATTENTION.VALUE_LENGTH_SWA: head,
         _ATTENTION.SHARED_KV_LAYERS: sum(kind.endswith(SHARED) for kind in kinds),
-        _ATTENTION.SLIDING_WINDOW: config["sliding_window"],
+        _ATTENTION.SLIDING_WINDOW: positive_size(config, "sliding_window", where),
         _ATTENTION.SLIDING_WINDOW_PATTERN: [kind.startswith(SLIDING) for kind in kinds],
         _LLM.EMBD_LENGTH_PER_LAYER_INP: sizes[""]["layer input"],
         _ROPE.DIMENSION_COUNT: full_head,

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from mergesearch.recipe.types import Merge, OutputLayer, parents_of
 
-_TENSORS = ("self_attn.q_proj", "mlp.down_proj")
+# The second stands for a dense MLP and for experts: filters of both find it.
+_TENSORS = ("self_attn.q_proj", "block_sparse_moe.mlp.down_proj")
 
 
 class LayerShares(NamedTuple):

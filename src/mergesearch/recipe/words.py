@@ -15,6 +15,8 @@ from mergesearch.recipe.types import Merge, parents_of
 
 Parts = Mapping[str, float]
 """Coefficient of each parent."""
+_Span = list[tuple[str, int, int]]
+"""Parents that are merged with each other, each with its first layer and the one after its last."""
 
 ABSENT = 0.01
 """Size of a mean coefficient below which a parent is not in the result."""
@@ -32,7 +34,9 @@ def in_words(merges: Sequence[Merge], n_layers: int) -> list[str]:
         n_layers: Number of layers of the parents.
     """
     words = _Words(merges, n_layers)
-    return [words.mixture(), *words.scaling(), *words.over_depth()]
+    stacked = all(len(part.sources) == 1 for part in merges[-1].slices) and not merges[-1].whole
+    over_depth = [] if stacked else words.over_depth()  # the layers say it
+    return [words.mixture(), *words.layers(), *words.scaling(), *over_depth]
 
 
 class _Words:
@@ -43,6 +47,7 @@ class _Words:
         self._names = dict(zip(refs, short_names(refs), strict=True))
         self._bases = _bases(merges)
         self._parents = [ref for ref in refs if ref not in self._bases]
+        self._merges, self._n_layers = merges, n_layers
         layers = layer_shares(merges, n_layers)
         self._all = [shares for layer in layers for shares in layer]
         self._by_group = {
@@ -100,6 +105,25 @@ class _Words:
         said = (f"{group} {_ratio(mixed, parts)}" for group, parts in self._groups.items())
         return f" ({', '.join(said)})"
 
+    def layers(self) -> list[str]:
+        """Return which layers follow each other, of each merge that does not have all in order."""
+        lines = []
+        for merge in self._merges:
+            spans = _spans(merge)
+            if spans and spans != [[(ref, 0, self._n_layers) for ref, _, _ in spans[0]]]:
+                of_stage = f" of {merge.name}" if merge.name else ""
+                lines.append(f"layers{of_stage}: " + ", then ".join(map(self._span, spans)))
+        return lines
+
+    def _span(self, span: _Span) -> str:
+        """Layers of one parent, or of several that are merged with each other."""
+        by_range: dict[str, list[str]] = {}
+        for ref, start, stop in span:
+            to = f"{start} to {stop - 1}" if stop - start > 1 else f"{start}"
+            named = by_range.setdefault("head and norm" if start == stop else to, [])
+            named.append(self._names.get(ref, ref))
+        return " with ".join(f"{layers} of {_listed(refs)}" for layers, refs in by_range.items())
+
     def scaling(self) -> list[str]:
         """Return by how much the parents' deltas together are scaled, where that is not by 1."""
         present = self._present
@@ -150,6 +174,24 @@ def _bases(merges: Sequence[Merge]) -> list[str]:
             elif base is not None:
                 bases[base.model] = None
     return [base for base in bases if base not in inputs]
+
+
+def _spans(merge: Merge) -> list[_Span]:
+    """The slices of a merge, those joined that go on where the one before ends."""
+    spans: list[_Span] = []
+    for part in merge.slices:
+        own = [(source.model, *source.layer_range) for source in part.sources if source.layer_range]
+        before = spans[-1] if spans else []
+        if before and [(ref, stop) for ref, _, stop in before] == [(ref, at) for ref, at, _ in own]:
+            ends = [stop for _, _, stop in own]
+            spans[-1] = [(ref, at, end) for (ref, at, _), end in zip(before, ends, strict=True)]
+        elif own:
+            spans.append(own)
+    return spans
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _from_to(name: str, start: float, end: float) -> str:

@@ -24,7 +24,7 @@ from mergesearch.report.check import (
     ScoringReport,
 )
 from mergesearch.runs.budget import builds_ahead, largest_workload, share_out
-from mergesearch.runs.inputs import Place, cut_space, notes, open_workshop, read_objectives
+from mergesearch.runs.inputs import Place, fitted_space, notes, open_workshop, read_objectives
 from mergesearch.runs.kinds import Kind, kind_of, refuse_other
 from mergesearch.runs.rehearsal import rehearse
 from mergesearch.scoring import Rehearsal, ScoringProcess
@@ -81,7 +81,7 @@ def check(
     model = _Model.read(document, path)
     on_step("opening the parents")
     workshop = open_workshop(model.source, parents, template, threads)
-    model = model.cut(workshop)
+    model = model.fitted(workshop)
     on_step("planning every choice and building a layer")
     if objectives is None:
         building = _building(model, workshop, None, memory)
@@ -129,11 +129,12 @@ class _Model:
         recipes, starts = space.examples("high"), space.starts()
         return cls("space", space, recipes, space.recipe(starts[0]) if starts else recipes[0])
 
-    def cut(self, workshop: Workshop) -> _Model:
-        """Return the model with its depth cut, where it asks for that."""
-        if not isinstance(self.source, Space) or not self.source.needs_cut():
+    def fitted(self, workshop: Workshop) -> _Model:
+        """Return the model with its space as its parents need it."""
+        if not isinstance(self.source, Space):
             return self
-        return self.of(cut_space(self.source, workshop))
+        space = fitted_space(self.source, workshop)
+        return self if space is self.source else self.of(space)
 
     def of_each_method(self) -> list[Recipe]:
         """Return one recipe of each combination of methods: they differ in the time they take."""

@@ -15,6 +15,7 @@ from mergesearch.parents import parts
 from mergesearch.recipe import Recipe, to_yaml
 from mergesearch.runs.kinds import Kind, refuse_other
 from mergesearch.space import Space
+from mergesearch.space.holes import GROUP_FILTERS
 
 Place = str | Path
 """A path, or the name of something built in."""
@@ -140,12 +141,18 @@ def notes(model: Recipe | Space, workshop: Workshop, example: Recipe) -> list[st
     return found
 
 
-def cut_space(space: Space, workshop: Workshop) -> Space:
-    """Return a space whose depth is cut, where it asks for that, by how much its parents differ.
+def fitted_space(space: Space, workshop: Workshop) -> Space:
+    """Return a space as its parents need it, the space itself where that changes nothing.
+
+    The depth is cut, where the space asks for that, by how much the parents differ; and what it
+    says of the MLP holds for the experts of parents that call theirs `block_sparse_moe`.
 
     Raises:
         SpaceError: There are more blocks than layers.
     """
+    first = next(iter(workshop.parents.values()))
+    if space.has_mlp_alone() and any(GROUP_FILTERS["moe"] in name for name in first.tensors):
+        space = space.of_experts()
     if not space.needs_cut():
         return space
     return space.cut(layer_masses(workshop.parents, space.base()))

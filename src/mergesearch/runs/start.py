@@ -24,7 +24,7 @@ from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.goal import DEFAULT_TRIALS, Goal
 from mergesearch.runs.inputs import (
     Place,
-    cut_space,
+    fitted_space,
     notes,
     open_workshop,
     parent_places,
@@ -138,7 +138,7 @@ def search(
     places = parent_places(parents, inputs.space.parents())
     pins = _pins(inputs, places)
     workshop = open_workshop(inputs.space, places, template, threads, pins, inputs.folder.path)
-    inputs = inputs.cut(workshop)
+    inputs = inputs.fitted(workshop)
     warm = read_warm_start(inputs.folder, warm_start, inputs.space, inputs.objectives)
     work = largest_workload(workshop, inputs.space.examples("high"), inputs.objectives.runtime)
     budget = share_out(memory, work, workshop)
@@ -243,9 +243,9 @@ class _Inputs:
             run_folder,
         )
 
-    def cut(self, workshop: Workshop) -> _Inputs:
-        """Return the inputs with a space whose depth is cut, and its text where that is another."""
-        space = cut_space(self.space, workshop)
+    def fitted(self, workshop: Workshop) -> _Inputs:
+        """Return the inputs with the space as its parents need it, and with its text then."""
+        space = fitted_space(self.space, workshop)
         if space is self.space:
             return self
         return replace(self, space=space, space_text=text_of(space))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -223,6 +224,27 @@ class Space:
             masses: How much the parents differ from the base.
         """
         return relevances(self._document, self._holes, masses)
+
+    def has_mlp_alone(self) -> bool:
+        """Whether a hole has a value of its own for `mlp` and none for the experts of `moe`."""
+        return any("mlp" in hole.per and "moe" not in hole.per for hole in self._holes)
+
+    def of_experts(self) -> Space:
+        """Return the space for parents whose MLP is experts: with `moe` in the place of `mlp`."""
+        document, renamed = self.to_dict(), dict[str, str]()
+        for hole in self._holes:
+            if "mlp" not in hole.per or "moe" in hole.per:
+                continue
+            per = tuple("moe" if group == "mlp" else group for group in hole.per)
+            put_at(document, (*hole.path, "per"), list(per))
+            others = replace(hole, per=per).dimensions()
+            pairs = zip(hole.dimensions(), others, strict=True)
+            renamed |= {dimension.name: other.name for dimension, other in pairs}
+        for start in document.get("start_from") or ():
+            if isinstance(start, dict) and "values" in start:
+                values = start["values"].items()
+                start["values"] = {renamed.get(name, name): value for name, value in values}
+        return Space(document, self._where)
 
     def cuts(self) -> dict[str, Cut]:
         """Return where the depth of each hole is cut that is not cut evenly, by its name."""

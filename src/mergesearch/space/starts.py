@@ -98,7 +98,8 @@ class Starts:
         """Return what people try first, by its name; None where the space does not have it.
 
         Each parent alone, all in equal parts, the first two in the usual ratios, and the same two
-        in two rounds: 1:1, and then that mixture and the first parent 3:1.
+        in two rounds: 1:1, and then that mixture and the first parent 3:1. Where layers are
+        searched, those that are written first, and the most of them.
         """
         starts: dict[str, Values | None] = {}
         called = dict(zip(self.models, short_names(self.models), strict=True))
@@ -113,6 +114,11 @@ class Starts:
                 name = f"{called[first]} : {called[second]} = {ours} : {theirs}"
                 starts[name] = self.mixture(self._between(first, second, ours / (ours + theirs)))
             starts["two rounds, 1 : 1 and then 3 : 1"] = self.two_rounds(first, second)
+        of_layers = [hole for hole in self.holes if hole.key in ("layer_range", "slices")]
+        if of_layers:
+            starts["the layers that are written first"] = neutral_values(self.holes)
+            largest = {hole.dimension.name: hole.largest for hole in of_layers}
+            starts["the most layers"] = neutral_values(self.holes) | largest
         return starts
 
     def _between(self, first: str, second: str, share: float) -> dict[str, float]:
