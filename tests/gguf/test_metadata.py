@@ -85,6 +85,7 @@ def test_metadata_of_llama_with_yarn(tmp_path: Path) -> None:
         ("gemma3_text", {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping is 50"),
         ("gemma3_text", {"sliding_window": None}, "sliding_window is None"),
         ("gemma2", {"sliding_window": 0}, "sliding_window is 0"),
+        ("gemma4_text", {"sliding_window": None}, "sliding_window is None"),
         ("phi3", {"rope_scaling": {"type": "odd", "long_factor": [1.0] * 8} | SHORT}, "'odd'"),
     ],
 )
