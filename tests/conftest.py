@@ -12,6 +12,8 @@ import sys
 from importlib.abc import MetaPathFinder
 
 import pytest
+from helpers.shared_run import objectives as objectives
+from helpers.shared_run import run as run
 from hypothesis import HealthCheck, settings
 
 # They stand before anything reads them. Tests run side by side, each with one thread for matrices.

@@ -1,65 +1,166 @@
-"""What README and the pages of docs/ tell people to type is understood by the command line."""
+"""What README and the pages of docs/ tell people to type is run, page by page."""
 
 from __future__ import annotations
 
-import ast
 import re
 import shlex
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import typer
 import yaml
+from helpers.command import search
+from helpers.scorer_thread import scorer_in_thread
+from helpers.shared_run import TRIALS, Run
 
-import mergesearch
 from mergesearch.cli import COMMANDS, app
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
-INDENTED = re.compile(r"^ {4}(?:\$ )?(search .*)$", re.MULTILINE)
-INLINE = re.compile(r"(?<!`)`(search [^`\n]+)`(?!`)")
 NAMES = [page.name for page in PAGES]
+FENCE = re.compile(
+    r"^(?:<!-- not run: (?P<why>[^\n]+) -->\n)?"
+    r"(?P<margin> *)```(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=margin)```$",
+    re.MULTILINE | re.DOTALL,
+)
+INLINE = re.compile(r"(?<!`)`(search [^`\n]+)`(?!`)")
+COMMANDS_IN = ("sh", "console")
+LANGUAGES = (*COMMANDS_IN, "python", "yaml", "text", "mermaid")
+MOST_NOT_RUN = 12
+SMALLER = (
+    (r"--until \d\d:\d\d|--hours \d+|--trials \d+", f"--trials {TRIALS}"),
+    (r"trials=\d+", f"trials={TRIALS}"),
+    (r"search sweep \S+", r"\g<0> --trials 4"),
+    (
+        r"search check demo --objectives demo",
+        "search check space.yaml --objectives objectives.yaml",
+    ),
+    (r"search run demo", "search run space.yaml --objectives objectives.yaml"),
+)
+"""What takes hours in a page, and what is as short as the run that tests share."""
+ONCE = ("check", "run", "score", "sweep")
+"""Commands that load tasks: on two pages they are run once."""
 
 
-def commands(page: Path) -> list[list[str]]:
-    """The words of every `search` command in a block of a page, without what follows a pipe."""
+@dataclass(frozen=True)
+class Block:
+    """A block of a page: its language, its text, and why it cannot be run, None where it can."""
+
+    place: str
+    language: str
+    text: str
+    why_not: str | None
+
+    def commands(self) -> list[str]:
+        """Every line that is typed; in a console those after the prompt."""
+        lines = [line.strip() for line in self.text.replace("\\\n", " ").splitlines()]
+        if self.language == "console":
+            return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+        return [line for line in lines if line and not line.startswith("#")]
+
+
+def blocks(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
-    blocks = [
-        match[3] for match in FENCE.finditer(text) if match[2] in ("", "bash", "sh", "console")
+    return [
+        Block(
+            f"{page.name}:{text[: match.start('language')].count(chr(10)) + 1}",
+            match["language"],
+            match["text"],
+            match["why"],
+        )
+        for match in FENCE.finditer(text)
     ]
-    outside = FENCE.sub("", text)
-    blocks += [match[1] for match in INDENTED.finditer(outside)]
-    found = []
-    for block in blocks:
-        for line in block.replace("\\\n", " ").splitlines():
-            line = line.strip().removeprefix("$ ")
-            if line.startswith("search "):
-                words = shlex.split(line, comments=True)
-                ends = [words.index(word) for word in ("|", "&&", ">", ";") if word in words]
-                found.append(words[1 : min(ends, default=len(words))])
-    return found
+
+
+def words_of(command: str) -> list[str]:
+    """The arguments of `search`, without settings before it and what follows a pipe."""
+    words = shlex.split(command, comments=True)
+    while "=" in words[0]:
+        del words[0]
+    assert words[0] == "search", f"only `search` is run, mark the block as not run: {command}"
+    ends = [words.index(word) for word in ("|", "&&", ">", ";") if word in words]
+    return words[1 : min(ends, default=len(words))]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _scorer_in_thread() -> Iterator[None]:
+    """No process has to load lm-eval and llama.cpp anew."""
+    with scorer_in_thread():
+        yield
+
+
+@pytest.fixture
+def workplace(run: Run, objectives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder that pages are written for: a space, objectives, and a finished run."""
+    shutil.copy(run.folder / "space.yaml", tmp_path)
+    shutil.copy(objectives, tmp_path / "objectives.yaml")
+    for name in ("demo", "night"):
+        shutil.copytree(run.folder, tmp_path / "results" / name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def done() -> set[tuple[str, ...]]:
+    """Commands of `ONCE` that were run."""
+    return set()
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_blocks_of_a_page_run_one_after_the_other(
+    page: Path, request: pytest.FixtureRequest, done: set[tuple[str, ...]]
+) -> None:
+    found = [block for block in blocks(page) if block.why_not is None]
+    if any(block.language in ("python", *COMMANDS_IN) for block in found):
+        request.getfixturevalue("workplace")
+    names: dict[str, object] = {}
+    for block in found:
+        text = block.text
+        for pattern, smaller in SMALLER:
+            text = re.sub(pattern, smaller, text)
+        if block.language == "python":
+            exec(compile(text, block.place, "exec"), names)
+        elif block.language in COMMANDS_IN:
+            for command in Block(block.place, block.language, text, None).commands():
+                _run(command, block.place, done)
+
+
+def _run(command: str, place: str, done: set[tuple[str, ...]]) -> None:
+    words = words_of(command)
+    key = tuple(word.replace("results/night", "results/demo") for word in words)
+    if words[0] in ONCE and key in done:
+        return
+    done.add(key)
+    outcome = search(*words)
+    assert outcome.code == 0, (place, command, outcome)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_block_says_what_it_is(page: Path) -> None:
+    for block in blocks(page):
+        assert block.language in LANGUAGES, block.place
+    assert "```" not in FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def test_few_blocks_are_not_run() -> None:
+    marked = [block for page in PAGES for block in blocks(page) if block.why_not]
+    assert len(marked) <= MOST_NOT_RUN
+    assert {block.language for block in marked} == {"sh"}
+    for block in marked:
+        for command in block.commands():
+            if command.startswith("search "):
+                parse(words_of(command))
 
 
 def parse(words: list[str]) -> None:
     """Parse the words as the command line does, without running anything."""
     group = typer.main.get_command(app)
-    if words[0].startswith("-"):
-        return
     command = group.get_command(None, words[0])  # type: ignore[attr-defined]
     assert command is not None, f"no command {words[0]}"
     command.make_context(words[0], words[1:])
-
-
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_commands_in_blocks_are_understood(page: Path) -> None:
-    for words in commands(page):
-        try:
-            parse(words)
-        except typer.Exit:
-            continue  # --help
-        except Exception as error:
-            raise AssertionError(f"search {shlex.join(words)}: {error}") from error
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
@@ -67,9 +168,7 @@ def test_commands_in_sentences_exist_with_their_options(page: Path) -> None:
     outside = FENCE.sub("", page.read_text(encoding="utf-8"))
     for match in INLINE.finditer(outside):
         name, *rest = match[1].split()[1:]
-        if name.startswith("-"):
-            continue
-        if name == "COMMAND":
+        if name.startswith("-") or name == "COMMAND":
             continue
         for alternative in name.split("|"):
             assert alternative in COMMANDS, match[1]
@@ -87,20 +186,6 @@ def _options(name: str) -> set[str]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_blocks_of_python_use_names_that_there_are(page: Path) -> None:
-    for match in FENCE.finditer(page.read_text(encoding="utf-8")):
-        if match[2] not in ("python", "py"):
-            continue
-        for node in ast.walk(ast.parse(match[3])):
-            if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name)
-                and node.value.id == "mergesearch"
-            ):
-                assert hasattr(mergesearch, node.attr), f"{page.name}: mergesearch.{node.attr}"
-
-
 def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
@@ -110,9 +195,9 @@ def test_links_between_pages_lead_somewhere() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_blocks_of_yaml_are_yaml(page: Path) -> None:
-    for match in FENCE.finditer(page.read_text(encoding="utf-8")):
-        if match[2] in ("yaml", "yml"):
-            assert list(yaml.safe_load_all(match[3])), match[3]
+    for block in blocks(page):
+        if block.language == "yaml":
+            assert list(yaml.safe_load_all(block.text)), block.place
 
 
 def test_the_site_has_every_page() -> None:

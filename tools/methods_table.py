@@ -15,7 +15,7 @@ _HEAD = """\
 | method | base | parents | formula | parameters (default) |
 |---|---|---|---|---|
 """
-_BASES = {
+BASES = {
     Base.REQUIRED: "needed",
     Base.OPTIONAL: "optional",
     Base.COUNTED: "one more parent",
@@ -34,21 +34,23 @@ def with_table(document: str) -> str:
 def _row(method: Method) -> str:
     formula = method.formula + ("" if method.in_mergekit else "; not in mergekit")
     parameters = ", ".join(
-        f"`{parameter.name}` ({_default(parameter)})"
+        f"`{parameter.name}` ({default(parameter)})"
         for parameter in method.parameters
         if not parameter.only_in_mergekit
     )
-    cells = (f"`{method.name}`", _BASES[method.base], _parents(method), formula, parameters)
+    cells = (f"`{method.name}`", BASES[method.base], parents(method), formula, parameters)
     return "| " + " | ".join(cells) + " |\n"
 
 
-def _parents(method: Method) -> str:
+def parents(method: Method) -> str:
+    """Return how many parents a method takes beside the base."""
     if method.least == method.most:
         return str(method.least)
     return f"{method.least} or more" if method.most is None else f"{method.least} to {method.most}"
 
 
-def _default(parameter: Parameter) -> str:
+def default(parameter: Parameter) -> str:
+    """Return the default of a parameter as a recipe has it."""
     if parameter.default is None:
         return "none"
     if parameter.kind is bool:

@@ -14,7 +14,7 @@ Score a GGUF, or the candidate of a recipe, on the items of an objectives file:
     scored = mergesearch.score("merge.gguf", "objectives.yaml")
     print(scored.scores["reasoning"].value, scored.scores["reasoning"].stderr)
 
-Prove a space and its objectives before the night, and learn what it takes:
+Check a space and its objectives before the night, and learn what it takes:
 
     report = mergesearch.check("space.yaml", "objectives.yaml")
     print(report.building.seconds, report.scoring.trials_per_hour)

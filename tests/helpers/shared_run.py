@@ -1,13 +1,18 @@
-"""A small real run that integration tests share, and what they read of one."""
+"""A small real run that tests share, and what they read of one."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from helpers.command import search
+from helpers.made_once import made_once
+from mergesearch._system import resources
 
 TRIALS = 7
 OBJECTIVES = """
@@ -34,6 +39,28 @@ class Run:
     def again(self, folder: Path, *extra: object) -> tuple[object, ...]:
         """The arguments of the same run in another folder; `extra` ones win."""
         return (*self.arguments, "--out", folder, *extra)
+
+
+@pytest.fixture(scope="session")
+def objectives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's objectives with few items."""
+    path = tmp_path_factory.mktemp("objectives") / "small.yaml"
+    path.write_text(OBJECTIVES.format(folder=resources.objectives_folder() / "demo"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def run(objectives: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of the demo space, made once for all workers and copied."""
+    arguments = ("run", "demo", "--objectives", objectives, "--seed", 0, "--trials", TRIALS)
+
+    def make(folder: Path) -> None:
+        outcome = search(*arguments, "--out", folder)
+        assert outcome.code == 0, outcome
+
+    folder = tmp_path_factory.mktemp("run") / "demo"
+    shutil.copytree(made_once(tmp_path_factory, "demo-run", make), folder)
+    return Run(folder, arguments)
 
 
 def trials_of(folder: Path) -> list[dict[str, Any]]:

@@ -57,13 +57,15 @@ def test_two_trials_are_compared_by_what_they_are_called(run: Run) -> None:
 
 
 def test_a_trial_is_compared_with_a_file_and_with_another_run(run: Run, tmp_path: Path) -> None:
-    other, recipe = tmp_path / "other", tmp_path / "r.yaml"
+    other, shipped = tmp_path / "other", tmp_path / "Night"
     shutil.copytree(run.folder, other)
-    assert search("export", run.folder, "--pick", "trial:2", "-o", recipe).code == 0
-    for which in (recipe, f"{other}:2"):
+    built = search("build", run.folder, "--pick", "trial:2", "--to", "upload", "-o", shipped)
+    assert built.code == 0, built
+    for which in (shipped / "Night-Q4_K_M.gguf", f"{other}:2"):
         found = json.loads(search("compare", run.folder, "2", which, "--json").out)
         for difference in found["differences"].values():
             assert (difference["value"], difference["stderr"]) == (0.0, 0.0)
+            assert {(task["better"], task["worse"]) for task in difference["tasks"]} == {(0, 0)}
     assert search("compare", run.folder, "2", f"{other}:99").code == 2
     assert search("compare", run.folder, "2", "best:speed").code == 2
     assert (

@@ -40,6 +40,7 @@ def test_a_folder_is_uploaded_to_a_private_repository(hub: Hub, folder: Path) ->
     assert upload.files == [("Night-Q4_0.gguf", 80), ("README.md", 21)]
     assert upload.run() == f"{hub.url}/me/Night"
     assert hub.created[0]["visibility"] == "private"
+    assert ("POST", "/api/validate-yaml", None) in hub.requests  # of the card's metadata
     assert hub.uploaded == {
         "Night-Q4_0.gguf": b"GGUF" * 20,
         "README.md": b"---\nlicense: mit\n---\n",

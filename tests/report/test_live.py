@@ -157,6 +157,7 @@ def test_plain_lines() -> None:
         render_line(event, state)
         for event in (
             events.Noted("a and b differ"),
+            events.Preparing("loading the tasks"),
             events.RunStarted(AXES, state.rule, "gp", TRIALS[:2]),
             events.StageStarted(5, "search", "building"),
             events.Progressed(5, "search", "words", 1, 2),
@@ -170,6 +171,7 @@ def test_plain_lines() -> None:
     ]
     assert lines == [
         "note: a and b differ",
+        "loading the tasks ...",
         "search with gp, seed 0: 60 trials, 2 done before",
         None,
         None,
@@ -214,6 +216,19 @@ def test_on_a_terminal_the_view_gives_way_to_the_front() -> None:
     assert "trial 0 (1/5)" not in file.getvalue()
     assert "\n".join(line.rstrip() for line in final.splitlines()).strip("\n").endswith(FRONT_AT_80)
     assert "\x1b[?25h" in file.getvalue()  # the cursor is back
+
+
+def test_on_a_terminal_work_beside_the_trials_is_said_as_long_as_it_lasts() -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=80, force_terminal=True, color_system=None)
+    with watch(console) as observe:
+        observe(events.Preparing("loading the tasks"))
+        whole_run(observe)
+        observe(events.Preparing("writing r/report.html"))
+    assert "⠋ loading the tasks ..." in file.getvalue()
+    last = file.getvalue().rpartition("hypervolume")[2]
+    assert "⠋ writing r/report.html ..." in last
+    assert last.endswith("\x1b[1A\x1b[2K")  # and is gone
 
 
 def test_the_terminal_is_given_back_when_a_run_fails() -> None:

@@ -7,36 +7,12 @@ import re
 from typing import Any
 
 import pytest
+from helpers.modelfile_grammar import parsed
 
 from mergesearch.report.modelfile import Around, go_template, modelfile, read_around
 from mergesearch.scoring.template import ChatTemplate
 from mergesearch.vocabulary import Tokenizer
 from mergesearch.vocabulary.chat import BUILT_IN
-
-INSTRUCTIONS = {"FROM", "PARAMETER", "TEMPLATE", "SYSTEM", "ADAPTER", "LICENSE", "MESSAGE"}
-PARAMETERS = {
-    "num_ctx": int, "repeat_penalty": float, "temperature": float, "stop": str, "top_k": int,
-    "top_p": float, "min_p": float,
-}  # fmt: skip
-
-
-def parsed(text: str) -> list[tuple[str, str]]:
-    """Instructions with their arguments (docs/modelfile.mdx): one a line, `#` for comments, and
-    strings in `"` or, over several lines, in three of them."""
-    found, rest = [], text
-    while rest:
-        if match := re.match(r"#[^\n]*\n|\s+", rest):
-            rest = rest[match.end() :]
-            continue
-        argument = r'("""(.*?)"""|"([^"\n]*)"|[^\n]*)\n'
-        match = re.match(rf"(PARAMETER\s+\w+|MESSAGE\s+\w+|\w+)[ \t]+{argument}", rest, re.S)
-        assert match is not None, rest[:80]
-        assert match[1].split()[0] in INSTRUCTIONS, match[1]
-        value = next(part for part in (match[3], match[4], match[2]) if part is not None)
-        found.append((match[1], value))
-        rest = rest[match.end() :]
-    assert sum(name == "FROM" for name, _ in found) == 1
-    return found
 
 
 def go(template: str, messages: list[dict[str, str]]) -> str:
@@ -172,10 +148,6 @@ def test_a_modelfile_has_template_stops_and_parameters() -> None:
     values = [value for _, value in found]
     assert values[0] == "./a.gguf"
     assert values[2:] == ["<|im_end|>", "<|endoftext|>", "0.7", "20", "8192", "mit"]
-    for name, value in found:
-        kind, _, parameter = name.partition(" ")
-        if kind == "PARAMETER":
-            PARAMETERS[parameter](value)
 
 
 def test_a_short_context_and_no_template() -> None:

@@ -143,7 +143,7 @@ def test_the_status_of_a_run_at_work() -> None:
     status = render_status(status_of(RUN, (*TRIALS, RUNNING), running=True), now)
     assert shown(status, 60) == (
         "run               running, trial 5 for 12 s\n"
-        "trials            5 trials, 1 failed\n"
+        "done              5 trials, 1 failed\n"
         "a trial           4.0 s (median)\n"
         "front             3 members, 2 validated\n"
         "hypervolume       0.2221\n"
@@ -158,7 +158,7 @@ def test_the_status_of_a_run_that_was_stopped_or_never_got_far() -> None:
     status = render_status(status_of(RUN, (*TRIALS, RUNNING), running=False), 0.0)
     assert "not running; trial 5 is to be done again" in shown(status, 60)
     assert shown(render_status(status_of(RUN, (), running=True), 0.0), 60) == (
-        "run      running\ntrials   0 trials\nfront    0 members, 0 validated\nsampler  gp, seed 7"
+        "run      running\ndone     0 trials\nfront    0 members, 0 validated\nsampler  gp, seed 7"
     )
 
 

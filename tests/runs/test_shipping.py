@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import gguf
 import pytest
+from helpers.modelfile_grammar import parsed
 
 from mergesearch._system.resources import parent_folder
 from mergesearch.build import Workshop
@@ -57,19 +58,47 @@ def test_a_folder_has_all_that_an_upload_needs(
     with workshop.candidate(again) as candidate:
         assert fields["mergesearch.candidate_sha256"].contents() == candidate.digest
         assert f"`Night-Q4_0.gguf`: `{candidate.digest}`" in (folder / "README.md").read_text()
-    assert (folder / "Modelfile").read_text().splitlines()[1] == "FROM ./Night-Q4_0.gguf"
+    instructions = parsed((folder / "Modelfile").read_text())
+    assert instructions[0] == ("FROM", "./Night-Q4_0.gguf")
+    assert ("PARAMETER stop", "<|end|>") in instructions
 
 
-def test_the_safetensors_load_in_transformers(
+def test_the_hubs_client_reads_the_card(recipe: Recipe, workshop: Workshop, tmp_path: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    ship(workshop, recipe, tmp_path / "Night", [])
+    data = ModelCard.load(tmp_path / "Night" / "README.md", ignore_metadata_errors=False).data
+    assert data.to_dict() == {
+        "language": ["en"],
+        "library_name": "transformers",
+        "license": "other",
+        "pipeline_tag": "text-generation",
+        "tags": ["merge", "mergesearch", "gguf"],
+    }
+
+
+def test_the_safetensors_have_the_logits_of_the_merge_in_transformers(
     recipe: Recipe, workshop: Workshop, tmp_path: Path
 ) -> None:
+    torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    ship(workshop, recipe, tmp_path / "Night", ["Q8_0"])
-    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "Night")
+    ship(workshop, recipe, tmp_path / "Night", [])
+
+    def load(folder: str | Path) -> Any:
+        return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "Night")
-    names = json.loads((tmp_path / "Night" / "config.json").read_text())["architectures"]
-    assert type(model).__name__ == names[0]
-    assert tokenizer.chat_template
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Say red, blue and green."}], tokenize=False
+    )
+    tokens = tokenizer(text, return_tensors="pt").input_ids
+    first, second = (load(parent) for parent in recipe.parents())
+    others = dict(second.named_parameters())
+    with torch.no_grad():
+        for name, weights in first.named_parameters():
+            weights.copy_((weights.float() + others[name].float()) / 2)
+        assert tokens.shape[1] > 4
+        assert torch.equal(load(tmp_path / "Night")(tokens).logits, first(tokens).logits)
 
 
 def test_an_unknown_mix_and_a_folder_of_others_are_refused(

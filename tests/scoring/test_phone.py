@@ -24,6 +24,10 @@ def test_a_context_that_it_was_not_made_for_is_refused(folder: Path) -> None:
         try_out(folder / "q4.gguf", 1 << 20)
 
 
+def test_without_a_context_it_is_what_the_model_was_made_for(folder: Path) -> None:
+    assert try_out(folder / "q4.gguf").context == 1024
+
+
 def test_a_token_reads_the_weights_and_half_of_the_cache() -> None:
     trial = PhoneTrial(4_000_000_000, 4096, 200_000_000, "", "", ended=True)
     assert trial.memory == 4_620_000_000

@@ -7,8 +7,9 @@ import json
 from typing import Any
 
 import pytest
-from helpers.study_fakes import files, run_in, search
+from helpers.study_fakes import Bench, files, run_in, search
 
+from mergesearch.errors import BuildError
 from mergesearch.study.dashboard import dashboard_of
 from mergesearch.study.settings import StudySettings
 
@@ -20,7 +21,14 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Any:
     pytest.importorskip("optuna_dashboard")
     folder = tmp_path_factory.mktemp("runs") / "night"
     folder.mkdir()
-    run_in(folder, search(), StudySettings(trials=4, sampler="random"))
+
+    def fail_at_three(count: int) -> None:
+        if count == 3:
+            raise BuildError("it cannot be built")
+
+    bench = Bench(before_build=fail_at_three)
+    searched = search(bench, words=lambda recipe: recipe.in_words(6))
+    run_in(folder, searched, StudySettings(trials=6, sampler="random"))
     return dashboard_of(files(folder).database)
 
 
@@ -55,6 +63,28 @@ def test_the_study_is_named_after_its_run_and_its_objectives_have_names(applicat
     found = json.loads(body)
     assert found["objective_names"] == ["instruction", "reasoning"]
     trial = found["trials"][0]
-    attributes = {entry["key"] for entry in trial["user_attrs"]}
-    assert {"digest", "recipe", "shares", "words", "standard_errors"} <= attributes
+    assert {"digest", "recipe", "shares", "standard_errors"} <= set(attributes(trial))
     assert "demo:reason.weight" in {entry["name"] for entry in trial["params"]}
+
+
+def test_trials_show_their_ratio_what_was_confirmed_and_why_they_failed(
+    application: Any,
+) -> None:
+    _, body = load(application, "/api/studies")
+    study = json.loads(body)["study_summaries"][0]["study_id"]
+    found = json.loads(load(application, f"/api/studies/{study}")[1])
+    trials = [attributes(trial) for trial in found["trials"]]
+    assert trials[0]["in words"].startswith("instruct alone")
+    assert trials[3]["failure"] == "it cannot be built"
+    confirmed = [trial for trial in trials if "confirmed instruction" in trial]
+    assert 1 <= len(confirmed) < len(trials)
+    for trial in confirmed:
+        low, high = map(float, trial["confirmed instruction, 95 %"].split(" to "))
+        assert low <= float(trial["confirmed instruction"]) <= high
+        assert trial["on the front"].endswith("%")
+    sortable = {entry["key"]: entry["sortable"] for entry in found["union_user_attrs"]}
+    assert sortable["confirmed reasoning"]
+
+
+def attributes(trial: dict[str, Any]) -> dict[str, str]:
+    return {entry["key"]: entry["value"] for entry in trial["user_attrs"]}

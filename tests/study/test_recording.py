@@ -115,7 +115,6 @@ def test_equal_candidates_are_read_as_one(tmp_path: Path) -> None:
         assert all(trial.scores() == first.scores() for trial in others)
         assert {trial.candidate_size for trial in others} == {1000}
         assert opened.items(2) == opened.items(0) != ()
-        assert opened.trial(9) is None
         assert opened.items(9) == ()
 
 

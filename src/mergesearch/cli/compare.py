@@ -12,8 +12,9 @@ from mergesearch._system.terminal import say
 from mergesearch.cli import completion
 from mergesearch.cli.options import AsJson, Folder, RungOption
 from mergesearch.report.comparison import render_comparison
+from mergesearch.report.progress import progress
 from mergesearch.report.terminal import SafeConsole
-from mergesearch.runs.compare import compare
+from mergesearch.runs.compare import compare, is_scored_first
 from mergesearch.runs.run import Run
 
 _WHICH = "A trial (17, knee, best:OBJECTIVE), one of another run (DIR:17), or a GGUF."
@@ -38,10 +39,16 @@ def command(
     On the same items a difference is seen that is smaller than the errors of both scores; the
     interval is that of the paired differences.
 
-    Example: search compare results/demo knee 0 --rung validate
+    Example: search compare results/demo knee 0
     """
     run = Run(folder)
-    found = compare(run, first, second, rung)
+    if is_scored_first(first) or is_scored_first(second):
+        with progress("scoring", "items") as told:
+            found = compare(
+                run, first, second, rung, lambda scored: told(scored.done, scored.total)
+            )
+    else:
+        found = compare(run, first, second, rung)
     if as_json:
         say(json.dumps(asdict(found), indent=2, ensure_ascii=False))
         return

@@ -24,7 +24,7 @@ from mergesearch.objectives import Runtime
 from mergesearch.report import text
 from mergesearch.runs.kinds import Kind, refuse_other
 from mergesearch.scoring.engine.features import features
-from mergesearch.scoring.phone import NEW_TOKENS, try_out
+from mergesearch.scoring.phone import CONTEXT, NEW_TOKENS, try_out
 
 _NEEDED = ("optuna", "torch", "lm-eval", "llama-cpp-python", "gguf", "numpy")
 _KERNELS = ("merging", "quantizing", "dequantizing", "log-probabilities")
@@ -43,8 +43,13 @@ def command(
         typer.Option(metavar="GGUF", help="Say what a model takes on a phone, and let it answer."),
     ] = None,
     context: Annotated[
-        int, typer.Option(metavar="N", min=64, help="Tokens that the phone keeps, for --phone.")
-    ] = 4096,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=64,
+            help=f"Tokens that the phone keeps; default: {CONTEXT}, or as many as the model knows.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what this machine offers.
@@ -54,7 +59,7 @@ def command(
 
     Exit code 1 where something would hinder a run.
 
-    Example: search doctor --phone knee.gguf --context 4096
+    Example: search doctor --phone knee.gguf
     """
     if phone is not None:
         _show_phone(phone, context, as_json)
@@ -88,7 +93,7 @@ def _list_architectures(as_json: bool) -> None:
     say(f"neither: {', '.join(f'{name} ({does})' for name, does in known.neither.items())}")
 
 
-def _show_phone(path: Path, context: int, as_json: bool) -> None:
+def _show_phone(path: Path, context: int | None, as_json: bool) -> None:
     """What a GGUF takes on a phone, and what it answers here."""
     refuse_other(path, Kind.GGUF)
     found = try_out(path, context)
@@ -98,7 +103,7 @@ def _show_phone(path: Path, context: int, as_json: bool) -> None:
         say(json.dumps(facts, indent=2, ensure_ascii=False))
         return
     say(f"size              {text.size(found.size)}")
-    say(f"KV cache          {text.size(found.cache)} for {context} tokens, in 16 bits")
+    say(f"KV cache          {text.size(found.cache)} for {found.context} tokens, in 16 bits")
     say(f"memory            {text.size(found.memory)} should be free")
     for name, speed in speeds.items():
         say(f"{name:<18}about {speed:.0f} tokens a second")

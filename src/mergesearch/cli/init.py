@@ -39,10 +39,11 @@ def command(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Make a search space from a recipe, or copy the demo's.
+    """Write a search space: from a recipe, or by a few questions.
 
     The recipe's own numbers are tried first. A mergekit-evolve file gives objectives too. Without
-    --from a few questions are asked on a terminal, and space and objectives written by the answers.
+    --from, a few questions on a terminal lead to a space and objectives; elsewhere the demo's space
+    is copied.
 
     Example: search init --from merge.yaml --open weight,density
     """

@@ -24,11 +24,11 @@ def command(
     ] = None,
     trust_tasks: TrustTasks = False,
 ) -> None:
-    """Write a run as one page for a browser.
+    """Write a report of a run: one page for a browser.
 
     The front with its intervals, beside a sweep where there is one, any two trials side by side
-    down to their answers, and how the run went. The page is one file that loads nothing; also of a
-    run that is still working.
+    down to their answers, and how the run went. The page is one file that loads nothing from
+    elsewhere. A run that is still at work can be reported too.
 
     Example: search report results/demo
     """

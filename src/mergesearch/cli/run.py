@@ -61,27 +61,33 @@ def command(
     trials: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help=f"Trials in all; {DEFAULT_TRIALS} if no end was ever named."
+            metavar="N",
+            min=1,
+            help=f"Trials in all; default: {DEFAULT_TRIALS}, where no other end is named.",
         ),
     ] = None,
     hours: Annotated[
-        float | None, typer.Option(metavar="H", min=0.0, help="Start no trial after that.")
+        float | None, typer.Option(metavar="H", min=0.0, help="Start no trial after so many hours.")
     ] = None,
     until: Annotated[
         datetime | None,
         typer.Option(
-            metavar="HH:MM", parser=next_time, help="Start no trial after that time of day."
+            metavar="HH:MM", parser=next_time, help="Start no trial after this time of day."
         ),
     ] = None,
     tokens: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Stop after scoring so many tokens.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Stop once scoring has taken so many tokens."),
     ] = None,
     target_hypervolume: Annotated[
-        float | None, typer.Option(metavar="X", min=0.0, help="Stop at that hypervolume.")
+        float | None,
+        typer.Option(metavar="X", min=0.0, help="Stop once the front has this hypervolume."),
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Stop after N trials without one on the front."),
+        typer.Option(
+            metavar="N", min=1, help="Stop after N trials in a row that add nothing to the front."
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Seed of the proposals; default: 0.")
@@ -94,7 +100,9 @@ def command(
     ] = None,
     confirm: Annotated[
         float,
-        typer.Option(metavar="SHARE", help="Share of the budget that confirms the front."),
+        typer.Option(
+            metavar="SHARE", help="Share of the budget that goes into confirming the front."
+        ),
     ] = 0.2,
     warm_start: Annotated[
         Path | None,
@@ -111,7 +119,9 @@ def command(
     ] = None,
     notify: Annotated[
         str | None,
-        typer.Option(metavar="COMMAND", help="Run it at the end, such as a message to your phone."),
+        typer.Option(
+            metavar="COMMAND", help="Command to run at the end, such as one that messages you."
+        ),
     ] = None,
 ) -> None:
     """Search a space and hand over its Pareto front.
@@ -169,15 +179,16 @@ def command(
 def _summary(run: Run, knee: TrialRecord) -> Iterator[str]:
     """What was found, what it is worth, and what a person would do next."""
     yield ""
-    yield f"the knee is trial {knee.number}: {'; '.join(knee.words)}"
+    yield f"the knee is trial {knee.number}:"
+    yield from (f"  {words}" for words in knee.words)
     yield from standing_lines(run.standing(knee.number), run.record.axes)
     if (against := against_sweep(run)) is not None:
         yield sweep_line(against.difference)
     folder = shlex.quote(str(run.folder.path))
     yield ""
-    yield f"run folder: {run.folder.path}, to be looked at: {run.folder.report}"
-    yield f"build it:   search build {folder} -o knee.gguf"
-    yield f"publish it: search build {folder} --to upload -o merged/knee"
+    yield f"look at the run: {run.folder.report}, in a browser"
+    yield f"build the knee:  search build {folder} -o knee.gguf"
+    yield f"share it:        search build {folder} --to upload -o merged/knee"
 
 
 @contextmanager

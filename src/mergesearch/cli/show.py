@@ -17,9 +17,9 @@ from mergesearch.report.items import flips, item_notes, render_flips
 from mergesearch.report.standing import standing_lines
 from mergesearch.report.tables import render_trial
 from mergesearch.report.terminal import SafeConsole
-from mergesearch.runs.inputs import read_objectives
+from mergesearch.runs.questions import questions
 from mergesearch.runs.run import Run
-from mergesearch.scoring.texts import Texts, item_texts
+from mergesearch.scoring.texts import Texts
 from mergesearch.study.records import TrialRecord
 
 
@@ -100,9 +100,8 @@ def _difference(
     texts: Texts = {}
     note = ""
     try:
-        objectives = read_objectives(run.folder.objectives)
         asked = items_by_task(flip.key for flip in found)
-        texts = item_texts(objectives, asked, trust_tasks=trust_tasks) if asked else {}
+        texts = questions(run.folder, asked, trust_tasks=trust_tasks)
     except MergeSearchError as error:
         note = f"\n\nwithout questions: {error.what}"
     width = shutil.get_terminal_size().columns

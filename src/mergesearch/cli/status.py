@@ -1,4 +1,4 @@
-"""`search status`: how far a run is."""
+"""`search status`: how far a run has got."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mergesearch.runs.run import Run
 
 
 def command(folder: Folder, as_json: AsJson = False) -> None:
-    """Show how far a run is.
+    """Show how far a run has got.
 
     Trials done and failed, whether a process is at work, and the best scores so far.
 

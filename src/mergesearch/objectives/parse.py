@@ -69,7 +69,10 @@ class _Document(TypedDict, total=False):
     keep_texts: Switch
 
 
-_ADAPTER = TypeAdapter(_Document)
+DOCUMENT = TypeAdapter(_Document)
+"""Keys of an objectives file, with the types and ranges of their values."""
+ENTRY = TypeAdapter(_Entry)
+"""Keys of one objective in it."""
 
 
 def parse_document(document: Any, folder: Path) -> dict[str, Any]:
@@ -79,7 +82,7 @@ def parse_document(document: Any, folder: Path) -> dict[str, Any]:
         ObjectivesError: An unknown key, a missing or impossible value.
     """
     try:
-        parsed: dict[str, Any] = {**_ADAPTER.validate_python(document)}
+        parsed: dict[str, Any] = {**DOCUMENT.validate_python(document)}
     except ValidationError as error:
         raise _explained(error.errors(include_url=False)) from error
     objectives = tuple(_objective(*entry) for entry in parsed["objectives"].items())

@@ -20,24 +20,29 @@ from mergesearch.recipe.types import Merge, MergeInput, Slice
 from mergesearch.recipe.values import ParameterValue, parse_value, with_fallback
 from mergesearch.recipe.without_effect import WithoutEffect
 
-MERGE_KEYS = (
-    "name",
-    "merge_method",
-    "base_model",
-    "models",
-    "slices",
-    "modules",
-    "parameters",
-    "dtype",
-    "out_dtype",
-    "tokenizer_source",
-    "tokenizer",
-    "chat_template",
-    "context_source",
-)
-"""Keys of a document that feeds another one."""
-RECIPE_KEYS = (*MERGE_KEYS, "quantize", "seed")
+KEYS = {
+    "name": "name by which another document takes the result",
+    "merge_method": "one of the merge methods",
+    "base_model": "the base",
+    "models": "parents that are merged whole, each with its `model` and its own `parameters`",
+    "slices": "runs of layers of the result, each with `sources` (`model`, `layer_range`,"
+    " `parameters`), and with `parameters` and a `base_model` of its own",
+    "modules": "mergekit's older form: what `default` holds stands at the top",
+    "parameters": "parameters of the whole merge",
+    "dtype": "type of a safetensors export; merging is always done in float32",
+    "out_dtype": "the same, and comes before `dtype`",
+    "tokenizer_source": "`base`, `union` or a parent: whose tokens the result has",
+    "tokenizer": "the same with more to say: `source`, `tokens`, `pad_to_multiple_of`",
+    "chat_template": "a Jinja template, `auto`, or the name of a built-in one",
+    "context_source": "`base`, or the parent whose long-context settings the result has",
+    "quantize": "GGUF mix, or `mix` with the types of single `tensors`",
+    "seed": "seed of the random numbers of the dare and della methods",
+}
+"""Keys of a document, with what they hold."""
+RECIPE_KEYS = tuple(KEYS)
 """Keys of the last document."""
+MERGE_KEYS = tuple(key for key in KEYS if key not in ("quantize", "seed"))
+"""Keys of a document that feeds another one."""
 OTHER_TOOLS = {
     "experts": "mergekit-moe",
     "gate_mode": "mergekit-moe",

@@ -23,6 +23,7 @@ from mergesearch.study.events import (
     Noted,
     Observer,
     ParentMeasured,
+    Preparing,
     RunFinished,
     RunOpened,
     RunStarted,
@@ -54,6 +55,7 @@ def watch(console: Console) -> Iterator[Observer]:
     and each stage, then the front.
     """
     state = RunState()
+    spinner = console.status("")
     live = Live(
         console=console,
         get_renderable=lambda: render_live(state, time.time(), console.width, console.height),
@@ -64,13 +66,18 @@ def watch(console: Console) -> Iterator[Observer]:
     def observe(event: Event) -> None:
         state.apply(event, time.time())
         line = render_line(event, state)
+        spinner.stop()
         if line is not None and (not console.is_terminal or isinstance(event, _STAYING)):
             console.print(Text(line), soft_wrap=True)
-        if console.is_terminal and isinstance(event, RunStarted):
-            live.start()
-        if isinstance(event, RunFinished):
-            live.stop()
-            console.print(render_front(event.front, console.width))
+        match event:
+            case Preparing() if console.is_terminal:
+                spinner.update(Text(line or ""))
+                spinner.start()
+            case RunStarted() if console.is_terminal:
+                live.start()
+            case RunFinished(front):
+                live.stop()
+                console.print(render_front(front, console.width))
 
     try:
         yield observe
@@ -80,6 +87,7 @@ def watch(console: Console) -> Iterator[Observer]:
             console.print(render_front(state.front, console.width))
         raise
     finally:
+        spinner.stop()
         live.stop()
 
 
@@ -122,6 +130,8 @@ def render_line(event: Event, state: RunState) -> str | None:
             return f"search with {state.sampler}, seed {state.seed}: {end}{before}"
         case Noted(note):
             return f"note: {note}"
+        case Preparing(what):
+            return f"{what} ..."
         case ParentMeasured(parent, scores, seconds):
             return f"{parent}: {scores_line(scores, state.axes)}, {text.duration(seconds)}"
         case TriedAgain(number, reason):

@@ -98,7 +98,7 @@ class Status:
 def render_status(status: Status, now: float) -> RenderableType:
     """Return how a run stands `now` (seconds since 1970)."""
     front = status.front
-    facts = [("run", _activity(status, now)), ("trials", counts(front))]
+    facts = [("run", _activity(status, now)), ("done", counts(front))]
     if status.trial_seconds is not None:
         facts.append(("a trial", f"{text.duration(status.trial_seconds)} (median)"))
     members = text.plural(len(front.members), "member")

@@ -198,7 +198,7 @@ def confirmed_notes(front: Front) -> list[str]:
     ]
     notes = [f"cannot be told apart: {', '.join(groups)}"] if groups else []
     if front.dropped:
-        notes.append(f"fell off the front on validate items: {_listed(front.dropped)}")
+        notes.append(f"fell off the front on the validate items: {_listed(front.dropped)}")
     return notes
 
 
@@ -217,7 +217,7 @@ def racing_notes(front: Front) -> list[tuple[str, str]]:
         f"tokens and {text.duration(racing.seconds_saved)} saved"
     )
     checked = (
-        f"; wrong {racing.wrong} of {text.plural(racing.checked, 'time')} that it was checked"
+        f"; wrong in {racing.wrong} of {text.plural(racing.checked, 'check')}"
         if racing.checked
         else ""
     )

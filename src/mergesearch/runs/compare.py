@@ -10,6 +10,7 @@ from mergesearch.objectives import ItemResult, PairedDifference, Rung, paired_di
 from mergesearch.runs.inputs import read_objectives
 from mergesearch.runs.run import Run
 from mergesearch.runs.score import score
+from mergesearch.scoring import OnProgress
 
 _MODEL_SUFFIXES = (".gguf", ".yaml", ".yml")
 
@@ -31,17 +32,37 @@ class Comparison:
     differences: dict[str, PairedDifference]
 
 
-def compare(run: Run, first: str, second: str, rung: str = Rung.SEARCH) -> Comparison:
+def is_scored_first(which: str) -> bool:
+    """Whether a candidate is a file, which has to be scored before it can be compared."""
+    return Path(which).suffix in _MODEL_SUFFIXES
+
+
+def compare(
+    run: Run,
+    first: str,
+    second: str,
+    rung: str = Rung.SEARCH,
+    on_progress: OnProgress | None = None,
+) -> Comparison:
     """Compare two candidates item by item on what a run scores.
 
     Each is a trial of the run (`17`, `knee`, `best:OBJECTIVE`), a trial of another run with the
     same objectives (`DIR:17`, `DIR:knee`), or a GGUF or recipe file, which is scored first.
 
+    Args:
+        run: Run whose items are compared.
+        first: The one candidate.
+        second: The other.
+        rung: Rung of the items.
+        on_progress: Called with the number of items that are scored.
+
     Raises:
         InputError: There is no such candidate, or it was scored otherwise.
         ScoringError: They have fewer than two scored items of a task in common.
     """
-    (one, ours), (other, theirs) = (_items(run, which, rung) for which in (first, second))
+    (one, ours), (other, theirs) = (
+        _items(run, which, rung, on_progress) for which in (first, second)
+    )
     differences = {
         objective.name: paired_difference(objective, ours, theirs)
         for objective in run.objectives().objectives
@@ -49,10 +70,13 @@ def compare(run: Run, first: str, second: str, rung: str = Rung.SEARCH) -> Compa
     return Comparison(one, other, Rung(rung), differences)
 
 
-def _items(run: Run, which: str, rung: str) -> tuple[str, Sequence[ItemResult]]:
+def _items(
+    run: Run, which: str, rung: str, on_progress: OnProgress | None
+) -> tuple[str, Sequence[ItemResult]]:
     """The name and the items of a candidate."""
-    if Path(which).suffix in _MODEL_SUFFIXES:
-        return which, score(which, read_objectives(run.folder.objectives), rung=rung).items()
+    if is_scored_first(which):
+        objectives = read_objectives(run.folder.objectives)
+        return which, score(which, objectives, rung=rung, on_progress=on_progress).items()
     colons = (index for index, character in enumerate(which) if character == ":")
     splits = ((which[:index], which[index + 1 :]) for index in colons)
     folder, pick = next((split for split in splits if Path(split[0]).is_dir()), ("", which))

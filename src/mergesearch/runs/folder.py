@@ -100,6 +100,11 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def questions(self) -> Path:
+        """What items ask, as far as somebody has looked at them."""
+        return self.path / "questions.json"
+
+    @property
     def sweep(self) -> Path:
         """Folder of the sweep that the run is compared with, which is a run folder too."""
         return self.path / "sweep"
@@ -107,6 +112,12 @@ class RunFolder:
     def recipe(self, trial: int) -> Path:
         """Return the path of the recipe of a member of the front."""
         return self.recipes / f"trial-{trial}.yaml"
+
+    def database_state(self) -> tuple[tuple[int, int], ...]:
+        """Return sizes and times of the database's files; they change with all that is recorded."""
+        log = self.database.with_name(f"{self.database.name}-wal")
+        found = [path.stat() for path in (self.database, log) if path.is_file()]
+        return tuple((status.st_size, status.st_mtime_ns) for status in found)
 
     def holds_run(self) -> bool:
         """Whether a run was started in the folder."""

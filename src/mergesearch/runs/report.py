@@ -11,9 +11,9 @@ from mergesearch.objectives import ITEM_RUNGS, Items
 from mergesearch.report.page import ItemSheet, page_of, render_page
 from mergesearch.report.page.facts import readable_trials
 from mergesearch.report.page.items import uses_of
-from mergesearch.runs.inputs import read_objectives
+from mergesearch.runs.questions import questions
 from mergesearch.runs.run import Run
-from mergesearch.scoring.texts import Texts, item_texts
+from mergesearch.scoring.texts import Texts
 from mergesearch.study.reading import RunRecords
 from mergesearch.study.records import TrialRecord
 
@@ -37,17 +37,13 @@ def write_report(
         swept: Trials of a sweep of the run's space.
         notes: Sentences that a person should know before judging the front.
     """
-
-    def load_and_read(items: Items) -> Texts:
-        objectives = read_objectives(run.folder.objectives)
-        return item_texts(objectives, items, trust_tasks=trust_tasks)
-
     sheet = _sheet(run)
     said = list(notes)
-    questions: Texts = {}
+    asked: Texts = {}
     try:
-        asked = sheet.differing()
-        questions = (read_items or load_and_read)(asked) if asked else {}
+        asked = questions(
+            run.folder, sheet.differing(), read_items=read_items, trust_tasks=trust_tasks
+        )
     except MergeSearchError as error:
         said.append(f"Items are shown without their questions: {error.what}")
     page = page_of(
@@ -55,7 +51,7 @@ def write_report(
         run.trials(),
         run.front(),
         sheet,
-        questions,
+        asked,
         [("state", run.state())],
         said,
         swept=swept,

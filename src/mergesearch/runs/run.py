@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,7 @@ class Run:
     def __init__(self, folder: str | Path) -> None:
         self.folder = RunFolder(Path(folder))
         refuse_other(self.folder.path, Kind.RUN)
+        self._reading: _Reading | None = None
         with self._records() as records:
             self.record: RunRecord = records.run()
 
@@ -66,8 +67,7 @@ class Run:
 
     def trials(self) -> tuple[TrialRecord, ...]:
         """Return every trial, by number; unfinished ones too."""
-        with self._records() as records:
-            return records.trials()
+        return self._read().trials
 
     def trial(self, number: int) -> TrialRecord:
         """Return one trial.
@@ -75,16 +75,14 @@ class Run:
         Raises:
             InputError: The run has no trial of this number.
         """
-        with self._records() as records:
-            trial = records.trial(number)
-        if trial is None:
+        trials = self.trials()
+        if not 0 <= number < len(trials):
             raise InputError(f"the run has no trial {number}", where=self.folder.path)
-        return trial
+        return trials[number]
 
     def front(self) -> Front:
         """Return the Pareto front as it stands: confirmed, once that is known."""
-        with self._records() as records:
-            return records.front()
+        return self._read().front
 
     def pick(self, pick: int | str = "knee") -> TrialRecord:
         """Return a complete trial: `17` or `trial:17`, or a member that an expression chooses.
@@ -117,7 +115,7 @@ class Run:
     def importances(self) -> Importances:
         """Return the share of each dimension in the variance of each objective, as estimated."""
         with self._records() as records:
-            return records.importances()
+            return records.importances(self.trials())
 
     def constant_objectives(self) -> list[str]:
         """Return the objectives that have the same value in all trials."""
@@ -244,6 +242,24 @@ class Run:
 
     def _records(self) -> RunRecords:
         return RunRecords.open(self.folder.study.database)
+
+    def _read(self) -> _Reading:
+        """What is on record now; estimating the trials takes long, so it is done once a state."""
+        state = self.folder.database_state()
+        if self._reading is None or self._reading.state != state:
+            with self._records() as records:
+                trials = records.trials()
+                self._reading = _Reading(state, trials, records.front(trials))
+        return self._reading
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What was on record in one state of the database."""
+
+    state: tuple[tuple[int, int], ...]
+    trials: tuple[TrialRecord, ...]
+    front: Front
 
 
 def _row(trial: TrialRecord) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from mergesearch.runs.run import Run
 from mergesearch.runs.warm_start import digest_of, notes_of, read_warm_start
 from mergesearch.scoring import ScoringProcess
 from mergesearch.space import Space
-from mergesearch.study.events import Noted, Observer, RunOpened, broadcast
+from mergesearch.study.events import Noted, Observer, Preparing, RunOpened, broadcast
 from mergesearch.study.identity import identify
 from mergesearch.study.loop import run_study
 from mergesearch.study.samplers import check_sampler
@@ -158,6 +158,7 @@ def search(
         with log_events(run_folder.log) as log:
             observe = broadcast(log, on_event)
             observe(inputs.opened())
+            observe(Preparing("loading the tasks"))
             scorer.start()
             _write_inputs(inputs, pins, warm)
             run_folder.write_goal(goal)
@@ -166,9 +167,10 @@ def search(
             for note in notes_of(warm) if warm else []:
                 observe(Noted(note))
             run_study(run_folder.study, study, settings, observe)
-        run = Run(run_folder.path)
-        run.write_recipes()
-        write_report(run, read_items=scorer.item_texts)
+            observe(Preparing(f"writing {run_folder.report}"))
+            run = Run(run_folder.path)
+            run.write_recipes()
+            write_report(run, read_items=scorer.item_texts)
     return run
 
 

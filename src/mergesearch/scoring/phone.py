@@ -16,6 +16,8 @@ from mergesearch.scoring.template import ChatTemplate
 
 QUESTION = "What is the capital of France? Answer in one sentence."
 NEW_TOKENS = 48
+CONTEXT = 4096
+"""Tokens that a phone keeps where nothing else is named and the model was made for as many."""
 BANDWIDTHS = {"LPDDR4X-4266": 34e9, "LPDDR5-6400": 51e9, "LPDDR5X-8533": 68e9}
 """Bytes a second of a phone's memory, 64 bits wide, by its kind: what a processor reads at most."""
 REACHED = 0.6
@@ -53,8 +55,13 @@ class PhoneTrial:
         return {name: REACHED * bandwidth / read for name, bandwidth in BANDWIDTHS.items()}
 
 
-def try_out(path: Path, context: int) -> PhoneTrial:
+def try_out(path: Path, context: int | None = None) -> PhoneTrial:
     """Load a GGUF by llama.cpp for a context, and let it answer a question by its template.
+
+    Args:
+        path: GGUF file.
+        context: Number of tokens; None for `CONTEXT`, or what the model was made for where that is
+            less.
 
     Raises:
         ScoringError: It cannot be loaded, was made for a shorter context, or its template fails.
@@ -62,8 +69,8 @@ def try_out(path: Path, context: int) -> PhoneTrial:
     from mergesearch.scoring.engine import Engine, log_to
 
     log_to(None)
-    with Engine(path, Runtime(n_ctx=context, n_parallel=1)) as engine:
-        if engine.n_ctx < context:
+    with Engine(path, Runtime(n_ctx=context or CONTEXT, n_parallel=1)) as engine:
+        if context is not None and engine.n_ctx < context:
             raise ScoringError(
                 f"it was made for {engine.n_ctx} tokens",
                 where=path,
@@ -75,6 +82,7 @@ def try_out(path: Path, context: int) -> PhoneTrial:
             prompt = chat.render([{"role": "user", "content": QUESTION}])
         request = GenRequest(engine.tokenize(prompt), NEW_TOKENS)
         (answer,) = engine.generate([request])
-        cache = engine.kv_bytes * context
+        kept = engine.n_ctx
+        cache = engine.kv_bytes * kept
     size = path.stat().st_size
-    return PhoneTrial(size, context, cache, prompt, answer.text, answer.stopped == "end")
+    return PhoneTrial(size, kept, cache, prompt, answer.text, answer.stopped == "end")

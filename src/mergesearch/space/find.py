@@ -25,12 +25,28 @@ from mergesearch.space.cuts import AUTO_POINTS, Cut
 from mergesearch.space.document import KeyPath, merges_of, methods_of
 from mergesearch.space.holes import GROUP_FILTERS, Dimension, Hole, Value
 
-STRUCTURE = ("merge_method", "model", "base_model", "layer_range", "slices")
-"""Keys outside of `parameters` that may be searched."""
+STRUCTURE = {
+    "merge_method": "a list of methods",
+    "model": "a list of parents; `null` among them leaves the input out",
+    "base_model": "a list of parents",
+    "layer_range": "a list of layer ranges, `[[0, 20], [0, 24]]`",
+    "slices": "`order`, or a list of orders (`[[0, 1, 2], [0, 1, 1, 2]]`) of the slices in `of`",
+}
+"""Keys outside of `parameters` that may be searched, with what `search` holds there."""
+HOLE_KEYS = {
+    "search": "`[low, high]` is a range, any other list a choice",
+    "curve": "number of points of a gradient over depth; `auto`: four points that lie where the"
+    " parents differ; or the layers of the points",
+    "blocks": "number of blocks of neighbouring layers, each with a value of its own; or, for each"
+    " block, the layer after its last",
+    "per": "groups of tensors with values of their own",
+    "times": "value that the searched number multiplies",
+    "as": "name of the dimension; holes with the same name share it",
+}
+"""Keys of a hole, with what they hold."""
 MOST_IN_ANY_ORDER = 5
 """Slices whose every order is a choice; of more, the orders have to be named."""
 
-_KEYS = ("search", "curve", "blocks", "per", "times", "as")
 _MOST_POINTS = 256  # of a curve; no model has as many layers
 _GROUPS = (*GROUP_FILTERS, "rest")
 
@@ -78,7 +94,9 @@ class _Finder:
     def _hole(self, node: dict[str, Any], path: KeyPath, name: str) -> Hole:
         location = self.location / name
         key, inner = str(path[-1]) if path else "", _below_parameters(path)
-        checked_keys(node, _KEYS + (("of",) if path[-1:] == ("slices",) else ()), location)
+        checked_keys(
+            node, tuple(HOLE_KEYS) + (("of",) if path[-1:] == ("slices",) else ()), location
+        )
         tied = node.get("as")
         if tied is not None and (not isinstance(tied, str) or not tied):
             raise location.error(f"`as` {tied!r} is not a name")

@@ -12,6 +12,14 @@ from mergesearch.space.holes import Hole, Value
 
 Values = dict[str, Value]
 """A value for each dimension, by its name."""
+FORMS = {
+    "usual": "what people try first: each parent alone, all in equal parts, the first two 1:1, 2:1,"
+    " 3:1 and 1:2, and in two rounds; the same as no `start_from` at all",
+    "parents": "each parent alone",
+    "{ratio: {PARENT: number, ...}}": "a mixture, its numbers scaled to sum to 1",
+    "{values: {DIMENSION: value, ...}}": "values of dimensions, by their names",
+}
+"""What `start_from` lists, with what it means."""
 USUAL_RATIOS = ((1, 1), (2, 1), (3, 1), (1, 2))
 """Ratios of two parents that people try first."""
 TOLERANCE = 0.005
@@ -216,8 +224,7 @@ class Starts:
         return SpaceError(
             f"{entry!r} is not a start",
             where=f"{self.where}: start_from",
-            expected="a list of `usual`, `parents`, {values: {DIMENSION: value, ...}} and"
-            " {ratio: {PARENT: number, ...}}, with parents " + ", ".join(self.models),
+            expected=f"a list of {', '.join(FORMS)}, with parents {', '.join(self.models)}",
         )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import optuna
+from optuna.trial import FrozenTrial, TrialState
 
 from mergesearch.errors import InputError
+from mergesearch.study.confirmed import ConfirmedFront
 
 
 def dashboard_of(url: str) -> Any:
@@ -24,4 +27,44 @@ def dashboard_of(url: str) -> Any:
         raise InputError(
             "optuna-dashboard is not installed", fix="pip install 'mergesearch[dashboard]'"
         ) from None
-    return wsgi(optuna.storages.RDBStorage(url))
+    return wsgi(_Shown(url))
+
+
+class _Shown(optuna.storages.RDBStorage):  # type: ignore[misc]
+    """A storage whose trials have, as attributes, what was found out after they had finished.
+
+    Optuna locks a finished trial, and a front is confirmed later. So what a person reads is added
+    when trials are read; nothing is written.
+    """
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """Return the trials of a study, with the attributes that are shown."""
+        trials = super().get_all_trials(study_id, deepcopy=True, states=states)
+        found = self.get_study_user_attrs(study_id).get("confirmed")
+        confirmed = _confirmed(ConfirmedFront.from_dict(found)) if found else {}
+        for trial in trials:
+            words = trial.user_attrs.get("words", [])
+            trial.user_attrs = {
+                "in words": "; ".join(words),
+                **confirmed.get(trial.number, {}),
+                **{name: value for name, value in trial.user_attrs.items() if name != "words"},
+            }
+        return trials
+
+
+def _confirmed(front: ConfirmedFront) -> dict[int, dict[str, Any]]:
+    """Attributes of the members of a confirmed front, by trial; numbers can be sorted by."""
+    found: dict[int, dict[str, Any]] = {}
+    for member in front.members:
+        attributes: dict[str, Any] = {}
+        for name, score in member.values.items():
+            low, high = score.interval()
+            attributes[f"confirmed {name}"] = score.value
+            attributes[f"confirmed {name}, 95 %"] = f"{low:.3f} to {high:.3f}"
+        found[member.trial] = {**attributes, "on the front": f"{member.chance:.0%}"}
+    return found

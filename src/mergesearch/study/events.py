@@ -60,6 +60,17 @@ class Noted:
 
 
 @dataclass(frozen=True)
+class Preparing:
+    """Something begins that takes seconds before or after the trials.
+
+    Attributes:
+        what: What is done, such as `loading the tasks`.
+    """
+
+    what: str
+
+
+@dataclass(frozen=True)
 class ParentMeasured:
     """A parent was measured, to find out whose answers the proxies are made of.
 
@@ -149,6 +160,7 @@ Event = (
     RunOpened
     | RunStarted
     | Noted
+    | Preparing
     | ParentMeasured
     | StageStarted
     | Progressed

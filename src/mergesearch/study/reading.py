@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -92,15 +93,6 @@ class RunRecords(Closing):
             records = [_estimated(record, scored) for record in records]
         return tuple(records)
 
-    def trial(self, number: int) -> TrialRecord | None:
-        """Return one trial, None where there is none of this number."""
-        if self.objectives.scores_parts:  # its scores depend on all others
-            return dict(enumerate(self.trials())).get(number)
-        trials = self._study.all()
-        if not 0 <= number < len(trials):
-            return None
-        return trial_record(trials[number], self._ledger.rungs(number).get(number, {}))
-
     def items(
         self, number: int, rung: Rung = Rung.SEARCH, task: str | None = None
     ) -> tuple[ItemResult, ...]:
@@ -126,15 +118,24 @@ class RunRecords(Closing):
             {trial: items for trial, items in results.items() if trial in complete},
         )
 
-    def importances(self) -> Importances:
-        """Return the share of each dimension in the variance of each objective."""
-        return importances(self._run.axes, self._study.all(), self.trials())
+    def importances(self, trials: Sequence[TrialRecord] | None = None) -> Importances:
+        """Return the share of each dimension in the variance of each objective.
 
-    def front(self) -> Front:
-        """Return the Pareto front as it is now."""
+        Args:
+            trials: What `trials` returned; None for reading them.
+        """
+        records = self.trials() if trials is None else trials
+        return importances(self._run.axes, self._study.all(), records)
+
+    def front(self, trials: Sequence[TrialRecord] | None = None) -> Front:
+        """Return the Pareto front as it is now.
+
+        Args:
+            trials: What `trials` returned; None for reading them.
+        """
         found = self._study.conclusion()
         confirmed = None if found is None else ConfirmedFront.from_dict(found)
-        return Front.of(self._run.axes, self.trials(), confirmed)
+        return Front.of(self._run.axes, self.trials() if trials is None else trials, confirmed)
 
 
 def _estimated(record: TrialRecord, scored: ScoredItems) -> TrialRecord:

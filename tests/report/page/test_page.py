@@ -118,7 +118,7 @@ def test_of_a_confirmed_front_members_have_what_it_tells() -> None:
     made = page_of(RUN, TRIALS, front, ItemSheet((), {}), {})
     assert made.trials[0].scores["confirmed"] == ((0.65, 0.03), (0.65, 0.03))
     assert "confirmed" not in made.trials[1].scores
-    assert made.notes[1] == "fell off the front on validate items: 2"
+    assert made.notes[1] == "fell off the front on the validate items: 2"
 
 
 def test_a_sweep_goes_from_one_parent_to_the_other_and_importances_are_those_that_are_known() -> (

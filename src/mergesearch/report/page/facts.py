@@ -118,7 +118,7 @@ def _facts(
     n_confirmed = sum(bool(member.validated) for member in front.members)
     members = text.plural(len(front.members), "member")
     facts = [
-        ("trials", counts(front)),
+        ("done", counts(front)),
         ("front", f"{members}, {n_confirmed} validated"),
         ("hypervolume", f"{front.hypervolume:.4f}"),
         ("sampler", f"{run.sampler}, seed {run.seed}"),
