@@ -29,7 +29,7 @@ FENCE = re.compile(
 INLINE = re.compile(r"(?<!`)`(search [^`\n]+)`(?!`)")
 COMMANDS_IN = ("sh", "console")
 LANGUAGES = (*COMMANDS_IN, "python", "yaml", "text", "mermaid")
-MOST_NOT_RUN = 12
+MOST_NOT_RUN = 16
 SMALLER = (
     (r"--until \d\d:\d\d|--hours \d+|--trials \d+", f"--trials {TRIALS}"),
     (r"trials=\d+", f"trials={TRIALS}"),

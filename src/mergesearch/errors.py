@@ -101,6 +101,10 @@ class StorageError(MergeSearchError):
     """What a run records can no longer be read or written; it can go on once that is mended."""
 
 
+class DatabaseAway(StorageError):
+    """The server of a database does not answer, or ended the connection."""
+
+
 class ScoringError(MergeSearchError):
     """A candidate could not be loaded or scored."""
 

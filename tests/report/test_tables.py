@@ -11,7 +11,7 @@ from helpers.records import AXES, RUN, RUNNING, START, TRIALS, rung, scores, sho
 from mergesearch.report import Status, render_front, render_status, render_trial
 from mergesearch.report.tables import trial_line
 from mergesearch.study.front import Front
-from mergesearch.study.records import Axis, RunRecord, TrialRecord
+from mergesearch.study.records import Axis, RunRecord, TrialRecord, WorkerRecord
 
 FRONT = Front.of(AXES, TRIALS)
 
@@ -219,6 +219,33 @@ def test_a_status_as_json() -> None:
             },
         },
         "last_failure": {"trial": 3, "reason": "trial 3: killed by SIGSEGV\n  to do: look"},
+        "workers": [],
         "sampler": "gp",
         "seed": 7,
+    }
+
+
+def test_a_status_has_every_worker_with_its_rate_and_its_last_sign_of_life() -> None:
+    workers = [
+        WorkerRecord(1, "box", 41, 0.5, 1000.0, 3.0, has_left=False),
+        WorkerRecord(2, "other", 7, 0.0, 900.0, 103.0, has_left=True),
+    ]
+    own = [replace(trial, worker=1) for trial in (*TRIALS, RUNNING)]
+    status = Status.of(RUN, Front.of(RUN.axes, own), own, workers, running=True)
+    text = shown(render_status(status, 0.0), 120)
+    assert (
+        "box, process 41, trial 5, 5 trials done (10 an hour), last sign of life 3.0 s ago" in text
+    )
+    assert "other, process 7, 0 trials done, has left" in text
+    assert status.to_dict()["workers"][0] == {
+        "number": 1,
+        "host": "box",
+        "pid": 41,
+        "hours": 0.5,
+        "seen": 1000.0,
+        "silent_seconds": 3.0,
+        "has_left": False,
+        "trials": 5,
+        "trial": 5,
+        "trials_per_hour": 10.0,
     }

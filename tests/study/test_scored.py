@@ -20,14 +20,14 @@ def test_one_more_trial_leaves_the_others_as_they_were() -> None:
     assert (len(SCORED), len(more)) == (8, 10)
     assert more.seen() == {"words": {0: 2, 1: 2, 2: 3, 3: 3}}
     assert SCORED.seen() == {"words": {0: 2, 1: 2, 2: 2, 3: 2}}
-    assert more.without_trial(5).estimates().trials == SCORED.estimates().trials == (0, 1)
+    assert more.without({5}).estimates().trials == SCORED.estimates().trials == (0, 1)
 
 
 def test_the_same_trial_again_is_not_estimated_again() -> None:
     more = SCORED.with_trial(5, results(1, 1))
     assert SCORED.with_trial(5, results(1, 1)) is more
     assert SCORED.with_trial(5, results(1, 0)) is not more
-    assert more.without_trial(7) is more
+    assert more.without({7}) is more
 
 
 def test_a_score_counts_the_trial_s_own_items() -> None:

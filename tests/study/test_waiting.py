@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from helpers.study_fakes import run_in, search
 
+from mergesearch.errors import DatabaseAway
 from mergesearch.study import events, waiting
 from mergesearch.study.settings import StudySettings
 
@@ -53,6 +54,48 @@ def test_what_is_called_may_end_the_waiting(tmp_path: Path) -> None:
         ours.cursor().execute("CREATE TABLE t (a)")
     ours.close()
     other.close()
+
+
+def test_a_server_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "WAIT_SECONDS", 0.01)
+    waited: list[int] = []
+    patience = waiting.Patience(lambda: waited.append(1))
+    answers = iter([DatabaseAway("gone"), DatabaseAway("gone"), "here"])
+
+    def ask() -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert patience(ask) == "here"
+    assert waited == [1, 1]
+
+
+def test_what_is_around_an_action_is_done_again_as_a_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(waiting, "WAIT_SECONDS", 0.01)
+    patience = waiting.Patience(lambda: None)
+    done: list[str] = []
+
+    def inner() -> None:
+        done.append("inner")
+        if len(done) < 3:
+            raise DatabaseAway("gone")
+
+    def outer() -> None:
+        done.append("outer")
+        patience(inner)
+
+    patience(outer)
+    assert done == ["outer", "inner", "outer", "inner"]
+    with pytest.raises(DatabaseAway):  # who only reads does not wait
+        waiting.Patience()(_away)
+
+
+def _away() -> None:
+    raise DatabaseAway("gone")
 
 
 @pytest.mark.whole

@@ -71,3 +71,17 @@ def test_cores_are_those_that_this_process_may_use() -> None:
     if hasattr(os, "sched_getaffinity"):
         assert machine.available_cores() == len(os.sched_getaffinity(0))
     assert machine.available_cores() >= 1
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be bound")
+def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[list[int]] = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {2, 3, 5, 7, 11})
+    monkeypatch.setattr(os, "sched_setaffinity", lambda process, cores: taken.append(list(cores)))
+    for index in range(2):
+        machine.take_share_of_cores(index, 2)
+    for index in range(7):
+        machine.take_share_of_cores(index, 7)
+    assert taken[:2] == [[2, 3], [5, 7, 11]]
+    assert all(len(cores) == 1 for cores in taken[2:])
+    assert {cores[0] for cores in taken[2:]} == {2, 3, 5, 7, 11}

@@ -10,7 +10,22 @@ def available_cores() -> int:
     """How many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return int(os.environ.get(_SHARE, 0)) or os.cpu_count() or 1
+
+
+def take_share_of_cores(index: int, count: int) -> None:
+    """Let this process and its children use only their share of the cores.
+
+    Args:
+        index: Place of this process among those that share the cores, from 0.
+        count: Number of processes that share them; where they are more, some share a core.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        first, end = (len(cores) * place // count for place in (index, index + 1))
+        os.sched_setaffinity(0, cores[first:end] or [cores[index % len(cores)]])
+    else:
+        os.environ[_SHARE] = str(max(1, available_cores() // count))
 
 
 def available_memory() -> int | None:
@@ -26,6 +41,7 @@ def available_memory() -> int | None:
 
 
 _CGROUP = Path("/sys/fs/cgroup")
+_SHARE = "MERGESEARCH_CORES"  # of a process where the system cannot bind it to cores
 
 
 def _mem_available() -> int | None:

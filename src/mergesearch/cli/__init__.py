@@ -20,6 +20,7 @@ from mergesearch.errors import InputError, Interrupted, MergeSearchError
 
 COMMANDS = {
     "run": "Search a space and hand over its Pareto front.",
+    "worker": "Work on a run with others, from this or another machine.",
     "sweep": "Score the line between two parents: what a search has to beat.",
     "status": "Show how far a run has got.",
     "front": "Show the Pareto front of a run.",

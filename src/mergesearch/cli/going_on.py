@@ -17,14 +17,18 @@ def remembered(
     threads: int | None,
     memory: int | None,
     trust_tasks: bool,
+    workers: int = 1,
+    gpus: Sequence[str] = (),
 ) -> list[str]:
     """Return the options that a run does not remember, for the command that goes on with it."""
     options = {
         "--template": template,
         "--threads": threads,
         "--memory": None if memory is None else f"{memory // 10**6}MB",
+        "--workers": None if workers == 1 else workers,
     }
     again = [part for pair in parent for part in ("--parent", pair)]
+    again += [part for gpu in gpus for part in ("--gpu", gpu)]
     again += [str(part) for pair in options.items() if pair[1] is not None for part in pair]
     return again + (["--trust-tasks"] if trust_tasks else [])
 

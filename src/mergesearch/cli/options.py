@@ -118,3 +118,10 @@ TrustTasks = Annotated[
         "--trust-tasks", help="Let task YAMLs of the task folder run Python code of their own."
     ),
 ]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="PostgreSQL database of the study, such as postgresql://me@host/studies.",
+    ),
+]

@@ -20,6 +20,7 @@ from mergesearch.cli.options import (
     Memory,
     ObjectivesFile,
     Parents,
+    Storage,
     TemplateFile,
     Threads,
     TrustTasks,
@@ -113,6 +114,17 @@ def command(
     template: TemplateFile = None,
     memory: Memory = None,
     trust_tasks: TrustTasks = False,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Processes that each do trials, sharing the processors."
+        ),
+    ] = 1,
+    storage: Storage = None,
+    gpu: Annotated[
+        list[str],
+        typer.Option(metavar="N", help="GPU of a worker; repeat it, and workers take turns."),
+    ] = [],  # noqa: B006
     log_json: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Append every event as a line of JSON."),
@@ -132,7 +144,7 @@ def command(
 
     Example: search run demo --trials 60 --seed 0 --out results/demo
     """
-    again = remembered(parent, template, threads, memory, trust_tasks)
+    again = remembered(parent, template, threads, memory, trust_tasks, workers, gpu)
     with (
         _notified(notify) as notifier,
         watch(SafeConsole()) as view,
@@ -158,6 +170,9 @@ def command(
             threads=threads,
             memory=memory,
             trust_tasks=trust_tasks,
+            workers=workers,
+            storage=storage,
+            gpus=gpu,
             on_event=broadcast(notifier, note_folder, log, view),
         )
     front = run.front()

@@ -15,12 +15,15 @@ from mergesearch.runs.run import Run
 def command(folder: Folder, as_json: AsJson = False) -> None:
     """Show how far a run has got.
 
-    Trials done and failed, whether a process is at work, and the best scores so far.
+    Trials done and failed, who is at work and when that was last heard of, and the best scores so
+    far.
 
     Example: search status results/demo
     """
     run = Run(folder)
-    status = Status.of(run.record, run.front(), run.trials(), running=run.is_running())
+    status = Status.of(
+        run.record, run.front(), run.trials(), run.workers(), running=run.is_running()
+    )
     if as_json:
         say(json.dumps(status.to_dict(), indent=2, ensure_ascii=False))
     else:

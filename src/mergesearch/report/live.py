@@ -174,7 +174,7 @@ def render_live(state: RunState, now: float, width: int, height: int = 60) -> Re
         _headline(state),
         _bar(_share(state, now), min(width, WIDEST_BAR)),
         _line(_pace(state, now)),
-        _line(_now(state), style="cyan"),
+        *(_line(line, style="cyan") for line in _now(state)),
     ]
     facts = [*_last(state), *_growth(state), *_best(state), *_news(state), *_where(state)]
     if state.front is None or not state.front.members:
@@ -263,11 +263,14 @@ def _clock(moment: float) -> str:
     return f"{datetime.fromtimestamp(moment):%H:%M}"
 
 
-def _now(state: RunState) -> str:
-    if state.number is None:
-        return "…"
-    items = f" {state.task}, {state.done} of {state.total} items" if state.task else ""
-    return f"trial {state.number}: {state.stage}{items}"
+def _now(state: RunState) -> list[str]:
+    """What is done now, a line for each trial at work."""
+    lines = []
+    for number, work in sorted(state.at_work.items()):
+        done, total = work.items.get(work.task, (0, 0))
+        items = f" {work.task}, {done} of {total} items" if work.task else ""
+        lines.append(f"trial {number}: {work.stage}{items}")
+    return lines or ["…"]
 
 
 def _shortened(front: Front, room: int) -> Front:

@@ -25,6 +25,33 @@ _RECENT = 30  # trials whose median time is the next one's
 
 
 @dataclass
+class Work:
+    """A trial at work.
+
+    Attributes:
+        rung: Rung that it is measured on.
+        stage: `proposing`, `building` or `scoring`.
+        task: Task that is scored now, "" before the first.
+        items: Items that are scored and all that are known of, by task.
+    """
+
+    rung: Rung
+    stage: str
+    task: str = ""
+    items: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        """Number of items that are scored."""
+        return sum(done for done, _ in self.items.values())
+
+    def share(self, typical: int) -> float:
+        """How much of it is scored, from 0 to 1, as far as its items are known."""
+        known = sum(total for _, total in self.items.values())
+        return min(1.0, self.done / max(known, typical, 1))
+
+
+@dataclass
 class RunState:
     """A run as it stands; `apply` moves it on. Times are seconds since 1970.
 
@@ -36,12 +63,7 @@ class RunState:
         seed: Seed of the proposals.
         trials: Finished and unfinished trials by number, as last heard of.
         before: Number of trials that earlier starts had finished.
-        number: Number of the trial at work, None between trials.
-        rung: Rung that is scored.
-        stage: `proposing`, `building` or `scoring`.
-        task: Task that is scored now, "" before the first.
-        done: Number of scored items of the task.
-        total: Number of items of the task.
+        at_work: Trials at work by number; several where workers share the run.
         to_validate: Number of members of the front that this start validates, None while it
             searches.
         validated: Number of those that are validated already.
@@ -50,7 +72,6 @@ class RunState:
         news: What trials changed on the front, the last one last.
         last: Trial that finished last, None before the first.
         volumes: Hypervolume after each finished trial.
-        items: Items of a trial that are scored and all that are known of, by task.
         typical: Items that a whole trial scored last, 0 before the first.
     """
 
@@ -61,12 +82,7 @@ class RunState:
     seed: int = 0
     trials: dict[int, TrialRecord] = field(default_factory=dict)
     before: int = 0
-    number: int | None = None
-    rung: Rung = Rung.SEARCH
-    stage: str = ""
-    task: str = ""
-    done: int = 0
-    total: int = 0
+    at_work: dict[int, Work] = field(default_factory=dict)
     to_validate: tuple[int, ...] | None = None
     validated: int = 0
     finished: bool = False
@@ -74,7 +90,6 @@ class RunState:
     news: list[str] = field(default_factory=list)
     last: TrialRecord | None = None
     volumes: list[float] = field(default_factory=list)
-    items: dict[str, tuple[int, int]] = field(default_factory=dict)
     typical: int = 0
     _front: Front | None = field(default=None, repr=False)
 
@@ -91,13 +106,13 @@ class RunState:
                 self.volumes = hypervolumes(self.axes, event.trials)
                 self._front = None
             case StageStarted():
-                if event.number != self.number:
-                    self.items = {}
-                self.number, self.rung, self.stage = event.number, event.rung, event.stage
-                self.task, self.done, self.total = "", 0, 0
+                before = self.at_work.get(event.number)
+                items = {} if before is None else before.items
+                self.at_work[event.number] = Work(event.rung, event.stage, items=items)
             case Progressed():
-                self.task, self.done, self.total = event.task, event.done, event.total
-                self.items[event.task] = event.done, event.total
+                work = self.at_work.setdefault(event.number, Work(event.rung, "scoring"))
+                work.task = event.task
+                work.items[event.task] = event.done, event.total
             case TrialFinished():
                 self._take(event.trial)
             case ValidationStarted():
@@ -151,14 +166,14 @@ class RunState:
         ]
         if self.n_left is not None and (times or not self.n_left):
             typical = statistics.median(times[-_RECENT:]) if times else 0.0
-            ends.append(self.n_left * typical)
+            ends.append(self.n_left * typical / max(1, len(self.at_work)))
         return min(ends, default=None)
 
     def share_done(self, now: float) -> float:
         """How much of the search is done, from 0 to 1, by whichever rule ends it first."""
         shares = [0.0]
         if self.rule.trials:
-            shares.append((self.n_finished + self.share_of_trial()) / self.rule.trials)
+            shares.append((self.n_finished + self.share_of_trials()) / self.rule.trials)
         if self.rule.deadline is not None and self.rule.deadline > self.started:
             shares.append((now - self.started) / (self.rule.deadline - self.started))
         return min(1.0, max(shares))
@@ -166,7 +181,8 @@ class RunState:
     def _take(self, trial: TrialRecord) -> None:
         """Take in a finished trial, and what it changed."""
         before = self.front
-        self.typical = sum(done for done, _ in self.items.values()) or self.typical
+        if trial.number in self.at_work:
+            self.typical = self.at_work[trial.number].done or self.typical
         self._hear(trial)
         self.last = trial
         self.volumes = hypervolumes(self.axes, tuple(self.trials.values()))
@@ -174,15 +190,13 @@ class RunState:
             said = front_news(before, self.front, trial.number)
             self.news += [] if said is None else [said]
 
-    def share_of_trial(self) -> float:
-        """How much of the trial at work is scored, from 0 to 1, as far as its items are known."""
-        known = sum(total for _, total in self.items.values())
-        done = sum(done for done, _ in self.items.values())
-        return min(1.0, done / max(known, self.typical, 1))
+    def share_of_trials(self) -> float:
+        """How many trials' worth of the trials at work is scored."""
+        return sum(work.share(self.typical) for work in self.at_work.values())
 
     def _hear(self, trial: TrialRecord) -> None:
         self.trials[trial.number] = trial
-        self.number, self.items = None, {}
+        self.at_work.pop(trial.number, None)
         self._front = None
 
 

@@ -14,7 +14,7 @@ from mergesearch.report import text
 from mergesearch.report.state import best_of
 from mergesearch.report.tables import counts, fact_table, proxy_notes, racing_notes
 from mergesearch.study.front import Front
-from mergesearch.study.records import RunRecord, State, TrialRecord
+from mergesearch.study.records import RunRecord, State, TrialRecord, WorkerRecord
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,55 @@ class Best:
 
 
 @dataclass(frozen=True)
+class WorkerStatus:
+    """How a worker stands.
+
+    Attributes:
+        worker: The worker.
+        trials: Number of trials that it finished.
+        at_work: Number of the trial that it does now; None where it does none.
+    """
+
+    worker: WorkerRecord
+    trials: int
+    at_work: int | None
+
+    @classmethod
+    def of(cls, worker: WorkerRecord, trials: Sequence[TrialRecord]) -> WorkerStatus:
+        """Return how a worker stands, whose trials are among these."""
+        own = [trial for trial in trials if trial.worker == worker.number]
+        unfinished = [trial.number for trial in own if not trial.finished]
+        at_work = unfinished[0] if unfinished and not worker.has_left else None
+        return cls(worker, len(own) - len(unfinished), at_work)
+
+    @property
+    def rate(self) -> float | None:
+        """Finished trials an hour; None before the first."""
+        return self.trials / self.worker.hours if self.trials and self.worker.hours else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the worker as `search status --json` prints it."""
+        return {
+            **asdict(self.worker),
+            "trials": self.trials,
+            "trial": self.at_work,
+            "trials_per_hour": self.rate,
+        }
+
+    def words(self) -> str:
+        """Return the worker in words."""
+        worker = self.worker
+        parts = [f"{worker.host}, process {worker.pid}"]
+        if self.at_work is not None:
+            parts.append(f"trial {self.at_work}")
+        rate = "" if self.rate is None else f" ({self.rate:.3g} an hour)"
+        parts.append(f"{text.plural(self.trials, 'trial')} done{rate}")
+        silent = f"last sign of life {text.duration(worker.silent_seconds)} ago"
+        parts.append("has left" if worker.has_left else silent)
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
 class Status:
     """How a run stands.
 
@@ -42,6 +91,7 @@ class Status:
         trial_seconds: Median time of a finished trial; None before the first.
         best: Best score in each objective; empty before a trial is complete.
         last_failure: Last trial that failed, None where none did.
+        workers: Workers that share the run; empty where a single process works.
     """
 
     run: RunRecord
@@ -51,12 +101,19 @@ class Status:
     trial_seconds: float | None
     best: Mapping[str, Best]
     last_failure: TrialRecord | None
+    workers: tuple[WorkerStatus, ...] = ()
 
     @classmethod
     def of(
-        cls, run: RunRecord, front: Front, trials: Sequence[TrialRecord], *, running: bool
+        cls,
+        run: RunRecord,
+        front: Front,
+        trials: Sequence[TrialRecord],
+        workers: Sequence[WorkerRecord] = (),
+        *,
+        running: bool,
     ) -> Status:
-        """Return the status of a run with this front and these trials."""
+        """Return the status of a run with this front, these trials and these workers."""
         times = [trial.seconds for trial in trials if trial.finished and trial.seconds is not None]
         names = [axis.name for axis in run.axes]
         best = zip(names, best_of(run.axes, list(trials)), strict=False)
@@ -70,6 +127,7 @@ class Status:
             last_failure=next(
                 (trial for trial in reversed(trials) if trial.state is State.FAILED), None
             ),
+            workers=tuple(WorkerStatus.of(worker, trials) for worker in workers),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,6 +148,7 @@ class Status:
             "last_failure": None
             if failure is None
             else {"trial": failure.number, "reason": failure.failure},
+            "workers": [worker.to_dict() for worker in self.workers],
             "sampler": self.run.sampler,
             "seed": self.run.seed,
         }
@@ -114,6 +173,7 @@ def render_status(status: Status, now: float) -> RenderableType:
     if status.last_failure is not None:
         reason = text.first_line(status.last_failure.failure)
         facts.append(("last failure", f"trial {status.last_failure.number}: {reason}"))
+    facts += [(f"worker {found.worker.number}", found.words()) for found in status.workers]
     facts.append(("sampler", f"{status.run.sampler}, seed {status.run.seed}"))
     return fact_table(facts)
 

@@ -119,21 +119,25 @@ def mask_bytes(recipe: Recipe, largest: int) -> int:
     return sum(2 * each * len(merge.inputs) for merge in merges)
 
 
-def share_out(memory: int | None, work: Workload, workshop: Workshop) -> int | None:
-    """Return the bytes that a run may take, None where that is unknown.
+def share_out(
+    memory: int | None, work: Workload, workshop: Workshop, workers: int = 1
+) -> int | None:
+    """Return the bytes that a worker of a run may take, None where that is unknown.
 
     A workshop may keep things in half of what is left.
 
     Args:
         memory: Bytes that the person allows, None for what is free.
-        work: What the run takes.
+        work: What a worker takes.
         workshop: Builder of its candidates.
+        workers: Number of workers that share the memory.
 
     Raises:
-        InputError: The run may take more.
+        InputError: The worker may take more.
     """
     budget = available_memory() if memory is None else memory
-    check_budget(work, budget, named=memory is not None)
+    budget = None if budget is None else budget // workers
+    check_budget(work, budget, named=memory is not None, workers=workers)
     workshop.spare.memory = spare_memory(work, budget)
     return budget
 
@@ -146,13 +150,16 @@ def spare_memory(work: Workload, budget: int | None) -> int:
     return max(0, budget - taken) // 2
 
 
-def check_budget(work: Workload, budget: int | None, *, named: bool = True) -> None:
+def check_budget(
+    work: Workload, budget: int | None, *, named: bool = True, workers: int = 1
+) -> None:
     """Refuse a run that may take more memory than `budget` bytes.
 
     Args:
-        work: What the run takes.
-        budget: Bytes that it may take; None where that is not known, and nothing is refused.
+        work: What a worker of the run takes.
+        budget: Bytes that a worker may take; None where that is not known, and nothing is refused.
         named: Whether the person chose the budget; else it is what is free.
+        workers: Number of workers that share the memory.
 
     Raises:
         InputError: It may take more; the message names every part, and what would fit.
@@ -160,12 +167,15 @@ def check_budget(work: Workload, budget: int | None, *, named: bool = True) -> N
     if budget is None or work.total <= budget:
         return
     parts = ", ".join(f"{name} {_words(size)}" for name, size in work.parts().items())
+    taker, for_it = ("this", "") if workers == 1 else ("each worker", " for it")
     raise InputError(
-        f"this takes up to {_words(work.total)} of memory,"
-        f" and {_words(budget, math.floor)} are {'allowed' if named else 'free'}: {parts}",
+        f"{taker} takes up to {_words(work.total)} of memory,"
+        f" and {_words(budget, math.floor)} are {'allowed' if named else 'free'}{for_it}: {parts}",
         where="--memory" if named else None,
-        expected=f"at least {_words(work.total)}",
-        fix="; or ".join(_remedies(work, budget)),
+        expected=f"at least {_words(workers * work.total)}",
+        fix="; or ".join(
+            [*([] if workers == 1 else ["start fewer workers"]), *_remedies(work, budget)]
+        ),
     )
 
 

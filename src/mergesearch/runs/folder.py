@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,19 @@ from mergesearch.runs.goal import Goal
 from mergesearch.study.lock import was_started
 from mergesearch.study.settings import StudyFiles
 from mergesearch.study.warm_start import WarmStart
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The place of a study in a database on a server.
+
+    Attributes:
+        address: URL of the database, without a password.
+        study: Name of the study.
+    """
+
+    address: str
+    study: str
 
 
 @dataclass(frozen=True)
@@ -39,15 +52,24 @@ class RunFolder:
 
     @property
     def study(self) -> StudyFiles:
-        """Files of the study; a new one is named after the folder."""
+        """Files of the study; a new one is in the folder, and named after it."""
+        return self.study_in(self.read_storage())
+
+    def study_in(self, storage: Storage | None) -> StudyFiles:
+        """Return the files of a study whose database is on a server, or in the folder for None."""
         from mergesearch.study.database import sqlite_url  # loads Optuna and SQLAlchemy
 
         return StudyFiles(
-            database=sqlite_url(self.database),
-            name=self.path.resolve().name,
+            database=sqlite_url(self.database) if storage is None else storage.address,
+            name=self.path.resolve().name if storage is None else storage.study,
             front=self.front,
             lock=self.lock,
         )
+
+    @property
+    def storage(self) -> Path:
+        """Where the study is, if its database is on a server."""
+        return self.path / "storage.json"
 
     @property
     def space(self) -> Path:
@@ -121,7 +143,24 @@ class RunFolder:
 
     def holds_run(self) -> bool:
         """Whether a run was started in the folder."""
-        return self.database.is_file()
+        return self.database.is_file() or self.storage.is_file()
+
+    def read_storage(self) -> Storage | None:
+        """Return where the study is if its database is on a server, else None.
+
+        Raises:
+            RunFolderError: The file that says so is damaged.
+        """
+        document = _read_json(self.storage)
+        if document is None:
+            return None
+        if not isinstance(document, dict) or document.keys() != {"address", "study"}:
+            raise RunFolderError("not the place of a study", where=self.storage)
+        return Storage(str(document["address"]), str(document["study"]))
+
+    def write_storage(self, storage: Storage) -> None:
+        """Record where the study is."""
+        write_json(self.storage, asdict(storage))
 
     def read_pins(self) -> dict[str, str]:
         """Return the commits that parents are pinned to: id -> `ID@COMMIT`.

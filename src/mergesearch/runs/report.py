@@ -66,7 +66,7 @@ def _sheet(run: Run) -> ItemSheet:
     """The items of every trial, those that a person will read first."""
     trials = run.trials()
     sheet = ItemSheet(uses_of(run.objectives()), readable_trials(run.front(), trials))
-    with RunRecords.open(run.folder.study.database) as records:
+    with RunRecords.of(run.folder.study) as records:
         for number in dict.fromkeys([*sheet.readable, *range(len(trials))]):
             for rung in ITEM_RUNGS:
                 if trials[number].scores(rung):

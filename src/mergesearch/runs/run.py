@@ -24,8 +24,9 @@ from mergesearch.study.front import Front
 from mergesearch.study.importances import Importances, constant_objectives
 from mergesearch.study.lock import is_running
 from mergesearch.study.reading import RunRecords
-from mergesearch.study.records import RunRecord, State, TrialRecord
+from mergesearch.study.records import RunRecord, State, TrialRecord, WorkerRecord
 from mergesearch.study.standing import Standing, standing
+from mergesearch.study.workers import LOST_SECONDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,8 +57,16 @@ class Run:
         return f"Run({str(self.folder.path)!r})"
 
     def is_running(self) -> bool:
-        """Whether a process is at work on the run."""
-        return is_running(self.folder.lock)
+        """Whether a process is at work on the run, on any machine."""
+        return is_running(self.folder.lock) or any(
+            not worker.has_left and worker.silent_seconds < LOST_SECONDS
+            for worker in self.workers()
+        )
+
+    def workers(self) -> tuple[WorkerRecord, ...]:
+        """Return every worker that ever joined the run; none where a single process worked."""
+        with self._records() as records:
+            return records.workers()
 
     def state(self) -> str:
         """Return `running`, `finished` (its front is confirmed and written) or `stopped`."""
@@ -241,7 +250,7 @@ class Run:
             return records.items(number, rung)
 
     def _records(self) -> RunRecords:
-        return RunRecords.open(self.folder.study.database)
+        return RunRecords.of(self.folder.study)
 
     def _read(self) -> _Reading:
         """What is on record now; estimating the trials takes long, so it is done once a state."""

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from mergesearch._system import resources
 from mergesearch._system.files import write_json, write_text
-from mergesearch._system.memory_watch import MemoryWatch
 from mergesearch.build import Workshop
 from mergesearch.errors import InputError, RunFolderError
-from mergesearch.merge.masses import masses
 from mergesearch.objectives import Objectives
 from mergesearch.parents import pin_parents
-from mergesearch.recipe import Recipe
 from mergesearch.report import log_events
-from mergesearch.runs.budget import builds_ahead, largest_workload, share_out
-from mergesearch.runs.fingerprints import fingerprints
-from mergesearch.runs.folder import RunFolder
+from mergesearch.runs.crew import run_crew
+from mergesearch.runs.folder import RunFolder, Storage
 from mergesearch.runs.goal import DEFAULT_TRIALS, Goal
+from mergesearch.runs.gpus import check_gpu
 from mergesearch.runs.inputs import (
     Place,
     fitted_space,
@@ -34,14 +30,16 @@ from mergesearch.runs.inputs import (
 )
 from mergesearch.runs.report import write_report
 from mergesearch.runs.run import Run
-from mergesearch.runs.warm_start import digest_of, notes_of, read_warm_start
-from mergesearch.scoring import ScoringProcess
+from mergesearch.runs.warm_start import notes_of, read_warm_start
+from mergesearch.runs.worker import WorkerSettings
+from mergesearch.runs.workplace import workplace
 from mergesearch.space import Space
 from mergesearch.study.events import Noted, Observer, Preparing, RunOpened, broadcast
 from mergesearch.study.identity import identify
 from mergesearch.study.loop import run_study
 from mergesearch.study.samplers import check_sampler
-from mergesearch.study.settings import Search, StudySettings
+from mergesearch.study.servers import server_address
+from mergesearch.study.settings import StudySettings
 from mergesearch.study.warm_start import WarmStart
 
 _LARGEST_SHARE = 0.9
@@ -67,6 +65,9 @@ def search(
     threads: int | None = None,
     memory: int | None = None,
     trust_tasks: bool = False,
+    workers: int = 1,
+    storage: str | None = None,
+    gpus: Sequence[str] = (),
     on_event: Observer = lambda event: None,
 ) -> Run:
     """Search a space for its best merges, or go on with the run in a folder.
@@ -103,6 +104,11 @@ def search(
         threads: Number of threads that build; None for one per processor.
         memory: Bytes that the run may take; None for all that is free.
         trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
+        workers: Number of processes that each build and score trials; they share the processors
+            and `memory`.
+        storage: URL of a PostgreSQL database for the study, which workers join from any machine
+            (see `worker`); None for a file in the folder.
+        gpus: GPUs for the workers, which take them in turn; empty for all to each.
         on_event: Called with every event of the run; see `mergesearch.events`.
 
     Returns:
@@ -123,7 +129,11 @@ def search(
         hypervolume=target_hypervolume,
         patience=patience,
     )
+    if workers < 1:
+        raise InputError(f"{workers} workers do nothing", where="workers", expected="1 or more")
+    gpus = [check_gpu(gpu) for gpu in gpus]
     inputs = _Inputs.read(space, objectives, folder)
+    place_of_study = _storage(inputs.folder, storage)
     goal = named or inputs.folder.read_goal() or Goal(DEFAULT_TRIALS)
     settings = StudySettings(
         trials=goal.trials,
@@ -140,52 +150,74 @@ def search(
     workshop = open_workshop(inputs.space, places, template, threads, pins, inputs.folder.path)
     inputs = inputs.fitted(workshop)
     warm = read_warm_start(inputs.folder, warm_start, inputs.space, inputs.objectives)
-    work = largest_workload(workshop, inputs.space.examples("high"), inputs.objectives.runtime)
-    budget = share_out(memory, work, workshop)
     run_folder = inputs.folder
+    files = run_folder.study_in(place_of_study)
     with (
         run_folder.made(),
-        ScoringProcess(
+        workplace(
+            inputs.space,
+            inputs.space_text,
             inputs.objectives,
+            workshop,
+            warm,
             log=run_folder.log,
-            trust_tasks=trust_tasks,
             partial=run_folder.partial,
-        ) as scorer,
-        nullcontext() if memory is None else _memory_watch(memory, scorer),
+            memory=memory,
+            workers=workers,
+            trust_tasks=trust_tasks,
+        ) as place,
     ):
-        study = _study(inputs, workshop, scorer, warm, build_ahead=builds_ahead(work, budget))
-        identify(run_folder.study, study, settings)  # before anything is written beside it
+        identify(files, place.search, settings)  # before anything is written beside it
         with log_events(run_folder.log) as log:
             observe = broadcast(log, on_event)
             observe(inputs.opened())
             observe(Preparing("loading the tasks"))
-            scorer.start()
-            _write_inputs(inputs, pins, warm)
+            place.scorer.start()
+            _write_inputs(inputs, pins, warm, place_of_study)
             run_folder.write_goal(goal)
             for note in notes(inputs.space, workshop, inputs.space.examples("high")[0]):
                 observe(Noted(note))
             for note in notes_of(warm) if warm else []:
                 observe(Noted(note))
-            run_study(run_folder.study, study, settings, observe)
+            if workers == 1 and place_of_study is None:
+                run_study(files, place.search, settings, observe)
+            else:
+                place.scorer.close(keep_partial=True)  # each worker has one of its own
+                setup = WorkerSettings(
+                    log=run_folder.log,
+                    partial=run_folder.partial,
+                    shares_partial=True,
+                    parents=places,
+                    template=None if template is None else Path(template),
+                    tasks=inputs.objectives.task_folder,
+                    threads=threads,
+                    memory=memory,
+                    trust_tasks=trust_tasks,
+                    workers=workers,
+                )
+                pinned = {ref: pin for ref, pin in pins.items() if ref != pin}
+                run_crew(files, place.search, settings, pinned, setup, gpus, observe)
             observe(Preparing(f"writing {run_folder.report}"))
             run = Run(run_folder.path)
             run.write_recipes()
-            write_report(run, read_items=scorer.item_texts)
+            write_report(run, read_items=place.scorer.item_texts)
     return run
 
 
-def _memory_watch(memory: int, scorer: ScoringProcess) -> MemoryWatch:
-    """End a scoring process with which a run takes more memory than it may."""
-
-    def others() -> list[int]:
-        return [] if scorer.pid is None else [scorer.pid]
-
-    def exceeded(used: int) -> None:
-        scorer.end(
-            f"ended, as the run took {used / 1e9:.1f} GB of memory, and --memory allows less"
+def _storage(folder: RunFolder, url: str | None) -> Storage | None:
+    """Where the study of a run is or goes: on a server, or None for its folder."""
+    before = folder.read_storage()
+    if url is None:
+        return before
+    address = server_address(url)
+    if folder.holds_run() and (before is None or before.address != address):
+        place = folder.database if before is None else before.address
+        raise InputError(
+            f"the run's study is in {place}",
+            where="--storage",
+            fix="leave the option out, or name another --out",
         )
-
-    return MemoryWatch(memory, others, exceeded)
+    return before or Storage(address, folder.path.resolve().name)
 
 
 def _share(confirm: float) -> float:
@@ -298,41 +330,9 @@ def _pins(inputs: _Inputs, places: Mapping[str, Path]) -> dict[str, str]:
     return pin_parents(new, places) | pins
 
 
-def _study(
-    inputs: _Inputs,
-    workshop: Workshop,
-    scorer: ScoringProcess,
-    warm: WarmStart | None,
-    *,
-    build_ahead: bool,
-) -> Search:
-    depth = next(iter(workshop.parents.values())).layout.n_layers
-    return Search(
-        space=inputs.space,
-        objectives=inputs.objectives,
-        build=workshop.candidate,
-        build_ahead=build_ahead,
-        score=scorer.score,
-        order=lambda: scorer.tasks().order,
-        parents={ref: parent_alone_recipe(ref) for ref in workshop.parents},
-        use_references=scorer.use_references,
-        shares=lambda recipe: recipe.shares(depth),
-        words=lambda recipe: recipe.in_words(depth),
-        space_text=inputs.space_text,
-        warm_start=warm,
-        relevance=inputs.space.relevances(masses(workshop.parents, inputs.space.base())),
-        fingerprints=fingerprints(workshop, inputs.objectives)
-        | ({"warm start": digest_of(warm)} if warm else {}),
-    )
-
-
-def parent_alone_recipe(ref: str) -> Recipe:
-    """Return the recipe of a parent as it is."""
-    models = [{"model": ref, "parameters": {"weight": 1.0}}]
-    return Recipe.from_dict({"merge_method": "linear", "models": models})
-
-
-def _write_inputs(inputs: _Inputs, pins: Mapping[str, str], warm: WarmStart | None) -> None:
+def _write_inputs(
+    inputs: _Inputs, pins: Mapping[str, str], warm: WarmStart | None, storage: Storage | None
+) -> None:
     """Put the space, the objectives, the pins and a warm start beside a new run's database."""
     folder = inputs.folder
     if not folder.space.exists():
@@ -343,3 +343,5 @@ def _write_inputs(inputs: _Inputs, pins: Mapping[str, str], warm: WarmStart | No
         folder.write_pins(pins)
     if warm is not None and not folder.warm_start.exists():
         write_json(folder.warm_start, warm.to_dict())
+    if storage is not None:
+        folder.write_storage(storage)

@@ -71,7 +71,8 @@ class Server:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._loaded: Scorer | None = None
-        self._partial: Path | None = None
+        self._setup: Setup | None = None
+        self._chunks: PartialScores | None = None  # of the candidate that was scored last
 
     def serve(self) -> None:
         """Answer until the run says goodbye or closes its end.
@@ -95,8 +96,8 @@ class Server:
 
     def _answer(self, message: Message) -> Answer:
         match message:
-            case Setup(objectives, trust_tasks, partial):
-                self._partial = None if partial is None else Path(partial)
+            case Setup(objectives, trust_tasks):
+                self._setup = message
                 self._loaded = _load(objectives, trust_tasks)
                 questionnaire = self._scorer.questionnaire
                 return Loaded(
@@ -149,9 +150,20 @@ class Server:
     def _partial_scores(self, digest: str) -> PartialScores | None:
         from mergesearch.scoring.partial import PartialScores
 
-        if self._partial is None:
+        if self._setup is None or self._setup.partial is None:
             return None
-        return PartialScores(self._partial, digest, self._scorer.fingerprint)
+        before, self._chunks = (
+            self._chunks,
+            PartialScores(
+                Path(self._setup.partial),
+                digest,
+                self._scorer.fingerprint,
+                is_shared=self._setup.shares_partial,
+            ),
+        )
+        if before is not None:
+            before.give_way_to(self._chunks)
+        return self._chunks
 
 
 def _load(objectives: str, trust_tasks: bool) -> Scorer:

@@ -27,16 +27,24 @@ class PartialScores:
         folder: Folder that holds nothing else; made where it is missing, in one that is there.
         candidate: SHA-256 (hex) of the GGUF.
         fingerprint: Fingerprint of the objectives.
+        is_shared: Whether other processes keep their candidates' chunks there, which stay.
     """
 
-    def __init__(self, folder: Path, candidate: str, fingerprint: str) -> None:
+    def __init__(
+        self, folder: Path, candidate: str, fingerprint: str, *, is_shared: bool = False
+    ) -> None:
         self._folder = folder / f"{candidate[:32]}-{fingerprint[:16]}"
         with suppress(OSError):
             folder.mkdir(exist_ok=True)
             self._folder.mkdir(exist_ok=True)
-            for other in folder.iterdir():
+            for other in [] if is_shared else folder.iterdir():
                 if other != self._folder:
                     shutil.rmtree(other, ignore_errors=True)
+
+    def give_way_to(self, other: PartialScores) -> None:
+        """Remove the chunks, now that another candidate is scored; unless it is the same one."""
+        if other._folder != self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def read(self, job: Job) -> tuple[list[Any], float] | None:
         """Return a chunk's results and seconds, None where none are there whole."""

@@ -67,6 +67,7 @@ class ScoringProcess:
         trust_tasks: Whether task YAMLs of the task folder may run code of their own.
         partial: Folder for the finished chunks of a candidate, so that one whose scoring was
             interrupted goes on where it stood; removed at the end. None: it starts anew.
+        shares_partial: Whether other processes keep theirs in the folder too; then it stays.
     """
 
     def __init__(
@@ -76,10 +77,12 @@ class ScoringProcess:
         log: Path | None = None,
         trust_tasks: bool = False,
         partial: Path | None = None,
+        shares_partial: bool = False,
     ) -> None:
         self._objectives = objectives
         self._trust_tasks = trust_tasks
         self._partial = partial
+        self._shares_partial = shares_partial
         self._log = log
         self._references: References = {}
         self._loaded: Loaded | None = None
@@ -110,7 +113,9 @@ class ScoringProcess:
         self._launch()
         partial = None if self._partial is None else str(self._partial.resolve())
         try:
-            setup = Setup(self._objectives.to_yaml(), self._trust_tasks, partial)
+            setup = Setup(
+                self._objectives.to_yaml(), self._trust_tasks, partial, self._shares_partial
+            )
             self._loaded = self._ask(setup, Loaded)
             if self._references:
                 self._ask(UseReferences(self._references), Ready)
@@ -260,7 +265,7 @@ class ScoringProcess:
         if self._output is not None:
             self._output.close()
             self._output = None
-        if self._partial is not None and not keep_partial:
+        if self._partial is not None and not keep_partial and not self._shares_partial:
             shutil.rmtree(self._partial, ignore_errors=True)
 
     def __enter__(self) -> ScoringProcess:

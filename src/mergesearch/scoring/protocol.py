@@ -47,11 +47,13 @@ class Setup:
         objectives: Objectives file (YAML) whose task folder is absolute.
         trust_tasks: Whether task files may run code of their own.
         partial: Folder for finished chunks; None: they are not kept.
+        shares_partial: Whether other processes keep theirs in the folder too.
     """
 
     objectives: str
     trust_tasks: bool
     partial: str | None
+    shares_partial: bool = False
 
 
 @dataclass(frozen=True)

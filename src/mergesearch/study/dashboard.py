@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mergesearch.errors import InputError
 from mergesearch.study.confirmed import ConfirmedFront
+from mergesearch.study.database import engine_arguments
 
 
 def dashboard_of(url: str) -> Any:
@@ -27,7 +28,7 @@ def dashboard_of(url: str) -> Any:
         raise InputError(
             "optuna-dashboard is not installed", fix="pip install 'mergesearch[dashboard]'"
         ) from None
-    return wsgi(_Shown(url))
+    return wsgi(_Shown(url, engine_kwargs=engine_arguments(url)))
 
 
 class _Shown(optuna.storages.RDBStorage):  # type: ignore[misc]

@@ -19,11 +19,12 @@ import sqlalchemy as sa
 
 from mergesearch import __version__
 from mergesearch._system.closing import Closing
-from mergesearch.errors import MergeSearchError, RunFolderError, StorageError
+from mergesearch.errors import DatabaseAway, MergeSearchError, RunFolderError, StorageError
 from mergesearch.study.ledger import runs
 from mergesearch.study.ledger.tables import RUN, SCHEMA, SCHEMA_VERSION, metadata
 from mergesearch.study.records import RunRecord
-from mergesearch.study.waiting import WAIT_SECONDS, waiting
+from mergesearch.study.servers import connection_options, is_away
+from mergesearch.study.waiting import WAIT_SECONDS, Patience, waiting
 
 _READING_SECONDS = 60.0  # for another process to end its transaction
 
@@ -31,14 +32,22 @@ _READING_SECONDS = 60.0  # for another process to end its transaction
 class Database(Closing):
     """An open database.
 
+    Args:
+        storage: Optuna's storage in it.
+        patience: What waits for its server.
+
     Attributes:
         storage: Optuna's storage in it.
         engine: Engine that the storage and the ledger use.
+        patience: What waits for its server.
     """
 
-    def __init__(self, storage: optuna.storages.RDBStorage) -> None:
+    def __init__(
+        self, storage: optuna.storages.RDBStorage, patience: Patience | None = None
+    ) -> None:
         self.storage = storage
         self.engine: sa.Engine = storage.engine
+        self.patience = patience or Patience()
 
     @classmethod
     def open(cls, url: str) -> Database:
@@ -55,7 +64,7 @@ class Database(Closing):
         """Open a database for writing; its tables are made where they are missing.
 
         A file keeps a write-ahead log, so that reading never waits for writing. What another
-        process holds locked is waited for.
+        process holds locked is waited for, and so is a server that goes away later.
 
         Args:
             url: SQLAlchemy URL of the database.
@@ -76,7 +85,7 @@ class Database(Closing):
                 with engine.connect() as connection:
                     connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         with _explained(url):
-            return cls(_storage(url, options))
+            return cls(_storage(url, options), Patience(on_wait))
 
     def close(self) -> None:
         """Close every connection; a file's write-ahead log is folded into it."""
@@ -145,7 +154,7 @@ def _reading(url: str) -> str:
 def _options(url: str, on_wait: Callable[[], None] | None = None) -> dict[str, Any]:
     """Arguments of a connection; without `on_wait` it waits for a lock for a minute."""
     if not is_file(url):
-        return {}
+        return connection_options(url)
     if on_wait is None:
         return {"timeout": _READING_SECONDS}
     return {"timeout": WAIT_SECONDS, "factory": waiting(on_wait)}
@@ -153,7 +162,7 @@ def _options(url: str, on_wait: Callable[[], None] | None = None) -> dict[str, A
 
 @contextmanager
 def _engine(url: str, options: Mapping[str, Any] | None = None) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(url, connect_args=_options(url) if options is None else options)
+    engine = sa.create_engine(url, **engine_arguments(url, options))
     _explain(engine, url)
     try:
         yield engine
@@ -164,10 +173,21 @@ def _engine(url: str, options: Mapping[str, Any] | None = None) -> Iterator[sa.E
 def _storage(
     url: str, options: Mapping[str, Any] | None = None, **others: Any
 ) -> optuna.storages.RDBStorage:
-    arguments = {"connect_args": _options(url) if options is None else options}
+    arguments = engine_arguments(url, options)
     storage = optuna.storages.RDBStorage(url, engine_kwargs=arguments, **others)
     _explain(storage.engine, url)
     return storage
+
+
+def engine_arguments(url: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the arguments that SQLAlchemy's engine takes besides the URL.
+
+    Args:
+        url: SQLAlchemy URL of the database.
+        options: Arguments of a connection; None for those of a reader.
+    """
+    arguments = {"connect_args": _options(url) if options is None else options}
+    return arguments if is_file(url) else {**arguments, "pool_pre_ping": True}
 
 
 def _explain(engine: sa.Engine, url: str) -> None:
@@ -175,7 +195,11 @@ def _explain(engine: sa.Engine, url: str) -> None:
 
     def explain(context: sa.engine.ExceptionContext) -> None:
         error = context.sqlalchemy_exception
-        if isinstance(error, sa.exc.DBAPIError) and not isinstance(error, sa.exc.IntegrityError):
+        if context.is_pre_ping or not isinstance(error, sa.exc.DBAPIError):
+            return  # the pool connects anew
+        if not is_file(url) and is_away(context):
+            raise _away(error, url) from context.original_exception
+        if not isinstance(error, sa.exc.IntegrityError):
             raise _unusable(error, url) from context.original_exception
 
     sa.event.listen(engine, "handle_error", explain)
@@ -187,7 +211,8 @@ def _explained(url: str) -> Iterator[None]:
     try:
         yield
     except sa.exc.DBAPIError as error:
-        raise _unusable(error, url) from error
+        away = not is_file(url) and isinstance(error, sa.exc.OperationalError)
+        raise (_away if away else _unusable)(error, url) from error
     except RuntimeError as error:  # Optuna's tables are those of another version of Optuna
         raise RunFolderError(f"it cannot be used: {error}", where=location(url)) from error
 
@@ -205,6 +230,15 @@ _LASTING = {
     " `sqlite3 study.db .recover`",
     sqlite3.SQLITE_NOTADB: "it is damaged: restore a copy",
 }
+
+
+def _away(error: sa.exc.DBAPIError, url: str) -> DatabaseAway:
+    said = str(error.orig).strip().splitlines()
+    return DatabaseAway(
+        f"it cannot be reached: {said[0] if said else type(error.orig).__name__}",
+        where=location(url),
+        fix="start its server, or look at --storage, PGPASSWORD and ~/.pgpass",
+    )
 
 
 def _unusable(error: sa.exc.DBAPIError, url: str) -> MergeSearchError:

@@ -27,23 +27,28 @@ class History:
         self._by_candidate: dict[str, FrozenTrial] = {}
         self.update()
 
-    def update(self) -> None:
-        """Read the trials that have started or finished since."""
+    def update(self) -> list[FrozenTrial]:
+        """Read the trials that have started or finished since; return those that finished."""
         self.trials = self._source.all()
-        for trial in self.trials:
-            if trial.state.is_finished() and trial.number not in self._finished:
-                self._finished.add(trial.number)
-                if trial.state == TrialState.COMPLETE:
-                    self._take(trial)
+        news = [
+            trial
+            for trial in self.trials
+            if trial.state.is_finished() and trial.number not in self._finished
+        ]
+        for trial in news:
+            self._finished.add(trial.number)
+            if trial.state == TrialState.COMPLETE:
+                self._take(trial)
+        return news
 
     @property
     def n_finished(self) -> int:
         """Number of complete and failed trials."""
         return len(self._finished)
 
-    def unfinished(self) -> FrozenTrial | None:
-        """Return the first trial that has started and not finished, None where there is none."""
-        return next((trial for trial in self.trials if not trial.state.is_finished()), None)
+    def unfinished(self) -> list[FrozenTrial]:
+        """Return the trials that have started and not finished."""
+        return [trial for trial in self.trials if not trial.state.is_finished()]
 
     def with_recipe(self, digest: str) -> FrozenTrial | None:
         """Return the complete trial that measured the recipe of this digest, None for no such."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 from mergesearch._system.files import write_json
@@ -13,8 +13,8 @@ from mergesearch.objectives import Rung
 from mergesearch.recipe import Recipe
 from mergesearch.study.building import Builder
 from mergesearch.study.events import (
-    Event,
     Noted,
+    Observer,
     ParentMeasured,
     RunFinished,
     RunStarted,
@@ -22,7 +22,7 @@ from mergesearch.study.events import (
     TrialFinished,
 )
 from mergesearch.study.front import Front
-from mergesearch.study.lock import RunLock, run_lock
+from mergesearch.study.lock import run_lock
 from mergesearch.study.measuring import Measuring
 from mergesearch.study.proposing import Proposer
 from mergesearch.study.proxies import by_task, measured_references
@@ -33,6 +33,8 @@ from mergesearch.study.settings import Search, StudyFiles, StudySettings
 from mergesearch.study.stopping import Reached, SignalGuard, StopRule
 from mergesearch.study.validating import Validating
 
+_Started = tuple[int, Recipe | None, str | None]
+
 LATER_FAILURES = 5
 """How many times as many failures in a row are borne once a trial was complete."""
 
@@ -41,7 +43,7 @@ def run_study(
     files: StudyFiles,
     search: Search,
     settings: StudySettings,
-    observe: Callable[[Event], None] = lambda event: None,
+    observe: Observer = lambda event: None,
 ) -> Front:
     """Run a search, or go on with the one on record, and return its front, which is also written.
 
@@ -60,12 +62,54 @@ def run_study(
         lock.mark_started()
         proposer = Proposer(search, recorder.run())
         measuring = Measuring(search, builder, proposer, recorder, guard, observe)
-        loop = _Loop(search, settings, recorder, proposer, measuring, lock, guard, observe)
-        confirm = settings.confirm if search.objectives.scores_parts else 0.0
-        front = loop.run(StopRule.of(settings, time.time(), confirm))
+        loop = _Loop(search, settings, recorder, proposer, measuring, lock.check, guard, observe)
+        front = loop.run(stop_rule(search, settings))
         write_json(files.front, front.to_dict())
         observe(RunFinished(front))
     return front
+
+
+def join_study(
+    files: StudyFiles,
+    search: Search,
+    settings: StudySettings,
+    rule: StopRule,
+    observe: Observer = lambda event: None,
+) -> Front:
+    """Work on a run with others until its search has ended and its front is confirmed.
+
+    The next candidate is never built ahead: another worker will have started that trial.
+
+    Args:
+        files: Where the run is; nothing is written beside its database.
+        search: What is searched.
+        settings: How it is searched.
+        rule: When no further trial is started, as the one who started the run said.
+        observe: Called with every event of this worker, and with trials that others finished.
+
+    Raises:
+        RunFolderError: It is another search's.
+        Interrupted: Someone stopped this worker; another one does its trial again.
+        MergeSearchError: Too many trials of this worker in a row failed.
+    """
+    search = replace(search, build_ahead=False)
+    with (
+        SignalGuard() as guard,
+        RunRecorder.start(files, search, settings, guard.check) as recorder,
+        recorder.join(files.turns, guard.check),
+        Builder(search.build) as builder,
+    ):
+        proposer = Proposer(search, recorder.run())
+        proposer.lags = False  # what each trial's proposal knew is on record with it
+        measuring = Measuring(search, builder, proposer, recorder, guard, observe)
+        loop = _Loop(search, settings, recorder, proposer, measuring, guard.check, guard, observe)
+        return loop.run(rule)
+
+
+def stop_rule(search: Search, settings: StudySettings) -> StopRule:
+    """Return when a search that starts now starts no further trial."""
+    confirm = settings.confirm if search.objectives.scores_parts else 0.0
+    return StopRule.of(settings, time.time(), confirm)
 
 
 @dataclass(frozen=True)
@@ -77,17 +121,17 @@ class _Loop:
     recorder: RunRecorder
     proposer: Proposer
     measuring: Measuring
-    lock: RunLock
+    check: Callable[[], None]
     guard: SignalGuard
-    observe: Callable[[Event], None]
+    observe: Observer
 
     def run(self, rule: StopRule) -> Front:
         """Search until the rule says so, validate the front's members, and return the front."""
-        run = self.recorder.run()
-        self.recorder.tell_finished()
+        run, worker = self.recorder.run(), self.recorder.worker
+        worker.in_turn(self.recorder.tell_finished)
         self.observe(RunStarted(run.axes, rule, run.sampler, self.recorder.trials(), run.seed))
         if run.first_rung is Rung.PROXY:
-            self._prepare_proxies()
+            worker.in_turn(self._prepare_proxies)
         reason = self._search(rule)
         if self.settings.confirm:
             self._validating().run(reason)
@@ -122,15 +166,37 @@ class _Loop:
     def _search(self, rule: StopRule) -> str:
         """Run trials; return why no further one is started."""
         failures = 0
-        while (reason := rule.reason(self._reached(rule), time.time())) is None:
+        while (reason := self._end(rule)) is None:
             self.guard.check()
-            self.lock.check()
+            self.check()
             trial = self._run_trial(rule)
+            if trial is None:
+                self.recorder.worker.pause()
+                continue
             self.observe(TrialFinished(trial))
             self._note_constants(trial)
             failures = 0 if trial.state is State.COMPLETE else failures + 1
             self._bear(failures, trial)
         return reason
+
+    def _end(self, rule: StopRule) -> str | None:
+        """Why no further trial is started, once those of other workers have ended too."""
+        while rule.reason(self._reached(rule), time.time()) is not None:
+            self._hear()
+            reason = rule.reason(self._reached(rule), time.time())
+            if reason is None or not self.recorder.others_run():
+                return reason
+            self.recorder.worker.pause()
+        return None
+
+    def _hear(self) -> None:
+        """Take in and tell what other workers have finished."""
+        self.recorder.worker.in_turn(self.recorder.hear)
+        self._tell_news()
+
+    def _tell_news(self) -> None:
+        for trial in self.recorder.news():
+            self.observe(TrialFinished(trial))
 
     def _note_constants(self, trial: TrialRecord) -> None:
         """Say which objectives no trial has moved, once a model is asked."""
@@ -166,32 +232,50 @@ class _Loop:
                 fix="mend the reason; the same command goes on from here",
             )
 
-    def _run_trial(self, rule: StopRule) -> TrialRecord:
-        """Measure the trial that was left behind, else a new proposal, and record its end."""
-        number, recipe, failure = self._next()
+    def _run_trial(self, rule: StopRule) -> TrialRecord | None:
+        """Measure the trial that was left behind, else a new proposal, and record its end.
+
+        None where other workers do all that is left, or did this one.
+        """
+        worker = self.recorder.worker
+        started = worker.in_turn(lambda: self._start(rule))
+        self._tell_news()
+        if started is None:
+            return None
+        measured = self._measured(rule, *started)
+        return worker.in_turn(lambda: self.recorder.finish(started[0], measured))
+
+    def _measured(
+        self, rule: StopRule, number: int, recipe: Recipe | None, failure: str | None
+    ) -> Mapping[Rung, Measurement]:
         first = self.recorder.run().first_rung
         if recipe is None:
-            return self.recorder.finish(number, {first: Measurement(failure=failure)})
+            return {first: Measurement(failure=failure)}
         twin = self.recorder.history.with_recipe(recipe.digest())
         if twin is not None:
-            return self.recorder.finish(number, {first: self.recorder.reuse(number, twin)})
-        following = partial(self._following, rule, recipe)
-        return self.recorder.finish(number, self.measuring.trial(number, recipe, following))
+            return {first: self.recorder.reuse(number, twin)}
+        return self.measuring.trial(number, recipe, partial(self._following, rule, recipe))
 
-    def _next(self) -> tuple[int, Recipe | None, str | None]:
+    def _start(self, rule: StopRule) -> _Started | None:
         """Start a trial; return its number, and its recipe or the reason why it has none."""
-        history = self.recorder.history
-        left = history.unfinished()
+        self.recorder.hear()
+        left = self.recorder.left_behind()
         if left is not None:
-            self.recorder.study.start_again(left)
+            self.recorder.start_trial_again(left)
             return left.number, *self.proposer.recipe(left.params)
-        self.observe(StageStarted(len(history.trials), self.recorder.run().first_rung, "proposing"))
+        number = len(self.recorder.history.trials)
+        if rule.reason(Reached(number), time.time()) is not None:
+            return None  # as soon as the trials of other workers have ended
+        self.observe(StageStarted(number, self.recorder.run().first_rung, "proposing"))
         proposal = self._propose()
         recipe, failure = self.proposer.recipe(proposal.parameters)
-        shares = {} if recipe is None else self.search.shares(recipe)
-        words = () if recipe is None else self.search.words(recipe)
-        dimensions = self.search.space.dimensions
-        number = self.recorder.study.start(proposal, dimensions, recipe, shares, words)
+        number = self.recorder.start_trial(
+            proposal,
+            self.search.space.dimensions,
+            recipe=recipe,
+            shares={} if recipe is None else self.search.shares(recipe),
+            words=() if recipe is None else self.search.words(recipe),
+        )
         return number, recipe, failure
 
     def _propose(self) -> Proposal:

@@ -8,7 +8,7 @@ from typing import Any
 from mergesearch.errors import MergeSearchError
 from mergesearch.recipe import Recipe
 from mergesearch.study.estimation.estimates import Estimates
-from mergesearch.study.records import RunRecord
+from mergesearch.study.records import RunRecord, State
 from mergesearch.study.samplers import Observation, Problem, Proposal, propose
 from mergesearch.study.samplers.noisy import shrunk_estimates
 from mergesearch.study.settings import Search
@@ -42,13 +42,14 @@ class Proposer:
             prior=warm.trials if warm else (),
             relevance=search.relevance,
         )
-        self._latest: tuple[int, Proposal] | None = None  # by its trial's number
+        self._latest: tuple[tuple[int, int], Proposal] | None = None  # by what was known
 
     def propose(self, history: Sequence[Observation]) -> Proposal:
         """Return the proposal for the trial after a history, computed once."""
         number = len(history)
-        if self._latest is None or self._latest[0] != number:
-            self._latest = number, propose(self._sampler, self._problem, history, number)
+        known = number, sum(trial.state is State.RUNNING for trial in history)
+        if self._latest is None or self._latest[0] != known:
+            self._latest = known, propose(self._sampler, self._problem, history, number)
         return self._latest[1]
 
     def recipe(self, parameters: Mapping[str, Any]) -> tuple[Recipe | None, str | None]:

@@ -11,12 +11,14 @@ from mergesearch._system.closing import Closing
 from mergesearch.errors import RunFolderError
 from mergesearch.objectives import ItemResult, Objectives, Rung
 from mergesearch.study.confirmed import ConfirmedFront
-from mergesearch.study.database import Database, location, runs_of
+from mergesearch.study.database import Database, is_file, location, runs_of
 from mergesearch.study.front import Front
 from mergesearch.study.importances import Importances, importances
 from mergesearch.study.ledger import Ledger
-from mergesearch.study.records import Reference, RunRecord, TrialRecord
+from mergesearch.study.ledger.sharing import Sharing
+from mergesearch.study.records import Reference, RunRecord, TrialRecord, WorkerRecord
 from mergesearch.study.scored import ScoredItems
+from mergesearch.study.settings import StudyFiles
 from mergesearch.study.trials import Trials, trial_record
 
 
@@ -67,6 +69,16 @@ class RunRecords(Closing):
             raise
         return cls(database, Ledger(database.engine, run_id), run, study)
 
+    @classmethod
+    def of(cls, files: StudyFiles) -> Self:
+        """Open the run in some files for reading.
+
+        Raises:
+            RunFolderError: There is no such database or run, or another version wrote it.
+        """
+        name = None if is_file(files.database) else files.name
+        return cls.open(files.database, name)
+
     def tokens(self) -> int:
         """Return how many tokens scoring has read and generated."""
         return self._ledger.tokens()
@@ -74,6 +86,15 @@ class RunRecords(Closing):
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+
+    def sharing(self) -> Sharing:
+        """Return what the workers of the run tell each other."""
+        return Sharing(self._database.engine, self._ledger.run_id)
+
+    def workers(self) -> tuple[WorkerRecord, ...]:
+        """Return every worker that ever joined; none where a single process worked."""
+        sharing = self.sharing()
+        return sharing.workers() if sharing.is_possible() else ()
 
     def run(self) -> RunRecord:
         """Return what the run is."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 from optuna.trial import FrozenTrial
 
@@ -28,19 +29,22 @@ from mergesearch.study.records import (
     State,
     TrialRecord,
 )
-from mergesearch.study.samplers import Observation, lagged
+from mergesearch.study.samplers import Dimension, Observation, Proposal, lagged
 from mergesearch.study.scored import ScoredItems
 from mergesearch.study.settings import Search, StudyFiles, StudySettings
 from mergesearch.study.trials import Trials, observation, trial_record
+from mergesearch.study.turns import file_turns, server_turns
+from mergesearch.study.workers import SharedWorker, Worker
 
 
 class RunRecorder(RunRecords):
-    """The records of a run, for the one process that adds to them.
+    """The records of a run, for a process that adds to them.
 
     Attributes:
         study: Trials of the run.
         history: Trials of the run as the search looks at them.
         scored: Results of the trials on the search items, where they are scored on parts.
+        worker: Part that this process has in the run.
     """
 
     def __init__(self, database: Database, ledger: Ledger, run: RunRecord, study: Trials) -> None:
@@ -48,6 +52,8 @@ class RunRecorder(RunRecords):
         self.study = study
         self.history = History(study)
         self.scored = self._scored_items()
+        self.worker = Worker()
+        self._news: list[FrozenTrial] = []  # finished, and not told by `news` yet
 
     @classmethod
     def start(
@@ -73,13 +79,30 @@ class RunRecorder(RunRecords):
         database = Database.create(files.database, on_wait)
         try:
             known = run_id is not None or is_file(files.database)
-            study = Trials.create(database.storage, run, load_if_exists=known)
+            study = Trials.create(database.storage, run, database.patience, load_if_exists=known)
             if run_id is None:
                 run_id = add_run(database.engine, run)
         except BaseException:
             database.close()
             raise
-        return cls(database, Ledger(database.engine, run_id), run, study)
+        return cls(database, Ledger(database.engine, run_id, database.patience), run, study)
+
+    def join(self, turns: Path, check: Callable[[], None]) -> SharedWorker:
+        """Become one of the workers of the run, which leaves it when it is closed.
+
+        Args:
+            turns: File whose lock gives turns where the database is a file.
+            check: Function that raises what ends the run; called while others have their turn.
+        """
+        engine, run_id = self._database.engine, self._ledger.run_id
+        given = (
+            server_turns(engine, run_id, check)
+            if engine.dialect.name != "sqlite"
+            else file_turns(turns, check)
+        )
+        worker = SharedWorker(self.sharing(), given, self._database.patience, check)
+        self.worker = worker
+        return worker
 
     def observations(self, *, lagging: bool = False) -> list[Observation]:
         """Return what a sampler knows of every trial in the history, by number.
@@ -94,7 +117,7 @@ class RunRecorder(RunRecords):
         scored = self.scored
         if lagging:
             known = lagged(known)
-            scored = scored.without_trial(len(known) - 1)
+            scored = scored.without({len(known) - 1})
         if self._run.first_rung is not Rung.SEARCH:  # the sampler is told of proxies
             return known
         return self._estimated(known, scored)
@@ -136,41 +159,118 @@ class RunRecorder(RunRecords):
             found.append(observed)
         return found
 
+    def hear(self) -> None:
+        """Take in what other workers have started and finished since; in a turn."""
+        if self.worker.number is None:
+            return
+        self._news += self.history.update()
+        self.tell_finished()
+        if not self.objectives.scores_parts:
+            return
+        for trial in self._news:
+            is_known = trial.number in self.scored or "reused_from" in trial.user_attrs
+            if trial.values is not None and not is_known:
+                items = self._ledger.items(trial.number, Rung.SEARCH)
+                self.scored = self.scored.with_trial(trial.number, items)
+
+    def news(self) -> list[TrialRecord]:
+        """Return the trials of other workers that were heard of since the last call."""
+        own = self.worker.number
+        others = [trial for trial in self._news if trial.user_attrs.get("worker") != own]
+        heard = [self._record(trial) for trial in others if own is not None]
+        self._news = []
+        return heard
+
+    def left_behind(self) -> FrozenTrial | None:
+        """Return the first trial that was started, is not measured, and is for this worker."""
+        for trial in self.history.unfinished():
+            if self.worker.may_take(trial.user_attrs.get("worker")):
+                return trial
+        return None
+
+    def others_run(self) -> bool:
+        """Whether other workers have trials under way."""
+        unfinished = self.history.unfinished()
+        return not all(self.worker.may_take(trial.user_attrs.get("worker")) for trial in unfinished)
+
+    def start_trial(self, proposal: Proposal, dimensions: Sequence[Dimension], **known: Any) -> int:
+        """Record a proposal as a trial that is started now, and return its number."""
+        if self.worker.number is not None:
+            known["worker"] = self.worker.number
+        if unseen := [trial.number for trial in self.history.unfinished()]:
+            known["unseen"] = unseen
+        self.worker.check_turn()
+        return self.study.start(proposal, dimensions, **known)
+
+    def start_trial_again(self, trial: FrozenTrial) -> None:
+        """Record that an unfinished trial is done again from now on, by this worker."""
+        owner = {} if self.worker.number is None else {"worker": self.worker.number}
+        self.study.start_again(trial, **owner)
+
     def race(self, trial: int, order: Items, *, is_start: bool) -> Race:
         """Return the race of a trial that is to be scored now.
+
+        It knows what was known when the trial was proposed, so whoever does it again races alike.
 
         Args:
             trial: Number of the trial.
             order: Search items of each task in their fixed order.
             is_start: Whether the trial is one that the space names to come first.
         """
-        return Race(self.objectives, order, self.scored, trial, self._run.seed, is_start=is_start)
+        seen = self._seen_by(trial)
+        return Race(self.objectives, order, seen, trial, self._run.seed, is_start=is_start)
+
+    def _seen_by(self, trial: int) -> ScoredItems:
+        """The results that were known when a trial was proposed."""
+        if trial >= len(self.history.trials):  # that was just now
+            return self.scored
+        unseen = self.history.trials[trial].user_attrs.get("unseen", ())
+        return self.scored.without({*range(trial, len(self.history.trials)), *unseen})
 
     def tell_finished(self) -> None:
-        """Tell Optuna of the trials that were measured and not told."""
-        for trial in self.history.trials:
-            if not trial.state.is_finished():
-                first = self._rungs(trial.number).get(self._run.first_rung)
-                if first is not None:
-                    self._tell(trial.number, first)
-        self.history.update()
+        """Tell Optuna of the trials that were measured and not told; in a turn."""
+        told = False
+        for trial in self.history.unfinished():
+            first = self._rungs(trial.number).get(self._run.first_rung)
+            if first is not None:
+                self._tell(trial.number, first)
+                told = True
+        if told:
+            self._news += self.history.update()
 
-    def finish(self, number: int, measured: Mapping[Rung, Measurement]) -> TrialRecord:
-        """Record what a trial gave; whether it failed on the first rung is whether it failed."""
-        self._ledger.record(number, measured)
+    def finish(self, number: int, measured: Mapping[Rung, Measurement]) -> TrialRecord | None:
+        """Record what a trial gave; whether it failed on the first rung is whether it failed.
+
+        Returns:
+            The trial, None where another worker does it again, since it took this one for lost.
+        """
+        if self.worker.number is not None:
+            trial = self.study.all()[number]
+            if trial.user_attrs["worker"] != self.worker.number:
+                return None
+            if trial.state.is_finished():  # the server went away right after that
+                return self._record(trial)
+        if self.worker.number is None or not self._rungs(number):
+            self._ledger.record(number, measured)
         searched = measured.get(Rung.SEARCH)
         if searched is not None and searched.failure is None and self.objectives.scores_parts:
             items = [item for result in searched.results.values() for item in result.items]
             if items:
                 self.scored = self.scored.with_trial(number, items)
         self._tell(number, self._rungs(number)[self._run.first_rung])
-        self.history.update()
+        self._news += self.history.update()
         return self._record(self.history.trials[number])
 
     def confirm(self, number: int, measured: Measurement) -> TrialRecord:
         """Record what a member of the front gave on the validate items."""
-        self._ledger.record(number, {Rung.VALIDATE: measured})
+        if self.worker.number is None or not self.is_validated(number):
+            self._ledger.record(number, {Rung.VALIDATE: measured})
         return self._record(self.history.trials[number])
+
+    def is_validated(self, number: int) -> bool:
+        """Whether a member of the front has scores on the validate items."""
+        found = self._rungs(number).get(Rung.VALIDATE)
+        return found is not None and found.failure is None
 
     def validated(self, trials: Collection[int]) -> dict[int, list[ItemResult]]:
         """Return what some trials gave on the validate items, by trial."""

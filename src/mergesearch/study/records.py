@@ -132,6 +132,29 @@ class RungRecord:
 
 
 @dataclass(frozen=True)
+class WorkerRecord:
+    """A process that works on a shared run, or did.
+
+    Attributes:
+        number: Number of the worker in the run, from 1.
+        host: Name of its machine.
+        pid: Id of its process there.
+        hours: Hours from joining to its end, or to its last sign of life.
+        seen: Moment of its last sign of life, in seconds since 1970 by the server's clock.
+        silent_seconds: Seconds since then.
+        has_left: Whether it has left, or was lost.
+    """
+
+    number: int
+    host: str
+    pid: int
+    hours: float
+    seen: float
+    silent_seconds: float
+    has_left: bool
+
+
+@dataclass(frozen=True)
 class TrialRecord:
     """One trial.
 
@@ -154,6 +177,9 @@ class TrialRecord:
         words: The recipe in words: ratio of the parents, what is scaled, and how it goes over the
             depth.
         race: How far it came where trials are scored on growing parts of the items, else None.
+        worker: Number of the worker that did it last; None where a single process worked.
+        unseen: Numbers of the trials before it that still ran when it was proposed, so that
+            nothing of them was known.
     """
 
     number: int
@@ -172,6 +198,8 @@ class TrialRecord:
     rungs: Mapping[Rung, RungRecord]
     words: tuple[str, ...] = ()
     race: RaceRecord | None = None
+    worker: int | None = None
+    unseen: tuple[int, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -201,7 +229,7 @@ class TrialRecord:
         """Return all that is on record as `search show --json` prints it; moments in ISO 8601."""
         document = {item.name: getattr(self, item.name) for item in fields(self)}
         document |= {name: dict(document[name]) for name in ("parameters", "recipe", "shares")}
-        document["words"] = list(self.words)
+        document |= {"words": list(self.words), "unseen": list(self.unseen)}
         document["state"] = str(self.state)
         document["started"] = self.started.isoformat()
         document["ended"] = None if self.ended is None else self.ended.isoformat()

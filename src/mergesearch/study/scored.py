@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import threadpoolctl  # type: ignore[import-untyped]
 
@@ -30,6 +30,9 @@ class ScoredItems:
     def __len__(self) -> int:
         return sum(len(items) for items in self._results.values())
 
+    def __contains__(self, trial: int) -> bool:
+        return trial in self._results
+
     def with_trial(self, trial: int, items: Iterable[ItemResult]) -> ScoredItems:
         """Return these results with those of one more trial; the same again for the same."""
         results = {**self._results, trial: tuple(items)}
@@ -37,9 +40,9 @@ class ScoredItems:
             self._latest = ScoredItems(self._objectives, results)
         return self._latest
 
-    def without_trial(self, trial: int) -> ScoredItems:
-        """Return these results without those of one trial."""
-        others = {number: items for number, items in self._results.items() if number != trial}
+    def without(self, trials: Container[int]) -> ScoredItems:
+        """Return these results without those of some trials."""
+        others = {number: items for number, items in self._results.items() if number not in trials}
         return self if len(others) == len(self._results) else ScoredItems(self._objectives, others)
 
     def seen(self) -> dict[str, Counter[int]]:

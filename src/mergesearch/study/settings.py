@@ -137,6 +137,11 @@ class StudyFiles:
     front: Path
     lock: Path
 
+    @property
+    def turns(self) -> Path:
+        """File whose lock gives turns to workers, where the database is a file."""
+        return self.lock.with_name(".turns")
+
 
 @dataclass(frozen=True)
 class StudySettings:

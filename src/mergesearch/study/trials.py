@@ -8,6 +8,8 @@ shows it:
 | `recipe`, `recipe_digest`, `shares`, `words` | with the proposal |
 | `attempts` (moments of starting, ISO 8601) | with the proposal, and whenever it is done again |
 | `digest`, `size` (of the GGUF) | once the candidate is built |
+| `worker` (its number) | with the proposal and with each attempt, where workers share the run |
+| `unseen` (numbers of trials) | with the proposal, where trials before it still ran |
 | `reused_from` | once an earlier trial is found to have the same recipe or the same GGUF |
 | `race` (see `records.RaceRecord`) | once it is scored on parts of the search items |
 | `standard_errors` (by objective) | when it is complete |
@@ -23,7 +25,7 @@ from typing import Any, Self
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from mergesearch.errors import RunFolderError
+from mergesearch.errors import MergeSearchError, RunFolderError
 from mergesearch.objectives import Rung
 from mergesearch.recipe import Recipe
 from mergesearch.study.records import RaceRecord, RungRecord, RunRecord, State, TrialRecord
@@ -35,6 +37,7 @@ from mergesearch.study.samplers import (
     distributions,
     quiet,
 )
+from mergesearch.study.waiting import Patience, patient
 
 _STATES = {theirs: ours for ours, theirs in OPTUNA_STATES.items()}
 
@@ -47,9 +50,16 @@ class Trials:
     Args:
         storage: Optuna's storage.
         study: Optuna's study in it.
+        patience: What waits for the server of the database.
     """
 
-    def __init__(self, storage: optuna.storages.RDBStorage, study: optuna.Study) -> None:
+    def __init__(
+        self,
+        storage: optuna.storages.RDBStorage,
+        study: optuna.Study,
+        patience: Patience | None = None,
+    ) -> None:
+        self.patience = patience or Patience()
         self._storage = storage
         self._study = study
         self._study_id = storage.get_study_id_from_name(study.study_name)
@@ -62,7 +72,12 @@ class Trials:
 
     @classmethod
     def create(
-        cls, storage: optuna.storages.RDBStorage, run: RunRecord, *, load_if_exists: bool
+        cls,
+        storage: optuna.storages.RDBStorage,
+        run: RunRecord,
+        patience: Patience | None = None,
+        *,
+        load_if_exists: bool,
     ) -> Self:
         """Make the study of a run, or open it.
 
@@ -84,8 +99,9 @@ class Trials:
             ) from None
         with quiet():
             study.set_metric_names([axis.name for axis in run.axes])
-        return cls(storage, study)
+        return cls(storage, study, patience)
 
+    @patient
     def all(self) -> list[FrozenTrial]:
         """Return every trial, by number."""
         return self._study.get_trials(deepcopy=False)
@@ -97,10 +113,19 @@ class Trials:
         recipe: Recipe | None,
         shares: Mapping[str, float],
         words: Sequence[str] = (),
+        **more: Any,
     ) -> int:
         """Record a proposal as a trial that is started now, and return its number.
 
         A front that was confirmed before is no longer that of the run.
+
+        Args:
+            proposal: Parameters of the trial.
+            dimensions: Dimensions of the space.
+            recipe: Recipe that the parameters give, None where they give none.
+            shares: Share of each parent in the recipe.
+            words: The recipe in words.
+            **more: Further attributes of the trial.
         """
         if self.conclusion() is not None:
             self._study.set_user_attr("confirmed", None)
@@ -110,6 +135,7 @@ class Trials:
             "shares": dict(shares),
             "words": list(words),
             "attempts": [_now()],
+            **more,
         }
         trial = create_trial(
             state=TrialState.RUNNING,
@@ -123,25 +149,37 @@ class Trials:
         self._ids[number] = trial_id
         return number
 
-    def start_again(self, trial: FrozenTrial) -> None:
-        """Record that an unfinished trial is done again from now on."""
-        self.note(trial.number, attempts=[*trial.user_attrs["attempts"], _now()])
+    def start_again(self, trial: FrozenTrial, **more: Any) -> None:
+        """Record that an unfinished trial is done again from now on; `more` are attributes."""
+        self.note(trial.number, attempts=[*trial.user_attrs["attempts"], _now()], **more)
 
+    @patient
     def note(self, number: int, **attributes: Any) -> None:
-        """Record attributes of an unfinished trial."""
+        """Record attributes of an unfinished trial.
+
+        Raises:
+            MergeSearchError: Another worker took this one for lost, and finished the trial.
+        """
         trial_id = self._id(number)
-        for name, value in attributes.items():
-            self._storage.set_trial_user_attr(trial_id, name, value)
+        try:
+            for name, value in attributes.items():
+                self._storage.set_trial_user_attr(trial_id, name, value)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            raise MergeSearchError(
+                "another worker has finished it", where=f"trial {number}"
+            ) from None
 
     def tell(self, number: int, values: Sequence[float] | None) -> None:
         """Finish a trial: complete with its values, failed where there are none."""
         state = TrialState.FAIL if values is None else TrialState.COMPLETE
         self._storage.set_trial_state_values(self._id(number), state, values)
 
+    @patient
     def conclude(self, confirmed: Mapping[str, Any]) -> None:
         """Record the confirmed front; one of an earlier end of the run is replaced."""
         self._study.set_user_attr("confirmed", dict(confirmed))
 
+    @patient
     def conclusion(self) -> Mapping[str, Any] | None:
         """Return the confirmed front, None before there is one."""
         found: Mapping[str, Any] | None = self._study.user_attrs.get("confirmed")
@@ -194,6 +232,8 @@ def trial_record(trial: FrozenTrial, rungs: Mapping[Rung, RungRecord]) -> TrialR
         ended=None if state is State.RUNNING else max(ends),
         rungs=rungs,
         race=RaceRecord(**known["race"]) if "race" in known else None,
+        worker=known.get("worker"),
+        unseen=tuple(known.get("unseen", ())),
     )
 
 

@@ -69,15 +69,40 @@ class Validating:
         return {**finalists_parts(prior, objectives, order, budget, self.recorder.run().seed)}
 
     def _score(self, reason: str, parts: dict[int, Items | None]) -> None:
+        """Score the finalists that have no scores yet, each by the worker that takes it first."""
         trials = self.recorder.trials()
         todo = [trial for trial in parts if not trials[trial].scores(Rung.VALIDATE)]
         members = [FrontMember.of(trials[trial]) for trial in todo]
         self.observe(ValidationStarted(reason, tuple(todo)))
-        for member, following in zip_longest(members, members[1:]):
-            self.guard.check()
-            building = partial(self._recipe, following)
-            measured = self.measuring.member(member, building, parts[member.trial])
-            self.observe(Validated(self.recorder.confirm(member.trial, measured)))
+        tried: set[int] = set()
+        while True:
+            for member, following in zip_longest(members, members[1:]):
+                if member.trial not in tried and self._takes(member.trial):
+                    tried.add(member.trial)
+                    self._confirm(member, following, parts[member.trial])
+            if not self.recorder.worker.others_confirm():
+                return
+            self.recorder.worker.pause()  # what a lost one leaves is taken in the next round
+
+    def _takes(self, trial: int) -> bool:
+        """Take a finalist, unless another worker has scored it or does so now."""
+        worker = self.recorder.worker
+        if not worker.may_confirm(trial):
+            return False
+        if self.recorder.is_validated(trial):
+            worker.end_confirming(trial)
+            return False
+        return True
+
+    def _confirm(
+        self, member: FrontMember, following: FrontMember | None, items: Items | None
+    ) -> None:
+        worker = self.recorder.worker
+        self.guard.check()
+        measured = self.measuring.member(member, partial(self._recipe, following), items)
+        confirmed = worker.in_turn(lambda: self.recorder.confirm(member.trial, measured))
+        worker.end_confirming(member.trial)
+        self.observe(Validated(confirmed))
 
     def _recipe(self, member: FrontMember | None) -> Recipe | None:
         """The recipe of the member to build while the one before it is scored."""

@@ -1,4 +1,4 @@
-"""Connections to an SQLite file that wait for its lock as long as it takes, and can be interrupted.
+"""Waiting for a database: for the lock of an SQLite file, and for a server that is away.
 
 SQLite waits by itself, but deaf to signals. So it waits for half a second at a time, and in between
 Python runs what signals ask for.
@@ -6,13 +6,20 @@ Python runs what signals ask for.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
+import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from mergesearch.errors import DatabaseAway
 
 Result = TypeVar("Result")
+Method = TypeVar("Method", bound=Callable[..., Any])
 WAIT_SECONDS = 0.5
-"""Seconds that SQLite waits at a time."""
+"""Seconds that are waited at a time."""
+_log = logging.getLogger(__name__)
 
 
 class WaitingConnection(sqlite3.Connection):
@@ -57,3 +64,55 @@ class _WaitingCursor(sqlite3.Cursor):
 def waiting(on_wait: Callable[[], None]) -> type[WaitingConnection]:
     """Return a class of connections that call something while they wait."""
     return type("Waiting", (WaitingConnection,), {"on_wait": staticmethod(on_wait)})
+
+
+class Patience:
+    """Waits for a server that is away, and does again what was asked of it meanwhile.
+
+    Args:
+        on_wait: Function that is called twice a second while it waits; what it raises ends the
+            waiting. None: nothing is waited for.
+    """
+
+    def __init__(self, on_wait: Callable[[], None] | None = None) -> None:
+        self._on_wait = on_wait
+        self._inside = False
+
+    def __call__(self, action: Callable[[], Result]) -> Result:
+        """Return what an action gives, which may be done twice.
+
+        An action inside of another is not done again by itself: the outer one is, as a whole.
+
+        Raises:
+            DatabaseAway: The server is away, and nothing is waited for.
+        """
+        if self._inside or self._on_wait is None:
+            return action()
+        self._inside = True
+        try:
+            return self._wait_for(action, self._on_wait)
+        finally:
+            self._inside = False
+
+    def _wait_for(self, action: Callable[[], Result], on_wait: Callable[[], None]) -> Result:
+        said = False
+        while True:
+            try:
+                return action()
+            except DatabaseAway as error:
+                if not said:
+                    _log.warning("waiting for the database: %s", error.what)
+                    said = True
+            on_wait()
+            time.sleep(WAIT_SECONDS)
+
+
+def patient(method: Method) -> Method:
+    """Let a method that may be done twice wait for a server; its object has a `patience`."""
+
+    @wraps(method)
+    def wait(self: Any, *args: Any, **kwargs: Any) -> Any:
+        patience: Patience = self.patience
+        return patience(lambda: method(self, *args, **kwargs))
+
+    return cast(Method, wait)

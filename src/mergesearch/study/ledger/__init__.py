@@ -13,6 +13,7 @@ from mergesearch.objectives import ItemResult, Rung, Score
 from mergesearch.study.ledger import rows
 from mergesearch.study.ledger.tables import ITEM, REFERENCE, RUN, RUNG, SCORE
 from mergesearch.study.records import Measurement, Reference, RungRecord, RunRecord
+from mergesearch.study.waiting import Patience, patient
 
 __all__ = ["Ledger", "add_run", "runs"]
 
@@ -38,11 +39,17 @@ class Ledger:
     Args:
         engine: Engine of the database.
         run_id: Id of the run, from `runs` or `add_run`.
+        patience: What waits for the server of the database.
+
+    Attributes:
+        run_id: Id of the run.
+        patience: What waits for the server of the database.
     """
 
-    def __init__(self, engine: sa.Engine, run_id: int) -> None:
+    def __init__(self, engine: sa.Engine, run_id: int, patience: Patience | None = None) -> None:
         self._engine = engine
-        self._run_id = run_id
+        self.run_id = run_id
+        self.patience = patience or Patience()
 
     def record(self, trial: int, measured: Mapping[Rung, Measurement]) -> None:
         """Record what a trial gave on some rungs; a measurement that failed is replaced.
@@ -55,6 +62,7 @@ class Ledger:
             for rung, measurement in measured.items():
                 self._insert(connection, trial, rung, measurement, ended)
 
+    @patient
     def rungs(self, trial: int | None = None) -> dict[int, dict[Rung, RungRecord]]:
         """Return the measurements of one trial, or of all, by trial and rung."""
         with self._engine.connect() as connection:
@@ -73,6 +81,7 @@ class Ledger:
             records.setdefault(row.trial, {})[record.rung] = record
         return records
 
+    @patient
     def items(self, trial: int, rung: Rung, task: str | None = None) -> tuple[ItemResult, ...]:
         """Return a trial's item results on a rung, by task and item; empty where it has none."""
         of_rung = self._of(ITEM, trial) & (ITEM.c.rung == rung)
@@ -81,6 +90,7 @@ class Ledger:
         with self._engine.connect() as connection:
             return tuple(map(rows.item_from_row, connection.execute(query)))
 
+    @patient
     def results(self, rung: Rung) -> dict[int, list[ItemResult]]:
         """Return what every trial's items gave on a rung, by trial; without texts and costs."""
         columns = (ITEM.c.trial, ITEM.c.task, ITEM.c.item, ITEM.c.metrics, ITEM.c.unscored)
@@ -92,6 +102,7 @@ class Ledger:
                 results.setdefault(row.trial, []).append(item)
         return results
 
+    @patient
     def tokens(self) -> int:
         """Return how many tokens were read and generated for all items on record."""
         total = sa.func.sum(ITEM.c.tokens_in + ITEM.c.tokens_out)
@@ -100,11 +111,12 @@ class Ledger:
 
     def record_references(self, references: Sequence[Reference]) -> None:
         """Record the specialists' answers that proxies are made of; once."""
-        key = {"run_id": self._run_id}
+        key = {"run_id": self.run_id}
         with self._engine.begin() as connection:
             found = [key | rows.reference_to_row(reference) for reference in references]
             connection.execute(REFERENCE.insert(), found)
 
+    @patient
     def references(self) -> tuple[Reference, ...]:
         """Return the answers that proxies are made of, by task and item."""
         query = sa.select(REFERENCE).where(self._of(REFERENCE))
@@ -114,7 +126,7 @@ class Ledger:
 
     def _of(self, table: sa.Table, trial: int | None = None) -> sa.ColumnElement[bool]:
         """The rows of this run, or of one trial of it."""
-        of_run = table.c.run_id == self._run_id
+        of_run = table.c.run_id == self.run_id
         return of_run if trial is None else of_run & (table.c.trial == trial)
 
     def _insert(
@@ -133,7 +145,7 @@ class Ledger:
             for table in (RUNG, ITEM):
                 of_rung = self._of(table, trial) & (table.c.rung == rung)
                 connection.execute(table.delete().where(of_rung))
-        key = {"run_id": self._run_id, "trial": trial, "rung": rung}
+        key = {"run_id": self.run_id, "trial": trial, "rung": rung}
         scores = [rows.score_to_row(name, score) for name, score in measured.scores.items()]
         items = [
             rows.item_to_row(item) for result in measured.results.values() for item in result.items

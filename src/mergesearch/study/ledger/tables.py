@@ -30,13 +30,13 @@ RUN = sa.Table(
 )
 
 
-def _table(name: str, *columns: sa.Column[Any]) -> sa.Table:
-    """A table of what belongs to a run."""
+def table_of_run(name: str, *columns: sa.Column[Any], within: sa.MetaData = metadata) -> sa.Table:
+    """Return a table of what belongs to a run."""
     run_id: sa.Column[int] = sa.Column("run_id", sa.ForeignKey(RUN.c.id), primary_key=True)
-    return sa.Table(f"mergesearch_{name}", metadata, run_id, *columns)
+    return sa.Table(f"mergesearch_{name}", within, run_id, *columns)
 
 
-RUNG = _table(
+RUNG = table_of_run(
     "rung",
     sa.Column("trial", sa.Integer, primary_key=True),
     sa.Column("rung", sa.String(32), primary_key=True),
@@ -45,7 +45,7 @@ RUNG = _table(
     sa.Column("failure", sa.Text),
     sa.Column("ended", sa.Float(53), nullable=False),
 )
-SCORE = _table(
+SCORE = table_of_run(
     "score",
     sa.Column("trial", sa.Integer, primary_key=True),
     sa.Column("rung", sa.String(32), primary_key=True),
@@ -55,7 +55,7 @@ SCORE = _table(
     sa.Column("n", sa.Integer, nullable=False),
     sa.Column("n_unscored", sa.Integer, nullable=False),
 )
-ITEM = _table(
+ITEM = table_of_run(
     "item",
     sa.Column("trial", sa.Integer, primary_key=True),
     sa.Column("rung", sa.String(32), primary_key=True),
@@ -69,7 +69,7 @@ ITEM = _table(
     sa.Column("seconds", sa.Float(53), nullable=False),
     sa.Column("text", sa.LargeBinary),  # UTF-8, compressed with zlib
 )
-REFERENCE = _table(
+REFERENCE = table_of_run(
     "reference",
     sa.Column("task", sa.String(255), primary_key=True),
     sa.Column("item", sa.Integer, primary_key=True),

@@ -1,0 +1,75 @@
+"""`search worker`: one more process on a run whose study is in a database on a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mergesearch._system.terminal import say
+from mergesearch.cli.options import (
+    Memory,
+    Parents,
+    Storage,
+    TemplateFile,
+    Threads,
+    TrustTasks,
+    parent_places,
+)
+from mergesearch.errors import InputError
+from mergesearch.report import text, watch
+from mergesearch.report.terminal import SafeConsole
+from mergesearch.runs.joining import join
+
+
+def command(
+    storage: Storage = None,
+    study: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the study, as `search run` says.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", metavar="DIR", help="Folder for the log; default: results/workers/..."
+        ),
+    ] = None,
+    gpu: Annotated[
+        str | None, typer.Option(metavar="N", help="GPU to score on; default: all of them.")
+    ] = None,
+    parent: Parents = [],  # noqa: B006
+    tasks: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="This machine's copy of the objectives' task folder."),
+    ] = None,
+    threads: Threads = None,
+    template: TemplateFile = None,
+    memory: Memory = None,
+    trust_tasks: TrustTasks = False,
+) -> None:
+    """Work on a run with others until it ends.
+
+    Space, objectives and settings come from the study; parents must be the same files, byte for
+    byte. The password may also be in PGPASSWORD or ~/.pgpass.
+
+    Example: search worker --storage postgresql://me@host/studies --study night --gpu 1
+    """
+    if storage is None or study is None:
+        raise InputError(
+            "a worker needs a study to work on", fix="name --storage URL and --study NAME"
+        )
+    with watch(SafeConsole()) as observe:
+        front = join(
+            storage,
+            study,
+            out,
+            gpu=gpu,
+            parents=parent_places(parent),
+            tasks=tasks,
+            template=template,
+            threads=threads,
+            memory=memory,
+            trust_tasks=trust_tasks,
+            on_event=observe,
+        )
+    say(f"the run has ended with {text.plural(front.trials, 'trial')}")

@@ -1,0 +1,290 @@
+"""Several workers on this machine: started as children, watched, and told of as one run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import mergesearch
+from mergesearch._system.closing import Closing
+from mergesearch._system.files import write_json
+from mergesearch.errors import MergeSearchError
+from mergesearch.runs.worker import WorkerSettings, bundled_tasks
+from mergesearch.scoring.log import EscapedLog
+from mergesearch.scoring.protocol import Failed
+from mergesearch.study.database import is_file
+from mergesearch.study.events import (
+    Event,
+    Noted,
+    Observer,
+    ParentMeasured,
+    RunFinished,
+    RunStarted,
+    TrialFinished,
+    ValidationStarted,
+)
+from mergesearch.study.front import Front
+from mergesearch.study.lock import run_lock
+from mergesearch.study.loop import stop_rule
+from mergesearch.study.reading import RunRecords
+from mergesearch.study.servers import secrets_of
+from mergesearch.study.settings import Search, StudyFiles, StudySettings
+from mergesearch.study.sharing import Terms, lose_process, share_study
+from mergesearch.study.stopping import SignalGuard
+
+_LOOK_SECONDS = 0.2
+_FAREWELL_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a child is told when it starts; it goes through a socket, never on a command line.
+
+    Attributes:
+        files: Where the run is.
+        secrets: Passwords of the database.
+        settings: How the worker works.
+        index: Place of the worker in the crew, from 0.
+        gpu: GPU that it uses, None for all that there are.
+    """
+
+    files: StudyFiles
+    secrets: dict[str, str]
+    settings: WorkerSettings
+    index: int
+    gpu: str | None = None
+
+
+@dataclass
+class _Member:
+    """A worker that was started.
+
+    Attributes:
+        number: Place in the crew, from 1.
+        process: Process of the worker.
+        connection: Where its events come from.
+        failure: What it failed of, None while it did not.
+    """
+
+    number: int
+    process: subprocess.Popen[bytes]
+    connection: Connection
+    failure: Failed | None = None
+
+
+def run_crew(
+    files: StudyFiles,
+    search: Search,
+    settings: StudySettings,
+    pins: Mapping[str, str],
+    worker: WorkerSettings,
+    gpus: Sequence[str],
+    observe: Observer,
+) -> Front:
+    """Run a search by several workers, or go on with it; return its front, which is also written.
+
+    Args:
+        files: Where the run is.
+        search: What is searched.
+        settings: How it is searched.
+        pins: Commits of the parents that come from the hub: id -> `ID@COMMIT`.
+        worker: How each worker works.
+        gpus: GPUs that the workers take in turn; empty for all to each.
+        observe: Called with every event.
+
+    Raises:
+        RunFolderError: Another process is at work in the folder, or the run is another search's.
+        Interrupted: Someone stopped it; the same call goes on with it.
+        MergeSearchError: A worker failed, or something outside ended all of them.
+    """
+    terms = Terms(
+        rule=stop_rule(search, settings),
+        confirm=settings.confirm,
+        pins=pins,
+        task_folder=bundled_tasks(search.objectives),
+        warm_start=None if search.warm_start is None else search.warm_start.to_dict(),
+    )
+    setups = [
+        Setup(
+            files,
+            secrets_of(files.database),
+            worker,
+            index,
+            gpus[index % len(gpus)] if gpus else None,
+        )
+        for index in range(worker.workers)
+    ]
+    with run_lock(files.lock) as lock, SignalGuard() as guard:
+        share_study(files, search, settings, terms, guard.check)
+        lock.mark_started()
+        if not is_file(files.database):
+            observe(Noted(f"others join with: {joining(files)}"))
+
+        def check() -> None:
+            guard.check()
+            lock.check()
+
+        with Crew(setups, worker.log) as crew:
+            crew.watch(check, observe)
+        files.turns.unlink(missing_ok=True)
+        with RunRecords.of(files) as records:
+            front = records.front()
+        write_json(files.front, front.to_dict())
+        observe(RunFinished(front))
+    return front
+
+
+def joining(files: StudyFiles) -> str:
+    """Return the command that joins a run from another machine."""
+    command = ["search", "worker", "--storage", files.database, "--study", files.name]
+    return shlex.join(command)
+
+
+class Crew(Closing):
+    """The workers of a run on this machine; a context manager that ends those still at work.
+
+    Args:
+        setups: What each worker is told.
+        log: File that what they print is appended to.
+    """
+
+    def __init__(self, setups: list[Setup], log: Path) -> None:
+        self._files = setups[0].files
+        self._output = EscapedLog(log)
+        self._members: list[_Member] = []
+        self._ended_well = False
+        try:
+            for setup in setups:
+                self._members.append(_start(setup, self._output))
+        except BaseException:
+            self.close()
+            raise
+
+    def watch(self, check: Callable[[], None], observe: Observer) -> None:
+        """Pass events on until all workers have ended.
+
+        Args:
+            check: Function that is called several times a second; what it raises ends the run.
+            observe: Called with the events of all workers, each once.
+
+        Raises:
+            MergeSearchError: A worker failed, or something outside ended all of them.
+        """
+        relay = _Relay(observe)
+        while self._members:
+            check()
+            for connection in wait([member.connection for member in self._members], _LOOK_SECONDS):
+                member = next(one for one in self._members if one.connection is connection)
+                try:
+                    message = member.connection.recv()
+                except (EOFError, OSError):
+                    self._end(member, relay)
+                    continue
+                if isinstance(message, Failed):
+                    member.failure = message
+                else:
+                    relay(message)
+        if not self._ended_well:
+            raise MergeSearchError(
+                "all workers were ended from outside",
+                fix="the same command goes on from here; look at the memory, and at run.log",
+            )
+
+    def close(self) -> None:
+        """Stop the workers that are at work, and wait for their ends; may be called again."""
+        try:
+            for member in self._members:
+                with suppress(ProcessLookupError):
+                    member.process.terminate()
+            deadline = time.monotonic() + _FAREWELL_SECONDS
+            for member in self._members:
+                _drain(member, deadline)
+        finally:
+            for member in self._members:
+                member.process.kill()
+                member.process.wait()
+                member.connection.close()
+            self._members = []
+            self._output.close()
+
+    def _end(self, member: _Member, relay: _Relay) -> None:
+        """Take leave of a worker that has ended."""
+        code = member.process.wait()
+        member.connection.close()
+        self._members.remove(member)
+        if member.failure is not None:
+            raise member.failure.exception()
+        if code == 0:
+            self._ended_well = True
+            return
+        with suppress(MergeSearchError):  # the others find out by its silence
+            lose_process(
+                self._files.database, self._files.name, socket.gethostname(), member.process.pid
+            )
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        relay(Noted(f"worker {member.number} was ended ({how}); others do its trial again"))
+
+
+class _Relay:
+    """Passes on the events of several workers as those of one run.
+
+    Args:
+        observe: Called with each.
+    """
+
+    def __init__(self, observe: Observer) -> None:
+        self._observe = observe
+        self._said: set[Any] = set()
+
+    def __call__(self, event: Event) -> None:
+        key: Any = None
+        match event:
+            case RunStarted() | ValidationStarted():
+                key = type(event)
+            case TrialFinished(trial):
+                key = trial.number
+            case Noted(note):
+                key = note
+            case ParentMeasured():
+                key = event.parent
+        if key is None or key not in self._said:
+            self._said |= {key}
+            self._observe(event)
+
+
+def _start(setup: Setup, output: EscapedLog) -> _Member:
+    ours, theirs = socket.socketpair()
+    source = str(Path(mergesearch.__file__).resolve().parents[1])
+    paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mergesearch.runs.child", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=output.fileno(),
+            stderr=output.fileno(),
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            start_new_session=True,  # Ctrl-C reaches the run, which stops its workers
+        )
+    member = _Member(setup.index + 1, process, Connection(ours.detach()))
+    with suppress(OSError):  # it died: watching finds out how
+        member.connection.send(setup)
+    return member
+
+
+def _drain(member: _Member, deadline: float) -> None:
+    """Read what a worker still says, which it could not end without."""
+    with suppress(EOFError, OSError):
+        while member.connection.poll(max(0.0, deadline - time.monotonic())):
+            member.connection.recv()

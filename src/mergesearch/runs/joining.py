@@ -1,0 +1,120 @@
+"""Joining a run from a machine that may not be the one that it was started on."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mergesearch.errors import RunFolderError
+from mergesearch.report import log_events
+from mergesearch.runs.gpus import check_gpu, use_gpu
+from mergesearch.runs.inputs import Place
+from mergesearch.runs.worker import WorkerSettings, work
+from mergesearch.study.events import Observer, RunFinished, broadcast
+from mergesearch.study.front import Front
+from mergesearch.study.servers import server_address
+from mergesearch.study.settings import StudyFiles
+
+
+@dataclass(frozen=True)
+class WorkerFolder:
+    """The folder of a worker that joined a run; only its log stays.
+
+    Attributes:
+        path: Path of the folder.
+    """
+
+    path: Path
+
+    @property
+    def log(self) -> Path:
+        """Log of the worker and of its scoring process."""
+        return self.path / "run.log"
+
+    @property
+    def partial(self) -> Path:
+        """Folder with the finished chunks of the candidate that is being scored."""
+        return self.path / "partial"
+
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        """Make the folder and its log; where nothing was logged in the end, remove them again.
+
+        Raises:
+            RunFolderError: The folder cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.log.touch()
+        except OSError as error:
+            raise RunFolderError(f"cannot be written: {error.strerror}", where=self.path) from error
+        try:
+            yield
+        finally:
+            if self.log.stat().st_size == 0:
+                self.log.unlink()
+                with suppress(OSError):
+                    self.path.rmdir()
+
+
+def join(
+    storage: str,
+    study: str,
+    folder: Place | None = None,
+    *,
+    gpu: str | None = None,
+    parents: Mapping[str, Place] | None = None,
+    tasks: Place | None = None,
+    template: Place | None = None,
+    threads: int | None = None,
+    memory: int | None = None,
+    trust_tasks: bool = False,
+    on_event: Observer = lambda event: None,
+) -> Front:
+    """Work on a run with others until its search has ended and its front is confirmed.
+
+    Args:
+        storage: URL of the PostgreSQL database that the run was started with.
+        study: Name of the study.
+        folder: Folder for the worker's log; None for `results/workers/STUDY-HOST-PROCESS`.
+        gpu: GPU to score on; None for all that there are.
+        parents: Folders or GGUF files in the place of parents' ids.
+        tasks: Folder with the tasks of the objectives; None for the place that is on record.
+        template: GGUF of one parent, for an architecture that is not built in.
+        threads: Number of threads that build; None for one per processor.
+        memory: Bytes that the worker may take; None for all that is free.
+        trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
+        on_event: Called with every event of this worker, and with trials that others finished.
+
+    Raises:
+        InputError: Something that was named is wrong; nothing was started.
+        RunFolderError: There is no such run, or a parent's files, the tasks or the versions here
+            are others than those it was started with.
+        Interrupted: Someone stopped this worker; another one does its trial again.
+        MergeSearchError: Too many trials of this worker in a row failed.
+    """
+    address = server_address(storage)
+    if gpu is not None:
+        use_gpu(check_gpu(gpu))
+    name = f"{study}-{socket.gethostname()}-{os.getpid()}"
+    own = WorkerFolder(Path("results", "workers", name) if folder is None else Path(folder))
+    files = StudyFiles(address, study, own.path / "front.json", own.path / ".lock")
+    settings = WorkerSettings(
+        log=own.log,
+        partial=own.partial,
+        parents=parents or {},
+        template=None if template is None else Path(template),
+        tasks=None if tasks is None else Path(tasks),
+        threads=threads,
+        memory=memory,
+        trust_tasks=trust_tasks,
+    )
+    with own.made(), log_events(own.log) as log:
+        observe = broadcast(log, on_event)
+        front = work(files, settings, observe)
+        observe(RunFinished(front))
+    return front

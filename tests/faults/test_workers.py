@@ -1,0 +1,181 @@
+"""Many workers on PostgreSQL: killed in mid-trial, and a database that is restarted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+import yaml
+from helpers import worker_fakes
+from helpers.postgres import PASSWORD, Server, postgres
+from helpers.shared_run import OBJECTIVES
+from helpers.study_fakes import run_in, search, told
+from helpers.worker_fakes import files_of, share
+
+from mergesearch._system import resources
+from mergesearch.study.reading import RunRecords
+from mergesearch.study.records import TrialRecord
+from mergesearch.study.servers import server_address
+from mergesearch.study.settings import StudyFiles, StudySettings
+
+pytestmark = pytest.mark.faults
+
+TRIALS = 24
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with postgres() as started:
+        yield started
+
+
+@pytest.fixture
+def where(server: Server, tmp_path: Path) -> StudyFiles:
+    """A place for a run on the server."""
+    return files_of(tmp_path, server_address(server.url(PASSWORD)), tmp_path.name)
+
+
+def trials(where: StudyFiles) -> tuple[TrialRecord, ...]:
+    with RunRecords.of(where) as records:
+        return records.trials()
+
+
+def wait_for(where: StudyFiles, count: int) -> None:
+    """Wait until so many trials have been started."""
+    deadline = time.monotonic() + 120
+    while len(trials(where)) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_every_trial_is_done_once(
+    server: Server, where: StudyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four workers, two killed in mid-trial, the database restarted twice meanwhile."""
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    settings = StudySettings(trials=TRIALS, sampler="sobol")
+    share(where, settings)
+
+    def start(stage: str = "", at: int = 0) -> subprocess.Popen[bytes]:
+        return worker_fakes.start(tmp_path, stage, at, 0.5, where.database, where.name)
+
+    killed = [start("scoring", 3), start("building", 4)]
+    steady = [start(), start()]
+    wait_for(where, 6)
+    server.stop()
+    time.sleep(3)
+    server.start()
+    wait_for(where, TRIALS // 2)
+    server.stop()
+    server.start()
+    assert [process.wait(300) for process in steady] == [0, 0]
+    assert [process.wait(10) for process in killed] == [-signal.SIGKILL] * 2
+    done = trials(where)
+    assert [trial.state for trial in done] == ["complete"] * TRIALS
+    assert len({trial.worker for trial in done}) > 2
+    run_in(tmp_path / "alone", search(), settings)
+    alone = [(record[1], record[3], record[4]) for record in told(tmp_path / "alone")]
+    assert [(dict(t.parameters), dict(t.scores()), t.candidate_digest) for t in done] == [
+        (parameters, dict(scores), digest) for parameters, scores, digest in alone
+    ]
+    with RunRecords.of(where) as records:
+        assert all(worker.has_left for worker in records.workers())
+        assert all(member.confirmed is not None for member in records.front().members)
+
+
+def _start(folder: Path, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "mergesearch", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=folder,
+        env={**os.environ, **environment},
+    )
+
+
+def _place(folder: Path) -> None:
+    """Parents of one's own, a space on them, and short objectives, in a machine's folder."""
+    folder.mkdir()
+    for name in ("base", "instruct", "reason"):
+        shutil.copytree(resources.parent_folder(f"demo:{name}"), folder / name)
+    weight = {"search": [0, 1.5]}
+    models = [{"model": name, "parameters": {"weight": weight}} for name in ("instruct", "reason")]
+    space = {"merge_method": "task_arithmetic", "base_model": "base", "models": models}
+    (folder / "space.yaml").write_text(yaml.safe_dump(space))
+    objectives = OBJECTIVES.format(folder=resources.objectives_folder() / "demo")
+    (folder / "objectives.yaml").write_text(objectives)
+
+
+def test_machines_join_and_others_are_refused_and_no_password_is_anywhere(
+    server: Server, tmp_path: Path
+) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    _place(ours)
+    _place(theirs)
+    run = _start(
+        ours, "run", "space.yaml", "--objectives", "objectives.yaml", "--out", "results/night",
+        "--trials", 12, "--sampler", "sobol", "--workers", 2, "--storage", server.url(PASSWORD),
+    )  # fmt: skip
+    said = ""
+    assert run.stdout is not None
+    while "search worker --storage" not in said:
+        line = run.stdout.readline()
+        assert line, said
+        said += line
+    address = server.url().replace("postgresql://", "postgresql+psycopg://")
+    assert f"others join with: search worker --storage {address} --study night" in said
+    join = ("worker", "--storage", server.url(), "--study", "night")
+
+    weights = theirs / "reason" / "model.safetensors"
+    kept = weights.read_bytes()
+    weights.write_bytes(kept[:-4] + bytes(4))
+    refused = _start(theirs, *join, PGPASSWORD=PASSWORD)
+    told, _ = refused.communicate(timeout=300)
+    assert refused.returncode == 2, told
+    assert "its run was started with different parents" in told
+    assert not (theirs / "results").exists()
+
+    weights.write_bytes(kept)
+    command_lines = [
+        Path("/proc", name, "cmdline").read_bytes()
+        for name in _children(run.pid)
+        if Path("/proc", name).exists()
+    ]
+    joined = _start(theirs, *join, PGPASSWORD=PASSWORD)
+    status = _start(ours, "status", "results/night", PGPASSWORD=PASSWORD)
+    shown, _ = status.communicate(timeout=60)
+    assert "worker 1" in shown
+    rest, _ = run.communicate(timeout=300)
+    assert run.returncode == 0, said + rest
+    told_too, _ = joined.communicate(timeout=300)
+    assert joined.returncode == 0, told_too
+    nothing = _start(ours, "status", "results/night", PGPASSWORD="wrong")
+    failed, _ = nothing.communicate(timeout=60)
+    assert nothing.returncode == 1
+    assert "cannot be reached" in failed
+
+    secrets = (PASSWORD, quote_plus(PASSWORD), quote(PASSWORD))
+    texts = [said, rest, told, told_too, shown, failed, *map(os.fsdecode, command_lines)]
+    texts += [path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(command_lines) >= 2
+    assert not [text for text in texts for secret in secrets if secret in text]
+    with RunRecords.open(server_address(server.url(PASSWORD)), "night") as records:
+        assert [trial.state for trial in records.trials()] == ["complete"] * 12
+        assert [trial.attempt for trial in records.trials()] == [1] * 12
+        assert len({worker.pid for worker in records.workers()}) >= 3
+
+
+def _children(process: int) -> list[str]:
+    """Ids of the processes below a process."""
+    found = subprocess.run(["pgrep", "-P", str(process)], capture_output=True, text=True)
+    children = found.stdout.split()
+    return children + [below for child in children for below in _children(int(child))]

@@ -1,0 +1,80 @@
+"""A run by several workers, one of which is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers.command import search
+from helpers.shared_run import TRIALS, Run, front_of, trials_of
+from helpers.study_fakes import trials
+
+pytestmark = pytest.mark.whole
+
+
+def _workers(run: int) -> list[int]:
+    """The processes that a run started as workers."""
+    found = subprocess.run(["pgrep", "-P", str(run), "-f", "runs.child"], capture_output=True)
+    return [int(line) for line in found.stdout.split()]
+
+
+def _wait_for(folder: Path, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            if sum(trial.finished for trial in trials(folder)) >= count:
+                return
+        except Exception:  # its tables are being made
+            pass
+        time.sleep(0.1)
+    pytest.fail("the run does not come so far")
+
+
+def test_two_workers_give_what_one_process_gives_though_one_is_killed(
+    run: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shared"
+    arguments = run.again(folder, "--workers", 2)
+    command = [sys.executable, "-m", "mergesearch", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    _wait_for(folder, 2)
+    first, _ = _workers(process.pid)
+    os.kill(first, signal.SIGKILL)
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0
+    assert "was ended (SIGKILL); others do its trial again" in out
+    assert trials_of(folder) == trials_of(run.folder)
+    assert front_of(folder)["front"] == front_of(run.folder)["front"]
+    status = json.loads(search("status", folder, "--json").out)
+    assert [worker["has_left"] for worker in status["workers"]] == [True, True]
+    assert sum(worker["trials"] for worker in status["workers"]) == TRIALS
+    assert "worker 2" in search("status", folder).out
+    left = {path.name for path in folder.iterdir()}
+    assert left <= {path.name for path in run.folder.iterdir()}
+
+
+def test_ctrl_c_stops_all_workers_and_the_run_goes_on_with_fewer(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "stopped"
+    arguments = run.again(folder, "--workers", 2)
+    command = [sys.executable, "-m", "mergesearch", *map(str, arguments)]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    _wait_for(folder, 1)
+    workers = _workers(process.pid)
+    assert len(workers) == 2
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"go on: search run --out {folder} --workers 2" in errors
+    assert not any(Path("/proc", str(worker)).exists() for worker in workers)
+    assert search("run", "--out", folder).code == 0
+    assert [trial["digest"] for trial in trials_of(folder)] == [
+        trial["digest"] for trial in trials_of(run.folder)
+    ]

@@ -1,0 +1,61 @@
+"""Addresses of databases on servers: what they are, and that no password is in them."""
+
+from __future__ import annotations
+
+import pytest
+
+from mergesearch.errors import DatabaseAway, InputError
+from mergesearch.study.database import location
+from mergesearch.study.reading import RunRecords
+from mergesearch.study.servers import (
+    connection_options,
+    remember_secrets,
+    secrets_of,
+    server_address,
+)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s%40cret{1}@host:5433/studies",
+        "postgres://me:s%40cret{1}@host:5433/studies",
+        " postgresql+psycopg://me:s%40cret{1}@host:5433/studies\n",
+        "postgresql://me@host:5433/studies?password=s%40cret{1}",
+    ],
+)
+def test_an_address_has_no_password_and_a_connection_has(url: str) -> None:
+    address = server_address(url)
+    assert address == "postgresql+psycopg://me@host:5433/studies"
+    assert str(location(address)) == address
+    assert connection_options(address)["password"] == "s@cret{1}"
+    assert secrets_of(address) == {"password": "s@cret{1}"}
+
+
+def test_without_a_password_the_driver_looks_for_one() -> None:
+    address = server_address("postgresql://you@host/studies?connect_timeout=3&sslmode=require")
+    assert address.endswith("/studies?connect_timeout=3&sslmode=require")
+    options = connection_options(address)
+    assert "password" not in options
+    assert "connect_timeout" not in options
+    remember_secrets(address, {"password": "told"})
+    assert connection_options(address)["password"] == "told"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["night", "sqlite:///study.db", "mysql://me:secret@host/x", "postgresql://me:secret@host", ""],
+)
+def test_what_is_not_a_postgresql_database_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(InputError, match="--storage") as caught:
+        server_address(url)
+    assert "secret" not in str(caught.value)
+    assert "such as postgresql://me@host/studies" in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_one_sentence() -> None:
+    address = server_address("postgresql://me:secret@127.0.0.1:1/studies")
+    with pytest.raises(DatabaseAway, match="cannot be reached") as caught:
+        RunRecords.open(address, "night")
+    assert "secret" not in str(caught.value)
+    assert "PGPASSWORD" in str(caught.value)
