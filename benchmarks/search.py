@@ -4,6 +4,7 @@
     python benchmarks/search.py run FOLDER --space demo --sampler auto --seed 0 --budget 12800
     python benchmarks/search.py judge FOLDER
     python benchmarks/search.py report FOLDER
+    python benchmarks/search.py plot FOLDER PICTURE.svg
 
 `run` is one search on the demo's parents, in a space of 4 (`small`), 11 (`demo`) or 24 dimensions
 (`wide`). `auto` is a search as it comes: parts of a pool of items, then a front confirmed on
@@ -28,7 +29,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import ttest_ind
 from search_emulator import EmulatedItems, Emulator
+from search_plot import volumes_svg
 
 from mergesearch._system import resources
 from mergesearch._system.files import write_json
@@ -291,23 +294,62 @@ def covered(members: Sequence[Mapping[str, Any]]) -> list[bool]:
     ]
 
 
-def report(folder: Path) -> None:
-    """Print a table of all runs that are judged, medians and quartiles over their seeds."""
+def by_kind(folder: Path) -> dict[str, list[list[dict[str, Any]]]]:
+    """Return the judged fronts of all seeds of a kind of run, by its name."""
     groups: dict[str, list[list[dict[str, Any]]]] = {}
     for name, members in sorted(judged_runs(folder).items()):
         kind = re.sub(r"-(\d+)( \(emulated\))?$", r"\2", name)
         groups.setdefault(kind, []).append(members)
-    print("| run | seeds | true hypervolume (quartiles) | members | not dominated | covered |")
-    print("|---|---|---|---|---|---|")
+    return groups
+
+
+def ahead(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
+    """Return by how much one mean over seeds is larger than another, with its 95 % interval.
+
+    Welch's t: the two need not spread alike.
+    """
+    found = ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    return float(np.mean(ours) - np.mean(theirs)), float(found.low), float(found.high)
+
+
+def report(folder: Path) -> None:
+    """Print a table of all runs that are judged, medians and quartiles over their seeds.
+
+    The last columns compare with `auto` in the same space and with the same budget.
+    """
+    groups = by_kind(folder)
+    print(
+        "| run | seeds | true hypervolume (quartiles) | members | not dominated | covered"
+        " | auto is ahead by (95 %) |"
+    )
+    print("|---|---|---|---|---|---|---|")
     for kind, fronts in groups.items():
         low, middle, high = np.quantile([volume(members) for members in fronts], [0.25, 0.5, 0.75])
         size = np.mean([len(members) for members in fronts])
         hold = np.median([held(members) for members in fronts])
         cover = np.mean([hit for members in fronts for hit in covered(members)])
+        ours = groups.get(re.sub(r"-[a-z0-9]+-(?=\d)", "-auto-", kind), [])
+        gap = "-"
+        if min(len(ours), len(fronts)) > 1 and ours is not fronts:
+            gap = "{:+.4f} ({:+.4f} to {:+.4f})".format(*ahead(*map(volumes_of, (ours, fronts))))
         print(
             f"| {kind} | {len(fronts)} | {middle:.4f} ({low:.4f} to {high:.4f}) | {size:.1f} "
-            f"| {hold:.2f} | {cover:.2f} |"
+            f"| {hold:.2f} | {cover:.2f} | {gap} |"
         )
+
+
+def volumes_of(fronts: Sequence[Sequence[Mapping[str, Any]]]) -> list[float]:
+    """Return the true hypervolume of each front."""
+    return [volume(members) for members in fronts]
+
+
+def plot(folder: Path, picture: Path) -> None:
+    """Draw the hypervolumes of all runs that are judged."""
+    volumes = {}
+    for kind, fronts in by_kind(folder).items():
+        space, sampler, budget = kind.removesuffix(" (emulated)").rsplit("-", 2)
+        volumes[space, sampler, int(budget)] = volumes_of(fronts)
+    picture.write_text(volumes_svg(volumes), encoding="utf-8")
 
 
 def main() -> None:
@@ -324,10 +366,13 @@ def main() -> None:
             command.add_argument("--seed", type=int, default=0)
         else:
             command.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    for name in ("judge", "report"):
-        commands.add_parser(name).add_argument("folder", type=Path)
+    for name in ("judge", "report", "plot"):
+        command = commands.add_parser(name)
+        command.add_argument("folder", type=Path)
+        if name == "plot":
+            command.add_argument("picture", type=Path)
     arguments = vars(parser.parse_args())
-    actions = {"run": run, "emulated": emulated, "judge": judge, "report": report}
+    actions = {"run": run, "emulated": emulated, "judge": judge, "report": report, "plot": plot}
     actions[arguments.pop("command")](**arguments)
 
 
