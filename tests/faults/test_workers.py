@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -91,15 +91,29 @@ def test_every_trial_is_done_once(
         assert all(member.confirmed is not None for member in records.front().members)
 
 
-def _start(folder: Path, *arguments: object, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "mergesearch", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=folder,
-        env={**os.environ, **environment},
-    )
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts commands in a folder, which end with the test at the latest."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(folder: Path, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mergesearch", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=folder,
+            env={**os.environ, **environment},
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()  # what it started ends with it
 
 
 def _place(folder: Path) -> None:
@@ -116,12 +130,12 @@ def _place(folder: Path) -> None:
 
 
 def test_machines_join_and_others_are_refused_and_no_password_is_anywhere(
-    server: Server, tmp_path: Path
+    server: Server, tmp_path: Path, start: Start
 ) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     _place(ours)
     _place(theirs)
-    run = _start(
+    run = start(
         ours, "run", "space.yaml", "--objectives", "objectives.yaml", "--out", "results/night",
         "--trials", 12, "--sampler", "sobol", "--workers", 2, "--storage", server.url(PASSWORD),
     )  # fmt: skip
@@ -138,8 +152,8 @@ def test_machines_join_and_others_are_refused_and_no_password_is_anywhere(
     weights = theirs / "reason" / "model.safetensors"
     kept = weights.read_bytes()
     weights.write_bytes(kept[:-4] + bytes(4))
-    refused = _start(theirs, *join, PGPASSWORD=PASSWORD)
-    told, _ = refused.communicate(timeout=300)
+    refused = start(theirs, *join, PGPASSWORD=PASSWORD)
+    told, _ = refused.communicate(timeout=900)
     assert refused.returncode == 2, told
     assert "its run was started with different parents" in told
     assert not (theirs / "results").exists()
@@ -150,16 +164,16 @@ def test_machines_join_and_others_are_refused_and_no_password_is_anywhere(
         for name in _children(run.pid)
         if Path("/proc", name).exists()
     ]
-    joined = _start(theirs, *join, PGPASSWORD=PASSWORD)
-    status = _start(ours, "status", "results/night", PGPASSWORD=PASSWORD)
-    shown, _ = status.communicate(timeout=60)
+    joined = start(theirs, *join, PGPASSWORD=PASSWORD)
+    status = start(ours, "status", "results/night", PGPASSWORD=PASSWORD)
+    shown, _ = status.communicate(timeout=300)
     assert "worker 1" in shown
-    rest, _ = run.communicate(timeout=300)
+    rest, _ = run.communicate(timeout=900)
     assert run.returncode == 0, said + rest
-    told_too, _ = joined.communicate(timeout=300)
+    told_too, _ = joined.communicate(timeout=900)
     assert joined.returncode == 0, told_too
-    nothing = _start(ours, "status", "results/night", PGPASSWORD="wrong")
-    failed, _ = nothing.communicate(timeout=60)
+    nothing = start(ours, "status", "results/night", PGPASSWORD="wrong")
+    failed, _ = nothing.communicate(timeout=300)
     assert nothing.returncode == 1
     assert "cannot be reached" in failed
 

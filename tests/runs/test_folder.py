@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from mergesearch.errors import RunFolderError
-from mergesearch.runs.folder import RunFolder
+from mergesearch.runs.folder import RunFolder, Storage
 
 
 def test_every_name_in_the_folder_is_known(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     names = {
         folder.database: "study.db",
+        folder.storage: "storage.json",
         folder.lock: ".lock",
         folder.space: "space.yaml",
         folder.objectives: "objectives.yaml",
@@ -82,3 +83,17 @@ def test_damaged_pins_are_one_sentence(tmp_path: Path, text: str) -> None:
     folder.pins.write_text(text)
     with pytest.raises(RunFolderError, match=r"parents\.json: not"):
         folder.read_pins()
+
+
+def test_where_a_study_on_a_server_is_stands_in_the_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.read_storage() is None
+    assert folder.study.database.startswith("sqlite:")
+    storage = Storage("postgresql+psycopg://me@host/studies", "night")
+    folder.write_storage(storage)
+    assert folder.holds_run()
+    assert folder.read_storage() == storage
+    assert (folder.study.database, folder.study.name) == (storage.address, "night")
+    folder.storage.write_text('{"address": 1}')
+    with pytest.raises(RunFolderError, match="not the place of a study"):
+        folder.read_storage()

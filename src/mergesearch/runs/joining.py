@@ -47,6 +47,7 @@ class WorkerFolder:
         Raises:
             RunFolderError: The folder cannot be written.
         """
+        missing = [place for place in (self.path, *self.path.parents) if not place.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.log.touch()
@@ -57,8 +58,9 @@ class WorkerFolder:
         finally:
             if self.log.stat().st_size == 0:
                 self.log.unlink()
-                with suppress(OSError):
-                    self.path.rmdir()
+                with suppress(OSError):  # another worker has its folder there too
+                    for place in missing:
+                        place.rmdir()
 
 
 def join(

@@ -80,7 +80,8 @@ def _refuse_other(before: RunRecord, run: RunRecord, url: str) -> None:
                 f"its run was started with different {name}",
                 where=location(url),
                 expected=f"{theirs.get(name)}, not {ours.get(name)}" if readable else None,
-                fix="name another --out, or go on with the inputs that the run was started with",
+                fix="go on with the inputs that the run was started with"
+                + (", or name another --out" if is_file(url) else " on every machine"),
             )
 
 

@@ -142,7 +142,7 @@ class SharedWorker(Worker):
         try:
             self._sharing.leave(self._joined)
         except MergeSearchError as error:  # others find out by its silence
-            _log.warning("the database was not told that worker %d left: %s", self.number, error)
+            _log.warning("the database was not told that this worker left: %s", error.what)
 
     def _take_turn(self, action: Callable[[], Result]) -> Result:
         with self._turns() as self._check_turn:
