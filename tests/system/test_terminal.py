@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mergesearch._system.terminal import printable, say
+from mergesearch._system.terminal import printable, say, say_sentence
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,19 @@ def test_what_is_said_is_printable(capsys: pytest.CaptureFixture[str]) -> None:
     say("\x1b]0;title\x07", end="")
     say("\x1b[1m", error=True)
     assert capsys.readouterr() == ("\\u001b]0;title\\u0007", "\\u001b[1m\n")
+
+
+def test_a_sentence_is_broken_for_a_terminal_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentence = "  instruct in MLP falls from 0.98 to 0.68 in results/demo-of-today"
+    monkeypatch.setenv("COLUMNS", "34")
+    say_sentence(sentence)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    say_sentence(sentence)
+    say_sentence("")
+    assert capsys.readouterr().out == (
+        f"{sentence}\n"
+        "  instruct in MLP falls from 0.98\n    to 0.68 in\n    results/demo-of-today\n"
+        "\n"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import textwrap
 
 # C0 but for tab and line feed, DEL, C1, marks and overrides of writing direction, lone surrogates.
 _UNPRINTABLE = re.compile(
@@ -20,6 +21,24 @@ def printable(text: str) -> str:
 def say(text: str, *, end: str = "\n", error: bool = False) -> None:
     """Print a text, to standard error where `error`; every command prints by this or a console."""
     print(printable(text), end=end, file=sys.stderr if error else sys.stdout)
+
+
+def say_sentence(sentence: str, *, error: bool = False) -> None:
+    """Print a sentence; a terminal shows it broken between words, the rest of it indented."""
+    stream = sys.stderr if error else sys.stdout
+    if stream.isatty():
+        indent = len(sentence) - len(sentence.lstrip()) + 2
+        columns = shutil.get_terminal_size().columns
+        sentence = "\n".join(
+            textwrap.wrap(
+                sentence,
+                max(20, columns),
+                subsequent_indent=" " * indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        )
+    say(sentence, error=error)
 
 
 def page(text: str) -> None:

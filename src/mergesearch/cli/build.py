@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mergesearch._system.terminal import say
+from mergesearch._system.terminal import say, say_sentence
 from mergesearch.cli.options import Parents, TemplateFile, Threads, parent_places
 from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, refuse_existing
 from mergesearch.errors import InputError
@@ -88,11 +88,11 @@ def command(
                 workshop, parsed, out, mixes, origin=origin, replace=force, on_progress=told
             )
         for note in notes:
-            say(note, error=True)
+            say_sentence(note, error=True)
         say(f"{out}: look at README.md, then: search upload {out} ORG/NAME")
         return
     for note in workshop.notes(parsed):
-        say(note, error=True)
+        say_sentence(note, error=True)
     if to is Target.SAFETENSORS:
         with progress("building", "blocks") as told:
             workshop.safetensors(parsed, out, replace=force, on_progress=told)
@@ -124,7 +124,7 @@ def _of(run: Run, trial: TrialRecord) -> Recipe:
     from mergesearch.report.standing import standing_lines
 
     for line in standing_lines(run.standing(trial.number), run.record.axes):
-        say(f"trial {trial.number}: {line}", error=True)
+        say_sentence(f"trial {trial.number}: {line}", error=True)
     return run.recipe_of(trial)
 
 

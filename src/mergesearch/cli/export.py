@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mergesearch._system.terminal import say
+from mergesearch._system.terminal import say_sentence
 from mergesearch.cli.options import Folder, Parents, Pick, TemplateFile, parent_places
 from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, deliver
 from mergesearch.report.card import Card, card_text
@@ -53,7 +53,7 @@ def command(
     `search build` makes the scored model from the recipe again, byte for byte. How the trial
     stands is said too: its intervals, and the chance that it really is better than each parent.
 
-    Example: search export results/demo --pick 'max:reasoning where instruction>=0.3' -o r.yaml
+    Example: search export results/demo --pick 'max:reasoning where instruction>=0.25' -o r.yaml
     """
     run = Run(folder)
     trial = run.pick(pick)
@@ -66,7 +66,7 @@ def command(
             text = _described(run, trial, format, parent, template)
     deliver(text, out, force, f"trial {trial.number} -> {out}")
     for line in standing_lines(run.standing(trial.number), run.record.axes):
-        say(line, error=out == STANDARD_OUTPUT)
+        say_sentence(line, error=out == STANDARD_OUTPUT)
 
 
 def _described(
@@ -80,5 +80,5 @@ def _described(
     if format is Format.MODELFILE:
         return modelfile_of(workshop, label, f"{name}-{recipe.quantize.mix}.gguf")
     for note in notes:
-        say(note, error=True)
+        say_sentence(note, error=True)
     return card_text(Card(label, found_by(run, trial), {}, workshop.notes(recipe)))

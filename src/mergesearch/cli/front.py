@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mergesearch._system.files import new_file
-from mergesearch._system.terminal import say
+from mergesearch._system.terminal import say, say_sentence
 from mergesearch.cli.options import AsCsv, AsJson, Folder
 from mergesearch.cli.output import Force, csv_text, refuse_existing
 from mergesearch.errors import InputError
@@ -68,7 +68,7 @@ def command(
     else:
         _print(run, front, swept)
         if against is not None:
-            say(sweep_line(against.difference))
+            say_sentence(sweep_line(against.difference))
         if importances:
             SafeConsole().print("", render_importances(run.importances()), sep="\n")
 
@@ -80,7 +80,7 @@ def _print(run: Run, front: Front, swept: Sequence[TrialRecord]) -> None:
         console.print(render_scatter(front, run.trials(), console.width, swept), "", sep="\n")
     console.print(render_front(front, console.width))
     for note in constant_notes(run.constant_objectives()):
-        say(note)
+        say_sentence(note)
 
 
 def _write_plot(

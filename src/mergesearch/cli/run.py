@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from mergesearch._system.terminal import say
+from mergesearch._system.terminal import say, say_sentence
 from mergesearch.cli import completion
 from mergesearch.cli.going_on import remembered, way_on
 from mergesearch.cli.options import (
@@ -184,11 +184,11 @@ def command(
         )
     knee = run.trial(front.pick("knee"))
     for note in item_notes(run.items(knee.number)):
-        say(note)
+        say_sentence(note)
     for note in constant_notes(run.constant_objectives()):
-        say(note)
+        say_sentence(note)
     for line in _summary(run, knee):
-        say(line)
+        say_sentence(line)
 
 
 def _summary(run: Run, knee: TrialRecord) -> Iterator[str]:

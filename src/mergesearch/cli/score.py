@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mergesearch._system.terminal import say
+from mergesearch._system.terminal import say, say_sentence
 from mergesearch.cli import completion
 from mergesearch.cli.options import (
     AsJson,
@@ -64,7 +64,7 @@ def command(
             on_progress=lambda scored: told(scored.done, scored.total),
         )
     for note in scored.notes:
-        say(note, error=True)
+        say_sentence(note, error=True)
     if as_json:
         say(json.dumps(scored.to_dict(), indent=2))
         return
@@ -75,4 +75,4 @@ def command(
         shown = text.score(found, objective.percent)
         say(f"  {objective.name}: {shown}  ({found.n} items{unscored})")
     for note in item_notes(scored.items()):
-        say(note)
+        say_sentence(note)

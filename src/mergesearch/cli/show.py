@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mergesearch._system.terminal import page, say
+from mergesearch._system.terminal import page, say, say_sentence
 from mergesearch.cli import completion
 from mergesearch.cli.options import AsJson, Folder, RungOption, TrustTasks
 from mergesearch.errors import InputError, MergeSearchError
@@ -75,9 +75,11 @@ def _show(run: Run, which: str, as_json: bool) -> None:
         return
     SafeConsole().print(render_trial(record, run.record))
     if record.scores():
-        say("\n".join(["", *standing_lines(run.standing(record.number), run.record.axes)]))
+        say("")
+        for line in standing_lines(run.standing(record.number), run.record.axes):
+            say_sentence(line)
     for note in item_notes(run.items(record.number) if record.scores() else ()):
-        say(note)
+        say_sentence(note)
 
 
 def _document(run: Run, record: TrialRecord) -> dict[str, Any]:

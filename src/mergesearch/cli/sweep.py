@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mergesearch._system.terminal import say
+from mergesearch._system.terminal import say, say_sentence
 from mergesearch.cli.going_on import remembered, way_on
 from mergesearch.cli.options import (
     Memory,
@@ -83,5 +83,5 @@ def command(
         )
     searched = RunFolder(Path(space))
     if searched.holds_run() and (against := against_sweep(Run(space), run.folder.path)):
-        say(sweep_line(against.difference))
+        say_sentence(sweep_line(against.difference))
     say(f"run folder: {run.folder.path}")

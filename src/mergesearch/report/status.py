@@ -184,6 +184,8 @@ def _n_validated(front: Front) -> int:
 
 def _activity(status: Status, now: float) -> str:
     trial = status.unfinished
+    if not status.running and trial is None and status.front.search is not None:
+        return "finished"
     if not status.running:
         return "not running" + (f"; trial {trial.number} is to be done again" if trial else "")
     if trial is None:

@@ -78,7 +78,7 @@ def _front_table(front: Front, parents: Sequence[str], confirmed: bool, wide: bo
         for heading in _headings(front) if wide else ("",):
             under = f"\n{heading}" if heading else ""
             table.add_column(f"{axis.name}{under}", justify="right", no_wrap=True)
-    table.add_column("shares", no_wrap=True)
+    table.add_column("shares", overflow="fold")
     for member in front.members:
         knee = member.trial == front.knee
         row: list[RenderableType] = [KNEE if knee else "", str(member.trial)]

@@ -136,7 +136,10 @@ class RunFolder:
         return self.recipes / f"trial-{trial}.yaml"
 
     def database_state(self) -> tuple[tuple[int, int], ...]:
-        """Return sizes and times of the database's files; they change with all that is recorded."""
+        """Return sizes and times of the database's files, which change with all that is recorded.
+
+        There are none of a database on a server.
+        """
         log = self.database.with_name(f"{self.database.name}-wal")
         found = [path.stat() for path in (self.database, log) if path.is_file()]
         return tuple((status.st_size, status.st_mtime_ns) for status in found)

@@ -253,9 +253,12 @@ class Run:
         return RunRecords.of(self.folder.study)
 
     def _read(self) -> _Reading:
-        """What is on record now; estimating the trials takes long, so it is done once a state."""
+        """What is on record now; estimating the trials takes long, so it is done once a state.
+
+        A database on a server does not tell its state, and is read anew each time.
+        """
         state = self.folder.database_state()
-        if self._reading is None or self._reading.state != state:
+        if self._reading is None or not state or self._reading.state != state:
             with self._records() as records:
                 trials = records.trials()
                 self._reading = _Reading(state, trials, records.front(trials))
