@@ -41,12 +41,19 @@ VISION = {
 }
 QWEN_VISION = {"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2}
 SECTIONS = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 1e4}
+GEMMA4 = TEXT | {"global_head_dim": 32, "sliding_window": 16, "tie_word_embeddings": True}
 KINDS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "gemma3": (
         "Gemma3",
         TEXT | {"query_pre_attn_scalar": 16, "sliding_window": 16, "tie_word_embeddings": True},
         VISION | {"vision_use_head": False},
     ),
+    "gemma4": (
+        "Gemma4",
+        GEMMA4 | {"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 384},
+        VISION | {"num_key_value_heads": 2, "head_dim": 8},
+    ),
+    "gemma4_unified": ("Gemma4Unified", GEMMA4, {}),
     "mistral3": ("Mistral3", TEXT | {"model_type": "mistral"}, VISION | {"head_dim": 8}),
     "qwen2_5_vl": (
         "Qwen2_5_VL",
