@@ -160,3 +160,38 @@ def test_slices_need_their_base(family: dict[str, str]) -> None:
     document = {"merge_method": "ties", "base_model": "base", "slices": slices}
     with pytest.raises(RecipeError, match="does not name the base"):
         plan(document, family)
+
+
+def of_layers(*sources: tuple[str, int, int]) -> dict[str, Any]:
+    entries = [{"model": name, "layer_range": [at, stop]} for name, at, stop in sources]
+    return {"sources": entries}
+
+
+def test_layers_of_gemma_4_keep_their_kinds(tmp_path: Path) -> None:
+    """Kinds go with the layers; layers of different kinds cannot be merged."""
+    apart = {"num_kv_shared_layers": 0, "hidden_size_per_layer_input": 0}
+    family = make_family(
+        tmp_path, ("a", "b"), arch="gemma4_text", use_double_wide_mlp=False, **apart
+    )
+    slices = [of_layers(("a", 0, 3)), of_layers(("b", 2, 5))]
+    made, _ = plan({"merge_method": "passthrough", "slices": slices}, family)
+    windowed = [kind == "sliding_attention" for kind in made.config["layer_types"]]
+    assert windowed == [True, True, False, False, True, False]
+    shapes = {tensor.name: tensor.shape for tensor in made.tensors}
+    assert shapes["model.layers.3.self_attn.q_norm.weight"] == (32,)
+    assert shapes["model.layers.4.self_attn.q_norm.weight"] == (16,)
+    mixed = {"merge_method": "linear", "slices": [of_layers(("a", 0, 2), ("b", 1, 3))]}
+    with pytest.raises(
+        CheckpointError, match=r"layers\.2\.self_attn\.q_proj\.weight has the shape"
+    ):
+        plan(mixed | {"parameters": {"weight": 1}}, family)
+
+
+def test_tables_of_all_layers_are_not_cut(tmp_path: Path) -> None:
+    family = make_family(tmp_path, ("a", "b"), arch="gemma4_text")
+    whole = {"merge_method": "slerp", "base_model": "a", "parameters": {"t": 0.5}}
+    made, _ = plan(whole | {"slices": [of_layers(("a", 0, 5), ("b", 0, 5))]}, family)
+    assert "model.embed_tokens_per_layer.weight" in {tensor.name for tensor in made.tensors}
+    halves = [of_layers(("a", 0, 2), ("b", 0, 2)), of_layers(("a", 2, 5), ("b", 2, 5))]
+    with pytest.raises(RecipeError, match="several slices of Gemma4"):
+        plan(whole | {"slices": halves}, family)
