@@ -13,12 +13,13 @@ import pytest
 from helpers.parents import make_config, make_parent, make_tokenizer, make_weights, write_parent
 
 from mergesearch._system.memo import Memo
+from mergesearch.build import Workshop
 from mergesearch.errors import CheckpointError, RecipeError
 from mergesearch.gguf import EMBEDDING, HEAD
 from mergesearch.merge import vocabulary
 from mergesearch.merge.vocabulary import Aligned
 from mergesearch.parents import Checkpoint, open_checkpoint
-from mergesearch.recipe import TokenizerChoice, TokenSource
+from mergesearch.recipe import Recipe, TokenizerChoice, TokenSource
 from mergesearch.vocabulary import Tokenizer
 
 
@@ -219,3 +220,20 @@ def test_a_hundred_thousand_tokens_are_mapped_once(tmp_path: Path) -> None:
     again = vocabulary.align(folders, "base", choice, memo)
     assert time.perf_counter() - started < 0.05
     assert again.tokenizer is aligned.tokenizer
+
+
+def test_a_folder_and_its_gguf_have_the_same_tokens(tmp_path: Path) -> None:
+    """A GGUF writes spaces in added tokens as such; another token is still another one."""
+    folder = make_parent(tmp_path / "a", tokenizer="spm")
+    document = json.loads((folder / "tokenizer.json").read_text())
+    document["added_tokens"].append({"id": 370, "content": "▁▁", "special": False})
+    (folder / "tokenizer.json").write_text(json.dumps(document))
+    recipe = Recipe.from_dict({"merge_method": "linear", "models": [{"model": str(folder)}]})
+    Workshop.for_recipe(recipe).gguf(recipe, tmp_path / "a.gguf", quant="F32")
+    parents = {name: open_checkpoint(str(tmp_path / name)) for name in ("a", "a.gguf")}
+    texts = [parent.tokenizer.tokens[370] for parent in parents.values() if parent.tokenizer]
+    assert texts == ["▁▁", "  "]
+    assert align(parents, None, None).tokenizer is parents["a"].tokenizer
+    other = make_parent(tmp_path / "b", tokenizer="spm")
+    with pytest.raises(CheckpointError, match="differ in token 370: '▁▁' in a, None in b"):
+        align({"a": parents["a"], "b": open_checkpoint(str(other))}, None, None)

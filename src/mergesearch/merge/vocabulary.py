@@ -20,6 +20,7 @@ from mergesearch.merge.aligned import ABSENT, AlignedParent, RowNumbers, RowSour
 from mergesearch.parents import Checkpoint
 from mergesearch.recipe import TokenizerChoice, TokenSource
 from mergesearch.vocabulary import Tokenizer, chosen_tokenizer
+from mergesearch.vocabulary.to_gguf import SENTENCEPIECE_SPACE
 
 _Sized: TypeAlias = tuple[str, Tokenizer | None, int]
 """A parent's id, its tokenizer, and the number of rows of its embedding."""
@@ -127,12 +128,16 @@ def _first_difference(one: Tokenizer, other: Tokenizer) -> tuple[str, str, str] 
     """The first row with another token in two tokenizers, and both tokens."""
     if one.tokens == other.tokens:
         return None
-    row = next(
-        row
-        for row in sorted({*one.tokens, *other.tokens})
-        if one.tokens.get(row) != other.tokens.get(row)
-    )
-    return f"token {row}", repr(one.tokens.get(row)), repr(other.tokens.get(row))
+    for row in sorted({*one.tokens, *other.tokens}):
+        text, own = one.tokens.get(row), other.tokens.get(row)
+        if text is None or own is None or _with_spaces(text) != _with_spaces(own):
+            return f"token {row}", repr(text), repr(own)
+    return None
+
+
+def _with_spaces(text: str) -> str:
+    """A token with spaces as a GGUF writes those of added tokens, where folders have a letter."""
+    return text.replace(SENTENCEPIECE_SPACE, " ")
 
 
 def _padded(own: int, rows: int) -> RowSources:
