@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from mergesearch.errors import RecipeError, SpaceError
-from mergesearch.recipe.reading import Location, checked_keys, choice_of, entries_of, string_of
+from mergesearch.recipe.reading import (
+    Location,
+    checked_keys,
+    choice_of,
+    entries_of,
+    refuse_slip,
+    string_of,
+)
 
 TOP = Location("merge.yaml")
 
@@ -54,3 +61,13 @@ def test_entries_know_their_places() -> None:
     for wrong in ([], None, "ab", {"a": 1}):
         with pytest.raises(RecipeError, match="needs a list with at least one entry"):
             entries_of(wrong, TOP)
+
+
+def test_only_likely_slips_are_refused() -> None:
+    """What a card says of a model stands in published recipes too."""
+    known = ("name", "slices", "models", "dtype", "tokenizer_source", "seed", "quantize")
+    for key in ("license", "tags", "language", "library_name", "description", "random_seed"):
+        refuse_slip("unknown", key, known, {}, TOP)
+    for key, meant in (("slice", "slices"), ("modles", "models"), ("dtyp", "dtype")):
+        with pytest.raises(RecipeError, match=f"did you mean `{meant}`"):
+            refuse_slip("unknown", key, known, {}, TOP)

@@ -9,6 +9,9 @@ from typing import Any
 
 from mergesearch.errors import InputError, RecipeError
 
+_ALIKE = 0.78
+"""Likeness of two keys from which one is a slip of the other: `license` is not one of `slices`."""
+
 
 class Location:
     """Where in a document a value stands, for error messages.
@@ -86,7 +89,7 @@ def refuse_slip(
 def _meant(key: str, allowed: Sequence[str]) -> str | None:
     """The known key that another one is a slip or a short form of."""
     longer = [name for name in allowed if len(key) > 2 and name.startswith(key)]
-    found = [*get_close_matches(key, allowed, 1, 0.75), *longer]
+    found = [*get_close_matches(key, allowed, 1, _ALIKE), *longer]
     return f"`{found[0]}`" if found else None
 
 
