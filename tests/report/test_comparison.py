@@ -43,7 +43,7 @@ def test_a_difference_has_its_interval_its_items_and_a_verdict() -> None:
         "  choice                      +15.0  5/0/10\n"
         "words        -2.50 (-3.48 to -1.52)  30/1/1  better\n"
         "items: better/worse/equal for trial 2\n"
-        "1 item left out: not scored for both"
+        "1 item left out: scored for one of them only"
     )
 
 

@@ -249,3 +249,11 @@ def test_a_status_has_every_worker_with_its_rate_and_its_last_sign_of_life() -> 
         "trial": 5,
         "trials_per_hour": 10.0,
     }
+
+
+def test_shares_are_broken_between_parents_where_there_is_no_room() -> None:
+    shares = {"a": -0.34, "b": 0.0, "c": 1.34}
+    trials = (replace(TRIALS[0], shares=shares), replace(TRIALS[1], shares=shares))
+    front = Front.of(AXES, trials)
+    lines = shown(render_front(front, 43), 43).splitlines()
+    assert [line[35:] for line in lines[2:6]] == ["-34/0/", "134", "-34/0/", "134"]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mergesearch._system.terminal import say
+from mergesearch._system.terminal import say, say_sentence
 from mergesearch.cli.options import AsJson
 from mergesearch.report.listing import render_runs
 from mergesearch.report.terminal import SafeConsole
@@ -32,8 +32,8 @@ def command(
         listed = {"spaces": spaces, "objectives": objectives}
         say(json.dumps(listed | {"runs": [run.to_dict() for run in runs]}, indent=2))
         return
-    say(f"built-in spaces      {', '.join(spaces)}")
-    say(f"built-in objectives  {', '.join(objectives)}")
+    say_sentence(f"built-in spaces      {', '.join(spaces)}")
+    say_sentence(f"built-in objectives  {', '.join(objectives)}")
     if runs:
         SafeConsole().print("", render_runs(runs), sep="\n")
     else:

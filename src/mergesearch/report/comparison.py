@@ -51,7 +51,7 @@ def render_comparison(
     unscored = sum(difference.n_unscored for difference in differences.values())
     notes = [f"items: better/worse/equal for {first}"]
     if unscored:
-        notes.append(f"{text.plural(unscored, 'item')} left out: not scored for both")
+        notes.append(f"{text.plural(unscored, 'item')} left out: scored for one of them only")
     return Group(
         Text(f"{first} minus {second}, on the {rung} items", style="bold"),
         table,

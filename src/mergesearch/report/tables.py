@@ -30,7 +30,7 @@ def render_front(front: Front, width: int) -> RenderableType:
     parents = list(dict.fromkeys(parent for member in front.members for parent in member.shares))
     confirmed = any(member.validated for member in front.members)
     wide = confirmed and _width_side_by_side(front, parents) <= width
-    table = _front_table(front, parents, confirmed, wide)
+    table = _front_table(front, parents, confirmed, wide, width)
     below = f"; below each score: {_headings(front)[1]}" if confirmed and not wide else ""
     notes = [
         f"{KNEE} knee{below}",
@@ -70,8 +70,11 @@ def _width_side_by_side(front: Front, parents: Sequence[str]) -> int:
     return sum(widths) + 2 * (len(widths) - 1)
 
 
-def _front_table(front: Front, parents: Sequence[str], confirmed: bool, wide: bool) -> Table:
+def _front_table(
+    front: Front, parents: Sequence[str], confirmed: bool, wide: bool, width: int
+) -> Table:
     table = ruled_table()
+    left = len("◆  trial  ")
     table.add_column("", width=1)
     table.add_column("trial", justify="right", no_wrap=True)
     for axis in front.axes:
@@ -79,17 +82,27 @@ def _front_table(front: Front, parents: Sequence[str], confirmed: bool, wide: bo
             under = f"\n{heading}" if heading else ""
             table.add_column(f"{axis.name}{under}", justify="right", no_wrap=True)
     table.add_column("shares", overflow="fold")
+    for axis in front.axes:
+        cells = [cell for member in front.members for cell in _cells(member, axis)]
+        left += max(map(len, [axis.name, *cells])) + 2
     for member in front.members:
         knee = member.trial == front.knee
         row: list[RenderableType] = [KNEE if knee else "", str(member.trial)]
         for axis in front.axes:
-            cells: tuple[str, ...] = _cells(member, axis)
-            if not confirmed:
-                cells = cells[:1]
-            row += map(Text, cells) if wide else [Text("\n".join(cells))]
-        row.append(text.shares(member.shares, parents))
+            shown = _cells(member, axis)[: 2 if confirmed else 1]
+            row += map(Text, shown) if wide else [Text("\n".join(shown))]
+        shares = text.shares(member.shares, parents)
+        row.append(shares if wide else _broken(shares, max(8, width - left)))
         table.add_row(*row, style="bold" if knee else None)
     return table
+
+
+def _broken(shares: str, room: int) -> str:
+    """Shares on several lines, broken between parents, where they are longer than the room."""
+    if len(shares) <= room:
+        return shares
+    end = shares.rfind("/", 0, room) + 1 or room
+    return f"{shares[:end]}\n{_broken(shares[end:], room)}"
 
 
 def ruled_table() -> Table:
