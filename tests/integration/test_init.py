@@ -38,7 +38,7 @@ def space(path: str) -> Space:
 def test_without_a_recipe_the_demo_is_the_beginning() -> None:
     outcome = search("init")
     assert outcome.code == 0
-    assert "next: search run space.yaml --objectives demo" in outcome.out
+    assert "then: search run space.yaml --objectives demo" in outcome.out
     assert len(space("space.yaml").dimensions) == 11
     again = search("init")
     assert again.code == 2

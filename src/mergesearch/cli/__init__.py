@@ -20,7 +20,7 @@ from mergesearch.errors import InputError, Interrupted, MergeSearchError
 
 COMMANDS = {
     "run": "Search a space and hand over its Pareto front.",
-    "worker": "Work on a run with others, from this or another machine.",
+    "worker": "Work on a run with others until it ends.",
     "sweep": "Score the line between two parents: what a search has to beat.",
     "status": "Show how far a run has got.",
     "front": "Show the Pareto front of a run.",
@@ -33,7 +33,7 @@ COMMANDS = {
     "build": "Build the model that a recipe describes, or a trial of a run.",
     "upload": "Upload a finished folder to the Hugging Face Hub.",
     "score": "Score a model as a run does.",
-    "check": "Check a space, recipe or objectives, and estimate what a run takes.",
+    "check": "Check a space, recipe or objectives; estimate what it takes.",
     "init": "Write a search space: from a recipe, or by a few questions.",
     "list": "List built-in spaces and objectives, and the runs in a folder.",
     "doctor": "Show what this machine offers.",

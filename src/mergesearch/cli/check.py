@@ -37,7 +37,7 @@ def command(
     trust_tasks: TrustTasks = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a space, recipe or objectives, and estimate what a run takes.
+    """Check a space, recipe or objectives; estimate what it takes.
 
     Parents are opened (those of the hub are downloaded first), every method and choice is planned,
     and the tasks are loaded; one layer is built and a few items are scored to measure this machine.

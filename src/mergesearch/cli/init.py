@@ -72,7 +72,8 @@ def command(
     for name, values in space.tied.items():
         what = "all numbers of one value" if values == 1 else f"{values} values together"
         say(f"{name} multiplies {what}: few dimensions; --open searches each number")
-    say(f"next: search run {target} --objectives {objectives}")
+    say(f"next: search check {target} --objectives {objectives}")
+    say(f"then: search run {target} --objectives {objectives}")
 
 
 def _ask(question: str, default: str) -> str:

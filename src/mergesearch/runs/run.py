@@ -86,7 +86,11 @@ class Run:
         """
         trials = self.trials()
         if not 0 <= number < len(trials):
-            raise InputError(f"the run has no trial {number}", where=self.folder.path)
+            raise InputError(
+                f"the run has no trial {number}",
+                where=self.folder.path,
+                expected=f"0 to {len(trials) - 1}" if trials else None,
+            )
         return trials[number]
 
     def front(self) -> Front:
