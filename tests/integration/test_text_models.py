@@ -55,6 +55,19 @@ KINDS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     ),
     "gemma4_unified": ("Gemma4Unified", GEMMA4, {}),
     "mistral3": ("Mistral3", TEXT | {"model_type": "mistral"}, VISION | {"head_dim": 8}),
+    "granite": (
+        "LlavaNext",
+        {key: value for key, value in TEXT.items() if key != "head_dim"}
+        | {"model_type": "granite", "tie_word_embeddings": True, "logits_scaling": 1.0},
+        VISION | {"model_type": "clip_vision_model", "projection_dim": 16},
+    ),
+    "qwen3_5": (
+        "Qwen3_5",
+        TEXT
+        | {"linear_key_head_dim": 16, "linear_value_head_dim": 16, "linear_num_key_heads": 2}
+        | {"linear_num_value_heads": 4, "num_hidden_layers": 4},
+        QWEN_VISION | {"out_hidden_size": 64},
+    ),
     "qwen2_5_vl": (
         "Qwen2_5_VL",
         {key: value for key, value in TEXT.items() if key != "head_dim"}

@@ -68,7 +68,8 @@ def text_config(config: Mapping[str, Any], where: Path, *, has_head: bool) -> di
     Args:
         config: `config.json` of the whole.
         where: Folder that messages name.
-        has_head: Whether a head is stored; where none is, either config may say that it is tied.
+        has_head: Whether a head is stored. Where the config of the whole agrees with that, it
+            counts before that of the text, as for transformers.
 
     Raises:
         CheckpointError: Its architecture is not known.
@@ -87,8 +88,8 @@ def text_config(config: Mapping[str, Any], where: Path, *, has_head: bool) -> di
     text["model_type"] = _MODEL_TYPES.get(architecture, text["model_type"])
     shared = {key: config[key] for key in _SHARED_KEYS if key in config}
     text = shared | {key: value for key, value in text.items() if not key.startswith(_OF_IMAGES)}
-    if not has_head and config.get(_TIED):
-        text[_TIED] = True
+    if config.get(_TIED) is (not has_head):
+        text[_TIED] = not has_head
     return text | {key: _for_text(text[key]) for key in _ROPE_KEYS if key in text}
 
 
