@@ -16,9 +16,11 @@ from helpers.shared_run import objectives as objectives
 from helpers.shared_run import run as run
 from hypothesis import HealthCheck, settings
 
-# They stand before anything reads them. Tests run side by side, each with one thread for matrices.
+# They stand before anything reads them. Tests run side by side: each has one thread for matrices,
+# and threads that wait sleep.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "passive"
 
 # No deadline: a busy machine is slow and not wrong.
 settings.register_profile(

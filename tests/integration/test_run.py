@@ -239,7 +239,7 @@ def _without_validation(folder: Path) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize(
-    ("layers", "memory", "ahead"), [(1, "1GB", True), (1, None, True), (0, "1GB", False)]
+    ("layers", "memory", "ahead"), [(1, "9GB", True), (1, None, True), (0, "9GB", False)]
 )
 def test_the_next_candidate_is_built_ahead_beside_a_gpu_where_it_fits(
     objectives: Path,
