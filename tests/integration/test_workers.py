@@ -25,7 +25,7 @@ def _workers(run: int) -> list[int]:
 
 
 def _wait_for(folder: Path, count: int) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         try:
             if sum(trial.finished for trial in trials(folder)) >= count:

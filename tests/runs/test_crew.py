@@ -13,8 +13,8 @@ from helpers.study_fakes import files
 from mergesearch.errors import Interrupted, MergeSearchError
 from mergesearch.objectives import Rung
 from mergesearch.runs import crew
-from mergesearch.runs.crew import Crew, Setup, joining
-from mergesearch.runs.worker import WorkerSettings
+from mergesearch.runs.crew import Crew, CrewSettings, Setup, joining
+from mergesearch.runs.workplace import WorkerSettings
 from mergesearch.study.events import Event, Noted, RunStarted, StageStarted, TrialFinished
 from mergesearch.study.stopping import StopRule
 
@@ -90,3 +90,10 @@ def test_workers_that_were_all_killed_are_said_to_be(tmp_path: Path, setup: Setu
         with pytest.raises(MergeSearchError, match="all workers were ended from outside"):
             workers.watch(lambda: None, said.append)
     assert said == [Noted("worker 1 was ended (SIGKILL); others do its trial again")]
+
+
+def test_workers_take_gpus_in_turn(tmp_path: Path, setup: Setup) -> None:
+    each = replace(setup.settings, workers=3)
+    setups = CrewSettings(each, {}, ["0", "1"]).setups(setup.files)
+    assert [(told.index, told.gpu) for told in setups] == [(0, "0"), (1, "1"), (2, "0")]
+    assert [told.gpu for told in CrewSettings(each, {}).setups(setup.files)] == [None] * 3

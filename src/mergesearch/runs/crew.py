@@ -20,7 +20,8 @@ import mergesearch
 from mergesearch._system.closing import Closing
 from mergesearch._system.files import write_json
 from mergesearch.errors import MergeSearchError
-from mergesearch.runs.worker import WorkerSettings, bundled_tasks
+from mergesearch.runs.worker import bundled_tasks
+from mergesearch.runs.workplace import WorkerSettings
 from mergesearch.scoring.log import EscapedLog
 from mergesearch.scoring.protocol import Failed
 from mergesearch.study.database import is_file
@@ -66,6 +67,30 @@ class Setup:
     gpu: str | None = None
 
 
+@dataclass(frozen=True)
+class CrewSettings:
+    """How the workers of a machine work.
+
+    Attributes:
+        each: How each of them works.
+        pins: Commits of the parents that come from the hub: id -> `ID@COMMIT`.
+        gpus: GPUs that they take in turn; empty for all to each.
+    """
+
+    each: WorkerSettings
+    pins: Mapping[str, str]
+    gpus: Sequence[str] = ()
+
+    def setups(self, files: StudyFiles) -> list[Setup]:
+        """Return what each worker is told when it starts on the run in some files."""
+        secrets = secrets_of(files.database)
+        gpus = [
+            self.gpus[index % len(self.gpus)] if self.gpus else None
+            for index in range(self.each.workers)
+        ]
+        return [Setup(files, secrets, self.each, index, gpu) for index, gpu in enumerate(gpus)]
+
+
 @dataclass
 class _Member:
     """A worker that was started.
@@ -87,9 +112,7 @@ def run_crew(
     files: StudyFiles,
     search: Search,
     settings: StudySettings,
-    pins: Mapping[str, str],
-    worker: WorkerSettings,
-    gpus: Sequence[str],
+    crew: CrewSettings,
     observe: Observer,
 ) -> Front:
     """Run a search by several workers, or go on with it; return its front, which is also written.
@@ -98,9 +121,7 @@ def run_crew(
         files: Where the run is.
         search: What is searched.
         settings: How it is searched.
-        pins: Commits of the parents that come from the hub: id -> `ID@COMMIT`.
-        worker: How each worker works.
-        gpus: GPUs that the workers take in turn; empty for all to each.
+        crew: How the workers work.
         observe: Called with every event.
 
     Raises:
@@ -111,20 +132,10 @@ def run_crew(
     terms = Terms(
         rule=stop_rule(search, settings),
         confirm=settings.confirm,
-        pins=pins,
+        pins=crew.pins,
         task_folder=bundled_tasks(search.objectives),
         warm_start=None if search.warm_start is None else search.warm_start.to_dict(),
     )
-    setups = [
-        Setup(
-            files,
-            secrets_of(files.database),
-            worker,
-            index,
-            gpus[index % len(gpus)] if gpus else None,
-        )
-        for index in range(worker.workers)
-    ]
     with run_lock(files.lock) as lock, SignalGuard() as guard:
         share_study(files, search, settings, terms, guard.check)
         lock.mark_started()
@@ -135,8 +146,8 @@ def run_crew(
             guard.check()
             lock.check()
 
-        with Crew(setups, worker.log) as crew:
-            crew.watch(check, observe)
+        with Crew(crew.setups(files), crew.each.log) as started:
+            started.watch(check, observe)
         files.turns.unlink(missing_ok=True)
         with RunRecords.of(files) as records:
             front = records.front()

@@ -13,7 +13,8 @@ from mergesearch.errors import RunFolderError
 from mergesearch.report import log_events
 from mergesearch.runs.gpus import check_gpu, use_gpu
 from mergesearch.runs.inputs import Place
-from mergesearch.runs.worker import WorkerSettings, work
+from mergesearch.runs.worker import work
+from mergesearch.runs.workplace import WorkerSettings
 from mergesearch.study.events import Observer, RunFinished, broadcast
 from mergesearch.study.front import Front
 from mergesearch.study.servers import server_address

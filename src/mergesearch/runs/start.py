@@ -14,10 +14,10 @@ from mergesearch.errors import InputError, RunFolderError
 from mergesearch.objectives import Objectives
 from mergesearch.parents import pin_parents
 from mergesearch.report import log_events
-from mergesearch.runs.crew import run_crew
+from mergesearch.runs.crew import CrewSettings, run_crew
 from mergesearch.runs.folder import RunFolder, Storage
 from mergesearch.runs.goal import DEFAULT_TRIALS, Goal
-from mergesearch.runs.gpus import check_gpu
+from mergesearch.runs.gpus import check_gpu, use_gpu
 from mergesearch.runs.inputs import (
     Place,
     fitted_space,
@@ -31,8 +31,7 @@ from mergesearch.runs.inputs import (
 from mergesearch.runs.report import write_report
 from mergesearch.runs.run import Run
 from mergesearch.runs.warm_start import notes_of, read_warm_start
-from mergesearch.runs.worker import WorkerSettings
-from mergesearch.runs.workplace import workplace
+from mergesearch.runs.workplace import WorkerSettings, workplace
 from mergesearch.space import Space
 from mergesearch.study.events import Noted, Observer, Preparing, RunOpened, broadcast
 from mergesearch.study.identity import identify
@@ -132,6 +131,8 @@ def search(
     if workers < 1:
         raise InputError(f"{workers} workers do nothing", where="workers", expected="1 or more")
     gpus = [check_gpu(gpu) for gpu in gpus]
+    if workers == 1 and gpus:
+        use_gpu(gpus[0])
     inputs = _Inputs.read(space, objectives, folder)
     place_of_study = _storage(inputs.folder, storage)
     goal = named or inputs.folder.read_goal() or Goal(DEFAULT_TRIALS)
@@ -152,20 +153,22 @@ def search(
     warm = read_warm_start(inputs.folder, warm_start, inputs.space, inputs.objectives)
     run_folder = inputs.folder
     files = run_folder.study_in(place_of_study)
+    own = WorkerSettings(
+        log=run_folder.log,
+        partial=run_folder.partial,
+        parents=places,
+        template=None if template is None else Path(template),
+        tasks=inputs.objectives.task_folder,
+        threads=threads,
+        memory=memory,
+        trust_tasks=trust_tasks,
+        workers=workers,
+    )
+    pinned = {ref: pin for ref, pin in pins.items() if ref != pin}
+    crew = CrewSettings(replace(own, shares_partial=True), pinned, gpus)
     with (
         run_folder.made(),
-        workplace(
-            inputs.space,
-            inputs.space_text,
-            inputs.objectives,
-            workshop,
-            warm,
-            log=run_folder.log,
-            partial=run_folder.partial,
-            memory=memory,
-            workers=workers,
-            trust_tasks=trust_tasks,
-        ) as place,
+        workplace(inputs.space, inputs.space_text, inputs.objectives, workshop, warm, own) as place,
     ):
         identify(files, place.search, settings)  # before anything is written beside it
         with log_events(run_folder.log) as log:
@@ -183,20 +186,7 @@ def search(
                 run_study(files, place.search, settings, observe)
             else:
                 place.scorer.close(keep_partial=True)  # each worker has one of its own
-                setup = WorkerSettings(
-                    log=run_folder.log,
-                    partial=run_folder.partial,
-                    shares_partial=True,
-                    parents=places,
-                    template=None if template is None else Path(template),
-                    tasks=inputs.objectives.task_folder,
-                    threads=threads,
-                    memory=memory,
-                    trust_tasks=trust_tasks,
-                    workers=workers,
-                )
-                pinned = {ref: pin for ref, pin in pins.items() if ref != pin}
-                run_crew(files, place.search, settings, pinned, setup, gpus, observe)
+                run_crew(files, place.search, settings, crew, observe)
             observe(Preparing(f"writing {run_folder.report}"))
             run = Run(run_folder.path)
             run.write_recipes()

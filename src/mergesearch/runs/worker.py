@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from mergesearch._system import resources
@@ -11,7 +10,7 @@ from mergesearch.errors import InputError
 from mergesearch.objectives import Objectives
 from mergesearch.recipe import to_yaml
 from mergesearch.runs.inputs import open_workshop
-from mergesearch.runs.workplace import workplace
+from mergesearch.runs.workplace import WorkerSettings, workplace
 from mergesearch.space import Space
 from mergesearch.study.events import Observer
 from mergesearch.study.front import Front
@@ -20,35 +19,6 @@ from mergesearch.study.records import RunRecord
 from mergesearch.study.settings import StudyFiles, StudySettings
 from mergesearch.study.sharing import Terms, shared_run
 from mergesearch.study.warm_start import WarmStart
-
-
-@dataclass(frozen=True)
-class WorkerSettings:
-    """How a worker works on its machine.
-
-    Attributes:
-        log: File that the output of its scoring process is appended to.
-        partial: Folder for the finished chunks of candidates that are scored on this machine.
-        shares_partial: Whether other workers keep those of their candidates in it too.
-        parents: Folders or GGUF files in the place of parents' ids.
-        template: GGUF of one parent, for an architecture that is not built in.
-        tasks: Folder with the tasks of the objectives; None for the place that is on record.
-        threads: Number of threads that build; None for one per processor.
-        memory: Bytes that all workers of the machine may take; None for all that is free.
-        trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
-        workers: Number of workers that share the threads and the memory.
-    """
-
-    log: Path
-    partial: Path
-    shares_partial: bool = False
-    parents: Mapping[str, str | Path] = field(default_factory=dict)
-    template: Path | None = None
-    tasks: Path | None = None
-    threads: int | None = None
-    memory: int | None = None
-    trust_tasks: bool = False
-    workers: int = 1
 
 
 def work(
@@ -82,19 +52,7 @@ def work(
         settings.log.parent,
     )
     warm = None if terms.warm_start is None else WarmStart.from_dict(terms.warm_start)
-    with workplace(
-        space,
-        run.space,
-        objectives,
-        workshop,
-        warm,
-        log=settings.log,
-        partial=settings.partial,
-        shares_partial=settings.shares_partial,
-        memory=settings.memory,
-        workers=settings.workers,
-        trust_tasks=settings.trust_tasks,
-    ) as place:
+    with workplace(space, run.space, objectives, workshop, warm, settings) as place:
         how = StudySettings(confirm=terms.confirm)
         return join_study(files, place.search, how, terms.rule, observe)
 

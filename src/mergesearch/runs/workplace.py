@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mergesearch._system.memory_watch import MemoryWatch
@@ -19,6 +19,35 @@ from mergesearch.scoring import ScoringProcess
 from mergesearch.space import Space
 from mergesearch.study.settings import Search
 from mergesearch.study.warm_start import WarmStart
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """How a worker works on its machine.
+
+    Attributes:
+        log: File that the output of its scoring process is appended to.
+        partial: Folder for the finished chunks of candidates that are scored on this machine.
+        shares_partial: Whether other workers keep those of their candidates in it too.
+        parents: Folders or GGUF files in the place of parents' ids.
+        template: GGUF of one parent, for an architecture that is not built in.
+        tasks: Folder with the tasks of the objectives; None for the place that is on record.
+        threads: Number of threads that build; None for one per processor.
+        memory: Bytes that all workers of the machine may take; None for all that is free.
+        trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
+        workers: Number of workers that share the threads and the memory.
+    """
+
+    log: Path
+    partial: Path
+    shares_partial: bool = False
+    parents: Mapping[str, str | Path] = field(default_factory=dict)
+    template: Path | None = None
+    tasks: Path | None = None
+    threads: int | None = None
+    memory: int | None = None
+    trust_tasks: bool = False
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -41,13 +70,7 @@ def workplace(
     objectives: Objectives,
     workshop: Workshop,
     warm: WarmStart | None,
-    *,
-    log: Path,
-    partial: Path,
-    memory: int | None,
-    shares_partial: bool = False,
-    workers: int = 1,
-    trust_tasks: bool = False,
+    settings: WorkerSettings,
 ) -> Iterator[Workplace]:
     """Prepare to build and score; the scoring process ends with the context.
 
@@ -57,28 +80,23 @@ def workplace(
         objectives: Objectives that are scored.
         workshop: The opened parents.
         warm: What the run takes from another one, None for nothing.
-        log: File that the output of the scoring process is appended to.
-        partial: Folder for the finished chunks of the candidate that is scored.
-        shares_partial: Whether other processes keep those of their candidates in it too.
-        memory: Bytes that all workers here may take together; None for all that is free.
-        workers: Number of processes on this machine that share memory.
-        trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
+        settings: How this process works on its machine.
 
     Raises:
         InputError: It may take more memory than there is.
         RecipeError, CheckpointError: A recipe of the space does not fit the parents.
     """
     work = largest_workload(workshop, space.examples("high"), objectives.runtime)
-    budget = share_out(memory, work, workshop, workers)
+    budget = share_out(settings.memory, work, workshop, settings.workers)
     with (
         ScoringProcess(
             objectives,
-            log=log,
-            trust_tasks=trust_tasks,
-            partial=partial,
-            shares_partial=shares_partial,
+            log=settings.log,
+            trust_tasks=settings.trust_tasks,
+            partial=settings.partial,
+            shares_partial=settings.shares_partial,
         ) as scorer,
-        nullcontext() if memory is None else _memory_watch(memory // workers, scorer),
+        _memory_watch(settings, scorer),
     ):
         depth = next(iter(workshop.parents.values())).layout.n_layers
         search = Search(
@@ -107,8 +125,12 @@ def parent_alone_recipe(ref: str) -> Recipe:
     return Recipe.from_dict({"merge_method": "linear", "models": models})
 
 
-def _memory_watch(memory: int, scorer: ScoringProcess) -> MemoryWatch:
-    """End a scoring process with which a run takes more memory than it may."""
+def _memory_watch(
+    settings: WorkerSettings, scorer: ScoringProcess
+) -> AbstractContextManager[object]:
+    """End a scoring process with which a worker takes more memory than it may."""
+    if settings.memory is None:
+        return nullcontext()
 
     def others() -> list[int]:
         return [] if scorer.pid is None else [scorer.pid]
@@ -118,4 +140,4 @@ def _memory_watch(memory: int, scorer: ScoringProcess) -> MemoryWatch:
             f"ended, as the run took {used / 1e9:.1f} GB of memory, and --memory allows less"
         )
 
-    return MemoryWatch(memory, others, exceeded)
+    return MemoryWatch(settings.memory // settings.workers, others, exceeded)
