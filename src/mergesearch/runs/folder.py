@@ -122,6 +122,11 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def importances(self) -> Path:
+        """Importances of the dimensions, as they were computed last."""
+        return self.path / "importances.json"
+
+    @property
     def questions(self) -> Path:
         """What items ask, as far as somebody has looked at them."""
         return self.path / "questions.json"

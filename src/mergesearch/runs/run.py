@@ -18,6 +18,7 @@ from mergesearch.objectives import (
 from mergesearch.recipe import Recipe, to_yaml
 from mergesearch.runs.export import recipe_header
 from mergesearch.runs.folder import RunFolder
+from mergesearch.runs.kept_importances import kept_importances
 from mergesearch.runs.kinds import Kind, refuse_other
 from mergesearch.study.against import HypervolumeDifference, hypervolume_difference
 from mergesearch.study.front import Front
@@ -127,8 +128,13 @@ class Run:
 
     def importances(self) -> Importances:
         """Return the share of each dimension in the variance of each objective, as estimated."""
-        with self._records() as records:
-            return records.importances(self.trials())
+        trials = self.trials()
+
+        def compute() -> Importances:
+            with self._records() as records:
+                return records.importances(trials)
+
+        return kept_importances(self.folder.importances, trials, compute)
 
     def constant_objectives(self) -> list[str]:
         """Return the objectives that have the same value in all trials."""
