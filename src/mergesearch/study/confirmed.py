@@ -9,16 +9,10 @@ from typing import Any, Self
 import numpy as np
 
 from mergesearch.objectives import Score
-from mergesearch.study.confirming import chances_of_membership, grouped
+from mergesearch.study.confirming import chances_of_membership, grouped, supported
 from mergesearch.study.estimation.estimates import Estimates
-from mergesearch.study.estimation.factors import Floats
-from mergesearch.study.pareto import hypervolume, knee, non_dominated
+from mergesearch.study.pareto import hypervolume, knee
 from mergesearch.study.records import Axis
-
-SHOWN = 0.15
-"""Chance of membership from which a finalist is shown. Those alone that no estimate is above would
-be too few: one lucky finalist hides all that are a little worse by their estimates, and in truth
-are not."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,7 @@ class ConfirmedFront:
 
     Attributes:
         members: Members, the best in the first objective first.
-        dropped: Numbers of finalists that hardly belong to the front.
+        dropped: Numbers of finalists that others dominate, or nearly.
         hypervolume: Hypervolume of the members' values above the reference point.
         knee: Number of the trial at the knee.
     """
@@ -78,7 +72,7 @@ class ConfirmedFront:
         """
         directions = [axis.direction for axis in axes]
         chances = chances_of_membership(estimates, directions, np.random.default_rng([seed, 14]))
-        members = _members(estimates, chances, directions)
+        members = supported(estimates, chances, directions)
         groups = grouped(estimates, members, chances)
         sign = -1.0 if directions[0] == "maximize" else 1.0
         groups.sort(key=lambda group: sign * estimates.values[estimates.rows[group.trial], 0])
@@ -120,14 +114,6 @@ class ConfirmedFront:
             "hypervolume": self.hypervolume,
             "knee": self.knee,
         }
-
-
-def _members(estimates: Estimates, chances: Floats, directions: Sequence[str]) -> list[int]:
-    """The finalists that may well belong to the front, else those that no estimate is above."""
-    likely = [
-        trial for trial, chance in zip(estimates.trials, chances, strict=True) if chance >= SHOWN
-    ]
-    return likely or [estimates.trials[row] for row in non_dominated(estimates.values, directions)]
 
 
 def _scores(

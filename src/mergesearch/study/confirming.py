@@ -17,7 +17,7 @@ import numpy as np
 from mergesearch.objectives import Items, Objectives, part_of
 from mergesearch.study.estimation.estimates import Estimates
 from mergesearch.study.estimation.factors import Floats
-from mergesearch.study.pareto import best_fronts
+from mergesearch.study.pareto import best_fronts, non_dominated
 from mergesearch.study.parts import trial_sizes
 from mergesearch.study.records import Axis
 
@@ -33,6 +33,9 @@ UNLIKELY = 0.05
 SMALLEST_SHARE = 0.5
 """Items that finalists are scored on at least, on average, as a share of a trial's first part: of
 many finalists with few items more is left of the front than of few with many."""
+CLEARLY = 0.25
+"""Standard errors of a difference by which a member is better than any other in something. With
+less it is dominated as likely as not, and by much where it is worse in the rest."""
 Z95 = 1.96
 """Half the width of a 95 % interval, in standard errors."""
 
@@ -137,6 +140,30 @@ def combined(prior: Estimates, confirmed: Estimates) -> Estimates:
     return Estimates(confirmed.trials, values, covariances)
 
 
+def supported(estimates: Estimates, chances: Floats, directions: Sequence[str]) -> list[int]:
+    """Return the finalists that no other dominates, or nearly does, by its estimates.
+
+    The best one in an objective always stays.
+
+    Args:
+        estimates: What is known of the finalists.
+        chances: Chance of membership of each finalist, in the order of the estimates.
+        directions: `maximize` or `minimize`, one an objective.
+    """
+    gains = estimates.values * signs_of(directions)
+    rows = non_dominated(estimates.values, directions)
+    ends = {max(rows, key=lambda row: gains[row, column]) for column in range(gains.shape[1])}
+    kept: list[int] = []
+    for row in sorted(rows, key=lambda row: -chances[row]):
+        clear = [
+            (gains[row] - gains[other] > CLEARLY * _errors(estimates, row, other)).any()
+            for other in kept
+        ]
+        if row in ends or all(clear):
+            kept.append(row)
+    return [estimates.trials[row] for row in sorted(kept)]
+
+
 @dataclass(frozen=True)
 class Group:
     """A member of the confirmed front with those that cannot be told apart from it.
@@ -173,12 +200,17 @@ def grouped(estimates: Estimates, members: Sequence[int], chances: Floats) -> li
 
 def _alike(estimates: Estimates, first: int, second: int) -> bool:
     """Whether the difference of two trials may be 0 in every objective."""
-    rows = [estimates.rows[first], estimates.rows[second]]
-    difference = np.subtract(*estimates.values[rows])
-    variance = np.array(
-        [
-            np.array([1.0, -1.0]) @ covariance[np.ix_(rows, rows)] @ np.array([1.0, -1.0])
-            for covariance in estimates.covariances
-        ]
+    rows = estimates.rows[first], estimates.rows[second]
+    difference = estimates.values[rows[0]] - estimates.values[rows[1]]
+    return bool((np.abs(difference) <= Z95 * _errors(estimates, *rows)).all())
+
+
+def _errors(estimates: Estimates, first: int, second: int) -> Floats:
+    """Standard errors of the difference of two rows, (objectives,)."""
+    covariances = estimates.covariances
+    variances = (
+        covariances[:, first, first]
+        + covariances[:, second, second]
+        - 2 * covariances[:, first, second]
     )
-    return bool((np.abs(difference) <= Z95 * np.sqrt(np.maximum(variance, 0.0))).all())
+    return np.asarray(np.sqrt(np.maximum(variances, 0.0)))
