@@ -117,7 +117,12 @@ def _task_difference(
         if ours[number].unscored is None and theirs[number].unscored is None
     ]
     if len(both) < 2:
-        raise ScoringError(f"{len(both)} items that both scored", where=task, expected="2 or more")
+        raise ScoringError(
+            f"{len(both)} items that both scored",
+            where=task,
+            expected="2 or more",
+            fix="compare them on the validate items, where both are scored on these",
+        )
     total = sum(use.weight for use in objective.uses)
     uses = [(use, use.weight / total) for use in objective.uses if use.task == task]
     gaps = [
