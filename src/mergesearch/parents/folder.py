@@ -18,7 +18,7 @@ from mergesearch.gguf import EMBEDDING, HEAD, Layout, found_layout, layout_of
 from mergesearch.gguf.documents import ANY_CONFIG, MODEL_CONFIG
 from mergesearch.gguf.gemma4 import with_heads_of_full_attention
 from mergesearch.parents.documents import SHARDS
-from mergesearch.parents.parent import TensorInfo, check_tensors
+from mergesearch.parents.parent import TensorInfo, check_count, check_tensors
 from mergesearch.parents.safetensors import WHOLE_NUMBERS, SafetensorsFile
 from mergesearch.parents.text_model import reads_images, text_config, text_names
 from mergesearch.parents.tokens import fitting_tokenizer
@@ -76,6 +76,7 @@ class FolderCheckpoint:
         check(MODEL_CONFIG, self.config, folder / "config.json", CheckpointError)
         self.config = with_heads_of_full_attention(self.config)
         self.layout = layout_of(self.config, folder)
+        check_count(self.tensors, self.layout, folder)
         self._leave_out_unused(self.layout.unused_tensors())
         self.config["tie_word_embeddings"] = self.layout.tied
         if self.layout.tied and HEAD in self.tensors:

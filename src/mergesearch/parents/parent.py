@@ -80,6 +80,20 @@ class StoredCheckpoint(Checkpoint, Protocol):
         ...
 
 
+def check_count(tensors: Mapping[str, TensorInfo], layout: Layout, where: Path) -> None:
+    """Refuse a checkpoint with fewer tensors than layers, before a name is made for each of them.
+
+    Raises:
+        CheckpointError: There are too few.
+    """
+    if layout.least_tensors > len(tensors):
+        raise CheckpointError(
+            f"{len(tensors)} tensors for {layout.n_layers} layers",
+            where=where,
+            expected=f"{layout.least_tensors} or more, by its configuration",
+        )
+
+
 def check_tensors(tensors: Mapping[str, TensorInfo], layout: Layout, where: Path) -> None:
     """Refuse a checkpoint whose tensors are not those that its config describes.
 
@@ -87,12 +101,7 @@ def check_tensors(tensors: Mapping[str, TensorInfo], layout: Layout, where: Path
         CheckpointError: Names the first tensor that is missing, unknown, of another shape, or of a
             type that weights are not stored in.
     """
-    if layout.least_tensors > len(tensors):  # before so many names are made
-        raise CheckpointError(
-            f"{len(tensors)} tensors for {layout.n_layers} layers",
-            where=where,
-            expected=f"{layout.least_tensors} or more, by its configuration",
-        )
+    check_count(tensors, layout, where)
     expected = layout.tensor_shapes()
     for name, shape in expected.items():
         if name not in tensors:
