@@ -9,7 +9,8 @@ import pytest
 
 from mergesearch._system.spare import Spare
 from mergesearch.errors import InputError
-from mergesearch.gguf.layout import found_layout, layout_of
+from mergesearch.gguf import layout_of
+from mergesearch.gguf.layout import found_layout
 from mergesearch.objectives import Runtime
 from mergesearch.recipe import Recipe
 from mergesearch.runs.budget import (
