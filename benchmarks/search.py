@@ -24,6 +24,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -162,10 +163,9 @@ def emulated_run(
     objectives = objectives_of(sampler)
     items = EmulatedItems(emulator, objectives, seed)
     parsed, text = read_space(space_of(space))
-    workshop = open_workshop(parsed)
     asked = Search(
         space=parsed,
-        relevance=parsed.relevances(masses(workshop.parents, parsed.base())),
+        relevance=lambda: relevance_of(space),
         objectives=objectives,
         build=items.build,
         score=items.score,
@@ -184,6 +184,13 @@ def emulated_run(
             raise
     front = run_study(files, asked, replace(settings, trials=counted.trials)).to_dict()
     return list(front["front"])
+
+
+@cache
+def relevance_of(space: str) -> Mapping[str, float]:
+    """Return how much each dimension of a space is thought to matter, as a run has it."""
+    parsed, _ = read_space(space_of(space))
+    return parsed.relevances(masses(open_workshop(parsed).parents, parsed.base()))
 
 
 def sweep(items: EmulatedItems, budget: int) -> list[dict[str, Any]]:

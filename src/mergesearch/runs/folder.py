@@ -257,11 +257,7 @@ class RunFolder:
             RunFolderError: The folder cannot be written.
         """
         existed = self.path.exists()
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self.log.touch()
-        except OSError as error:
-            raise RunFolderError(f"cannot be written: {error.strerror}", where=self.path) from error
+        self._make()
         try:
             yield
         finally:
@@ -270,6 +266,13 @@ class RunFolder:
                     file.unlink(missing_ok=True)
                 if not existed:
                     self.path.rmdir()
+
+    def _make(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.log.touch()
+        except OSError as error:
+            raise RunFolderError(f"cannot be written: {error.strerror}", where=self.path) from error
 
 
 def _read_json(path: Path) -> Any:

@@ -6,11 +6,10 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from mergesearch.errors import RunFolderError
 from mergesearch.report import log_events
+from mergesearch.runs.folder import RunFolder, Storage
 from mergesearch.runs.gpus import check_gpu, use_gpu
 from mergesearch.runs.inputs import Place
 from mergesearch.runs.worker import work
@@ -18,28 +17,10 @@ from mergesearch.runs.workplace import WorkerSettings
 from mergesearch.study.events import Observer, RunFinished, broadcast
 from mergesearch.study.front import Front
 from mergesearch.study.servers import server_address
-from mergesearch.study.settings import StudyFiles
 
 
-@dataclass(frozen=True)
-class WorkerFolder:
-    """The folder of a worker that joined a run; only its log stays.
-
-    Attributes:
-        path: Path of the folder.
-    """
-
-    path: Path
-
-    @property
-    def log(self) -> Path:
-        """Log of the worker and of its scoring process."""
-        return self.path / "run.log"
-
-    @property
-    def partial(self) -> Path:
-        """Folder with the finished chunks of the candidate that is being scored."""
-        return self.path / "partial"
+class WorkerFolder(RunFolder):
+    """The folder of a worker that joined a run, whose study is elsewhere; only its log stays."""
 
     @contextmanager
     def made(self) -> Iterator[None]:
@@ -49,11 +30,7 @@ class WorkerFolder:
             RunFolderError: The folder cannot be written.
         """
         missing = [place for place in (self.path, *self.path.parents) if not place.exists()]
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self.log.touch()
-        except OSError as error:
-            raise RunFolderError(f"cannot be written: {error.strerror}", where=self.path) from error
+        self._make()
         try:
             yield
         finally:
@@ -105,7 +82,7 @@ def join(
         use_gpu(check_gpu(gpu))
     name = f"{study}-{socket.gethostname()}-{os.getpid()}"
     own = WorkerFolder(Path("results", "workers", name) if folder is None else Path(folder))
-    files = StudyFiles(address, study, own.path / "front.json", own.path / ".lock")
+    files = own.study_in(Storage(address, study))
     settings = WorkerSettings(
         log=own.log,
         partial=own.partial,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from mergesearch._system.memory_watch import MemoryWatch
@@ -112,7 +113,7 @@ def workplace(
             words=lambda recipe: recipe.in_words(depth),
             space_text=space_text,
             warm_start=warm,
-            relevance=space.relevances(masses(workshop.parents, space.base())),
+            relevance=cache(lambda: space.relevances(masses(workshop.parents, space.base()))),
             fingerprints=fingerprints(workshop, objectives)
             | ({"warm start": digest_of(warm)} if warm else {}),
         )

@@ -95,8 +95,9 @@ class Search:
         use_references: Function that takes the specialists' correct answers, before the first trial
             is scored.
         warm_start: What the run takes from another one, None for nothing.
-        relevance: How much each dimension is thought to matter, 1 on average, by its name; 1 for
-            those that are left out.
+        relevance: Function that gives how much each dimension is thought to matter, 1 on average,
+            by its name; 1 for those that are left out. It may read the parents, and is not called
+            before a sampler asks.
         shares: Function that gives the effective share of each parent in a recipe, for the record.
         words: Function that gives a recipe in words, for the record.
         space_text: Space file as written, for the record.
@@ -114,7 +115,7 @@ class Search:
     use_references: Callable[[References], None] = lambda references: None
     shares: Callable[[Recipe], Mapping[str, float]] = lambda recipe: {}
     warm_start: WarmStart | None = None
-    relevance: Mapping[str, float] = field(default_factory=dict)
+    relevance: Callable[[], Mapping[str, float]] = dict
     words: Callable[[Recipe], Sequence[str]] = lambda recipe: ()
     space_text: str = ""
     fingerprints: Mapping[str, str] = field(default_factory=dict)

@@ -35,7 +35,7 @@ def noisy_gp(problem: Problem, history: Sequence[Observation], number: int) -> P
     with threadpoolctl.threadpool_limits(1):
         point = next_point(
             _observed(problem, history),
-            Geometry.of(problem.dimensions, problem.relevance),
+            Geometry.of(problem.dimensions, problem.relevance()),
             _choices(problem),
             np.array(problem.reference) * signs,
             rng,
@@ -53,7 +53,7 @@ def shrunk_estimates(problem: Problem, trials: Mapping[int, Observation]) -> Est
     try:
         with threadpoolctl.threadpool_limits(1):
             gains, covariances = shrunk(
-                observed, Geometry.of(problem.dimensions, problem.relevance)
+                observed, Geometry.of(problem.dimensions, problem.relevance())
             )
     except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
         _log.warning("the values of the search could not be shrunk: %s", error)

@@ -30,7 +30,8 @@ class Problem:
         seed: Seed of the study.
         reference: Coordinates of the hypervolume's reference point.
         prior: Trials of another run, the most informative ones first; see `prior`.
-        relevance: How much each dimension is thought to matter, by its name; 1 where left out.
+        relevance: Function that gives how much each dimension is thought to matter, by its name; 1
+            where left out.
     """
 
     dimensions: Sequence[Dimension]
@@ -39,7 +40,7 @@ class Problem:
     seed: int
     reference: Sequence[float]
     prior: Sequence[PriorTrial] = ()
-    relevance: Mapping[str, float] = field(default_factory=dict)
+    relevance: Callable[[], Mapping[str, float]] = dict
 
 
 @dataclass(frozen=True)
