@@ -7,12 +7,12 @@
     python benchmarks/search.py plot FOLDER PICTURE.svg
 
 `run` is one search on the demo's parents, in a space of 4 (`small`), 11 (`demo`) or 24 dimensions
-(`wide`). `auto` is a search as it comes: parts of a pool of items, then a front confirmed on
-a fifth more. Any other sampler scores every trial on the same 640 items, as version 0.2 did, and
-`sweep` is the straight line between the two specialists. The budget counts the item scores of the
-search. `judge` scores the members of every front on the truth: 5,000 items made by
-`mergesearch.zoo.tasks` with a seed of their own. `emulated` is the same on emulated candidates (see
-search_emulator.py), which takes seconds. What is there already is not done again.
+(`wide`). `auto` is a search as it comes: parts of a pool of items, then a front confirmed on a
+fifth more. Any other sampler scores every trial on the same 640 items, as version 0.2 did, and
+`sweep` is the straight line between the two specialists, the same for every seed. The budget counts
+the item scores of the search. `judge` scores the members of every front on the truth: 5,000 items
+made by `mergesearch.zoo.tasks` with a seed of their own. `emulated` is the same on emulated
+candidates (see search_emulator.py), which takes seconds. What is there already is not done again.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import ttest_ind
+from scipy.stats import ttest_1samp, ttest_ind
 from search_emulator import EmulatedItems, Emulator
 from search_plot import volumes_svg
 
@@ -119,6 +119,10 @@ def run(folder: Path, space: str, sampler: str, seed: int, budget: int) -> None:
     path = folder / "runs" / f"{space}-{sampler}-{budget}-{seed}"
     if (path / "front.json").is_file():
         return
+    if sampler == "sweep":
+        path.mkdir(parents=True)
+        write_json(path / "front.json", {"front": swept(budget)})
+        return
     asked: dict[str, Any] = {
         "space": space_of(space),
         "objectives": objectives_of(sampler),
@@ -144,7 +148,8 @@ def emulated(folder: Path, space: str, sampler: str, seeds: Sequence[int], budge
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         if sampler == "sweep":
-            front = sweep(EmulatedItems(emulator, objectives_of(sampler), seed), budget)
+            items = EmulatedItems(emulator, objectives_of(sampler), seed)
+            front = [items.member(recipe) for recipe in line(budget)]
         else:
             with tempfile.TemporaryDirectory() as scratch:
                 front = emulated_run(emulator, Path(scratch), space, sampler, seed, budget)
@@ -193,10 +198,30 @@ def relevance_of(space: str) -> Mapping[str, float]:
     return parsed.relevances(masses(open_workshop(parsed).parents, parsed.base()))
 
 
-def sweep(items: EmulatedItems, budget: int) -> list[dict[str, Any]]:
+def swept(budget: int) -> list[dict[str, Any]]:
+    """Return the straight line between the specialists, scored as members of a front are."""
+    objectives = objectives_of("sweep")
+    with ScoringProcess(objectives) as scorer:
+        members = []
+        for recipe in line(budget):
+            digest, scores = scored(recipe, objectives, scorer)
+            values = {name: asdict(score) for name, score in scores.items()}
+            members.append({"digest": digest, "recipe": recipe.to_dict(), "values": values})
+    return members
+
+
+def scored(
+    recipe: Recipe, objectives: Objectives, scorer: ScoringProcess
+) -> tuple[str, dict[str, Score]]:
+    """Build a recipe and return its digest and its scores on all search items."""
+    with Workshop.for_recipe(recipe).candidate(recipe) as candidate:
+        return candidate.digest, objectives.scores(scorer.score(candidate, Rung.SEARCH))
+
+
+def line(budget: int) -> list[Recipe]:
     """Return the straight line between the specialists, in as many points as the budget has."""
     count = budget // sum(WHOLE_ITEMS.values())
-    return [items.member(mixture(index / (count - 1))) for index in range(count)]
+    return [mixture(index / (count - 1)) for index in range(count)]
 
 
 def mixture(share: float) -> Recipe:
@@ -240,9 +265,7 @@ def judge(folder: Path) -> None:
             path = folder / "judged" / f"{member['digest']}.json"
             if path.is_file():
                 continue
-            recipe = Recipe.from_dict(member["recipe"])
-            with Workshop.for_recipe(recipe).candidate(recipe) as candidate:
-                scores = objectives.scores(scorer.score(candidate, Rung.SEARCH))
+            _, scores = scored(Recipe.from_dict(member["recipe"]), objectives, scorer)
             write_json(path, [[score.value, score.stderr] for score in scores.values()])
             print(path.stem[:8], *(f"{score.value:.4f}" for score in scores.values()), flush=True)
 
@@ -313,9 +336,13 @@ def by_kind(folder: Path) -> dict[str, list[list[dict[str, Any]]]]:
 def ahead(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
     """Return by how much one mean over seeds is larger than another, with its 95 % interval.
 
-    Welch's t: the two need not spread alike.
+    Welch's t: the two need not spread alike. What there is only one of, as of a line without luck,
+    is taken to be exact.
     """
-    found = ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    if len(theirs) == 1:
+        found = ttest_1samp(np.subtract(ours, theirs), 0.0).confidence_interval(0.95)
+    else:
+        found = ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
     return float(np.mean(ours) - np.mean(theirs)), float(found.low), float(found.high)
 
 
@@ -337,7 +364,7 @@ def report(folder: Path) -> None:
         cover = np.mean([hit for members in fronts for hit in covered(members)])
         ours = groups.get(re.sub(r"-[a-z0-9]+-(?=\d)", "-auto-", kind), [])
         gap = "-"
-        if min(len(ours), len(fronts)) > 1 and ours is not fronts:
+        if len(ours) > 1 and ours is not fronts:
             gap = "{:+.4f} ({:+.4f} to {:+.4f})".format(*ahead(*map(volumes_of, (ours, fronts))))
         print(
             f"| {kind} | {len(fronts)} | {middle:.4f} ({low:.4f} to {high:.4f}) | {size:.1f} "

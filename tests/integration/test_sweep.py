@@ -43,5 +43,5 @@ def test_a_sweep_costs_what_the_run_cost(run: Run) -> None:
 def test_too_few_trials_and_other_parents_are_refused() -> None:
     wrong = search("sweep", "demo", "--between", "demo:instruct", "nobody")
     assert (wrong.code, "'nobody' are not two parents" in wrong.err) == (2, True), wrong
-    with pytest.raises(Exception, match="2 trials are no sweep"):
+    with pytest.raises(Exception, match="2 trials are too few for a sweep"):
         sweep("demo", trials=2)

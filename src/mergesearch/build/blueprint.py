@@ -133,10 +133,10 @@ class Blueprint:
         total = weights + sum(values.size for values in self.constants.values())
         return str(gguf.size_label(total, total, 0, 0))
 
-    def _check_kinds(self, layers: Sequence[int], told: bool) -> None:
+    def _check_kinds(self, layers: Sequence[int], listed: bool) -> None:
         """Refuse layers of another kind in a place for which llama.cpp alone knows the kind."""
         kinds = self.parent.config.get("layer_types") or []
-        if told or len(set(kinds)) < 2:
+        if listed or len(set(kinds)) < 2:
             return
         for layer, like in enumerate(layers):
             if layer >= len(kinds) or kinds[layer] != kinds[like]:

@@ -63,7 +63,7 @@ def run(
 ) -> None:
     """Write pieces in order on several threads, reading ahead.
 
-    None is begun after one has failed; of those that fail the first in the file is raised.
+    None is started after one has failed; of those that fail the first in the file is raised.
 
     Args:
         pieces: Pieces that do not depend on each other.

@@ -176,7 +176,7 @@ class Workshop:
             recipe: Recipe to build.
             path: File to write; an existing one is replaced.
             quant: Key of `quantize.MIXES`; None for the recipe's own mix.
-            on_progress: Function that is told how many blocks are written, and of how many.
+            on_progress: Function that takes the numbers of blocks written and of all blocks.
         """
         quantization = recipe.quantize if quant is None else Quantization(quant)
         with new_file(path) as fd:
@@ -200,7 +200,7 @@ class Workshop:
             recipe: Recipe to build.
             folder: Folder to write.
             replace: Whether another model in the folder's place is removed.
-            on_progress: Function that is told how many blocks are written, and of how many.
+            on_progress: Function that takes the numbers of blocks written and of all blocks.
 
         Raises:
             InputError: Something is in the folder's place that may not be replaced.
@@ -224,7 +224,7 @@ class Workshop:
             folder: Empty folder for the safetensors.
             mixes: File to write for each key of `quantize.MIXES`.
             label: What the files say of themselves; None for nothing.
-            on_progress: Function that is told how many blocks are written, and of how many.
+            on_progress: Function that takes the numbers of blocks written and of all blocks.
 
         Returns:
             SHA-256 (hex) of the candidate in each mix.

@@ -83,9 +83,9 @@ def command(
         from mergesearch.runs.shipping import ship
 
         mixes = list(dict.fromkeys(quants.split(",")))
-        with progress("building", "blocks") as told:
+        with progress("building", "blocks") as on_progress:
             notes = ship(
-                workshop, parsed, out, mixes, origin=origin, replace=force, on_progress=told
+                workshop, parsed, out, mixes, origin=origin, replace=force, on_progress=on_progress
             )
         for note in notes:
             say_sentence(note, error=True)
@@ -94,16 +94,16 @@ def command(
     for note in workshop.notes(parsed):
         say_sentence(note, error=True)
     if to is Target.SAFETENSORS:
-        with progress("building", "blocks") as told:
-            workshop.safetensors(parsed, out, replace=force, on_progress=told)
+        with progress("building", "blocks") as on_progress:
+            workshop.safetensors(parsed, out, replace=force, on_progress=on_progress)
         say(f"{out}: {parsed.last.dtype} safetensors")
     elif out == STANDARD_OUTPUT:
         with workshop.candidate(parsed) as candidate, candidate.path.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
             say(candidate.digest, error=True)
     else:
-        with progress("building", "blocks") as told:
-            digest = workshop.gguf(parsed, out, on_progress=told)
+        with progress("building", "blocks") as on_progress:
+            digest = workshop.gguf(parsed, out, on_progress=on_progress)
         say(f"{digest}  {out}")
 
 

@@ -43,9 +43,9 @@ def command(
     """
     run = Run(folder)
     if is_scored_first(first) or is_scored_first(second):
-        with progress("scoring", "items") as told:
+        with progress("scoring", "items") as on_progress:
             found = compare(
-                run, first, second, rung, lambda scored: told(scored.done, scored.total)
+                run, first, second, rung, lambda scored: on_progress(scored.done, scored.total)
             )
     else:
         found = compare(run, first, second, rung)

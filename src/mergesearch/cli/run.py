@@ -233,9 +233,9 @@ def _notified(command: str | None) -> Iterator[Observer]:
         raise
     finally:
         if command is not None:
-            told = {"MERGESEARCH_STATE": state, "MERGESEARCH_FOLDER": folder}
+            outcome = {"MERGESEARCH_STATE": state, "MERGESEARCH_FOLDER": folder}
             code = subprocess.run(
-                command, shell=True, env=os.environ | told, check=False
+                command, shell=True, env=os.environ | outcome, check=False
             ).returncode
             if code:
                 say(f"note: the command of --notify ended with {code}", error=True)

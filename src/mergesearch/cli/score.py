@@ -51,7 +51,7 @@ def command(
     Example: search score knee.gguf --objectives demo --rung validate
     """
     wanted = read_objectives(objectives)
-    with progress("scoring", "items") as told:
+    with progress("scoring", "items") as on_progress:
         scored = score(
             model,
             wanted,
@@ -61,7 +61,7 @@ def command(
             threads=threads,
             memory=memory,
             trust_tasks=trust_tasks,
-            on_progress=lambda scored: told(scored.done, scored.total),
+            on_progress=lambda scored: on_progress(scored.done, scored.total),
         )
     for note in scored.notes:
         say_sentence(note, error=True)

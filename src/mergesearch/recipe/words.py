@@ -1,7 +1,7 @@
 """A recipe in words: in what ratio parents are mixed, and what is scaled rather than mixed.
 
 All numbers are means of the coefficients by which parents go into the result, through all stages,
-over its layers and its attention and MLP. A base that only gives deltas is no parent here.
+over its layers and its attention and MLP. A base that only gives deltas is not a parent here.
 """
 
 from __future__ import annotations

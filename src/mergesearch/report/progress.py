@@ -22,14 +22,14 @@ from mergesearch.report import text
 from mergesearch.report.terminal import SafeConsole
 
 OnProgress = Callable[[int, int], None]
-"""Told how many parts of the work are done, and how many there are."""
+"""Takes how many parts of the work are done, and how many there are."""
 QUIET_SECONDS = 10.0
 """Time between two lines where there is no terminal."""
 
 
 @contextmanager
 def progress(what: str, unit: str) -> Iterator[OnProgress]:
-    """Show on standard error how far a piece of work is; yields what is told about it.
+    """Show on standard error how far a piece of work is; yields a function that takes it.
 
     On a terminal a bar goes away at the end. Elsewhere there is a line every ten seconds, so that
     what is over at once says nothing.
@@ -59,7 +59,7 @@ def progress(what: str, unit: str) -> Iterator[OnProgress]:
 
 @contextmanager
 def steps() -> Iterator[Callable[[str], None]]:
-    """Show on standard error what is being done; yields what is told the next step.
+    """Show on standard error what is being done; yields a function that takes each step.
 
     On a terminal a line with the time goes away at the end; elsewhere each step is a line.
     """

@@ -188,7 +188,7 @@ def _scoring(
 ) -> ScoringReport | str:
     """How long scoring takes, and how many trials that makes; or why that cannot be told."""
     if isinstance(model.source, Space):
-        candidates(objectives, model.source.parents())  # refuses a specialist that is no parent
+        candidates(objectives, model.source.parents())  # refuses a specialist that is not a parent
     with ScoringProcess(objectives, trust_tasks=trust_tasks) as scorer:
         scorer.start()
         rehearsal = rehearse(workshop, model.likely, scorer)

@@ -196,7 +196,7 @@ class Crew(Closing):
         while self._members:
             check()
             for connection in wait([member.connection for member in self._members], _LOOK_SECONDS):
-                member = next(one for one in self._members if one.connection is connection)
+                member = next(member for member in self._members if member.connection is connection)
                 try:
                     message = member.connection.recv()
                 except (EOFError, OSError):

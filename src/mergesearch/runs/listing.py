@@ -1,4 +1,4 @@
-"""What there is to begin with, and what was begun: built-in files, and the runs of a folder."""
+"""What can be started, and what was: built-in files, and the runs of a folder."""
 
 from __future__ import annotations
 

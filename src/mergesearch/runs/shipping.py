@@ -84,7 +84,7 @@ def ship(
         mixes: Keys of `quantize.MIXES`.
         origin: Run and trial that the recipe is from.
         replace: Whether another model in the folder's place is removed.
-        on_progress: Function that is told how many blocks are written, and of how many.
+        on_progress: Function that takes the numbers of blocks written and of all blocks.
 
     Raises:
         InputError: Something is in the folder's place that may not be replaced; an unknown mix.

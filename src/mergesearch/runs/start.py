@@ -301,7 +301,7 @@ def objectives_of(space: Space | Place) -> str:
     """Return the built-in objectives that carry the name of a built-in space.
 
     Raises:
-        InputError: It is no built-in space, or has none.
+        InputError: It is not a built-in space, or has no objectives of its name.
     """
     if isinstance(space, str) and (resources.objectives_folder() / f"{space}.yaml").is_file():
         return space

@@ -64,7 +64,7 @@ def sweep(
         trials = trials or paid_for(Run(searched.path))
     trials = DEFAULT_TRIALS if trials is None else trials
     if trials < FEWEST:
-        raise InputError(f"{trials} trials are no sweep", expected=f"{FEWEST} or more")
+        raise InputError(f"{trials} trials are too few for a sweep", expected=f"{FEWEST} or more")
     swept = read_space(space)[0].sweep(between, trials - 1)
     return search(
         swept,

@@ -80,7 +80,7 @@ def _check_parameters(merge: Mapping[str, Any], location: Location) -> None:
 
 
 def _check_models(merge: Mapping[str, Any], location: Location) -> None:
-    """Refuse what is no input, and a model that two inputs of one list could be."""
+    """Refuse what is not an input, and a model that two inputs of one list could be."""
     for _, inputs in input_lists(merge):
         for entry in inputs:
             if not isinstance(entry, dict):

@@ -32,7 +32,7 @@ class Reached:
 
 @dataclass(frozen=True)
 class StopRule:
-    """When no further trial is started; None is no limit.
+    """When no further trial is started; None stands for no limit.
 
     Attributes:
         trials: Number of finished trials to reach.

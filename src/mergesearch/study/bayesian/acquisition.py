@@ -47,12 +47,12 @@ class Acquisition:
 
     def __call__(self, points: Floats) -> Floats:
         """Return the expected improvement of `points` (points, dimensions), (points,)."""
-        told = [
+        given = [
             process.given(truths, points)
             for process, truths in zip(self._processes, self._truths, strict=True)
         ]
-        deviations = np.sqrt(np.column_stack([variances for _, variances in told]))
-        means = np.stack([means for means, _ in told], axis=-1)
+        deviations = np.sqrt(np.column_stack([variances for _, variances in given]))
+        means = np.stack([means for means, _ in given], axis=-1)
         total = np.zeros(len(points))
         for mean, (lows, highs) in zip(means, self._boxes, strict=True):
             total += expected_improvement(mean, deviations, lows, highs)
@@ -60,17 +60,17 @@ class Acquisition:
 
     def slope(self, point: Floats) -> tuple[float, Floats]:
         """Return the expected improvement of one point (dimensions,) and its derivatives."""
-        told = [
+        given = [
             process.slopes(truths, point)
             for process, truths in zip(self._processes, self._truths, strict=True)
         ]
-        deviation = np.sqrt(np.concatenate([variance for _, variance, _, _ in told]))
-        means = np.stack([means for means, _, _, _ in told], axis=-1)
+        deviation = np.sqrt(np.concatenate([variance for _, variance, _, _ in given]))
+        means = np.stack([means for means, _, _, _ in given], axis=-1)
         gains, by_mean, by_deviation = improvement_slopes(
             means[self._draw_of_box], deviation, self._lows, self._highs
         )
         slope = np.zeros(len(point))
-        for column, (_, _, mean_slopes, variance_slope) in enumerate(told):
+        for column, (_, _, mean_slopes, variance_slope) in enumerate(given):
             slope += by_mean[:, column] @ mean_slopes[self._draw_of_box]
             slope += by_deviation[:, column].sum() * variance_slope / (2 * deviation[column])
         return float(gains.sum()) / DRAWS, slope / DRAWS

@@ -1,4 +1,4 @@
-"""The objectives of a run's trials, told jointly from the items that each was scored on."""
+"""The objectives of a run's trials, estimated jointly from the items that each was scored on."""
 
 from __future__ import annotations
 
