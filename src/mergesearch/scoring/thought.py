@@ -74,7 +74,7 @@ class ThoughtReader:
         return rest
 
     def _opens(self) -> bool:
-        """Whether a thought has started; where the text can no longer begin one, it is an answer."""
+        """Whether a thought has started; where the text no longer can, it is an answer."""
         text = bytes(self._text.lstrip())
         self._inside = text.startswith(self._thought.start)
         self.over = not self._inside and not self._thought.start.startswith(text)
