@@ -10,10 +10,20 @@ import pytest
 from helpers.study_fakes import Bench, files, run_in, search
 
 from mergesearch.errors import BuildError
+from mergesearch.space import Space
 from mergesearch.study.dashboard import dashboard_of
 from mergesearch.study.settings import StudySettings
 
 pytestmark = pytest.mark.whole
+SPACE = """
+merge_method: {search: [task_arithmetic, ties]}
+base_model: demo:base
+models:
+  - model: demo:instruct
+    parameters: {weight: {search: [0, 1.5], curve: 2}, density: {search: [0.3, 1]}}
+  - {model: demo:reason, parameters: {weight: {search: [0, 1.5]}}}
+start_from: [parents, {ratio: {demo:instruct: 3, demo:reason: 1}}]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +37,8 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Any:
             raise BuildError("it cannot be built")
 
     bench = Bench(before_build=fail_at_three)
-    searched = search(bench, words=lambda recipe: recipe.in_words(6))
+    space = Space.from_yaml(SPACE)
+    searched = search(bench, space=space, space_text=SPACE, words=lambda recipe: recipe.in_words(6))
     run_in(folder, searched, StudySettings(trials=6, sampler="random"))
     return dashboard_of(files(folder).database)
 
@@ -84,6 +95,18 @@ def test_trials_show_their_ratio_what_was_confirmed_and_why_they_failed(
         assert trial["on the front"].endswith("%")
     sortable = {entry["key"]: entry["sortable"] for entry in found["union_user_attrs"]}
     assert sortable["confirmed reasoning"]
+
+
+def test_parameters_of_a_method_that_was_not_chosen_are_absent(application: Any) -> None:
+    _, body = load(application, "/api/studies")
+    study = json.loads(body)["study_summaries"][0]["study_id"]
+    found = json.loads(load(application, f"/api/studies/{study}")[1])
+    shown = [{entry["name"]: entry for entry in trial["params"]} for trial in found["trials"]]
+    methods = [entry["merge_method"]["param_external_value"] for entry in shown]
+    assert {"task_arithmetic", "ties"} == set(methods)
+    for parameters, method in zip(shown, methods, strict=True):
+        assert ("demo:instruct.density" in parameters) == (method == "ties")
+        assert "demo:instruct.weight[1]" in parameters
 
 
 def attributes(trial: dict[str, Any]) -> dict[str, str]:

@@ -36,6 +36,14 @@ def put_at(document: Any, path: KeyPath, value: Any) -> None:
     document[path[-1]] = value
 
 
+def containers(node: Any) -> Iterator[Any]:
+    """Yield a document and every mapping and list in it."""
+    if isinstance(node, dict | list):
+        yield node
+        for value in node.values() if isinstance(node, dict) else node:
+            yield from containers(value)
+
+
 def choices_of(value: Any) -> list[Any]:
     """Return what may stand for a value: the choices of a hole, or the value alone."""
     if isinstance(value, dict) and isinstance(value.get("search"), list):

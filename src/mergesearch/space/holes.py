@@ -89,6 +89,15 @@ class Hole:
         return str(self.path[-1])
 
     @property
+    def owner_depth(self) -> int:
+        """Length of the path to what has to be in a recipe for the hole to matter.
+
+        That is the mapping or list that it stands in; of a model the list of inputs, which a null
+        model leaves.
+        """
+        return len(self.path) - (2 if self.key == "model" else 1)
+
+    @property
     def structural(self) -> bool:
         """Whether it holds a method, a model, a base, layers or slices, not a parameter."""
         return "parameters" not in self.path

@@ -16,6 +16,7 @@ from mergesearch.space.check import check_merges, dimensions_of
 from mergesearch.space.cuts import Cut, cut_by_mass
 from mergesearch.space.document import (
     choices_of,
+    containers,
     input_lists,
     leave_out_absent_models,
     leave_out_other_methods,
@@ -93,21 +94,43 @@ class Space:
             SpaceError: The filled recipe is not valid.
         """
         document = own_copy(self._document)
+        self._fill(document, values)
+        try:
+            return Recipe.from_dict(own_copy(document), self._where)
+        except RecipeError as error:
+            raise SpaceError(
+                error.what, where=error.where, expected=error.expected, fix=error.fix
+            ) from error
+
+    def unused(self, values: Mapping[str, Value]) -> set[str]:
+        """Return the dimensions that take no part in the recipe for one value per dimension.
+
+        They are parameters of methods that were not chosen, and what belongs to inputs, stages and
+        slices that the recipe does not have.
+        """
+        document = own_copy(self._document)
+        owners = [value_at(document, hole.path[: hole.owner_depth]) for hole in self._holes]
+        self._fill(document, values)
+        left = {id(container) for container in containers(document)}
+        used = {
+            dimension.name
+            for hole, owner in zip(self._holes, owners, strict=True)
+            if id(owner) in left and (isinstance(owner, list) or hole.key in owner)
+            for dimension in hole.dimensions()
+        }
+        return {dimension.name for dimension in self.dimensions} - used
+
+    def _fill(self, document: dict[str, Any], values: Mapping[str, Value]) -> None:
+        """Fill the holes of a document in place; a slice that comes twice is one object."""
         orders = [hole for hole in self._holes if hole.key == "slices"]
         for hole in self._holes:
             if hole not in orders:
                 put_at(document, hole.path, hole.fill(values))
         for hole in orders:
             slices = value_at(document, hole.path)["of"]
-            put_at(document, hole.path, [own_copy(slices[index]) for index in hole.fill(values)])
+            put_at(document, hole.path, [slices[index] for index in hole.fill(values)])
         leave_out_other_methods(document, self._document)
         leave_out_absent_models(document)
-        try:
-            return Recipe.from_dict(document, self._where)
-        except RecipeError as error:
-            raise SpaceError(
-                error.what, where=error.where, expected=error.expected, fix=error.fix
-            ) from error
 
     def parameters_of(self, recipe: Recipe) -> dict[str, Value]:
         """Return the value of each dimension that gives a hand-written `recipe`.

@@ -37,7 +37,8 @@ def test_a_space_names_the_trials_by_hand() -> None:
     from mergesearch.space import Space
 
     start = Space.from_yaml(SPACE).starts()[-1]
-    trials = [trial(0, 0.5, 0.5, parameters=start), trial(1, 0.4, 0.6)]
+    other = start | {"demo:reason.weight": 0.7}
+    trials = [trial(0, 0.5, 0.5, parameters=start), trial(1, 0.4, 0.6, parameters=other)]
     made = page_of(
         replace(RUN, space=SPACE), trials, Front.of(RUN.axes, trials), ItemSheet((), {}), {}
     )

@@ -6,6 +6,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mergesearch._system.terminal import printable
 from mergesearch.errors import MergeSearchError
@@ -168,7 +169,8 @@ class _TrialMaker:
         self._parents = parents
         self._before = before
         self._all_recipes = all_recipes
-        self._starts = _starts(run)
+        self._space = _space(run)
+        self._starts = [] if self._space is None else self._space.starts()
 
     def trial(self, trial: TrialRecord) -> PageTrial:
         """Return what the page has of a trial."""
@@ -189,7 +191,7 @@ class _TrialMaker:
             shares=tuple(_rounded(trial.shares.get(ref, 0.0)) for ref in self._parents),
             ratio=printable(trial.words[0] if trial.words else text.parts(trial.shares)),
             depth=self._depth(recipe) if recipe is not None and notable else (),
-            parameters=dict(trial.parameters),
+            parameters=self._parameters(trial),
             recipe="" if recipe is None else printable(recipe.to_yaml()),
             digest=trial.candidate_digest or "",
             size="" if trial.candidate_size is None else text.size(trial.candidate_size),
@@ -198,6 +200,11 @@ class _TrialMaker:
             other=max(0.0, (trial.seconds or 0.0) - build - score),
             before=self._before.get(trial.number, 0.0),
         )
+
+    def _parameters(self, trial: TrialRecord) -> dict[str, Any]:
+        """The proposed values that took part in the recipe."""
+        unused = set() if self._space is None else self._space.unused(trial.parameters)
+        return {name: value for name, value in trial.parameters.items() if name not in unused}
 
     def _scores(self, trial: TrialRecord) -> dict[str, tuple[Point, ...]]:
         """Scores by rung, and under `confirmed` what the confirmed front tells of a member."""
@@ -225,12 +232,12 @@ class _TrialMaker:
         )
 
 
-def _starts(run: RunRecord) -> list[dict[str, object]]:
-    """The parameters that the space's file names to start from; none where it cannot be read."""
+def _space(run: RunRecord) -> Space | None:
+    """The space of a run, None where it cannot be read."""
     try:
-        return [dict(values) for values in Space.from_yaml(run.space).starts()]
+        return Space.from_yaml(run.space)
     except MergeSearchError:
-        return []
+        return None
 
 
 def _recipe(trial: TrialRecord) -> Recipe | None:

@@ -71,7 +71,7 @@ class PageTrial:
         ratio: Shares in words.
         depth: Coefficients by layer, for each parent those of attention and of the MLP; empty for
             a dominated mixture, and where the recipe gives none.
-        parameters: Proposed value of each dimension.
+        parameters: Proposed value of each dimension that takes part in the recipe.
         recipe: Recipe as YAML; empty for a dominated mixture of a large run.
         digest: SHA-256 (hex) of the GGUF, empty where none was built.
         size: Size of the GGUF in words.
