@@ -31,6 +31,18 @@ FRONT_AT_80 = (
 )
 
 
+class Terminal(io.StringIO):
+    """What is written to a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _no_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
+
+
 def searching(rule: StopRule) -> RunState:
     """Two trials of an earlier start, three of this one, one at work after 20 seconds."""
     state = RunState()
@@ -54,7 +66,7 @@ def test_the_view_of_a_search(width: int) -> None:
         "searching with gp: 5 trials done, 55 left, 1 failed\n"
         "━━━━━━━─────────────────────────────────────────────────────────────────────────\n"
         f"20 s so far, 3 min 40 s left (until {clock(240)}), 540 trials an hour\n"
-        "trial 5: scoring demo_instructions, 64 of 120 items\n"
+        "trial 5: scoring demo_instructions, 64 of 120 items, 5.0 s\n"
         "last: trial 4 instruction 50.0 ± 4.4, reasoning 50.0 ± 4.5, 4.0 s\n"
         "last failure: trial 3: trial 3: killed by SIGSEGV\n"
         "hypervolume ▁▆███ 0.2221\n"
@@ -71,7 +83,7 @@ def test_the_view_fits_a_narrow_terminal() -> None:
         "searching with gp: 5 trials done, 55 left, 1 failed\n"
         "━━━━━━──────────────────────────────────────────────────────\n"
         f"20 s so far, 3 min 40 s left (until {clock(240)}), 540 trials an h…\n"
-        "trial 5: scoring demo_instructions, 64 of 120 items\n"
+        "trial 5: scoring demo_instructions, 64 of 120 items, 5.0 s\n"
     )
     assert "below each score: validated" in view
 
@@ -90,7 +102,7 @@ def test_the_first_trial_moves_the_bar_by_its_items() -> None:
     assert state.share_done(NOW) == 0.25
     view = shown(render_live(state, NOW + 3, 80), 80).splitlines()
     assert view[1] == "━" * 20 + "─" * 60
-    assert view[3] == "trial 0: scoring words, 30 of 60 items"
+    assert view[3] == "trial 0: scoring words, 30 of 60 items, 3.0 s"
 
 
 def test_the_clock_gives_the_time_left_and_the_bar() -> None:
@@ -129,9 +141,21 @@ def test_the_view_of_the_validation() -> None:
     view = shown(render_live(state, NOW + 26, 60), 60)
     assert view.startswith(
         "validating the front: 1 of 3 members\n" + "━" * 20 + "─" * 40 + "\n"
-        "26 s so far, 415 trials an hour\n"
-        "trial 1: building\n"
+        f"26 s so far, 12 s left (until {clock(38)})\n"
+        "trial 1: building, 1.0 s\n"
     )
+
+
+def test_a_member_that_is_validated_moves_the_bar_by_its_items() -> None:
+    state = searching(StopRule(5, None))
+    state.apply(events.ValidationStarted("5 trials are done", (0, 2)), NOW + 20)
+    assert (state.rate(NOW + 21), state.seconds_left(NOW + 21)) == (None, None)
+    state.apply(events.StageStarted(0, "validate", "scoring"), NOW + 20)
+    state.apply(events.Progressed(0, "validate", "words", 30, 60), NOW + 22)
+    assert state.share_done(NOW + 22) == 0.25
+    state.apply(events.Validated(TRIALS[0]), NOW + 30)
+    assert state.share_done(NOW + 30) == 0.5
+    assert state.seconds_left(NOW + 30) == 10
 
 
 def test_a_long_front_is_thinned_out_but_keeps_its_knee_and_ends() -> None:
@@ -194,7 +218,7 @@ def whole_run(observe) -> None:
 
 def test_without_a_terminal_there_are_lines_and_the_front_and_a_log(tmp_path: Path) -> None:
     file = io.StringIO()
-    console = Console(file=file, width=80, force_terminal=False)
+    console = Console(file=file, width=80)
     with watch(console) as observe, log_events(tmp_path / "run.log") as log:
         whole_run(observe)
         whole_run(log)
@@ -208,8 +232,8 @@ def test_without_a_terminal_there_are_lines_and_the_front_and_a_log(tmp_path: Pa
 
 
 def test_on_a_terminal_the_view_gives_way_to_the_front() -> None:
-    file = io.StringIO()
-    console = Console(file=file, width=80, force_terminal=True, color_system=None)
+    file = Terminal()
+    console = Console(file=file, width=80, force_interactive=True, color_system=None)
     with watch(console) as observe:
         whole_run(observe)
     final = file.getvalue().rpartition("\x1b[2K")[2]
@@ -219,8 +243,8 @@ def test_on_a_terminal_the_view_gives_way_to_the_front() -> None:
 
 
 def test_on_a_terminal_work_beside_the_trials_is_said_as_long_as_it_lasts() -> None:
-    file = io.StringIO()
-    console = Console(file=file, width=80, force_terminal=True, color_system=None)
+    file = Terminal()
+    console = Console(file=file, width=80, force_interactive=True, color_system=None)
     with watch(console) as observe:
         observe(events.Preparing("loading the tasks"))
         whole_run(observe)
@@ -232,8 +256,8 @@ def test_on_a_terminal_work_beside_the_trials_is_said_as_long_as_it_lasts() -> N
 
 
 def test_the_terminal_is_given_back_when_a_run_fails() -> None:
-    file = io.StringIO()
-    console = Console(file=file, width=80, force_terminal=True, color_system=None)
+    file = Terminal()
+    console = Console(file=file, width=80, force_interactive=True, color_system=None)
     started = events.RunStarted(AXES, StopRule(5, None), "gp", ())
     with pytest.raises(ZeroDivisionError), watch(console) as observe:
         _ = observe(started) or 1 / 0
@@ -259,8 +283,8 @@ def test_a_start_without_anything_to_do_says_so() -> None:
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_an_interrupted_run_shows_its_front_so_far(terminal: bool) -> None:
-    file = io.StringIO()
-    console = Console(file=file, width=80, force_terminal=terminal, color_system=None)
+    file = Terminal() if terminal else io.StringIO()
+    console = Console(file=file, width=80, force_interactive=terminal, color_system=None)
     started = events.RunStarted(AXES, StopRule(9, None), "gp", TRIALS)
     with pytest.raises(Interrupted), watch(console) as observe:
         _stop(observe, started)
@@ -271,3 +295,19 @@ def test_an_interrupted_run_shows_its_front_so_far(terminal: bool) -> None:
 def _stop(observe: Callable[[events.Event], None], started: events.RunStarted) -> None:
     observe(started)
     raise Interrupted("stopped")
+
+
+@pytest.mark.parametrize("of", ["a dumb terminal", "a notebook", "a file with colors"])
+def test_where_nothing_can_be_redrawn_there_are_lines(
+    of: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {"TERM": "dumb" if of == "a dumb terminal" else "xterm", "FORCE_COLOR": "1"}
+    if of == "a notebook":
+        monkeypatch.setenv("JPY_PARENT_PID", "1")
+    file = io.StringIO() if of == "a file with colors" else Terminal()
+    console = Console(file=file, width=80, color_system=None, _environ=environ)
+    with watch(console) as observe:
+        whole_run(observe)
+    lines = [line.rstrip() for line in file.getvalue().splitlines()]
+    assert lines[0] == "search with gp, seed 0: 5 trials"
+    assert "\n".join(lines[7:]) == FRONT_AT_80

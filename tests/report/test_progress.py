@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from mergesearch.report.progress import _Lines, progress, steps
+from mergesearch.report.progress import _Lines, progress, steps, working
 
 
 def test_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,4 +29,20 @@ def test_steps_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_is_over_at_once_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with progress("building", "blocks") as told:
         told(1, 1)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_takes_longer_than_a_second_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with working("reading the run", seconds=60):
+        pass
+    assert capsys.readouterr() == ("", "")
+    with working("reading the run", seconds=0.01):
+        time.sleep(0.2)
+    assert capsys.readouterr() == ("", "reading the run ...\n")
+
+
+def test_work_that_fails_is_no_longer_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ZeroDivisionError), working("reading the run", seconds=0.2):
+        _ = 1 / 0
+    time.sleep(0.3)
     assert capsys.readouterr() == ("", "")

@@ -18,6 +18,7 @@ from mergesearch.report import text
 from mergesearch.report.growth import sparkline
 from mergesearch.report.state import RunState, best_of
 from mergesearch.report.tables import render_front, scores_line, trial_line
+from mergesearch.report.terminal import SafeConsole, redraws
 from mergesearch.study.events import (
     Event,
     Noted,
@@ -47,18 +48,23 @@ WIDEST_BAR = 80
 
 
 @contextmanager
-def watch(console: Console) -> Iterator[Observer]:
-    """Show a run on `console`; yields the run's observer.
+def watch(console: Console | None = None) -> Iterator[Observer]:
+    """Show a run as it goes; yields what `search` calls back with every event.
 
     On a terminal the view is redrawn in place and gives way to the front at the end, or to the
-    front so far where the run is interrupted; elsewhere there is one line for each finished trial
-    and each stage, then the front.
+    front so far where the run is interrupted. Elsewhere, in a notebook too, there is one line for
+    each finished trial and each stage, then the front.
+
+    Args:
+        console: Console of rich to show it on; None for standard output.
     """
+    screen = SafeConsole() if console is None else console
+    live_view = redraws(screen)
     state = RunState()
-    spinner = console.status("")
+    spinner = screen.status("")
     live = Live(
-        console=console,
-        get_renderable=lambda: render_live(state, time.time(), console.width, console.height),
+        console=screen,
+        get_renderable=lambda: render_live(state, time.time(), screen.width, screen.height),
         refresh_per_second=4,
         transient=True,
     )
@@ -67,24 +73,24 @@ def watch(console: Console) -> Iterator[Observer]:
         state.apply(event, time.time())
         line = render_line(event, state)
         spinner.stop()
-        if line is not None and (not console.is_terminal or isinstance(event, _STAYING)):
-            console.print(Text(line), soft_wrap=True)
+        if line is not None and (not live_view or isinstance(event, _STAYING)):
+            screen.print(Text(line), soft_wrap=True)
         match event:
-            case Preparing() if console.is_terminal:
+            case Preparing() if live_view:
                 spinner.update(Text(line or ""))
                 spinner.start()
-            case RunStarted() if console.is_terminal:
+            case RunStarted() if live_view:
                 live.start()
             case RunFinished(front):
                 live.stop()
-                console.print(render_front(front, console.width))
+                screen.print(render_front(front, screen.width))
 
     try:
         yield observe
     except Interrupted:
         live.stop()
         if state.front is not None:
-            console.print(render_front(state.front, console.width))
+            screen.print(render_front(state.front, screen.width))
         raise
     finally:
         spinner.stop()
@@ -172,9 +178,9 @@ def render_live(state: RunState, now: float, width: int, height: int = 60) -> Re
         return Text("starting")
     essential: list[RenderableType] = [
         _headline(state),
-        _bar(_share(state, now), min(width, WIDEST_BAR)),
+        _bar(state.share_done(now), min(width, WIDEST_BAR)),
         _line(_pace(state, now)),
-        *(_line(line, style="cyan") for line in _now(state)),
+        *(_line(line, style="cyan") for line in _now(state, now)),
     ]
     facts = [*_last(state), *_growth(state), *_best(state), *_news(state), *_where(state)]
     if state.front is None or not state.front.members:
@@ -230,12 +236,6 @@ def _bar(share: float, width: int) -> Text:
     return Text("━" * full, style="green") + Text("─" * (width - full), style="dim")
 
 
-def _share(state: RunState, now: float) -> float:
-    if state.to_validate is None:
-        return state.share_done(now)
-    return state.validated / max(1, len(state.to_validate))
-
-
 def _headline(state: RunState) -> Text:
     if state.to_validate is not None:
         done = f"{state.validated} of {len(state.to_validate)} members"
@@ -251,7 +251,7 @@ def _headline(state: RunState) -> Text:
 def _pace(state: RunState, now: float) -> str:
     parts = [f"{text.duration(max(0.0, now - state.started))} so far"]
     left = state.seconds_left(now)
-    if left is not None and state.to_validate is None:
+    if left is not None:
         parts.append(f"{text.duration(left)} left (until {_clock(now + left)})")
     rate = state.rate(now)
     if rate is not None:
@@ -263,13 +263,14 @@ def _clock(moment: float) -> str:
     return f"{datetime.fromtimestamp(moment):%H:%M}"
 
 
-def _now(state: RunState) -> list[str]:
-    """What is done now, a line for each trial at work."""
+def _now(state: RunState, now: float) -> list[str]:
+    """What is done now and for how long, a line for each trial at work."""
     lines = []
     for number, work in sorted(state.at_work.items()):
         done, total = work.items.get(work.task, (0, 0))
         items = f" {work.task}, {done} of {total} items" if work.task else ""
-        lines.append(f"trial {number}: {work.stage}{items}")
+        since = text.duration(max(0.0, now - work.since))
+        lines.append(f"trial {number}: {work.stage}{items}, {since}")
     return lines or ["…"]
 
 

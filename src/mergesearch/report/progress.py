@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from mergesearch.report import text
-from mergesearch.report.terminal import SafeConsole
+from mergesearch.report.terminal import SafeConsole, redraws
 
 OnProgress = Callable[[int, int], None]
 """Takes how many parts of the work are done, and how many there are."""
@@ -39,7 +39,7 @@ def progress(what: str, unit: str) -> Iterator[OnProgress]:
         unit: Plural noun of its parts, such as `items`.
     """
     console = SafeConsole(stderr=True)
-    if not console.is_terminal:
+    if not redraws(console):
         yield _Lines(what, unit, time.monotonic)
         return
     columns = (
@@ -64,13 +64,50 @@ def steps() -> Iterator[Callable[[str], None]]:
     On a terminal a line with the time goes away at the end; elsewhere each step is a line.
     """
     console = SafeConsole(stderr=True)
-    if not console.is_terminal:
+    if not redraws(console):
         yield lambda step: print(f"{step} ...", file=sys.stderr, flush=True)
         return
-    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
-                  console=console, transient=True) as bar:  # fmt: skip
+    with _spinner(console) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda step: bar.update(task, description=step)
+
+
+@contextmanager
+def working(what: str, seconds: float = 1.0) -> Iterator[None]:
+    """Say on standard error what is being done where it takes more than a second.
+
+    On a terminal the line has the time and goes away at the end.
+
+    Args:
+        what: The work, such as `reading the run`.
+        seconds: Time after which it is said.
+    """
+    console = SafeConsole(stderr=True)
+    bar = _spinner(console) if redraws(console) else None
+
+    def show() -> None:
+        if bar is None:
+            print(f"{what} ...", file=sys.stderr, flush=True)
+        else:
+            bar.start()
+
+    if bar is not None:
+        bar.add_task(what, total=None)
+    timer = threading.Timer(seconds, show)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        if bar is not None:
+            bar.stop()
+
+
+def _spinner(console: SafeConsole) -> Progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True)
 
 
 class _Lines:

@@ -31,12 +31,14 @@ class Work:
     Attributes:
         rung: Rung that it is measured on.
         stage: `proposing`, `building` or `scoring`.
+        since: Time at which the stage began, in seconds since 1970.
         task: Task that is scored now, "" before the first.
         items: Items that are scored and all that are known of, by task.
     """
 
     rung: Rung
     stage: str
+    since: float
     task: str = ""
     items: dict[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -64,8 +66,8 @@ class RunState:
         trials: Finished and unfinished trials by number, as last heard of.
         before: Number of trials that earlier starts had finished.
         at_work: Trials at work by number; several where workers share the run.
-        to_validate: Number of members of the front that this start validates, None while it
-            searches.
+        to_validate: Numbers of the trials that this start validates, None while it searches.
+        validating: Time at which validating began.
         validated: Number of those that are validated already.
         finished: Whether the run is done.
         space: Space as it was named, and the folder of the run; empty before they are known.
@@ -84,6 +86,7 @@ class RunState:
     before: int = 0
     at_work: dict[int, Work] = field(default_factory=dict)
     to_validate: tuple[int, ...] | None = None
+    validating: float = 0.0
     validated: int = 0
     finished: bool = False
     space: tuple[str, str] = ("", "")
@@ -108,18 +111,20 @@ class RunState:
             case StageStarted():
                 before = self.at_work.get(event.number)
                 items = {} if before is None else before.items
-                self.at_work[event.number] = Work(event.rung, event.stage, items=items)
+                self.at_work[event.number] = Work(event.rung, event.stage, now, items=items)
             case Progressed():
-                work = self.at_work.setdefault(event.number, Work(event.rung, "scoring"))
+                work = self.at_work.setdefault(event.number, Work(event.rung, "scoring", now))
                 work.task = event.task
                 work.items[event.task] = event.done, event.total
             case TrialFinished():
                 self._take(event.trial)
             case ValidationStarted():
-                self.to_validate = event.numbers
+                self.to_validate, self.validating = event.numbers, now
+                self.typical = 0
+                self.at_work.clear()
             case Validated():
                 self.validated += 1
-                self._hear(event.trial)
+                self._finish(event.trial)
             case RunFinished():
                 self.finished = True
                 self._front = event.front
@@ -152,12 +157,21 @@ class RunState:
         return None if self.rule.trials is None else max(0, self.rule.trials - self.n_finished)
 
     def rate(self, now: float) -> float | None:
-        """Finished trials per hour of this start, None before the first."""
+        """Finished trials per hour of this start, None before the first and while it validates."""
         count, elapsed = self.n_finished - self.before, now - self.started
-        return count / elapsed * 3600 if count and elapsed > 0 else None
+        searches = self.to_validate is None
+        return count / elapsed * 3600 if searches and count and elapsed > 0 else None
 
     def seconds_left(self, now: float) -> float | None:
-        """Time until the search stops: by trials at their median time, or by the clock."""
+        """Time until the search stops: by trials at their median time, or by the clock.
+
+        While it validates: until the last member is done, at the pace of those that are.
+        """
+        if self.to_validate is not None:
+            if not self.validated:
+                return None
+            left = len(self.to_validate) - self.validated
+            return (now - self.validating) / self.validated * left
         ends = []
         if self.rule.deadline is not None:
             ends.append(max(0.0, self.rule.deadline - now))
@@ -170,7 +184,13 @@ class RunState:
         return min(ends, default=None)
 
     def share_done(self, now: float) -> float:
-        """How much of the search is done, from 0 to 1, by whichever rule ends it first."""
+        """How much of the search is done, from 0 to 1, by whichever rule ends it first.
+
+        While it validates: how much of that.
+        """
+        if self.to_validate is not None:
+            done = self.validated + self.share_of_trials()
+            return min(1.0, done / max(1, len(self.to_validate)))
         shares = [0.0]
         if self.rule.trials:
             shares.append((self.n_finished + self.share_of_trials()) / self.rule.trials)
@@ -181,9 +201,7 @@ class RunState:
     def _take(self, trial: TrialRecord) -> None:
         """Take in a finished trial, and what it changed."""
         before = self.front
-        if trial.number in self.at_work:
-            self.typical = self.at_work[trial.number].done or self.typical
-        self._hear(trial)
+        self._finish(trial)
         self.last = trial
         self.volumes = hypervolumes(self.axes, tuple(self.trials.values()))
         if before is not None and self.front is not None:
@@ -194,9 +212,11 @@ class RunState:
         """How many trials' worth of the trials at work is scored."""
         return sum(work.share(self.typical) for work in self.at_work.values())
 
-    def _hear(self, trial: TrialRecord) -> None:
+    def _finish(self, trial: TrialRecord) -> None:
+        """Take in a trial that is no longer at work."""
+        work = self.at_work.pop(trial.number, None)
+        self.typical = work.done or self.typical if work is not None else self.typical
         self.trials[trial.number] = trial
-        self.at_work.pop(trial.number, None)
         self._front = None
 
 

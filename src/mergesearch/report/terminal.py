@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from mergesearch._system.terminal import printable
+
+_OF_NOTEBOOK = "JPY_PARENT_PID"  # set by Jupyter for its kernels, and so for what they start
 
 
 class SafeConsole(Console):
@@ -21,3 +24,12 @@ class SafeConsole(Console):
             if segment.control is None:
                 segment = Segment(printable(segment.text), segment.style)
             yield segment
+
+
+def redraws(console: Console) -> bool:
+    """Return whether what a console shows can be drawn anew in its place.
+
+    A notebook has a terminal for the commands that it starts, but the cursor cannot move up there;
+    nor can it where `TERM` is `dumb`, or in a file that is to have colors.
+    """
+    return console.is_interactive and console.file.isatty() and _OF_NOTEBOOK not in os.environ
