@@ -26,6 +26,10 @@ def offered(*words: str) -> list[str]:
         (("export", "--fo"), ["--format", "--force"]),
         (("run", "de"), ["demo"]),
         (("run", "--objectives", "lead"), ["leaderboard"]),
+        (("run", "--sampler", "ns"), ["nsga2", "nsga3"]),
+        (("score", "m.gguf", "--rung", ""), ["search", "validate"]),
+        (("build", "r.yaml", "--quant", "Q4_K"), ["Q4_K_S", "Q4_K_M"]),
+        (("run", "demo", "--parent", ""), ["demo:base=", "demo:instruct=", "demo:reason="]),
     ],
 )
 def test_commands_options_and_built_in_files(words: tuple[str, ...], expected: list[str]) -> None:

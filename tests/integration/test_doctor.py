@@ -53,6 +53,17 @@ def test_problems_are_named_and_counted(monkeypatch: pytest.MonkeyPatch) -> None
     assert outcome.out.rstrip().endswith("1 problem(s)")
 
 
+def test_what_could_be_installed_is_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("mergesearch.cli.doctor")
+    monkeypatch.setattr(module, "_OPTIONAL", {"numpy": ("x", "x"), "no-such": ("dark", "magic")})
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/nvidia-smi")
+    outcome = search("doctor")
+    hints = [line for line in outcome.out.splitlines() if line.startswith("hint: ")]
+    assert hints[0] == "hint: for magic: pip install 'mergesearch[dark]'"
+    uses_gpu = json.loads(search("doctor", "--json").out)["llama_cpp_gpu"]
+    assert (outcome.code, len(hints)) == (0, 1 if uses_gpu else 2)
+
+
 def test_architectures_are_listed() -> None:
     known = json.loads(search("doctor", "--architectures", "--json").out)
     assert known["built_in"]["Olmo3ForCausalLM"] == "olmo2"

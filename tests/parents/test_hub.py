@@ -81,6 +81,16 @@ def test_downloads_what_is_needed(hub: Hub, capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr().err == ""
 
 
+def test_where_no_bar_can_be_drawn_lines_tell_how_far_it_is(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(downloads, "QUIET_SECONDS", 0.0)
+    downloads.download("org/model")
+    lines = capfd.readouterr().err.splitlines()
+    size = sum((hub.folders["org/model"] / name).stat().st_size for name in WANTED)
+    assert f"downloaded {size / 1e9:.3g} of {size / 1e9:.3g} GB" == lines[-1]
+
+
 def test_pinned_snapshots_need_no_network(hub: Hub) -> None:
     open_checkpoint(f"org/model@{COMMIT}")
     hub.requests.clear()

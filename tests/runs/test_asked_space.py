@@ -2,44 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mergesearch.errors import InputError
 from mergesearch.objectives import Objectives
 from mergesearch.runs.asked_space import Answers, interview, objectives_text, space_text
 from mergesearch.space import Space
 
 
-def answering(*answers: str) -> Callable[[str, str], str]:
-    """Answer one question after the other; an empty answer is the default."""
-    left = iter(answers)
-    return lambda question, default: next(left) or default
+class Person:
+    """Answers one question after the other; an empty answer is the default."""
+
+    def __init__(self, *answers: str) -> None:
+        self._left = iter(answers)
+        self.asked: list[str] = []
+
+    def __call__(self, question: str, default: str) -> str:
+        self.asked.append(f"{question} [{default}]")
+        return next(self._left) or default
 
 
 def test_answers_are_taken_and_defaults_are_sensible() -> None:
-    assert interview(answering("org/a", "org/b", "", "org/base", "", "")) == Answers(
+    assert interview(Person("org/a", "org/b", "", "org/base", "", "")) == Answers(
         "org/a", "org/b", (), "org/base", 8.0, "Q4_K_M"
     )
-    assert interview(answering("a", "b", "c, d", "-", "1.5", "Q4_0")) == Answers(
-        "a", "b", ("c", "d"), "", 1.5, "Q4_0"
+    assert interview(Person("demo:base", "o/b", "o/c, o/d", "-", "1.5", "Q4_0")) == Answers(
+        "demo:base", "o/b", ("o/c", "o/d"), "", 1.5, "Q4_0"
     )
-    assert interview(answering("")) is None
+    assert interview(Person("")) is None
+
+
+def test_the_machine_is_asked_about_as_far_as_it_tells() -> None:
+    person = Person("o/a", "o/b", "", "", "", "", "", "")
+    answers = interview(person, 7_612_345_678, gpu=True)
+    assert answers == Answers("o/a", "o/b", gpu_layers=99)
+    assert person.asked[-2].endswith("in GB (all that is free by default) [7.6]")
+    assert person.asked[-1] == "Layers that the GPU scores (99 for all, 0 for none) [99]"
+    less = interview(Person("o/a", "o/b", "", "", "", "", "4", "0"), 7_612_345_678, gpu=True)
+    assert less == Answers("o/a", "o/b", memory=4.0)
 
 
 @pytest.mark.parametrize(
-    ("answers", "message"),
+    ("answers", "again"),
     [
-        (("a", ""), "a merge takes two parents"),
-        (("a", "b", "", "", "long"), "'long' is not a number of hours"),
-        (("a", "b", "", "", "8", "Q9"), "unknown mix 'Q9'"),
+        (("o/a", "", "o/b", "", "", "", ""), "A merge takes two parents. Fine-tune that reasons"),
+        (("here", "-"), "There is no folder or file 'here' here (expected: one, or ORG/NAME of"),
+        (("demo:b", "-"), "no bundled parent 'demo:b' (expected: demo:base, demo:instruct, "),
+        (("o/a+x y", "-"), "There is no folder or file 'o/a+x y' here"),
+        (
+            ("o/a", "o/b", "", "", "long", "8", ""),
+            "'long' is not a number of hours (expected: such as 8). Hours that the search may",
+        ),
+        (("o/a", "o/b", "", "", "nan", "8", ""), "'nan' is not a number of hours"),
+        (("o/a", "o/b", "", "", "8", "Q9", ""), "Unknown mix 'Q9' (expected: Q4_0, "),
     ],
 )
-def test_an_answer_that_cannot_be_used_is_refused(answers: tuple[str, ...], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        interview(answering(*answers))
+def test_what_cannot_be_used_is_asked_again_with_the_reason(
+    answers: tuple[str, ...], again: str
+) -> None:
+    person = Person(*answers)
+    interview(person)
+    assert [question for question in person.asked if question.startswith(again)], person.asked
 
 
 @pytest.mark.parametrize(
@@ -69,3 +93,8 @@ def test_the_objectives_fit_the_time() -> None:
     )
     items = [sum(use.search_items for use in found.objectives[1].uses) for found in (long, short)]
     assert items == [180, 48]
+
+
+def test_the_gpu_is_in_the_objectives() -> None:
+    text = objectives_text(Answers("a", "b", gpu_layers=99))
+    assert Objectives.from_yaml(text, Path()).runtime.n_gpu_layers == 99

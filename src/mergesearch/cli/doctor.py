@@ -17,16 +17,24 @@ import typer
 from mergesearch import __version__
 from mergesearch._kernels import ISA_VARIABLE, kernels, supported_variants
 from mergesearch._system.machine import available_cores, available_memory
-from mergesearch._system.terminal import say
+from mergesearch._system.terminal import say, say_sentence
 from mergesearch.cli.options import AsJson
 from mergesearch.gguf.architectures import known_architectures
 from mergesearch.objectives import Runtime
 from mergesearch.report import text
+from mergesearch.report.progress import working
 from mergesearch.runs.kinds import Kind, refuse_other
 from mergesearch.scoring.engine.features import features
 from mergesearch.scoring.phone import CONTEXT, NEW_TOKENS, try_out
 
 _NEEDED = ("optuna", "torch", "lm-eval", "llama-cpp-python", "gguf", "numpy")
+_OPTIONAL = {
+    "resvg_py": ("plot", "search front --plot front.png"),
+    "optuna-dashboard": ("dashboard", "search dashboard"),
+    "psycopg": ("postgres", "search run --storage"),
+    "math-verify": ("math", "the tasks of MATH"),
+}
+"""Packages that are needed for one thing only: the extra that brings each, and for what."""
 _KERNELS = ("merging", "quantizing", "dequantizing", "log-probabilities")
 _UNMEASURED = ("neon",)
 """Variants whose speed nobody has measured."""
@@ -69,13 +77,16 @@ def command(
         return
     facts = _facts()
     problems = _problems(facts)
+    hints = _hints(facts)
     if as_json:
-        say(json.dumps(facts | {"problems": problems}, indent=2))
+        say(json.dumps(facts | {"problems": problems, "hints": hints}, indent=2))
     else:
         for name, value in facts.items():
             say(f"{name.replace('_', ' '):<18}{_shown(value)}")
+        for hint in hints:
+            say_sentence(f"hint: {hint}")
         for problem in problems:
-            say(f"problem: {problem}")
+            say_sentence(f"problem: {problem}")
         say("ready" if not problems else f"{len(problems)} problem(s)")
     if problems:
         sys.exit(1)
@@ -96,7 +107,8 @@ def _list_architectures(as_json: bool) -> None:
 def _show_phone(path: Path, context: int | None, as_json: bool) -> None:
     """What a GGUF takes on a phone, and what it answers here."""
     refuse_other(path, Kind.GGUF)
-    found = try_out(path, context)
+    with working("loading the model and letting it answer"):
+        found = try_out(path, context)
     speeds = found.tokens_per_second()
     if as_json:
         facts = asdict(found) | {"memory": found.memory, "tokens_per_second": dict(speeds)}
@@ -138,6 +150,18 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _hints(facts: dict[str, Any]) -> list[str]:
+    """What could be installed for more, in words."""
+    found = [
+        f"for {what}: pip install 'mergesearch[{extra}]'"
+        for name, (extra, what) in _OPTIONAL.items()
+        if _version(name) is None
+    ]
+    if shutil.which("nvidia-smi") is not None and not facts["llama_cpp_gpu"]:
+        found.append("llama.cpp was compiled without the GPU that is here: docs/running.md")
+    return found
 
 
 def _problems(facts: dict[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from mergesearch._system.machine import available_memory
 from mergesearch._system.terminal import say
 from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, deliver, refuse_existing
 from mergesearch.errors import InputError
@@ -50,7 +51,7 @@ def command(
     if source is None:
         if open_ is not None:
             raise InputError("--open goes with --from")
-        answers = interview(_ask) if sys.stdin.isatty() else None
+        answers = _interview() if sys.stdin.isatty() else None
         if answers is not None:
             _write_asked(answers, out or Path("space.yaml"), force)
             return
@@ -76,6 +77,13 @@ def command(
     say(f"then: search run {target} --objectives {objectives}")
 
 
+def _interview() -> Answers | None:
+    """Ask a few questions, where the defaults are what this machine offers."""
+    from mergesearch.scoring.engine.features import features
+
+    return interview(_ask, available_memory(), gpu=features().gpu)
+
+
 def _ask(question: str, default: str) -> str:
     return str(typer.prompt(question, default=default)).strip()
 
@@ -88,8 +96,10 @@ def _write_asked(answers: Answers, target: Path, force: bool) -> None:
     deliver(space_text(answers), target, force, f"space -> {target}")
     deliver(objectives_text(answers), objectives, force, f"objectives -> {objectives}")
     both = f"{target} --objectives {objectives}"
-    say("next, once with a network: HF_HUB_OFFLINE=0 HF_DATASETS_OFFLINE=0 search check " + both)
-    say(f"then: search run {both} --hours {answers.hours:g}")
+    memory = "" if answers.memory is None else f" --memory {answers.memory:g}GB"
+    check = f"search check {both}{memory}"
+    say(f"next, once with a network: HF_HUB_OFFLINE=0 HF_DATASETS_OFFLINE=0 {check}")
+    say(f"then: search run {both} --hours {answers.hours:g}{memory}")
 
 
 def _named(

@@ -81,13 +81,22 @@ Pick = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 RungOption = Annotated[
-    str, typer.Option("--rung", metavar="RUNG", help="Which items: search or validate.")
+    str,
+    typer.Option(
+        "--rung",
+        metavar="RUNG",
+        help="Which items: search or validate.",
+        autocompletion=completion.rungs,
+    ),
 ]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print all that is on record as CSV.")]
 Parents = Annotated[
     list[str],
     typer.Option(
-        "--parent", metavar="ID=DIR", help="Local folder or GGUF in the place of a parent's id."
+        "--parent",
+        metavar="ID=DIR",
+        help="Local folder or GGUF in the place of a parent's id.",
+        autocompletion=completion.parents,
     ),
 ]
 TemplateFile = Annotated[

@@ -2,6 +2,7 @@
 
 from mergesearch.parents.contents import ParentFiles
 from mergesearch.parents.opening import (
+    is_parent,
     open_all,
     open_checkpoint,
     open_parents,
@@ -15,6 +16,7 @@ __all__ = [
     "ParentFiles",
     "StoredCheckpoint",
     "TensorInfo",
+    "is_parent",
     "open_all",
     "open_checkpoint",
     "open_parents",

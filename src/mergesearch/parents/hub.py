@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,10 @@ FILES = (
     "chat_template.json",
 )
 """What is downloaded of a repository's top level."""
+
+QUIET_SECONDS = 10.0
+"""Time between two lines about a download."""
+_BYTES = "huggingface_hub.snapshot_download"  # what the hub's client calls its bar of bytes
 
 _ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?", re.ASCII)
 
@@ -63,8 +68,8 @@ def download(ref: str) -> Path:
     """Return the folder of a parent's or adapter's snapshot, downloading what is missing of it.
 
     What is fetched and how large it is goes to stderr before it starts, then the hub's own
-    progress bars. A connection that breaks is taken up where it broke, and files that are there
-    are not fetched again.
+    progress bars on a terminal, and lines elsewhere. A connection that breaks is taken up where it
+    broke, and files that are there are not fetched again.
 
     Raises:
         CheckpointError: The repository is unknown, gated or pickled, or there is neither a network
@@ -87,7 +92,8 @@ def download(ref: str) -> Path:
             file=sys.stderr,
             flush=True,
         )
-        return Path(_snapshot(name, commit))
+        bars = {} if _can_draw() else {"tqdm_class": _lines()}
+        return Path(_snapshot(name, commit, **bars))
 
 
 def _cached(name: str, commit: str, error: Exception) -> Path:
@@ -127,6 +133,31 @@ def _without_bars() -> type[Any]:
             super().__init__(*values, **(options | {"disable": True}))
 
     return Hidden
+
+
+def _can_draw() -> bool:
+    """Whether the hub's bars can be drawn: on a terminal where nothing else is drawn now."""
+    return sys.stderr.isatty() and sys.stderr is sys.__stderr__
+
+
+def _lines() -> type[Any]:
+    """The hub's progress bar of bytes as a line now and then."""
+    from huggingface_hub.utils import tqdm
+
+    class Lines(tqdm):  # type: ignore[misc]
+        def __init__(self, *values: Any, **options: Any) -> None:
+            self._counts_bytes = options.get("name") == _BYTES
+            self._said = time.monotonic()
+            super().__init__(*values, **(options | {"disable": True}))
+
+        def update(self, n: float | None = 1) -> None:
+            self.n += n or 0
+            if self._counts_bytes and time.monotonic() - self._said >= QUIET_SECONDS:
+                self._said = time.monotonic()
+                done = f"downloaded {self.n / 1e9:.3g} of {self.total / 1e9:.3g} GB"
+                print(done, file=sys.stderr, flush=True)
+
+    return Lines
 
 
 @contextmanager

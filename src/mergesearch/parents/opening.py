@@ -104,6 +104,20 @@ def _refuse_as_found(as_found: bool, ref: str, what: str) -> None:
         )
 
 
+def is_parent(ref: str) -> bool:
+    """Return whether an id names what is here, or has the form of an id of the hub.
+
+    Raises:
+        InputError: The zoo has no bundled parent of that name.
+    """
+    if _local(ref, {}) is not None:
+        return True
+    if ADAPTER in ref:
+        base, _, adapter = ref.rpartition(ADAPTER)
+        return is_parent(base) and is_parent(adapter)
+    return hub.is_id(ref)
+
+
 def parts(ref: str) -> Iterator[str]:
     """Yield a parent's id and every part of it that an override may stand for."""
     yield ref
