@@ -56,9 +56,12 @@ class RunRecords(Closing):
         where = location(url)
         if isinstance(where, Path) and not where.is_file():
             raise RunFolderError(
-                f"it has no {where.name}, so it is not a run folder",
+                f"it has no {where.name}, so it is not a run folder"
+                if where.parent.is_dir()
+                else "no such folder",
                 where=where.parent,
-                fix="name the folder that `search run` wrote (its --out)",
+                fix="name the folder that `search run` wrote (its --out); `search list` shows those"
+                " in results",
             )
         run_id, run = _choose(runs_of(url), name, url)
         database = Database.open(url)
@@ -121,10 +124,12 @@ class RunRecords(Closing):
 
         A trial that reused the scores of another has the other's.
         """
-        trials = self._study.all()
-        if 0 <= number < len(trials):
-            number = trials[number].user_attrs.get("reused_from", number)
-        return self._ledger.items(number, rung, task)
+        items = self._ledger.items(number, rung, task)
+        trials = [] if items else self._study.all()
+        if not 0 <= number < len(trials):
+            return items
+        twin = trials[number].user_attrs.get("reused_from")
+        return items if twin is None else self._ledger.items(twin, rung, task)
 
     def references(self) -> tuple[Reference, ...]:
         """Return the specialists' answers that proxies are made of; empty before they are known."""

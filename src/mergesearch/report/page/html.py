@@ -6,7 +6,6 @@ import base64
 import hashlib
 import html
 import json
-from dataclasses import asdict
 from importlib.resources import files
 
 from mergesearch.report.page.model import Page
@@ -37,7 +36,9 @@ def render_page(page: Page) -> str:
 
 def _json(page: Page) -> str:
     """The page's data as JSON without `<`, `>` and `&`."""
-    text = json.dumps(asdict(page), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(
+        vars(page), ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=vars
+    )
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text

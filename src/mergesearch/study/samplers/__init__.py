@@ -25,7 +25,6 @@ from mergesearch.study.samplers.from_optuna import (
     random,
     tpe,
 )
-from mergesearch.study.samplers.noisy import noisy_gp
 from mergesearch.study.samplers.problem import (
     STARTUP,
     Observation,
@@ -62,9 +61,17 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
+
+def _noisy_gp(problem: Problem, history: Sequence[Observation], number: int) -> Proposal:
+    """Propose by `noisy.noisy_gp`, whose scipy is loaded where something is proposed."""
+    from mergesearch.study.samplers.noisy import noisy_gp
+
+    return noisy_gp(problem, history, number)
+
+
 SAMPLERS: Mapping[str, Sampler] = {
     "gp": after_startup(optuna_gp),
-    "noisy-gp": after_startup(noisy_gp),
+    "noisy-gp": after_startup(_noisy_gp),
     "tpe": after_startup(tpe),
     "nsga2": nsga2,
     "nsga3": nsga3,
