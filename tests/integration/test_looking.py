@@ -7,11 +7,15 @@ import io
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+import typer
 from helpers.command import search
 from helpers.shared_run import TRIALS, Run, front_of
 
+from mergesearch.cli import completion
 from mergesearch.errors import BuildError
 from mergesearch.runs.run import Run as ReadRun
 
@@ -90,6 +94,17 @@ def test_the_front_is_drawn_above_its_table(run: Run) -> None:
     lines = search("front", run.folder).out.splitlines()
     assert lines[0].strip() == "reasoning"
     assert any(line.startswith("◆ knee   ● front") for line in lines)
+
+
+def test_a_shell_is_offered_what_the_run_knows(run: Run) -> None:
+    context = cast("typer.Context", SimpleNamespace(params={"folder": run.folder}, args=[]))
+    assert completion.orders(context, "") == ["number", "seconds", "instruction", "reasoning"]
+    assert completion.tasks(context, "demo_a") == ["demo_answer"]
+    assert completion.picks(context, "best:r") == ["best:reasoning"]
+    in_space = cast(
+        "typer.Context", SimpleNamespace(params={"out": run.folder, "space": None}, args=[])
+    )
+    assert "demo:reason=" in completion.parents(in_space, "demo:r")
 
 
 def test_status_and_a_trial_are_printed_for_programs(run: Run) -> None:

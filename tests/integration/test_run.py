@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from helpers.command import search
+from helpers.modelfile_grammar import parsed
 from helpers.shared_run import TRIALS, Run, front_of, trials_of
 from helpers.study_fakes import trials
 
@@ -125,12 +126,27 @@ def test_scoring_the_built_file_gives_the_trials_values_to_the_bit(
         }
 
 
+def test_a_card_has_its_picture_and_a_modelfile_its_template(run: Run, tmp_path: Path) -> None:
+    card = tmp_path / "README.md"
+    exported = search("export", run.folder, "--format", "card", "-o", card)
+    assert exported.code == 0, exported
+    assert "![Pareto front of the run](front.svg)" in card.read_text("utf-8")
+    assert (tmp_path / "front.svg").read_text("utf-8").startswith("<svg")
+    card.unlink()
+    assert search("export", run.folder, "--format", "card", "-o", card).code == 2  # front.svg
+    assert not card.exists()
+    printed = search("export", run.folder, "--format", "card")
+    assert (printed.code, "front.svg" in printed.out) == (0, False)
+    made = search("export", run.folder, "--format", "modelfile")
+    assert [name for name, _ in parsed(made.out)][:2] == ["FROM", "TEMPLATE"]
+
+
 def test_a_pick_is_an_expression_and_says_how_the_trial_stands(run: Run, tmp_path: Path) -> None:
     pick = "max:reasoning where instruction>=0 and reasoning<=1"
     best = json.loads(search("show", run.folder, "best:reasoning", "--json").out)
     exported = search("export", run.folder, "--pick", pick)
     assert f"mergesearch: trial {best['number']} of " in exported.out
-    assert "chance of being better than instruct (trial 0, " in exported.err
+    assert "minus instruct (trial 0, " in exported.err
     model = tmp_path / "m.gguf"
     built = search("build", run.folder, "--pick", pick, "-o", model)
     assert (built.code, best["candidate_digest"] in built.out) == (0, True), built

@@ -149,7 +149,10 @@ def test_objectives_that_cannot_be_scored(parents: Path, objectives: str, messag
         (("show", ".", "0"), "not a run folder"),
         (("status", "."), "not a run folder"),
         (("export", "."), "not a run folder"),
+        (("front", "results/none"), "no such folder\n  to do: name the folder that"),
         (("build", "nothing.yaml", "-o", "x.gguf"), "no such file"),
+        (("build", "results/none", "-o", "x.gguf"), "search list shows the runs in results"),
+        (("build", ".", "-o", "x.gguf"), "is a folder without a run"),
         (("score", "nothing.gguf", "--objectives", "demo"), "nothing.gguf"),
     ],
 )

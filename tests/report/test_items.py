@@ -99,7 +99,7 @@ def test_a_filter_that_finds_no_answers_is_named() -> None:
         for number in range(50)
     ]
     assert filter_notes(items) == [
-        "warning: gsm8k: exact_match is 2% through strict-match and 50% through flexible-extract:"
+        "warning: gsm8k: exact_match is 2 % through strict-match and 50 % through flexible-extract:"
         " right answers, but not in the form that strict-match looks for"
     ]
     assert item_notes(items) == filter_notes(items)

@@ -10,7 +10,9 @@ from helpers.pages import EVERY
 from helpers.records import AXES, TRIALS
 
 from mergesearch.errors import InputError
+from mergesearch.objectives import Score
 from mergesearch.report.plot import front_svg, to_png
+from mergesearch.study.confirmed import ConfirmedMember
 from mergesearch.study.front import Front
 
 SPACE = "{http://www.w3.org/2000/svg}"
@@ -27,9 +29,22 @@ def test_marks_intervals_and_confirmed_places_are_drawn() -> None:
     dashed = [node for node in svg.iter(f"{SPACE}line") if node.get("stroke-dasharray")]
     assert len(dashed) == 2
     grey = [node for node in svg.iter(f"{SPACE}line") if node.get("stroke") == "#8c959f"]
-    assert len(grey) == 2 * 3  # the parent among the four members is a triangle, without one
+    assert len(grey) == 2 * 4  # the parent among the members has one, too
     words = [node.text for node in svg.iter(f"{SPACE}text")]
     assert {"instruction (%)", "reasoning (%)", "knee", "parent", "dominated"} <= set(words)
+
+
+def test_of_a_confirmed_front_the_interval_is_where_it_is_confirmed() -> None:
+    front = Front.of(AXES, TRIALS)
+    score = Score(0.65, 0.03, 300, 0)
+    told = ConfirmedMember(0, {"instruction": score, "reasoning": score}, 0.9, ())
+    front = replace(front, members=(replace(front.members[0], confirmed=told),))
+    svg = ElementTree.fromstring(front_svg(front, TRIALS, "x"))
+    (hollow, _) = [node for node in svg.iter(f"{SPACE}circle") if node.get("stroke-width") == "2"]
+    grey = [node for node in svg.iter(f"{SPACE}line") if node.get("stroke") == "#8c959f"]
+    assert {float(node.get(name, 0)) for node in grey[1:] for name in ("x1", "x2")} == {
+        float(hollow.get("cx", 0))
+    }
 
 
 def test_a_sweep_is_drawn_beside_the_front() -> None:

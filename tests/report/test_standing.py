@@ -9,16 +9,20 @@ from mergesearch.study.against import HypervolumeDifference
 from mergesearch.study.standing import AgainstParent, Standing
 
 
-def test_a_standing_is_a_line_of_intervals_and_one_for_each_parent() -> None:
+def test_a_standing_is_a_line_of_intervals_and_two_for_each_parent() -> None:
     chances = {"instruction": 0.972, "reasoning": 0.9999}
-    differences = {name: PairedDifference(name, 0.0, 0.0, ()) for name in chances}
+    differences = {
+        "instruction": PairedDifference("instruction", 0.021, 0.011, ()),
+        "reasoning": PairedDifference("reasoning", 0.2, 0.05, ()),
+    }
     against = AgainstParent("demo:instruct", 0, Rung.SEARCH, differences, chances)
     standing = Standing(2, Rung.VALIDATE, trial(2, 0.5, 0.4).scores(), (against,))
     assert standing_lines(standing, AXES) == [
         "instruction 50.0 (41.4 to 58.6), reasoning 40.0 (31.2 to 48.8)"
         " (95 % intervals, validate items)",
-        "chance of being better than instruct (trial 0, search items): instruction 97 %,"
-        " reasoning over 99 %",
+        "minus instruct (trial 0, search items): instruction +2.1 (-0.1 to +4.3),"
+        " reasoning +20.0 (+10.2 to +29.8)",
+        "chance of being better than instruct: instruction 97 %, reasoning over 99 %",
     ]
 
 

@@ -8,6 +8,7 @@ from helpers.records import AXES, RUNNING, TRIALS, shown, trial
 
 from mergesearch.report.trials import in_order, render_trials
 from mergesearch.study.front import Front
+from mergesearch.study.records import RaceRecord
 
 EVERY = (*TRIALS, RUNNING)
 
@@ -32,6 +33,12 @@ def test_a_trial_with_the_scores_of_another_says_so() -> None:
     again = trial(6, 0.6, 0.55, reused_from=2)
     text = shown(render_trials(Front.of(AXES, [*EVERY, again]), [again]), 80)
     assert "       6   60.0 ± 4.4  55.0 ± 4.5  75/25   4.0 s  as trial 2" in text
+
+
+def test_a_trial_that_racing_stopped_says_so() -> None:
+    raced = trial(6, 0.6, 0.55, race=RaceRecord(1, 900, 0.1, checked=False, stopped=True))
+    text = shown(render_trials(Front.of(AXES, [raced]), [raced]), 80)
+    assert "       6   60.0 ± 4.4  55.0 ± 4.5  75/25   4.0 s  stopped early" in text
 
 
 def test_the_best_in_an_objective_comes_first_and_what_has_none_last() -> None:

@@ -144,12 +144,18 @@ class Workshop:
         merged = self.plan(recipe)
         return estimate(merged, self._contents(recipe, merged), recipe.quantize, self.threads)
 
-    def candidate(self, recipe: Recipe, stop: threading.Event | None = None) -> Candidate:
+    def candidate(
+        self,
+        recipe: Recipe,
+        stop: threading.Event | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Candidate:
         """Build a recipe's GGUF in memory, in the recipe's own mix.
 
         Args:
             recipe: Recipe to build.
             stop: Event that ends the build soon after another thread sets it.
+            on_progress: Function that is told how many blocks are written, and of how many.
 
         Raises:
             Interrupted: `stop` was set.
@@ -157,7 +163,7 @@ class Workshop:
         started = time.perf_counter()
         fd, path, temporary = scratch_file()
         try:
-            size, digest = self._write(fd, recipe, recipe.quantize, stop)
+            size, digest = self._write(fd, recipe, recipe.quantize, stop, on_progress)
         except BaseException:
             Candidate(fd, path, 0, "", 0.0, temporary).close()
             raise

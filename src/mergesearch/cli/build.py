@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mergesearch._system.terminal import say, say_sentence
+from mergesearch.cli import completion
 from mergesearch.cli.options import Parents, TemplateFile, Threads, parent_places
 from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, refuse_existing
 from mergesearch.errors import InputError
 from mergesearch.quantize import MIXES
 from mergesearch.recipe import Quantization, Recipe
-from mergesearch.report.progress import progress
+from mergesearch.report.progress import progress, working
 from mergesearch.runs.inputs import open_workshop, read_recipe
 from mergesearch.runs.kinds import Kind, kind_of
 
@@ -50,7 +51,11 @@ def command(
     ] = Target.GGUF,
     quant: Annotated[
         str | None,
-        typer.Option(metavar="MIX", help="GGUF mix, such as Q8_0; default: what the recipe says."),
+        typer.Option(
+            metavar="MIX",
+            help="GGUF mix, such as Q8_0; default: what the recipe says.",
+            autocompletion=completion.mixes,
+        ),
     ] = None,
     quants: Annotated[
         str,
@@ -58,7 +63,11 @@ def command(
     ] = "Q4_K_M",
     pick: Annotated[
         str | None,
-        typer.Option(metavar="WHICH", help="Trial of a run folder, as search export takes it."),
+        typer.Option(
+            metavar="WHICH",
+            help="Trial of a run folder, as search export takes it.",
+            autocompletion=completion.picks,
+        ),
     ] = None,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
@@ -79,26 +88,30 @@ def command(
     workshop = open_workshop(
         parsed, parent_places(parent), template, threads, scratch=out.absolute().parent
     )
+    with working("planning the merge"):
+        notes = workshop.notes(parsed)
+    for note in notes:
+        say_sentence(note, error=True)
     if to is Target.UPLOAD:
         from mergesearch.runs.shipping import ship
 
         mixes = list(dict.fromkeys(quants.split(",")))
         with progress("building", "blocks") as on_progress:
-            notes = ship(
+            licenses = ship(
                 workshop, parsed, out, mixes, origin=origin, replace=force, on_progress=on_progress
             )
-        for note in notes:
+        for note in licenses:
             say_sentence(note, error=True)
         say(f"{out}: look at README.md, then: search upload {out} ORG/NAME")
         return
-    for note in workshop.notes(parsed):
-        say_sentence(note, error=True)
     if to is Target.SAFETENSORS:
         with progress("building", "blocks") as on_progress:
             workshop.safetensors(parsed, out, replace=force, on_progress=on_progress)
         say(f"{out}: {parsed.last.dtype} safetensors")
     elif out == STANDARD_OUTPUT:
-        with workshop.candidate(parsed) as candidate, candidate.path.open("rb") as file:
+        with progress("building", "blocks") as on_progress:
+            built = workshop.candidate(parsed, on_progress=on_progress)
+        with built as candidate, candidate.path.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
             say(candidate.digest, error=True)
     else:
@@ -109,14 +122,23 @@ def command(
 
 def _origin(place: Path, pick: str | None) -> tuple[Run, TrialRecord] | None:
     """The run that a folder holds with the trial that is picked, None for a recipe."""
-    if kind_of(place) is not Kind.RUN:
+    kind = kind_of(place)
+    if kind is None and (place.is_dir() or not place.exists()):
+        raise InputError(
+            "is a folder without a run" if place.is_dir() else "no such file or folder",
+            where=place,
+            expected="a recipe (YAML), or the folder of a run",
+            fix="search list shows the runs in results",
+        )
+    if kind is not Kind.RUN:
         if pick is not None:
             raise InputError("--pick goes with the folder of a run", where=place)
         return None
     from mergesearch.runs.run import Run
 
     run = Run(place)
-    return run, run.pick("knee" if pick is None else pick)
+    with working("reading the run"):
+        return run, run.pick("knee" if pick is None else pick)
 
 
 def _of(run: Run, trial: TrialRecord) -> Recipe:

@@ -10,13 +10,14 @@ import typer
 
 from mergesearch._system.terminal import say_sentence
 from mergesearch.cli.options import Folder, Parents, Pick, TemplateFile, parent_places
-from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, deliver
+from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, deliver, refuse_existing
 from mergesearch.report.card import Card, card_text
+from mergesearch.report.progress import working
 from mergesearch.report.standing import standing_lines
 from mergesearch.runs.export import mergekit_yaml, recipe_header
 from mergesearch.runs.inputs import open_workshop
 from mergesearch.runs.run import Run
-from mergesearch.runs.shipping import found_by, label_of, modelfile_of
+from mergesearch.runs.shipping import PICTURE, found_by, label_of, modelfile_of, write_picture
 from mergesearch.study.records import TrialRecord
 
 
@@ -51,34 +52,52 @@ def command(
     """Export a trial of a run: its recipe, a card or a Modelfile.
 
     `search build` makes the scored model from the recipe again, byte for byte. How the trial
-    stands is said too: its intervals, and the chance that it really is better than each parent.
+    stands is said too: its intervals, and by how much it is ahead of each parent. The picture of
+    the front is written beside a card.
 
     Example: search export results/demo --pick 'max:reasoning where instruction>=0.25' -o r.yaml
     """
     run = Run(folder)
-    trial = run.pick(pick)
+    with working("reading the run"):
+        trial, standing = run.pick(pick), run.standing(pick)
     match format:
         case Format.RECIPE:
             text = recipe_header(trial, run.record) + run.recipe_of(trial).to_yaml()
         case Format.MERGEKIT:
             text = recipe_header(trial, run.record) + mergekit_yaml(run.recipe_of(trial))
         case _:
-            text = _described(run, trial, format, parent, template)
+            picture = _picture(run, out, force) if format is Format.CARD else ""
+            text = _described(run, trial, format, picture, parent, template)
     deliver(text, out, force, f"trial {trial.number} -> {out}")
-    for line in standing_lines(run.standing(trial.number), run.record.axes):
+    for line in standing_lines(standing, run.record.axes):
         say_sentence(line, error=out == STANDARD_OUTPUT)
 
 
+def _picture(run: Run, out: Path, force: bool) -> str:
+    """Write the front's picture beside a card; returns its name, "" where the card is printed."""
+    if out == STANDARD_OUTPUT:
+        return ""
+    for place in (out, out.with_name(PICTURE)):
+        refuse_existing(place, force)
+    return write_picture(out.parent, run)
+
+
 def _described(
-    run: Run, trial: TrialRecord, format: Format, parent: list[str], template: Path | None
+    run: Run,
+    trial: TrialRecord,
+    format: Format,
+    picture: str,
+    parent: list[str],
+    template: Path | None,
 ) -> str:
     """A card or a Modelfile, for which the parents are opened."""
     recipe = run.recipe_of(trial)
     workshop = open_workshop(recipe, parent_places(parent), template)
     name = f"{run.record.name}-trial-{trial.number}"
-    label, notes = label_of(workshop, recipe, name)
+    with working("reading the parents"):
+        label, notes = label_of(workshop, recipe, name)
     if format is Format.MODELFILE:
         return modelfile_of(workshop, label, f"{name}-{recipe.quantize.mix}.gguf")
     for note in notes:
         say_sentence(note, error=True)
-    return card_text(Card(label, found_by(run, trial), {}, workshop.notes(recipe)))
+    return card_text(Card(label, found_by(run, trial, picture), {}, workshop.notes(recipe)))

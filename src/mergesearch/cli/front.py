@@ -17,6 +17,7 @@ from mergesearch.errors import InputError
 from mergesearch.report import render_front
 from mergesearch.report.importances import constant_notes, render_importances
 from mergesearch.report.plot import front_svg, to_png
+from mergesearch.report.progress import working
 from mergesearch.report.scatter import NARROWEST, render_scatter
 from mergesearch.report.standing import sweep_line
 from mergesearch.report.terminal import SafeConsole
@@ -54,13 +55,15 @@ def command(
     Example: search front results/demo --plot front.svg
     """
     run = Run(folder)
-    front, against = run.front(), against_sweep(run, sweep)
-    swept = against.sweep.trials() if against else ()
+    with working("reading the run"):
+        front, against = run.front(), against_sweep(run, sweep)
+        swept = against.sweep.trials() if against else ()
+        decides = run.importances() if importances else {}
     if plot is not None:
         _write_plot(run, front, plot, swept, force)
     elif as_json:
         document = front.to_dict() | ({"sweep": against.to_dict()} if against else {})
-        document |= {"importances": run.importances()} if importances else {}
+        document |= {"importances": decides} if importances else {}
         say(json.dumps(document, indent=2, ensure_ascii=False))
     elif as_csv:
         rows = {row["trial"]: row for row in run.rows()}
@@ -70,7 +73,7 @@ def command(
         if against is not None:
             say_sentence(sweep_line(against.difference))
         if importances:
-            SafeConsole().print("", render_importances(run.importances()), sep="\n")
+            SafeConsole().print("", render_importances(decides), sep="\n")
 
 
 def _print(run: Run, front: Front, swept: Sequence[TrialRecord]) -> None:

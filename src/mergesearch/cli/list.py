@@ -11,6 +11,7 @@ import typer
 from mergesearch._system.terminal import say, say_sentence
 from mergesearch.cli.options import AsJson
 from mergesearch.report.listing import render_runs
+from mergesearch.report.progress import working
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.listing import built_in_objectives, built_in_spaces, runs_in
 
@@ -27,7 +28,9 @@ def command(
 
     Example: search list
     """
-    spaces, objectives, runs = built_in_spaces(), built_in_objectives(), list(runs_in(folder))
+    spaces, objectives = built_in_spaces(), built_in_objectives()
+    with working("reading the runs"):
+        runs = list(runs_in(folder))
     if as_json:
         listed = {"spaces": spaces, "objectives": objectives}
         say(json.dumps(listed | {"runs": [run.to_dict() for run in runs]}, indent=2))

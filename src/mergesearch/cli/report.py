@@ -10,6 +10,7 @@ import typer
 from mergesearch._system.terminal import say
 from mergesearch.cli.options import Folder, TrustTasks
 from mergesearch.cli.output import OUT
+from mergesearch.report.progress import working
 from mergesearch.report.standing import sweep_line
 from mergesearch.runs.report import write_report
 from mergesearch.runs.run import Run
@@ -33,8 +34,9 @@ def command(
     Example: search report results/demo
     """
     run = Run(folder)
-    against = against_sweep(run)
-    swept = against.sweep.trials() if against else ()
-    notes = [sweep_line(against.difference)] if against else []
-    path = write_report(run, out, trust_tasks=trust_tasks, swept=swept, notes=notes)
+    with working("writing the report"):
+        against = against_sweep(run)
+        swept = against.sweep.trials() if against else ()
+        notes = [sweep_line(against.difference)] if against else []
+        path = write_report(run, out, trust_tasks=trust_tasks, swept=swept, notes=notes)
     say(str(path))

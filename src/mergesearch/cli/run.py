@@ -96,7 +96,9 @@ def command(
     sampler: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="auto, gp, noisy-gp, tpe, nsga2, nsga3, cmaes, sobol or random."
+            metavar="NAME",
+            help="auto, gp, noisy-gp, tpe, nsga2, nsga3, cmaes, sobol or random.",
+            autocompletion=completion.samplers,
         ),
     ] = None,
     confirm: Annotated[

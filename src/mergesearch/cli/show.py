@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,13 +14,13 @@ from mergesearch.cli.options import AsJson, Folder, RungOption, TrustTasks
 from mergesearch.errors import InputError, MergeSearchError
 from mergesearch.objectives import items_by_task
 from mergesearch.report.items import flips, item_notes, render_flips
+from mergesearch.report.progress import working
 from mergesearch.report.standing import standing_lines
 from mergesearch.report.tables import render_trial
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.questions import questions
 from mergesearch.runs.run import Run
 from mergesearch.scoring.texts import Texts
-from mergesearch.study.records import TrialRecord
 
 
 def command(
@@ -43,7 +43,10 @@ def command(
     ] = None,
     rung: RungOption = "search",
     task: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only items of this task.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Only items of this task.", autocompletion=completion.tasks
+        ),
     ] = None,
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, help="Items to show, better and worse ones each.")
@@ -69,31 +72,29 @@ def command(
 
 
 def _show(run: Run, which: str, as_json: bool) -> None:
-    record = run.trial(int(which)) if which.isdecimal() else run.pick(which)
+    with working("reading the run"):
+        record = run.trial(int(which)) if which.isdecimal() else run.pick(which)
+        standing = run.standing(record.number) if record.scores() else None
     if as_json:
-        say(json.dumps(_document(run, record), indent=2, ensure_ascii=False))
+        document = record.to_dict() | {"standing": standing and standing.to_dict()}
+        say(json.dumps(document, indent=2, ensure_ascii=False))
         return
     SafeConsole().print(render_trial(record, run.record))
-    if record.scores():
+    if standing is not None:
         say("")
-        for line in standing_lines(run.standing(record.number), run.record.axes):
+        for line in standing_lines(standing, run.record.axes):
             say_sentence(line)
     for note in item_notes(run.items(record.number) if record.scores() else ()):
         say_sentence(note)
-
-
-def _document(run: Run, record: TrialRecord) -> dict[str, Any]:
-    """All that is on record about a trial, with how it stands where it was scored."""
-    standing = run.standing(record.number).to_dict() if record.scores() else None
-    return record.to_dict() | {"standing": standing}
 
 
 def _difference(
     run: Run, which: str, against: str, rung: str, task: str | None, limit: int, trust_tasks: bool
 ) -> str:
     """The items on which two trials differ, as text."""
-    first, second = run.pick(which).number, run.pick(against).number
-    found = flips(run.objectives(), run.items(first, rung), run.items(second, rung))
+    with working("reading the run"):
+        first, second = run.pick(which).number, run.pick(against).number
+        found = flips(run.objectives(), run.items(first, rung), run.items(second, rung))
     if task is not None:
         found = [flip for flip in found if flip.first.task == task]
         known = [use.task for use in run.objectives().tasks()]
@@ -103,7 +104,8 @@ def _difference(
     note = ""
     try:
         asked = items_by_task(flip.key for flip in found)
-        texts = questions(run.folder, asked, trust_tasks=trust_tasks)
+        with working("loading the tasks"):
+            texts = questions(run.folder, asked, trust_tasks=trust_tasks)
     except MergeSearchError as error:
         note = f"\n\nwithout questions: {error.what}"
     width = shutil.get_terminal_size().columns

@@ -7,6 +7,7 @@ import time
 
 from mergesearch._system.terminal import say
 from mergesearch.cli.options import AsJson, Folder
+from mergesearch.report.progress import working
 from mergesearch.report.status import Status, render_status
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.run import Run
@@ -21,9 +22,10 @@ def command(folder: Folder, as_json: AsJson = False) -> None:
     Example: search status results/demo
     """
     run = Run(folder)
-    status = Status.of(
-        run.record, run.front(), run.trials(), run.workers(), running=run.is_running()
-    )
+    with working("reading the run"):
+        status = Status.of(
+            run.record, run.front(), run.trials(), run.workers(), running=run.is_running()
+        )
     if as_json:
         say(json.dumps(status.to_dict(), indent=2, ensure_ascii=False))
     else:

@@ -40,6 +40,10 @@ class TaskDifference:
     better: int
     worse: int
 
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Return the ends of the confidence interval of the value (normal approximation)."""
+        return normal_interval(self.value, self.stderr, confidence)
+
 
 @dataclass(frozen=True)
 class PairedDifference:

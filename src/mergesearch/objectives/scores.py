@@ -52,11 +52,11 @@ def check_unscored(result: TaskResult, limit: float) -> None:
     """
     total = result.n + result.n_unscored
     if total == 0 or result.n_unscored > limit * total:
-        reasons = [item.unscored for item in result.items if item.unscored]
+        reasons = [item.unscored for item in result.items if item.unscored] or ["none given"]
         raise ScoringError(
             f"{result.n_unscored} of {total} items could not be scored",
             where=result.task,
-            expected=f"at most {limit:.0%}; the first reason: {(reasons or ['none given'])[0]}",
+            expected=f"at most {100 * limit:g} %; the first reason: {reasons[0]}",
             fix="look at the items with `search show`; `max_unscored` in the objectives file "
             "raises the limit for a new run",
         )

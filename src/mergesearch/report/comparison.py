@@ -35,18 +35,16 @@ def render_comparison(
     table.add_column("items", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for axis in axes:
-        difference, percent = differences[axis.name], axis.percent
-        low, high = difference.interval()
-        interval = f"({text.signed(low, percent)} to {text.signed(high, percent)})"
+        difference = differences[axis.name]
         table.add_row(
             axis.name,
-            f"{text.signed(difference.value, percent)} {interval}",
+            text.difference(difference, axis.percent),
             _counts(difference),
-            _verdict(low, high, axis.direction == "minimize"),
+            _verdict(*difference.interval(), axis.direction == "minimize"),
         )
         if len(difference.tasks) > 1:
             for task in difference.tasks:
-                shown = text.signed(task.value, percent)
+                shown = text.difference(task, axis.percent)
                 table.add_row(f"  {task.task}", shown, _counts(task))
     unscored = sum(difference.n_unscored for difference in differences.values())
     notes = [f"items: better/worse/equal for {first}"]

@@ -166,10 +166,10 @@ def filter_notes(items: Iterable[ItemResult]) -> list[str]:
         means = {name: fmean(values) for name, values in filters.items()}
         low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
         if means[low] <= _NEAR_ZERO and means[high] >= _CLEARLY_MORE:
+            few, many = text.whole_percent(means[low]), text.whole_percent(means[high])
             notes.append(
-                f"warning: {task}: {metric} is {means[low]:.0%} through {low} and"
-                f" {means[high]:.0%} through {high}: right answers, but not in the form that"
-                f" {low} looks for"
+                f"warning: {task}: {metric} is {few} through {low} and {many} through {high}:"
+                f" right answers, but not in the form that {low} looks for"
             )
     return notes
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from statistics import NormalDist
 
 from mergesearch._system.terminal import printable
 from mergesearch.errors import InputError
-from mergesearch.objectives import Rung, Score
+from mergesearch.objectives import Score
 from mergesearch.report import text
 from mergesearch.report.scatter import scored
 from mergesearch.study.front import Front
@@ -18,7 +17,6 @@ from mergesearch.study.records import Axis, TrialRecord
 
 _WIDTH, _HEIGHT = 900, 620
 _LEFT, _RIGHT, _TOP, _BOTTOM = 78, 24, 56, 64
-_Z = NormalDist().inv_cdf(0.975)  # half the width of a 95 % interval in standard errors
 _COLORS = {
     "knee": "#b34700",
     "member": "#0072b2",
@@ -27,6 +25,9 @@ _COLORS = {
     "swept": "#a8327a",
 }
 _TICKS = 6
+
+Scores = Mapping[str, Score]
+"""Score of each objective."""
 
 
 def front_svg(
@@ -47,10 +48,11 @@ def front_svg(
         what = "the run has one objective" if front.members else "there is no front yet"
         raise InputError(f"{what}, so there is nothing to plot")
     shown, swept = scored(trials), scored(sweep)
-    plot = _Plot.of(front, shown, swept)
+    confirmed = _confirmed(front)
+    plot = _Plot.of(front, [trial.scores() for trial in (*shown, *swept)], confirmed)
     order = sorted(shown, key=lambda trial: list(_COLORS).index(_role(front, trial)), reverse=True)
-    members = [trial for trial in order if _role(front, trial) in ("member", "knee")]
-    confirmed = any(trial.scores(Rung.VALIDATE) for trial in members)
+    numbers = {member.trial for member in front.members}
+    members = [trial for trial in order if trial.number in numbers]
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
         f' width="{_WIDTH}" height="{_HEIGHT}" font-family="DejaVu Sans, sans-serif"'
@@ -58,16 +60,21 @@ def front_svg(
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#ffffff"/>',
         _words(_LEFT, 24, f"{name}: {text.plural(front.trials, 'trial')}", size=17),
         *plot.rulers(),
-        *(plot.mark(trial, "swept", Rung.SEARCH) for trial in swept),
-        *(line for trial in members for line in plot.interval(trial)),
-        *(plot.mark(trial, _role(front, trial), Rung.SEARCH) for trial in order),
+        *(plot.mark(trial.scores(), "swept") for trial in swept),
         *(
-            plot.mark(trial, _role(front, trial), Rung.VALIDATE)
+            line
             for trial in members
-            if trial.scores(Rung.VALIDATE)
+            for line in plot.interval(trial.scores(), confirmed.get(trial.number))
+        ),
+        *(plot.mark(trial.scores(), _role(front, trial)) for trial in order),
+        *(
+            plot.mark(confirmed[trial.number], _role(front, trial), hollow=True)
+            for trial in members
+            if trial.number in confirmed
         ),
         *_legend(
-            {_role(front, trial) for trial in shown} | ({"swept"} if swept else set()), confirmed
+            {_role(front, trial) for trial in shown} | ({"swept"} if swept else set()),
+            bool(confirmed),
         ),
         "</svg>",
     ]
@@ -88,6 +95,15 @@ def to_png(svg: str) -> bytes:
             fix="pip install 'mergesearch[plot]', or name a file that ends in .svg",
         ) from None
     return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=2))
+
+
+def _confirmed(front: Front) -> dict[int, Scores]:
+    """What unseen items tell of the members that were scored on them, by trial."""
+    found = {
+        member.trial: member.confirmed.values if member.confirmed else member.validated
+        for member in front.members
+    }
+    return {trial: scores for trial, scores in found.items() if scores}
 
 
 def _role(front: Front, trial: TrialRecord) -> str:
@@ -139,18 +155,13 @@ class _Plot:
     upward: _Ruler
 
     @classmethod
-    def of(cls, front: Front, trials: Sequence[TrialRecord], swept: Sequence[TrialRecord]) -> _Plot:
-        """Return the axes that hold all trials and the intervals of the members."""
-        members = {member.trial for member in front.members}
+    def of(cls, front: Front, searched: Sequence[Scores], confirmed: Mapping[int, Scores]) -> _Plot:
+        """Return the axes that hold all scores and the intervals of the members."""
+        known = [confirmed.get(member.trial, member.values) for member in front.members]
 
         def ruler(axis: Axis, start: float, end: float) -> _Ruler:
-            values = [
-                end
-                for trial in trials
-                for score in (trial.scores().get(axis.name), _confirmed(trial, axis))
-                if score is not None
-                for end in _interval(score, axis, _Z if trial.number in members else 0.0)
-            ]
+            values = [scores[axis.name].value for scores in searched]
+            values += [end for scores in known for end in _interval(scores[axis.name], axis)]
             low, high = min(values), max(values)
             pad = (high - low) * 0.04 or abs(high) or 1.0
             return _Ruler(axis, low - pad, high + pad, start, end)
@@ -170,41 +181,37 @@ class _Plot:
         yield _words(right, bottom + 42, self.across.title, anchor="end")
         yield _words(20, _TOP, self.upward.title, anchor="end", turned=True)
 
-    def place(self, trial: TrialRecord, rung: Rung) -> tuple[float, float]:
-        """Return where a trial stands by its scores on a rung."""
-        scores = trial.scores(rung)
+    def place(self, scores: Scores) -> tuple[float, float]:
+        """Return where scores stand."""
         across, upward = (
             ruler.at(scores[ruler.axis.name].value) for ruler in (self.across, self.upward)
         )
         return across, upward
 
-    def interval(self, trial: TrialRecord) -> Iterable[str]:
-        """Yield the 95 % intervals of a member, and the way to its confirmed place."""
-        x, y = self.place(trial, Rung.SEARCH)
-        left, right = _ends(self.across, trial)
-        low, high = _ends(self.upward, trial)
+    def interval(self, searched: Scores, confirmed: Scores | None) -> Iterable[str]:
+        """Yield the 95 % intervals of a member, and the way from its search scores to these."""
+        known = searched if confirmed is None else confirmed
+        x, y = self.place(known)
+        left, right = _ends(self.across, known)
+        low, high = _ends(self.upward, known)
         yield _line(left, y, right, y, "#8c959f")
         yield _line(x, low, x, high, "#8c959f")
-        if trial.scores(Rung.VALIDATE):
-            yield _line(x, y, *self.place(trial, Rung.VALIDATE), "#1b1f24", dashed=True)
+        if confirmed is not None:
+            yield _line(*self.place(searched), x, y, "#1b1f24", dashed=True)
 
-    def mark(self, trial: TrialRecord, role: str, rung: Rung) -> str:
-        """Return a trial's mark; a hollow one for its confirmed place."""
-        return _mark(role, *self.place(trial, rung), hollow=rung is Rung.VALIDATE)
-
-
-def _confirmed(trial: TrialRecord, axis: Axis) -> Score | None:
-    return trial.scores(Rung.VALIDATE).get(axis.name)
+    def mark(self, scores: Scores, role: str, *, hollow: bool = False) -> str:
+        """Return the mark of scores; a hollow one for what is confirmed."""
+        return _mark(role, *self.place(scores), hollow=hollow)
 
 
-def _ends(ruler: _Ruler, trial: TrialRecord) -> tuple[float, float]:
-    low, high = _interval(trial.scores()[ruler.axis.name], ruler.axis)
+def _ends(ruler: _Ruler, scores: Scores) -> tuple[float, float]:
+    low, high = _interval(scores[ruler.axis.name], ruler.axis)
     return ruler.at(low), ruler.at(high)
 
 
-def _interval(score: Score, axis: Axis, reach: float = _Z) -> tuple[float, float]:
+def _interval(score: Score, axis: Axis) -> tuple[float, float]:
     """The ends of an interval; a share of 1 has none beyond 0 and 1."""
-    low, high = score.value - reach * score.stderr, score.value + reach * score.stderr
+    low, high = score.interval()
     return (max(0.0, low), min(1.0, high)) if axis.percent else (low, high)
 
 
@@ -218,7 +225,7 @@ def _legend(roles: set[str], confirmed: bool) -> Iterable[str]:
     }
     entries = [(role, name, False) for role, name in names.items() if role in roles]
     if confirmed:
-        entries.append(("member", "validated on unseen items", True))
+        entries.append(("member", "confirmed on unseen items", True))
     x = float(_LEFT + 6)
     for role, name, hollow in entries:
         yield _mark(role, x, 42, hollow=hollow)

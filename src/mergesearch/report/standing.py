@@ -12,7 +12,7 @@ from mergesearch.study.standing import Standing
 
 
 def standing_lines(standing: Standing, axes: Sequence[Axis]) -> list[str]:
-    """Return how a trial stands, one line for its scores and one for each parent.
+    """Return how a trial stands, one line for its scores and two for each parent.
 
     Args:
         standing: How the trial stands.
@@ -24,12 +24,17 @@ def standing_lines(standing: Standing, axes: Sequence[Axis]) -> list[str]:
     lines = [f"{scores} (95 % intervals, {standing.rung} items)"]
     names = text.short_names([against.parent for against in standing.parents])
     for name, against in zip(names, standing.parents, strict=True):
-        chances = ", ".join(f"{axis.name} {text.chance(against.chances[axis.name])}"
-                            for axis in axes)  # fmt: skip
-        lines.append(
-            f"chance of being better than {name} (trial {against.trial}, {against.rung} items):"
-            f" {chances}"
+        ahead = ", ".join(
+            f"{axis.name} {text.difference(against.differences[axis.name], axis.percent)}"
+            for axis in axes
         )
+        chances = ", ".join(
+            f"{axis.name} {text.chance(against.chances[axis.name])}" for axis in axes
+        )
+        lines += [
+            f"minus {name} (trial {against.trial}, {against.rung} items): {ahead}",
+            f"chance of being better than {name}: {chances}",
+        ]
     return lines
 
 

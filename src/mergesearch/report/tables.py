@@ -226,8 +226,8 @@ def racing_notes(front: Front) -> list[tuple[str, str]]:
         return []
     share = racing.tokens_saved / max(1, racing.tokens + racing.tokens_saved)
     saved = (
-        f"{text.plural(racing.stopped, 'trial')} stopped early, about {100 * share:.0f} % of the "
-        f"tokens and {text.duration(racing.seconds_saved)} saved"
+        f"{text.plural(racing.stopped, 'trial')} stopped early, about {text.whole_percent(share)}"
+        f" of the tokens and {text.duration(racing.seconds_saved)} saved"
     )
     checked = (
         f"; wrong in {racing.wrong} of {text.plural(racing.checked, 'check')}"

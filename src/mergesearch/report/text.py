@@ -3,11 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from mergesearch.objectives import Score
+from mergesearch.objectives import PairedDifference, Score, TaskDifference
 from mergesearch.recipe.shares import short_names as short_names
-
-Z95 = 1.96
-"""Half the width of a 95 % interval, in standard errors."""
 
 
 def value(number: float, percent: bool) -> str:
@@ -20,11 +17,22 @@ def signed(number: float, percent: bool) -> str:
     return ("+" if number >= 0 else "") + value(number, percent)
 
 
+def difference(found: PairedDifference | TaskDifference, percent: bool) -> str:
+    """Return a difference with its 95 % interval: `+2.1 (-0.3 to +4.5)`."""
+    low, high = found.interval()
+    return f"{signed(found.value, percent)} ({signed(low, percent)} to {signed(high, percent)})"
+
+
+def whole_percent(share: float) -> str:
+    """Return a share in whole percent: `97 %`."""
+    return f"{100 * share:.0f} %"
+
+
 def chance(probability: float) -> str:
     """Return a probability: `97 %`, `over 99 %`, `under 1 %`."""
     if probability > 0.99:
         return "over 99 %"
-    return "under 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
+    return "under 1 %" if probability < 0.01 else whole_percent(probability)
 
 
 def amount(number: float, percent: bool) -> str:
@@ -55,12 +63,12 @@ def score(measured: Score | None, percent: bool) -> str:
         return "–"
     shown = f"{value(measured.value, percent)} ± {value(measured.stderr, percent)}"
     share = measured.n_unscored / max(1, measured.n + measured.n_unscored)
-    return f"{shown} ({100 * share:.0f} % unscored)" if share > UNSCORED_SHOWN else shown
+    return f"{shown} ({whole_percent(share)} unscored)" if share > UNSCORED_SHOWN else shown
 
 
 def interval(measured: Score, percent: bool) -> str:
     """Return a score with its 95 % interval: `63.2 (54.5 to 71.8)`."""
-    low, high = (measured.value + sign * Z95 * measured.stderr for sign in (-1, 1))
+    low, high = measured.interval()
     limits = f"{value(low, percent)} to {value(high, percent)}"
     return f"{value(measured.value, percent)} ({limits})"
 

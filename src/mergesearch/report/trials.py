@@ -71,6 +71,8 @@ def _note(trial: TrialRecord) -> str:
         return f"{trial.state}: {text.first_line(trial.failure)}"
     if trial.reused_from is not None:
         return f"as trial {trial.reused_from}"
+    if trial.race is not None and trial.race.stopped:
+        return "stopped early"
     if trial.state is State.COMPLETE and not trial.scores():
         return "proxy only"
     return "" if trial.state is State.COMPLETE else trial.state

@@ -72,7 +72,7 @@ def ship(
     replace: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
-    """Write a folder that can be uploaded, whole or not at all; return what to check of it.
+    """Write a folder that can be uploaded, whole or not at all; return what to check of licenses.
 
     It holds safetensors with config and tokenizer, one GGUF for each mix, the recipe, README.md,
     a Modelfile for Ollama, and the picture of the front where a run found the recipe.
@@ -103,7 +103,7 @@ def ship(
         write_text(place / "recipe.yaml", header + recipe.to_yaml())
         found = None
         if origin is not None:
-            found = found_by(*origin, _write_picture(place, origin[0]))
+            found = found_by(*origin, write_picture(place, origin[0]))
         named = {files[mix]: digest for mix, digest in digests.items()}
         write_text(
             place / "README.md", card_text(Card(label, found, named, workshop.notes(recipe)))
@@ -111,7 +111,7 @@ def ship(
         if files:
             first = next(iter(files.values()))
             write_text(place / "Modelfile", modelfile_of(workshop, label, first))
-    return [*workshop.notes(recipe), *notes]
+    return notes
 
 
 def modelfile_of(workshop: Workshop, label: Label, file: str) -> str:
@@ -130,8 +130,8 @@ def modelfile_of(workshop: Workshop, label: Label, file: str) -> str:
     )
 
 
-def _write_picture(folder: Path, run: Run) -> str:
-    """Write the picture of a run's front; returns its name, or "" for one objective."""
+def write_picture(folder: Path, run: Run) -> str:
+    """Write the picture of a run's front into a folder; return its name, "" for one objective."""
     try:
         write_text(folder / PICTURE, front_svg(run.front(), run.trials(), run.record.name))
     except InputError:

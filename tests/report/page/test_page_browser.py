@@ -62,6 +62,8 @@ def test_three_objectives_are_drawn_in_pairs_and_by_colour(tab: Browser, tmp_pat
     )
     fills = "[...document.querySelectorAll('.mark > :last-child')].map((one) => one.style.fill"
     assert tab.value(f"new Set({fills} || one.getAttribute('fill'))).size") > 5
+    legend = tab.value("document.querySelector('.legend').innerText").split("\n")
+    assert {"words 2", "words 4.5", "words 7"} <= set(legend)
     assert tab.messages == []
 
 

@@ -30,15 +30,21 @@ function taskDifference(items, left, right, task, uses, sign) {
     ),
   );
   const mean = gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length;
-  const variance = gaps.reduce((sum, gap) => sum + (gap - mean) ** 2, 0) / (gaps.length - 1);
+  const spread = gaps.reduce((sum, gap) => sum + (gap - mean) ** 2, 0) / (gaps.length - 1);
+  const variance = spread / gaps.length;
   return {
     task,
     n: gaps.length,
-    value: mean,
-    variance: variance / gaps.length,
+    variance,
+    ...withInterval(mean, variance),
     better: gaps.filter((gap) => sign * gap > 0).length,
     worse: gaps.filter((gap) => sign * gap < 0).length,
   };
+}
+
+function withInterval(value, variance) {
+  const reach = Z * Math.sqrt(variance);
+  return { value, low: value - reach, high: value + reach };
 }
 
 // An objective's difference, left minus right; null where they have too few items in common.
@@ -57,12 +63,9 @@ function pairedDifference(page, items, axis, left, right) {
   );
   if (tasks.some((task) => task.n < 2)) return null;
   const sum = (name) => tasks.reduce((total, task) => total + task[name], 0);
-  const [value, error] = [sum("value"), Math.sqrt(sum("variance"))];
   return {
     tasks,
-    value,
-    low: value - Z * error,
-    high: value + Z * error,
+    ...withInterval(sum("value"), sum("variance")),
     n: sum("n"),
     better: sum("better"),
     worse: sum("worse"),
@@ -84,17 +87,18 @@ function differencesTable(page, items, left, right) {
     const found = items && pairedDifference(page, items, index, left.number, right.number);
     if (!found) return [];
     const counts = (one) => `${one.better}/${one.worse}/${one.n - one.better - one.worse}`;
-    const interval = `${signed(found.value, axis.percent)} (${signed(found.low, axis.percent)} to ${signed(found.high, axis.percent)})`;
+    const interval = (one) =>
+      `${signed(one.value, axis.percent)} (${signed(one.low, axis.percent)} to ${signed(one.high, axis.percent)})`;
     const tasks =
       found.tasks.length < 2
         ? []
         : found.tasks.map((task) => [
             `\u00a0\u00a0\u00a0${task.task}`,
-            signed(task.value, axis.percent),
+            interval(task),
             counts(task),
             "",
           ]);
-    return [[axis.name, interval, counts(found), verdict(found, axis.minimize)], ...tasks];
+    return [[axis.name, interval(found), counts(found), verdict(found, axis.minimize)], ...tasks];
   });
   if (!rows.length)
     return make("p", { class: "quiet" }, "They have too few scored items in common here.");

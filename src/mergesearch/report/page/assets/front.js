@@ -41,6 +41,11 @@ function confirmedOf(trial) {
   return trial.scores.confirmed ?? trial.scores.validate;
 }
 
+// The best that is known of a trial.
+function knownOf(trial) {
+  return confirmedOf(trial) ?? trial.scores.search;
+}
+
 function drawn(page) {
   return page.trials.filter((trial) => trial.scores.search && !trial.reused);
 }
@@ -80,7 +85,7 @@ function frontChart(page, view, pins, size, onPin) {
     for (const trial of sorted) {
       if (trial.member) children.push(...intervals(page, trial, view, across, upward, place));
     }
-    const colors = colorsOf(page, trials, view.color);
+    const colors = colorsOf(trials, view.color);
     const marks = sorted.map((trial) =>
       mark(trial, place(trial.scores.search), colors(trial), pins, onPin, tip, page),
     );
@@ -117,7 +122,7 @@ function sweepLine(places) {
 function dominated(trials, place, corner) {
   const points = trials
     .filter((trial) => trial.member)
-    .map((trial) => place(trial.scores.search))
+    .map((trial) => place(knownOf(trial)))
     .filter(([x, y]) => x > corner[0] && y < corner[1])
     .sort((a, b) => b[0] - a[0]);
   const kept = [];
@@ -152,27 +157,27 @@ function dominated(trials, place, corner) {
 }
 
 function intervals(page, trial, view, across, upward, place) {
-  const parts = [];
-  const [x, y] = place(trial.scores.search);
+  const known = knownOf(trial);
+  const [x, y] = place(known);
   const line = (attributes) =>
     draw("line", { stroke: "var(--faded)", "stroke-width": 1, ...attributes });
   const ends = (scale, margin, index) =>
-    endsOf(trial.scores.search[index], page.axes[index]).map((end) => margin + scale.at(end));
+    endsOf(known[index], page.axes[index]).map((end) => margin + scale.at(end));
   const [x1, x2] = ends(across, MARGIN.left, view.x);
   const [y1, y2] = ends(upward, MARGIN.top, view.y);
-  parts.push(line({ x1, x2, y1: y, y2: y }), line({ x1: x, x2: x, y1, y2 }));
-  const confirmed = place(confirmedOf(trial));
-  if (confirmed) {
+  const parts = [line({ x1, x2, y1: y, y2: y }), line({ x1: x, x2: x, y1, y2 })];
+  if (known !== trial.scores.search) {
+    const [searchedX, searchedY] = place(trial.scores.search);
     parts.push(
       line({
-        x1: x,
-        y1: y,
-        x2: confirmed[0],
-        y2: confirmed[1],
+        x1: searchedX,
+        y1: searchedY,
+        x2: x,
+        y2: y,
         stroke: "var(--ink)",
         "stroke-dasharray": "3 3",
       }),
-      symbol(roleOf(trial), confirmed[0], confirmed[1], 5, {
+      symbol(roleOf(trial), x, y, 5, {
         fill: "var(--ground)",
         stroke: `var(--${roleOf(trial)})`,
         "stroke-width": 2,
@@ -182,10 +187,14 @@ function intervals(page, trial, view, across, upward, place) {
   return parts;
 }
 
-function colorsOf(page, trials, color) {
+function rangeOf(trials, index) {
+  const values = trials.map((trial) => trial.scores.search[index][0]);
+  return [Math.min(...values), Math.max(...values)];
+}
+
+function colorsOf(trials, color) {
   if (color === null) return (trial) => `var(--${roleOf(trial)})`;
-  const values = trials.map((trial) => trial.scores.search[color][0]);
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const [low, high] = rangeOf(trials, color);
   return (trial) => shade((trial.scores.search[color][0] - low) / (high - low || 1));
 }
 
@@ -277,7 +286,8 @@ function rove(marks, places) {
   );
 }
 
-function frontLegend(page) {
+// Where colours stand for an objective, kinds of trials have their shapes alone.
+function frontLegend(page, view) {
   const kinds = [
     ["knee", "knee"],
     ["member", "front"],
@@ -286,13 +296,15 @@ function frontLegend(page) {
     ["faded", "dominated"],
   ];
   const seen = new Set(drawn(page).map(roleOf));
+  const fill = (role) => (view.color === null ? `var(--${role})` : "var(--quiet)");
   const entries = kinds
     .filter(([role]) => seen.has(role))
-    .map(([role, name]) => [symbol(role, 9, 9, 6, { fill: `var(--${role})` }), name]);
+    .map(([role, name]) => [symbol(role, 9, 9, 6, { fill: fill(role) }), name]);
+  if (view.color !== null) entries.push(...shadesOf(page, view.color));
   if (page.trials.some(confirmedOf)) {
     entries.push([
       symbol("member", 9, 9, 5, { fill: "none", stroke: "var(--member)", "stroke-width": 2 }),
-      "by items that the search never saw",
+      "confirmed on items that the search never saw",
     ]);
   }
   if (page.sweep.length) {
@@ -307,4 +319,14 @@ function frontLegend(page) {
     "reference point, with the dominated area",
   ]);
   return legend(entries);
+}
+
+// What the colours of an objective stand for: its least, middle and largest value.
+function shadesOf(page, index) {
+  const axis = page.axes[index];
+  const [low, high] = rangeOf(drawn(page), index);
+  return [0, 0.5, 1].map((share) => [
+    draw("rect", { x: 2, y: 2, width: 14, height: 14, fill: shade(share) }),
+    `${axis.name} ${number(low + share * (high - low), axis.percent)}`,
+  ]);
 }

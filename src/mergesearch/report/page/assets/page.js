@@ -33,7 +33,7 @@ const comparisonHolder = make("div", { "aria-live": "polite" });
 function showFront(focused = null) {
   const hadFocus = frontHolder.contains(document.activeElement);
   const made = frontChart(page, view, pins, null, pin);
-  frontHolder.replaceChildren(made.figure);
+  frontHolder.replaceChildren(frontLegend(page, view), made.figure);
   made.redraw();
   if (hadFocus && focused !== null) made.figure.querySelector(`[data-trial="${focused}"]`)?.focus();
 }
@@ -74,7 +74,6 @@ function frontSection() {
     : null;
   return section(
     "The front",
-    frontLegend(page),
     make("div", { class: "controls" }, controls),
     frontHolder,
     make(

@@ -11,7 +11,7 @@ function growthSection(page) {
     const made = lineChart(
       "hypervolume",
       [{ name: "hypervolume", points, color: COLORS[0] }],
-      [ways[way], "hypervolume"],
+      [ways[way], "hypervolume, by search items"],
     );
     holder.replaceChildren(made.figure);
   };
