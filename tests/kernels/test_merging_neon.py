@@ -34,7 +34,7 @@ def found_here(base: Stored, inputs: list[Stored]) -> list[np.ndarray]:
     kernels().count_digits(first, base, 0, 20, tables)
     sums = np.array(kernels().sum_magnitudes(first, base, ranks))
     products, columns = np.empty((1, 6)), np.empty((6, COLS))
-    kernels().gram(inputs, None, None, True, products)
+    kernels().gram(inputs, None, True, products)
     kernels().gram_of_columns(inputs, base, columns)
     squares, best, log_sums = np.empty(3), np.empty(ROWS, np.int64), np.empty(ROWS)
     kernels().squares(inputs, base, None, squares)

@@ -200,7 +200,6 @@ class Variant:
         self,
         inputs: Sequence[_Stored],
         base: _Stored | None,
-        kept: _Mask | None,
         from_middle: bool,
         into: npt.NDArray[np.float64],
     ) -> None:

@@ -163,15 +163,12 @@ struct Held {
 };
 
 void gram(const Variant& variant, const std::vector<Values>& inputs, const MaybeValues& base,
-          const std::optional<Kept>& kept, bool from_middle, Array<double, 2> into) {
+          bool from_middle, Array<double, 2> into) {
     const std::int64_t entries = inputs.empty() ? 0 : size_of(inputs[0]), rows = length(into, 0);
     require(rows > 0 && entries % rows == 0 &&
                 length(into, 1) == mergesearch::pairs_of(static_cast<std::int64_t>(inputs.size())),
             "not one sum for each pair");
     Held held(inputs, base, entries, from_middle);
-    for (auto& term : held.terms) {
-        term.kept = words_of(kept, entries);
-    }
     variant.gram_of_rows(held.vectors, rows, entries / rows, into.data());
 }
 
@@ -252,8 +249,8 @@ void bind_merging(nb::module_& module, nb::class_<Variant>& variant) {
              "thresholds"_a.noconvert(), "kept"_a.noconvert(), Unlocked())
         .def("sum_magnitudes", sum_magnitudes, "values"_a, "base"_a.none(), "kept"_a.noconvert(),
              Unlocked())
-        .def("gram", gram, "inputs"_a, "base"_a.none(), "kept"_a.none(), "from_middle"_a,
-             "into"_a.noconvert(), Unlocked())
+        .def("gram", gram, "inputs"_a, "base"_a.none(), "from_middle"_a, "into"_a.noconvert(),
+             Unlocked())
         .def("gram_of_columns", gram_of_columns, "inputs"_a, "base"_a.none(), "into"_a.noconvert(),
              Unlocked())
         .def("squares", squares, "inputs"_a, "base"_a.none(), "kept"_a.none(), "into"_a.noconvert(),

@@ -40,14 +40,14 @@ def gram(rows: InputRows, from_middle: bool = False) -> Float64:
             median of the inputs, which then have no base.
     """
     sums = np.empty((1, _pairs(rows)))
-    kernels().gram(rows.stored_inputs, rows.stored_base, None, from_middle, sums)
+    kernels().gram(rows.stored_inputs, rows.stored_base, from_middle, sums)
     return _square(sums[0], len(rows.stored_inputs))
 
 
 def gram_of_rows(rows: InputRows) -> Float64:
     """Return the inner products over each row by itself, shape `(n, n, rows)`."""
     sums = np.empty((rows.stored_inputs[0].shape[0], _pairs(rows)))
-    kernels().gram(rows.stored_inputs, rows.stored_base, None, False, sums)
+    kernels().gram(rows.stored_inputs, rows.stored_base, False, sums)
     return _square(sums.T, len(rows.stored_inputs))
 
 
