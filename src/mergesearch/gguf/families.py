@@ -148,28 +148,19 @@ class Family:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
-_ROUTED = (
-    Weight("mlp.gate", ("experts", "hidden")),
-    *(
-        Weight(f"mlp.experts.{{expert}}.{name}", sizes)
-        for name, sizes in (
-            ("gate_proj", ("expert inner", "hidden")),
-            ("up_proj", ("expert inner", "hidden")),
-            ("down_proj", ("hidden", "expert inner")),
-        )
-    ),
-)
-_MIXED = (
-    Weight("block_sparse_moe.gate", ("experts", "hidden")),
-    *(
-        Weight(f"block_sparse_moe.experts.{{expert}}.{name}", sizes)
-        for name, sizes in (
-            ("w1", ("expert inner", "hidden")),
-            ("w2", ("hidden", "expert inner")),
-            ("w3", ("expert inner", "hidden")),
-        )
-    ),
-)
+_INWARD, _OUTWARD = ("expert inner", "hidden"), ("hidden", "expert inner")
+
+
+def _experts(block: str, projections: Mapping[str, tuple[str, str]]) -> tuple[Weight, ...]:
+    """A router and every expert's projections, by their names in the order of the file."""
+    return (
+        Weight(f"{block}.gate", ("experts", "hidden")),
+        *(Weight(f"{block}.experts.{EXPERT}.{name}", sizes) for name, sizes in projections.items()),
+    )
+
+
+_ROUTED = _experts("mlp", {"gate_proj": _INWARD, "up_proj": _INWARD, "down_proj": _OUTWARD})
+_MIXED = _experts("block_sparse_moe", {"w1": _INWARD, "w2": _OUTWARD, "w3": _INWARD})
 _ATTENTION, _DENSE = _MATRICES[:4], _MATRICES[4:]
 _WIDE_HEAD_NORMS = (Weight("self_attn.q_norm", ("queries",)), Weight("self_attn.k_norm", ("keys",)))
 
