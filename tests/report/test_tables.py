@@ -1,4 +1,4 @@
-"""What `search front`, `search show` and `search status` print, as literal text."""
+"""What `search front` and `search show` print, as literal text."""
 
 import time
 from collections.abc import Sequence
@@ -6,18 +6,21 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from helpers.records import AXES, RUN, RUNNING, START, TRIALS, rung, scores, shown, trial, validated
+from helpers.records import AXES, RUN, TRIALS, rung, scores, shown, trial, validated
 
 from mergesearch.report import Status, render_front, render_status, render_trial
 from mergesearch.report.tables import trial_line
 from mergesearch.study.front import Front
-from mergesearch.study.records import Axis, RunRecord, TrialRecord, WorkerRecord
+from mergesearch.study.records import Axis, TrialRecord
 
 FRONT = Front.of(AXES, TRIALS)
 
 
-def status_of(run: RunRecord, trials: Sequence[TrialRecord], *, running: bool) -> Status:
-    return Status.of(run, Front.of(run.axes, trials), trials, running=running)
+def status_of(axes: Sequence[Axis], trials: Sequence[TrialRecord]) -> str:
+    status = Status.of(
+        replace(RUN, axes=tuple(axes)), Front.of(axes, trials), trials, running=False
+    )
+    return shown(render_status(status, 0.0), 120)
 
 
 @pytest.fixture(autouse=True)
@@ -138,30 +141,6 @@ def test_a_trial_that_was_not_scored_itself_says_whose_scores_it_has() -> None:
     assert ", attempt 3," in shown(render_trial(trial(9, 0, 0, attempt=3), RUN), 60)
 
 
-def test_the_status_of_a_run_at_work() -> None:
-    now = START.timestamp() + 12
-    status = render_status(status_of(RUN, (*TRIALS, RUNNING), running=True), now)
-    assert shown(status, 60) == (
-        "run               running, trial 5 for 12 s\n"
-        "done              5 trials, 1 failed\n"
-        "a trial           4.0 s (median)\n"
-        "front             3 members, 2 validated\n"
-        "hypervolume       0.2221\n"
-        "best instruction  70.8 ± 4.4 (trial 0)\n"
-        "best reasoning    64.2 ± 4.5 (trial 1)\n"
-        "last failure      trial 3: trial 3: killed by SIGSEGV\n"
-        "sampler           gp, seed 7"
-    )
-
-
-def test_the_status_of_a_run_that_was_stopped_or_never_got_far() -> None:
-    status = render_status(status_of(RUN, (*TRIALS, RUNNING), running=False), 0.0)
-    assert "not running; trial 5 is to be done again" in shown(status, 60)
-    assert shown(render_status(status_of(RUN, (), running=True), 0.0), 60) == (
-        "run      running\ndone     0 trials\nfront    0 members, 0 validated\nsampler  gp, seed 7"
-    )
-
-
 def test_a_finished_trial_in_one_line() -> None:
     assert trial_line(validated(0, 0.7083, 0.3), AXES) == (
         "instruction 70.8 ± 4.4, reasoning 30.0 ± 4.5, 4.0 s"
@@ -184,71 +163,14 @@ def test_proxies_are_shown_in_nat_with_how_far_they_can_be_trusted() -> None:
     assert trial_line(trial(9, 0, 0, rungs={"proxy": rung("proxy", scores(-0.5, 0.4))}), axes) == (
         "instruction -0.500 ± 0.0437 nat (proxy), reasoning 40.0 ± 4.5, 4.0 s"
     )
-    run = replace(RUN, axes=axes)
-    few = shown(render_status(status_of(run, members, running=False), 0.0), 120)
-    assert "proxy: rank correlation with the metric not known yet, over 4 promoted trials" in few
+    unknown = "proxy: rank correlation with the metric not known yet, over 4 promoted trials"
+    assert unknown in status_of(axes, members)
     members.append(trial(4, 0, 0, rungs=members[0].rungs))
-    status = shown(render_status(status_of(run, members, running=False), 0.0), 120)
     note = "proxy: rank correlation with the metric -0.16 over 5 promoted trials; below 0.5: do not"
-    assert note in status
+    assert note in status_of(axes, members)
     text = shown(render_front(Front.of(axes, members), 120), 120)
     assert f"instruction: {note} trust it" in text
     assert "-0.5" not in text  # the front holds metrics
-
-
-def test_a_status_as_json() -> None:
-    status = status_of(RUN, (*TRIALS, RUNNING), running=True)
-    assert status.to_dict() == {
-        "running": True,
-        "unfinished_trial": 5,
-        "trials": 5,
-        "failed": 1,
-        "trial_seconds": 4.0,
-        "members": 3,
-        "validated": 2,
-        "hypervolume": FRONT.hypervolume,
-        "knee": 2,
-        "best": {
-            "instruction": {
-                "trial": 0,
-                "score": {"value": 0.7083, "stderr": 0.0437, "n": 120, "n_unscored": 1},
-            },
-            "reasoning": {
-                "trial": 1,
-                "score": {"value": 0.6417, "stderr": 0.0451, "n": 120, "n_unscored": 0},
-            },
-        },
-        "last_failure": {"trial": 3, "reason": "trial 3: killed by SIGSEGV\n  to do: look"},
-        "workers": [],
-        "sampler": "gp",
-        "seed": 7,
-    }
-
-
-def test_a_status_has_every_worker_with_its_rate_and_its_last_sign_of_life() -> None:
-    workers = [
-        WorkerRecord(1, "box", 41, 0.5, 1000.0, 3.0, has_left=False),
-        WorkerRecord(2, "other", 7, 0.0, 900.0, 103.0, has_left=True),
-    ]
-    own = [replace(trial, worker=1) for trial in (*TRIALS, RUNNING)]
-    status = Status.of(RUN, Front.of(RUN.axes, own), own, workers, running=True)
-    text = shown(render_status(status, 0.0), 120)
-    assert (
-        "box, process 41, trial 5, 5 trials done (10 an hour), last sign of life 3.0 s ago" in text
-    )
-    assert "other, process 7, 0 trials done, has left" in text
-    assert status.to_dict()["workers"][0] == {
-        "number": 1,
-        "host": "box",
-        "pid": 41,
-        "hours": 0.5,
-        "seen": 1000.0,
-        "silent_seconds": 3.0,
-        "has_left": False,
-        "trials": 5,
-        "trial": 5,
-        "trials_per_hour": 10.0,
-    }
 
 
 def test_shares_are_broken_between_parents_where_there_is_no_room() -> None:

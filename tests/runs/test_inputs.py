@@ -1,15 +1,81 @@
-"""What a space becomes once its parents are known."""
+"""Spaces, objectives, recipes and parents as they are named; a space once its parents are known."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from helpers.objectives_file import FILE, load
 from helpers.parents import make_family
+from helpers.spaces import SPACE, TWO_ROUNDS
 
+from mergesearch._system import resources
 from mergesearch.build import Workshop
-from mergesearch.runs.inputs import fitted_space
+from mergesearch.errors import InputError
+from mergesearch.objectives import Objectives
+from mergesearch.recipe import Recipe
+from mergesearch.runs.inputs import (
+    fitted_space,
+    parent_places,
+    read_objectives,
+    read_recipe,
+    read_space,
+    text_of,
+)
 from mergesearch.space import Space
+
+RECIPE = "merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]\n"
+
+
+def test_a_space_is_an_object_a_file_or_the_name_of_a_built_in_one(tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(SPACE, encoding="utf-8")
+    space, text = read_space(file)
+    assert (text, space.to_dict()) == (SPACE, Space.from_yaml(SPACE).to_dict())
+    assert read_space("demo")[1] == resources.space_file("demo").read_text(encoding="utf-8")
+    assert read_space(space)[0] is space
+    with pytest.raises(InputError, match="no search space 'dmeo'"):
+        read_space("dmeo")
+
+
+@pytest.mark.parametrize("text", [SPACE, TWO_ROUNDS])
+def test_the_text_of_a_space_is_the_space_its_stages_first(text: str) -> None:
+    space = Space.from_yaml(text)
+    assert Space.from_yaml(text_of(space)).to_dict() == space.to_dict()
+
+
+def test_objectives_are_an_object_a_file_or_the_name_of_built_in_ones(tmp_path: Path) -> None:
+    file = tmp_path / "o.yaml"
+    file.write_text(FILE, encoding="utf-8")
+    found = read_objectives(file)
+    assert found == load(FILE, tmp_path)
+    assert read_objectives(found) is found
+    built_in = resources.objectives_file("demo")
+    assert read_objectives("demo") == Objectives.from_yaml(
+        built_in.read_text(encoding="utf-8"), built_in.parent
+    )
+
+
+def test_a_recipe_is_an_object_or_a_file_of_that_kind(tmp_path: Path) -> None:
+    file, space = tmp_path / "r.yaml", tmp_path / "space.yaml"
+    file.write_text(RECIPE, encoding="utf-8")
+    space.write_text(SPACE, encoding="utf-8")
+    found = read_recipe(file)
+    assert found == Recipe.from_yaml(RECIPE)
+    assert read_recipe(found) is found
+    with pytest.raises(InputError, match="a space"):
+        read_recipe(space)
+
+
+def test_places_are_those_of_parents_and_of_what_they_are_made_of(tmp_path: Path) -> None:
+    places = {"org/a": tmp_path, "lora": str(tmp_path)}
+    assert parent_places(places, ["org/a+lora", "b"]) == {"org/a": tmp_path, "lora": tmp_path}
+    assert parent_places(None, ["b"]) == {}
+    with pytest.raises(InputError) as caught:
+        parent_places({"c": tmp_path}, ["org/a+lora", "b"])
+    assert "no parent 'c'\n  expected: org/a+lora, org/a, lora, b" in str(caught.value)
+    with pytest.raises(InputError, match="no such folder or file for 'b'"):
+        parent_places({"b": tmp_path / "gone"}, ["b"])
 
 
 def space_of(family: dict[str, str]) -> Space:
