@@ -40,11 +40,21 @@ PACKAGE = Path(mergesearch.__file__ or "").parent
 # Modules that compute and do nothing else.
 MODULES = (
     "methods.shares",
+    "objectives.items",
+    "objectives.paired",
+    "objectives.scores",
     "quantize.mix",
+    "recipe.shares",
     "recipe.values",
     "scoring.aggregate",
     "scoring.sampling",
+    "space.cuts",
+    "space.starts",
+    "study.choosing",
     "study.pareto",
+    "study.samplers.prior",
+    "study.samplers.problem",
+    "study.samplers.sobol",
     "tasks.checks",
     "tasks.needle",
 )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch.errors import ObjectivesError
-from mergesearch.objectives import part_of, split_items
+from mergesearch.objectives import items_by_task, part_of, split_items
 
 
 @given(
@@ -31,6 +31,16 @@ def test_split_is_disjoint_by_content_and_nested(
     assert len({contents[index] for index in search + validate}) == n_search + n_validate
     smaller, _ = split_items(contents, n_search // 2, 0, seed)
     assert smaller == search[: n_search // 2]
+
+
+def test_of_items_with_the_same_content_the_first_takes_part() -> None:
+    assert split_items(["x", "x", "x"], 1, 0, 0) == ([0], [])
+    with pytest.raises(ObjectivesError, match="2 items are asked for, the task has 1 distinct"):
+        split_items(["x", "x", "x"], 1, 1, 0)
+
+
+def test_items_are_sorted_into_their_tasks() -> None:
+    assert items_by_task([("quiz", 3), ("essay", 1), ("quiz", 0)]) == {"quiz": [3, 0], "essay": [1]}
 
 
 def test_split_depends_on_the_seed_and_not_on_the_order_of_items() -> None:

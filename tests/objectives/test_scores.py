@@ -9,6 +9,7 @@ from helpers.objectives_file import FILE, load
 
 from mergesearch.errors import ScoringError
 from mergesearch.objectives import ItemResult, MetricValue, Objectives, Rung, TaskResult
+from mergesearch.objectives.scores import check_unscored, score
 
 
 def result(task: str, metric: str, value: float, stderr: float, unscored: int = 0) -> TaskResult:
@@ -82,3 +83,34 @@ def test_on_the_proxy_rung_an_objective_with_a_proxy_has_its_value() -> None:
     results = {"say": TaskResult("say", metrics, 10, 0)}
     assert objectives.scores(results, Rung.PROXY)["o"].value == -1.5
     assert objectives.scores(results)["o"].value == 0.5
+
+
+def test_the_rung_of_the_proxies_has_metrics_of_objectives_without_one() -> None:
+    plain = load("objectives: {o: {tasks: [{task: say, metric: exact}]}}").objectives[0]
+    metrics = {"proxy": MetricValue(-1.5, 0.1), "exact": MetricValue(0.75, 0.1)}
+    assert score(plain, {"say": TaskResult("say", metrics, 10, 0)}, Rung.PROXY).value == 0.75
+
+
+def test_the_error_grows_with_the_distance_of_chance_from_one() -> None:
+    text = "objectives: {o: {tasks: [{task: say, metric: exact, chance: 0.75}]}}"
+    metrics = {"exact": MetricValue(0.5, 0.05)}
+    found = score(load(text).objectives[0], {"say": TaskResult("say", metrics, 10, 0)}, Rung.SEARCH)
+    assert (found.value, found.stderr) == (pytest.approx(-1.0), pytest.approx(0.2))
+
+
+def test_the_reason_is_that_of_the_first_item_that_could_not_be_scored() -> None:
+    items = (ItemResult("say", 0, {"exact": 1.0}), ItemResult("say", 1, {}, "too long"))
+    with pytest.raises(ScoringError) as caught:
+        check_unscored(TaskResult("say", {}, 1, 1, items), 0.25)
+    assert str(caught.value) == (
+        "say: 1 of 2 items could not be scored\n"
+        "  expected: at most 25%; the first reason: too long\n"
+        "  to do: look at the items with `search show`; `max_unscored` in the objectives file"
+        " raises the limit for a new run"
+    )
+    check_unscored(TaskResult("say", {}, 3, 1, items), 0.25)
+
+
+def test_a_task_without_items_is_refused_and_has_no_reason() -> None:
+    with pytest.raises(ScoringError, match=r"0 of 0 items .*[\s\S]* first reason: none given"):
+        check_unscored(TaskResult("say", {}, 0, 0), 1.0)

@@ -10,6 +10,7 @@ from helpers.recipes import ROUNDS, TIES, recipe_of
 
 from mergesearch.methods import METHODS
 from mergesearch.recipe import Recipe
+from mergesearch.recipe.shares import short_names
 
 
 def test_shares_are_mean_coefficients_and_sum_to_one() -> None:
@@ -109,3 +110,16 @@ def test_shares(
     method: str, base: str | None, parameters: dict[str, Any], expected: dict[str, float]
 ) -> None:
     assert recipe_of(method, "a", base, **parameters).shares(3) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("parents", "expected"),
+    [
+        (["demo:instruct", "org/reason/", "plain"], ["instruct", "reason", "plain"]),
+        (["org/a:b", "x/y/z"], ["b", "z"]),
+        (["org/a", "other/a"], ["org/a", "other/a"]),
+        ([], []),
+    ],
+)
+def test_names_are_short_where_that_is_clear(parents: list[str], expected: list[str]) -> None:
+    assert short_names(parents) == expected

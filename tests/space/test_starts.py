@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,11 @@ from helpers.spaces import SPACE, TWO_ROUNDS
 
 from mergesearch.errors import SpaceError
 from mergesearch.methods import METHODS
-from mergesearch.space import Space
+from mergesearch.space import Dimension, Space
+from mergesearch.space.holes import Hole
+from mergesearch.space.starts import FORMS, neutral_value, neutral_values
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 
 
 def test_starts_are_the_parents_alone_and_named_ratios() -> None:
@@ -242,3 +247,217 @@ def test_malformed_starts(start: Any, message: str) -> None:
 def test_a_start_is_tried_once() -> None:
     ratios = [{"ratio": {"a": 2, "b": 1}}, {"ratio": {"a": 4, "b": 2}}]
     assert len(Space(yaml.safe_load(SPACE) | {"start_from": ratios}).starts()) == 1
+
+
+# -- neutral values --------------------------------------------------------------------------------
+
+DENSITY = METHODS["ties"].by_name["density"]
+NUMBER = Dimension("a.density", 0.25, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("hole", "expected"),
+    [
+        (Hole(("parameters", "x"), NUMBER), 0.5),  # that no method takes: the middle
+        (Hole(("parameters", "density"), NUMBER, DENSITY), 0.75),  # 1 is above the range
+        (Hole(("parameters", "x"), Dimension("x", 2.0, 3.0), DENSITY), 2.0),
+        (Hole(("parameters", "x"), Dimension("x", 0.5, 4.0), None, times=0.3), 1.0),
+        (Hole(("parameters", "x"), Dimension("x", 1.5, 4.0), DENSITY, times=0.3), 1.5),
+        (Hole(("merge_method",), Dimension("m", choices=("ties", "linear"))), "ties"),
+    ],
+)
+def test_the_neutral_value_is_the_default_or_the_nearest_to_it(hole: Hole, expected: Any) -> None:
+    assert neutral_value(hole) == expected
+
+
+def test_every_point_of_a_curve_has_the_neutral_value() -> None:
+    curve = Hole(("parameters", "density"), NUMBER, DENSITY, curve=2)
+    method = Hole(("merge_method",), Dimension("m", choices=("ties", "linear")))
+    assert neutral_values([curve, method]) == {
+        "a.density[0]": 0.75,
+        "a.density[1]": 0.75,
+        "m": "ties",
+    }
+
+
+# -- what is called what ---------------------------------------------------------------------------
+
+
+def usual(document: dict[str, Any]) -> dict[str, Any]:
+    return Space(document)._starts().usual()
+
+
+def test_the_usual_starts_are_called_by_what_they_are() -> None:
+    weight = {"search": [0, 1]}
+    models = [{"model": f"org/{ref}", "parameters": {"weight": weight}} for ref in "abc"]
+    assert list(usual({"merge_method": "linear", "models": models})) == [
+        "a alone",
+        "b alone",
+        "c alone",
+        "all in equal parts",
+        "a : b = 1 : 1",
+        "a : b = 2 : 1",
+        "a : b = 3 : 1",
+        "a : b = 1 : 2",
+        "two rounds, 1 : 1 and then 3 : 1",
+    ]
+    two = usual({"merge_method": "linear", "models": models[:2]})
+    assert "all in equal parts" not in two
+    assert len(usual({"merge_method": "linear", "models": models[:1]})) == 1
+
+
+def test_every_form_is_explained_where_it_is_looked_up() -> None:
+    text = REFERENCE.read_text(encoding="utf-8")
+    for form, meaning in FORMS.items():
+        assert f"| `{form}` | {meaning} |" in text
+
+
+def test_what_is_no_start_is_answered_with_the_forms_and_the_parents() -> None:
+    with pytest.raises(SpaceError) as caught:
+        Space(yaml.safe_load(SPACE) | {"start_from": "parents"})
+    assert str(caught.value) == (
+        "space: start_from: 'parents' is not a start\n"
+        "  expected: a list of usual, parents, {ratio: {PARENT: number, ...}},"
+        " {values: {DIMENSION: value, ...}}, with parents a, b"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ratio", "valid"),
+    [
+        ({"a": 1, "b": 0}, True),
+        ({"a": 0.5}, True),
+        ({}, False),
+        (["a"], False),
+        ({"c": 1}, False),
+        ({"a": -1, "b": 2}, False),
+        ({"a": "1"}, False),
+    ],
+)
+def test_a_ratio_is_numbers_of_parents_of_which_one_is_above_zero(ratio: Any, valid: bool) -> None:
+    document = yaml.safe_load(SPACE) | {"start_from": [{"ratio": ratio}]}
+    if valid:
+        (values,) = Space(document).starts()
+        assert (values["a.weight"], values["b.weight.rest"]) == (1.0, 0.0)
+    else:
+        with pytest.raises(SpaceError, match="is not a start"):
+            Space(document)
+
+
+def test_values_must_be_a_mapping_of_dimensions() -> None:
+    with pytest.raises(SpaceError, match="does not name dimensions"):
+        Space(yaml.safe_load(SPACE) | {"start_from": [{"values": ["a.weight"]}]})
+
+
+def test_a_ratio_outside_the_ranges_says_which_and_what_they_hold() -> None:
+    document = yaml.safe_load(SPACE)
+    document["models"][0]["parameters"]["weight"] = {"search": [0.2, 0.6]}
+    with pytest.raises(SpaceError) as caught:
+        Space(document | {"start_from": [{"ratio": {"a": 3, "b": 1}}]})
+    assert str(caught.value) == (
+        "space: start_from needs a.weight = 0.75\n"
+        "  expected: a range that holds it, not 0.2 to 0.6\n"
+        "  to do: widen the range, or leave that start out of start_from"
+    )
+
+
+# -- how a mixture is spread over inputs -----------------------------------------------------------
+
+
+def shares_of(document: dict[str, Any], ratio: dict[str, float]) -> dict[str, Any]:
+    (values,) = Space(document | {"start_from": [{"ratio": ratio}]}).starts()
+    return values
+
+
+def test_a_parents_part_is_divided_among_its_inputs() -> None:
+    """The first stage has half of a, so a quarter of the whole beside b's half."""
+    weight = {"weight": {"search": [0, 1]}}
+    document = {
+        "merge_method": "linear",
+        "stages": [
+            {
+                "name": "first",
+                "merge_method": "linear",
+                "models": [
+                    {"model": "a", "parameters": weight},
+                    {"model": "b", "parameters": weight},
+                ],
+            }
+        ],
+        "models": [
+            {"model": "first", "parameters": weight},
+            {"model": "a", "parameters": weight},
+        ],
+    }
+    assert shares_of(document, {"a": 1, "b": 1}) == {
+        "first.a.weight": pytest.approx(1 / 3),
+        "first.b.weight": pytest.approx(2 / 3),
+        "first.weight": 0.75,
+        "a.weight": 0.25,
+    }
+
+
+def test_inputs_of_which_the_ratio_has_none_weigh_alike() -> None:
+    weight = {"weight": {"search": [0, 1]}}
+    document = {
+        "merge_method": "linear",
+        "stages": [
+            {
+                "name": "first",
+                "merge_method": "linear",
+                "models": [{"model": ref, "parameters": weight} for ref in "ab"],
+            }
+        ],
+        "models": [{"model": ref, "parameters": weight} for ref in ("first", "c")],
+    }
+    assert shares_of(document, {"c": 1}) == {
+        "first.a.weight": 0.5,
+        "first.b.weight": 0.5,
+        "first.weight": 0.0,
+        "c.weight": 1.0,
+    }
+
+
+def test_a_choice_of_models_is_the_first_that_the_ratio_names() -> None:
+    weight = {"weight": {"search": [0, 1]}}
+    document = {
+        "merge_method": "linear",
+        "models": [
+            {"model": "a", "parameters": weight},
+            {"model": {"search": ["b", "c", None]}, "parameters": weight},
+        ],
+    }
+    assert shares_of(document, {"a": 1, "c": 3}) == {
+        "a.weight": 0.25,
+        "models[1].model": "c",
+        "models[1].weight": 0.75,
+    }
+    assert shares_of(document, {"a": 1})["models[1].model"] is None
+
+
+def test_a_stage_and_its_second_round_take_the_first_parent() -> None:
+    """Two rounds over two stages: both halves share what 3:1 leaves for the stages."""
+    weight = {"weight": {"search": [0, 1]}}
+    stages = [
+        {
+            "name": name,
+            "merge_method": "linear",
+            "models": [{"model": ref, "parameters": weight} for ref in "ab"],
+        }
+        for name in ("first", "second")
+    ]
+    document = {
+        "merge_method": "linear",
+        "stages": stages,
+        "models": [{"model": ref, "parameters": weight} for ref in ("first", "second", "a")],
+    }
+    values = Space(document)._starts().two_rounds("a", "b")
+    assert values == {
+        "first.a.weight": 0.5,
+        "first.b.weight": 0.5,
+        "second.a.weight": 0.5,
+        "second.b.weight": 0.5,
+        "first.weight": 0.375,
+        "second.weight": 0.375,
+        "a.weight": 0.25,
+    }

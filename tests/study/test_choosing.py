@@ -24,6 +24,7 @@ MEMBERS = [
         ("weighted:instruction=2,reasoning=1", 1),
         ("weighted:instruction=1", 0),
         ("weighted:reasoning=1,length=0.01", 2),
+        ("weighted:instruction=0,reasoning=1", 2),
     ],
 )
 def test_an_expression_chooses_a_member(text, chosen):
@@ -35,6 +36,12 @@ def test_limits_are_read_as_they_are_written():
     assert choice == Choice(
         {"reasoning": 1.0}, (Limit("instruction", 1, 0.3), Limit("length", -1, 85.0))
     )
+
+
+def test_limits_that_a_member_holds_are_named_where_none_holds_all():
+    choice = parse_choice("max:reasoning where instruction>=0.9 and length<=10", DIRECTIONS)
+    assert choice.of(MEMBERS) is None
+    assert choice.reachable(MEMBERS) == "limits such as instruction>=0.35 or length<=60"
 
 
 def test_of_equals_the_first_is_chosen():
@@ -60,6 +67,15 @@ def test_what_is_wrong_with_an_expression_is_said(text, message):
         parse_choice(text, DIRECTIONS)
 
 
+def test_what_is_no_expression_is_answered_with_all_that_there_are():
+    with pytest.raises(InputError) as caught:
+        parse_choice("worst:reasoning", DIRECTIONS)
+    assert caught.value.expected == (
+        "knee, best:OBJECTIVE, 'max:OBJECTIVE where OTHER>=0.3', weighted:OBJECTIVE=2,OTHER=1, or"
+        " trial:NUMBER"
+    )
+
+
 @pytest.mark.parametrize(
     ("value", "stderr", "direction", "chance"),
     [
@@ -67,6 +83,8 @@ def test_what_is_wrong_with_an_expression_is_said(text, message):
         (0.0196, 0.01, "minimize", 0.025),
         (0.0, 0.01, "maximize", 0.5),
         (0.1, 0.0, "maximize", 1.0),
+        (0.1, 0.0, "minimize", 0.0),
+        (-0.1, 0.0, "minimize", 1.0),
         (0.0, 0.0, "minimize", 0.5),
     ],
 )

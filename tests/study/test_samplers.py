@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from scipy.stats import qmc
 
 from mergesearch.errors import InputError
 from mergesearch.space import Dimension
@@ -23,7 +22,6 @@ from mergesearch.study.samplers import (
     lagged,
     propose,
     sobol_point,
-    trial_seed,
 )
 
 DIMENSIONS = (
@@ -81,11 +79,6 @@ def test_auto_is_chosen_by_the_number_of_dimensions() -> None:
     assert chosen_sampler("sobol") == "sobol"
 
 
-def test_trial_seeds_differ_by_seed_and_number() -> None:
-    seeds = {trial_seed(seed, number) for seed in range(20) for number in range(20)}
-    assert len(seeds) == 400
-
-
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_proposals_are_pure_and_inside_the_space(name: str) -> None:
     where = problem(seed=5)
@@ -130,22 +123,6 @@ def test_the_first_generation_of_nsga2_holds_the_starts() -> None:
     trials = history("nsga2", 42, problem())
     generations = [trial.notes["NSGAIISampler:generation"] for trial in trials]
     assert generations == [0] * 20 + [1] * 20 + [2] * 2
-
-
-def test_sobol_points_are_scipys_sequence_after_the_starts() -> None:
-    where = problem(seed=2)
-    seed = trial_seed(2, 2**31)
-    expected = qmc.Sobol(3, scramble=True, rng=seed).random(8)
-    points = [sobol_point(where, number) for number in range(2, 10)]
-    np.testing.assert_allclose([point["a"] / 1.5 for point in points], expected[:, 0])
-    np.testing.assert_allclose([(point["b"] + 1) / 2 for point in points], expected[:, 1])
-    names = ("linear", "ties", "slerp")
-    assert [point["method"] for point in points] == [names[int(3 * u)] for u in expected[:, 2]]
-
-
-def test_a_dimension_with_one_choice_takes_it() -> None:
-    where = problem(dimensions=[Dimension("m", choices=("linear",))], starts=[])
-    assert sobol_point(where, 3) == {"m": "linear"}
 
 
 @pytest.mark.parametrize("name", ["gp", "noisy-gp", "tpe"])
