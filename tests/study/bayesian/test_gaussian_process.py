@@ -88,3 +88,35 @@ def test_slopes_are_those_of_means_and_variances():
         assert mean_slopes[:, column] == pytest.approx(slope, abs=1e-5)
         slope = (above[1][0] - below[1][0]) / 2e-6
         assert variance_slopes[column] == pytest.approx(slope, abs=1e-6)
+
+
+def test_what_is_foreseen_is_the_regression_of_another_implementation():
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern
+
+    points, process = fitted()
+    kernel = ConstantKernel(process.amplitude, "fixed") * Matern(
+        process.scales**-0.5, "fixed", nu=2.5
+    )
+    noise = 0.05**2 + process.roughness
+    peer = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None)
+    peer.fit(points, process.values)
+    places = np.random.default_rng(1).random((5, 2))
+    means, errors = peer.predict(places, return_std=True)
+    found, variances = process.foreseen(places)
+    assert found == pytest.approx(process.mean + means)
+    assert variances == pytest.approx(errors**2)
+
+
+def test_slopes_of_what_is_foreseen_are_those_of_means_and_variances():
+    _, process = fitted()
+    at = np.array([0.4, 0.6])
+    mean, variance, mean_slope, variance_slope = process.foreseen_slopes(at)
+    assert process.foreseen(at[None]) == (pytest.approx([mean]), pytest.approx([variance]))
+    for column, step in enumerate(1e-6 * np.eye(2)):
+        (above, wide), (below, narrow) = (
+            process.foreseen((at + step)[None]),
+            process.foreseen((at - step)[None]),
+        )
+        assert mean_slope[column] == pytest.approx((above - below)[0] / 2e-6, abs=1e-5)
+        assert variance_slope[column] == pytest.approx((wide - narrow)[0] / 2e-6, abs=1e-5)

@@ -1,14 +1,19 @@
-"""Where to look next: the point that is expected to add most to the true front.
+"""Where to look next: two measures of what a point adds to the front, and their best point.
 
-Noisy expected hypervolume improvement (Daulton, Balandat and Bakshy, "Parallel Bayesian
-Optimization of Multiple Noisy Objectives with Expected Hypervolume Improvement", 2021): the
-observed points' true values are drawn from what the processes know of them, and the improvement
-over the front of each draw is averaged.
+`ExpectedGain` looks for what may turn out to be better: noisy expected hypervolume improvement
+(Daulton, Balandat and Bakshy, "Parallel Bayesian Optimization of Multiple Noisy Objectives with
+Expected Hypervolume Improvement", 2021). The observed points' true values are drawn from what the
+processes know of them, and the improvement over the front of each draw is averaged.
+
+`CautiousGain` looks for what is known to be better: every value is taken to be worse than expected
+by its standard deviation. Few and noisy values can't confirm the finds of an optimist;
+what is good by all that its neighbours tell holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +34,32 @@ SPREAD_POINTS = 512
 NEAR_POINTS = 512
 CLIMBS = 6
 CLIMB_STEPS = 30
+CAUTION = 1.0
+"""Standard deviations by which `CautiousGain` takes a value to be worse than expected."""
+SURE = 1e-9
+"""Standard deviation of a value that is taken as known, next to nothing."""
 
 
-class Acquisition:
-    """Expected hypervolume that a point adds to the front of the observed points."""
+class Acquisition(Protocol):
+    """A measure of what points are worth."""
+
+    def __call__(self, points: Floats) -> Floats:
+        """Return what each of `points` (points, dimensions) is worth, (points,)."""
+        ...
+
+    def slope(self, point: Floats) -> tuple[float, Floats]:
+        """Return what one point (dimensions,) is worth, and the derivatives of that."""
+        ...
+
+
+class ExpectedGain:
+    """Expected hypervolume that a point adds to the front of the observed points.
+
+    Args:
+        processes: Process of each objective.
+        reference: Reference point of the hypervolume, (objectives,).
+        rng: Source of the draws of the truth.
+    """
 
     def __init__(
         self, processes: Sequence[Process], reference: Floats, rng: np.random.Generator
@@ -46,7 +73,7 @@ class Acquisition:
         self._highs = np.vstack([highs for _, highs in self._boxes])
 
     def __call__(self, points: Floats) -> Floats:
-        """Return the expected improvement of `points` (points, dimensions), (points,)."""
+        """Return the expected improvement of each point, (points,)."""
         given = [
             process.given(truths, points)
             for process, truths in zip(self._processes, self._truths, strict=True)
@@ -74,6 +101,52 @@ class Acquisition:
             slope += by_mean[:, column] @ mean_slopes[self._draw_of_box]
             slope += by_deviation[:, column].sum() * variance_slope / (2 * deviation[column])
         return float(gains.sum()) / DRAWS, slope / DRAWS
+
+
+class CautiousGain:
+    """Hypervolume that a point adds where it and all observed ones are worse than expected.
+
+    Args:
+        processes: Process of each objective.
+        reference: Reference point of the hypervolume, (objectives,).
+    """
+
+    def __init__(self, processes: Sequence[Process], reference: Floats) -> None:
+        self._processes = processes
+        means, covariances = zip(*(process.posterior for process in processes), strict=True)
+        known = _cautious(
+            np.column_stack(means), np.column_stack([np.diag(errors) for errors in covariances])
+        )
+        self._lows, self._highs = free_boxes(known[non_dominated_rows(known)], reference)
+
+    def __call__(self, points: Floats) -> Floats:
+        """Return the improvement of each point, (points,)."""
+        means, variances = zip(
+            *(process.foreseen(points) for process in self._processes), strict=True
+        )
+        values = _cautious(np.column_stack(means), np.column_stack(variances))
+        return expected_improvement(values, np.full_like(values, SURE), self._lows, self._highs)
+
+    def slope(self, point: Floats) -> tuple[float, Floats]:
+        """Return the improvement of one point (dimensions,) and its derivatives."""
+        means, variances, mean_slopes, variance_slopes = (
+            np.array(column)
+            for column in zip(
+                *(process.foreseen_slopes(point) for process in self._processes), strict=True
+            )
+        )
+        values = np.broadcast_to(_cautious(means, variances), self._lows.shape)
+        gains, by_value, _ = improvement_slopes(
+            values, np.full(len(means), SURE), self._lows, self._highs
+        )
+        value_slopes = mean_slopes - CAUTION * variance_slopes / (2 * np.sqrt(variances))[:, None]
+        return float(gains.sum()), by_value.sum(axis=0) @ value_slopes
+
+
+def _cautious(means: Floats, variances: Floats) -> Floats:
+    """Values that are worse than expected by `CAUTION` standard deviations."""
+    values: Floats = means - CAUTION * np.sqrt(variances)
+    return values
 
 
 def _draws(process: Process, rng: np.random.Generator) -> Floats:

@@ -114,17 +114,46 @@ class Process:
             Means (draws,) and variance (1,), and the derivatives of the means (draws, dimensions)
             and of the variance (dimensions,); those by a choice are 0.
         """
-        gaps = self.geometry.distances(self.points, point[None])[:, :, 0]
-        root = np.sqrt(5 * (self.scales @ gaps))
-        decay = self.amplitude * np.exp(-root)
-        across = (1 + root + root**2 / 3) * decay
-        away = self.geometry.slopes(point - self.points, self.scales)
-        slope = (-5 / 6 * (1 + root) * decay)[:, None] * away
+        across, slope = self._kernel_slopes(point)
         weights = self.inverse @ across
         spread = (truths - self.mean) @ self.inverse
         variance = np.maximum(self.amplitude + self.roughness - across @ weights, 1e-12)
         means = self.mean + spread @ across
         return means, np.atleast_1d(variance), spread @ slope, -2 * weights @ slope
+
+    @cached_property
+    def observed_inverse(self) -> Floats:
+        """Inverse of the covariance of the observed values, errors and all."""
+        factor = cho_factor(self.prior + self.noise)
+        return np.asarray(cho_solve(factor, np.eye(len(self.points))))
+
+    def foreseen(self, points: Floats) -> tuple[Floats, Floats]:
+        """Means (points,) and variances (points,) of the process, given what was observed.
+
+        Args:
+            points: Where it is asked for, (points, dimensions).
+        """
+        across = self.kernel(self.points, points)
+        weights = self.observed_inverse @ across
+        variances = self.amplitude - np.einsum("op,op->p", across, weights)
+        return self.mean + self.values @ weights, np.maximum(variances, 1e-12)
+
+    def foreseen_slopes(self, point: Floats) -> tuple[float, float, Floats, Floats]:
+        """As `foreseen` at one point (dimensions,), with the derivatives (dimensions,) of both."""
+        across, slope = self._kernel_slopes(point)
+        weights = self.observed_inverse @ across
+        variance = max(float(self.amplitude - across @ weights), 1e-12)
+        mean = self.mean + float(self.values @ weights)
+        return mean, variance, self.values @ self.observed_inverse @ slope, -2 * weights @ slope
+
+    def _kernel_slopes(self, point: Floats) -> tuple[Floats, Floats]:
+        """Prior covariance (points,) with one point, and its derivatives (points, dimensions)."""
+        gaps = self.geometry.distances(self.points, point[None])[:, :, 0]
+        root = np.sqrt(5 * (self.scales @ gaps))
+        decay = self.amplitude * np.exp(-root)
+        away = self.geometry.slopes(point - self.points, self.scales)
+        slope = (-5 / 6 * (1 + root) * decay)[:, None] * away
+        return (1 + root + root**2 / 3) * decay, slope
 
 
 def fit_process(points: Floats, values: Floats, noise: Floats, geometry: Geometry) -> Process:

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mergesearch.study.bayesian.acquisition import Acquisition, best_point, non_dominated_rows
+from mergesearch.study.bayesian.acquisition import (
+    CautiousGain,
+    ExpectedGain,
+    best_point,
+    non_dominated_rows,
+)
 from mergesearch.study.bayesian.gaussian_process import Process, fit_process
 from mergesearch.study.bayesian.geometry import Geometry
 from mergesearch.study.bayesian.points import Floats
@@ -57,7 +62,9 @@ def next_point(
     reference: Floats,
     rng: np.random.Generator,
 ) -> Floats:
-    """Return the point (dimensions,) that is expected to add most to the front.
+    """Return the point (dimensions,) that adds most to the front by all that is known.
+
+    Where no point adds anything for certain, it is the one that is expected to add most.
 
     Failed trials count as observations of the worst gains, so that the search goes elsewhere;
     running ones as observations of what is expected of them.
@@ -74,7 +81,11 @@ def next_point(
     ]
     expected = np.column_stack([process.posterior[0] for process in processes])
     promising = processes[0].points[non_dominated_rows(expected)]
-    return best_point(Acquisition(processes, reference, rng), promising, choices, rng)
+    cautious = CautiousGain(processes, reference)
+    point = best_point(cautious, promising, choices, rng)
+    if cautious(point[None])[0] > 0.0:
+        return point
+    return best_point(ExpectedGain(processes, reference, rng), promising, choices, rng)
 
 
 def _process(observed: Observed, objective: int, geometry: Geometry) -> Process:
