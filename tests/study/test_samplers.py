@@ -198,3 +198,19 @@ def test_correlated_errors_are_taken_where_they_are_known() -> None:
     near, far = (propose("noisy-gp", where, other, 12).parameters for other in (shared, vague))
     assert abs(known["a"] - near["a"]) + abs(known["b"] - near["b"]) < 0.2
     assert known != far
+
+
+def test_every_other_proposal_of_a_long_search_looks_for_what_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[bool] = []
+
+    def remember(*_: object, cautious: bool) -> np.ndarray:
+        asked.append(cautious)
+        return np.zeros(3)
+
+    monkeypatch.setattr("mergesearch.study.samplers.noisy.next_point", remember)
+    trials = history("sobol", STARTUP, problem())
+    for number in (STARTUP, 23, 24, 25, 26, 27):
+        propose("noisy-gp", problem(), trials, number)
+    assert asked == [True, True, True, False, True, False]

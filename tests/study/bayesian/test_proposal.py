@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from mergesearch.study.bayesian.gaussian_process import fit_process
 from mergesearch.study.bayesian.geometry import Geometry
 from mergesearch.study.bayesian.proposal import Observed, next_point, shrunk
 from mergesearch.study.pareto import hypervolume
@@ -24,8 +25,17 @@ def observed(n=10, error=0.02, failed=NONE, running=NONE):
     return Observed(points, gains, np.stack([error**2 * np.eye(n)] * 2), failed, running)
 
 
-def proposed(seen, seed=0):
-    return next_point(seen, GEOMETRY, [0, 0, 3], REFERENCE, np.random.default_rng(seed))
+def proposed(seen, seed=0, *, cautious=True):
+    rng = np.random.default_rng(seed)
+    return next_point(seen, GEOMETRY, [0, 0, 3], REFERENCE, rng, cautious=cautious)
+
+
+def test_more_is_known_of_a_cautious_proposal():
+    seen = observed()
+    process = fit_process(seen.points, seen.gains[:, 0], seen.noise[0], GEOMETRY)
+    cautious, expected = (proposed(seen, cautious=cautious) for cautious in (True, False))
+    _, variances = process.foreseen(np.stack([cautious, expected]))
+    assert variances[0] < variances[1]
 
 
 @pytest.mark.long

@@ -61,10 +61,10 @@ def next_point(
     choices: Sequence[int],
     reference: Floats,
     rng: np.random.Generator,
+    *,
+    cautious: bool = True,
 ) -> Floats:
-    """Return the point (dimensions,) that adds most to the front by all that is known.
-
-    Where no point adds anything for certain, it is the one that is expected to add most.
+    """Return the point (dimensions,) that adds most to the front.
 
     Failed trials count as observations of the worst gains, so that the search goes elsewhere;
     running ones as observations of what is expected of them.
@@ -75,16 +75,19 @@ def next_point(
         choices: Number of choices of each dimension, 0 for a range.
         reference: Gains of the reference point, (objectives,).
         rng: Source of all draws.
+        cautious: Whether it is what a point adds by all that is known, as long as there is such a
+            point, rather than what it is expected to add.
     """
     processes = [
         _process(observed, objective, geometry) for objective in range(observed.gains.shape[1])
     ]
     expected = np.column_stack([process.posterior[0] for process in processes])
     promising = processes[0].points[non_dominated_rows(expected)]
-    cautious = CautiousGain(processes, reference)
-    point = best_point(cautious, promising, choices, rng)
-    if cautious(point[None])[0] > 0.0:
-        return point
+    if cautious:
+        sure = CautiousGain(processes, reference)
+        point = best_point(sure, promising, choices, rng)
+        if sure(point[None])[0] > 0.0:
+            return point
     return best_point(ExpectedGain(processes, reference, rng), promising, choices, rng)
 
 

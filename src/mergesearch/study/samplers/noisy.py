@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 
 _log = logging.getLogger(__name__)
 
+CAUTIOUS_TRIALS = 25
+"""Trials that build on what is known; from then on every other one looks for what may be."""
 LARGEST_HISTORY = 300
 """Complete trials that a process is fitted to, about: the best ones. Cost grows with the cube."""
 SMALLEST_ERROR = 1e-6
@@ -28,7 +30,10 @@ SMALLEST_ERROR = 1e-6
 
 
 def noisy_gp(problem: Problem, history: Sequence[Observation], number: int) -> Proposal:
-    """The point that is expected to add most to the true front; see `bayesian`."""
+    """The point that adds most to the true front: for certain or, later on, in expectation.
+
+    See `bayesian`.
+    """
     signs = _signs(problem)
     rng = np.random.default_rng(trial_seed(problem.seed, number))
     # Matrices of a few hundred rows: more threads would cost several times what one does.
@@ -39,6 +44,7 @@ def noisy_gp(problem: Problem, history: Sequence[Observation], number: int) -> P
             _choices(problem),
             np.array(problem.reference) * signs,
             rng,
+            cautious=number < CAUTIOUS_TRIALS or number % 2 == 0,
         )
     return Proposal(parameters_of(problem.dimensions, point), {})
 
