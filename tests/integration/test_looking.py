@@ -129,7 +129,7 @@ def test_a_run_remembers_its_goal_and_says_where_there_is_nothing_to_do(
     assert outcome.code == 0, outcome
     assert f"search with noisy-gp, seed 0: {TRIALS} trials, {TRIALS} done before" in outcome.out
     assert f"nothing to do: {TRIALS} trials are done" in outcome.out
-    assert outcome.out.startswith("space as before (11 dimensions), objectives as before (")
+    assert "\nspace as before (11 dimensions), objectives as before (" in outcome.out
 
 
 def test_a_folder_without_a_run_needs_a_space(tmp_path: Path) -> None:

@@ -94,6 +94,16 @@ def test_where_rows_are_few_the_front_comes_first() -> None:
     assert view[4:6] == ["last: trial 4 instruction 50.0 ± 4.4, reasoning 50.0 ± 4.5, 4.0 s", ""]
 
 
+@pytest.mark.parametrize("height", [16, 18, 24, 60])
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_it_is_never_higher_than_the_terminal(width: int, height: int) -> None:
+    state = searching(StopRule(60, None))
+    view = shown(render_live(state, NOW + 20, width, height), width).splitlines()
+    assert len(view) <= height
+    assert "◆ knee" in "\n".join(view)
+    assert any(line.startswith("last: trial 4") for line in view) == (width > 60 or height > 16)
+
+
 def test_the_first_trial_moves_the_bar_by_its_items() -> None:
     state = RunState()
     state.apply(events.RunStarted(AXES, StopRule(2, None), "gp", ()), NOW)
@@ -249,9 +259,9 @@ def test_on_a_terminal_work_beside_the_trials_is_said_as_long_as_it_lasts() -> N
         observe(events.Preparing("loading the tasks"))
         whole_run(observe)
         observe(events.Preparing("writing r/report.html"))
-    assert "⠋ loading the tasks ..." in file.getvalue()
+    assert re.search("[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] loading the tasks ...", file.getvalue())
     last = file.getvalue().rpartition("hypervolume")[2]
-    assert "⠋ writing r/report.html ..." in last
+    assert re.search("[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] writing r/report.html ...", last)
     assert last.endswith("\x1b[1A\x1b[2K")  # and is gone
 
 

@@ -1,5 +1,6 @@
 """Watching a run: a live view on a terminal, plain lines elsewhere, and the same lines in a log."""
 
+import io
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ _STAYING = (RunOpened, RunStarted, Noted, TriedAgain)
 """Events whose lines stay above the view that is redrawn."""
 
 _SHOWN = 12  # members of the front that the live view shows at most
-_AROUND = 8  # rows of the front's headings and notes
+_FEWEST = 3  # however few rows there are
 _NEWS = 3  # changes of the front that are shown
 _SPARK = 40  # characters of the line that shows how the hypervolume grew
 WIDEST_BAR = 80
@@ -60,21 +61,27 @@ def watch(console: Console | None = None) -> Iterator[Observer]:
     """
     screen = SafeConsole() if console is None else console
     live_view = redraws(screen)
-    state = RunState()
+    state, ended = RunState(), False
     spinner = screen.status("")
-    live = Live(
-        console=screen,
-        get_renderable=lambda: render_live(state, time.time(), screen.width, screen.height),
-        refresh_per_second=4,
-        transient=True,
-    )
+
+    def view() -> RenderableType:
+        if ended:  # rich draws it once more, however few rows there are for it
+            return ""
+        return render_live(state, time.time(), screen.width, screen.height)
+
+    live = Live(console=screen, get_renderable=view, refresh_per_second=4, transient=True)
+
+    def end() -> None:
+        nonlocal ended
+        ended = True
+        live.stop()
 
     def observe(event: Event) -> None:
         state.apply(event, time.time())
         line = render_line(event, state)
         spinner.stop()
         if line is not None and (not live_view or isinstance(event, _STAYING)):
-            screen.print(Text(line), soft_wrap=True)
+            screen.print(Text(line), soft_wrap=not live_view)
         match event:
             case Preparing() if live_view:
                 spinner.update(Text(line or ""))
@@ -82,19 +89,19 @@ def watch(console: Console | None = None) -> Iterator[Observer]:
             case RunStarted() if live_view:
                 live.start()
             case RunFinished(front):
-                live.stop()
+                end()
                 screen.print(render_front(front, screen.width))
 
     try:
         yield observe
     except Interrupted:
-        live.stop()
+        end()
         if state.front is not None:
             screen.print(render_front(state.front, screen.width))
         raise
     finally:
         spinner.stop()
-        live.stop()
+        end()
 
 
 @contextmanager
@@ -185,9 +192,24 @@ def render_live(state: RunState, now: float, width: int, height: int = 60) -> Re
     facts = [*_last(state), *_growth(state), *_best(state), *_news(state), *_where(state)]
     if state.front is None or not state.front.members:
         return Group(*essential, *map(_line, facts))
-    front = _shortened(state.front, height - len(essential) - _AROUND)
-    room = height - len(essential) - _AROUND - len(front.members)
-    return Group(*essential, *map(_line, facts[: max(0, room)]), "", render_front(front, width))
+    rows = height - len(essential) - 1
+    table = _fitting(state.front, width, rows)
+    room = rows - _height(table, width) - 1
+    return Group(*essential, *map(_line, facts[: max(0, room)]), "", table)
+
+
+def _fitting(front: Front, width: int, rows: int) -> RenderableType:
+    """The front's table with as many members as there are rows for, three at least."""
+    shown = min(_SHOWN, len(front.members))
+    while shown > _FEWEST and _height(_shortened(front, shown, width), width) > rows:
+        shown -= 1
+    return _shortened(front, shown, width)
+
+
+def _height(what: RenderableType, width: int) -> int:
+    """How many rows something takes."""
+    console = Console(width=width, file=io.StringIO())
+    return len(console.render_lines(what))
 
 
 def _line(words: str, style: str = "") -> Text:
@@ -274,15 +296,13 @@ def _now(state: RunState, now: float) -> list[str]:
     return lines or ["…"]
 
 
-def _shortened(front: Front, room: int) -> Front:
-    """The front with the members that there is room for: evenly spread, the knee among them."""
-    n_members, n_shown = len(front.members), max(3, min(_SHOWN, room))
-    if n_members <= n_shown:
-        return front
-    kept = {round(index * (n_members - 1) / (n_shown - 1)) for index in range(n_shown)}
+def _shortened(front: Front, count: int, width: int) -> RenderableType:
+    """The front's table with about so many members: evenly spread, the knee among them."""
+    last = len(front.members) - 1
+    kept = {round(index * last / (count - 1)) for index in range(count)} if count > 1 else {0}
     shown = [
         member
         for index, member in enumerate(front.members)
         if index in kept or member.trial == front.knee
     ]
-    return replace(front, members=tuple(shown))
+    return render_front(replace(front, members=tuple(shown)), width)

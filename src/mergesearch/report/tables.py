@@ -222,7 +222,7 @@ def _listed(trials: Sequence[int]) -> str:
 def racing_notes(front: Front) -> list[tuple[str, str]]:
     """Return what racing saved and how often it was wrong, as a named fact."""
     racing = front.racing
-    if racing is None:
+    if racing is None or not racing.stopped + racing.checked:
         return []
     share = racing.tokens_saved / max(1, racing.tokens + racing.tokens_saved)
     saved = (

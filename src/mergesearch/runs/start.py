@@ -147,6 +147,7 @@ def search(
         confirm=_share(confirm),
     )
     places = parent_places(parents, inputs.space.parents())
+    on_event(Preparing("opening the parents"))
     pins = _pins(inputs, places)
     workshop = open_workshop(inputs.space, places, template, threads, pins, inputs.folder.path)
     inputs = inputs.fitted(workshop)
