@@ -261,13 +261,13 @@ def _bar(share: float, width: int) -> Text:
 def _headline(state: RunState) -> Text:
     if state.to_validate is not None:
         done = f"{state.validated} of {len(state.to_validate)} members"
-        return Text(f"validating the front: {done}", style="bold")
+        return _line(f"validating the front: {done}", style="bold")
     left = "" if state.n_left is None else f", {state.n_left} left"
     failed = f", {state.n_failed} failed" if state.n_failed else ""
     racing = None if state.front is None else state.front.racing
     failed += f", {racing.stopped} stopped early" if racing is not None and racing.stopped else ""
     done = text.plural(state.n_finished, "trial")
-    return Text(f"searching with {state.sampler}: {done} done{left}{failed}", style="bold")
+    return _line(f"searching with {state.sampler}: {done} done{left}{failed}", style="bold")
 
 
 def _pace(state: RunState, now: float) -> str:
