@@ -30,6 +30,7 @@ from mergesearch.study.loop import run_study
 from mergesearch.study.reading import RunRecords
 from mergesearch.study.records import TrialRecord
 from mergesearch.study.settings import Search, StudyFiles, StudySettings
+from mergesearch.study.trials import Trials
 
 SPACE = """
 merge_method: {search: [linear, task_arithmetic]}
@@ -206,13 +207,13 @@ def main(
 
     bench = Bench(before_build=die("building"), before_score=die("scoring"))
     if stage == "untold":
-        tell = optuna.storages.RDBStorage.set_trial_state_values
+        tell = Trials.tell
 
-        def tell_or_die(storage: Any, trial_id: int, *rest: Any) -> Any:
-            die("untold")(storage.get_trial_number_from_id(trial_id))
-            return tell(storage, trial_id, *rest)
+        def tell_or_die(trials: Trials, number: int, *rest: Any, **attributes: Any) -> None:
+            die("untold")(number)
+            tell(trials, number, *rest, **attributes)
 
-        optuna.storages.RDBStorage.set_trial_state_values = tell_or_die  # type: ignore[method-assign]
+        Trials.tell = tell_or_die  # type: ignore[method-assign]
     settings = StudySettings(trials=int(trials), sampler=sampler, seed=int(seed))
     searched = search_on_gpu(bench) if ahead else search(bench)
     run_in(Path(folder), searched, settings)

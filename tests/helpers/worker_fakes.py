@@ -38,7 +38,7 @@ def files_of(folder: Path, url: str = "", name: str = "night") -> StudyFiles:
 def share(where: StudyFiles, settings: StudySettings, searched: Search | None = None) -> None:
     """Put a shared run on record."""
     searched = searched or search()
-    terms = Terms(stop_rule(searched, settings), settings.confirm)
+    terms = Terms(stop_rule(settings), settings.confirm)
     where.lock.parent.mkdir(parents=True, exist_ok=True)
     share_study(where, searched, settings, terms, lambda: None)
 

@@ -23,6 +23,7 @@ from mergesearch.runs import rehearsal
 from mergesearch.runs.check import scoring_report
 from mergesearch.scoring import Rehearsal, ScoringProcess
 from mergesearch.scoring.rehearsal import Pace
+from mergesearch.space import Space
 
 RECIPE = """
 name: half
@@ -64,6 +65,11 @@ def test_a_space_and_its_objectives(facts: dict[str, Any]) -> None:
     assert (facts["kind"], facts["file"]) == ("space", "demo")
     assert Path(facts["objectives"]).name == "tenth.yaml"
     assert (facts["parents"], facts["layers"], facts["hidden"]) == (3, 6, 256)
+    assert facts["sampler"] == "noisy-gp"
+    space = Space.from_yaml(resources.space_file("demo").read_text(encoding="utf-8"))
+    assert [dimension["name"] for dimension in facts["dimensions"]] == [
+        dimension.name for dimension in space.dimensions
+    ]
     assert facts["recipes_planned"] == 2
     assert (facts["items_of_the_search"], facts["items_of_a_trial"]) == (480, 64)
     assert facts["items_of_validation"] == 160
@@ -97,16 +103,18 @@ def test_what_is_built_ahead_takes_no_time_of_its_own() -> None:
     assert (report.trial_seconds, report.promoted_trial_seconds) == (60.0, 105.0)
 
 
-def test_memory_is_told_part_by_part(facts: dict[str, Any]) -> None:
+def test_memory_is_told_part_by_part(facts: dict[str, Any], tmp_path: Path) -> None:
     memory = facts["memory"]
     assert memory["total"] == sum(memory["parts"].values())
     assert memory["parts"]["the candidate"] == facts["disk"]["gguf"]
     assert "KV caches" in memory["parts"]
     assert not memory["builds_ahead"]
-    refused = search("check", "demo", "--objectives", "demo", "--memory", "100MB")
+    refused = search("check", "demo", "--memory", "100MB")  # with the demo's own objectives
     assert refused.code == 2
     assert "100 MB are allowed" in refused.err
-    alone = json.loads(search("check", "demo", "--json", "--memory", "1GB").out)
+    space = tmp_path / "space.yaml"  # without objectives, which the built-in one has
+    space.write_text(resources.space_file("demo").read_text(encoding="utf-8"))
+    alone = json.loads(search("check", space, "--json", "--memory", "1GB").out)
     assert "KV caches" not in alone["memory"]["parts"]
     assert alone["memory"]["budget"] == 10**9
     assert "scoring_seconds" not in alone

@@ -8,10 +8,12 @@ from mergesearch.objectives import Rung
 from mergesearch.report.check import (
     BuildingReport,
     CheckReport,
+    DimensionReport,
     DiskReport,
     ItemsReport,
     MemoryReport,
     ScoringReport,
+    SpaceReport,
     render_check,
 )
 
@@ -64,6 +66,29 @@ disk
 def test_a_space_alone() -> None:
     time = "time on this machine\n  building                1 min 43 s\n"
     assert render_check(BUILT) == HEAD + time + TAIL
+
+
+def test_what_a_space_searches_and_what_proposes() -> None:
+    points = [DimensionReport(f"a.weight[{at}]", 0.0, 1.5, curve="a.weight") for at in range(4)]
+    method = DimensionReport("merge_method", 0.0, 0.0, ("linear", "ties"))
+    report = replace(BUILT, space=SpaceReport((method, *points), "noisy-gp"))
+    assert render_check(report).splitlines()[2:5] == [
+        "  dimensions              5, proposed by noisy-gp",
+        "    merge_method: linear or ties",
+        "    a.weight: 4 points, 0 to 1.5",
+    ]
+    document = report.to_dict()
+    assert document["sampler"] == "noisy-gp"
+    assert document["dimensions"][:2] == [
+        {"name": "merge_method", "choices": ["linear", "ties"]},
+        {"name": "a.weight[0]", "low": 0.0, "high": 1.5},
+    ]
+
+
+def test_of_many_dimensions_the_first_are_named() -> None:
+    many = tuple(DimensionReport(f"x{number}", 0.0, 1.0) for number in range(30))
+    lines = render_check(replace(BUILT, space=SpaceReport(many, "sobol"))).splitlines()
+    assert lines[26:28] == ["    x23: 0 to 1", "    and 6 others; --json lists all"]
 
 
 def test_a_space_with_proxies() -> None:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from helpers.records import AXES, trial
 
+from mergesearch.report.growth import Growth
 from mergesearch.report.news import front_news
-from mergesearch.study.front import Front
+from mergesearch.study.records import Axis, TrialRecord
 
 FORMER = (trial(0, 0.7, 0.3), trial(1, 0.4, 0.6))
 
 
 def news(instruction: float, reasoning: float, axes: tuple = AXES) -> str | None:
     found = trial(2, instruction, reasoning)
-    return front_news(Front.of(axes, FORMER), Front.of(axes, (*FORMER, found)), 2)
+    return told(axes, (*FORMER, found))
+
+
+def told(axes: Sequence[Axis], trials: Sequence[TrialRecord]) -> str | None:
+    """What the last of some trials brings."""
+    growth, before = Growth(axes), {}
+    for found in trials:
+        before = growth.members
+        growth.take(found)
+    return front_news(axes, before, growth.members, trials[-1].number)
 
 
 def test_more_of_one_at_no_loss_of_the_other() -> None:
@@ -37,7 +48,7 @@ def test_less_is_better_where_it_is() -> None:
     axes = (AXES[0], replace(AXES[1], direction="minimize", reference=9.0, percent=False))
     former = (trial(0, 0.7, 5.0), trial(1, 0.4, 3.0))
     after = (*former, trial(2, 0.4, 2.5))
-    assert front_news(Front.of(axes, former), Front.of(axes, after), 2) == (
+    assert told(axes, after) == (
         "trial 2: the best reasoning yet, 2.50: 0.500 less than before; better than trial 1"
     )
 
@@ -47,7 +58,4 @@ def test_a_dominated_trial_is_no_news() -> None:
 
 
 def test_the_first_member() -> None:
-    after = Front.of(AXES, FORMER[:1])
-    assert front_news(Front.of(AXES, ()), after, 0) == (
-        "trial 0: the first on the front, reasoning 30.0"
-    )
+    assert told(AXES, FORMER[:1]) == "trial 0: the first on the front, reasoning 30.0"

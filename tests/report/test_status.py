@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from helpers.records import RUN, RUNNING, START, TRIALS, shown
+from helpers.records import RUN, RUNNING, START, TRIALS, shown, trial
 
 from mergesearch.report import Status, render_status
 from mergesearch.study.front import Front
-from mergesearch.study.records import TrialRecord, WorkerRecord
+from mergesearch.study.records import RaceRecord, TrialRecord, WorkerRecord
 
 
 def status_of(trials: Sequence[TrialRecord], *, running: bool) -> Status:
@@ -30,6 +30,17 @@ def test_the_status_of_a_run_at_work() -> None:
         "last failure      trial 3: trial 3: killed by SIGSEGV\n"
         "sampler           gp, seed 7"
     )
+
+
+def test_the_best_in_an_objective_is_a_member_of_the_front() -> None:
+    """Not a trial that was stopped early, or that another dominates at the same value."""
+    race = RaceRecord(1, 9, 0.1, checked=False, stopped=True)
+    trials = (trial(0, 0.5, 0.2), trial(1, 0.5, 0.4), trial(2, 0.9, 0.9, race=race))
+    found = status_of(trials, running=False)
+    assert {name: best.trial for name, best in found.best.items()} == {
+        "instruction": 1,
+        "reasoning": 1,
+    }
 
 
 def test_the_status_of_a_run_that_was_stopped_or_never_got_far() -> None:

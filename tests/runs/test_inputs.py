@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.objectives_file import FILE, load
@@ -98,3 +100,36 @@ def test_the_mlp_of_a_space_is_the_experts_of_its_parents(
     ]
     assert filters == ["self_attn", text, None]
     assert Workshop.open(family.values()).notes(recipe) == []
+
+
+MODELS = "models:\n  - {model: a, parameters: {weight: 1}}\n  - model: b\n"
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "place"),
+    [
+        (read_recipe, f"merge_method: linear\n{MODELS}    modle: c\n", ", line 5: models.1"),
+        (read_recipe, f"{MODELS}merge_method: tise\n", ", line 4"),
+        (read_recipe, "a: [", ", line 1"),
+        (
+            read_space,
+            f"merge_method: linear\n{MODELS}    parameters: {{wight: {{search: [0, 1]}}}}\n",
+            ", line 5",
+        ),
+        (
+            read_objectives,
+            "objectives:\n  a:\n    refrence: 0\n    tasks: [{task: t, metric: acc}]\n",
+            ", line 3: objectives.a",
+        ),
+        (read_objectives, "objectives: {}\nruntime: {n_ctx: -5}\n", ", line 1"),
+        (read_objectives, "- a\n", ""),
+    ],
+)
+def test_an_error_of_a_file_names_its_line(
+    read: Callable[[Path], Any], text: str, place: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read(file)
+    assert str(caught.value.where).startswith(f"{file}{place}")

@@ -17,7 +17,7 @@ class Source:
         self.trials: list[FrozenTrial] = []
 
     def all(self) -> list[FrozenTrial]:
-        return self.trials
+        return [*self.trials]
 
     def put(self, number: int, state: TrialState, value: float | None = None, **attrs: Any) -> None:
         trial = create_trial(state=state, value=value, user_attrs=attrs)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -202,6 +203,26 @@ def test_a_signal_between_trials_waits_until_all_is_on_disk(tmp_path: Path) -> N
     with pytest.raises(Interrupted):
         run_in(tmp_path, search(), StudySettings(trials=5, sampler="sobol"), observe)
     assert [trial.state for trial in trials(tmp_path)] == ["complete", "complete"]
+
+
+@pytest.mark.parametrize("what", ["proposing.propose", "validating.contenders"])
+def test_a_signal_interrupts_what_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """A proposal, or who may belong to the front."""
+
+    def think(*arguments: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(600):
+            time.sleep(0.1)
+
+    monkeypatch.setattr(f"mergesearch.study.{what}", think)
+    start = time.monotonic()
+    with pytest.raises(Interrupted):
+        run(tmp_path, trials=2)
+    assert time.monotonic() - start < 30
+    monkeypatch.undo()
+    assert run(tmp_path, trials=2)["trials"] == 2
 
 
 def test_a_scorer_that_the_signal_killed_is_an_interruption(tmp_path: Path) -> None:

@@ -1,78 +1,21 @@
 """A run whose trials are scored on parts of the items, up to the confirmed front."""
 
-import hashlib
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.study_fakes import Bench, FakeCandidate, records, run_in, search, told, trade_off
+from helpers.part_fakes import ORDER, Items, answered, difficulty, on_parts
+from helpers.study_fakes import FakeCandidate, records, run_in, told, trade_off
 
 from mergesearch.errors import Interrupted
-from mergesearch.objectives import ItemResult, MetricValue, Objectives, Rung, TaskResult
+from mergesearch.objectives import Rung, TaskResult
 from mergesearch.study.events import Event, Noted
 from mergesearch.study.records import State
-from mergesearch.study.settings import Search, StudySettings
+from mergesearch.study.settings import StudySettings
 
 pytestmark = pytest.mark.whole
-
-OBJECTIVES = """
-objectives:
-  instruction:
-    reference: 0.0
-    tasks: [{task: words, metric: exact_match, search_items: 400, trial_items: 40,
-             validate_items: 200}]
-  reasoning:
-    reference: 0.25
-    tasks: [{task: holders, metric: acc, search_items: 400, trial_items: 40, validate_items: 200}]
-"""
-METRICS = {"words": "exact_match", "holders": "acc"}
-ORDER = {
-    Rung.SEARCH: {task: list(range(400)) for task in METRICS},
-    Rung.VALIDATE: {task: list(range(400, 600)) for task in METRICS},
-}
-
-
-class Items(Bench):
-    """Answers an item right where its difficulty is below the candidate's ability."""
-
-    def score(
-        self,
-        candidate: FakeCandidate,
-        rung: Any,
-        on_progress: Callable[[Any], None],
-        items: Any = None,
-    ) -> dict[str, TaskResult]:
-        self.before_score(next(self.scorings))
-        self.scored.append((rung, candidate.digest))
-        abilities = dict(zip(METRICS, trade_off(candidate.recipe), strict=True))
-        return {
-            task: _answered(task, ability, (items or ORDER[rung])[task])
-            for task, ability in abilities.items()
-        }
-
-
-def _answered(task: str, ability: float, items: list[int]) -> TaskResult:
-    right = [float(_difficulty(task, item) < ability) for item in items]
-    found = tuple(
-        ItemResult(task, item, {METRICS[task]: value})
-        for item, value in zip(items, right, strict=True)
-    )
-    mean = sum(right) / len(right)
-    error = math.sqrt(mean * (1 - mean) / len(right))
-    return TaskResult(task, {METRICS[task]: MetricValue(mean, error)}, len(right), 0, found)
-
-
-def _difficulty(task: str, item: int) -> float:
-    return int(hashlib.sha256(f"{task} {item}".encode()).hexdigest()[:6], 16) / 2**24
-
-
-def on_parts(bench: Bench | None = None, **changes: Any) -> Search:
-    objectives = Objectives.from_yaml(OBJECTIVES, Path())
-    parts: dict[str, Any] = {"objectives": objectives, "order": lambda: ORDER}
-    return search(bench or Items(), **(parts | changes))
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +40,7 @@ def test_a_value_is_what_all_trials_together_tell(folder: Path) -> None:
         for trial in run.trials():
             items = [item for item in run.items(trial.number) if item.task == "words"]
             truth = (
-                sum(_difficulty("words", item) < _ability(trial.recipe) for item in range(400))
-                / 400
+                sum(difficulty("words", item) < _ability(trial.recipe) for item in range(400)) / 400
             )
             score = trial.scores()["instruction"]
             told_errors.append(abs(score.value - truth))
@@ -176,7 +118,7 @@ class Stuck(Items):
         items: Any = None,
     ) -> dict[str, TaskResult]:
         results = super().score(candidate, rung, on_progress, items)
-        return {**results, "words": _answered("words", 2.0, (items or ORDER[rung])["words"])}
+        return {**results, "words": answered("words", 2.0, (items or ORDER[rung])["words"])}
 
 
 def test_an_objective_that_nothing_moves_is_named_and_the_search_goes_on(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mergesearch.errors import Interrupted, RunFolderError
+from mergesearch.study import stopping
 from mergesearch.study.lock import is_running, run_lock
 from mergesearch.study.settings import StudySettings
 from mergesearch.study.stopping import Reached, SignalGuard, StopRule
@@ -30,12 +31,30 @@ def test_the_earlier_of_two_clocks_ends_it() -> None:
     assert rule.deadline == until.timestamp()
     assert rule.reason(Reached(9), rule.deadline - 1) is None
     assert rule.reason(Reached(9), rule.deadline) == "it is 06:30"
-    assert StopRule.of(StudySettings(hours=2, until=until), now).deadline == now + 7200
+    rule = StopRule.of(StudySettings(hours=2, until=until), now)
+    assert rule.end == pytest.approx(now + 7200)
+
+
+def test_hours_are_those_in_which_the_machine_is_awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept = [1000.0]
+    monkeypatch.setattr(stopping, "seconds_asleep", lambda: slept[0])
+    rule = StopRule.of(StudySettings(hours=8), now=0.0)
+    assert rule.reason(Reached(9), 8 * 3600.0 - 1) is None
+    assert rule.reason(Reached(9), 8 * 3600.0) is not None
+    slept[0] += 3600.0
+    assert rule.reason(Reached(9), 9 * 3600.0 - 1) is None
+    assert rule.reason(Reached(9), 9 * 3600.0) is not None
+    assert rule.from_now_on().end == 8 * 3600.0
+    fixed = StopRule.of(StudySettings(until=datetime.fromtimestamp(8 * 3600.0)), now=0.0)
+    slept[0] += 3600.0
+    assert fixed.end == 8 * 3600.0
 
 
 def test_a_share_of_the_time_is_left_to_confirm_the_front() -> None:
     rule = StopRule.of(StudySettings(hours=10), now=0.0, reserved=0.2)
-    assert rule.deadline == 8 * 3600.0
+    assert rule.awake_deadline == 8 * 3600.0
+    until = datetime.fromtimestamp(10 * 3600.0)
+    assert StopRule.of(StudySettings(until=until), 0.0, reserved=0.2).deadline == 8 * 3600.0
 
 
 @pytest.mark.parametrize(

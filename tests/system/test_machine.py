@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -85,3 +86,23 @@ def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert taken[:2] == [[2, 3], [5, 7, 11]]
     assert all(len(cores) == 1 for cores in taken[2:])
     assert {cores[0] for cores in taken[2:]} == {2, 3, 5, 7, 11}
+
+
+def test_a_machine_that_never_sleeps_has_not_slept(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = machine.seconds_asleep()
+    assert first >= 0.0
+    assert machine.seconds_asleep() == pytest.approx(first, abs=0.01)
+    monkeypatch.setattr(machine, "time", SimpleNamespace())
+    assert machine.seconds_asleep() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("awake", "always"),
+    [("CLOCK_MONOTONIC", "CLOCK_BOOTTIME"), ("CLOCK_UPTIME_RAW", "CLOCK_MONOTONIC_RAW")],
+)
+def test_how_long_it_slept_is_told_by_two_clocks(
+    monkeypatch: pytest.MonkeyPatch, awake: str, always: str
+) -> None:
+    clocks = {awake: 1, always: 2, "clock_gettime": lambda clock: {1: 500.0, 2: 800.0}[clock]}
+    monkeypatch.setattr(machine, "time", SimpleNamespace(**clocks))
+    assert machine.seconds_asleep() == 300.0

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch._system import yaml_text
-from mergesearch._system.yaml_text import read_document, read_documents
+from mergesearch._system.yaml_text import line_of, read_document, read_documents
 from mergesearch.errors import InputError
 
 VALUES = st.recursive(
@@ -72,3 +72,40 @@ def test_aliases_cannot_make_a_document_huge() -> None:
         read_document(bomb, InputError, "x")
     with pytest.raises(InputError, match="more than 131072 characters"):
         read_document("#" * (yaml_text.MAX_CHARACTERS + 1), InputError, "x")
+
+
+TEXT = """\
+merge_method: linear
+models:
+  - model: a
+    parameters: {weight: 1}
+  - model: b
+    parameters:
+      weight: {search: [0, 1]}
+objectives:
+  a.b: {tasks: []}
+"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "named", "line"),
+    [
+        ("merge_method", "", 1),
+        ("models.1.parameters.weight.search", "", 7),
+        ("models.1.parameters", "weight", 7),
+        ("models.0", "model", 3),
+        ("models.0.nothing.there", "", 3),
+        ("objectives.a.b.tasks", "", 9),
+        ("", "models", 2),
+        ("", "", None),
+        ("nothing", "merge_method", 1),
+        ("nothing", "model", None),
+    ],
+)
+def test_the_line_in_which_a_value_stands(keys: str, named: str, line: int | None) -> None:
+    assert line_of(TEXT, keys, named) == line
+
+
+def test_of_several_documents_the_one_that_has_the_keys_counts() -> None:
+    assert line_of(f"name: first\n---\n{TEXT}", "models.0.model") == 5
+    assert line_of("a: [", "a") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 
@@ -38,6 +39,16 @@ def available_memory() -> int | None:
         return None
     limit = _number(_CGROUP / "memory.max")
     return free if limit is None else min(free, max(0, limit - _cgroup_used()))
+
+
+def seconds_asleep() -> float:
+    """Return how long the machine has slept since it was started; 0 where the system hides it."""
+    for awake, always in (("MONOTONIC", "BOOTTIME"), ("UPTIME_RAW", "MONOTONIC_RAW")):
+        names = [f"CLOCK_{awake}", f"CLOCK_{always}"]
+        if all(hasattr(time, name) for name in names):  # those of Linux, or of macOS
+            least, most = (time.clock_gettime(getattr(time, name)) for name in names)
+            return max(0.0, most - least)
+    return 0.0
 
 
 _CGROUP = Path("/sys/fs/cgroup")

@@ -6,7 +6,7 @@ tagged value, and follows any depth of nesting and any number of aliases.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,63 @@ def read_document(
     return documents[0] if documents else None
 
 
+def line_of(text: str, keys: str, named: str = "") -> int | None:
+    """Return the line, from 1, in which a value of a YAML text stands; None where none is known.
+
+    Args:
+        text: YAML that `read_documents` takes; of several documents the one that has the keys.
+        keys: Keys and indices that lead to the value, joined by dots. Where only the first ones are
+            there, the line is that of the last of these.
+        named: Key or value that is meant there: the line is its own where it stands directly below
+            the keys, or nothing else is known and it is in one line alone.
+    """
+    if len(text) > MAX_CHARACTERS:
+        return None
+    try:
+        documents = list(yaml.compose_all(text, Loader))
+    except yaml.YAMLError:
+        return None
+    found = [_walked(document, keys.split(".") if keys else [], named) for document in documents]
+    line = max(found, default=(0, None), key=lambda place: place[0])[1]
+    lines = {mark for document in documents for mark in _lines_of(document, named)}
+    return lines.pop() if line is None and len(lines) == 1 else line
+
+
+def _lines_of(node: yaml.Node | None, word: str) -> Iterator[int]:
+    """Every line in which a word is a key or a value."""
+    if isinstance(node, yaml.ScalarNode) and node.value == word:
+        yield node.start_mark.line + 1
+    for child in _children(node):
+        yield from _lines_of(child, word)
+
+
+def _children(node: yaml.Node | None) -> list[yaml.Node]:
+    if isinstance(node, yaml.SequenceNode):
+        return list(node.value)
+    return (
+        [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else []
+    )
+
+
+def _walked(node: yaml.Node | None, keys: Sequence[str], named: str) -> tuple[int, int | None]:
+    """How many keys lead somewhere from a node, and the line to which they lead."""
+    pairs: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+    if isinstance(node, yaml.MappingNode):
+        pairs = {str(key.value): (key, value) for key, value in node.value}
+    elif isinstance(node, yaml.SequenceNode):
+        pairs = {str(index): (value, value) for index, value in enumerate(node.value)}
+    for count in range(len(keys), 0, -1):  # a key may have dots itself
+        if (pair := pairs.get(".".join(keys[:count]))) is not None:
+            place, value = pair
+            further, line = _walked(value, keys[count:], named)
+            return count + further, line or place.start_mark.line + 1
+    if not keys:
+        for place, value in pairs.values():
+            if named and named in (place.value, value.value):
+                return 1, place.start_mark.line + 1
+    return 0, None
+
+
 def _size(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
     """Number of nodes that a node stands for, aliases followed."""
     if node in known:
@@ -115,12 +172,7 @@ def _size(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
             raise _refusal("an alias that contains itself", node.start_mark)
         return known[node]
     known[node] = 0
-    children: list[yaml.Node] = []
-    if isinstance(node, yaml.SequenceNode):
-        children = node.value
-    elif isinstance(node, yaml.MappingNode):
-        children = [part for pair in node.value for part in pair]
-    known[node] = 1 + sum(_size(child, known) for child in children)
+    known[node] = 1 + sum(_size(child, known) for child in _children(node))
     if known[node] > MAX_NODES:
         raise _refusal(f"more than {MAX_NODES} values, with aliases followed", node.start_mark)
     return known[node]

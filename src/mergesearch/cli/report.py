@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from mergesearch._system.terminal import say
 from mergesearch.cli.options import Folder, TrustTasks
-from mergesearch.cli.output import OUT
+from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, deliver, refuse_existing
 from mergesearch.report.progress import working
 from mergesearch.report.standing import sweep_line
-from mergesearch.runs.report import write_report
+from mergesearch.runs.report import report_page
 from mergesearch.runs.run import Run
 from mergesearch.runs.sweep import against_sweep
 
@@ -21,9 +20,14 @@ def command(
     folder: Folder,
     out: Annotated[
         Path | None,
-        typer.Option(*OUT, metavar="FILE", help="File to write; default: DIR/report.html."),
+        typer.Option(
+            *OUT,
+            metavar="FILE",
+            help="File to write; - for standard output; default: DIR/report.html.",
+        ),
     ] = None,
     trust_tasks: TrustTasks = False,
+    force: Force = False,
 ) -> None:
     """Write a report of a run: one page for a browser.
 
@@ -34,9 +38,13 @@ def command(
     Example: search report results/demo
     """
     run = Run(folder)
+    target = run.folder.report if out is None else out
+    force = force or target == run.folder.report
+    if target != STANDARD_OUTPUT:
+        refuse_existing(target, force)  # before the minute that the page may take
     with working("writing the report"):
         against = against_sweep(run)
         swept = against.sweep.trials() if against else ()
         notes = [sweep_line(against.difference)] if against else []
-        path = write_report(run, out, trust_tasks=trust_tasks, swept=swept, notes=notes)
-    say(str(path))
+        page = report_page(run, trust_tasks=trust_tasks, swept=swept, notes=notes)
+    deliver(page, target, force, str(target))

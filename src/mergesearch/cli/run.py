@@ -182,7 +182,9 @@ def command(
         raise MergeSearchError(
             f"no trial is complete, of {text.plural(front.trials, 'trial')}",
             where=run.folder.path,
-            fix=f"look at the reasons: search trials {run.folder.path}",
+            fix=f"look at the reasons: search trials {run.folder.path}"
+            if front.trials
+            else f"give it more time: search run --out {run.folder.path} --hours 8",
         )
     knee = run.trial(front.pick("knee"))
     for note in item_notes(run.items(knee.number)):

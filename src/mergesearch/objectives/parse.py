@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
 
+from mergesearch._system.alike import did_you_mean
 from mergesearch._system.documents import described, joined
 from mergesearch.errors import ObjectivesError
 from mergesearch.objectives.types import (
@@ -184,12 +184,11 @@ def _explained(problems: Sequence[ErrorDetails]) -> ObjectivesError:
 
 def _unknown_key(key: str, path: tuple[str | int, ...]) -> ObjectivesError:
     known = _keys_at(path)
-    near = difflib.get_close_matches(key, known, n=1)
     return ObjectivesError(
         f"unknown key {key!r}",
         where=joined(path) or _FILE,
         expected=", ".join(known),
-        fix=f"did you mean {near[0]!r}?" if near else None,
+        fix=did_you_mean(key, known),
     )
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from mergesearch._system.alike import did_you_mean
 from mergesearch._system.resources import DEMO_PREFIX, parent_folder
 from mergesearch._system.spare import Spare
 from mergesearch.errors import CheckpointError, MissingParent, RecipeError
@@ -54,6 +55,7 @@ def open_all(
             raise RecipeError(
                 f"{ref!r} is neither a stage nor a parent that can be found",
                 expected="a folder, or one of the stages " + ", ".join(stages),
+                fix=did_you_mean(ref, stages),
             ) from error
     return parents
 

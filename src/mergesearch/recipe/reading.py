@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from mergesearch._system.alike import did_you_mean
 from mergesearch.errors import InputError, RecipeError
 
 _ALIKE = 0.78
@@ -37,9 +38,9 @@ class Location:
         joint = "." if ": " in self.path else ": "
         return Location(f"{self.path}{joint}{key}", self.kind, self.notes)
 
-    def error(self, what: str, expected: str | None = None) -> InputError:
+    def error(self, what: str, expected: str | None = None, fix: str | None = None) -> InputError:
         """Return the error that refuses the value, for the caller to raise."""
-        return self.kind(what, where=self.path, expected=expected)
+        return self.kind(what, where=self.path, expected=expected, fix=fix)
 
 
 def is_number(value: Any) -> bool:
@@ -119,7 +120,8 @@ def choice_of(
     value = keys.get(name, default)
     if value not in choices:
         what = f"needs `{name}`" if value is None else f"unknown {name} {value!r}"
-        raise location.error(what, expected=", ".join(choices))
+        fix = did_you_mean(value, choices) if isinstance(value, str) else None
+        raise location.error(what, ", ".join(choices), fix)
     return str(value)
 
 

@@ -11,6 +11,7 @@ from mergesearch.objectives import Rung
 from mergesearch.report import text
 
 _LABEL = 24  # columns of a label
+_SHOWN = 24  # dimensions that are listed, a curve in one line
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,50 @@ class ItemsReport:
     search: int
     trial: int
     validate: int
+
+
+@dataclass(frozen=True)
+class DimensionReport:
+    """A dimension of a space.
+
+    Attributes:
+        name: Name of the dimension.
+        low: Least number.
+        high: Largest number.
+        choices: Values to choose from; empty for a range of numbers.
+        curve: Name of the curve over depth that it is a point of; None for any other.
+    """
+
+    name: str
+    low: float
+    high: float
+    choices: tuple[Any, ...] = ()
+    curve: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the dimension as `search check --json` prints it."""
+        if self.choices:
+            return {"name": self.name, "choices": list(self.choices)}
+        return {"name": self.name, "low": self.low, "high": self.high}
+
+    def words(self) -> str:
+        """Return what is proposed of it, in words."""
+        if self.choices:
+            return " or ".join(map(str, self.choices))
+        return f"{self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True)
+class SpaceReport:
+    """What a space searches.
+
+    Attributes:
+        dimensions: Dimensions in the order of the space.
+        sampler: Name of the sampler that a run takes where none is named.
+    """
+
+    dimensions: tuple[DimensionReport, ...]
+    sampler: str
 
 
 @dataclass(frozen=True)
@@ -120,6 +165,7 @@ class CheckReport:
         kind: `space`, `recipe` or `objectives`.
         objectives: Objectives as they were named beside it, None for none.
         items: Numbers of items, None without objectives.
+        space: What a space searches, None for another file.
         building: What building takes, None for an objectives file.
         scoring: What scoring takes, or the reason why that is unknown; None unless a model and
             objectives were checked together.
@@ -129,6 +175,7 @@ class CheckReport:
     kind: str
     objectives: str | None = None
     items: ItemsReport | None = None
+    space: SpaceReport | None = None
     building: BuildingReport | None = None
     scoring: ScoringReport | str | None = None
 
@@ -138,6 +185,9 @@ class CheckReport:
         if self.objectives is not None:
             document["objectives"] = self.objectives
         document["kind"] = self.kind
+        if self.space is not None:
+            document["sampler"] = self.space.sampler
+            document["dimensions"] = [dimension.to_dict() for dimension in self.space.dimensions]
         if self.building is not None:
             building = asdict(self.building)
             document |= {
@@ -183,6 +233,8 @@ def _lines(report: CheckReport) -> Iterator[str]:
         yield _line(
             "parents", f"{building.parents}{fit}, {building.layers} layers of {building.hidden}"
         )
+        if report.space is not None:
+            yield from _dimensions(report.space)
         yield _line("recipes planned", str(building.recipes))
         yield _line("model", f"{_parameters(building.parameters)} parameters")
         yield from map(_note, building.notes)
@@ -200,6 +252,19 @@ def _lines(report: CheckReport) -> Iterator[str]:
         yield from _scoring_lines(report.scoring)
         yield from _memory(building.memory)
         yield from _disk(building.disk)
+
+
+def _dimensions(space: SpaceReport) -> Iterator[str]:
+    """What is searched, the points of a curve in one line."""
+    yield _line("dimensions", f"{len(space.dimensions)}, proposed by {space.sampler}")
+    groups: dict[str, list[DimensionReport]] = {}
+    for dimension in space.dimensions:
+        groups.setdefault(dimension.curve or dimension.name, []).append(dimension)
+    for name, dimensions in list(groups.items())[:_SHOWN]:
+        points = f"{len(dimensions)} points, " if dimensions[0].curve else ""
+        yield f"    {name}: {points}{dimensions[0].words()}"
+    if len(groups) > _SHOWN:
+        yield f"    and {len(groups) - _SHOWN} others; --json lists all"
 
 
 def _note(note: str) -> str:

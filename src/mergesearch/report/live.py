@@ -17,7 +17,7 @@ from mergesearch.errors import Interrupted
 from mergesearch.objectives import Rung
 from mergesearch.report import text
 from mergesearch.report.growth import sparkline
-from mergesearch.report.state import RunState, best_of
+from mergesearch.report.state import RunState
 from mergesearch.report.tables import render_front, scores_line, trial_line
 from mergesearch.report.terminal import SafeConsole, redraws
 from mergesearch.study.events import (
@@ -130,8 +130,8 @@ def render_line(event: Event, state: RunState) -> str | None:
             )
         case RunStarted():
             goal = [] if state.rule.trials is None else [text.plural(state.rule.trials, "trial")]
-            if state.rule.deadline is not None:
-                goal.append(f"until {datetime.fromtimestamp(state.rule.deadline):%H:%M}")
+            if state.rule.end is not None:
+                goal.append(f"until {datetime.fromtimestamp(state.rule.end):%H:%M}")
             if state.rule.tokens is not None:
                 goal.append(f"{state.rule.tokens} tokens")
             if state.rule.hypervolume is not None:
@@ -230,16 +230,21 @@ def _last(state: RunState) -> list[str]:
 
 def _growth(state: RunState) -> list[str]:
     """How the hypervolume grew."""
-    if len(state.volumes) < 2:
+    volumes = state.growth.volumes
+    if len(volumes) < 2:
         return []
-    return [f"hypervolume {sparkline(state.volumes, _SPARK)} {state.volumes[-1]:.4f}"]
+    return [f"hypervolume {sparkline(volumes, _SPARK)} {volumes[-1]:.4f}"]
 
 
 def _best(state: RunState) -> list[str]:
-    found = best_of(state.axes, list(state.trials.values()))
+    """The best member of the front in each objective."""
+    if state.front is None or not state.front.members:
+        return []
+    best = {axis: state.front.best(axis.name) for axis in state.axes}
     return [
-        f"best {axis.name}: {text.score(score, axis.percent)} (trial {number})"
-        for axis, (number, score) in zip(state.axes, found, strict=False)
+        f"best {axis.name}: {text.score(member.known[axis.name], axis.percent)}"
+        f" (trial {member.trial})"
+        for axis, member in best.items()
     ]
 
 

@@ -5,46 +5,44 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mergesearch.report import text
-from mergesearch.study.front import Front, FrontMember
 from mergesearch.study.records import Axis
 
+Members = Mapping[int, Sequence[float]]
+"""Search values of the members of a front by trial, in the order of the axes."""
 
-def front_news(before: Front, after: Front, trial: int) -> str | None:
+
+def front_news(axes: Sequence[Axis], before: Members, after: Members, trial: int) -> str | None:
     """Return what a new member brings, None for a trial that is none.
 
     It is the best in an objective yet, or it has more of one than any member before it that was as
     good in the others.
 
     Args:
+        axes: Objectives in the order of the objectives file.
         before: Front without the trial.
         after: Front with it.
         trial: Number of the trial.
     """
-    member = next((member for member in after.members if member.trial == trial), None)
-    if member is None:
+    if trial not in after:
         return None
-    gains = [_gain(axis, member, after.axes, before.members) for axis in after.axes]
+    gains = [_gain(axis, after[trial], axes, before) for axis in axes]
     found = max(
         (said for said in gains if said is not None), default=(0.0, "fills a gap of the front")
     )
-    gone = [str(other.trial) for other in before.members if not _has(after, other.trial)]
+    gone = [str(other) for other in before if other not in after]
     beaten = f"; better than trial{'s' if len(gone) > 1 else ''} {', '.join(gone)}" if gone else ""
     return f"trial {trial}: {found[1]}{beaten}"
 
 
-def _has(front: Front, trial: int) -> bool:
-    return any(member.trial == trial for member in front.members)
-
-
 def _gain(
-    axis: Axis, member: FrontMember, axes: Sequence[Axis], former: Sequence[FrontMember]
+    axis: Axis, values: Sequence[float], axes: Sequence[Axis], former: Members
 ) -> tuple[float, str] | None:
     """By how much a member is ahead in an objective, as a share of its value, and in words."""
-    mine = _gains(member, axes)
-    others = [_gains(other, axes) for other in former]
-    word = "less" if axis.direction == "minimize" else "more"
+    mine = _gains(values, axes)
+    others = [_gains(other, axes) for other in former.values()]
+    sign, word = (-1, "less") if axis.direction == "minimize" else (1, "more")
     best = max((other[axis.name] for other in others), default=None)
-    value = text.value(member.values[axis.name].value, axis.percent)
+    value = text.value(sign * mine[axis.name], axis.percent)
     if best is None:
         return 0.0, f"the first on the front, {axis.name} {value}"
     if mine[axis.name] > best:
@@ -62,9 +60,9 @@ def _gain(
     return ahead, f"{text.amount(ahead, axis.percent)} {word} {axis.name} at no loss"
 
 
-def _gains(member: FrontMember, axes: Sequence[Axis]) -> Mapping[str, float]:
-    """Search values by objective, turned so that more is better."""
+def _gains(values: Sequence[float], axes: Sequence[Axis]) -> Mapping[str, float]:
+    """Values by objective, turned so that more is better."""
     return {
-        axis.name: member.values[axis.name].value * (-1 if axis.direction == "minimize" else 1)
-        for axis in axes
+        axis.name: value * (-1 if axis.direction == "minimize" else 1)
+        for axis, value in zip(axes, values, strict=True)
     }

@@ -3,8 +3,8 @@
 import statistics
 from dataclasses import dataclass, field
 
-from mergesearch.objectives import Rung, Score
-from mergesearch.report.growth import hypervolumes
+from mergesearch.objectives import Rung
+from mergesearch.report.growth import Growth
 from mergesearch.report.news import front_news
 from mergesearch.study.events import (
     Event,
@@ -73,7 +73,7 @@ class RunState:
         space: Space as it was named, and the folder of the run; empty before they are known.
         news: What trials changed on the front, the last one last.
         last: Trial that finished last, None before the first.
-        volumes: Hypervolume after each finished trial.
+        growth: Front of the search as it grows.
         typical: Items that a whole trial scored last, 0 before the first.
     """
 
@@ -92,7 +92,7 @@ class RunState:
     space: tuple[str, str] = ("", "")
     news: list[str] = field(default_factory=list)
     last: TrialRecord | None = None
-    volumes: list[float] = field(default_factory=list)
+    growth: Growth = field(default_factory=lambda: Growth(()))
     typical: int = 0
     _front: Front | None = field(default=None, repr=False)
 
@@ -106,7 +106,10 @@ class RunState:
                 self.sampler, self.seed = event.sampler, event.seed
                 self.trials = {trial.number: trial for trial in event.trials}
                 self.before = self.n_finished
-                self.volumes = hypervolumes(self.axes, event.trials)
+                self.growth = Growth(self.axes)
+                for trial in event.trials:
+                    if trial.finished:
+                        self.growth.take(trial)
                 self._front = None
             case StageStarted():
                 before = self.at_work.get(event.number)
@@ -173,8 +176,8 @@ class RunState:
             left = len(self.to_validate) - self.validated
             return (now - self.validating) / self.validated * left
         ends = []
-        if self.rule.deadline is not None:
-            ends.append(max(0.0, self.rule.deadline - now))
+        if self.rule.end is not None:
+            ends.append(max(0.0, self.rule.end - now))
         times = [
             trial.seconds for trial in self.trials.values() if trial.finished and trial.seconds
         ]
@@ -194,18 +197,19 @@ class RunState:
         shares = [0.0]
         if self.rule.trials:
             shares.append((self.n_finished + self.share_of_trials()) / self.rule.trials)
-        if self.rule.deadline is not None and self.rule.deadline > self.started:
-            shares.append((now - self.started) / (self.rule.deadline - self.started))
+        if self.rule.end is not None and self.rule.end > self.started:
+            shares.append((now - self.started) / (self.rule.end - self.started))
         return min(1.0, max(shares))
 
     def _take(self, trial: TrialRecord) -> None:
         """Take in a finished trial, and what it changed."""
-        before = self.front
+        is_news = trial.number not in self.trials or not self.trials[trial.number].finished
         self._finish(trial)
         self.last = trial
-        self.volumes = hypervolumes(self.axes, tuple(self.trials.values()))
-        if before is not None and self.front is not None:
-            said = front_news(before, self.front, trial.number)
+        if is_news:
+            before = self.growth.members
+            self.growth.take(trial)
+            said = front_news(self.axes, before, self.growth.members, trial.number)
             self.news += [] if said is None else [said]
 
     def share_of_trials(self) -> float:
@@ -218,18 +222,3 @@ class RunState:
         self.typical = work.done or self.typical if work is not None else self.typical
         self.trials[trial.number] = trial
         self._front = None
-
-
-def best_of(axes: tuple[Axis, ...], trials: list[TrialRecord]) -> list[tuple[int, Score]]:
-    """Return the trial that is best on each objective with its score; empty without trials."""
-    complete = [trial for trial in trials if trial.state is State.COMPLETE and trial.scores()]
-    best = []
-    for axis in axes if complete else ():
-        sign = 1 if axis.direction == "maximize" else -1
-
-        def gain(trial: TrialRecord, sign: int = sign, name: str = axis.name) -> float:
-            return sign * trial.scores()[name].value
-
-        chosen = max(complete, key=gain)
-        best.append((chosen.number, chosen.scores()[axis.name]))
-    return best

@@ -11,7 +11,6 @@ from rich.console import RenderableType
 
 from mergesearch.objectives import Score
 from mergesearch.report import text
-from mergesearch.report.state import best_of
 from mergesearch.report.tables import counts, fact_table, proxy_notes, racing_notes
 from mergesearch.study.front import Front
 from mergesearch.study.records import RunRecord, State, TrialRecord, WorkerRecord
@@ -19,11 +18,11 @@ from mergesearch.study.records import RunRecord, State, TrialRecord, WorkerRecor
 
 @dataclass(frozen=True)
 class Best:
-    """The best search score in an objective.
+    """The best member of the front in an objective.
 
     Attributes:
         trial: Number of the trial.
-        score: Score of the trial.
+        score: Score of the trial: what is confirmed, else the search's.
     """
 
     trial: int
@@ -89,7 +88,7 @@ class Status:
         front: Front as it stands.
         unfinished: Trial at work, or to be done again; None where there is none.
         trial_seconds: Median time of a finished trial; None before the first.
-        best: Best score in each objective; empty before a trial is complete.
+        best: Best member of the front in each objective; empty before a trial is complete.
         last_failure: Last trial that failed, None where none did.
         workers: Workers that share the run; empty where a single process works.
     """
@@ -115,15 +114,14 @@ class Status:
     ) -> Status:
         """Return the status of a run with this front, these trials and these workers."""
         times = [trial.seconds for trial in trials if trial.finished and trial.seconds is not None]
-        names = [axis.name for axis in run.axes]
-        best = zip(names, best_of(run.axes, list(trials)), strict=False)
+        best = {axis.name: front.best(axis.name) for axis in run.axes if front.members}
         return cls(
             run=run,
             running=running,
             front=front,
             unfinished=next((trial for trial in trials if not trial.finished), None),
             trial_seconds=statistics.median_high(times) if times else None,
-            best={name: Best(number, score) for name, (number, score) in best},
+            best={name: Best(member.trial, member.known[name]) for name, member in best.items()},
             last_failure=next(
                 (trial for trial in reversed(trials) if trial.state is State.FAILED), None
             ),

@@ -6,25 +6,34 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mergesearch._system import resources
-from mergesearch._system.files import read_text
 from mergesearch.build import Workshop
 from mergesearch.errors import InputError
 from mergesearch.objectives import ITEM_RUNGS, Objectives, Rung
 from mergesearch.quantize.formats import FLOAT_TYPES
-from mergesearch.recipe import Recipe, load_document
+from mergesearch.recipe import Recipe
 from mergesearch.report.check import (
     BuildingReport,
     CheckReport,
+    DimensionReport,
     DiskReport,
     ItemsReport,
     MemoryReport,
     ScoringReport,
+    SpaceReport,
 )
 from mergesearch.runs.budget import builds_ahead, largest_workload, share_out
-from mergesearch.runs.inputs import Place, fitted_space, notes, open_workshop, read_objectives
+from mergesearch.runs.inputs import (
+    Place,
+    fitted_space,
+    notes,
+    open_workshop,
+    own_objectives,
+    read_objectives,
+    read_recipe,
+    read_space,
+)
 from mergesearch.runs.kinds import Kind, kind_of, refuse_other
 from mergesearch.runs.rehearsal import rehearse
 from mergesearch.scoring import Rehearsal, ScoringProcess
@@ -51,7 +60,8 @@ def check(
 
     Args:
         file: Space, recipe or objectives file, or the name of a built-in space.
-        objectives: Objectives to check beside a space or recipe.
+        objectives: Objectives to check beside a space or recipe; None for those of a built-in
+            space, and for none where there are no such ones.
         parents: Folders or GGUF files in the place of parents' ids.
         template: GGUF of one parent, for an architecture that is not built in.
         threads: Number of threads that build; None for one per processor.
@@ -65,7 +75,6 @@ def check(
     """
     refuse_other(Path(file), Kind.SPACE, Kind.RECIPE, Kind.OBJECTIVES)
     path = resources.space_file(str(file))
-    document = load_document(read_text(path), path)
     if kind_of(path) is Kind.OBJECTIVES:
         if any((objectives, parents, template, memory)):
             raise InputError(
@@ -78,14 +87,15 @@ def check(
         with ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer:
             scorer.start()
         return CheckReport(str(file), "objectives", items=_items(wanted))
-    model = _Model.read(document, path)
+    model = _Model.read(path)
+    objectives = objectives or own_objectives(file)
     on_step("opening the parents")
     workshop = open_workshop(model.source, parents, template, threads)
     model = model.fitted(workshop)
     on_step("planning every choice and building a layer")
     if objectives is None:
         building = _building(model, workshop, None, memory)
-        return CheckReport(str(file), model.kind, building=building)
+        return CheckReport(str(file), model.kind, space=model.report(), building=building)
     wanted = read_objectives(objectives)
     building = _building(model, workshop, wanted, memory)
     on_step("loading the tasks, and building and scoring a candidate in part")
@@ -94,6 +104,7 @@ def check(
         model.kind,
         objectives=str(objectives),
         items=_items(wanted),
+        space=model.report(),
         building=building,
         scoring=_scoring(model, workshop, wanted, building, trust_tasks),
     )
@@ -116,12 +127,12 @@ class _Model:
     likely: Recipe
 
     @classmethod
-    def read(cls, document: Mapping[str, Any], path: Path) -> _Model:
-        """Read a document: what is not known to be a space is read as a recipe."""
-        if kind_of(path) is not Kind.SPACE:
-            recipe = Recipe.from_dict(document, path)
-            return cls("recipe", recipe, [recipe], recipe)
-        return cls.of(Space(document, path))
+    def read(cls, path: Path) -> _Model:
+        """Read a file: what is not known to be a space is read as a recipe."""
+        if kind_of(path) is Kind.SPACE:
+            return cls.of(read_space(path)[0])
+        recipe = read_recipe(path)
+        return cls("recipe", recipe, [recipe], recipe)
 
     @classmethod
     def of(cls, space: Space) -> _Model:
@@ -135,6 +146,20 @@ class _Model:
             return self
         space = fitted_space(self.source, workshop)
         return self if space is self.source else self.of(space)
+
+    def report(self) -> SpaceReport | None:
+        """Return what a space searches, and what proposes; None for a recipe."""
+        if not isinstance(self.source, Space):
+            return None
+        from mergesearch.study.samplers import chosen_sampler  # loads Optuna
+
+        dimensions = tuple(
+            DimensionReport(
+                dimension.name, dimension.low, dimension.high, dimension.choices, dimension.curve
+            )
+            for dimension in self.source.dimensions
+        )
+        return SpaceReport(dimensions, chosen_sampler("auto"))
 
     def of_each_method(self) -> list[Recipe]:
         """Return one recipe of each combination of methods: they differ in the time they take."""

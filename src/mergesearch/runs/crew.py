@@ -130,7 +130,7 @@ def run_crew(
         MergeSearchError: A worker failed, or something outside ended all of them.
     """
     terms = Terms(
-        rule=stop_rule(search, settings),
+        rule=stop_rule(settings),
         confirm=settings.confirm,
         pins=crew.pins,
         task_folder=bundled_tasks(search.objectives),

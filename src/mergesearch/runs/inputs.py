@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from mergesearch._system import resources
 from mergesearch._system.files import read_text
+from mergesearch._system.yaml_text import line_of
 from mergesearch.build import Workshop
-from mergesearch.errors import InputError
+from mergesearch.errors import InputError, ObjectivesError, RecipeError, SpaceError
 from mergesearch.merge.masses import layer_masses
 from mergesearch.objectives import Objectives
 from mergesearch.parents import parts
@@ -33,7 +36,8 @@ def read_space(space: Space | Place) -> tuple[Space, str]:
     refuse_other(Path(space), Kind.SPACE)
     path = resources.space_file(str(space))
     text = read_text(path)
-    return Space.from_yaml(text, path), text
+    with errors_with_lines(text, path):
+        return Space.from_yaml(text, path), text
 
 
 def text_of(space: Space) -> str:
@@ -53,7 +57,16 @@ def read_objectives(objectives: Objectives | Place) -> Objectives:
         return objectives
     refuse_other(Path(objectives), Kind.OBJECTIVES)
     path = resources.objectives_file(str(objectives))
-    return Objectives.from_yaml(read_text(path), path.parent)
+    text = read_text(path)
+    with errors_with_lines(text, path, "objectives file"):
+        return Objectives.from_yaml(text, path.parent)
+
+
+def own_objectives(space: Space | Place) -> str | None:
+    """Return the name of the built-in objectives of a built-in space, None where it has none."""
+    if isinstance(space, str) and (resources.objectives_folder() / f"{space}.yaml").is_file():
+        return space
+    return None
 
 
 def read_recipe(recipe: Recipe | Place) -> Recipe:
@@ -67,7 +80,33 @@ def read_recipe(recipe: Recipe | Place) -> Recipe:
         return recipe
     path = Path(recipe)
     refuse_other(path, Kind.RECIPE)
-    return Recipe.from_yaml(read_text(path), path)
+    text = read_text(path)
+    with errors_with_lines(text, path):
+        return Recipe.from_yaml(text, path)
+
+
+@contextmanager
+def errors_with_lines(text: str, path: Path, name: str | None = None) -> Iterator[None]:
+    """Let an error of a file say which file it is in, and in which line as far as that is known.
+
+    Args:
+        text: Text of the file.
+        path: Path of the file.
+        name: What errors call the file; None for its path.
+    """
+    try:
+        yield
+    except (RecipeError, SpaceError, ObjectivesError) as error:
+        place = (error.where or "").removeprefix(name or str(path))
+        if place.startswith(", line"):  # the text is not valid YAML
+            error.where = f"{path}{place}"
+            raise
+        keys = place.removeprefix(": ")
+        named = re.search("['`]([^'`]+)['`]", error.what)
+        line = line_of(text, keys, "" if named is None else named[1])
+        where = str(path) if line is None else f"{path}, line {line}"
+        error.where = f"{where}: {keys}" if keys else where
+        raise
 
 
 def parent_places(places: Mapping[str, Place] | None, refs: Iterable[str]) -> dict[str, Path]:
@@ -131,6 +170,12 @@ def notes(model: Recipe | Space, workshop: Workshop, example: Recipe) -> list[st
     """
     found = list(workshop.notes(example))
     if isinstance(model, Space):
+        n_layers = max(parent.layout.n_layers for parent in workshop.parents.values())
+        found += [
+            f"{name} has {points} points over {n_layers} layers: more than one a layer adds nothing"
+            for name, points in model.curves().items()
+            if points > n_layers
+        ]
         found += [
             f"{name}: {'points at' if cut.kind == 'curve' else 'blocks up to'} the layers"
             f" {', '.join(map(str, cut.layers))}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from mergesearch._system.files import write_text
 from mergesearch.errors import MergeSearchError
@@ -18,20 +17,28 @@ from mergesearch.study.reading import RunRecords
 from mergesearch.study.records import TrialRecord
 
 
-def write_report(
+def write_report(run: Run, read_items: Callable[[Items], Texts]) -> None:
+    """Write the report of a run into its folder.
+
+    Args:
+        run: Run as it stands.
+        read_items: Function that returns what items ask.
+    """
+    write_text(run.folder.report, report_page(run, read_items=read_items))
+
+
+def report_page(
     run: Run,
-    out: Path | None = None,
     *,
     read_items: Callable[[Items], Texts] | None = None,
     trust_tasks: bool = False,
     swept: Sequence[TrialRecord] = (),
     notes: Sequence[str] = (),
-) -> Path:
-    """Write the report of a run as one HTML file, and return its path.
+) -> str:
+    """Return the report of a run as one HTML page.
 
     Args:
         run: Run as it stands.
-        out: File to write; None for `report.html` in the run's folder.
         read_items: Returns what items ask; None for loading the run's tasks here.
         trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
         swept: Trials of a sweep of the run's space.
@@ -57,9 +64,7 @@ def write_report(
         swept=swept,
         importances=run.importances(),
     )
-    path = run.folder.report if out is None else out
-    write_text(path, render_page(page))
-    return path
+    return render_page(page)
 
 
 def _sheet(run: Run) -> ItemSheet:

@@ -23,6 +23,7 @@ from mergesearch.runs.inputs import (
     fitted_space,
     notes,
     open_workshop,
+    own_objectives,
     parent_places,
     read_objectives,
     read_space,
@@ -138,7 +139,8 @@ def search(
     goal = named or inputs.folder.read_goal() or Goal(DEFAULT_TRIALS)
     settings = StudySettings(
         trials=goal.trials,
-        until=goal.until,
+        hours=hours,
+        until=goal.until if hours is None else until,
         tokens=goal.tokens,
         hypervolume=goal.hypervolume,
         patience=goal.patience,
@@ -191,7 +193,7 @@ def search(
             observe(Preparing(f"writing {run_folder.report}"))
             run = Run(run_folder.path)
             run.write_recipes()
-            write_report(run, read_items=place.scorer.item_texts)
+            write_report(run, place.scorer.item_texts)
     return run
 
 
@@ -304,8 +306,8 @@ def objectives_of(space: Space | Place) -> str:
     Raises:
         InputError: It is not a built-in space, or has no objectives of its name.
     """
-    if isinstance(space, str) and (resources.objectives_folder() / f"{space}.yaml").is_file():
-        return space
+    if (objectives := own_objectives(space)) is not None:
+        return objectives
     raise InputError("a space of your own needs objectives", fix="name them: --objectives FILE")
 
 

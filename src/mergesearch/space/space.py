@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -272,6 +273,10 @@ class Space:
     def cuts(self) -> dict[str, Cut]:
         """Return where the depth of each hole is cut that is not cut evenly, by its name."""
         return {hole.dimension.name: hole.cut for hole in self._holes if hole.cut is not None}
+
+    def curves(self) -> dict[str, int]:
+        """Return the number of points of each curve over depth, by its name."""
+        return Counter(dimension.curve for dimension in self.dimensions if dimension.curve)
 
     def base(self) -> str | None:
         """Return the base of the last merge that names a parent as one, None where none does."""

@@ -124,12 +124,7 @@ class Front:
             confirmed: What the validate items tell, once it is known.
         """
         directions = [axis.direction for axis in axes]
-        own = [
-            trial
-            for trial in trials
-            if trial.state is State.COMPLETE and trial.reused_from is None and trial.scores()
-            if trial.race is None or not trial.race.stopped
-        ]
+        own = [trial for trial in trials if may_be_member(trial)]
         members = [own[index] for index in non_dominated(_values(axes, own), directions)]
         sign, first = -1 if directions[0] == "maximize" else 1, axes[0].name
         members.sort(key=lambda trial: (sign * trial.scores()[first].value, trial.number))
@@ -220,9 +215,21 @@ class Front:
         }
 
 
+def may_be_member(trial: TrialRecord) -> bool:
+    """Whether a trial belongs to the front of the search unless another dominates it."""
+    is_own = trial.state is State.COMPLETE and trial.reused_from is None and trial.scores()
+    return bool(is_own) and (trial.race is None or not trial.race.stopped)
+
+
+def search_values(axes: Sequence[Axis], trial: TrialRecord) -> list[float]:
+    """Return the values of a trial on the search items, in the order of the axes."""
+    scores = trial.scores()
+    return [scores[axis.name].value for axis in axes]
+
+
 def _values(axes: Sequence[Axis], trials: Sequence[TrialRecord]) -> list[list[float]]:
     """Search values (trials, objectives)."""
-    return [[trial.scores()[axis.name].value for axis in axes] for trial in trials]
+    return [search_values(axes, trial) for trial in trials]
 
 
 def _scores(scores: Mapping[str, Score]) -> dict[str, dict[str, float]]:

@@ -22,21 +22,19 @@ class History:
         self.trials: list[FrozenTrial] = []
         self.values: list[list[float]] = []
         self._source = trials
-        self._finished: set[int] = set()
+        self._unfinished: list[int] = []
         self._by_recipe: dict[str, FrozenTrial] = {}
         self._by_candidate: dict[str, FrozenTrial] = {}
         self.update()
 
     def update(self) -> list[FrozenTrial]:
         """Read the trials that have started or finished since; return those that finished."""
+        known = len(self.trials)
         self.trials = self._source.all()
-        news = [
-            trial
-            for trial in self.trials
-            if trial.state.is_finished() and trial.number not in self._finished
-        ]
+        open_trials = self.unfinished() + self.trials[known:]
+        news = [trial for trial in open_trials if trial.state.is_finished()]
+        self._unfinished = [trial.number for trial in open_trials if not trial.state.is_finished()]
         for trial in news:
-            self._finished.add(trial.number)
             if trial.state == TrialState.COMPLETE:
                 self._take(trial)
         return news
@@ -44,11 +42,11 @@ class History:
     @property
     def n_finished(self) -> int:
         """Number of complete and failed trials."""
-        return len(self._finished)
+        return len(self.trials) - len(self._unfinished)
 
     def unfinished(self) -> list[FrozenTrial]:
-        """Return the trials that have started and not finished."""
-        return [trial for trial in self.trials if not trial.state.is_finished()]
+        """Return the trials that had started and not finished at the last update."""
+        return [self.trials[number] for number in self._unfinished]
 
     def with_recipe(self, digest: str) -> FrozenTrial | None:
         """Return the complete trial that measured the recipe of this digest, None for no such."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 from mergesearch._system.files import write_json
 from mergesearch.errors import MergeSearchError
@@ -24,6 +24,7 @@ from mergesearch.study.events import (
 from mergesearch.study.front import Front
 from mergesearch.study.lock import run_lock
 from mergesearch.study.measuring import Measuring
+from mergesearch.study.progress import Progress
 from mergesearch.study.proposing import Proposer
 from mergesearch.study.proxies import by_task, measured_references
 from mergesearch.study.recording import RunRecorder
@@ -62,8 +63,11 @@ def run_study(
         lock.mark_started()
         proposer = Proposer(search, recorder.run())
         measuring = Measuring(search, builder, proposer, recorder, guard, observe)
-        loop = _Loop(search, settings, recorder, proposer, measuring, lock.check, guard, observe)
-        front = loop.run(stop_rule(search, settings))
+        rule = stop_rule(settings)
+        loop = _Loop(
+            search, settings, rule, recorder, proposer, measuring, lock.check, guard, observe
+        )
+        front = loop.run()
         write_json(files.front, front.to_dict())
         observe(RunFinished(front))
     return front
@@ -102,14 +106,15 @@ def join_study(
         proposer = Proposer(search, recorder.run())
         proposer.lags = False  # what each trial's proposal knew is on record with it
         measuring = Measuring(search, builder, proposer, recorder, guard, observe)
-        loop = _Loop(search, settings, recorder, proposer, measuring, guard.check, guard, observe)
-        return loop.run(rule)
+        loop = _Loop(
+            search, settings, rule, recorder, proposer, measuring, guard.check, guard, observe
+        )
+        return loop.run()
 
 
-def stop_rule(search: Search, settings: StudySettings) -> StopRule:
+def stop_rule(settings: StudySettings) -> StopRule:
     """Return when a search that starts now starts no further trial."""
-    confirm = settings.confirm if search.objectives.scores_parts else 0.0
-    return StopRule.of(settings, time.time(), confirm)
+    return StopRule.of(settings, time.time(), settings.confirm)
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,7 @@ class _Loop:
 
     search: Search
     settings: StudySettings
+    rule: StopRule
     recorder: RunRecorder
     proposer: Proposer
     measuring: Measuring
@@ -125,17 +131,43 @@ class _Loop:
     guard: SignalGuard
     observe: Observer
 
-    def run(self, rule: StopRule) -> Front:
+    @cached_property
+    def progress(self) -> Progress:
+        """What the search has come to."""
+        on_parts = self.search.objectives.scores_parts
+        estimates = (lambda: self.recorder.scored.estimates()) if on_parts else None
+        return Progress(self.recorder.run().axes, estimates)
+
+    def run(self) -> Front:
         """Search until the rule says so, validate the front's members, and return the front."""
         run, worker = self.recorder.run(), self.recorder.worker
         worker.in_turn(self.recorder.tell_finished)
-        self.observe(RunStarted(run.axes, rule, run.sampler, self.recorder.trials(), run.seed))
+        self._take_earlier()
         if run.first_rung is Rung.PROXY:
             worker.in_turn(self._prepare_proxies)
-        reason = self._search(rule)
+        reason = self._search()
         if self.settings.confirm:
             self._validating().run(reason)
         return self.recorder.front()
+
+    def _take_earlier(self) -> None:
+        """Take in and tell what the run has come to so far."""
+        with self.guard.interruptible():
+            trials, tokens = self.recorder.trials(), self._tokens()
+        for trial in trials:
+            if trial.finished:
+                self.progress.take(trial, tokens.get(trial.number, 0))
+        run = self.recorder.run()
+        self.observe(RunStarted(run.axes, self.rule, run.sampler, trials, run.seed))
+
+    def _tokens(self, trial: int | None = None) -> Mapping[int, int]:
+        """Tokens that a trial took, or each, by trial; none where no rule looks at them."""
+        return {} if self.rule.tokens is None else self.recorder.tokens(trial)
+
+    def _take(self, trial: TrialRecord) -> None:
+        """Take in and tell that a trial has finished."""
+        self.progress.take(trial, self._tokens(trial.number).get(trial.number, 0))
+        self.observe(TrialFinished(trial))
 
     def _validating(self) -> Validating:
         return Validating(
@@ -163,27 +195,27 @@ class _Loop:
         self.observe(ParentMeasured(parent, measured.scores, seconds))
         return measured
 
-    def _search(self, rule: StopRule) -> str:
+    def _search(self) -> str:
         """Run trials; return why no further one is started."""
         failures = 0
-        while (reason := self._end(rule)) is None:
+        while (reason := self._end()) is None:
             self.guard.check()
             self.check()
-            trial = self._run_trial(rule)
+            trial = self._run_trial()
             if trial is None:
                 self.recorder.worker.pause()
                 continue
-            self.observe(TrialFinished(trial))
+            self._take(trial)
             self._note_constants(trial)
             failures = 0 if trial.state is State.COMPLETE else failures + 1
             self._bear(failures, trial)
         return reason
 
-    def _end(self, rule: StopRule) -> str | None:
+    def _end(self) -> str | None:
         """Why no further trial is started, once those of other workers have ended too."""
-        while rule.reason(self._reached(rule), time.time()) is not None:
+        while self._reason() is not None:
             self._hear()
-            reason = rule.reason(self._reached(rule), time.time())
+            reason = self._reason()
             if reason is None or not self.recorder.others_run():
                 return reason
             self.recorder.worker.pause()
@@ -196,7 +228,7 @@ class _Loop:
 
     def _tell_news(self) -> None:
         for trial in self.recorder.news():
-            self.observe(TrialFinished(trial))
+            self._take(trial)
 
     def _note_constants(self, trial: TrialRecord) -> None:
         """Say which objectives no trial has moved, once a model is asked."""
@@ -208,16 +240,10 @@ class _Loop:
                 same = f"{axis.name} is {column[0]:.3g} for all of {STARTUP} trials"
                 self.observe(Noted(f"{same}; the search goes on"))
 
-    def _reached(self, rule: StopRule) -> Reached:
-        """What the search has come to, as far as the rule looks at it."""
-        history = self.recorder.history
-        tokens = 0 if rule.tokens is None else self.recorder.tokens()
-        if not rule.looks_at_front:
-            return Reached(history.n_finished, tokens)
-        front = self.recorder.front()
-        newest = max((member.trial for member in front.members), default=-1)
-        later = [trial for trial in history.trials[newest + 1 :] if trial.state.is_finished()]
-        return Reached(history.n_finished, tokens, front.hypervolume, len(later))
+    def _reason(self) -> str | None:
+        """Why no further trial is started by now, None where one may be."""
+        reached = self.progress.reached(with_front=self.rule.looks_at_front)
+        return self.rule.reason(reached, time.time())
 
     def _bear(self, failures: int, trial: TrialRecord) -> None:
         """Give up where the last trial is one failure too many in a row."""
@@ -232,21 +258,21 @@ class _Loop:
                 fix="mend the reason; the same command goes on from here",
             )
 
-    def _run_trial(self, rule: StopRule) -> TrialRecord | None:
+    def _run_trial(self) -> TrialRecord | None:
         """Measure the trial that was left behind, else a new proposal, and record its end.
 
         None where other workers do all that is left, or did this one.
         """
         worker = self.recorder.worker
-        started = worker.in_turn(lambda: self._start(rule))
+        started = worker.in_turn(self._start)
         self._tell_news()
         if started is None:
             return None
-        measured = self._measured(rule, *started)
+        measured = self._measured(*started)
         return worker.in_turn(lambda: self.recorder.finish(started[0], measured))
 
     def _measured(
-        self, rule: StopRule, number: int, recipe: Recipe | None, failure: str | None
+        self, number: int, recipe: Recipe | None, failure: str | None
     ) -> Mapping[Rung, Measurement]:
         first = self.recorder.run().first_rung
         if recipe is None:
@@ -254,9 +280,9 @@ class _Loop:
         twin = self.recorder.history.with_recipe(recipe.digest())
         if twin is not None:
             return {first: self.recorder.reuse(number, twin)}
-        return self.measuring.trial(number, recipe, partial(self._following, rule, recipe))
+        return self.measuring.trial(number, recipe, partial(self._following, recipe))
 
-    def _start(self, rule: StopRule) -> _Started | None:
+    def _start(self) -> _Started | None:
         """Start a trial; return its number, and its recipe or the reason why it has none."""
         self.recorder.hear()
         left = self.recorder.left_behind()
@@ -264,7 +290,7 @@ class _Loop:
             self.recorder.start_trial_again(left)
             return left.number, *self.proposer.recipe(left.params)
         number = len(self.recorder.history.trials)
-        if rule.reason(Reached(number), time.time()) is not None:
+        if self.rule.reason(Reached(number), time.time()) is not None:
             return None  # as soon as the trials of other workers have ended
         self.observe(StageStarted(number, self.recorder.run().first_rung, "proposing"))
         proposal = self._propose()
@@ -279,9 +305,10 @@ class _Loop:
         return number, recipe, failure
 
     def _propose(self) -> Proposal:
-        return self.proposer.propose(self.recorder.observations(lagging=self.proposer.lags))
+        with self.guard.interruptible():
+            return self.proposer.propose(self.recorder.observations(lagging=self.proposer.lags))
 
-    def _following(self, rule: StopRule, recipe: Recipe) -> Recipe | None:
+    def _following(self, recipe: Recipe) -> Recipe | None:
         """What to build while `recipe` is scored, the last thing that is left of its trial.
 
         None where the rule starts no other trial, or that one needs no building. Nothing of it goes
@@ -289,7 +316,7 @@ class _Loop:
         """
         history = self.recorder.history
         reached = Reached(history.n_finished + 1)
-        over = rule.reason(reached, time.time()) is not None
+        over = self.rule.reason(reached, time.time()) is not None
         if over or not self.search.build_ahead:
             return None
         history.update()  # with the trial that runs

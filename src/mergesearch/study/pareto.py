@@ -5,7 +5,7 @@ direction (`"maximize"` or `"minimize"`) a column. Inside, every column is turne
 better.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,6 +53,18 @@ def _non_dominated_pairs(gains: Floats) -> list[int]:
     first = np.searchsorted(best, ordered[:, 1])
     members = order[(ordered[first] == ordered).all(axis=1)]
     return sorted(members.tolist())
+
+
+def members_of(
+    values: Mapping[int, Sequence[float]], directions: Sequence[str]
+) -> dict[int, Sequence[float]]:
+    """Values of the trials that no other dominates, by number.
+
+    A front grows trial by trial: its members and one more trial give those of all.
+    """
+    trials = list(values)
+    members = non_dominated(list(values.values()), directions)
+    return {trials[index]: values[trials[index]] for index in members}
 
 
 def best_fronts(values: ArrayLike, directions: Sequence[str], most: int) -> list[int]:

@@ -82,9 +82,9 @@ class RunRecords(Closing):
         name = None if is_file(files.database) else files.name
         return cls.open(files.database, name)
 
-    def tokens(self) -> int:
-        """Return how many tokens scoring has read and generated."""
-        return self._ledger.tokens()
+    def tokens(self, trial: int | None = None) -> dict[int, int]:
+        """Return how many tokens scoring one trial took, or scoring each, by trial."""
+        return self._ledger.tokens(trial)
 
     def close(self) -> None:
         """Close the database."""

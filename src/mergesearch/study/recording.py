@@ -54,6 +54,7 @@ class RunRecorder(RunRecords):
         self.scored = self._scored_items()
         self.worker = Worker()
         self._news: list[FrozenTrial] = []  # finished, and not told by `news` yet
+        self._observed: dict[int, Observation] = {}  # finished trials, which never change
 
     @classmethod
     def start(
@@ -113,14 +114,21 @@ class RunRecorder(RunRecords):
             lagging: Whether the last trial counts as one that still runs, whatever has become of
                 it since.
         """
-        known = [observation(trial, self._run) for trial in self.history.trials]
+        known = [self._observation(trial) for trial in self.history.trials]
         scored = self.scored
         if lagging:
             known = lagged(known)
             scored = scored.without({len(known) - 1})
         if self._run.first_rung is not Rung.SEARCH:  # the sampler is told of proxies
             return known
-        return self._estimated(known, scored)
+        return self._estimated(known, scored) if self.objectives.scores_parts else known
+
+    def _observation(self, trial: FrozenTrial) -> Observation:
+        if not trial.state.is_finished():
+            return observation(trial, self._run)
+        if trial.number not in self._observed:
+            self._observed[trial.number] = observation(trial, self._run)
+        return self._observed[trial.number]
 
     def searched(self) -> dict[int, Observation]:
         """Return what the search items tell of every trial that was scored on them, by number.
@@ -163,7 +171,6 @@ class RunRecorder(RunRecords):
         """Take in what other workers have started and finished since; in a turn."""
         if self.worker.number is None:
             return
-        self._news += self.history.update()
         self.tell_finished()
         if not self.objectives.scores_parts:
             return
@@ -229,6 +236,7 @@ class RunRecorder(RunRecords):
 
     def tell_finished(self) -> None:
         """Tell Optuna of the trials that were measured and not told; in a turn."""
+        self._news += self.history.update()  # another worker may have told of them by now
         told = False
         for trial in self.history.unfinished():
             first = self._rungs(trial.number).get(self._run.first_rung)
@@ -257,9 +265,10 @@ class RunRecorder(RunRecords):
             items = [item for result in searched.results.values() for item in result.items]
             if items:
                 self.scored = self.scored.with_trial(number, items)
-        self._tell(number, self._rungs(number)[self._run.first_rung])
+        rungs = self._rungs(number)
+        self._tell(number, rungs[self._run.first_rung])
         self._news += self.history.update()
-        return self._record(self.history.trials[number])
+        return trial_record(self.history.trials[number], rungs)
 
     def confirm(self, number: int, measured: Measurement) -> TrialRecord:
         """Record what a member of the front gave on the validate items."""
@@ -289,13 +298,11 @@ class RunRecorder(RunRecords):
 
     def _tell(self, number: int, first: RungRecord) -> None:
         if first.failure is not None:
-            self.study.note(number, failure=first.failure)
-            self.study.tell(number, None)
+            self.study.tell(number, None, failure=first.failure)
             return
         scores = {axis.name: first.scores[axis.name] for axis in self._run.axes}
         errors = {name: score.stderr for name, score in scores.items()}
-        self.study.note(number, standard_errors=errors)
-        self.study.tell(number, [score.value for score in scores.values()])
+        self.study.tell(number, [score.value for score in scores.values()], standard_errors=errors)
 
     def _rungs(self, number: int) -> dict[Rung, RungRecord]:
         return self._ledger.rungs(number).get(number, {})

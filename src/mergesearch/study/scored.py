@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
+from itertools import chain
 
 import threadpoolctl  # type: ignore[import-untyped]
 
@@ -26,6 +27,7 @@ class ScoredItems:
         self._results = {trial: tuple(items) for trial, items in results.items()}
         self._estimates: Estimates | None = None
         self._latest: ScoredItems | None = None  # these with one more trial
+        self._seen: dict[str, Counter[int]] | None = None
 
     def __len__(self) -> int:
         return sum(len(items) for items in self._results.values())
@@ -38,6 +40,8 @@ class ScoredItems:
         results = {**self._results, trial: tuple(items)}
         if self._latest is None or self._latest._results != results:
             self._latest = ScoredItems(self._objectives, results)
+            if self._seen is not None and trial not in self:
+                self._latest._seen = _counted(self._seen, results[trial])
         return self._latest
 
     def without(self, trials: Container[int]) -> ScoredItems:
@@ -45,13 +49,11 @@ class ScoredItems:
         others = {number: items for number, items in self._results.items() if number not in trials}
         return self if len(others) == len(self._results) else ScoredItems(self._objectives, others)
 
-    def seen(self) -> dict[str, Counter[int]]:
+    def seen(self) -> Mapping[str, Mapping[int, int]]:
         """Return how many trials were scored on each item, by task and item."""
-        seen: dict[str, Counter[int]] = {}
-        for items in self._results.values():
-            for item in items:
-                seen.setdefault(item.task, Counter())[item.item] += 1
-        return seen
+        if self._seen is None:
+            self._seen = _counted({}, chain.from_iterable(self._results.values()))
+        return self._seen
 
     def estimates(self) -> Estimates:
         """Return the joint estimates of all trials that have results; computed once."""
@@ -76,3 +78,13 @@ class ScoredItems:
                 unscored,
             )
         return found
+
+
+def _counted(
+    before: Mapping[str, Counter[int]], items: Iterable[ItemResult]
+) -> dict[str, Counter[int]]:
+    """How often each item was scored, by task, with some more results."""
+    seen = {task: Counter(counts) for task, counts in before.items()}
+    for item in items:
+        seen.setdefault(item.task, Counter())[item.item] += 1
+    return seen

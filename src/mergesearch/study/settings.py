@@ -153,7 +153,8 @@ class StudySettings:
         hypervolume: Hypervolume of the front to reach.
         patience: Number of trials in a row, none a member of the front, after which it stops.
         trials: Number of finished trials in the study, those of earlier starts included.
-        hours: Wall time from this start, in hours; the trial that then runs is finished.
+        hours: Hours from this start in which the machine is awake; the trial that then runs is
+            finished.
         until: Time of day, likewise; naive times are local.
         seed: Seed of the proposals; None: the run's own when it is resumed, else 0.
         sampler: Name of the sampler; None: that of the run when it is resumed, else `auto`.

@@ -38,7 +38,7 @@ class Terms:
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Terms:
         """Return the terms that `to_dict` gave."""
-        return cls(**{**document, "rule": StopRule(**document["rule"])})
+        return cls(**{**document, "rule": StopRule(**document["rule"]).from_now_on()})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the terms as the database keeps them."""

@@ -18,7 +18,8 @@ shows it:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -37,8 +38,16 @@ from mergesearch.study.samplers import (
     distributions,
     quiet,
 )
+from mergesearch.study.trial_rows import (
+    clear_study_attribute,
+    finish_trial,
+    insert_trial,
+    set_attributes,
+)
 from mergesearch.study.waiting import Patience, patient
 
+_CONFIRMED = "confirmed"
+"""Attribute of the study that holds the confirmed front."""
 _STATES = {theirs: ours for ours, theirs in OPTUNA_STATES.items()}
 
 
@@ -127,8 +136,6 @@ class Trials:
             words: The recipe in words.
             **more: Further attributes of the trial.
         """
-        if self.conclusion() is not None:
-            self._study.set_user_attr("confirmed", None)
         attributes = {
             "recipe": {} if recipe is None else recipe.to_dict(),
             "recipe_digest": "" if recipe is None else recipe.digest(),
@@ -144,8 +151,9 @@ class Trials:
             user_attrs=attributes,
             system_attrs=dict(proposal.notes),
         )
-        trial_id = self._storage.create_new_trial(self._study_id, template_trial=trial)
-        number: int = self._storage.get_trial_number_from_id(trial_id)
+        with self._storage.engine.begin() as connection:
+            clear_study_attribute(connection, self._study_id, _CONFIRMED)
+            trial_id, number = insert_trial(connection, self._study_id, trial)
         self._ids[number] = trial_id
         return number
 
@@ -161,28 +169,29 @@ class Trials:
             MergeSearchError: Another worker took this one for lost, and finished the trial.
         """
         trial_id = self._id(number)
-        try:
-            for name, value in attributes.items():
-                self._storage.set_trial_user_attr(trial_id, name, value)
-        except optuna.exceptions.UpdateFinishedTrialError:
-            raise MergeSearchError(
-                "another worker has finished it", where=f"trial {number}"
-            ) from None
+        with _of_running(number), self._storage.engine.begin() as connection:
+            set_attributes(connection, trial_id, attributes)
 
-    def tell(self, number: int, values: Sequence[float] | None) -> None:
-        """Finish a trial: complete with its values, failed where there are none."""
-        state = TrialState.FAIL if values is None else TrialState.COMPLETE
-        self._storage.set_trial_state_values(self._id(number), state, values)
+    def tell(self, number: int, values: Sequence[float] | None, **attributes: Any) -> None:
+        """Finish a trial: complete with its values, failed where there are none.
+
+        Raises:
+            MergeSearchError: Another worker has finished it.
+        """
+        trial_id = self._id(number)
+        with _of_running(number), self._storage.engine.begin() as connection:
+            set_attributes(connection, trial_id, attributes)
+            finish_trial(connection, trial_id, values)
 
     @patient
     def conclude(self, confirmed: Mapping[str, Any]) -> None:
         """Record the confirmed front; one of an earlier end of the run is replaced."""
-        self._study.set_user_attr("confirmed", dict(confirmed))
+        self._study.set_user_attr(_CONFIRMED, dict(confirmed))
 
     @patient
     def conclusion(self) -> Mapping[str, Any] | None:
         """Return the confirmed front, None before there is one."""
-        found: Mapping[str, Any] | None = self._study.user_attrs.get("confirmed")
+        found: Mapping[str, Any] | None = self._study.user_attrs.get(_CONFIRMED)
         return found
 
     def _id(self, number: int) -> int:
@@ -191,6 +200,15 @@ class Trials:
                 self._study_id, number
             )
         return self._ids[number]
+
+
+@contextmanager
+def _of_running(number: int) -> Iterator[None]:
+    """Turn into our own error that a trial no longer runs."""
+    try:
+        yield
+    except optuna.exceptions.UpdateFinishedTrialError:
+        raise MergeSearchError("another worker has finished it", where=f"trial {number}") from None
 
 
 def observation(trial: FrozenTrial, run: RunRecord) -> Observation:

@@ -55,8 +55,10 @@ class Validating:
         searched = self.recorder.searched()
         if not searched:
             return
-        prior = self.proposer.shrunk(contenders(searched, self.recorder.run().axes))
-        self._score(reason, self._parts(prior))
+        with self.guard.interruptible():
+            prior = self.proposer.shrunk(contenders(searched, self.recorder.run().axes))
+            parts = self._parts(prior)
+        self._score(reason, parts)
         self._conclude(prior)
 
     def _parts(self, prior: Estimates) -> dict[int, Items | None]:
@@ -126,4 +128,5 @@ class Validating:
         else:
             validated = independent(scores, [axis.name for axis in run.axes])
         confirmed = ConfirmedFront.of(run.axes, combined(prior, validated), scores, run.seed)
+        self.guard.check()
         self.recorder.study.conclude(confirmed.to_dict())

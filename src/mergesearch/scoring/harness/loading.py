@@ -12,6 +12,7 @@ import datasets
 from lm_eval.api.task import ConfigurableTask, Task
 from lm_eval.config.group import GroupConfig
 
+from mergesearch._system.alike import did_you_mean
 from mergesearch.errors import ObjectivesError
 from mergesearch.objectives import Objectives, Rung, TaskUse
 from mergesearch.scoring.harness import environment
@@ -48,6 +49,7 @@ def _check_metrics(objectives: Objectives, loaded: Mapping[str, LoadedTask]) -> 
                     f"unknown metric {use.metric!r}",
                     where=f"{objective.name}.{use.task}",
                     expected=", ".join(known),
+                    fix=did_you_mean(use.metric, known),
                 )
 
 
@@ -164,7 +166,8 @@ def _installed_tasks(
         raise ObjectivesError(
             f"unknown task {name!r}",
             expected=", ".join([*own, *near]) or "a task of the installed lm-eval",
-            fix="`lm-eval ls tasks` lists the installed tasks",
+            fix=did_you_mean(name, [*own, *manager.all_tasks])
+            or "`lm-eval ls tasks` lists the installed tasks",
         )
     try:
         changed = {"group": name, "task": [{**overrides, "task": name}]}

@@ -103,11 +103,12 @@ class Ledger:
         return results
 
     @patient
-    def tokens(self) -> int:
-        """Return how many tokens were read and generated for all items on record."""
+    def tokens(self, trial: int | None = None) -> dict[int, int]:
+        """Return how many tokens the items of one trial took, or those of all, by trial."""
         total = sa.func.sum(ITEM.c.tokens_in + ITEM.c.tokens_out)
+        query = sa.select(ITEM.c.trial, total).where(self._of(ITEM, trial)).group_by(ITEM.c.trial)
         with self._engine.connect() as connection:
-            return connection.execute(sa.select(total).where(self._of(ITEM))).scalar() or 0
+            return {number: int(tokens) for number, tokens in connection.execute(query)}
 
     def record_references(self, references: Sequence[Reference]) -> None:
         """Record the specialists' answers that proxies are made of; once."""
