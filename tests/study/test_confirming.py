@@ -45,6 +45,11 @@ def test_finalists_are_the_likeliest_and_no_hopeless_ones():
     assert finalists(found, (4, 5, 6, 7), 2) == [6, 7]
 
 
+def test_parents_are_finalists_whatever_their_chance():
+    found = np.array([0.3, 0.01, 0.9, 0.6])
+    assert finalists(found, (4, 5, 6, 7), 2, always=[5, 6]) == [6, 7, 5]
+
+
 def test_two_equally_sure_estimates_meet_in_the_middle():
     prior = estimates_of([[0.4, 0.4], [0.6, 0.2]], 0.02, trials=(3, 8))
     told = estimates_of([[0.5, 0.5]], 0.02, trials=(8,))

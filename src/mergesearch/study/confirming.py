@@ -73,15 +73,29 @@ def chances_of_membership(
     return members / len(gains)
 
 
-def finalists(chances: Floats, trials: Sequence[int], most: int) -> list[int]:
-    """Return the trials that may belong to the front, the likeliest first, at most `most`."""
+def finalists(
+    chances: Floats, trials: Sequence[int], most: int, always: Sequence[int] = ()
+) -> list[int]:
+    """Return the trials that may belong to the front, the likeliest first.
+
+    Args:
+        chances: Chance of membership of each trial.
+        trials: Numbers of the trials.
+        most: Number of trials that may belong to the front at most.
+        always: Trials that are finalists whatever their chance, after the others.
+    """
     order = np.argsort(-chances, kind="stable")
-    likely = [trials[row] for row in order if chances[row] >= 2 * UNLIKELY]
-    return likely[:most]
+    likely = [trials[row] for row in order if chances[row] >= 2 * UNLIKELY][:most]
+    return [*likely, *(trial for trial in always if trial not in likely)]
 
 
 def finalists_parts(
-    prior: Estimates, objectives: Objectives, order: Items, budget: float, seed: int
+    prior: Estimates,
+    objectives: Objectives,
+    order: Items,
+    budget: float,
+    seed: int,
+    parents: Sequence[int] = (),
 ) -> dict[int, Items]:
     """Return the validate items that each finalist is scored on, the likeliest member first.
 
@@ -93,12 +107,13 @@ def finalists_parts(
         order: Validate items of each task in their fixed order.
         budget: Number of item scores that the confirmation takes.
         seed: Seed of the run.
+        parents: Trials that are a parent alone, which every member is compared with in the end.
     """
     directions = [objective.direction for objective in objectives.objectives]
     chances = chances_of_membership(prior, directions, np.random.default_rng([seed, 15]))
     fewest = SMALLEST_SHARE * sum(trial_sizes(objectives).values())
     most = max(2, round(budget / fewest))
-    chosen = finalists(chances, prior.trials, most)
+    chosen = finalists(chances, prior.trials, most, parents)
     shares = budget_shares(chances[[prior.rows[trial] for trial in chosen]])
     n_items = sum(len(items) for items in order.values())
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
@@ -56,19 +56,27 @@ class Validating:
         if not searched:
             return
         with self.guard.interruptible():
-            prior = self.proposer.shrunk(contenders(searched, self.recorder.run().axes))
-            parts = self._parts(prior)
+            parents = [trial for trial in self._parents() if trial in searched]
+            likely = contenders(searched, self.recorder.run().axes)
+            known = sorted({*likely, *parents})
+            prior = self.proposer.shrunk({trial: searched[trial] for trial in known})
+            parts = self._parts(prior, parents)
         self._score(reason, parts)
         self._conclude(prior)
 
-    def _parts(self, prior: Estimates) -> dict[int, Items | None]:
+    def _parents(self) -> list[int]:
+        """Numbers of the trials that are a parent alone."""
+        return [trial.number for trial in self.recorder.trials() if trial.parent is not None]
+
+    def _parts(self, prior: Estimates, parents: Sequence[int]) -> dict[int, Items | None]:
         """The validate items that each finalist is scored on by trial, None for all."""
         objectives = self.search.objectives
         if not objectives.scores_parts:
             return dict.fromkeys(member.trial for member in self.recorder.front().members)
         budget = len(self.recorder.scored) * self.share / (1 - self.share)
         order = self.search.order()[Rung.VALIDATE]
-        return {**finalists_parts(prior, objectives, order, budget, self.recorder.run().seed)}
+        seed = self.recorder.run().seed
+        return {**finalists_parts(prior, objectives, order, budget, seed, parents)}
 
     def _score(self, reason: str, parts: dict[int, Items | None]) -> None:
         """Score the finalists that have no scores yet, each by the worker that takes it first."""
