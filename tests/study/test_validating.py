@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -75,7 +76,7 @@ class Confirming:
         parts: Any = SimpleNamespace(
             proposer=SimpleNamespace(shrunk=self._shrunk),
             measuring=SimpleNamespace(member=self._measure),
-            guard=SimpleNamespace(check=lambda: None),
+            guard=SimpleNamespace(check=lambda: None, interruptible=nullcontext),
         )
         Validating(
             search(), records, parts.proposer, parts.measuring, parts.guard, self.seen.append, 0.2
