@@ -46,13 +46,13 @@ def test_the_machine_is_asked_about_as_far_as_it_tells() -> None:
 @pytest.mark.parametrize(
     ("answers", "again"),
     [
-        (("o/a", "", "o/b", "", "", "", ""), "A merge takes two parents. Fine-tune that reasons"),
-        (("here", "-"), "There is no folder or file 'here' here (expected: one, or ORG/NAME of"),
+        (("o/a", "", "o/b", "", "", "", ""), "A merge takes two parents.\nFine-tune that reasons"),
+        (("here", "-"), "There is no 'here' here (expected: a folder, a GGUF, "),
         (("demo:b", "-"), "no bundled parent 'demo:b' (expected: demo:base, demo:instruct, "),
-        (("o/a+x y", "-"), "There is no folder or file 'o/a+x y' here"),
+        (("o/a+x y", "-"), "There is no 'o/a+x y' here"),
         (
             ("o/a", "o/b", "", "", "long", "8", ""),
-            "'long' is not a number of hours (expected: such as 8). Hours that the search may",
+            "'long' is not a number of hours (expected: such as 8).\nHours that the search may",
         ),
         (("o/a", "o/b", "", "", "nan", "8", ""), "'nan' is not a number of hours"),
         (("o/a", "o/b", "", "", "8", "Q9", ""), "Unknown mix 'Q9' (expected: Q4_0, "),

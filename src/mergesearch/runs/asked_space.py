@@ -94,7 +94,7 @@ def _asked(ask: Ask, question: str, default: str, read: Callable[[str], Value]) 
             return read(ask(reason + question, default).strip())
         except InputError as error:
             expected = f" (expected: {error.expected})" if error.expected else ""
-            reason = f"{error.what}{expected}. "
+            reason = f"{error.what}{expected}.\n"
 
 
 def _parent(name: str) -> str:
@@ -102,7 +102,7 @@ def _parent(name: str) -> str:
         raise InputError("A merge takes two parents")
     if not is_parent(name):
         raise InputError(
-            f"There is no folder or file {name!r} here", expected="one, or ORG/NAME of the hub"
+            f"There is no {name!r} here", expected="a folder, a GGUF, demo:NAME or ORG/NAME"
         )
     return name
 
