@@ -36,7 +36,7 @@ from mergesearch.recipe import Filtered, Recipe
         ({"models": [{"model": "a", "parameters": {"dens": 1}}]}, "takes no parameter 'dens'"),
         ({"models": [{"model": "a", "parameters": {"density": 1.2}}]}, "density 1.2 is out of"),
         ({"models": [{"model": "a", "parameters": {"weight": "x"}}]}, "'x' is not a number"),
-        ({"models": [{"model": "a", "parameters": {"weight": True}}]}, "True is not a number"),
+        ({"models": [{"model": "a", "parameters": {"weight": True}}]}, "true is not a number"),
         ({"models": [{"model": "a", "parameters": {"weight": float("nan")}}]}, "not a number"),
         ({"models": [{"model": "a", "weight": 1}]}, "unknown key 'weight'"),
         ({"dtype": "int4"}, "unknown dtype 'int4'"),

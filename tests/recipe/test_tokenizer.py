@@ -70,7 +70,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "not a block": ({"tokenizer": "a"}, "'a' is not a mapping"),
     "an unknown key": ({"tokenizer": {"sources": "a"}}, "unknown key 'sources'"),
     "a multiple of 0": ({"tokenizer": {"pad_to_multiple_of": 0}}, "`pad_to_multiple_of` 0"),
-    "tokens a list": ({"tokenizer": {"tokens": ["x"]}}, r"\['x'\] is not a mapping"),
+    "tokens a list": ({"tokenizer": {"tokens": ["x"]}}, r"\[x\] is not a mapping"),
     "a token without a source": (
         {"tokenizer": {"tokens": {"x": {}}}},
         r"tokens\.x: needs `source`",

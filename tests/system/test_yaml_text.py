@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mergesearch._system import yaml_text
-from mergesearch._system.yaml_text import line_of, read_document, read_documents
+from mergesearch._system.yaml_text import as_written, line_of, read_document, read_documents
 from mergesearch.errors import InputError
 
 VALUES = st.recursive(
@@ -109,3 +111,21 @@ def test_the_line_in_which_a_value_stands(keys: str, named: str, line: int | Non
 def test_of_several_documents_the_one_that_has_the_keys_counts() -> None:
     assert line_of(f"name: first\n---\n{TEXT}", "models.0.model") == 5
     assert line_of("a: [", "a") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("x", "'x'"),
+        (None, "null"),
+        (True, "true"),
+        (1.5, "1.5"),
+        (["a", "b"], "[a, b]"),
+        ({"a": [1, None]}, "{a: [1, null]}"),
+        (datetime.date(2026, 11, 26), "2026-11-26"),
+        (object, "<class 'object'>"),
+        ([7] * 99, "[" + "7, " * 25 + "7..."),
+    ],
+)
+def test_a_value_in_a_message_is_as_its_yaml(value: object, text: str) -> None:
+    assert as_written(value) == text

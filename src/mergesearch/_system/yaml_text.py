@@ -6,6 +6,7 @@ tagged value, and follows any depth of nesting and any number of aliases.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ MAX_CHARACTERS = 1 << 17
 """Characters of a text."""
 MAX_DEPTH = 64
 """Mappings and lists inside each other."""
+_LONGEST = 80
+"""Characters of a value in a message."""
 MAX_NODES = 100_000
 """Keys and values of a document, those that an alias repeats counted each time."""
 
@@ -106,6 +109,19 @@ def read_document(
     if len(documents) > 1:
         raise fail(f"{len(documents)} YAML documents", where=where, expected="one")
     return documents[0] if documents else None
+
+
+def as_written(value: Any) -> str:
+    """Return a value of a document in one short line, as its YAML has it; a string in quotes."""
+    if isinstance(value, str):
+        text = repr(value)
+    else:
+        try:
+            text = yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False)
+        except yaml.YAMLError:  # a value that a program gave
+            text = repr(value)
+        text = text.removesuffix("...\n").strip()
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def line_of(text: str, keys: str, named: str = "") -> int | None:

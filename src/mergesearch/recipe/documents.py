@@ -11,7 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from mergesearch._system.yaml_text import read_documents
+from mergesearch._system.yaml_text import as_written, read_documents
 from mergesearch.errors import RecipeError
 from mergesearch.recipe.reading import Location
 from mergesearch.recipe.references import REFERRING, with_plain_references
@@ -67,7 +67,9 @@ def in_order(stages: Sequence[Mapping[str, Any]], where: str | Path) -> list[dic
     for stage in stages:
         name = stage.get("name")
         if not isinstance(name, str) or not name:
-            raise RecipeError(f"a stage's `name` is {name!r}", where=where, expected="a string")
+            raise RecipeError(
+                f"a stage's `name` is {as_written(name)}", where=where, expected="a string"
+            )
         if name in by_name:
             raise RecipeError(f"two stages have the name {name!r}", where=where)
         by_name[name] = dict(stage)

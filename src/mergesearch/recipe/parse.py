@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from mergesearch._system.yaml_text import as_written
 from mergesearch.methods import METHODS, Base
 from mergesearch.quantize.formats import FLOAT_TYPES
 from mergesearch.recipe.reading import (
@@ -238,7 +239,8 @@ class _MergeReader:
         names = tuple(named or self.method.by_name)
         if not isinstance(document, dict):
             raise location.error(
-                f"{document!r} is not a mapping", expected=", ".join(names) or "no parameters"
+                f"{as_written(document)} is not a mapping",
+                expected=", ".join(names) or "no parameters",
             )
         found = {}
         for name, value in document.items():
@@ -290,7 +292,8 @@ def _layer_range(keys: Mapping[str, Any], location: Location) -> tuple[int, int]
     numbers = isinstance(span, list) and [type(number) for number in span] == [int, int]
     if not numbers or not 0 <= span[0] <= span[1]:
         raise location.error(
-            f"`layer_range` {span!r} is not a range", expected="[first, one after the last]"
+            f"`layer_range` {as_written(span)} is not a range",
+            expected="[first, one after the last]",
         )
     return span[0], span[1]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mergesearch._system.patterns import check_pattern
+from mergesearch._system.yaml_text import as_written
 from mergesearch.quantize import MIXES
 from mergesearch.quantize.formats import TYPES
 from mergesearch.recipe.reading import Location, checked_keys, choice_of
@@ -45,7 +46,9 @@ def parse_quantization(value: Any, location: Location) -> Quantization:
     mix = choice_of(keys, "mix", tuple(MIXES), _DEFAULT, location)
     tensors = keys.get("tensors", {})
     if not isinstance(tensors, dict):
-        raise location.error(f"`tensors` {tensors!r} is not a mapping", expected="expression: type")
+        raise location.error(
+            f"`tensors` {as_written(tensors)} is not a mapping", expected="expression: type"
+        )
     if tensors and not MIXES[mix].quantizes:
         raise location.error(f"`tensors` has no effect in {mix}", expected="a mix that quantizes")
     for expression in tensors:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from mergesearch._system.alike import did_you_mean
+from mergesearch._system.yaml_text import as_written
 from mergesearch.errors import InputError, RecipeError
 
 _ALIKE = 0.78
@@ -60,10 +61,12 @@ def checked_keys(
         silent: Further known keys, which messages do not mention.
     """
     if not isinstance(document, dict):
-        raise location.error(f"{document!r} is not a mapping", expected=", ".join(allowed))
+        raise location.error(
+            f"{as_written(document)} is not a mapping", expected=", ".join(allowed)
+        )
     for key in document:
         if key not in allowed and key not in silent:
-            raise location.error(f"unknown key {key!r}", expected=", ".join(allowed))
+            raise location.error(f"unknown key {as_written(key)}", expected=", ".join(allowed))
     return document
 
 
@@ -98,14 +101,14 @@ def switch_of(value: Any, location: Location) -> bool:
     """Return a switch, which mergekit also writes as a number."""
     if value in (0, 1):  # False and True too
         return bool(value)
-    raise location.error(f"{value!r} is not true or false")
+    raise location.error(f"{as_written(value)} is not true or false")
 
 
 def string_of(keys: Mapping[str, Any], name: str, location: Location) -> str | None:
     """Return a string, None where the key is absent."""
     value = keys.get(name)
     if value is not None and not (isinstance(value, str) and value):
-        raise location.error(f"`{name}` {value!r} is not a string")
+        raise location.error(f"`{name}` {as_written(value)} is not a string")
     return value
 
 
@@ -119,7 +122,7 @@ def choice_of(
     """Return one of `choices`; without a default the key must be there."""
     value = keys.get(name, default)
     if value not in choices:
-        what = f"needs `{name}`" if value is None else f"unknown {name} {value!r}"
+        what = f"needs `{name}`" if value is None else f"unknown {name} {as_written(value)}"
         fix = did_you_mean(value, choices) if isinstance(value, str) else None
         raise location.error(what, ", ".join(choices), fix)
     return str(value)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mergesearch._system.yaml_text import as_written
 from mergesearch.recipe.documents import in_order, load_document
 from mergesearch.recipe.parse import RECIPE_KEYS, parse_merge
 from mergesearch.recipe.quantization import Quantization, parse_quantization
@@ -68,7 +69,9 @@ class Recipe:
         _check_results(merges, location)
         seed = last.get("seed", 0)
         if type(seed) is not int or seed < 0:
-            raise location.error(f"`seed` {seed!r} is not a whole number", expected="0 or more")
+            raise location.error(
+                f"`seed` {as_written(seed)} is not a whole number", expected="0 or more"
+            )
         quantize = parse_quantization(
             last.get("quantize", Quantization().mix), location / "quantize"
         )

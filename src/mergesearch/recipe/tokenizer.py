@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mergesearch._system.yaml_text import as_written
 from mergesearch.recipe.reading import Location, checked_keys, choice_of, string_of, switch_of
 
 _KINDS = ("zero", "model_token")
@@ -88,10 +89,12 @@ def parse_tokenizer(top: Mapping[str, Any], location: Location) -> TokenizerChoi
     keys = checked_keys(top["tokenizer"], ("source", "tokens", "pad_to_multiple_of"), inner)
     tokens = keys.get("tokens") or {}
     if not isinstance(tokens, dict):
-        raise (inner / "tokens").error(f"{tokens!r} is not a mapping of tokens")
+        raise (inner / "tokens").error(f"{as_written(tokens)} is not a mapping of tokens")
     multiple = keys.get("pad_to_multiple_of")
     if multiple is not None and (type(multiple) is not int or multiple < 1):
-        raise inner.error(f"`pad_to_multiple_of` {multiple!r} is not a whole number above 0")
+        raise inner.error(
+            f"`pad_to_multiple_of` {as_written(multiple)} is not a whole number above 0"
+        )
     return TokenizerChoice(
         string_of(keys, "source", inner) or "union",
         {
@@ -119,5 +122,5 @@ def _token_source(document: Any, location: Location) -> TokenSource:
     if model is None or (token is None) == (row is None):
         raise inner.error("needs `model`, and either `token` or `token_id`")
     if row is not None and (type(row) is not int or row < 0):
-        raise inner.error(f"`token_id` {row!r} is not a row")
+        raise inner.error(f"`token_id` {as_written(row)} is not a row")
     return TokenSource(model, token, row, force)

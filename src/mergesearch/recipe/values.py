@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from mergesearch._system.yaml_text import as_written
 from mergesearch.methods import Parameter
 from mergesearch.recipe.reading import Location, checked_keys, is_number, string_of, switch_of
 
@@ -77,7 +78,7 @@ def _parse_scalar(parameter: Parameter, value: Any, location: Location) -> Scala
         expected = "a number, a list of numbers, or a list of {filter, value}"
         if isinstance(value, dict):
             expected += "; in a search space also {search: [low, high]}"
-        raise location.error(f"{value!r} is not a number", expected=expected)
+        raise location.error(f"{as_written(value)} is not a number", expected=expected)
     name, low, high = parameter.name, parameter.low, parameter.high
     if not low <= value <= high:
         raise location.error(f"{name} {value} is out of range", expected=f"{low} to {high}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mergesearch._system.yaml_text import as_written
 from mergesearch.methods import METHODS, Method
 from mergesearch.recipe.reading import Location, refuse_slip
 from mergesearch.recipe.values import ParameterValue
@@ -74,7 +75,9 @@ class WithoutEffect:
             location: Location of the document.
         """
         if not isinstance(document, dict):
-            raise location.error(f"{document!r} is not a mapping", expected=", ".join(allowed))
+            raise location.error(
+                f"{as_written(document)} is not a mapping", expected=", ".join(allowed)
+            )
         for key in document:
             self._leave_out(key, allowed, {**self._at_top, **self._inside, **elsewhere}, location)
         return {key: value for key, value in document.items() if key in allowed}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mergesearch._system.yaml_text import as_written
 from mergesearch.errors import SpaceError
 from mergesearch.recipe.parse import RECIPE_KEYS
 from mergesearch.recipe.reading import Location, refuse_slip
@@ -84,7 +85,9 @@ def _check_models(merge: Mapping[str, Any], location: Location) -> None:
     for _, inputs in input_lists(merge):
         for entry in inputs:
             if not isinstance(entry, dict):
-                raise location.error(f"an input is {entry!r}", expected="a mapping with `model`")
+                raise location.error(
+                    f"an input is {as_written(entry)}", expected="a mapping with `model`"
+                )
         offered = [model for entry in inputs for model in choices_of(entry.get("model"))]
         for model in offered:
             if model is not None and offered.count(model) > 1:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mergesearch._system.yaml_text import as_written
 from mergesearch.errors import SpaceError
 from mergesearch.methods import METHODS, Parameter
 from mergesearch.recipe.reading import Location, checked_keys, choice_of
@@ -143,7 +144,7 @@ def _shapes(genome: Mapping[str, Any], location: Location) -> list[_Shape]:
     """Shapes from the finest to the coarsest."""
     filters = genome.get("filters") or []
     if not isinstance(filters, list) or not all(isinstance(name, str) for name in filters):
-        raise location.error(f"`filters` {filters!r} is not a list of strings")
+        raise location.error(f"`filters` {as_written(filters)} is not a list of strings")
     negative = bool(genome.get("allow_negative_weights"))
     curve = CURVE if genome.get("layer_granularity") else 1
     shapes = [
@@ -194,7 +195,9 @@ def _use(task: Any, document: Mapping[str, Any], where: str | Path) -> dict[str,
     )
     if not isinstance(name, str) or not name or not isinstance(weight, int | float):
         raise SpaceError(
-            f"{task!r} is not a task", where=where, expected="a name, or {name, weight, metric}"
+            f"{as_written(task)} is not a task",
+            where=where,
+            expected="a name, or {name, weight, metric}",
         )
     metric = str(entry.get("metric", "acc,none")).removesuffix(",none")
     use: dict[str, Any] = {"task": name, "metric": metric, "weight": float(weight)}

@@ -17,6 +17,7 @@ from dataclasses import replace
 from itertools import permutations
 from typing import Any, Literal
 
+from mergesearch._system.yaml_text import as_written
 from mergesearch.errors import SpaceError
 from mergesearch.methods import Method, Parameter
 from mergesearch.recipe.reading import Location, checked_keys, is_number
@@ -99,7 +100,7 @@ class _Finder:
         )
         tied = node.get("as")
         if tied is not None and (not isinstance(tied, str) or not tied):
-            raise location.error(f"`as` {tied!r} is not a name")
+            raise location.error(f"`as` {as_written(tied)} is not a name")
         if inner is None and (key not in STRUCTURE or "parameters" in path):
             raise location.error(
                 "this cannot be searched",
@@ -172,7 +173,7 @@ def _structure(node: Mapping[str, Any], path: KeyPath, location: Location) -> Ho
         return Hole(path, Dimension("", choices=tuple(options)), options=options)
     dimension = _dimension(search, location, absent=key == "model")
     if not dimension.choices:
-        raise location.error(f"{search!r} is not a list of choices")
+        raise location.error(f"{as_written(search)} is not a list of choices")
     return Hole(path, dimension)
 
 
@@ -206,7 +207,9 @@ def _named_lists(
 ) -> dict[Value, Any]:
     options: dict[Value, Any] = {joint.join(map(str, numbers)): numbers for numbers in valid}
     if len(options) < 2 or len(options) != len(search):
-        raise location.error(f"{search!r} is not a search", expected=f"{expected}, at least two")
+        raise location.error(
+            f"{as_written(search)} is not a search", expected=f"{expected}, at least two"
+        )
     return options
 
 
@@ -245,7 +248,9 @@ def _depth(node: Mapping[str, Any], in_slices: bool, location: Location) -> tupl
     if kind == "curve" and counted:
         return given, None
     if in_slices:
-        raise location.error(f"{kind} {given!r} is for whole models", expected="`curve: n`")
+        raise location.error(
+            f"{kind} {as_written(given)} is for whole models", expected="`curve: n`"
+        )
     if kind == "curve" and given == "auto":
         return AUTO_POINTS, Cut(kind)
     if kind == "blocks" and counted:
@@ -256,7 +261,7 @@ def _depth(node: Mapping[str, Any], in_slices: bool, location: Location) -> tupl
             "blocks": "for each the layer after its last, rising",
         }
         raise location.error(
-            f"{kind} {given!r} is not a number",
+            f"{kind} {as_written(given)} is not a number",
             expected=f"1 to {_MOST_POINTS}, {'auto, ' if kind == 'curve' else ''}or {layers[kind]}",
         )
     return len(given), Cut(kind, tuple(given))
@@ -279,7 +284,9 @@ def _groups(node: Mapping[str, Any], location: Location) -> tuple[str, ...]:
         or any(group not in _GROUPS for group in per)
         or len(set(per)) != len(per)
     ):
-        raise location.error(f"per {per!r} is not a list of groups", expected=", ".join(_GROUPS))
+        raise location.error(
+            f"per {as_written(per)} is not a list of groups", expected=", ".join(_GROUPS)
+        )
     return tuple(per)
 
 
@@ -287,17 +294,17 @@ def _dimension(search: Any, location: Location, absent: bool) -> Dimension:
     """A range or choices, still without a name; with `absent` null may be one of the choices."""
     if not isinstance(search, list) or len(search) < 2:
         raise location.error(
-            f"{search!r} is not a search", expected="[low, high] or a list of choices"
+            f"{as_written(search)} is not a search", expected="[low, high] or a list of choices"
         )
     numbers = all(map(is_number, search))
     if numbers and len(search) == 2:
         low, high = float(search[0]), float(search[1])
         if low >= high:
-            raise location.error(f"range {search!r} is empty", expected="low below high")
+            raise location.error(f"range {as_written(search)} is empty", expected="low below high")
         return Dimension("", low, high)
     allowed = (str, int, float, type(None)) if absent else (str, int, float)
     if not all(isinstance(value, allowed) for value in search):
-        raise location.error(f"{search!r} is not a list of choices")
+        raise location.error(f"{as_written(search)} is not a list of choices")
     if len(set(search)) != len(search):
         raise location.error("a choice is named twice")
     return Dimension("", choices=tuple(float(value) if numbers else value for value in search))

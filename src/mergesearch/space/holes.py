@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mergesearch._system.yaml_text import as_written
 from mergesearch.errors import SpaceError
 from mergesearch.methods import Parameter
 from mergesearch.space.cuts import Cut
@@ -164,7 +165,7 @@ class Hole:
         by_filter: dict[str | None, Any] = {None: choices[0] if choices else value}
         if self.per:
             if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-                raise SpaceError(f"{value!r} has no groups", where=self.dimension.name)
+                raise SpaceError(f"{as_written(value)} has no groups", where=self.dimension.name)
             by_filter = {entry.get("filter"): entry["value"] for entry in value}
         values: dict[str, Value] = {}
         for group, points in self.groups():
@@ -173,7 +174,9 @@ class Hole:
             if points > 1 and self.cut is not None and len(numbers) == self.cut.n_layers:
                 numbers = self.cut.gather(numbers)
             if (given is None and not self.dimension.choices) or len(numbers) != points:
-                raise SpaceError(f"{given!r} is not {points} point(s)", where=self.dimension.name)
+                raise SpaceError(
+                    f"{as_written(given)} is not {points} point(s)", where=self.dimension.name
+                )
             values |= dict(zip(self.names(group, points), numbers, strict=True))
         return values
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from mergesearch._system.yaml_text import as_written
 from mergesearch.errors import RecipeError, SpaceError
 from mergesearch.recipe import Recipe, load_document
 from mergesearch.recipe.documents import in_order, references
@@ -153,7 +154,7 @@ class Space:
         for dimension in self.dimensions:
             value = values[dimension.name]
             if not dimension.holds(value):
-                raise SpaceError(f"{value!r} is not in the space", where=dimension.name)
+                raise SpaceError(f"{as_written(value)} is not in the space", where=dimension.name)
         if self.recipe(values).digest() != recipe.digest():
             raise SpaceError(
                 "the recipe differs from the space outside its holes", where=self._where

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mergesearch._system.yaml_text import as_written
 from mergesearch.errors import SpaceError
 from mergesearch.recipe.shares import short_names
 from mergesearch.space.document import KeyPath, choices_of, input_lists, merges_of, value_at
@@ -190,7 +191,7 @@ class Starts:
         values = neutral_values(self.holes)
         if not isinstance(given, dict) or not set(given) <= set(values):
             raise SpaceError(
-                f"{given!r} does not name dimensions",
+                f"{as_written(given)} does not name dimensions",
                 where=f"{self.where}: start_from",
                 expected=", ".join(values),
             )
@@ -199,7 +200,7 @@ class Starts:
             for dimension in hole.dimensions():
                 if not dimension.holds(values[dimension.name]):
                     raise SpaceError(
-                        f"{values[dimension.name]!r} is not in the space",
+                        f"{as_written(values[dimension.name])} is not in the space",
                         where=f"{self.where}: start_from, {dimension.name}",
                     )
         return values
@@ -222,7 +223,7 @@ class Starts:
 
     def _error(self, entry: Any) -> SpaceError:
         return SpaceError(
-            f"{entry!r} is not a start",
+            f"{as_written(entry)} is not a start",
             where=f"{self.where}: start_from",
             expected=f"a list of {', '.join(FORMS)}, with parents {', '.join(self.models)}",
         )
