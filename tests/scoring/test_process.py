@@ -17,8 +17,10 @@ from mergesearch.errors import (
     ScorerKilled,
     ScoringError,
 )
+from mergesearch.objectives import Rung, part_of
 from mergesearch.scoring import ScoringProcess, patience
 from mergesearch.scoring.engine.features import Features
+from mergesearch.scoring.scorer import Scorer
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +38,25 @@ def _without_times(results):
 
 
 def test_results_are_those_of_this_process_to_the_bit(process, objectives, folder, candidate):
-    from mergesearch.scoring.scorer import Scorer
-
     expected = Scorer(objectives).score(folder / "q4.gguf", "search")
     assert _without_times(process.score(candidate, "search")) == _without_times(expected)
     by_path = SimpleNamespace(fd=None, path=folder / "q4.gguf")
     assert _without_times(process.score(by_path, "search")) == _without_times(expected)
+
+
+def test_parts_are_those_of_this_process_to_the_bit_in_any_order(
+    process, objectives, q4, candidate
+):
+    scorer = Scorer(objectives)
+    order = scorer.questionnaire.order(Rung.SEARCH)
+    assert process.tasks().order[Rung.SEARCH] == order
+    parts = [part_of(order, *ends) for ends in ((0.0, 0.3), (0.3, 1.0))]
+    expected = [_without_times(scorer.score_engine(q4, Rung.SEARCH, part)) for part in parts]
+    found = [
+        _without_times(process.score(candidate, Rung.SEARCH, items=part))
+        for part in reversed(parts)
+    ]
+    assert found[::-1] == expected
 
 
 def test_a_crash_in_mid_score_ends_one_candidate(process, candidate):
