@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import worker_fakes
@@ -106,19 +107,31 @@ def test_workers_have_left_in_the_end(shared: tuple[Path, list[Bench]]) -> None:
     assert left <= {".turns", "study.db", "study.db-shm", "study.db-wal"}
 
 
+FIVE = StudySettings(trials=5, sampler="sobol")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """What a single process does."""
+    folder = tmp_path_factory.mktemp("alone")
+    run_in(folder, search(), FIVE)
+    return told(folder)
+
+
 @pytest.mark.parametrize("stage", ["building", "scoring"])
-def test_what_a_killed_worker_leaves_is_done_by_another(tmp_path: Path, stage: str) -> None:
-    share(files(tmp_path), StudySettings(trials=8, sampler="sobol"))
+def test_what_a_killed_worker_leaves_is_done_by_another(
+    tmp_path: Path, alone: list[Any], stage: str
+) -> None:
+    share(files(tmp_path), FIVE)
     killed = worker_fakes.start(tmp_path, stage, 2)
     assert killed.wait() == -signal.SIGKILL
     with records(tmp_path) as opened:
         assert not any(worker.has_left for worker in opened.workers())
     join(files(tmp_path))
     done = trials(tmp_path)
-    assert [trial.state for trial in done] == ["complete"] * 8
-    assert [trial.attempt for trial in done] == [1, 1, 2, 1, 1, 1, 1, 1]
-    run_in(tmp_path / "alone", search(), StudySettings(trials=8, sampler="sobol"))
-    assert told(tmp_path) == told(tmp_path / "alone")
+    assert [trial.state for trial in done] == ["complete"] * 5
+    assert [trial.attempt for trial in done] == [1, 1, 2, 1, 1]
+    assert told(tmp_path) == alone
 
 
 def test_a_process_that_is_known_to_have_ended_is_not_waited_for(
