@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CPP := $(shell find src/mergesearch/_kernels -name '*.cpp' -o -name '*.h')
 EVERYDAY := -m "not browser and not faults and not real and not cross"
-# Some tests take a gigabyte, and many share a file's fixtures.
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+# Some tests take a gigabyte, and many share a file's fixtures. Files come in the order of
+# tests/conftest.py: xdist's own would leave those of few long tests to the end.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Processes that tests start would compile every module anew.
 export PYTHONDONTWRITEBYTECODE :=
 KERNELS := CMakeLists.txt $(CPP)

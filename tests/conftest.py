@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.abc import MetaPathFinder
+from pathlib import Path
 
 import pytest
 from helpers.shared_run import objectives as objectives
@@ -31,6 +32,9 @@ settings.register_profile(
 )
 settings.register_profile("quick", settings.get_profile("full"), max_examples=10)
 
+_TESTS = Path(__file__).parent
+_FIRST = ("integration", "scoring", "study", "test_docs.py", "tools")
+"""What takes long: a process that comes to one of these last would keep the others waiting."""
 _HEAVY = frozenset({"llama_cpp", "lm_eval", "mergekit", "sklearn", "torch", "transformers"})
 _LEFT_OUT = frozenset({"long", "whole"})
 
@@ -49,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.relative_to(_TESTS).parts[0] not in _FIRST)
     if config.getoption("--quick"):
         items[:] = [
             item for item in items if not _LEFT_OUT & {mark.name for mark in item.iter_markers()}

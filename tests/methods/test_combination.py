@@ -22,7 +22,7 @@ from mergesearch.methods.combination import rows_as
 from mergesearch.quantize import quantize_rows
 
 STORED = ("float32", "float16", "bfloat16")
-SHAPES = [(1, 1), (4, 1), (1, 33), (3, 7), (5, 512), (3, 1031), (9, 2048), (1, 300_000)]
+SHAPES = [(1, 1), (4, 1), (1, 33), (3, 7), (5, 512), (3, 1031), (9, 2048), (1, 20_011)]
 KEYS = (3, 2**127 + 5, 7, 2**64)
 
 

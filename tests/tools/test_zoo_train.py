@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,12 @@ PARENTS = Path(__file__).parents[2] / "src" / "mergesearch" / "zoo" / "parents"
 
 @pytest.fixture(autouse=True, scope="module")
 def _small_batches() -> Iterator[None]:
-    """Few examples a step, and nothing measured for a log."""
+    """Few examples a step, nothing measured for a log, and the tokenizer trained once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "BATCH", 2)
         patch.setattr(train, "POOL", 4)
         patch.setattr(train, "probe", lambda model, tokenizer: "")
+        patch.setattr(train, "train_tokenizer", cache(train.train_tokenizer))
         yield
 
 
