@@ -44,6 +44,20 @@ def test_limits_that_a_member_holds_are_named_where_none_holds_all():
     assert choice.reachable(MEMBERS) == "limits such as instruction>=0.35 or length<=60"
 
 
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("best:length", {"length": -1.0}),
+        ("best:reasoning", {"reasoning": 1.0}),
+        ("max:length", {"length": 1.0}),
+        ("min:reasoning", {"reasoning": -1.0}),
+        ("weighted:reasoning=2,length=0.5", {"reasoning": 2.0, "length": -0.5}),
+    ],
+)
+def test_less_is_more_where_an_objective_is_minimized(text, weights):
+    assert parse_choice(text, DIRECTIONS) == Choice(weights)
+
+
 def test_of_equals_the_first_is_chosen():
     assert parse_choice("best:reasoning", DIRECTIONS).of([MEMBERS[1], MEMBERS[1]]) == 0
 
