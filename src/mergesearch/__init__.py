@@ -29,9 +29,6 @@ Search a space. The same call with the same folder goes on where a run stood:
     folder = "results/night"
     run = mergesearch.search("space.yaml", "objectives.yaml", folder, hours=8, on_event=tell)
 
-    with mergesearch.watch() as tell:                  # what `search run` shows, in a notebook too
-        mergesearch.search(folder=folder, on_event=tell)
-
 Read a run, also while it works:
 
     run = mergesearch.Run("results/night")
@@ -69,7 +66,6 @@ if TYPE_CHECKING:
     from mergesearch.errors import MergeSearchError
     from mergesearch.objectives import Objectives
     from mergesearch.recipe import Recipe
-    from mergesearch.report import watch
     from mergesearch.runs.check import check
     from mergesearch.runs.inputs import open_workshop
     from mergesearch.runs.run import Run
@@ -92,7 +88,6 @@ __all__ = [
     "score",
     "search",
     "sweep",
-    "watch",
 ]
 
 _HOMES = {
@@ -108,7 +103,6 @@ _HOMES = {
     "score": "mergesearch.runs.score",
     "search": "mergesearch.runs.start",
     "sweep": "mergesearch.runs.sweep",
-    "watch": "mergesearch.report",
 }
 
 
