@@ -26,6 +26,14 @@ def test_a_standing_is_a_line_of_intervals_and_two_for_each_parent() -> None:
     ]
 
 
+def test_confirmed_scores_are_what_all_items_tell() -> None:
+    standing = Standing(2, Rung.VALIDATE, trial(2, 0.5, 0.4).scores(), (), confirmed=True)
+    assert standing_lines(standing, AXES) == [
+        "instruction 50.0 (41.4 to 58.6), reasoning 40.0 (31.2 to 48.8)"
+        " (95 % intervals, search and validate items)",
+    ]
+
+
 def test_a_trial_without_scores_has_no_lines() -> None:
     assert standing_lines(Standing(2, Rung.SEARCH, {}, ()), AXES) == []
 

@@ -123,7 +123,7 @@ class Run:
         found = standing(trial, rivals, self.results, self.objectives().objectives)
         for member in self.front().members:
             if member.trial == trial.number and member.confirmed is not None:
-                found = replace(found, rung=Rung.VALIDATE, scores=member.known)
+                found = replace(found, rung=Rung.VALIDATE, scores=member.known, confirmed=True)
         return found
 
     def importances(self) -> Importances:

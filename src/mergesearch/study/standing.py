@@ -63,17 +63,20 @@ class Standing:
         rung: Rung of the scores: the validate items where the trial was scored on them.
         scores: Score of each objective.
         parents: Comparison with each parent that a trial has alone, other than the trial itself.
+        confirmed: Whether the scores are what search and validate items tell together.
     """
 
     trial: int
     rung: Rung
     scores: Mapping[str, Score]
     parents: tuple[AgainstParent, ...]
+    confirmed: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the standing as JSON has it."""
         return {
             "rung": str(self.rung),
+            "confirmed": self.confirmed,
             "scores": {
                 name: asdict(score) | {"interval": list(score.interval())}
                 for name, score in self.scores.items()
