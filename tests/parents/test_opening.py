@@ -180,3 +180,8 @@ def test_a_file_that_is_no_parent(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"x")
     with pytest.raises(CheckpointError, match="not a parent"):
         open_checkpoint(str(tmp_path / "model.bin"))
+
+
+def test_a_home_that_nobody_knows_is_a_name_like_any_other() -> None:
+    with pytest.raises(InputError, match="nobody-at-all"):
+        open_checkpoint("~nobody-at-all/model")

@@ -65,3 +65,13 @@ parameters: {normalize: {search: %s}}
         assert space.recipe({"normalize": True}).last.parameters == {"normalize": True}
     with pytest.raises(SpaceError, match="normalize is a switch"):
         Space.from_yaml(document % "[0, 2]")
+
+
+@pytest.mark.parametrize(
+    "search", ["[0, .inf]", "[.nan, 1]", "[0, 1, .inf]", "[0, a]", "[1, b, 2]"]
+)
+def test_a_number_is_searched_among_finite_numbers(search: str) -> None:
+    weight = f"{{search: {search}}}"
+    model = f"{{model: a, parameters: {{weight: {weight}}}}}"
+    with pytest.raises(SpaceError):
+        Space.from_yaml(f"merge_method: linear\nmodels: [{model}]")

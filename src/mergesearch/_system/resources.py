@@ -52,7 +52,7 @@ def parent_folder(ref: str) -> Path:
 
 def _built_in_or_file(name: str, folder: Path, what: str) -> Path:
     """Absolute path of `name`: a file as it stands, else the built-in YAML of that name."""
-    given = Path(name).expanduser()
+    given = expanded(name)
     if given.is_file():
         return given.resolve()
     built_in = folder / f"{name}.yaml"
@@ -60,6 +60,14 @@ def _built_in_or_file(name: str, folder: Path, what: str) -> Path:
         return built_in
     known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
     raise InputError(f"no {what} {name!r}", expected=f"a YAML file, or one of: {known}")
+
+
+def expanded(place: str | Path) -> Path:
+    """Return a place with `~` as the home folder; as it is where nobody knows that folder."""
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        return Path(place)
 
 
 def space_file(name: str) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mergesearch._system.alike import did_you_mean
-from mergesearch._system.resources import DEMO_PREFIX, parent_folder
+from mergesearch._system.resources import DEMO_PREFIX, expanded, parent_folder
 from mergesearch._system.spare import Spare
 from mergesearch.errors import CheckpointError, MissingParent, RecipeError
 from mergesearch.parents import hub
@@ -152,13 +152,13 @@ def _pinned(ref: str, overrides: Mapping[str, Path]) -> str:
 def _local(ref: str, overrides: Mapping[str, Path]) -> Path | None:
     """Where a parent or an adapter lies on this machine, None where it does not."""
     if ref in overrides:
-        path = Path(overrides[ref]).expanduser()
+        path = expanded(overrides[ref])
         if not path.exists():
             raise MissingParent(f"no folder for the parent {ref!r}", where=path)
         return path
     if ref.startswith(DEMO_PREFIX) and ADAPTER not in ref:
         return parent_folder(ref)
-    places = (Path(text).expanduser() for text in dict.fromkeys((ref, unescaped(ref))))
+    places = (expanded(text) for text in dict.fromkeys((ref, unescaped(ref))))
     return next((place for place in places if os.path.exists(place)), None)  # any text
 
 
@@ -168,7 +168,7 @@ def _downloaded(ref: str) -> Path:
         return hub.download(ref)
     raise MissingParent(
         f"no folder for the parent {ref!r}",
-        where=Path(ref).expanduser(),
+        where=expanded(ref),
         expected="a folder, a GGUF file, demo:NAME, or ORG/NAME on the Hugging Face Hub",
         fix=f"name the place of a copy: --parent {ref}=FOLDER",
     )

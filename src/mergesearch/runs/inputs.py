@@ -116,7 +116,7 @@ def parent_places(places: Mapping[str, Place] | None, refs: Iterable[str]) -> di
         InputError: No parent has the id, or there is nothing in its place.
     """
     known = list(dict.fromkeys(part for ref in refs for part in parts(ref)))
-    found = {ref: Path(place).expanduser() for ref, place in (places or {}).items()}
+    found = {ref: resources.expanded(place) for ref, place in (places or {}).items()}
     for ref, place in found.items():
         if ref not in known:
             raise InputError(f"no parent {ref!r}", where="--parent", expected=", ".join(known))

@@ -12,6 +12,7 @@ layer range stands a choice; a model may also be null, which leaves that input o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import permutations
@@ -296,6 +297,8 @@ def _dimension(search: Any, location: Location, absent: bool) -> Dimension:
         raise location.error(
             f"{as_written(search)} is not a search", expected="[low, high] or a list of choices"
         )
+    if any(isinstance(choice, float) and not math.isfinite(choice) for choice in search):
+        raise location.error(f"{as_written(search)} has no end", expected="finite numbers")
     numbers = all(map(is_number, search))
     if numbers and len(search) == 2:
         low, high = float(search[0]), float(search[1])

@@ -52,6 +52,7 @@ class Space:
         check_merges(self._document, self._where)
         self.examples("low")
         self.examples("high")
+        self._check_choices()
         self.starts()
 
     @classmethod
@@ -288,6 +289,18 @@ class Space:
     def matching(self, other: Space) -> Matching:
         """Return what translates values of another space into values of this one."""
         return Matching(self._holes, other._holes)
+
+    def _check_choices(self) -> None:
+        """Refuse a choice that its parameter cannot take; `examples` has those of the structure."""
+        first = {
+            dimension.name: dimension.choices[0] if dimension.choices else dimension.low
+            for dimension in self.dimensions
+        }
+        for hole in self._holes:
+            if not hole.structural:
+                for choice in hole.dimension.choices[1:]:
+                    names = [dimension.name for dimension in hole.dimensions()]
+                    self.recipe(first | dict.fromkeys(names, choice))
 
     def _starts(self) -> Starts:
         return Starts(
