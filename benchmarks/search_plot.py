@@ -23,7 +23,7 @@ def volumes_svg(volumes: Volumes) -> str:
     """
     spaces = [space for space in TITLES if any(space == key[0] for key in volumes)]
     budgets = sorted({budget for _, _, budget in volumes})
-    samplers = _by_height(volumes, spaces, budgets[-1])
+    samplers = _by_height(volumes, spaces, budgets[0])
     low, high = min(map(min, volumes.values())), max(map(max, volumes.values()))
     pad = 0.05 * (high - low)
     height = TOP + ROW * len(samplers) + BOTTOM
@@ -50,7 +50,7 @@ def volumes_svg(volumes: Volumes) -> str:
 
 
 def _by_height(volumes: Volumes, spaces: Sequence[str], budget: int) -> list[str]:
-    """The samplers, the best one over all spaces first."""
+    """The samplers, the best one over all spaces with a budget first."""
     samplers = {sampler for _, sampler, _ in volumes}
 
     def height(sampler: str) -> float:
