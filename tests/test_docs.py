@@ -33,7 +33,7 @@ MOST_NOT_RUN = 16
 SMALLER = (
     (r"--until \d\d:\d\d|--hours \d+|--trials \d+", f"--trials {TRIALS}"),
     (r"trials=\d+", f"trials={TRIALS}"),
-    (r"search sweep \S+", r"\g<0> --trials 4"),
+    (r"search sweep \S+", r"\g<0> --trials 3"),
     (
         r"search check demo --objectives demo",
         "search check space.yaml --objectives objectives.yaml",

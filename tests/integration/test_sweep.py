@@ -18,19 +18,19 @@ def test_a_run_is_swept_in_its_folder_and_compared(run: Run, tmp_path: Path) -> 
     folder = tmp_path / "run"
     shutil.copytree(run.folder, folder)
     assert "sweep" not in json.loads(search("front", folder, "--json").out)
-    swept = search("sweep", folder, "--trials", 4)
+    swept = search("sweep", folder, "--trials", 3)
     assert swept.code == 0, swept
     assert "hypervolume: the search " in swept.out
     shares = [trial.shares["demo:instruct"] for trial in ReadRun(folder / "sweep").trials()]
-    assert shares == pytest.approx([1.0, 0.5, 0.0, 0.625], abs=1e-3)
+    assert shares == pytest.approx([1.0, 0.0, 0.625], abs=1e-3)
     found = json.loads(search("front", folder, "--json").out)["sweep"]
     low, high = found["interval"]
     assert low <= found["difference"] <= high
     assert found["rung"] == "validate"
-    assert {member["trial"] for member in found["front"]} <= {0, 1, 2, 3}
+    assert {member["trial"] for member in found["front"]} <= {0, 1, 2}
     shown = search("front", folder).out
     assert "hypervolume: the search " in shown
-    again = search("sweep", folder, "--trials", 4)
+    again = search("sweep", folder, "--trials", 3)
     assert (again.code, "nothing to do" in again.out) == (0, True), again
 
 
