@@ -461,3 +461,39 @@ def test_a_stage_and_its_second_round_take_the_first_parent() -> None:
         "second.weight": 0.375,
         "a.weight": 0.25,
     }
+
+
+@pytest.mark.parametrize(
+    ("slices", "first", "most"),
+    [
+        (
+            [{"sources": [{"model": "a", "layer_range": {"search": [[0, 2], [0, 4]]}}]}],
+            [[0, 2]],
+            [[0, 4]],
+        ),
+        (
+            {
+                "search": [[0, 1], [0, 1, 1]],
+                "of": [
+                    {"sources": [{"model": "a", "layer_range": [0, 2]}]},
+                    {"sources": [{"model": "a", "layer_range": [2, 4]}]},
+                ],
+            },
+            [[0, 2], [2, 4]],
+            [[0, 2], [2, 4], [2, 4]],
+        ),
+    ],
+)
+def test_of_searched_layers_those_that_are_written_first_and_the_most_are_starts(
+    slices: Any, first: list[list[int]], most: list[list[int]]
+) -> None:
+    space = Space({"merge_method": "passthrough", "slices": slices})
+    starts = space._starts().usual()
+    ranges = {
+        name: [
+            part["sources"][0]["layer_range"] for part in space.recipe(values).to_dict()["slices"]
+        ]
+        for name, values in list(starts.items())[-2:]
+        if values is not None
+    }
+    assert ranges == {"the layers that are written first": first, "the most layers": most}
