@@ -92,7 +92,7 @@ def test_the_package_is_the_command() -> None:
         [sys.executable, "-m", "mergesearch", "front", "/nowhere"], capture_output=True, text=True
     )
     assert result.returncode == 2
-    assert result.stderr.startswith("error: /nowhere: it has no study.db")
+    assert result.stderr.startswith("error: /nowhere: no such folder")
 
 
 def test_commands_print_by_the_one_function_that_escapes_what_others_wrote() -> None:
@@ -104,7 +104,7 @@ def test_commands_print_by_the_one_function_that_escapes_what_others_wrote() -> 
 def test_a_name_in_an_error_cannot_steer_the_terminal() -> None:
     outcome = search("front", "/nowhere\x1b[2J")
     assert "\x1b" not in outcome.err
-    assert "/nowhere\\u001b[2J: it has no study.db" in outcome.err
+    assert "/nowhere\\u001b[2J: no such folder" in outcome.err
 
 
 @pytest.mark.whole
@@ -117,4 +117,4 @@ def test_a_stream_that_knows_ascii_only_gets_escapes() -> None:
         env=environment,
     )
     assert result.returncode == 2
-    assert result.stderr.startswith("error: /\\xb1: it has no study.db")
+    assert result.stderr.startswith("error: /\\xb1: no such folder")

@@ -41,7 +41,8 @@ def test_a_trial_alone_stands_against_the_parents(folder: Path) -> None:
     shown = command("show", folder, 0)
     assert shown.code == 0, shown
     assert shown.out.startswith("trial 0\nstate   complete, started ")
-    assert "chance of being better than reason (trial 1, search items): " in shown.out
+    assert "minus reason (trial 1, search items): " in shown.out
+    assert "chance of being better than reason: " in shown.out
     found = json.loads(command("show", folder, "trial:1", "--json").out)
     assert (found["number"], found["state"]) == (1, "complete")
     assert [parent["parent"] for parent in found["standing"]["parents"]] == ["demo:instruct"]

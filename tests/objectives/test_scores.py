@@ -104,7 +104,7 @@ def test_the_reason_is_that_of_the_first_item_that_could_not_be_scored() -> None
         check_unscored(TaskResult("say", {}, 1, 1, items), 0.25)
     assert str(caught.value) == (
         "say: 1 of 2 items could not be scored\n"
-        "  expected: at most 25%; the first reason: too long\n"
+        "  expected: at most 25 %; the first reason: too long\n"
         "  to do: look at the items with `search show`; `max_unscored` in the objectives file"
         " raises the limit for a new run"
     )

@@ -111,5 +111,5 @@ def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _now() -> datetime:
-    """The moment in UTC, without saying so, as Optuna's tables have it."""
+    """The moment in UTC without its zone, as Optuna's tables have it since version 5."""
     return datetime.now(UTC).replace(tzinfo=None)
