@@ -1,4 +1,7 @@
-"""A run is stopped in each of its stages: within two seconds on a machine that is idle else."""
+"""A run is stopped in each of its stages: within two seconds on a machine that is idle else.
+
+With several workers the run ends after the last of them, which takes up to a second more.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from helpers.study_fakes import trials
 pytestmark = pytest.mark.faults
 
 SECONDS = 2.0
+WORKERS_SECONDS = 3.0
 TRIALS = 16
 Line = dict[str, Any]
 Moment = Callable[[Line], bool]
@@ -80,16 +84,20 @@ def stopped(process: subprocess.Popen[str], *numbers: signal.Signals) -> float:
     return seconds
 
 
-@pytest.mark.parametrize("options", [(), ("--workers", 2)], ids=["alone", "workers"])
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [((), SECONDS), (("--workers", 2), WORKERS_SECONDS)],
+    ids=["alone", "workers"],
+)
 @pytest.mark.parametrize("stage", MOMENTS)
-def test_a_signal_ends_a_run_within_two_seconds(
-    tmp_path: Path, objectives: Path, stage: str, options: tuple[object, ...]
+def test_a_signal_ends_a_run_in_time(
+    tmp_path: Path, objectives: Path, stage: str, options: tuple[object, ...], most: float
 ) -> None:
     process = start(tmp_path, objectives, *options)
     wait_for(MOMENTS[stage], tmp_path, process)
     seconds = stopped(process, signal.SIGINT)
     print(f"{stage}: {seconds:.2f} s")
-    assert seconds < SECONDS
+    assert seconds < most
     if stage == "loading the tasks":
         assert not (tmp_path / "run").exists()
     else:
