@@ -79,7 +79,9 @@ def stopped(process: subprocess.Popen[str], *numbers: signal.Signals) -> float:
         time.sleep(0.1 if len(numbers) > 1 else 0)
     _, errors = process.communicate(timeout=60)
     seconds = time.monotonic() - sent
-    assert process.returncode == 130, errors
+    # A second signal is the system's to act on; a shell shows it as 130 too.
+    ends = (130,) if len(numbers) == 1 else (130, -signal.SIGINT)
+    assert process.returncode in ends, errors
     assert "Traceback" not in errors
     return seconds
 
