@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mergesearch.study.history import History
@@ -51,3 +52,22 @@ def test_what_was_measured_is_known_by_the_trial_that_measured_it() -> None:
     history = History(cast(Trials, source))
     assert len(history.values) == 2
     assert history.with_recipe("r") is history.with_candidate("c") is source.trials[0]
+
+
+def test_equal_distributions_are_kept_once() -> None:
+    source = Source()
+    for number in range(3):
+        trial = create_trial(
+            state=TrialState.COMPLETE,
+            value=0.5,
+            params={"weight": 0.1 * number},
+            distributions={"weight": FloatDistribution(0.0, 1.0 if number < 2 else 1.5)},
+            user_attrs={"recipe_digest": f"r{number}", "digest": f"c{number}"},
+        )
+        trial.number = number
+        source.trials.append(trial)
+    first, second, third = History(cast(Trials, source)).trials
+    assert first.distributions is second.distributions
+    assert third.distributions == {"weight": FloatDistribution(0.0, 1.5)}
+    assert [trial.params["weight"] for trial in (first, second, third)] == [0.0, 0.1, 0.2]
+    assert second.user_attrs == {"recipe_digest": "r1", "digest": "c1"}

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from mergesearch.study.trials import Trials
@@ -25,6 +30,7 @@ class History:
         self._unfinished: list[int] = []
         self._by_recipe: dict[str, FrozenTrial] = {}
         self._by_candidate: dict[str, FrozenTrial] = {}
+        self._distributions: dict[str, BaseDistribution] = {}
         self.update()
 
     def update(self) -> list[FrozenTrial]:
@@ -35,6 +41,7 @@ class History:
         news = [trial for trial in open_trials if trial.state.is_finished()]
         self._unfinished = [trial.number for trial in open_trials if not trial.state.is_finished()]
         for trial in news:
+            self._compact(trial)
             if trial.state == TrialState.COMPLETE:
                 self._take(trial)
         return news
@@ -56,8 +63,20 @@ class History:
         """Return the complete trial that measured the GGUF of this digest, None for no such."""
         return self._by_candidate.get(digest)
 
+    def _compact(self, trial: FrozenTrial) -> None:
+        """Keep once what is equal in all trials, which Optuna reads anew: names, distributions."""
+        if trial.distributions == self._distributions:
+            trial.distributions = self._distributions
+        self._distributions = trial.distributions
+        trial.params = _interned(trial.params)
+        trial.user_attrs = _interned(trial.user_attrs)
+
     def _take(self, trial: FrozenTrial) -> None:
         self.values.append(trial.values)
         if "reused_from" not in trial.user_attrs:
             self._by_recipe[trial.user_attrs["recipe_digest"]] = trial
             self._by_candidate[trial.user_attrs["digest"]] = trial
+
+
+def _interned(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {sys.intern(name): value for name, value in values.items()}
