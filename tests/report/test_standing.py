@@ -30,7 +30,7 @@ def test_confirmed_scores_are_what_all_items_tell() -> None:
     standing = Standing(2, Rung.VALIDATE, trial(2, 0.5, 0.4).scores(), (), confirmed=True)
     assert standing_lines(standing, AXES) == [
         "instruction 50.0 (41.4 to 58.6), reasoning 40.0 (31.2 to 48.8)"
-        " (95 % intervals, search and validate items)",
+        " (95 % intervals, search and validate items, shrunk towards similar trials)",
     ]
 
 

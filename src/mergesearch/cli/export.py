@@ -77,8 +77,9 @@ def _picture(run: Run, out: Path, force: bool) -> str:
     """Write the front's picture beside a card; returns its name, "" where the card is printed."""
     if out == STANDARD_OUTPUT:
         return ""
-    for place in (out, out.with_name(PICTURE)):
-        refuse_existing(place, force)
+    refuse_existing(out, force)
+    picture = out.with_name(PICTURE)
+    refuse_existing(picture, force, "the card's picture has that name: name a card elsewhere")
     return write_picture(out.parent, run)
 
 

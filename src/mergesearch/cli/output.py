@@ -22,8 +22,13 @@ OUT = ("-o", "--out", "--output")
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
 
 
-def refuse_existing(path: Path, force: bool) -> None:
+def refuse_existing(path: Path, force: bool, way_on: str = "name another file") -> None:
     """Refuse a place for a file that is taken; `force` lets a file be replaced.
+
+    Args:
+        path: The place.
+        force: Whether a file may be replaced.
+        way_on: What to do where none is to be replaced.
 
     Raises:
         InputError: Something is there that may not be replaced.
@@ -35,9 +40,7 @@ def refuse_existing(path: Path, force: bool) -> None:
     if path.exists() and not path.is_file():
         raise InputError("is not a regular file, so it is left alone", where=path)
     if path.exists() and not force:
-        raise InputError(
-            "exists already", where=path, fix="name another file, or replace it: --force"
-        )
+        raise InputError("exists already", where=path, fix=f"{way_on}, or replace it: --force")
 
 
 def deliver(text: str, out: Path, force: bool, done: str) -> None:

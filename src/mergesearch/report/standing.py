@@ -21,7 +21,9 @@ def standing_lines(standing: Standing, axes: Sequence[Axis]) -> list[str]:
     if not standing.scores:
         return []
     scores = ", ".join(_interval(axis, standing.scores[axis.name]) for axis in axes)
-    items = "search and validate items" if standing.confirmed else f"{standing.rung} items"
+    items = f"{standing.rung} items"
+    if standing.confirmed:
+        items = "search and validate items, shrunk towards similar trials"
     lines = [f"{scores} (95 % intervals, {items})"]
     names = text.short_names([against.parent for against in standing.parents])
     for name, against in zip(names, standing.parents, strict=True):
