@@ -369,26 +369,20 @@ def shares_of(document: dict[str, Any], ratio: dict[str, float]) -> dict[str, An
     return values
 
 
+def first_with(other: str, weight: dict[str, Any]) -> dict[str, Any]:
+    """A stage of a and b, `first`, and its merge with another model."""
+
+    def merge(*models: str) -> dict[str, Any]:
+        inputs = [{"model": model, "parameters": weight} for model in models]
+        return {"merge_method": "linear", "models": inputs}
+
+    return {**merge("first", other), "stages": [{"name": "first", **merge("a", "b")}]}
+
+
 def test_a_parents_part_is_divided_among_its_inputs() -> None:
     """The first stage has half of a, so a quarter of the whole beside b's half."""
     weight = {"weight": {"search": [0, 1]}}
-    document = {
-        "merge_method": "linear",
-        "stages": [
-            {
-                "name": "first",
-                "merge_method": "linear",
-                "models": [
-                    {"model": "a", "parameters": weight},
-                    {"model": "b", "parameters": weight},
-                ],
-            }
-        ],
-        "models": [
-            {"model": "first", "parameters": weight},
-            {"model": "a", "parameters": weight},
-        ],
-    }
+    document = first_with("a", weight)
     assert shares_of(document, {"a": 1, "b": 1}) == {
         "first.a.weight": pytest.approx(1 / 3),
         "first.b.weight": pytest.approx(2 / 3),
@@ -399,17 +393,7 @@ def test_a_parents_part_is_divided_among_its_inputs() -> None:
 
 def test_inputs_of_which_the_ratio_has_none_weigh_alike() -> None:
     weight = {"weight": {"search": [0, 1]}}
-    document = {
-        "merge_method": "linear",
-        "stages": [
-            {
-                "name": "first",
-                "merge_method": "linear",
-                "models": [{"model": ref, "parameters": weight} for ref in "ab"],
-            }
-        ],
-        "models": [{"model": ref, "parameters": weight} for ref in ("first", "c")],
-    }
+    document = first_with("c", weight)
     assert shares_of(document, {"c": 1}) == {
         "first.a.weight": 0.5,
         "first.b.weight": 0.5,

@@ -28,7 +28,7 @@ from mergesearch.merge.stopping import Stopping
 _SHORTAGES = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
 HASHED_AT_ONCE = 1 << 20
 OnProgress = Callable[[int, int], None]
-"""Told how many parts of some work are done, and how many there are."""
+"""Takes how many parts of some work are done, and how many there are."""
 
 
 def row_blocks(tensor: PlannedTensor) -> Iterator[tuple[int, int]]:

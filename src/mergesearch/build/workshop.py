@@ -155,7 +155,7 @@ class Workshop:
         Args:
             recipe: Recipe to build.
             stop: Event that ends the build soon after another thread sets it.
-            on_progress: Function that is told how many blocks are written, and of how many.
+            on_progress: Function that takes the numbers of blocks written and of all blocks.
 
         Raises:
             Interrupted: `stop` was set.
