@@ -11,7 +11,7 @@
 fifth more. Any other sampler scores every trial on the same 640 items, as version 0.2 did, and
 `sweep` is the straight line between the two specialists, the same for every seed. The budget counts
 the item scores of the search. `judge` scores the members of every front on the truth: 5,000 items
-made by `mergesearch.zoo.tasks` with a seed of their own. `emulated` is the same on emulated
+made by `tools.zoo.tasks` with a seed of their own. `emulated` is the same on emulated
 candidates (see search_emulator.py), which takes seconds. What is there already is not done again.
 """
 
@@ -49,7 +49,7 @@ from mergesearch.study.events import Event, RunStarted, TrialFinished
 from mergesearch.study.loop import run_study
 from mergesearch.study.pareto import hypervolume
 from mergesearch.study.settings import Search, StudyFiles, StudySettings
-from mergesearch.zoo.tasks import write_tasks
+from tools.zoo.tasks import write_tasks
 
 Floats = NDArray[np.float64]
 

@@ -25,7 +25,7 @@ from mergesearch.build import Workshop
 from mergesearch.objectives import Objectives, Rung
 from mergesearch.scoring import ScoringProcess
 from mergesearch.space import Space
-from mergesearch.zoo.tasks import SIZES, write_tasks
+from tools.zoo.tasks import SIZES, write_tasks
 
 Floats = NDArray[np.float64]
 

@@ -1,1 +1,1 @@
-"""How the bundled parents were trained and measured."""
+"""How the bundled parents and the data of their tasks were made and measured."""

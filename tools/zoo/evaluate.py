@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from transformers import Qwen2ForCausalLM
 
 from mergesearch.tasks.checks import answer_results, instruct_results
-from mergesearch.zoo.tasks import build_tasks
+from tools.zoo.tasks import build_tasks
 from tools.zoo.train import BOT_ID, END_ID, PARENTS, USER_ID
 
 NEW_TOKENS: Final = 64

@@ -3,7 +3,7 @@
 import random
 from typing import Final
 
-from mergesearch.zoo.vocabulary import NAMES, THINGS, WORDS, sentence
+from tools.zoo.vocabulary import NAMES, THINGS, WORDS, sentence
 
 _PLACES: Final = ("lake", "hill", "road", "sea", "door", "tree", "boat", "rock")
 _LOOKS: Final = ("big", "small", "old", "new", "red", "blue", "green", "white", "good", "little")

@@ -19,8 +19,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 import mergesearch
-from mergesearch.zoo.instructions import make_instruction
-from mergesearch.zoo.reasoning import make_reasoning
+from tools.zoo.instructions import make_instruction
+from tools.zoo.reasoning import make_reasoning
 from tools.zoo.stories import make_story
 
 PARENTS: Final = Path(mergesearch.__file__).parent / "zoo" / "parents"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from mergesearch.tasks.checks import answer_results, instruct_results
-from mergesearch.zoo.tasks import SIZES, build_tasks, write_tasks
+from tools.zoo.tasks import SIZES, build_tasks, write_tasks
 
-DATA = Path(__file__).parents[2] / "objectives" / "demo"
+DATA = Path(__file__).parents[3] / "objectives" / "demo"
 
 
 @pytest.fixture(scope="module")

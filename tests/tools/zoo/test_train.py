@@ -21,7 +21,7 @@ FILES = {
     "tokenizer_config.json",
     "chat_template.jinja",
 }
-PARENTS = Path(__file__).parents[2] / "src" / "mergesearch" / "zoo" / "parents"
+PARENTS = Path(__file__).parents[3] / "src" / "mergesearch" / "zoo" / "parents"
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,6 +1,6 @@
 """Words and phrasings of the demo's items."""
 
-from mergesearch.zoo.vocabulary import joined, phrasings
+from tools.zoo.vocabulary import joined, phrasings
 
 
 def test_phrasings_are_literal() -> None:

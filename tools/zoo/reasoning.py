@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from mergesearch.zoo.vocabulary import NAMES, THINGS, joined, phrasings, sentence
+from tools.zoo.vocabulary import NAMES, THINGS, joined, phrasings, sentence
 
 # name: (frames, fillers); the grid of both gives its phrasings. a, b: people; t: a thing.
 _HOLD = ("has", "holds", "owns", "keeps", "carries")

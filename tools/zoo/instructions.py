@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from mergesearch.zoo.vocabulary import (
+from tools.zoo.vocabulary import (
     END_PHRASES,
     NUMBER_WORDS,
     START_PHRASES,

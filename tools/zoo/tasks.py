@@ -1,4 +1,4 @@
-"""Write the JSON-lines data of the demo tasks, from a seed: ``python -m mergesearch.zoo.tasks``.
+"""Write the JSON-lines data of the demo tasks, from a seed: ``python -m tools.zoo.tasks``.
 
 Every item is held out: its phrasings, and its combination of instructions, occur in no training
 item of :mod:`tools.zoo.train`.
@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from mergesearch.zoo.instructions import make_instruction
-from mergesearch.zoo.reasoning import make_reasoning
-from mergesearch.zoo.vocabulary import NAMES
+from tools.zoo.instructions import make_instruction
+from tools.zoo.reasoning import make_reasoning
+from tools.zoo.vocabulary import NAMES
 
 SEED: Final = 2024
 SIZES: Final = {"demo_instruct": 3200, "demo_answer": 1600, "demo_choice": 1600}
@@ -83,7 +83,7 @@ def write_tasks(folder: Path, seed: int = SEED) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and write the data."""
-    parser = argparse.ArgumentParser(prog="python -m mergesearch.zoo.tasks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.zoo.tasks", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("objectives/demo"))
     parser.add_argument("--seed", type=int, default=SEED, help="another one gives other items")
     parsed = parser.parse_args(arguments)

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from mergesearch.zoo.instructions import CLAUSES, GROUPS, OPENERS, make_instruction
-from mergesearch.zoo.vocabulary import is_held_out_combination, phrasings
+from tools.zoo.instructions import CLAUSES, GROUPS, OPENERS, make_instruction
+from tools.zoo.vocabulary import is_held_out_combination, phrasings
 
 
 @pytest.mark.parametrize("held_out", [False, True])

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from mergesearch.zoo.instructions import CLAUSES, OPENERS
-from mergesearch.zoo.reasoning import TEMPLATES, make_reasoning
-from mergesearch.zoo.vocabulary import phrasings
+from tools.zoo.instructions import CLAUSES, OPENERS
+from tools.zoo.reasoning import TEMPLATES, make_reasoning
+from tools.zoo.vocabulary import phrasings
 
 
 def test_every_grid_has_phrasings_on_both_sides() -> None:

@@ -1,1 +1,0 @@
-"""How the bundled demo parents and their task data were made."""
