@@ -17,6 +17,7 @@ DOCSTRING = re.compile(r'"""(.*?)"""', re.DOTALL)
 SECTIONS = ("Args", "Attributes", "Raises")
 ENTRY = re.compile(r" {4}(\w[\w, ]*): (.*)")
 TELEGRAMS = {"At", "By", "For", "From", "In", "Of", "On", "That", "To", "Whose", "With"}
+VERBS = {"Asks", "Called", "Chooses", "Gives", "Measures", "Returns", "Takes", "Told"}
 BY_NAME = ("llama.cpp",)  # names that are written small where a sentence begins, too
 
 
@@ -33,7 +34,7 @@ def entries(docstring: str) -> Iterator[str]:
 def stands_alone(text: str) -> bool:
     """Whether a description begins like a sentence of its own."""
     small = text[0].islower() and not text.startswith(BY_NAME)
-    return not small and text.split()[0] not in TELEGRAMS
+    return not small and text.split()[0] not in TELEGRAMS | VERBS
 
 
 def test_a_telegram_is_told_from_a_phrase() -> None:

@@ -47,7 +47,6 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """Make a folder that takes its place once the block ends well; an empty one may be there.
 
     Args:
-        path: Place of the folder.
         replace: Whether a folder with something in it is removed for it.
 
     Raises:

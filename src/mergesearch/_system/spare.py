@@ -51,7 +51,6 @@ class Spare:
         """Return an array in memory, or in a file where that is allowed; None: there is no room.
 
         Args:
-            shape: Shape of the array.
             or_file: Whether a file takes what memory has no room for.
         """
         size = 4 * math.prod(shape)

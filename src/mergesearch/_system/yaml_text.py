@@ -76,7 +76,6 @@ def read_documents(
     """Return the documents of a YAML text.
 
     Args:
-        text: The text.
         fail: Class of the error.
         where: Name of the text, for messages.
         kind: Class of the loader, where it has tags of its own.

@@ -49,8 +49,6 @@ def built_in_contents(recipe: Recipe, merged: MergedModel, memo: Memo) -> Conten
     """Return the contents for a merge of a built-in architecture.
 
     Args:
-        recipe: Recipe of the merge.
-        merged: Result of it.
         memo: Packed vocabularies, which are the same for all candidates.
 
     Raises:

@@ -45,7 +45,7 @@ class Piece:
     Attributes:
         source: Merged tensor and its first row that the block is made of.
         offset: Place of its first byte in the file.
-        write: Function that computes and writes it.
+        write: Function that computes and writes the block.
         read_ahead: Function that lets the system read what `write` will need from the disk.
     """
 
@@ -164,7 +164,6 @@ class RunningDigest:
     """SHA-256 of a file whose pieces are written out of order, computed while they are.
 
     Args:
-        fd: Descriptor of the file.
         pieces: Pieces in the order of the file.
         start: Place of the first byte that is hashed.
         before: Bytes that are hashed in the place of those before it.

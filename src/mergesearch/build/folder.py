@@ -29,7 +29,6 @@ class ShardOutput:
 
     Args:
         path: File to write.
-        merged: Merged model.
         tensors: Tensors of the file, in its order.
         dtype: Type of the stored values.
         metadata: Strings of the header.

@@ -75,7 +75,6 @@ class GgufOutput:
 
     Args:
         fd: Descriptor of the empty file.
-        merged: Merged model.
         contents: What the file holds beside the merged values.
         quantization: Types of the tensors.
         label: What the file says of itself; None for a candidate, which says nothing.

@@ -26,7 +26,6 @@ def refuse_existing(path: Path, force: bool, way_on: str = "name another file") 
     """Refuse a place for a file that is taken; `force` lets a file be replaced.
 
     Args:
-        path: The place.
         force: Whether a file may be replaced.
         way_on: What to do where none is to be replaced.
 

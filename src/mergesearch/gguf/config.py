@@ -89,7 +89,6 @@ def config_of_gguf(
     """Return the `config.json` of the model in a GGUF.
 
     Args:
-        fields: Metadata.
         shapes: Shape of every tensor by its GGUF name: they show biases, head and vocabulary.
         constants: Vectors with factors of rotary positions, shape `(head_dim / 2,)` or less, by
             their names (`rope.CONSTANTS`).

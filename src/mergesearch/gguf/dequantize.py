@@ -21,7 +21,6 @@ def dequantized(
 
     Args:
         data: Bytes of the whole file.
-        tensor: Tensor of the file.
         start: First row.
         stop: Row after the last one.
     """

@@ -39,8 +39,6 @@ def model_metadata(
     """Return the metadata of a model, but for its vocabulary and file type.
 
     Args:
-        layout: Shape of the model.
-        config: `config.json` of the model.
         generation: `generation_config.json` of the model, which may hold sampling defaults.
 
     Raises:

@@ -15,8 +15,6 @@ def positive_size(
     """Return a size that a `config.json` names.
 
     Args:
-        config: `config.json`.
-        key: Key of the size.
         where: Place that messages name.
         default: Size where the key is missing; None where it has to be there.
 

@@ -55,11 +55,8 @@ class AlignedParent:
     """A parent whose embedding and head follow the tokens of the result; see `Checkpoint`.
 
     Args:
-        parent: Parent to align.
         members: All parents of the merge, the donors among them.
-        sources: Sources of the rows.
         tied: Whether the result's head is its embedding.
-        tokenizer: Tokenizer of the result.
     """
 
     def __init__(

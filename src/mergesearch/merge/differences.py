@@ -20,12 +20,7 @@ _KEYS = ("max_position_embeddings", "rms_norm_eps", "final_logit_softcapping")
 
 
 def differences(merged: MergedModel, parents: Mapping[str, Checkpoint]) -> Iterator[str]:
-    """Yield a sentence for every setting that is another in a parent than in the merged model.
-
-    Args:
-        merged: Model that the parents make.
-        parents: Parents by id.
-    """
+    """Yield a sentence for every setting that is another in a parent than in the merged model."""
     expected = _settings(merged.config, merged.layout, merged.tokenizer)
     found = {
         ref: _settings(parent.config, parent.layout, parent.tokenizer)
@@ -44,12 +39,7 @@ def differences(merged: MergedModel, parents: Mapping[str, Checkpoint]) -> Itera
 
 
 def unmatched_filters(recipe: Recipe, merged: MergedModel) -> Iterator[str]:
-    """Yield a sentence for every filter of a recipe that no tensor's name contains.
-
-    Args:
-        recipe: Recipe with filters.
-        merged: Model that it makes.
-    """
+    """Yield a sentence for every filter of a recipe that no tensor's name contains."""
     names = [tensor.name for tensor in merged.tensors]
     parts = dict.fromkeys(
         name.partition(f".{layer}.")[2].split(".")[0]

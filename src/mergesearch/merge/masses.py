@@ -18,7 +18,6 @@ def masses(parents: Mapping[str, Checkpoint], base: str | None) -> list[Mass]:
     """Return how much each parent differs from the base in each tensor, from a sample of rows.
 
     Args:
-        parents: Parents by id.
         base: Id of the parent that deltas are taken from; None for the mean of all.
     """
     found = []

@@ -37,8 +37,6 @@ def plan_merge(
     """Return the model that a recipe makes of opened parents.
 
     Args:
-        recipe: Recipe of the model.
-        parents: Opened parents by id.
         stop: Event that ends the reading of blocks once it is set.
         memo: Results about vocabularies, for all recipes over the same parents.
         spare: Room for rows of stages that several passes read; None for what the machine has.

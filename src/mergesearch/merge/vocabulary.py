@@ -55,7 +55,6 @@ def align(
     are tied is the result; elsewhere the head of a tied parent is its embedding.
 
     Args:
-        parents: Parents by id.
         base: Id of the base, None where there is none.
         choice: Tokenizer that the recipe asks for.
         memo: Results for the same tokenizers, which a search asks for again and again.

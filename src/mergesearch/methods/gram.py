@@ -35,7 +35,6 @@ def gram(rows: InputRows, from_middle: bool = False) -> Float64:
     """Return the inner products of all pairs of some rows' inputs, or deltas; shape `(n, n)`.
 
     Args:
-        rows: Rows of the inputs.
         from_middle: Whether the vectors start in the middle between the mean and the entrywise
             median of the inputs, which then have no base.
     """

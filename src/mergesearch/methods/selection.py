@@ -64,8 +64,6 @@ def magnitude_cut(entries: Entries, size: int, density: float) -> Cut:
     (mergekit `sparsify.py`, `magnitude`).
 
     Args:
-        entries: Entries of the tensor.
-        size: Number of entries.
         density: Share of entries to keep; 1 or more keeps all, 0 or less none.
     """
     if density >= 1.0:
@@ -78,8 +76,6 @@ def count_cuts(entries: Entries, size: int, counts: Sequence[int]) -> list[Cut]:
     """Return, for each of `counts`, the cut that keeps so many entries of largest magnitude.
 
     Args:
-        entries: Entries of the tensor.
-        size: Number of entries.
         counts: Numbers of entries to keep, 0 to `size`.
     """
     inside = [count for count in counts if 0 < count < size]
@@ -100,8 +96,6 @@ def ranked(entries: Entries, size: int, ranks: Sequence[int]) -> list[np.float32
     """Return the magnitudes that would stand at `ranks` were all of a tensor's sorted upwards.
 
     Args:
-        entries: Entries of the tensor.
-        size: Number of entries.
         ranks: Ranks, 0 for the smallest.
     """
     found = _smallest_kept(entries, size, [size - rank for rank in ranks])
@@ -126,7 +120,7 @@ class _Kept(NamedTuple):
     """The smallest magnitude that stays where some of the largest do.
 
     Attributes:
-        bits: Its bits.
+        bits: Bits of the magnitude, as float32.
         wanted: Number of entries of that magnitude that stay.
         equal: Number of entries of that magnitude.
     """

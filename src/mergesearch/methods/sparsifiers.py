@@ -96,7 +96,6 @@ class RememberedMasks:
     """Masks that a pass over the whole tensor made, each kept until it is used once more.
 
     Args:
-        make: Function that makes a mask.
         size: Number of entries of the tensor; masks of a very large one are made each time.
     """
 
@@ -126,8 +125,6 @@ def sparsified(sparsifier: Sparsifier, delta: Delta, sparsity: Sparsity, rescale
 
     Args:
         sparsifier: One of the functions below.
-        delta: The delta.
-        sparsity: Parameters of the sparsifier.
         rescale: Whether what stays is multiplied by (sum of magnitudes before) / (after), both
             measured; near 1 / density for random masks, but less for those that keep large
             entries. Sums below 1e-7 leave the delta as it is.

@@ -30,9 +30,6 @@ def split_items(
 
     Args:
         contents: One text per item, in the task's order.
-        n_search: Number of search items.
-        n_validate: Number of validate items.
-        seed: Seed of the hash.
 
     Returns:
         Indices of both sets, each in the order of the hash.

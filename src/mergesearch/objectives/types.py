@@ -159,7 +159,7 @@ class Thinking:
     Attributes:
         budget: Number of new tokens after which a thought that goes on is closed.
         start: Mark that opens a thought, in the prompt or as the first words of an answer.
-        end: Mark that closes it; what a task's metrics see comes after it.
+        end: Mark that closes a thought; what a task's metrics see comes after it.
         enable: Value of `enable_thinking` in the chat template; None: the template's own choice.
     """
 

@@ -67,9 +67,6 @@ class Stamp:
 class ParentFiles:
     """The files of some parents as they were when it was made.
 
-    Args:
-        parents: Opened parents by id.
-
     Raises:
         ParentChanged: A file is not there any more.
     """
@@ -119,10 +116,6 @@ def file_digest(path: Path, stamp: Stamp) -> str:
     """Return the digest of a file's bytes, which is kept where the file is large.
 
     It is the SHA-256 (hex) of the SHA-256 of every piece of 64 MiB, so that threads share the work.
-
-    Args:
-        path: File to read.
-        stamp: Stamp of the file now.
 
     Raises:
         ParentChanged: The file is written while it is read, or cannot be read.

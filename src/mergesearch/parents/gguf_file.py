@@ -44,10 +44,10 @@ class _Piece:
     """Rows of a Hugging Face tensor that the file holds one after the other.
 
     Attributes:
-        tensor: Tensor of the file that holds them.
-        at: First of them in that tensor; in vectors elements count as rows.
-        start: First of them in the Hugging Face tensor.
-        stop: Row after the last one there.
+        tensor: Tensor of the file that holds the rows.
+        at: First row in that tensor; in vectors elements count as rows.
+        start: First row in the Hugging Face tensor.
+        stop: Row after the last one in the Hugging Face tensor.
     """
 
     tensor: GgufTensor
@@ -61,9 +61,9 @@ class _Place:
     """Where a tensor is in the file.
 
     Attributes:
-        shape: Shape of it alone.
-        pieces: Its rows, in order.
-        change: Change that the converter made to them.
+        shape: Shape of the tensor.
+        pieces: Rows of the tensor, in order.
+        change: Change that the converter made to the rows.
     """
 
     shape: tuple[int, ...]

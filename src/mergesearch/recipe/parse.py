@@ -64,7 +64,6 @@ def parse_merge(
     """Return a validated merge.
 
     Args:
-        document: Document of one merge.
         location: Location that messages begin with.
         keys: Keys that the document may have.
 
@@ -230,7 +229,6 @@ class _MergeReader:
 
         Args:
             holder: Document with `parameters`.
-            location: Location of the document.
             named: Parameters that messages name as known; all of the method's where empty.
         """
         document, location = holder.get("parameters"), location / "parameters"

@@ -131,11 +131,7 @@ class Merge:
         return self.refs[0]
 
     def base_and_inputs(self, part: Slice) -> tuple[MergeInput | None, tuple[MergeInput, ...]]:
-        """Return the base of a slice where it is apart from the inputs, else None; and the inputs.
-
-        Args:
-            part: One of the slices.
-        """
+        """Return a slice's base where it is apart from the inputs, else None; and the inputs."""
         base = part.base_model or self.base_model
         others = tuple(source for source in part.sources if source.model != base)
         if base is not None and self.method.merges_onto(base):
@@ -173,7 +169,6 @@ class Merge:
         """Return a parameter for one tensor: the input's, else the slice's, else the merge's.
 
         Args:
-            parameter: One of the method's parameters.
             source: Input whose own value comes first; None for a shared parameter.
             part: Slice of the tensor.
             tensor_name: Hugging Face name that filters are matched against.

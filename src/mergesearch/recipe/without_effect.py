@@ -44,9 +44,7 @@ class WithoutEffect:
         A parameter beside `parameters` is taken where it says what holds anyway.
 
         Args:
-            document: Document of the merge.
             allowed: Known keys.
-            parameters: Parameters of the merge.
             location: Location of the document.
         """
         for key in document:
@@ -69,7 +67,6 @@ class WithoutEffect:
         """Return the known keys of a slice or an input.
 
         Args:
-            document: The slice or the input.
             allowed: Known keys.
             elsewhere: Keys that belong into other places -> what would have been right.
             location: Location of the document.
@@ -93,8 +90,6 @@ class WithoutEffect:
         """Leave out a parameter that the method does not take.
 
         Args:
-            name: Name of the parameter.
-            value: Value of the parameter.
             known: Names of parameters that stand where it does.
             top: Document of the merge, which a parameter may repeat.
             location: Location of the parameters.

@@ -23,11 +23,7 @@ def render_comparison(
     """Return by how much one candidate is ahead of another, with its tasks where there are several.
 
     Args:
-        first: Name of the one.
-        second: Name of the other.
         differences: Difference of each objective, first minus second.
-        axes: Objectives of the run.
-        rung: Rung whose items were compared.
     """
     table = ruled_table()
     table.add_column("", no_wrap=True)

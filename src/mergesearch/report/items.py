@@ -40,11 +40,6 @@ def flips(
     """Return the items on which two trials differ in a metric that an objective uses.
 
     Items that one of both could not score are left out.
-
-    Args:
-        objectives: Objectives of the run.
-        first: Items of one trial.
-        second: Items of the other on the same rung.
     """
     others = {(item.task, item.item): item for item in second if not item.unscored}
     found: list[Flip] = []
@@ -82,9 +77,6 @@ def render_flips(
     """Return the items on which two trials differ as plain lines, each direction by itself.
 
     Args:
-        names: Names of both trials.
-        found: Items on which they differ.
-        rung: Rung that both were scored on.
         texts: What items ask; None where that is not known.
         limit: Number of items to show of each direction; None for all.
         width: Columns that there are.

@@ -176,8 +176,6 @@ def render_live(state: RunState, now: float, width: int, height: int = 60) -> Re
     Where rows are few, the front comes before everything but the line of the trial at work.
 
     Args:
-        state: The run as it stands.
-        now: Time, in seconds since 1970.
         width: Columns that there are.
         height: Rows that there are.
     """

@@ -46,7 +46,6 @@ def modelfile(
 
     Args:
         file: Path of the GGUF as the Modelfile sees it.
-        tokenizer: Tokenizer of the model.
         context: Tokens that the model may see at once.
         license: Id of the license; empty for none.
         comments: Lines that stand before everything else.
@@ -173,7 +172,6 @@ def go_template(around: Around, bos: str = "") -> str:
     """Return a Go template that writes the same.
 
     Args:
-        around: What is written around messages.
         bos: Token that llama.cpp puts before a text by itself; empty where it puts none.
     """
 

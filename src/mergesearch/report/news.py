@@ -20,8 +20,7 @@ def front_news(axes: Sequence[Axis], before: Members, after: Members, trial: int
     Args:
         axes: Objectives in the order of the objectives file.
         before: Front without the trial.
-        after: Front with it.
-        trial: Number of the trial.
+        after: Front with the trial.
     """
     if trial not in after:
         return None

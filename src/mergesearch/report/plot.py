@@ -36,9 +36,6 @@ def front_svg(
     """Return the first two objectives of a run as an SVG; better is up and to the right.
 
     Args:
-        front: Front of the run.
-        trials: Trials of the run.
-        name: Name of the run.
         sweep: Trials of the sweep that the run is compared with.
 
     Raises:

@@ -114,8 +114,6 @@ class _Lines:
     """Prints a line now and then; may be called from any thread.
 
     Args:
-        what: The work.
-        unit: Plural noun of its parts.
         clock: Function that tells the time in seconds.
     """
 

@@ -34,8 +34,6 @@ def render_scatter(
     """Return a scatter of the first two objectives' search values; better is up and to the right.
 
     Args:
-        front: Front of the run.
-        trials: Trials of the run.
         width: Columns that there are, `NARROWEST` at least.
         sweep: Trials of the sweep that the run is compared with.
     """

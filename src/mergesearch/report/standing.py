@@ -12,12 +12,7 @@ from mergesearch.study.standing import Standing
 
 
 def standing_lines(standing: Standing, axes: Sequence[Axis]) -> list[str]:
-    """Return how a trial stands, one line for its scores and two for each parent.
-
-    Args:
-        standing: How the trial stands.
-        axes: Objectives of the run.
-    """
+    """Return how a trial stands, one line for its scores and two for each parent."""
     if not standing.scores:
         return []
     scores = ", ".join(_interval(axis, standing.scores[axis.name]) for axis in axes)

@@ -19,11 +19,6 @@ def in_order(trials: Sequence[TrialRecord], axes: Sequence[Axis], sort: str) -> 
     """Return trials by `number`, by `seconds`, or the best in an objective first.
 
     Trials without what they are sorted by come last.
-
-    Args:
-        trials: Trials of a run.
-        axes: Objectives of the run.
-        sort: `number`, `seconds` or the name of an objective.
     """
     if sort == "number":
         return sorted(trials, key=lambda trial: trial.number)

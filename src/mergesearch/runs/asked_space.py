@@ -59,7 +59,7 @@ def interview(ask: Ask, free_memory: int | None = None, *, gpu: bool = False) ->
     A question whose answer cannot be used is asked again, with the reason.
 
     Args:
-        ask: Asks one question.
+        ask: Function that asks one question.
         free_memory: Bytes of memory that are free on this machine; None where it does not tell.
         gpu: Whether llama.cpp can use a GPU here.
     """

@@ -87,8 +87,6 @@ def largest_workload(
     """Return what the largest candidate takes; planning proves that every recipe can be built.
 
     Args:
-        workshop: Builder of the candidates.
-        recipes: Recipes of the candidates.
         runtime: How candidates are scored, None where they are only built.
 
     Raises:
@@ -111,7 +109,6 @@ def mask_bytes(recipe: Recipe, largest: int) -> int:
     """Return the bytes of masks that a build keeps at most, those of two tensors at a time.
 
     Args:
-        recipe: Recipe of the candidate.
         largest: Number of entries of its largest tensor.
     """
     each = -(-min(largest, MOST_REMEMBERED) // 8)
@@ -129,7 +126,6 @@ def share_out(
     Args:
         memory: Bytes that the person allows, None for what is free.
         work: What a worker takes.
-        workshop: Builder of its candidates.
         workers: Number of workers that share the memory.
 
     Raises:

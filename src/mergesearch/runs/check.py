@@ -67,7 +67,7 @@ def check(
         threads: Number of threads that build; None for one per processor.
         memory: Bytes that a run may take; None for all that is free.
         trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
-        on_step: Called with what is done next, in words.
+        on_step: Function that is called with what is done next, in words.
 
     Raises:
         InputError: What a run would refuse.
@@ -231,7 +231,6 @@ def scoring_report(
 
     Args:
         rehearsal: Rehearsal of the whole model.
-        objectives: Objectives that it was rehearsed with.
         build_seconds: Seconds that building a candidate takes.
         ahead: Whether a candidate is built while the one before is scored.
     """

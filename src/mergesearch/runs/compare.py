@@ -20,8 +20,8 @@ class Comparison:
     """Two candidates on the same items.
 
     Attributes:
-        first: Name of the one.
-        second: Name of the other.
+        first: Name of the first candidate.
+        second: Name of the second candidate.
         rung: Rung whose items were compared.
         differences: Difference of each objective, first minus second.
     """
@@ -50,11 +50,10 @@ def compare(
     same objectives (`DIR:17`, `DIR:knee`), or a GGUF or recipe file, which is scored first.
 
     Args:
-        run: Run whose items are compared.
-        first: The one candidate.
-        second: The other.
-        rung: Rung of the items.
-        on_progress: Called with the number of items that are scored.
+        first: Candidate, in one of these forms.
+        second: Candidate that the first is compared with, likewise.
+        rung: `search` or `validate`.
+        on_progress: Function that is called with the number of items that are scored.
 
     Raises:
         InputError: There is no such candidate, or it was scored otherwise.

@@ -98,8 +98,8 @@ class _Member:
     Attributes:
         number: Place in the crew, from 1.
         process: Process of the worker.
-        connection: Where its events come from.
-        failure: What it failed of, None while it did not.
+        connection: Connection that its events come from.
+        failure: Reason of its failure, None while it did not fail.
     """
 
     number: int
@@ -116,13 +116,6 @@ def run_crew(
     observe: Observer,
 ) -> Front:
     """Run a search by several workers, or go on with it; return its front, which is also written.
-
-    Args:
-        files: Where the run is.
-        search: What is searched.
-        settings: How it is searched.
-        crew: How the workers work.
-        observe: Called with every event.
 
     Raises:
         RunFolderError: Another process is at work in the folder, or the run is another search's.
@@ -187,7 +180,7 @@ class Crew(Closing):
 
         Args:
             check: Function that is called several times a second; what it raises ends the run.
-            observe: Called with the events of all workers, each once.
+            observe: Function that is called with the events of all workers, each once.
 
         Raises:
             MergeSearchError: A worker failed, or something outside ended all of them.
@@ -248,11 +241,7 @@ class Crew(Closing):
 
 
 class _Relay:
-    """Passes on the events of several workers as those of one run.
-
-    Args:
-        observe: Called with each.
-    """
+    """Passes on the events of several workers as those of one run."""
 
     def __init__(self, observe: Observer) -> None:
         self._observe = observe

@@ -164,8 +164,6 @@ def notes(model: Recipe | Space, workshop: Workshop, example: Recipe) -> list[st
     """Return what a person should know of the parents and of the starts, one sentence each.
 
     Args:
-        model: Recipe or space that names the parents.
-        workshop: The opened parents.
         example: Recipe of the space, or the recipe itself.
     """
     found = list(workshop.notes(example))

@@ -68,7 +68,8 @@ def join(
         threads: Number of threads that build; None for one per processor.
         memory: Bytes that the worker may take; None for all that is free.
         trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
-        on_event: Called with every event of this worker, and with trials that others finished.
+        on_event: Function that is called with every event of this worker, and with trials that
+            others finished.
 
     Raises:
         InputError: Something that was named is wrong; nothing was started.

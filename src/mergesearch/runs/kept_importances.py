@@ -25,7 +25,6 @@ def kept_importances(
 
     Args:
         file: File that keeps them; where it cannot be written nothing is kept.
-        trials: Trials of a run.
         compute: Function that gives the importances of the trials.
     """
     digest = _digest(trials)

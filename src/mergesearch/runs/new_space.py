@@ -56,7 +56,7 @@ def space_from(source: Path, choose: Choose = lambda found, default: default) ->
 
     Args:
         source: Recipe or file for mergekit-evolve.
-        choose: Chooses what is searched of a recipe.
+        choose: Function that chooses what is searched of a recipe.
 
     Raises:
         InputError: The file holds neither, or nothing that can be searched.

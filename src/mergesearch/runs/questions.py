@@ -29,10 +29,8 @@ def questions(
     Items of a run never change: its folder refuses other objectives and other data.
 
     Args:
-        folder: Folder of the run.
-        items: Items by task.
-        read_items: Returns what items ask; None for loading the run's tasks here, which takes
-            seconds.
+        read_items: Function that returns what items ask; None for loading the run's tasks here,
+            which takes seconds.
         trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
 
     Raises:

@@ -20,9 +20,7 @@ def rehearse(workshop: Workshop, recipe: Recipe, scorer: ScoringProcess) -> Rehe
     """Return how fast a recipe's candidate is scored, or the reason why that cannot be told.
 
     Args:
-        workshop: Builder of the candidates.
         recipe: Recipe of a candidate that answers sensibly.
-        scorer: Scoring process of the objectives.
 
     Raises:
         CheckpointError, BuildError, ScoringError: What fails in the night, too.
@@ -50,7 +48,6 @@ def first_layers(recipe: Recipe, parents: Mapping[str, Checkpoint], count: int) 
 
     Args:
         recipe: Recipe of a whole candidate.
-        parents: Opened parents by id.
         count: Number of layers.
     """
     last = recipe.last

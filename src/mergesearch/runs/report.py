@@ -21,7 +21,6 @@ def write_report(run: Run, read_items: Callable[[Items], Texts]) -> None:
     """Write the report of a run into its folder.
 
     Args:
-        run: Run as it stands.
         read_items: Function that returns what items ask.
     """
     write_text(run.folder.report, report_page(run, read_items=read_items))
@@ -38,8 +37,7 @@ def report_page(
     """Return the report of a run as one HTML page.
 
     Args:
-        run: Run as it stands.
-        read_items: Returns what items ask; None for loading the run's tasks here.
+        read_items: Function that returns what items ask; None for loading the run's tasks here.
         trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
         swept: Trials of a sweep of the run's space.
         notes: Sentences that a person should know before judging the front.

@@ -68,7 +68,7 @@ def score(
         threads: Number of threads that build; None for one per processor.
         memory: Bytes that building and scoring may take; None for all that is free.
         trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
-        on_progress: Called with the number of items that are scored.
+        on_progress: Function that is called with the number of items that are scored.
 
     Raises:
         InputError: Something that was named is wrong.

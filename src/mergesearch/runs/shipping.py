@@ -28,11 +28,6 @@ def label_of(workshop: Workshop, recipe: Recipe, name: str) -> tuple[Label, list
     """Return what the files of a model say of themselves, and what a person should check of it.
 
     The license is the one that the parents name; where they name several it is `other`.
-
-    Args:
-        workshop: Opened parents.
-        recipe: Recipe of the model.
-        name: Name of the model.
     """
     cards = {ref: read_cards(parent) for ref, parent in workshop.parents.items()}
     known = [card for found in cards.values() for card in found]
@@ -78,8 +73,6 @@ def ship(
     a Modelfile for Ollama, and the picture of the front where a run found the recipe.
 
     Args:
-        workshop: Opened parents.
-        recipe: Recipe of the model.
         folder: Folder to write; its name is the model's.
         mixes: Keys of `quantize.MIXES`.
         origin: Run and trial that the recipe is from.

@@ -109,7 +109,7 @@ def search(
         storage: URL of a PostgreSQL database for the study, which workers join from any machine
             (see `worker`); None for a file in the folder.
         gpus: GPUs for the workers, which take them in turn; empty for all to each.
-        on_event: Called with every event of the run; see `mergesearch.events`.
+        on_event: Function that is called with every event of the run; see `mergesearch.events`.
 
     Returns:
         The run, to be read.

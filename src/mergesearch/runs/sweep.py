@@ -51,7 +51,7 @@ def sweep(
         threads: Number of threads that build; None for one per processor.
         memory: Bytes that the run may take; None for all that is free.
         trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
-        on_event: Called with every event of the run.
+        on_event: Function that is called with every event of the run.
 
     Raises:
         SpaceError: The space does not have the line.
@@ -120,7 +120,6 @@ def against_sweep(run: Run, folder: Path | None = None) -> AgainstSweep | None:
     """Return how a run's front compares with that of a sweep; None where there is nothing to.
 
     Args:
-        run: The run.
         folder: Folder of the sweep; None for the one in the run's own folder.
 
     Raises:

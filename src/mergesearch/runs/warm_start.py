@@ -28,10 +28,7 @@ def read_warm_start(
     """Return what a run takes from another one; one on record keeps what it took.
 
     Args:
-        folder: Folder of the run.
         source: Folder of the other run, None where none is named.
-        space: Space of the run.
-        objectives: Objectives of the run.
 
     Raises:
         RunFolderError: There is no other run, or the record is damaged.

@@ -29,9 +29,8 @@ def work(
     """Work on a shared run until its search has ended and its front is confirmed.
 
     Args:
-        files: Where the run is.
-        settings: How the worker works on its machine.
-        observe: Called with every event of this worker, and with trials that others finished.
+        observe: Function that is called with every event of this worker, and with trials that
+            others finished.
 
     Raises:
         RunFolderError: There is no such run, it is not shared, or a parent's files, the tasks or

@@ -76,10 +76,7 @@ def workplace(
     """Prepare to build and score; the scoring process ends with the context.
 
     Args:
-        space: Space that is searched.
         space_text: Text of the space, for the record.
-        objectives: Objectives that are scored.
-        workshop: The opened parents.
         warm: What the run takes from another one, None for nothing.
         settings: How this process works on its machine.
 

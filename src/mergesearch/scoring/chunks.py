@@ -104,7 +104,7 @@ class Group:
 
     Attributes:
         requests: Indices of the requests, one sequence each.
-        sequences: Tokens that each of them reads.
+        sequences: Tokens that each sequence reads.
         shared: Number of leading tokens that a sequence shares with the one before it.
         targets: Pairs (position that it is predicted from, token) of each request.
     """

@@ -72,8 +72,6 @@ def scoring_memory(size: int, shape: Shape, runtime: Runtime, cores: int) -> Sco
 
     Args:
         size: Bytes of the candidate.
-        shape: Sizes of the model.
-        runtime: Settings of llama.cpp.
         cores: Number of cores, which are used where the runtime names no threads.
     """
     workers = n_workers(size, runtime, cores)
@@ -114,7 +112,6 @@ def n_workers(size: int, runtime: Runtime, cores: int) -> int:
 
     Args:
         size: Bytes of the model.
-        runtime: Settings of llama.cpp.
         cores: Number of cores, which are used where the runtime names no threads.
     """
     alone = size > SMALL_MODEL_BYTES or runtime.n_gpu_layers > 0
@@ -144,7 +141,7 @@ def check_fits(n_parallel: int, cells: int, cell_bytes: int, workers: int, avail
 
     Args:
         n_parallel: Number of sequences decoded together.
-        cells: Number of tokens that each of them may have.
+        cells: Number of tokens that a sequence may have.
         cell_bytes: Bytes of a token.
         workers: Number of workers that each have a cache.
         available: Bytes that are free.

@@ -26,7 +26,6 @@ class PartialScores:
     Args:
         folder: Folder that holds nothing else; made where it is missing, in one that is there.
         candidate: SHA-256 (hex) of the GGUF.
-        fingerprint: Fingerprint of the objectives.
         is_shared: Whether other processes keep their candidates' chunks there, which stay.
     """
 

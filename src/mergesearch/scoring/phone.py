@@ -59,7 +59,6 @@ def try_out(path: Path, context: int | None = None) -> PhoneTrial:
     """Load a GGUF by llama.cpp for a context, and let it answer a question by its template.
 
     Args:
-        path: GGUF file.
         context: Number of tokens; None for `CONTEXT`, or what the model was made for where that is
             less.
 

@@ -150,9 +150,7 @@ class ScoringProcess:
         """Score a candidate on a rung's items, or on some of them; results by task name.
 
         Args:
-            candidate: Candidate to score.
-            rung: Rung whose items are scored.
-            on_progress: Told how far each task is.
+            on_progress: Function that is told how far each task is.
             items: Items of the rung to score, in any order; None: all of them. What shares a batch
                 changes results, so an item may have another result in another part.
 

@@ -51,7 +51,6 @@ class Questionnaire:
 
         Args:
             template: Template of the candidate's prompts; None: they are plain texts.
-            rung: Rung of the items.
             items: Those of the items that are wanted, in any order; None: all.
 
         Raises:

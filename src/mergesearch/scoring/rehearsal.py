@@ -47,7 +47,6 @@ class Pace:
         """Return how long the requests take on a rung.
 
         Args:
-            rung: Rung of the objectives file.
             proxied: Whether the task has a proxy, whose rung reads answers instead of writing them.
         """
         items = Rung.SEARCH if rung == Rung.PROXY else rung
@@ -62,7 +61,7 @@ class Rehearsal:
     """How fast one model is scored.
 
     Attributes:
-        load_seconds: Seconds that llama.cpp took to load it.
+        load_seconds: Seconds that llama.cpp took to load the model.
         prepare_seconds: Seconds that making tokens of all requests takes, by rung.
         paces: Pace of each task and type of request.
         notes: What does not fit or work as it may be meant, a sentence each.
@@ -77,7 +76,6 @@ class Rehearsal:
         """Return how long one candidate takes on a rung, loading included.
 
         Args:
-            rung: Rung of the objectives file.
             proxied: Tasks that have a proxy.
         """
         scoring = sum(pace.seconds(rung, pace.task in proxied) for pace in self.paces)
@@ -145,8 +143,6 @@ def measure_pace(
     """Measure how fast requests are taken, on some of the first chunk of the search.
 
     Args:
-        engine: Engine with the model.
-        task: Name of the task.
         jobs: Chunks of all requests of one type, by rung.
         effort: How much it may take.
     """

@@ -185,9 +185,7 @@ def make_chunks(
     A request that does not fit the context takes no part; its outcomes get the reason.
 
     Args:
-        task: Name of the task.
         questions: Requests, those of one item together.
-        vocabulary: Vocabulary of the candidate.
         chunk_items: Number of items in a chunk.
         thinking: How thoughts are told from answers.
     """
@@ -232,7 +230,6 @@ class _Encoder:
         """Return the engine's requests for one of lm-eval's, and how many tokens were cut.
 
         Args:
-            request: Request to make tokens of.
             repeat: Number of the answer, where several are sampled.
 
         Raises:

@@ -19,11 +19,9 @@ def run_chunks(
     """Run chunks and enter their results.
 
     Args:
-        engine: Loaded candidate.
-        chunks: Chunks of all tasks.
         partial: Finished chunks of the candidate, which are not run again; those that finish are
             added to it.
-        on_done: Told each chunk once its results are entered.
+        on_done: Function that is told each chunk once its results are entered.
     """
     left: list[Chunk] = []
     for chunk in chunks:

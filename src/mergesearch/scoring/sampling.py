@@ -58,7 +58,6 @@ def draw(
 
     Args:
         logits: Logits of the next token, (n_vocab,).
-        sampling: Temperature and limits.
         generator: Source of one uniform number.
     """
     scaled = logits.astype(np.float64) / sampling.temperature

@@ -49,10 +49,8 @@ class Scorer:
         """Score a GGUF on a rung's items; results by task name.
 
         Args:
-            path: The GGUF.
-            rung: Rung whose items are scored.
             items: Items of the rung to score, in any order; None: all of them.
-            on_progress: Told how far each task is.
+            on_progress: Function that is told how far each task is.
             partial: Finished chunks, which are not run again; those that finish are added.
 
         Raises:

@@ -35,8 +35,6 @@ def item_texts(objectives: Objectives, items: Items, *, trust_tasks: bool = Fals
     """Return what items ask; this loads lm-eval, which takes some seconds.
 
     Args:
-        objectives: Objectives of the run.
-        items: Items by task.
         trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
 
     Raises:

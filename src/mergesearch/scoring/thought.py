@@ -14,7 +14,7 @@ class Thought:
     Attributes:
         opened: Whether the prompt ends inside a thought.
         start: Bytes that open a thought at the beginning of an answer.
-        end: Bytes that close it.
+        end: Bytes that close a thought.
         closing: Tokens of `end`, given to a model that goes on beyond the budget.
         budget: Number of new tokens that a thought may have.
     """
@@ -58,7 +58,6 @@ class ThoughtReader:
         """Read a token and return what belongs to the answer: nothing while the thought goes on.
 
         Args:
-            token: The token.
             piece: Bytes that it stands for, those of a special token included.
         """
         was_forced = token == self.forced()

@@ -94,7 +94,6 @@ def leave_out_other_methods(document: Mapping[str, Any], space: Mapping[str, Any
     """Leave out, in place, the parameters of methods that the space offers but the recipe lacks.
 
     Args:
-        document: Document of the recipe.
         space: Document of the space that it fills.
     """
     for path, merge in merges_of(document):

@@ -40,8 +40,6 @@ def relevances(
     and around its point of the depth. Choices are not told apart.
 
     Args:
-        document: Document of the space.
-        holes: Holes of the space.
         masses: How much the parents differ from the base.
     """
     n_layers = 1 + max((mass.layer for mass in masses if mass.layer is not None), default=0)

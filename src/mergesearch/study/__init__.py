@@ -1,5 +1,4 @@
 """The study: ask, build, score, tell, until a stop rule says so; then validate the front.
 
-`run_study` in `loop.py` is the way in. Only `loop.py` and `samplers.py` import Optuna, so that
-commands which only read a run start quickly.
+`run_study` in `loop.py` is the way in.
 """

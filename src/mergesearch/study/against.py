@@ -26,8 +26,8 @@ class HypervolumeDifference:
     """By how much one front is ahead of another.
 
     Attributes:
-        ours: Hypervolume of the one.
-        theirs: Hypervolume of the other.
+        ours: Hypervolume of the first front.
+        theirs: Hypervolume of the second front.
         stderr: Standard error of the difference.
         rung: Rung on whose items the members of both were compared.
     """
@@ -39,7 +39,7 @@ class HypervolumeDifference:
 
     @property
     def value(self) -> float:
-        """The difference, the one minus the other."""
+        """The difference, the first minus the second."""
         return self.ours - self.theirs
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
@@ -62,9 +62,8 @@ def hypervolume_difference(
     Args:
         axes: Objectives with their directions and reference points.
         objectives: What the items are worth, in the same order.
-        ours: Members of the one.
-        theirs: Members of the other.
-        rung: Rung that the items are of.
+        ours: Members of the first front.
+        theirs: Members of the second front.
     """
     digests = list(dict.fromkeys([*ours, *theirs]))
     estimates = estimate(

@@ -85,7 +85,6 @@ def parse_choice(text: str, directions: Mapping[str, str]) -> Choice:
     """Return the choice that an expression other than `knee` and `trial:` stands for.
 
     Args:
-        text: The expression.
         directions: `maximize` or `minimize` by objective.
 
     Raises:

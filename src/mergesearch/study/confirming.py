@@ -80,7 +80,6 @@ def finalists(
 
     Args:
         chances: Chance of membership of each trial.
-        trials: Numbers of the trials.
         most: Number of trials that may belong to the front at most.
         always: Trials that are finalists whatever their chance, after the others.
     """
@@ -103,10 +102,8 @@ def finalists_parts(
 
     Args:
         prior: What the search knows of the complete trials.
-        objectives: Objectives of the run.
         order: Validate items of each task in their fixed order.
         budget: Number of item scores that the confirmation takes.
-        seed: Seed of the run.
         parents: Trials that are a parent alone, which every member is compared with in the end.
     """
     directions = [objective.direction for objective in objectives.objectives]

@@ -32,10 +32,6 @@ _READING_SECONDS = 60.0  # for another process to end its transaction
 class Database(Closing):
     """An open database.
 
-    Args:
-        storage: Optuna's storage in it.
-        patience: What waits for its server.
-
     Attributes:
         storage: Optuna's storage in it.
         engine: Engine that the storage and the ledger use.
@@ -68,7 +64,8 @@ class Database(Closing):
 
         Args:
             url: SQLAlchemy URL of the database.
-            on_wait: Called twice a second while it waits; what it raises ends the waiting.
+            on_wait: Function that is called twice a second while it waits; what it raises ends the
+                waiting.
 
         Raises:
             RunFolderError: It cannot be used, holds other tables, or was written by another

@@ -127,10 +127,10 @@ class TrialFinished:
 
 @dataclass(frozen=True)
 class ValidationStarted:
-    """No further trial is begun; these members of the front are still to be validated.
+    """No further trial is started; these members of the front are still to be validated.
 
     Attributes:
-        reason: Why no further trial is begun.
+        reason: Why no further trial is started.
         numbers: Numbers of the trials.
     """
 

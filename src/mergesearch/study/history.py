@@ -15,9 +15,6 @@ from mergesearch.study.trials import Trials
 class History:
     """The trials of a study; `update` takes in what has happened since.
 
-    Args:
-        trials: The study's trials.
-
     Attributes:
         trials: Every trial, by number.
         values: Values of each complete trial, as Optuna was told them.

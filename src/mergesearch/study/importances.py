@@ -32,7 +32,6 @@ def importances(
     for all trials, which nothing decides about.
 
     Args:
-        axes: Objectives of the run.
         trials: Optuna's trials, by number.
         records: Records of the same trials; the objectives' values are theirs.
     """

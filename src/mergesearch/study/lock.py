@@ -20,12 +20,7 @@ _STARTED = "A run was started here.\n"
 
 
 class RunLock:
-    """The lock of a run, while it is held.
-
-    Args:
-        path: Path of its file.
-        file: The open file.
-    """
+    """The lock of a run, while it is held."""
 
     def __init__(self, path: Path, file: TextIO) -> None:
         self._path = path

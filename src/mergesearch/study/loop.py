@@ -86,10 +86,9 @@ def join_study(
 
     Args:
         files: Where the run is; nothing is written beside its database.
-        search: What is searched.
-        settings: How it is searched.
         rule: When no further trial is started, as the one who started the run said.
-        observe: Called with every event of this worker, and with trials that others finished.
+        observe: Function that is called with every event of this worker, and with trials that
+            others finished.
 
     Raises:
         RunFolderError: It is another search's.

@@ -48,7 +48,7 @@ class Measuring:
         proposer: Proposer of the trials.
         recorder: Records of the run, for what was measured before.
         guard: Guard of the stages that a signal may interrupt.
-        observe: Called with every stage.
+        observe: Function that is called with every stage.
     """
 
     search: Search

@@ -44,11 +44,7 @@ class Progress:
                 self._values = members_of(self._values, self._directions)
 
     def reached(self, *, with_front: bool) -> Reached:
-        """Return what the search has come to.
-
-        Args:
-            with_front: Whether the front is looked at.
-        """
+        """Return what the search has come to."""
         if not with_front:
             return Reached(len(self._finished), self._tokens)
         members = members_of(self._current_values(), self._directions)

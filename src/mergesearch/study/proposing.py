@@ -17,10 +17,6 @@ from mergesearch.study.settings import Search
 class Proposer:
     """Proposes the trials of a run.
 
-    Args:
-        search: Search of the run.
-        run: Record of the run.
-
     Attributes:
         lags: Whether a proposal never depends on the trial right before it, so where a GPU scores:
             whether that one was still scored then, and whether there was memory to build ahead,

@@ -74,9 +74,7 @@ def measured_references(
     """Return what the specialists answered right on the search items of their sides.
 
     Args:
-        objectives: Objectives of the search.
-        parents: Ids of all parents.
-        measure: Measures a parent on the search items.
+        measure: Function that measures a parent on the search items.
 
     Raises:
         ObjectivesError: A named specialist is not a parent, or answers too few items right.
@@ -117,7 +115,6 @@ def specialists(
     """Return the specialist of each objective that has a proxy.
 
     Args:
-        objectives: Objectives of the search.
         scores: Scores of each measured parent on the search items.
     """
 

@@ -38,7 +38,6 @@ class Racing:
         """Return what racing brought to a run, None where its trials are scored on all items.
 
         Args:
-            trials: Trials of the run.
             members: Numbers of the members of its front.
         """
         raced = [

@@ -25,11 +25,8 @@ class Race:
     """The race of one trial.
 
     Args:
-        objectives: Objectives of the run.
         order: Search items of each task in their fixed order.
         scored: Results of the trials before.
-        trial: Number of the trial.
-        seed: Seed of the run.
         is_start: Whether the trial is one that the space names to come first; it is never stopped.
     """
 

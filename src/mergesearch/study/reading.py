@@ -25,12 +25,6 @@ from mergesearch.study.trials import Trials, trial_record
 class RunRecords(Closing):
     """All that is on record about one run.
 
-    Args:
-        database: Open database of the run.
-        ledger: Ledger of the run.
-        run: Record of the run.
-        study: Trials of the run.
-
     Attributes:
         objectives: Objectives of the run, without their task folder.
     """

@@ -67,10 +67,8 @@ class RunRecorder(RunRecords):
         """Open the records of a search, new or on record.
 
         Args:
-            files: Files of the records.
-            search: Search of the run.
-            settings: Settings of the run.
-            on_wait: Called while another process holds the database locked; see `Database.create`.
+            on_wait: Function that is called while another process holds the database locked; see
+                `Database.create`.
 
         Raises:
             RunFolderError: The run on record is another search's, or the database cannot be used.
@@ -220,7 +218,6 @@ class RunRecorder(RunRecords):
         It knows what was known when the trial was proposed, so whoever does it again races alike.
 
         Args:
-            trial: Number of the trial.
             order: Search items of each task in their fixed order.
             is_start: Whether the trial is one that the space names to come first.
         """

@@ -16,7 +16,6 @@ class ScoredItems:
     """Item results of trials on one rung; they never change.
 
     Args:
-        objectives: Objectives of the run.
         results: Item results by the trial's number.
     """
 

@@ -155,7 +155,7 @@ class StudySettings:
         trials: Number of finished trials in the study, those of earlier starts included.
         hours: Hours from this start in which the machine is awake; the trial that then runs is
             finished.
-        until: Time of day, likewise; naive times are local.
+        until: Moment after which no trial is started; naive ones are local time.
         seed: Seed of the proposals; None: the run's own when it is resumed, else 0.
         sampler: Name of the sampler; None: that of the run when it is resumed, else `auto`.
         confirm: Share of all item scores that confirms the front where trials are scored on parts

@@ -55,10 +55,6 @@ def share_study(
     """Put a run on record, or its new terms, so that workers can join it.
 
     Args:
-        files: Where the records are.
-        search: What is searched.
-        settings: How it is searched.
-        terms: What workers need to know besides.
         on_wait: Function that is called while another process holds the database locked.
 
     Raises:

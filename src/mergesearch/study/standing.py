@@ -97,10 +97,8 @@ def standing(
     items. Of two trials of one parent the first counts.
 
     Args:
-        trial: The trial.
         rivals: Trials that have a parent alone.
         items_of: Function that gives the item results of a trial on a rung.
-        objectives: Objectives of the run.
     """
     first_of = {rival.parent: rival for rival in reversed(list(rivals))}
     against = [

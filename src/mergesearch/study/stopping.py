@@ -59,8 +59,6 @@ class StopRule:
         """Return the rule for a run that starts `now` (seconds since 1970).
 
         Args:
-            settings: Settings of the run.
-            now: Moment at which it starts.
             reserved: Share of the time that is left to confirm the front.
         """
         search = 1 - reserved

@@ -55,11 +55,6 @@ class Trials:
     """The trials of one study.
 
     What is read is kept: only trials that were not finished are read again.
-
-    Args:
-        storage: Optuna's storage.
-        study: Optuna's study in it.
-        patience: What waits for the server of the database.
     """
 
     def __init__(
@@ -129,11 +124,7 @@ class Trials:
         A front that was confirmed before is no longer that of the run.
 
         Args:
-            proposal: Parameters of the trial.
-            dimensions: Dimensions of the space.
             recipe: Recipe that the parameters give, None where they give none.
-            shares: Share of each parent in the recipe.
-            words: The recipe in words.
             **more: Further attributes of the trial.
         """
         attributes = {
@@ -224,12 +215,7 @@ def observation(trial: FrozenTrial, run: RunRecord) -> Observation:
 
 
 def trial_record(trial: FrozenTrial, rungs: Mapping[Rung, RungRecord]) -> TrialRecord:
-    """Return all that is on record about a trial but its items.
-
-    Args:
-        trial: Optuna's trial.
-        rungs: Measurements of the trial by rung.
-    """
+    """Return all that is on record about a trial but its items."""
     known = trial.user_attrs
     state = _STATES[trial.state]
     ends = [record.ended for rung, record in rungs.items() if rung is not Rung.VALIDATE]

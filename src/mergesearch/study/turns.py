@@ -29,7 +29,6 @@ def file_turns(path: Path, on_wait: Callable[[], None]) -> Turns:
     """Return turns by a lock on a file, which is made where it is missing.
 
     Args:
-        path: Path of the file.
         on_wait: Function that is called while another worker has its turn.
     """
 
@@ -48,8 +47,6 @@ def server_turns(engine: sa.Engine, run_id: int, on_wait: Callable[[], None]) ->
     """Return turns by a lock on the row of a run's terms.
 
     Args:
-        engine: Engine of the database.
-        run_id: Id of the run in the ledger.
         on_wait: Function that is called while another worker has its turn.
     """
     row = sa.select(TERMS.c.run_id).where(TERMS.c.run_id == run_id)

@@ -32,7 +32,7 @@ class Validating:
         proposer: Proposer of the trials, which knows which are alike.
         measuring: Measuring of the candidates.
         guard: Guard of the stages that a signal may interrupt.
-        observe: Called with every event.
+        observe: Function that is called with every event.
         share: Share of all item scores that confirms the front where trials are scored on parts.
     """
 

@@ -32,8 +32,8 @@ class WarmStart:
         by_place: Name in the other run of each hole that has another name there, at the same place.
         unmatched: Dimensions that it knows nothing of.
         starts: Parameters of its front's members, to be tried first.
-        trials: Trials of it, those before that fewest others dominate; empty where its objectives
-            are not those of this run.
+        trials: Trials of the other run, those before that fewest others dominate; empty where its
+            objectives are not those of this run.
     """
 
     source: str

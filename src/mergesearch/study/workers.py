@@ -82,9 +82,6 @@ class SharedWorker(Worker):
     """One of the workers of a shared run; it gives signs of life until it is closed.
 
     Args:
-        sharing: The workers in the database.
-        turns: Gives turns to workers.
-        patience: What waits for the database.
         check: Function that raises what ends the run.
     """
 

@@ -66,11 +66,9 @@ def with_chat_template(
     """Return the tokenizer with another chat template.
 
     Args:
-        tokenizer: Tokenizer of the result.
         wanted: Template, name of a built-in one, or `auto`: the one that most parents have, the
             first of them where several are as frequent; where none has one it stays as it is
             (mergekit 0.1.5, `merge.py`).
-        parents: Tokenizers of the parents.
 
     Raises:
         RecipeError: It is neither a template nor a known name, or it is not valid Jinja.

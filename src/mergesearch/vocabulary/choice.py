@@ -27,7 +27,6 @@ def chosen_tokenizer(
     Args:
         tokenizers: Tokenizer of every parent in the recipe's order, None where it has none.
         base: Id of the base, or of the first parent where there is none.
-        choice: Choice that the recipe makes.
 
     Raises:
         RecipeError: The choice names no parent.

@@ -101,7 +101,6 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any] | None = None) -> Tok
     """Read a folder's tokenizer; None where it has no `tokenizer.json`.
 
     Args:
-        folder: Folder to read.
         config: `config.json` of the model; None for the one in the folder, if there is one.
 
     Raises:

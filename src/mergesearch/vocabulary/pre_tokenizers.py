@@ -54,7 +54,7 @@ class PreTokenizer:
     """A way of splitting text that llama.cpp knows.
 
     Attributes:
-        names: Names of it in llama.cpp; the first is the one that is written.
+        names: Names that llama.cpp gives it; the first is the one that is written.
         alike: Names of others that split alike and differ in how tokens become text again.
         steps: Steps of the `pre_tokenizer` section of a `tokenizer.json` that split like it.
         takes_words: Whether llama.cpp takes a word that is a token as it is, without its merges

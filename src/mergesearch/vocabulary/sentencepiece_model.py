@@ -30,7 +30,6 @@ def read_sentencepiece(path: Path, listed: Collection[int]) -> StoredTokens:
     """Return the pieces of a SentencePiece model.
 
     Args:
-        path: The model, `tokenizer.model`.
         listed: Rows of added tokens that the settings list.
 
     Raises:

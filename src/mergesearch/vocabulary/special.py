@@ -76,7 +76,6 @@ def special_tokens(tokenizer: Tokenizer, rows: int) -> SpecialTokens:
     """Return the special tokens that a tokenizer, its settings and the model's config name.
 
     Args:
-        tokenizer: Tokenizer of the model.
         rows: Rows of the token embedding; ids beyond them do not count.
     """
     settings = {key: value for key, value in tokenizer.settings.items() if key != "eot_token"}

@@ -54,10 +54,8 @@ def page_of(
     """Return the page of a run.
 
     Args:
-        run: Record of the run.
         trials: Every trial, by number.
         front: Front of the run, confirmed where it is.
-        sheet: Items of the trials.
         questions: What items ask.
         facts: Named facts that stand before the run's own.
         notes: Sentences that a person should know before judging the front.
@@ -148,9 +146,6 @@ class _TrialMaker:
     """Makes the trials of a page.
 
     Args:
-        run: Record of the run.
-        front: Front of the run.
-        parents: Ids of the parents.
         before: Seconds before each trial in which it was proposed.
         all_recipes: Whether dominated mixtures have their recipe, too.
     """

@@ -59,7 +59,7 @@ class PageTrial:
         number: Number of the trial.
         state: `complete`, `failed` or `running`.
         note: Reason of a failure, whose scores a trial reused, or that it was stopped early; empty
-            where there is none of it.
+            for none of these.
         member: Whether it is on the front.
         knee: Whether it is the front's knee.
         parent: Short name of the parent that it is, None for a mixture.

@@ -213,8 +213,8 @@ class Engine(Closing):
 
         Args:
             jobs: Chunks to run.
-            on_done: Told each chunk's index, results and seconds as it is done, in any order, in
-                the calling thread.
+            on_done: Function that is told each chunk's index, results and seconds as it is done, in
+                any order, in the calling thread.
         """
         free: SimpleQueue[Worker] = SimpleQueue()
         for worker in self._workers[: len(jobs)]:

@@ -21,7 +21,6 @@ def divide_items(
     Args:
         members: Tasks of a group, or a single one.
         use: Numbers of items.
-        seed: Seed of the hash.
 
     Raises:
         ObjectivesError: There are fewer distinct items than asked for, or too few examples left.

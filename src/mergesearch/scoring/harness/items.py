@@ -55,7 +55,7 @@ class Attempt:
 
     Attributes:
         item: The item.
-        questions: Its requests with their outcomes.
+        questions: Requests of the item with their outcomes.
         failure: Reason why the item is unscored, None where it is not.
     """
 

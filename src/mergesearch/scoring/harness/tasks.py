@@ -21,7 +21,7 @@ class Member:
 
     Attributes:
         task: Object of lm-eval.
-        docs: Its documents, in order.
+        docs: Documents of the task, in order.
         offset: Number of its first document among those of all members.
     """
 
@@ -61,7 +61,7 @@ class LoadedTask:
 
     Attributes:
         name: Name in the objectives file.
-        members: Its tasks; one, unless it is a group.
+        members: Tasks of lm-eval that it consists of; one, unless it is a group.
         by_size: Whether a group weighs its tasks by their numbers of items.
         order: Numbers of the items of each rung that has its own, in their fixed order.
         used: Names of metrics that the objectives file uses.

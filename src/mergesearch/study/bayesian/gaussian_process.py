@@ -99,7 +99,7 @@ class Process:
 
         Args:
             truths: What the process may be at the observed points, (draws, observed points).
-            points: Where it is asked for, (points, dimensions).
+            points: Points at which the process is asked for, (points, dimensions).
         """
         across = self.kernel(self.points, points)
         weights = self.inverse @ across
@@ -131,7 +131,7 @@ class Process:
         """Means (points,) and variances (points,) of the process, given what was observed.
 
         Args:
-            points: Where it is asked for, (points, dimensions).
+            points: Points at which the process is asked for, (points, dimensions).
         """
         across = self.kernel(self.points, points)
         weights = self.observed_inverse @ across
@@ -163,7 +163,6 @@ def fit_process(points: Floats, values: Floats, noise: Floats, geometry: Geometr
         points: Observed points, (points, dimensions).
         values: Observed values.
         noise: Covariance of the values' errors.
-        geometry: How points are compared.
     """
     spread = float(np.std(values)) or 1.0
     centre = float(np.mean(values))

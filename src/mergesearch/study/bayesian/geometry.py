@@ -49,7 +49,6 @@ class Geometry:
         """Return the geometry of dimensions, in which the points of a curve are neighbours.
 
         Args:
-            dimensions: Dimensions of the space.
             relevance: How much each of them is thought to matter, by its name; 1 where left out.
         """
         curves: dict[str, list[int]] = {}

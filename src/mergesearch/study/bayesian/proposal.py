@@ -70,8 +70,6 @@ def next_point(
     running ones as observations of what is expected of them.
 
     Args:
-        observed: What was observed.
-        geometry: How points are compared.
         choices: Number of choices of each dimension, 0 for a range.
         reference: Gains of the reference point, (objectives,).
         rng: Source of all draws.

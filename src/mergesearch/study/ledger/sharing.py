@@ -39,7 +39,6 @@ class Sharing:
     """The workers of one run, in its database. Each method is one transaction.
 
     Args:
-        engine: Engine of the database.
         run_id: Id of the run in the ledger.
     """
 
