@@ -4,12 +4,13 @@
 
 Every comparison, operator, constant, condition and returned value of a module is changed, one at a
 time, and the tests that mirror the module run on the result: `tests/study/test_pareto.py` for
-`study.pareto`. A change that no test notices is a survivor, and is printed. Left alone is what says
-something rather than does it: messages of errors, docstrings, annotations, decorators.
+`study.pareto`, as far as `make quick` runs it. A change that no test notices is a survivor, and is
+printed. Left alone is what says something rather than does it: messages of errors, docstrings,
+annotations, decorators.
 
 Tests run in forked processes, shortest first, until one fails. A change inside a function replaces
-the function's code there; for a change of a table or a default all modules are imported anew.
-Nothing is written to disk.
+the function's code there; where that is not noticed, or for a change of a table or a default, all
+modules are imported anew. Nothing is written to disk.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -58,7 +59,7 @@ MODULES = (
     "tasks.checks",
     "tasks.needle",
 )
-WANTED = 0.9  # share of mutants that tests have to notice
+WANTED = 0.9  # share of a module's mutants that tests have to notice
 PROFILE = "mutants"  # of hypothesis
 PATIENCE = 5.0  # a mutant that takes so many times the time of the unchanged module hangs
 
@@ -257,7 +258,7 @@ class Subject:
     def run(self, *plugins: object) -> int:
         """Run the tests; return pytest's exit code."""
         options = ["-x", "-qq", "-p", "no:warnings", "-p", "no:cacheprovider", f"--rootdir={ROOT}"]
-        options += ["--hypothesis-profile", PROFILE]  # and not the one of every day
+        options += ["--quick", "--hypothesis-profile", PROFILE]
         return int(pytest.main([*options, str(self.tests)], plugins=plugins))
 
     def functions(self) -> list[FunctionType]:
@@ -282,20 +283,20 @@ class Trials:
         self.alive: list[Mutant] = []
         self.total = 0
         self._failed = False
+        self._times: dict[str, float] = {}
         self._functions: list[FunctionType] = []
         self._items: list[pytest.Item] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the tests once as they are, then on each mutant."""
-        times: dict[str, float] = {}
         started = time.monotonic()
         for item in session.items:
             before = time.monotonic()
             if not self._passes([item]):
                 raise session.Failed(f"{item.nodeid} fails without a change")
-            times[item.nodeid] = time.monotonic() - before
-        self._items = sorted(session.items, key=lambda item: times[item.nodeid])
+            self._times[item.nodeid] = time.monotonic() - before
+        self._items = self._shortest_first(session.items)
         self._functions = self.subject.functions()
         self._try_all(PATIENCE * (1.0 + time.monotonic() - started))
         return True
@@ -303,6 +304,9 @@ class Trials:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take note of a failure."""
         self._failed |= report.failed
+
+    def _shortest_first(self, items: Sequence[pytest.Item]) -> list[pytest.Item]:
+        return sorted(items, key=lambda item: self._times.get(item.nodeid, 0.0))
 
     def _passes(self, items: Sequence[pytest.Item]) -> bool:
         self._failed = False
@@ -339,17 +343,16 @@ class Trials:
         child = os.fork()
         if child:
             return child
-        silence = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silence, 1)
-        os.dup2(silence, 2)
         passed = False
         try:
-            passed = self._passes_inside(mutant) if mutant.inside else self._passes_anew(mutant)
+            noticed = mutant.inside and not self._passes_inside(mutant)
+            passed = not noticed and self._passes_anew(mutant)
         finally:
             os._exit(int(not passed))
 
     def _passes_inside(self, mutant: Mutant) -> bool:
         """Whether the tests pass with the code of functions replaced."""
+        _say_nothing()
         self._items[0].config.pluginmanager.unregister(name="terminalreporter")
         codes = dict(_codes(mutant.code))
         for function in self._functions:
@@ -359,6 +362,7 @@ class Trials:
 
     def _passes_anew(self, mutant: Mutant) -> bool:
         """Whether the tests pass where all of the project is imported anew."""
+        _say_nothing()
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None) or ""
             ours = file.endswith(".py") and Path(file).is_relative_to(ROOT)
@@ -366,7 +370,25 @@ class Trials:
                 del sys.modules[name]
         name = f"mergesearch.{self.subject.name}"
         sys.meta_path.insert(0, _Changed(name, self.subject.path, mutant.code))
-        return self.subject.run() == 0
+        return self.subject.run(_Sorted(self._shortest_first)) == 0
+
+
+def _say_nothing() -> None:
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+
+
+class _Sorted:
+    """A plugin of pytest that runs the tests in another order."""
+
+    def __init__(self, order: Callable[[Sequence[pytest.Item]], list[pytest.Item]]) -> None:
+        self._order = order
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Order the tests that are left."""
+        items[:] = self._order(items)
 
 
 def survivors(subject: Subject) -> tuple[list[Mutant], int]:
@@ -378,7 +400,7 @@ def survivors(subject: Subject) -> tuple[list[Mutant], int]:
 
 
 def main(names: Sequence[str]) -> int:
-    """Print the survivors of the modules; return 1 where tests notice too few mutants."""
+    """Print the survivors of modules; return 1 where tests notice too few of a module's mutants."""
     settings.register_profile(
         PROFILE,
         derandomize=True,
@@ -387,16 +409,19 @@ def main(names: Sequence[str]) -> int:
         max_examples=25,
         phases=[Phase.explicit, Phase.generate],
     )
-    noticed = made = 0
+    too_few: list[str] = []
     for name in names or MODULES:
-        subject = Subject(name)
+        subject, started = Subject(name), time.monotonic()
         alive, total = survivors(subject)
-        noticed, made = noticed + total - len(alive), made + total
-        print(f"{name}: {total - len(alive)} of {total} mutants noticed", flush=True)
+        noticed = total - len(alive)
+        seconds = time.monotonic() - started
+        print(f"{name}: {noticed} of {total} mutants noticed, {seconds:.0f} s", flush=True)
         for mutant in alive:
             print(f"  {subject.path.name}:{mutant.line}: {mutant.change}", flush=True)
-    print(f"{noticed} of {made} mutants noticed ({noticed / made:.1%}; wanted: {WANTED:.0%})")
-    return int(noticed < WANTED * made)
+        if noticed < WANTED * total:
+            too_few.append(name)
+    print(f"noticed less than {WANTED:.0%}: {', '.join(too_few) or 'none'}")
+    return int(bool(too_few))
 
 
 if __name__ == "__main__":

@@ -1,206 +1,34 @@
-"""The mixes against llama.cpp's own quantizer: whole files, every tensor's type and bytes."""
+"""Which type each tensor takes in a mix, tensor by tensor."""
 
 from __future__ import annotations
 
-import ctypes
-from pathlib import Path
-from typing import Any
-
-import gguf
-import llama_cpp
-import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
-from helpers.parents import make_family
 
-from mergesearch.build import Workshop
-from mergesearch.errors import RecipeError
-from mergesearch.parents import open_parents
-from mergesearch.quantize.mix import MIXES, ModelTraits, deserves_more_bits, tensor_types
-from mergesearch.recipe import Recipe
-
-WIDE = {"hidden_size": 256, "intermediate_size": 256, "num_attention_heads": 4}
-ODD = {"hidden_size": 192, "intermediate_size": 256, "num_attention_heads": 3}
-SHAPES: dict[str, dict[str, Any]] = {
-    "qwen2, 4 layers, tied": WIDE | {"arch": "qwen2", "num_hidden_layers": 4, "tied": True},
-    "llama, 4 layers, odd feed-forward": WIDE
-    | {"arch": "llama", "num_hidden_layers": 4, "intermediate_size": 352},
-    "llama, 9 layers": WIDE | {"arch": "llama", "num_hidden_layers": 9},
-    "qwen2, 9 layers, tied, odd width": ODD
-    | {"arch": "qwen2", "num_hidden_layers": 9, "tied": True, "num_key_value_heads": 1},
-    "qwen2, 16 layers, untied, odd width": {"hidden_size": 64, "intermediate_size": 64}
-    | {"arch": "qwen2", "num_hidden_layers": 16, "num_attention_heads": 2},
-    "llama, 16 layers, tied, grouped": {"hidden_size": 256, "intermediate_size": 256}
-    | {"arch": "llama", "num_hidden_layers": 16, "tied": True}
-    | {"num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 16},
-    "qwen3, 6 layers, untied": WIDE | {"arch": "qwen3", "num_hidden_layers": 6},
-    "qwen3, 10 layers, tied, odd width": ODD
-    | {"arch": "qwen3", "num_hidden_layers": 10, "tied": True, "num_key_value_heads": 3},
-    "gemma2, 5 layers": WIDE | {"arch": "gemma2", "num_hidden_layers": 5, "tied": True},
-    "gemma3, 9 layers, odd width": ODD
-    | {"arch": "gemma3_text", "num_hidden_layers": 9, "tied": True, "num_key_value_heads": 1},
-    "gemma3, 8 layers, untied": WIDE | {"arch": "gemma3_text", "num_hidden_layers": 8},
-    "gemma4, 5 layers": WIDE | {"arch": "gemma4_text", "tied": True},
-    "phi3, 9 layers, untied": WIDE | {"arch": "phi3", "num_hidden_layers": 9},
-    "phi3, 4 layers, tied": WIDE | {"arch": "phi3", "num_hidden_layers": 4, "tied": True},
-    "qwen2, 4 layers, widths that only F16 holds": {"hidden_size": 80, "num_attention_heads": 5}
-    | {"arch": "qwen2", "num_hidden_layers": 4, "num_key_value_heads": 5, "head_dim": 16},
-}
-
-
-def llama_quantize(
-    source: Path, target: Path, mix: str, overrides: dict[str, Type] | None = None
-) -> None:
-    """Quantize a GGUF with llama.cpp itself."""
-    settings = llama_cpp.llama_model_quantize_default_params()
-    settings.ftype = int(MIXES[mix].file_type)
-    settings.nthread = 2
-    table = (llama_cpp.llama_model_tensor_override * (len(overrides or {}) + 1))()
-    for place, (expression, kind) in enumerate((overrides or {}).items()):
-        table[place].pattern, table[place].type = expression.encode(), int(kind)
-    settings.tt_overrides = table
-    code = llama_cpp.llama_model_quantize(
-        str(source).encode(), str(target).encode(), ctypes.byref(settings)
-    )
-    assert code == 0
-
-
-def contents(path: Path) -> dict[str, tuple[str, list[int], bytes]]:
-    """Every tensor's type, shape and bytes."""
-    return {
-        tensor.name: (
-            tensor.tensor_type.name,
-            [int(size) for size in tensor.shape],
-            tensor.data.tobytes(),
-        )
-        for tensor in gguf.GGUFReader(path).tensors
-    }
-
-
-def metadata(path: Path) -> dict[str, Any]:
-    reader = gguf.GGUFReader(path)
-    return {name: field.contents() for name, field in sorted(reader.fields.items())}
-
-
-def merge_of(folder: Path, shape: dict[str, Any], **changes: Any) -> Recipe:
-    options = dict(shape)
-    tied = options.pop("tied", False)
-    family = make_family(folder, ("a", "b"), tie_word_embeddings=tied, **options)
-    models = [
-        {"model": family["a"], "parameters": {"weight": 0.75}},
-        {"model": family["b"], "parameters": {"weight": [0.25, 0.5]}},
-    ]
-    return Recipe.from_dict({"merge_method": "linear", "models": models} | changes)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_files_equal_llama_model_quantize(shape: str, tmp_path: Path) -> None:
-    """Every mix equals llama.cpp's of the same merge in F32.
-
-    One projection of Gemma 4 it leaves in the type of its source, as which it has F16 elsewhere.
-    """
-    recipe = merge_of(tmp_path, SHAPES[shape])
-    parents = open_parents(recipe)
-    plain, ours, theirs = (tmp_path / f"{name}.gguf" for name in ("plain", "ours", "theirs"))
-    Workshop(parents).gguf(recipe, plain, quant="F32")
-    # The types of a float mix depend on ranks alone, which the first shape has all of.
-    mixes = [name for name, mix in MIXES.items() if mix.quantizes or shape == next(iter(SHAPES))]
-    for mix in mixes:
-        Workshop(parents).gguf(recipe, ours, quant=mix)
-        llama_quantize(plain, theirs, mix)
-        left = () if MIXES[mix].quantizes or mix == "F32" else ("per_layer_model_proj.weight",)
-        found, expected = contents(ours), contents(theirs)
-        for name in left:
-            assert found.pop(name, (mix,))[0] == mix
-            expected.pop(name, None)
-        assert found == expected, mix
-        assert metadata(ours) == metadata(theirs)
-
-
-def test_overrides_equal_llama_model_quantize(tmp_path: Path) -> None:
-    """The first expression that is found counts, falls back too, and shifts the mix's counting."""
-    tensors = {r"blk\.[12]\.attn_v": "Q8_0", "attn_(q|v)": "Q5_K", "ffn_down": "F16"}
-    tensors |= {"token_embd": "Q4_1", "^output.weight$": "Q5_0", "attn_output": "BF16"}
-    shape = WIDE | {"arch": "llama", "num_hidden_layers": 9, "intermediate_size": 352}
-    recipe = merge_of(tmp_path, shape, quantize={"mix": "Q4_K_M", "tensors": tensors})
-    parents = open_parents(recipe)
-    plain, ours, theirs = (tmp_path / f"{name}.gguf" for name in ("plain", "ours", "theirs"))
-    Workshop(parents).gguf(recipe, plain, quant="F32")
-    Workshop(parents).gguf(recipe, ours)
-    llama_quantize(plain, theirs, "Q4_K_M", {name: Type[kind] for name, kind in tensors.items()})
-    assert contents(ours) == contents(theirs)
-    found = {name: kind for name, (kind, _, _) in contents(ours).items()}
-    assert found["blk.1.attn_v.weight"] == "Q8_0"
-    assert found["blk.0.attn_v.weight"] == "Q5_K"
-    assert found["blk.0.attn_q.weight"] == "Q5_K"
-
-
-def test_overrides_that_no_tensor_takes_are_refused(tmp_path: Path) -> None:
-    for expression in ("attn_qkv", "attn_norm"):
-        tensors = {"attn_v": "Q6_K", expression: "Q8_0"}
-        recipe = merge_of(tmp_path, {"arch": "qwen2"}, quantize={"mix": "Q4_0", "tensors": tensors})
-        with pytest.raises(RecipeError, match=expression):
-            Workshop.for_recipe(recipe).gguf(recipe, tmp_path / "m.gguf")
-
-
-def made_up_file(
-    path: Path, arch: str, n_layers: int, n_experts: int, kv_heads: int
-) -> ModelTraits:
-    """An F32 GGUF with what the choice of types depends on, and next to nothing else."""
-    writer = gguf.GGUFWriter(path, arch)
-    writer.add_block_count(n_layers)
-    writer.add_context_length(64)
-    writer.add_embedding_length(256)
-    writer.add_feed_forward_length(256)
-    writer.add_head_count(8)
-    writer.add_head_count_kv(kv_heads)
-    writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_vocab_size(8)
-    if n_experts:
-        writer.add_expert_count(n_experts)
-        writer.add_expert_used_count(1)
-    expert = (n_experts, 2, 256) if n_experts else (2, 256)
-    suffix = "_exps" if n_experts else ""
-    attention = ("attn_q", "attn_k", "attn_v", "attn_output")
-    layer = {f"{name}.weight": (2, 256) for name in attention}
-    layer |= {f"ffn_{name}{suffix}.weight": expert for name in ("down", "gate", "up")}
-    layer |= {"ffn_gate_inp.weight": (n_experts, 256)} if n_experts else {}
-    names = {"token_embd.weight": (8, 256), "output.weight": (8, 256), "output_norm.weight": (256,)}
-    for index in range(n_layers):
-        names |= {f"blk.{index}.{name}": shape for name, shape in layer.items()}
-    for name, shape in names.items():
-        writer.add_tensor(name, np.ones(shape, np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return ModelTraits(n_layers, n_experts, wide_groups=n_layers == 80 and kv_heads < 8)
-
-
-@pytest.mark.parametrize(
-    ("arch", "n_layers", "n_experts", "kv_heads"),
-    [
-        ("llama", 9, 8, 2),
-        ("llama", 9, 2, 8),
-        ("llama", 80, 0, 1),
-        ("llama", 80, 0, 8),
-        ("qwen2", 80, 0, 1),
-    ],
+from mergesearch.quantize.mix import (
+    MIXES,
+    ModelTraits,
+    deserves_more_bits,
+    is_quantized,
+    tensor_types,
 )
-def test_experts_and_large_models(
-    arch: str, n_layers: int, n_experts: int, kv_heads: int, tmp_path: Path
-) -> None:
-    """Experts' matrices are stacked; eight of them, or 80 layers, have rules of their own."""
-    plain, theirs = tmp_path / "plain.gguf", tmp_path / "theirs.gguf"
-    model = made_up_file(plain, arch, n_layers, n_experts, kv_heads)
-    shapes = {
-        tensor.name: tuple(reversed([int(size) for size in tensor.shape]))
-        for tensor in gguf.GGUFReader(plain).tensors
+
+BITS = {"4": Type.Q4_K, "5": Type.Q5_K, "6": Type.Q6_K, "8": Type.Q8_0}
+
+
+def types_by_layer(types: dict[str, Type], name: str, n_layers: int) -> str:
+    """The bits of a K-quant (8: Q8_0) that a tensor has in each layer, one digit a layer."""
+    digits = {kind: digit for digit, kind in BITS.items()}
+    return "".join(digits[types[f"blk.{layer}.{name}.weight"]] for layer in range(n_layers))
+
+
+def model(*names: str, n_layers: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of a model whose layers have the tensors named; the last layer comes first."""
+    return {
+        f"blk.{layer}.{name}.weight": (8, 256)
+        for layer in reversed(range(n_layers))
+        for name in names
     }
-    for mix in MIXES:
-        llama_quantize(plain, theirs, mix)
-        found = {tensor.name: tensor.tensor_type for tensor in gguf.GGUFReader(theirs).tensors}
-        assert tensor_types(mix, shapes, model) == found, mix
 
 
 def test_layers_with_more_bits() -> None:
@@ -208,6 +36,111 @@ def test_layers_with_more_bits() -> None:
     finer = [layer for layer in range(32) if deserves_more_bits(layer, 32)]
     assert finer == [0, 1, 2, 3, 6, 9, 12, 15, 18, 21, 24, 27, 28, 29, 30, 31]
     assert [layer for layer in range(4) if deserves_more_bits(layer, 4)] == [2, 3]
+    assert [layer for layer in range(12) if deserves_more_bits(layer, 12)] == [0, 3, 6, 9, 10, 11]
+
+
+@pytest.mark.parametrize(
+    ("mix", "values", "downs"),
+    [
+        ("Q4_K_S", "555544444444", "544444444444"),
+        ("Q4_K_M", "644644644666", "644644644666"),
+        ("Q5_K_M", "655655655666", "655655655666"),
+        ("Q6_K", "666666666666", "666666666666"),
+        ("Q8_0", "888888888888", "888888888888"),
+    ],
+)
+def test_value_and_down_projections_are_finer_in_some_layers(
+    mix: str, values: str, downs: str
+) -> None:
+    shapes = model("attn_v", "ffn_down", "attn_q", n_layers=12)
+    types = tensor_types(mix, shapes, ModelTraits(12))
+    assert types_by_layer(types, "attn_v", 12) == values
+    assert types_by_layer(types, "ffn_down", 12) == downs
+    assert {types[f"blk.{layer}.attn_q.weight"] for layer in range(12)} == {MIXES[mix].most}
+
+
+@pytest.mark.parametrize("name", ["attn_v", "attn_qkv", "attn_kv_b"])
+def test_value_projections_are_counted_among_themselves(name: str) -> None:
+    """Of sixteen layers the odd ones have one: the first four are finer, and not the first two."""
+    every = model("attn_q", name, n_layers=16)
+    odd = {key: shape for key, shape in every.items() if int(key.split(".")[1]) % 2}
+    types = tensor_types("Q4_K_S", odd, ModelTraits(16))
+    found = [types[f"blk.{layer}.{name}.weight"] for layer in range(1, 16, 2)]
+    assert found == [Type.Q5_K] * 4 + [Type.Q4_K] * 4
+    types = tensor_types("Q4_K_M", odd, ModelTraits(16))
+    found = [types[f"blk.{layer}.{name}.weight"] for layer in range(1, 16, 2)]
+    assert found == [BITS[digit] for digit in "64464466"]  # of eight
+
+
+def test_overridden_tensors_are_not_counted() -> None:
+    """The first expression that is found in the name counts, and types fall back too."""
+    shapes = model("attn_v", "ffn_down", n_layers=16) | {"blk.0.attn_q.weight": (8, 32)}
+    overrides = {r"blk\.[01]\.": Type.Q8_0, "attn_v|attn_q": Type.Q4_0, "attn_q": Type.Q6_K}
+    types = tensor_types("Q4_K_S", shapes, ModelTraits(16), overrides)
+    assert types["blk.1.attn_v.weight"] == Type.Q8_0
+    assert types["blk.2.attn_v.weight"] == Type.Q4_0
+    assert types["blk.0.attn_q.weight"] == Type.Q8_0
+    # Two of sixteen are finer: those of layers 2 and 3, since 0 and 1 are named.
+    assert types_by_layer(types, "ffn_down", 16) == "8855444444444444"
+    wide = {"blk.0.attn_q.weight": (8, 896)}
+    types = tensor_types("Q4_K_M", wide, ModelTraits(1), {"attn": Type.Q5_K})
+    assert types == {"blk.0.attn_q.weight": Type.Q5_1}
+
+
+def test_experts_have_the_type_of_their_layer() -> None:
+    """A layer has two: all experts in one tensor, and an expert that every token takes.
+
+    Without experts the two would be counted one by one, as layers 0 and 1, 2 and 3, and so on.
+    """
+    shapes = model("ffn_down_exps", "ffn_down_shexp", n_layers=16)
+    for n_experts, experts, shared in (
+        (64, "6644644644644666", "6644644644644666"),
+        (2, "6644644644644666", "6644644644644666"),
+        (1, "6464464666666666", "6446446666666666"),
+    ):
+        types = tensor_types("Q4_K_M", shapes, ModelTraits(16, n_experts))
+        assert types_by_layer(types, "ffn_down_exps", 16) == experts
+        assert types_by_layer(types, "ffn_down_shexp", 16) == shared
+
+
+@pytest.mark.parametrize(
+    ("mix", "n_experts", "name", "expected"),
+    [
+        ("Q4_K_M", 8, "attn_v", Type.Q8_0),
+        ("Q4_K_M", 8, "attn_k", Type.Q8_0),
+        ("Q4_K_M", 8, "attn_output", Type.Q5_K),
+        ("Q4_K_S", 8, "attn_output", Type.Q5_K),
+        ("Q5_K_M", 8, "attn_output", Type.Q5_K),
+        ("Q6_K", 8, "attn_output", Type.Q6_K),
+        ("Q4_K_M", 8, "attn_q", Type.Q4_K),
+        ("Q6_K", 8, "attn_v", Type.Q8_0),
+        ("Q4_K_M", 7, "attn_v", Type.Q4_K),
+        ("Q4_K_M", 9, "attn_k", Type.Q4_K),
+        ("Q4_K_M", 0, "attn_output", Type.Q4_K),
+    ],
+)
+def test_attention_beside_eight_experts_is_finer(
+    mix: str, n_experts: int, name: str, expected: Type
+) -> None:
+    types = tensor_types(mix, model(name, n_layers=4), ModelTraits(4, n_experts))
+    assert types[f"blk.0.{name}.weight"] == expected
+
+
+@pytest.mark.parametrize(
+    ("mix", "values", "keys"),
+    [
+        ("Q4_K_S", "55555555", "44444444"),
+        ("Q4_K_M", "65565566", "44444444"),
+        ("Q5_K_M", "65565566", "55555555"),
+        ("Q6_K", "66666666", "66666666"),
+    ],
+)
+def test_few_value_heads_are_finer(mix: str, values: str, keys: str) -> None:
+    types = tensor_types(
+        mix, model("attn_v", "attn_k", n_layers=8), ModelTraits(8, wide_groups=True)
+    )
+    assert types_by_layer(types, "attn_v", 8) == values
+    assert types_by_layer(types, "attn_k", 8) == keys
 
 
 @pytest.mark.parametrize(
@@ -217,27 +150,81 @@ def test_layers_with_more_bits() -> None:
         ("Q4_K_M", "token_embd.weight", 256, False, Type.Q4_K),
         ("Q4_K_M", "token_embd.weight", 896, True, Type.Q8_0),
         ("Q4_K_M", "token_embd.weight", 896, False, Type.Q5_0),
+        ("Q4_K_M", "per_layer_token_embd.weight", 256, True, Type.Q6_K),
+        ("Q4_K_M", "per_layer_token_embd.weight", 256, False, Type.Q4_K),
         ("Q4_K_M", "output.weight", 256, False, Type.Q6_K),
+        ("Q4_K_M", "output.weight", 40, False, Type.F16),
+        ("Q5_K_M", "blk.0.attn_q.weight", 896, False, Type.Q5_1),
+        ("Q6_K", "blk.0.attn_q.weight", 896, False, Type.Q8_0),
         ("Q4_K_M", "blk.0.ffn_down.weight", 896, False, Type.Q5_0),
         ("Q4_K_M", "blk.0.ffn_down.weight", 40, False, Type.F16),
         ("Q4_K_M", "blk.2.ffn_up.weight", 256, False, Type.Q4_K),
         ("Q4_0", "blk.2.attn_v.weight", 896, False, Type.Q4_0),
+        ("Q4_0", "blk.2.attn_v.weight", 40, False, Type.F16),
         ("Q4_0", "output.weight", 896, False, Type.Q8_0),
         ("Q4_0", "output.weight", 256, False, Type.Q6_K),
+        ("Q8_0", "output.weight", 256, False, Type.Q8_0),
         ("F16", "output.weight", 40, False, Type.F16),
-        ("Q4_K_M", "blk.0.attn_q.bias", None, False, Type.F32),
+        ("BF16", "blk.0.ffn_down.weight", 256, False, Type.BF16),
+        ("F32", "blk.0.ffn_down.weight", 256, False, Type.F32),
+        ("F16", "per_layer_model_proj.weight", 256, False, Type.F16),
+        ("Q4_K_M", "per_layer_model_proj.weight", 256, False, Type.F32),
+        ("F16", "blk.0.attn_norm.weight", 256, False, Type.F32),
         ("Q4_K_M", "output_norm.weight", None, False, Type.F32),
-        ("Q4_K_M", "blk.0.attn_q_norm.weight", 256, False, Type.F32),
     ],
 )
 def test_type_of_single_tensors(
     mix: str, name: str, cols: int | None, tied: bool, expected: Type
 ) -> None:
+    """A type whose blocks do not fill a row falls back to one with smaller blocks, or to F16."""
     shapes: dict[str, tuple[int, ...]] = {} if tied else {"output.weight": (8, 256)}
     shapes[name] = (256,) if cols is None else (8, cols)
     assert tensor_types(mix, shapes, ModelTraits(4))[name] == expected
 
 
-def test_a_single_row_is_not_quantized() -> None:
-    name = "blk.0.attn_k.weight"
-    assert tensor_types("Q4_K_M", {name: (1, 256)}, ModelTraits(4)) == {name: Type.F32}
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("blk.0.attn_q.bias", (8, 256)),
+        ("blk.0.attn_k.weight", (1, 256)),
+        ("output_norm.weight", (256,)),
+        ("blk.0.attn_q_norm.weight", (8, 256)),
+        ("blk.0.ffn_gate_inp.weight", (8, 256)),
+        ("altup_proj.weight", (3, 8, 256)),
+        ("blk.0.laurel_l.weight", (8, 256)),
+        ("per_layer_model_proj.weight", (8, 256)),
+        ("position_embd.weight", (8, 256)),
+        ("token_types.weight", (8, 256)),
+        ("blk.0.ssm_conv1d.weight", (8, 256)),
+        ("blk.0.shortconv.conv.weight", (8, 256)),
+        ("blk.0.indexer.k_proj.weight", (8, 256)),
+        ("blk.0.indexer.q_proj.weight", (8, 256)),
+        ("blk.0.time_mix_first.weight", (8, 256)),
+        ("blk.0.time_mix_w0.weight", (8, 256)),
+        ("blk.0.time_mix_v1.weight", (8, 256)),
+        ("blk.0.time_mix_a2.weight", (8, 256)),
+        ("blk.0.time_mix_g1.weight", (8, 256)),
+        ("blk.0.time_mix_decay_w1.weight", (8, 256)),
+        ("blk.0.time_mix_decay_w2.weight", (8, 256)),
+        ("blk.0.time_mix_lerp_fused.weight", (8, 256)),
+        ("enc.blk.0.attn_rel_b.weight", (8, 256)),
+    ],
+)
+def test_small_and_sensitive_tensors_are_not_quantized(name: str, shape: tuple[int, ...]) -> None:
+    assert not is_quantized(name, shape)
+    assert tensor_types("Q4_K_M", {name: shape}, ModelTraits(4)) == {name: Type.F32}
+
+
+def test_matrices_are_quantized() -> None:
+    for name, shape in (
+        ("blk.0.attn_k.weight", (2, 256)),
+        ("blk.0.ffn_up_exps.weight", (2, 1, 256)),
+        ("blk.0.ffn_up_exps.weight", (1, 2, 256)),
+        ("blk.0.time_mix_key.weight", (8, 256)),
+        ("blk.0.shortconv.in_proj.weight", (8, 256)),
+    ):
+        assert is_quantized(name, shape)
+
+
+def test_what_is_not_quantized_is_in_one_float_type() -> None:
+    assert [name for name, mix in MIXES.items() if not mix.quantizes] == ["F16", "BF16", "F32"]

@@ -85,6 +85,30 @@ def test_shares_follow_gradients_through_slices_of_stages() -> None:
     assert recipe.shares(4) == pytest.approx({"a": 0.0, "b": 1 / 3, "c": 2 / 3})
 
 
+def test_a_stage_may_have_more_layers_than_the_parents() -> None:
+    """Six layers of `tall`, three of them b's, and all of them are in the mean."""
+    sources = [{"model": "a", "layer_range": [0, 3]}, {"model": "b", "layer_range": [1, 4]}]
+    tall = {
+        "name": "tall",
+        "merge_method": "passthrough",
+        "slices": [{"sources": [source]} for source in sources],
+    }
+    models = [{"model": "tall", "parameters": {"weight": 1.0}}]
+    recipe = Recipe.from_dict({"merge_method": "linear", "models": models, "stages": [tall]})
+    assert recipe.shares(4) == pytest.approx({"a": 0.5, "b": 0.5})
+
+
+def test_filters_see_the_whole_names_of_tensors() -> None:
+    """Half of the result is attention, the other half is MLP."""
+    weight = [
+        {"filter": "self_attn.q_proj.weight", "value": 0.4},
+        {"filter": "mlp.down_proj.weight", "value": 0.8},
+        {"value": 0.0},
+    ]
+    recipe = recipe_of("task_arithmetic", "a", "base", weight=weight)
+    assert recipe.shares(2) == pytest.approx({"a": 0.6, "base": 0.4})
+
+
 @pytest.mark.parametrize(
     ("method", "base", "parameters", "expected"),
     [

@@ -51,6 +51,8 @@ class _Always:
         (Sampling(top_k=2), 0.0, 1),  # .4 and .3
         (Sampling(top_k=2), 0.56, 1),
         (Sampling(top_k=2), 0.58, 2),
+        (Sampling(top_k=1), 0.99, 1),
+        (Sampling(top_k=3), 0.0, 1),  # .4, .3 and .2
         (Sampling(top_k=4), 0.05, 0),
         (Sampling(top_p=0.65), 0.56, 1),
         (Sampling(top_p=0.65), 0.58, 2),  # .4 does not reach .65, .4 and .3 do
@@ -65,6 +67,11 @@ class _Always:
 def test_a_number_falls_into_the_share_of_a_token(sampling, number, expected) -> None:
     logits = np.log(np.array([0.1, 0.4, 0.3, 0.2], np.float32))
     assert draw(logits, sampling, _Always(number)) == expected
+
+
+def test_large_logits_are_no_less_likely() -> None:
+    logits = np.log(np.array([0.1, 0.4, 0.3, 0.2], np.float32)) + np.float32(1000)
+    assert [draw(logits, Sampling(), _Always(number)) for number in (0.05, 0.65)] == [0, 2]
 
 
 def test_equally_likely_tokens_are_kept_in_their_order() -> None:

@@ -109,23 +109,18 @@ _EMBEDDINGS = (GGUF_EMBEDDING, "per_layer_token_embd.weight")
 _PROJECTION = "per_layer_model_proj"  # the converter has it in F16 as any other matrix
 # Parts of the names of small or sensitive matrices, which llama.cpp never quantizes.
 _KEPT = (
-    "_norm.weight",
-    "ffn_gate_inp.weight",
-    "altup",
-    "laurel",
+    r"_norm\.weight",
+    r"ffn_gate_inp\.weight",
+    r"altup",
+    r"laurel",
     _PROJECTION,
-    "position_embd",
-    "token_types",
-    "ssm_conv1d",
-    "shortconv.conv.weight",
-    "indexer.k_proj.weight",
-    "indexer.q_proj.weight",
-    "time_mix_first.weight",
-    *(f"time_mix_{letter}{rank}.weight" for letter in "wvag" for rank in "012"),
-    "time_mix_decay_w1.weight",
-    "time_mix_decay_w2.weight",
-    "time_mix_lerp_fused.weight",
-    "attn_rel_b.weight",
+    r"position_embd",
+    r"token_types",
+    r"ssm_conv1d",
+    r"shortconv\.conv\.weight",
+    r"indexer\.[kq]_proj\.weight",
+    r"time_mix_(first|decay_w[12]|lerp_fused|[wvag][012])\.weight",
+    r"attn_rel_b\.weight",
 )
 
 
@@ -168,7 +163,8 @@ def tensor_types(
 def is_quantized(name: str, shape: tuple[int, ...]) -> bool:
     """Whether llama.cpp quantizes a tensor of this GGUF name and shape at all."""
     single_row = math.prod(shape[:-1]) == 1
-    return not single_row and name.endswith("weight") and not any(part in name for part in _KEPT)
+    kept = any(re.search(part, name) for part in _KEPT)
+    return not single_row and not kept and name.endswith("weight")
 
 
 def _override(name: str, overrides: Mapping[str, Type]) -> Type | None:
@@ -193,10 +189,7 @@ def _type_in_mix(
     """The mix's own choice, counting tensors of a kind in `seen`; overridden ones do not count."""
     eight_experts = traits.n_experts == 8
     if name == GGUF_HEAD or (name in _EMBEDDINGS and GGUF_HEAD not in shapes):
-        # The question asked is whether the mix's own blocks fit: with 32-wide blocks that fit,
-        # the head may still have to fall back.
-        fits = shapes[name][-1] % block_elements(mix.most) == 0
-        return Type.Q6_K if fits and mix.most != Type.Q8_0 else Type.Q8_0
+        return Type.Q8_0 if mix.most == Type.Q8_0 else Type.Q6_K
     if name.endswith(_VALUES):
         kind = mix.finer if mix.values(seen["values"], n_values) else mix.most
         seen["values"] += 1

@@ -95,5 +95,5 @@ def _name(tensor: str, layer: int) -> str:
 
 def short_names(parents: Sequence[str]) -> list[str]:
     """Return parents' names without what stands before the last `/` or `:`, where that is clear."""
-    short = [parent.rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1] for parent in parents]
+    short = [parent.rstrip("/").split("/")[-1].split(":")[-1] for parent in parents]
     return short if len(set(short)) == len(short) else list(parents)
