@@ -160,9 +160,9 @@ def reading_bound(files: Sequence[Path]) -> float:
     best = math.inf
     with ThreadPoolExecutor(cores) as pool:
         for _ in range(3):
-            begun = time.perf_counter()
+            started = time.perf_counter()
             list(pool.map(np.bitwise_or.reduce, parts))
-            best = min(best, time.perf_counter() - begun)
+            best = min(best, time.perf_counter() - started)
     return best
 
 

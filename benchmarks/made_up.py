@@ -108,9 +108,9 @@ def seconds(command: Sequence[str]) -> float:
     """Wall time of a command, its output hidden unless it fails."""
     cores = str(available_cores())
     offline = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": cores, "CUDA_VISIBLE_DEVICES": ""}
-    begun = time.perf_counter()
+    started = time.perf_counter()
     done = subprocess.run(command, env=os.environ | offline, capture_output=True, text=True)
-    taken = time.perf_counter() - begun
+    taken = time.perf_counter() - started
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
     return taken

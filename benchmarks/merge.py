@@ -56,11 +56,11 @@ def median_seconds(
 def write_alone(path: Path, size: int) -> float:
     """Seconds to write `size` bytes to a new file."""
     chunk = np.zeros(1 << 20, dtype=np.uint8)
-    begun = time.perf_counter()
+    started = time.perf_counter()
     with path.open("wb", buffering=0) as file:
         for _ in range(size >> 20):
             file.write(chunk)
-    taken = time.perf_counter() - begun
+    taken = time.perf_counter() - started
     path.unlink()
     return taken
 

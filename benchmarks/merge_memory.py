@@ -46,7 +46,7 @@ def anonymous_bytes(pid: int) -> int:
 
 def peak_of(command: list[str]) -> tuple[float, int, str]:
     """Wall seconds of a command, its peak of anonymous bytes (every 10 ms), and what it printed."""
-    begun, peak = time.perf_counter(), 0
+    started, peak = time.perf_counter(), 0
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         while process.poll() is None:
@@ -56,7 +56,7 @@ def peak_of(command: list[str]) -> tuple[float, int, str]:
         text = output.read().decode()
     if process.returncode:
         raise SystemExit(text)
-    return time.perf_counter() - begun, peak, text
+    return time.perf_counter() - started, peak, text
 
 
 def build_in_memory(recipe: Path) -> None:

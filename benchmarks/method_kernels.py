@@ -69,14 +69,14 @@ def seconds(method: str, tensors: dict[str, Stored]) -> tuple[float, float]:
         for start in range(0, ROWS, step)
     ]
     tensor = replace(InputTensor.of(blocks, tuple(range(len(inputs)))), spare=Spare(1 << 30))
-    begun = time.thread_time()
+    started = time.thread_time()
     statistics = None
     if chosen.statistics is not None:
         statistics = chosen.statistics(tensor, settings)
-    counted = time.thread_time() - begun
+    counted = time.thread_time() - started
     for block in blocks:
         assert rows_as(chosen.merge(block, settings, statistics), Type.Q4_K) is not None
-    return counted, time.thread_time() - begun
+    return counted, time.thread_time() - started
 
 
 def main() -> None:

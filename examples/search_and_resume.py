@@ -1,4 +1,4 @@
-"""Search the demo's space, stop, and go on; a callback hears of every event.
+"""Search the demo's space, stop, and resume; a callback hears of every event.
 
 python examples/search_and_resume.py FOLDER
 """

@@ -19,7 +19,7 @@ Check a space and its objectives before the night, and learn what it takes:
     report = mergesearch.check("space.yaml", "objectives.yaml")
     print(report.building.seconds, report.scoring.trials_per_hour)
 
-Search a space. The same call with the same folder goes on where a run stood:
+Search a space. The same call with the same folder resumes where the run stopped:
 
     def tell(event):
         match event:

@@ -80,7 +80,7 @@ class MissingParent(CheckpointError):
 
 
 class ParentChanged(MergeSearchError):
-    """A parent's files are no longer those that a run was started with; it can go on with them."""
+    """A parent's files have changed since the run started; the original ones can resume it."""
 
 
 class RunFolderError(InputError):
@@ -98,7 +98,7 @@ class OutOfResources(BuildError):
 
 
 class StorageError(MergeSearchError):
-    """What a run records can no longer be read or written; it can go on once that is mended."""
+    """What a run records can no longer be read or written; it can be resumed once that is fixed."""
 
 
 class DatabaseAway(StorageError):
@@ -130,6 +130,6 @@ class ScorerHung(ScoringError):
 
 
 class Interrupted(MergeSearchError):
-    """The person stopped the run; the same command goes on with it."""
+    """The person stopped the run; the same command resumes it."""
 
     exit_code = 130

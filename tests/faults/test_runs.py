@@ -119,7 +119,7 @@ def test_a_signal_ends_a_run_soon(place: Path, number: signal.Signals) -> None:
     code, errors = ends(process)
     assert code == 130
     assert time.monotonic() - sent < 10  # two seconds where the machine has nothing else to do
-    assert "go on: search run --out" in errors
+    assert "resume: search run --out" in errors
     goes_on(place)
 
 

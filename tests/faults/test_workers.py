@@ -1,4 +1,4 @@
-"""Many workers on PostgreSQL: killed in mid-trial, and a database that is restarted."""
+"""Many workers on PostgreSQL: killed during a trial, and a database that is restarted."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def wait_for(where: StudyFiles, count: int) -> None:
 def test_every_trial_is_done_once(
     server: Server, where: StudyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four workers, two killed in mid-trial, the database restarted twice meanwhile."""
+    """Four workers, two killed during a trial, the database restarted twice meanwhile."""
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     settings = StudySettings(trials=TRIALS, sampler="sobol")
     share(where, settings)

@@ -111,7 +111,7 @@ def test_memory_is_told_part_by_part(facts: dict[str, Any], tmp_path: Path) -> N
     assert not memory["builds_ahead"]
     refused = search("check", "demo", "--memory", "100MB")  # with the demo's own objectives
     assert refused.code == 2
-    assert "100 MB are allowed" in refused.err
+    assert "100 MB is allowed" in refused.err
     space = tmp_path / "space.yaml"  # without objectives, which the built-in one has
     space.write_text(resources.space_file("demo").read_text(encoding="utf-8"))
     alone = json.loads(search("check", space, "--json", "--memory", "1GB").out)

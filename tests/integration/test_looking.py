@@ -135,7 +135,7 @@ def test_a_run_remembers_its_goal_and_says_where_there_is_nothing_to_do(
 def test_a_folder_without_a_run_needs_a_space(tmp_path: Path) -> None:
     outcome = search("run", "--out", tmp_path / "typo")
     assert outcome.code == 2
-    assert "no run there to go on with" in outcome.err
+    assert "there is no run to resume" in outcome.err
     assert "name a space to start one" in outcome.err
     assert list(tmp_path.iterdir()) == []
 

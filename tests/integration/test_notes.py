@@ -17,8 +17,8 @@ models:
 allow_negative_weights: false
 """
 NOTES = [
-    "`allow_negative_weights` is without effect: nothing reads it here",
-    "`weight` is without effect: model_stock takes filter_wise",
+    "`allow_negative_weights` has no effect: nothing reads it here",
+    "`weight` has no effect: model_stock takes filter_wise",
 ]
 
 
@@ -49,7 +49,7 @@ def test_a_check_says_so() -> None:
     )
     report = json.loads(search("check", "space.yaml", "--json").out)
     (note,) = (note for note in report["notes"] if "without effect" in note)
-    assert note.startswith("`density` is without effect: ")
+    assert note.startswith("`density` has no effect: ")
 
 
 def test_files_for_other_tools_are_told_by_name() -> None:

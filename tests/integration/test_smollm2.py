@@ -40,7 +40,7 @@ def smollm2() -> str:
 def adapters() -> list[str]:
     folder = Path(os.environ.get("MERGESEARCH_SHARED", "no folder")) / "zoo"
     if not folder.is_dir():
-        pytest.skip("MERGESEARCH_SHARED names no folder with the adapters")
+        pytest.skip("MERGESEARCH_SHARED does not name a folder with the adapters")
     return [str(folder / name) for name in ADAPTERS]
 
 
@@ -168,7 +168,7 @@ def test_choices_are_those_of_transformers(smollm2: str, tmp_path: Path) -> None
 
     data = Path(os.environ.get("MERGESEARCH_SHARED", "no folder")) / "datasets/bbh_choices.jsonl"
     if not data.is_file():
-        pytest.skip("MERGESEARCH_SHARED names no folder with datasets/bbh_choices.jsonl")
+        pytest.skip("MERGESEARCH_SHARED does not name a folder with datasets/bbh_choices.jsonl")
     rows = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines()]
     items = sorted(rows, key=lambda row: len(row["question"]))[:N_ITEMS]
     model = AutoModelForCausalLM.from_pretrained(

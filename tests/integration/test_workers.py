@@ -74,7 +74,7 @@ def test_ctrl_c_stops_all_workers_and_the_run_goes_on_with_fewer(run: Run, tmp_p
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"go on: search run --out {folder} --workers 2" in errors
+    assert f"resume: search run --out {folder} --workers 2" in errors
     assert not any(Path("/proc", str(worker)).exists() for worker in workers)
     assert search("run", "--out", folder).code == 0
     assert [trial["digest"] for trial in trials_of(folder)] == [

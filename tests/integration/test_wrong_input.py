@@ -259,7 +259,7 @@ def test_what_takes_more_memory_than_is_allowed(parents: Path) -> None:
     before = sorted(parents.rglob("*"))
     outcome = run(parents, SPACE, "--memory", "1MB")
     assert outcome.code == 2
-    assert "and 1 MB are allowed: the candidate 3 MB, llama.cpp's repacked copy of it" in (
+    assert "and 1 MB is allowed: the candidate 3 MB, llama.cpp's repacked copy of it" in (
         outcome.err
     )
     (parents / "space.yaml").unlink()
@@ -268,7 +268,7 @@ def test_what_takes_more_memory_than_is_allowed(parents: Path) -> None:
     models = [{"model": "demo:base", "parameters": {"weight": 1.0}}]
     recipe.write_text(yaml.safe_dump({"merge_method": "linear", "models": models}))
     outcome = search("score", recipe, "--objectives", "demo", "--memory", "1MB")
-    assert (outcome.code, "1 MB are allowed" in outcome.err) == (2, True), outcome
+    assert (outcome.code, "1 MB is allowed" in outcome.err) == (2, True), outcome
 
 
 def test_a_memory_that_is_no_size_or_has_nothing_to_count(parents: Path) -> None:

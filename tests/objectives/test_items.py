@@ -35,7 +35,7 @@ def test_split_is_disjoint_by_content_and_nested(
 
 def test_of_items_with_the_same_content_the_first_takes_part() -> None:
     assert split_items(["x", "x", "x"], 1, 0, 0) == ([0], [])
-    with pytest.raises(ObjectivesError, match="2 items are asked for, the task has 1 distinct"):
+    with pytest.raises(ObjectivesError, match="2 items are requested, but the task has 1 distinct"):
         split_items(["x", "x", "x"], 1, 1, 0)
 
 

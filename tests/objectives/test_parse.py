@@ -146,8 +146,8 @@ def test_uses_of_one_task_want_the_same_items() -> None:
     ("entry", "message"),
     [
         ("proxy: guess", r'objectives\.reason\.proxy: unknown value "guess"'),
-        ("specialist: x", r"objectives\.reason: a specialist is for a proxy"),
-        ("direction: minimize\n    proxy: likelihood", "a likelihood stands for a metric"),
+        ("specialist: x", r"objectives\.reason: `specialist` has no effect"),
+        ("direction: minimize\n    proxy: likelihood", "a likelihood can only be a proxy"),
     ],
 )
 def test_impossible_proxies_are_refused(entry: str, message: str) -> None:

@@ -23,7 +23,7 @@ def test_what_is_known_stays_and_what_another_method_takes_is_noted() -> None:
     document = {"merge_method": "ties", "models": [], "epsilon": 0.1}
     kept = leaving_out().document(document, KEYS, {}, location)
     assert kept == {"merge_method": "ties", "models": []}
-    assert location.notes == {"epsilon": "`epsilon` is without effect: nothing reads it here"}
+    assert location.notes == {"epsilon": "`epsilon` has no effect: nothing reads it here"}
 
 
 def test_a_parameter_beside_parameters_must_say_what_holds_anyway() -> None:
@@ -32,8 +32,8 @@ def test_a_parameter_beside_parameters_must_say_what_holds_anyway() -> None:
     leaving_out().document({"normalize": False}, KEYS, {"normalize": False}, location)
     why = "it is read inside `parameters` only"
     assert location.notes == {
-        "lambda": f"`lambda` is without effect: {why}",
-        "normalize": f"`normalize` is without effect: {why}",
+        "lambda": f"`lambda` has no effect: {why}",
+        "normalize": f"`normalize` has no effect: {why}",
     }
     for document in ({"lambda": 0.5}, {"normalize": False}):
         with pytest.raises(RecipeError, match=r"did you mean `parameters: \{"):
@@ -78,7 +78,7 @@ def test_keys_of_an_input_that_belong_elsewhere_are_refused_with_their_place() -
 def test_parameters_that_the_method_does_not_take(name: str, value: Any, why: str) -> None:
     location, top = Location("r.yaml"), {"dtype": "bfloat16"}
     leaving_out().parameter(name, value, ("weight", "density"), top, location)
-    assert location.notes == {name: f"`{name}` is without effect: {why}"}
+    assert location.notes == {name: f"`{name}` has no effect: {why}"}
 
 
 @pytest.mark.parametrize(
@@ -101,5 +101,5 @@ def test_parameters_of_the_base_are_noted() -> None:
     leaving_out().base_parameters(["weight"], "org/base", location)
     (note,) = location.notes.values()
     assert note == (
-        "`weight` is without effect: org/base is the base, which the others are merged onto"
+        "`weight` has no effect: org/base is the base, which the others are merged onto"
     )

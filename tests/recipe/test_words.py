@@ -115,7 +115,7 @@ def of(*sources: tuple[str, int, int]) -> str:
 
 
 def test_the_order_of_slices() -> None:
-    """Slices that go on where the one before ends are one; stacks have no course over depth."""
+    """Slices that continue where the one before ends are one; stacks have no course over depth."""
     stack = [of(("a", 0, 2)), of(("a", 2, 4)), of(("b", 1, 2)), of(("a", 3, 6)), of(("b", 6, 6))]
     assert words(sliced(*stack)) == [
         "a : b = 7 : 1",

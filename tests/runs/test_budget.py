@@ -122,7 +122,7 @@ def test_a_refusal_names_every_part_and_what_would_fit():
     with pytest.raises(InputError) as caught:
         check_budget(work(Runtime()), 24_000_000_000)
     assert str(caught.value).splitlines() == [
-        "--memory: this takes up to 26.8 GB of memory, and 24.0 GB are allowed: the candidate"
+        "--memory: this takes up to 26.8 GB of memory, and 24.0 GB is allowed: the candidate"
         " 9.0 GB, llama.cpp's repacked copy of it 9.0 GB, KV caches 7.1 GB, buffers of scoring"
         " 865 MB, buffers of building 269 MB, Python with its libraries 600 MB",
         "  expected: at least 26.8 GB",
@@ -131,7 +131,7 @@ def test_a_refusal_names_every_part_and_what_would_fit():
         " or name a larger --memory",
     ]
     with pytest.raises(
-        InputError, match=r"^this takes up to 26\.8 GB of memory, and 24\.0 GB are free"
+        InputError, match=r"^this takes up to 26\.8 GB of memory, and 24\.0 GB is free"
     ):
         check_budget(work(Runtime()), 24_000_000_000, named=False)
     check_budget(work(Runtime(n_parallel=18)), 24_000_000_000)

@@ -270,7 +270,7 @@ def test_sampled_answers_are_the_same_every_time_and_differ_between_repeats(fold
     ("old", "new", "message"),
     [
         ("metric: exact", "metric: exactly", "unknown metric 'exactly'\n  expected: exact, "),
-        ("search_items: 20", "search_items: 30", "40 items are asked for, the task has 32"),
+        ("search_items: 20", "search_items: 30", "40 items are requested, but the task has 32"),
     ],
 )
 def test_wrong_objectives_are_refused(objectives, folder, old, new, message):

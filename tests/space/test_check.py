@@ -26,7 +26,7 @@ from mergesearch.space import Space
         ("parameters", {"lambda": {"search": [0, 1], "step": 1}}, "unknown key 'step'"),
         ("parameters", {"lambda": {"search": [0, 1], "per": ["head"]}}, "not a list of groups"),
         ("parameters", {"lambda": {"search": [0, 1], "curve": 0}}, "curve 0 is not a number"),
-        ("parameters", {"speed": {"search": [0, 1]}}, "a search of 'speed' is without effect"),
+        ("parameters", {"speed": {"search": [0, 1]}}, "searching 'speed' has no effect"),
         ("parameters", {"density": {"search": [0, 2]}}, "out of range"),
         ("start_form", [], "did you mean `start_from`"),
         ("modelz", [], "did you mean `models`"),

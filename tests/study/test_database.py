@@ -188,7 +188,7 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on(tmp_path: Path) -> None
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, ignored)
     assert caught.value.exit_code == 1
-    assert "goes on from here" in str(caught.value)
+    assert "resumes from here" in str(caught.value)
     run_in(tmp_path, search(), StudySettings(trials=3, sampler="sobol"))
     assert [trial.state for trial in trials(tmp_path)] == ["complete"] * 3
 

@@ -126,7 +126,7 @@ def test_an_objective_that_nothing_moves_is_named_and_the_search_goes_on(tmp_pat
     settings = StudySettings(trials=12, sampler="noisy-gp")
     front = run_in(tmp_path / "run", on_parts(Stuck()), settings, events.append)
     assert [event.note for event in events if isinstance(event, Noted)] == [
-        "instruction is 1 for all of 10 trials; the search goes on"
+        "instruction is 1 for all of 10 trials; the search continues"
     ]
     assert front.members[0].known["instruction"].value == pytest.approx(1.0)
 

@@ -159,7 +159,7 @@ def test_a_pre_tokenizer_that_only_llama_cpp_knows_has_no_tokenizer_json(tmp_pat
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "another kind": ({"model": "bert"}, "of the kind 'bert'"),
-    "no name of the split": ({"pre": None}, "tokenizer.ggml.pre is None, so nobody knows"),
+    "no name of the split": ({"pre": None}, "tokenizer.ggml.pre is None, so it is unknown"),
     "the split of old files": ({"pre": "default"}, "tokenizer.ggml.pre is 'default'"),
     "no scores": ({"model": "llama"}, "without a score for every token"),
     "too few scores": ({"model": "llama", "scores": [0.0]}, "without a score for every token"),
@@ -190,7 +190,7 @@ def test_real_vocabularies_encode_as_llama_cpp(name: str) -> None:
     folder = Path(os.environ.get("MERGESEARCH_GGUF_VOCABS", "no folder"))
     path = folder / f"ggml-vocab-{name}.gguf"
     if not path.is_file():
-        pytest.skip("MERGESEARCH_GGUF_VOCABS names no folder with llama.cpp's vocabularies")
+        pytest.skip("MERGESEARCH_GGUF_VOCABS does not name a folder with llama.cpp's vocabularies")
     fields = read_gguf_header(path).fields
     tokenizer = tokenizer_from_gguf(fields, path)
     found = library(tokenizer)

@@ -194,7 +194,7 @@ def _types(contents: Contents, quantization: Quantization) -> dict[str, Type]:
     for pattern in overrides:
         if not any(re.search(pattern, name) for name in quantized):
             raise RecipeError(
-                f"{pattern!r} is found in the name of no tensor that is quantized",
+                f"{pattern!r} matches the name of no quantized tensor",
                 where="quantize.tensors",
                 expected="a part of a GGUF name, such as attn_v or blk.0.ffn_down",
             )

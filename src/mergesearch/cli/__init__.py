@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            say("error: the disk is full; make room, and the same command goes on", error=True)
+            say("error: the disk is full; make room, and the same command resumes", error=True)
             sys.exit(MergeSearchError.exit_code)
         if error.filename is None:
             raise

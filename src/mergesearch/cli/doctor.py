@@ -172,9 +172,9 @@ def _problems(facts: dict[str, Any]) -> list[str]:
         if version is None
     ]
     if facts["memory_free"] is not None and facts["memory_free"] < _LITTLE_MEMORY:
-        found.append(f"only {_bytes(facts['memory_free'])} of memory are free")
+        found.append(f"only {_bytes(facts['memory_free'])} of memory is free")
     if facts["disk_free"] < _LITTLE_DISK:
-        found.append(f"only {_bytes(facts['disk_free'])} are free on this disk")
+        found.append(f"only {_bytes(facts['disk_free'])} is free on this disk")
     if sys.platform == "win32":
         found.append("Windows is not supported: use WSL")
     return found

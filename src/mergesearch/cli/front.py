@@ -1,4 +1,4 @@
-"""`search front`: the Pareto front of a run, finished or going on."""
+"""`search front`: the Pareto front of a run, finished or not."""
 
 from __future__ import annotations
 
@@ -92,7 +92,9 @@ def _write_plot(
     """Write the front as a picture whose kind the file's ending names."""
     if path.suffix not in (".svg", ".png"):
         raise InputError(
-            f"{path.suffix or 'no ending'} names no picture", where=path, expected=".svg or .png"
+            f"{path.suffix or 'no ending'} is not the ending of a picture",
+            where=path,
+            expected=".svg or .png",
         )
     refuse_existing(path, force)
     svg = front_svg(front, run.trials(), run.record.name, swept)

@@ -15,7 +15,6 @@ import typer
 
 from mergesearch._system.terminal import say, say_sentence
 from mergesearch.cli import completion
-from mergesearch.cli.going_on import remembered, way_on
 from mergesearch.cli.options import (
     Memory,
     ObjectivesFile,
@@ -27,6 +26,7 @@ from mergesearch.cli.options import (
     next_time,
     parent_places,
 )
+from mergesearch.cli.resuming import remembered, way_on
 from mergesearch.errors import Interrupted, MergeSearchError
 from mergesearch.report import item_notes, json_events, text, watch
 from mergesearch.report.importances import constant_notes
@@ -56,7 +56,7 @@ def command(
             "-o",
             "--out",
             metavar="DIR",
-            help="Run folder; an existing run goes on. Default: results/SPACE-TIME.",
+            help="Run folder; an existing run is resumed. Default: results/SPACE-TIME.",
         ),
     ] = None,
     trials: Annotated[
@@ -142,7 +142,7 @@ def command(
 
     The front is confirmed on items that the search never saw.
 
-    Stop it with Ctrl-C at any time; `search run --out DIR` goes on.
+    Stop it with Ctrl-C at any time; `search run --out DIR` resumes.
 
     Example: search run demo --trials 60 --seed 0 --out results/demo
     """

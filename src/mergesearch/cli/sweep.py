@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from mergesearch._system.terminal import say, say_sentence
-from mergesearch.cli.going_on import remembered, way_on
 from mergesearch.cli.options import (
     Memory,
     ObjectivesFile,
@@ -18,6 +17,7 @@ from mergesearch.cli.options import (
     TrustTasks,
     parent_places,
 )
+from mergesearch.cli.resuming import remembered, way_on
 from mergesearch.report import watch
 from mergesearch.report.standing import sweep_line
 from mergesearch.report.terminal import SafeConsole

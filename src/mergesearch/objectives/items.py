@@ -44,7 +44,7 @@ def split_items(
     wanted = n_search + n_validate
     if len(order) < wanted:
         raise ObjectivesError(
-            f"{wanted} items are asked for, the task has {len(order)} distinct ones",
+            f"{wanted} items are requested, but the task has {len(order)} distinct ones",
             fix="lower search_items or validate_items",
         )
     chosen = [distinct[content] for content in order[:wanted]]

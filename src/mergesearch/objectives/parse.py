@@ -103,7 +103,7 @@ def _objective(name: str, entry: _Entry) -> Objective:
     )
     if objective.specialist is not None and objective.proxy is None:
         raise ObjectivesError(
-            "a specialist is for a proxy, and there is none", where=f"objectives.{name}"
+            "`specialist` has no effect without `proxy`", where=f"objectives.{name}"
         )
     for use in objective.uses:
         if use.trial_items is not None and use.trial_items > use.search_items:
@@ -114,7 +114,7 @@ def _objective(name: str, entry: _Entry) -> Objective:
             )
     if objective.proxy is not None and objective.direction == "minimize":
         raise ObjectivesError(
-            "a likelihood stands for a metric that is to be maximized",
+            "a likelihood can only be a proxy of a metric that is maximized",
             where=f"objectives.{name}.proxy",
         )
     return objective
@@ -152,7 +152,7 @@ def _check_shared_tasks(objectives: Sequence[Objective]) -> None:
 def _check_runtime(runtime: Runtime) -> None:
     if runtime.kv_type == "q8_0" and not runtime.flash_attention:
         raise ObjectivesError(
-            "llama.cpp quantizes the KV cache for flash attention only",
+            "llama.cpp quantizes the KV cache only with flash attention",
             where="runtime.kv_type",
             fix="set flash_attention: true beside kv_type: q8_0",
         )

@@ -180,5 +180,5 @@ def _keep(kept: Path, document: Mapping[str, object]) -> None:
 
 def _changed(path: Path, what: str) -> ParentChanged:
     return ParentChanged(
-        what, where=path, fix="put the file back as it was; the same command then goes on"
+        what, where=path, fix="put the file back as it was; the same command then resumes"
     )

@@ -116,4 +116,4 @@ class WithoutEffect:
 
 
 def _note(key: str, why: str, location: Location) -> None:
-    location.notes[key] = f"`{key}` is without effect: {why}"
+    location.notes[key] = f"`{key}` has no effect: {why}"

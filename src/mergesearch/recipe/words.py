@@ -177,7 +177,7 @@ def _bases(merges: Sequence[Merge]) -> list[str]:
 
 
 def _spans(merge: Merge) -> list[_Span]:
-    """The slices of a merge, those joined that go on where the one before ends."""
+    """The slices of a merge, those joined that continue where the one before ends."""
     spans: list[_Span] = []
     for part in merge.slices:
         own = [(source.model, *source.layer_range) for source in part.sources if source.layer_range]

@@ -166,7 +166,7 @@ def check_budget(
     taker, for_it = ("this", "") if workers == 1 else ("each worker", " for it")
     raise InputError(
         f"{taker} takes up to {_words(work.total)} of memory,"
-        f" and {_words(budget, math.floor)} are {'allowed' if named else 'free'}{for_it}: {parts}",
+        f" and {_words(budget, math.floor)} is {'allowed' if named else 'free'}{for_it}: {parts}",
         where="--memory" if named else None,
         expected=f"at least {_words(workers * work.total)}",
         fix="; or ".join(

@@ -115,11 +115,11 @@ def run_crew(
     crew: CrewSettings,
     observe: Observer,
 ) -> Front:
-    """Run a search by several workers, or go on with it; return its front, which is also written.
+    """Run a search by several workers, or resume it; return its front, which is also written.
 
     Raises:
         RunFolderError: Another process is at work in the folder, or the run is another search's.
-        Interrupted: Someone stopped it; the same call goes on with it.
+        Interrupted: Someone stopped it; the same call resumes it.
         MergeSearchError: A worker failed, or something outside ended all of them.
     """
     terms = Terms(
@@ -202,7 +202,7 @@ class Crew(Closing):
         if not self._ended_well:
             raise MergeSearchError(
                 "all workers were ended from outside",
-                fix="the same command goes on from here; look at the memory, and at run.log",
+                fix="the same command resumes from here; check the memory, and run.log",
             )
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Starting a run, or going on with one."""
+"""Starting a run, or resuming one."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ def search(
     gpus: Sequence[str] = (),
     on_event: Observer = lambda event: None,
 ) -> Run:
-    """Search a space for its best merges, or go on with the run in a folder.
+    """Search a space for its best merges, or resume the run in a folder.
 
     The search ends with whichever of `trials`, `hours` and `until` comes first; where none is
     named, with what was named when the run was started last, else after 60 trials. Then the front
     is confirmed on items that the search never saw. An
-    interrupted run goes on when it is started again in its folder, and proposes what an unbroken
+    interrupted run resumes when it is started again in its folder, and proposes what an unbroken
     one would have proposed.
 
     Args:
@@ -130,7 +130,9 @@ def search(
         patience=patience,
     )
     if workers < 1:
-        raise InputError(f"{workers} workers do nothing", where="workers", expected="1 or more")
+        raise InputError(
+            f"{workers} is not a number of workers", where="workers", expected="1 or more"
+        )
     gpus = [check_gpu(gpu) for gpu in gpus]
     if workers == 1 and gpus:
         use_gpu(gpus[0])
@@ -254,7 +256,7 @@ class _Inputs:
             objectives = run_folder.objectives if objectives is None else objectives
         elif space is None:
             raise RunFolderError(
-                "no run there to go on with",
+                "there is no run to resume",
                 where=path,
                 fix="name a space to start one, such as: search run demo --out " + str(path),
             )

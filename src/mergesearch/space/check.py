@@ -76,7 +76,7 @@ def _check_parameters(merge: Mapping[str, Any], location: Location) -> None:
         for name, value in parameters.items():
             if name not in known and isinstance(value, dict) and "search" in value:
                 raise location.error(
-                    f"a search of {name!r} is without effect", expected=", ".join(sorted(known))
+                    f"searching {name!r} has no effect", expected=", ".join(sorted(known))
                 )
 
 

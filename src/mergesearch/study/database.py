@@ -215,9 +215,9 @@ def _explained(url: str) -> Iterator[None]:
 
 
 _PASSING = {
-    sqlite3.SQLITE_FULL: "make room on the disk; the same command goes on from here",
-    sqlite3.SQLITE_IOERR: "look after the disk; the same command goes on from here",
-    sqlite3.SQLITE_READONLY: "let it be written again; the same command goes on from here",
+    sqlite3.SQLITE_FULL: "make room on the disk; the same command resumes from here",
+    sqlite3.SQLITE_IOERR: "check the disk; the same command resumes from here",
+    sqlite3.SQLITE_READONLY: "make it writable again; the same command resumes from here",
     sqlite3.SQLITE_BUSY: "another process holds it locked: end that one, then try again",
 }
 _LASTING = {

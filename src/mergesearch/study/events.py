@@ -1,4 +1,4 @@
-"""What a run tells while it goes on; the live view and the log are made of these alone."""
+"""What a run tells while it works; the live view and the log are made of these alone."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class RunOpened:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A run begins, or goes on.
+    """A run starts, or is resumed.
 
     Attributes:
         axes: Objectives, in order.

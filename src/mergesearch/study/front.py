@@ -157,7 +157,7 @@ class Front:
         """Return the number of the member that an expression chooses; see `choosing`.
 
         Raises:
-            InputError: The front is empty, no member holds the limits, or it is no expression.
+            InputError: The front is empty, no member holds the limits, or it is not an expression.
         """
         if self.knee is None:
             raise InputError("no trial is complete, so there is no front yet")

@@ -1,4 +1,4 @@
-"""What a run is, and whether what it is asked to go on with is the same search."""
+"""What a run is, and whether what is asked for is the same search."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _describe(search: Search, name: str, seed: int, sampler: str) -> RunRecord:
 
 
 def _refuse_other(before: RunRecord, run: RunRecord, url: str) -> None:
-    """Refuse to go on with a run that differs; what was written first explains the rest."""
+    """Refuse to resume a run that differs; what was written first explains the rest."""
     theirs, ours = _compared(before), _compared(run)
     for name in dict.fromkeys([*theirs, *ours]):
         if theirs.get(name) != ours.get(name):
@@ -80,7 +80,7 @@ def _refuse_other(before: RunRecord, run: RunRecord, url: str) -> None:
                 f"its run was started with different {name}",
                 where=location(url),
                 expected=f"{theirs.get(name)}, not {ours.get(name)}" if readable else None,
-                fix="go on with the inputs that the run was started with"
+                fix="resume with the inputs that the run was started with"
                 + (", or name another --out" if is_file(url) else " on every machine"),
             )
 

@@ -34,7 +34,7 @@ class RunLock:
             os.fsync(self._file.fileno())
 
     def check(self) -> None:
-        """Refuse to go on in a folder that is another one now, or none.
+        """Refuse to work on in a folder that is now another one, or gone.
 
         Raises:
             MergeSearchError: The folder was removed or renamed.
@@ -47,7 +47,7 @@ class RunLock:
             raise MergeSearchError(
                 "the run folder was removed or renamed while the run was at work in it",
                 where=self._path.parent,
-                fix="if it was renamed, go on under its new name: search run --out NEW_NAME",
+                fix="if it was renamed, resume it under its new name: search run --out NEW_NAME",
             )
 
 

@@ -46,12 +46,12 @@ def run_study(
     settings: StudySettings,
     observe: Observer = lambda event: None,
 ) -> Front:
-    """Run a search, or go on with the one on record, and return its front, which is also written.
+    """Run a search, or resume the one on record, and return its front, which is also written.
 
     Raises:
         RunFolderError: Another process is at work on the run, or it is another search's.
         InputError: An unknown sampler.
-        Interrupted: Someone stopped it; the same call goes on with it.
+        Interrupted: Someone stopped it; the same call resumes it.
         MergeSearchError: Too many trials in a row failed.
     """
     with (
@@ -237,7 +237,7 @@ class _Loop:
         for axis, column in zip(self.recorder.run().axes, zip(*values, strict=True), strict=True):
             if min(column) == max(column):
                 same = f"{axis.name} is {column[0]:.3g} for all of {STARTUP} trials"
-                self.observe(Noted(f"{same}; the search goes on"))
+                self.observe(Noted(f"{same}; the search continues"))
 
     def _reason(self) -> str | None:
         """Why no further trial is started by now, None where one may be."""
@@ -254,7 +254,7 @@ class _Loop:
                 f"{failures} trials in a row failed, so the search stops; the last one:\n"
                 f"{trial.failure}",
                 where=f"trial {trial.number}",
-                fix="mend the reason; the same command goes on from here",
+                fix="fix the cause; the same command resumes from here",
             )
 
     def _run_trial(self) -> TrialRecord | None:

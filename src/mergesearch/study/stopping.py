@@ -137,7 +137,7 @@ class SignalGuard:
         if self._requested is not None:
             raise Interrupted(
                 f"stopped by {self._requested}; everything finished is kept",
-                fix="the same command goes on from here",
+                fix="the same command resumes from here",
             )
 
     @contextmanager

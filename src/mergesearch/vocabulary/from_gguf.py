@@ -122,7 +122,7 @@ def _pre_tokenizer(metadata: _Metadata) -> str:
     name = metadata.fields.get(_KEY.PRE)
     if not isinstance(name, str) or name == "default":
         raise CheckpointError(
-            f"{_KEY.PRE} is {name!r}, so nobody knows how the tokenizer splits text",
+            f"{_KEY.PRE} is {name!r}, so it is unknown how the tokenizer splits text",
             where=metadata.where,
             fix="convert the model again, or use its folder in the place of its GGUF",
         )

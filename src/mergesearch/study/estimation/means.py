@@ -51,7 +51,7 @@ def estimate_means(results: Floats, pool: int | None = None) -> Means:
         pull[scored] += precision @ sums
     covariance: Floats = np.linalg.inv(information).astype(np.float64)
     values = covariance @ pull
-    if pool is not None:  # the pool's own mean deviates by spread / pool, and is no error
+    if pool is not None:  # the pool's own mean deviates by spread / pool, which is not an error
         covariance = covariance - spread / pool
     return Means(values, covariance)
 

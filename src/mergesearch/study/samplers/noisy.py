@@ -26,7 +26,7 @@ CAUTIOUS_TRIALS = 25
 LARGEST_HISTORY = 300
 """Complete trials that a process is fitted to, about: the best ones. Cost grows with the cube."""
 SMALLEST_ERROR = 1e-6
-"""Standard error that an observation has at least, so that equal points are no contradiction."""
+"""Standard error that an observation has at least, so that equal points agree."""
 
 
 def noisy_gp(problem: Problem, history: Sequence[Observation], number: int) -> Proposal:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mergesearch.cli.going_on import remembered, way_on
+from mergesearch.cli.resuming import remembered, way_on
 from mergesearch.errors import Interrupted
 from mergesearch.study.events import Event, RunOpened, RunStarted
 from mergesearch.study.stopping import StopRule
@@ -27,7 +27,7 @@ def test_the_options_that_a_run_does_not_remember() -> None:
 @pytest.mark.parametrize(
     ("events", "fix"),
     [
-        ([OPENED, STARTED], "go on: search run --out 'results/my run' --threads 2"),
+        ([OPENED, STARTED], "resume: search run --out 'results/my run' --threads 2"),
         ([OPENED], None),  # nothing of it is on record
         ([], None),
     ],

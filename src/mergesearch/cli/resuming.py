@@ -1,4 +1,4 @@
-"""What an interruption of a run names: the command that goes on with it."""
+"""What an interruption of a run names: the command that resumes it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def remembered(
     workers: int = 1,
     gpus: Sequence[str] = (),
 ) -> list[str]:
-    """Return the options that a run does not remember, for the command that goes on with it."""
+    """Return the options that a run does not remember, for the command that resumes it."""
     options = {
         "--template": template,
         "--threads": threads,
@@ -35,7 +35,7 @@ def remembered(
 
 @contextmanager
 def way_on(options: Sequence[str]) -> Iterator[Observer]:
-    """Let an interruption name the command that goes on; yields an observer of the folder.
+    """Let an interruption name the command that resumes; yields an observer of the folder.
 
     Args:
         options: Options that the run does not remember.
@@ -54,5 +54,5 @@ def way_on(options: Sequence[str]) -> Iterator[Observer]:
         yield note_folder
     except Interrupted as error:
         if started:  # else nothing stays of it
-            error.fix = "go on: " + shlex.join(["search", "run", "--out", folder, *options])
+            error.fix = "resume: " + shlex.join(["search", "run", "--out", folder, *options])
         raise
