@@ -11,52 +11,19 @@ import pytest
 from mergesearch._system import machine
 
 
-@pytest.fixture
-def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A control group's folder, on a machine of which 3,000,000 bytes are free."""
-    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
-    monkeypatch.setattr(machine, "_mem_available", lambda: 3_000_000)
-    return tmp_path
-
-
-def limit(group: Path, text: str, anon: int = 0, file: int = 0) -> None:
-    (group / "memory.max").write_text(text, encoding="ascii")
-    stat = f"anon {anon}\nfile {file}\nshmem 10\nkernel 5\n"
-    (group / "memory.stat").write_text(stat, encoding="ascii")
-
-
-def test_without_a_limit_it_is_what_is_free(group: Path) -> None:
-    assert machine.available_memory() == 3_000_000
-    limit(group, "max\n")
-    assert machine.available_memory() == 3_000_000
-
-
-def test_a_group_leaves_its_limit_less_what_cannot_be_dropped(group: Path) -> None:
-    limit(group, "1000\n", anon=300, file=600)
-    assert machine.available_memory() == 1000 - 300 - 10 - 5
-
-
-def test_a_full_group_leaves_nothing(group: Path) -> None:
-    limit(group, "1000\n", anon=2000)
-    assert machine.available_memory() == 0
-
-
-def test_a_limit_above_what_is_free_changes_nothing(group: Path) -> None:
-    limit(group, "9000000\n")
-    assert machine.available_memory() == 3_000_000
-
-
-def test_a_group_without_counts_has_used_nothing(group: Path) -> None:
-    (group / "memory.max").write_text("1000\n", encoding="ascii")
-    assert machine.available_memory() == 1000
-
-
-def test_where_the_system_hides_it_nothing_is_said(
-    group: Path, monkeypatch: pytest.MonkeyPatch
+def test_memory_is_the_smaller_of_what_is_free_and_what_the_groups_leave(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    limit(group, "1000\n")
-    monkeypatch.setattr(machine, "_mem_available", lambda: None)
-    assert machine.available_memory() is None
+    def available(free: int | None, left: int | None) -> int | None:
+        monkeypatch.setattr(machine, "_mem_available", lambda: free)
+        monkeypatch.setattr(machine, "memory_left", lambda: left)
+        return machine.available_memory()
+
+    assert available(3000, None) == 3000
+    assert available(3000, 1000) == 1000
+    assert available(3000, 9000) == 3000
+    assert available(3000, 0) == 0
+    assert available(None, 1000) is None
 
 
 @pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="needs /proc")
@@ -70,8 +37,30 @@ def test_free_memory_is_in_bytes() -> None:
 
 def test_cores_are_those_that_this_process_may_use() -> None:
     if hasattr(os, "sched_getaffinity"):
-        assert machine.available_cores() == len(os.sched_getaffinity(0))
+        assert 1 <= machine.available_cores() <= len(os.sched_getaffinity(0))
     assert machine.available_cores() >= 1
+
+
+@pytest.mark.parametrize(
+    ("quota", "slurm", "share", "cores"),
+    [
+        (None, "", "", 5),
+        (3, "", "", 3),
+        (64, "", "", 5),
+        (None, "2", "", 2),
+        (None, "many", "", 5),
+        (4, "3", "2", 2),
+        (1, "3", "2", 1),
+    ],
+)
+def test_cores_are_the_least_of_all_limits(
+    monkeypatch: pytest.MonkeyPatch, quota: int | None, slurm: str, share: str, cores: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {2, 3, 5, 7, 11}, raising=False)
+    monkeypatch.setattr(machine, "core_quota", lambda: quota)
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", slurm)
+    monkeypatch.setenv("MERGESEARCH_CORES", share)
+    assert machine.available_cores() == cores
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be bound")
@@ -79,6 +68,7 @@ def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[list[int]] = []
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {2, 3, 5, 7, 11})
     monkeypatch.setattr(os, "sched_setaffinity", lambda process, cores: taken.append(list(cores)))
+    monkeypatch.setattr(os, "environ", {})
     for index in range(2):
         machine.take_share_of_cores(index, 2)
     for index in range(7):
@@ -86,6 +76,18 @@ def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert taken[:2] == [[2, 3], [5, 7, 11]]
     assert all(len(cores) == 1 for cores in taken[2:])
     assert {cores[0] for cores in taken[2:]} == {2, 3, 5, 7, 11}
+
+
+@pytest.mark.parametrize(("quota", "share"), [(None, 3), (4, 2), (1, 1)])
+def test_a_share_of_a_quota_is_no_more_than_that(
+    monkeypatch: pytest.MonkeyPatch, quota: int | None, share: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {2, 3, 5, 7, 11}, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda process, cores: None, raising=False)
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(machine, "core_quota", lambda: quota)
+    machine.take_share_of_cores(0, 2)
+    assert machine.available_cores() == share
 
 
 def test_a_machine_that_never_sleeps_has_not_slept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,21 @@ import os
 import time
 from pathlib import Path
 
+from mergesearch._system.control_groups import core_quota, memory_left
+
 
 def available_cores() -> int:
-    """How many cores this process may use."""
+    """How many cores this process may use.
+
+    The least of those that it is bound to, the quota of its control groups, what Slurm gave the
+    task that it is (not every cluster binds a task to its cores), and its share among workers.
+    """
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return int(os.environ.get(_SHARE, 0)) or os.cpu_count() or 1
+        bound = len(os.sched_getaffinity(0))
+    else:
+        bound = os.cpu_count() or 1
+    limits = [bound, core_quota(), _named("SLURM_CPUS_PER_TASK"), _named(_SHARE)]
+    return min(limit for limit in limits if limit)
 
 
 def take_share_of_cores(index: int, count: int) -> None:
@@ -21,24 +30,21 @@ def take_share_of_cores(index: int, count: int) -> None:
         index: Place of this process among those that share the cores, from 0.
         count: Number of processes that share them; where they are more, some share a core.
     """
+    share = -(-available_cores() // count)
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         first, end = (len(cores) * place // count for place in (index, index + 1))
         os.sched_setaffinity(0, cores[first:end] or [cores[index % len(cores)]])
-    else:
-        os.environ[_SHARE] = str(max(1, available_cores() // count))
+    os.environ[_SHARE] = str(share)
 
 
 def available_memory() -> int | None:
     """Bytes that this process may still take without swapping; None where the system hides it.
 
-    The smaller of what is free (MemAvailable of /proc/meminfo) and what a control group leaves.
+    The smaller of what is free (MemAvailable of /proc/meminfo) and what its control groups leave.
     """
-    free = _mem_available()
-    if free is None:
-        return None
-    limit = _number(_CGROUP / "memory.max")
-    return free if limit is None else min(free, max(0, limit - _cgroup_used()))
+    free, left = _mem_available(), memory_left()
+    return free if free is None or left is None else min(free, left)
 
 
 def seconds_asleep() -> float:
@@ -51,8 +57,13 @@ def seconds_asleep() -> float:
     return 0.0
 
 
-_CGROUP = Path("/sys/fs/cgroup")
-_SHARE = "MERGESEARCH_CORES"  # of a process where the system cannot bind it to cores
+_SHARE = "MERGESEARCH_CORES"  # number of cores of one of several workers
+
+
+def _named(variable: str) -> int | None:
+    """The number in an environment variable, None where there is none."""
+    text = os.environ.get(variable, "")
+    return int(text) if text.isdecimal() else None
 
 
 def _mem_available() -> int | None:
@@ -62,20 +73,3 @@ def _mem_available() -> int | None:
         return None
     found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
     return 1024 * int(found[0]) if found else None
-
-
-def _cgroup_used() -> int:
-    """Memory of the control group that cannot be dropped; the page cache can."""
-    try:
-        text = (_CGROUP / "memory.stat").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    counts = dict(line.split() for line in text.splitlines())
-    return sum(int(counts.get(name, 0)) for name in ("anon", "shmem", "kernel"))
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):  # absent, or "max"
-        return None
