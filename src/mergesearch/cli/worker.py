@@ -46,6 +46,9 @@ def command(
     template: TemplateFile = None,
     memory: Memory = None,
     trust_tasks: TrustTasks = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for a study that is not on record yet.")
+    ] = False,
 ) -> None:
     """Work on a run with others until it ends.
 
@@ -70,6 +73,7 @@ def command(
             threads=threads,
             memory=memory,
             trust_tasks=trust_tasks,
+            wait=wait,
             on_event=observe,
         )
     say(f"the run has ended with {text.plural(front.trials, 'trial')}")

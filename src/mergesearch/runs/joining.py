@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mergesearch.errors import DatabaseAway
 from mergesearch.report import log_events
 from mergesearch.runs.folder import RunFolder, Storage
 from mergesearch.runs.gpus import check_gpu, use_gpu
 from mergesearch.runs.inputs import Place
 from mergesearch.runs.worker import work
 from mergesearch.runs.workplace import WorkerSettings
-from mergesearch.study.events import Observer, RunFinished, broadcast
+from mergesearch.study.events import Noted, Observer, RunFinished, broadcast
 from mergesearch.study.front import Front
 from mergesearch.study.servers import server_address
+from mergesearch.study.sharing import is_shared
+
+_LOOK_SECONDS = 2.0
 
 
 class WorkerFolder(RunFolder):
@@ -53,6 +58,7 @@ def join(
     threads: int | None = None,
     memory: int | None = None,
     trust_tasks: bool = False,
+    wait: bool = False,
     on_event: Observer = lambda event: None,
 ) -> Front:
     """Work on a run with others until its search has ended and its front is confirmed.
@@ -68,6 +74,7 @@ def join(
         threads: Number of threads that build; None for one per processor.
         memory: Bytes that the worker may take; None for all that is free.
         trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
+        wait: Whether to wait for the study where it is not in the database yet.
         on_event: Function that is called with every event of this worker, and with trials that
             others finished.
 
@@ -81,6 +88,8 @@ def join(
     address = server_address(storage)
     if gpu is not None:
         use_gpu(check_gpu(gpu))
+    if wait:
+        _wait_for(address, study, on_event)
     name = f"{study}-{socket.gethostname()}-{os.getpid()}"
     own = WorkerFolder(Path("results", "workers", name) if folder is None else Path(folder))
     files = own.study_in(Storage(address, study))
@@ -99,3 +108,21 @@ def join(
         front = work(files, settings, observe)
         observe(RunFinished(front))
     return front
+
+
+def _wait_for(address: str, study: str, on_event: Observer) -> None:
+    """Wait until a study can be joined; what is waited for is said once."""
+    said = None
+    while (missing := _missing(address, study)) is not None:
+        if missing != said:
+            on_event(Noted(f"waiting: {missing}"))
+        said = missing
+        time.sleep(_LOOK_SECONDS)
+
+
+def _missing(address: str, study: str) -> str | None:
+    """What a study lacks to be joined, None for nothing."""
+    try:
+        return None if is_shared(address, study) else f"the study {study} is not on record yet"
+    except DatabaseAway as error:
+        return f"the database {error.what.removeprefix('it ')}"

@@ -67,6 +67,24 @@ def share_study(
             recorder.sharing().leave_all()
 
 
+def is_shared(url: str, name: str) -> bool:
+    """Whether a run is on record by now that workers may join.
+
+    Args:
+        url: SQLAlchemy URL of the database.
+        name: Name of the run.
+
+    Raises:
+        RunFolderError: Another version of mergesearch wrote the database.
+        DatabaseAway: The server cannot be reached.
+    """
+    known = [run_id for run_id, run in runs_of(url).items() if run.name == name]
+    if not known:
+        return False
+    with Database.open(url) as database:
+        return Sharing(database.engine, known[0]).terms() is not None
+
+
 def shared_run(url: str, name: str) -> tuple[RunRecord, Terms]:
     """Return a run that workers may join, and its terms.
 

@@ -1,0 +1,39 @@
+"""A worker that waits for its study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mergesearch.errors import DatabaseAway, MergeSearchError
+from mergesearch.runs import joining
+from mergesearch.study.events import Event, Noted
+
+
+def test_what_is_waited_for_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    away = DatabaseAway("it cannot be reached: connection refused")
+    answers = iter([away, away, False, False, True])
+
+    def is_shared(address: str, study: str) -> bool:
+        assert (address, study) == ("postgresql+psycopg://me@host/studies", "night")
+        answer = next(answers)
+        if isinstance(answer, MergeSearchError):
+            raise answer
+        return answer
+
+    def work(*arguments: object) -> None:
+        raise MergeSearchError("at work")
+
+    monkeypatch.setattr(joining, "is_shared", is_shared)
+    monkeypatch.setattr(joining, "work", work)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(joining, "_LOOK_SECONDS", 0.0)
+    said: list[Event] = []
+    with pytest.raises(MergeSearchError, match="at work"):
+        joining.join("postgresql://me@host/studies", "night", wait=True, on_event=said.append)
+    assert next(answers, None) is None
+    assert said == [
+        Noted("waiting: the database cannot be reached: connection refused"),
+        Noted("waiting: the study night is not on record yet"),
+    ]
