@@ -233,7 +233,7 @@ def _config(**changes: object) -> Callable[[Path], None]:
 NORM = "model.norm.weight"
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "no config": (lambda folder: (folder / "config.json").unlink(), "no config.json"),
-    "config not JSON": (lambda folder: (folder / "config.json").write_text("{"), "not JSON"),
+    "config not JSON": (lambda folder: (folder / "config.json").write_text("{"), "not valid JSON"),
     "config a list": (
         lambda folder: (folder / "config.json").write_text("[]"),
         "a list is not",
@@ -250,10 +250,26 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "another activation": (_config(hidden_act="tanh"), "hidden_act is 'tanh'"),
     "heads that cannot share": (_config(num_key_value_heads=3), "4 attention heads share 3 heads"),
     "half a pair": (_config(head_dim=15), "heads of 15 rows"),
-    "half a character": (_config(x="\ud800"), "surrogates not allowed"),
+    "half a character": (_config(x="\ud800"), "half of a character"),
     "fewer layers stored": (_config(num_hidden_layers=3), r"model\.layers\.2\S+ is missing"),
     "more layers stored": (_config(num_hidden_layers=1), r"unknown tensor model\.layers\.1"),
     "another width": (_config(intermediate_size=128), r"gate_proj.weight has shape \(96, 64\)"),
+    "another scaling": (
+        _config(rope_scaling={"rope_type": "magic"}),
+        r"config\.json: rope_type 'magic' of Qwen2\n  expected: default, dynamic, linear, yarn",
+    ),
+    "Llama's scaling elsewhere": (
+        _config(rope_scaling={"rope_type": "llama3", "factor": 8.0}),
+        "rope_type 'llama3' of Qwen2",
+    ),
+    "no factor": (_config(rope_scaling={"type": "yarn"}), "rope_type 'yarn' needs `factor`"),
+    "an end that is a text": (_config(eos_token_id="x"), 'eos_token_id: "x" is not the id of a'),
+    "an end below zero": (_config(eos_token_id=[0, -5]), "eos_token_id: a list is not the id of a"),
+    "an end beyond the rows": (
+        _config(eos_token_id=[0, 384]),
+        "eos_token_id: 384 is out of range\n  expected: below 384",
+    ),
+    "a beginning out of this world": (_config(bos_token_id=10**20), "bos_token_id: 10{20} is not"),
     "quantized": (_config(quantization_config={"bits": 4}), "quantized checkpoint"),
     "pickles only": (_pickle_only, "is a pickle"),
     "no weights": (lambda folder: [file.unlink() for file in folder.glob("*.saf*")], "no weights"),
@@ -264,12 +280,12 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "a shard truncated": (_truncate, "truncated"),
     "index not JSON": (
         lambda folder: (folder / "model.safetensors.index.json").write_text("{"),
-        "not JSON",
+        "not valid JSON",
     ),
     "index without a map": (_index(lambda document: document.clear()), "needs `weight_map`"),
     "index leaving the folder": (
         _index(lambda document: document["weight_map"].update({NORM: "../other.safetensors"})),
-        "outside the folder",
+        'weight_map.model.norm.weight: "../other.safetensors" is not the name of a file',
     ),
     "index of something else": (
         _index(lambda document: document["weight_map"].update({NORM: 7})),
@@ -277,7 +293,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "index with an endless name": (
         _index(lambda document: document["weight_map"].update({NORM: "x" * 5000})),
-        "at most 255 characters",
+        r'"x+\.\.\. is not the name of a file in the folder',
     ),
     "index wrong about a tensor": (
         _index(

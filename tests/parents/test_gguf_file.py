@@ -321,6 +321,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "less depth": ({"qwen2__block_count": 1}, r"unknown tensor blk\.1\."),
     "endless depth": ({"qwen2__block_count": 2**31 - 1}, "2147483647 layers of 27 tensors"),
     "an end that is a text": ({"tokenizer__ggml__eos_token_id": "x"}, "eos_token_id is 'x'"),
+    "an end beyond the rows": (
+        {"tokenizer__ggml__eos_token_id": 4000},
+        "eos_token_id: 4000 is out of range",
+    ),
     "no heads": ({"qwen2__attention__head_count": 0}, "head_count is 0"),
     "heads that do not fit": (
         {"qwen2__attention__head_count": 8},

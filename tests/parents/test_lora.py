@@ -290,6 +290,13 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "alpha a text": (_config(lora_alpha="8"), 'lora_alpha: "8" is not a number'),
     "alpha a truth": (_config(lora_alpha=True), "lora_alpha: true is not a number"),
     "patterns a list": (_config(rank_pattern=[1]), "rank_pattern: a list is not a mapping"),
+    "alpha without a value": (_config(lora_alpha=float("nan")), "lora_alpha: NaN is out of range"),
+    "modules that are a number": (_config(target_modules=5), "target_modules: 5 is not the name"),
+    "modules with a number": (_config(modules_to_save=["a", 1]), "modules_to_save: a list is not"),
+    "layers that are a text": (_config(layers_to_transform="x"), 'layers_to_transform: "x" is not'),
+    "lengths or not": (_config(use_dora="maybe"), 'use_dora: "maybe" is not true or false'),
+    "another bias": (_config(bias="some"), 'bias: unknown value "some"'),
+    "a base that is a number": (_config(base_model_name_or_path=5), "path: 5 is not a string"),
     "a pattern's rank": (
         _config(rank_pattern={"q_proj": -1}),
         "q_proj: -1 is out of range",
@@ -302,7 +309,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "an endless name": (_put("x" * 300 + ".weight", 4, 4), "unknown tensor base_model.model.xxx"),
     "config not JSON": (
         lambda folder: (folder / "adapter_config.json").write_text("{"),
-        "not JSON",
+        "not valid JSON",
     ),
     "no config": (lambda folder: (folder / "adapter_config.json").unlink(), "no adapter_config"),
     "pickles": (_pickle, "adapter_model.bin is a pickle"),

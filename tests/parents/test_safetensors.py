@@ -50,10 +50,17 @@ def write_raw(folder: Path, header: Any, data: bytes, length: int | None = None)
 DAMAGED = {
     "a header longer than the file": ({"x": entry([1], [0, 4])}, bytes(4), 10_000, "header"),
     "a header beyond the limit": ({}, b"", MAX_HEADER + 1, "header"),
-    "a header that is not JSON": (b"{nonsense", bytes(4), None, "not JSON"),
+    "a header that is not JSON": (b"{nonsense", bytes(4), None, "not valid JSON"),
     "a deeply nested header": (b"[" * 100_000, b"", None, "JSON"),
     "a header that is a list": ([], b"", None, "not a JSON object"),
     "a name twice": (b'{"x": {}, "x": {}}', b"", None, "twice"),
+    "metadata that are a list": ({"__metadata__": [1]}, b"", None, "__metadata__: a list is not"),
+    "metadata that are nested": (
+        {"__metadata__": {"a": {"b": 1}}},
+        b"",
+        None,
+        "__metadata__: a: a mapping is not a string",
+    ),
     "an entry that is a number": ({"x": 3}, b"", None, "not an object"),
     "an unknown dtype": ({"x": entry([1], [0, 1], "F8_E4M3")}, bytes(1), None, "F8_E4M3"),
     "too few bytes of whole numbers": (

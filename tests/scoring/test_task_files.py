@@ -44,7 +44,7 @@ def test_two_tasks_of_one_name_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "no data file"), ("{", "not JSON"), ("[1]", "not a JSON object")],
+    [(None, "no data file"), ("{", "not valid JSON"), ("[1]", "not a JSON object")],
 )
 def test_damaged_data_are_named(tmp_path, content, message):
     (tmp_path / "x.yaml").write_text(

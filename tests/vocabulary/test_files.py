@@ -79,7 +79,7 @@ def test_what_is_written_encodes_alike(kind: str, tmp_path: Path) -> None:
 
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
     for text, message in (
-        ("{", "not JSON"),
+        ("{", "not valid JSON"),
         ("[]", "not a JSON object"),
         ('{"model": {"type": "BPE"}}', "model: needs `vocab`"),
         ('{"model": {"type": "Unigram", "vocab": {}}}', "Unigram tokenizer"),
@@ -95,10 +95,36 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
             '{"model": {"type": "BPE", "vocab": {}, "merges": ["a b", "c"]}}',
             "model.merges: .* holds a merge that is not two pieces",
         ),
+        (
+            '{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [["a", "b"]]}}',
+            'model.merges: "b" is not in the vocabulary',
+        ),
     ):
         (tmp_path / "tokenizer.json").write_text(text)
         with pytest.raises(CheckpointError, match=message):
             read_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "message"),
+    [
+        ("tokenizer_config.json", {"bos_token": 5}, "bos_token: 5 is not a token"),
+        ("tokenizer_config.json", {"eos_token": {"content": 1}}, "eos_token: a mapping is not a"),
+        ("tokenizer_config.json", {"add_bos_token": "yes"}, 'add_bos_token: "yes" is not true or'),
+        ("tokenizer_config.json", {"model_max_length": -1}, "model_max_length: -1 is out of range"),
+        ("tokenizer_config.json", {"chat_template": 5}, "chat_template: 5 is not a chat template"),
+        ("special_tokens_map.json", {"pad_token": [1]}, "pad_token: a list is not a token"),
+        ("generation_config.json", {"top_p": 5.0}, "top_p: 5.0 is out of range"),
+        ("generation_config.json", {"eos_token_id": "x"}, 'eos_token_id: "x" is not the id of a'),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(
+    name: str, document: object, message: str, tmp_path: Path
+) -> None:
+    write_tokenizer(tmp_path)
+    (tmp_path / name).write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match=message):
+        read(tmp_path)
 
 
 def test_tokens_that_only_the_settings_list_count(tmp_path: Path) -> None:

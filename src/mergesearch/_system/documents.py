@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mergesearch._system.files import open_regular
 from mergesearch.errors import MergeSearchError
@@ -49,14 +51,63 @@ def read_json_object(path: Path, fail: type[MergeSearchError]) -> dict[str, Any]
         raise fail(f"cannot be read: {error.strerror}", where=path) from error
     if len(text) > MAX_JSON:
         raise fail(f"more than {MAX_JSON} bytes of JSON", where=path)
-    try:
-        document = json.loads(text.decode())
-        if b"\\ud" in text.lower():  # half a character cannot be written again
-            json.dumps(document, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise fail(f"not JSON: {error}", where=path) from error
+    document = parse_json(text, path, fail)
     if not isinstance(document, dict):
         raise fail(f"{shown(document)} is not a JSON object", where=path)
+    return document
+
+
+def parse_json(text: bytes, where: str | Path, fail: type[MergeSearchError]) -> Any:
+    """Return the value of a JSON text in UTF-8.
+
+    An object that has a key twice is refused: what reads the file elsewhere may take the value that
+    Python drops.
+
+    Args:
+        text: The text.
+        where: Name of the text, for messages.
+        fail: Class of the error.
+
+    Raises:
+        MergeSearchError: The text is not valid JSON; the error is a `fail` and names the line where
+            that is known.
+    """
+    try:
+        document = json.loads(text.decode(), object_pairs_hook=_without_repeats)
+        if b"\\ud" in text.lower():  # half a character cannot be written again
+            json.dumps(document, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        problem = f"not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
+        raise fail(problem, where=f"{where}, line {error.lineno}") from error
+    except UnicodeDecodeError as error:
+        raise fail(f"not UTF-8 text (byte {error.start})", where=where) from error
+    except UnicodeEncodeError as error:
+        raise fail("not valid JSON: half of a character", where=where) from error
+    except RecursionError as error:
+        raise fail("not valid JSON: nested too deeply", where=where) from error
+    except _Repeated as error:
+        raise fail(
+            f"not valid JSON: the key {shown(error.key)} occurs twice", where=where
+        ) from None
+    except ValueError as error:  # all that is left
+        digits = sys.get_int_max_str_digits()
+        raise fail(f"not valid JSON: a number of over {digits} digits", where=where) from error
+    return document
+
+
+class _Repeated(Exception):
+    """An object has a key twice."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise _Repeated(next(key for key, count in counts.items() if count > 1))
     return document
 
 
@@ -80,6 +131,14 @@ def check(
         problem = described(error.errors(include_url=False)[0])
         what = f"{problem.place}: {problem.what}" if problem.place else problem.what
         raise fail(what, where=where, expected=problem.expected) from error
+
+
+_REFUSED = "refused"
+
+
+def refused(what: str) -> PydanticCustomError:
+    """Return the error of a validator of ours, for it to raise; messages begin with the value."""
+    return PydanticCustomError(_REFUSED, "{what}", {"what": what})
 
 
 _KINDS = {
@@ -120,6 +179,8 @@ def described(problem: ErrorDetails) -> Problem:
         return Problem(f"{value} is out of range", joined(path), f"{words} {context[name]}")
     if kind == "literal_error":
         return Problem(f"unknown value {value}", joined(path), context["expected"])
+    if kind == _REFUSED:
+        return Problem(f"{value} {problem['msg']}", joined(path))
     return Problem(f"{value}: {problem['msg']}", joined(path))
 
 

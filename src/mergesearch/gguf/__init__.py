@@ -4,7 +4,13 @@ from mergesearch.gguf.from_config import layout_of
 from mergesearch.gguf.layout import BuiltInLayout, FoundLayout, Layout, found_layout
 from mergesearch.gguf.metadata import GENERAL_NAME, model_metadata
 from mergesearch.gguf.names import EMBEDDING, HEAD, layer_of, with_layer
-from mergesearch.gguf.rope import CONSTANTS, ROPE_FACTORS, extra_tensors, rope_parameters
+from mergesearch.gguf.rope import (
+    CONSTANTS,
+    ROPE_FACTORS,
+    check_rope_type,
+    extra_tensors,
+    rope_parameters,
+)
 from mergesearch.gguf.rows import RowChange, Segment, StoredTensor
 from mergesearch.gguf.storage import gguf_names, row_change, stored_tensors, unused_names
 
@@ -20,6 +26,7 @@ __all__ = [
     "RowChange",
     "Segment",
     "StoredTensor",
+    "check_rope_type",
     "extra_tensors",
     "found_layout",
     "gguf_names",

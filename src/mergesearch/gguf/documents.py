@@ -5,10 +5,13 @@ Keys that are not named here are not looked at, and may hold anything.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter
 from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
+
+from mergesearch._system.documents import refused
 
 Text = Annotated[str, Field(strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
@@ -17,6 +20,19 @@ Count = Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]
 Positive = Annotated[float, Field(strict=True, gt=0, le=1e30)]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
 Context = Annotated[int, Field(strict=True, ge=2, lt=1 << 31)]
+
+
+def _rows(value: Any, least: int) -> Any:
+    """Refuse what is not a row of a vocabulary, or several; a model may have several ends."""
+    for row in value if isinstance(value, list) else [value]:
+        if row is not None and not (type(row) is int and least <= row < 1 << 31):
+            raise refused("is not the id of a token, or a list of them")
+    return value
+
+
+TokenIds = Annotated[Any, AfterValidator(partial(_rows, least=0))]
+PaddingId = Annotated[Any, AfterValidator(partial(_rows, least=-1))]
+"""Of a model without a token for padding it is -1 in some published files."""
 
 
 class _RopeOfLayers(TypedDict, total=False):
@@ -59,6 +75,13 @@ class _AnyConfig(TypedDict, total=False):
     vision_config: dict[Text, Any] | None
     text_config: dict[Text, Any] | None
     tie_word_embeddings: Switch | None
+    bos_token_id: TokenIds
+    eos_token_id: TokenIds
+    unk_token_id: TokenIds
+    sep_token_id: TokenIds
+    cls_token_id: TokenIds
+    mask_token_id: TokenIds
+    pad_token_id: PaddingId
 
 
 class _ModelConfig(_AnyConfig, total=False):
@@ -109,16 +132,21 @@ class _ModelConfig(_AnyConfig, total=False):
 
 
 _Sampling = Annotated[float, Field(strict=True, ge=0, le=1e9)]
+_Probability = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
 class _Generation(TypedDict, total=False):
-    """Sampling defaults, which go into a GGUF."""
+    """Sampling defaults, which go into a GGUF or a Modelfile, and where an answer ends."""
 
     top_k: Annotated[int, Field(strict=True, ge=-(1 << 31), lt=1 << 31)] | None
-    top_p: _Sampling | None
-    min_p: _Sampling | None
+    top_p: _Probability | None
+    min_p: _Probability | None
     temperature: _Sampling | None
     penalty_repeat: _Sampling | None
+    repetition_penalty: _Sampling | None
+    bos_token_id: TokenIds
+    eos_token_id: TokenIds
+    pad_token_id: PaddingId
 
 
 ANY_CONFIG: TypeAdapter[Any] = TypeAdapter(_AnyConfig)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import gguf
@@ -22,6 +23,14 @@ CONSTANTS = (ROPE_FACTORS, LONG_FACTORS, SHORT_FACTORS)
 
 _LLAMAS = (gguf.MODEL_ARCH.LLAMA, gguf.MODEL_ARCH.GRANITE, gguf.MODEL_ARCH.SMOLLM3)
 _BESIDE = ("rope_theta", "original_max_position_embeddings", "partial_rotary_factor")
+_STRETCHED = ("linear", "yarn")
+_USUAL = ("default", "dynamic", *_STRETCHED)  # dynamic: as default, up to the model's context
+_KINDS = {
+    gguf.MODEL_ARCH.GEMMA4: ("proportional",),
+    gguf.MODEL_ARCH.PHI3: ("default", "longrope", "su", "yarn"),
+    **dict.fromkeys(_LLAMAS, (*_USUAL, "llama3")),
+}
+"""Types of rotary positions that llama.cpp computes in an architecture; `_USUAL` in others."""
 
 
 def rope_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,6 +44,27 @@ def rope_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
         if key not in found and config.get(key) is not None:
             found[key] = config[key]
     return found
+
+
+def check_rope_type(layout: BuiltInLayout, config: Mapping[str, Any], where: Path) -> None:
+    """Refuse rotary positions that llama.cpp does not compute in this architecture.
+
+    Args:
+        layout: Shape of the model.
+        config: `config.json` of the model.
+        where: File that messages name.
+
+    Raises:
+        CheckpointError: Their type is unknown, or lacks its factor.
+    """
+    rope = rope_parameters(completed(config, layout.family))
+    kind, known = rope.get("rope_type", "default"), _KINDS.get(layout.arch, _USUAL)
+    if kind.lower() not in known:
+        raise CheckpointError(
+            f"rope_type {kind!r} of {layout.title}", where=where, expected=", ".join(known)
+        )
+    if kind in _STRETCHED and "factor" not in rope and not rope.get("long_factor"):
+        raise CheckpointError(f"rope_type {kind!r} needs `factor`", where=where)
 
 
 def window_theta(config: Mapping[str, Any]) -> float | None:

@@ -1,45 +1,83 @@
-"""What an adapter's settings and an index of shards may say: types and ranges of keys in use."""
+"""What files beside weights, and headers, may say: types and ranges of the keys in use."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Required
+from pathlib import Path
+from typing import Annotated, Any, Literal, Required
 
 from pydantic import AfterValidator, Field, TypeAdapter
-from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
 
+from mergesearch._system.documents import refused
 from mergesearch._system.patterns import check_pattern
-from mergesearch.gguf.documents import Text
+from mergesearch.gguf.documents import Switch, Text
+
+_LONGEST_NAME = 255  # bytes of a file's name that all systems take
 
 
-class _Shards(TypedDict):
-    """An index of shards."""
-
-    weight_map: dict[Text, Annotated[Text, Field(max_length=255)]]
+def _file_name(text: str) -> str:
+    if Path(text).name != text or not text or "\0" in text or len(text.encode()) > _LONGEST_NAME:
+        raise refused("is not the name of a file in the folder")
+    return text
 
 
 def _pattern(text: str) -> str:
     try:
         check_pattern(text)
     except ValueError as error:
-        raise PydanticCustomError("pattern", "{reason}", {"reason": str(error)}) from error
+        raise refused(f"is {error}") from error
     return text
 
 
+def _modules(value: Any) -> Any:
+    """Names of modules are what the tensors say; here they only have to be names."""
+    names = value if isinstance(value, list) else [value]
+    if value is not None and not all(isinstance(name, str) for name in names):
+        raise refused("is not the name of a module, or a list of them")
+    return value
+
+
+def _layers(value: Any) -> Any:
+    for layer in value if isinstance(value, list) else [value]:
+        if layer is not None and not (type(layer) is int and layer >= 0):
+            raise refused("is not the number of a layer, or a list of them")
+    return value
+
+
+FileName = Annotated[Text, AfterValidator(_file_name)]
+Pattern = Annotated[Text, AfterValidator(_pattern)]
 Rank = Annotated[int, Field(strict=True, ge=1, lt=1 << 31)]
 Alpha = Annotated[float, Field(strict=True, gt=0, le=1e9)]
-Pattern = Annotated[str, Field(strict=True), AfterValidator(_pattern)]
+Modules = Annotated[Any, AfterValidator(_modules)]
+
+
+class _Shards(TypedDict):
+    """An index of shards."""
+
+    weight_map: dict[Text, FileName]
 
 
 class _Settings(TypedDict, total=False):
-    """The settings that are followed; what else may be set is checked by name."""
+    """The settings of an adapter that are followed, and those that its tensors answer to."""
 
     r: Required[Rank]
     lora_alpha: Required[Alpha]
     rank_pattern: dict[Pattern, Rank] | None
     alpha_pattern: dict[Pattern, Alpha] | None
-    use_rslora: Annotated[bool, Field(strict=True)] | None
+    use_rslora: Switch | None
+    use_dora: Switch | None
+    bias: Literal["none", "all", "lora_only"] | None
+    fan_in_fan_out: Switch | None
+    target_modules: Modules
+    exclude_modules: Modules
+    modules_to_save: Modules
+    layers_to_transform: Annotated[Any, AfterValidator(_layers)]
+    layers_pattern: Modules
+    base_model_name_or_path: Text | None
+    revision: Text | None
 
 
+METADATA: TypeAdapter[Any] = TypeAdapter(dict[Text, Text] | None)
+"""What a safetensors header may say beside its tensors."""
 SHARDS: TypeAdapter[Any] = TypeAdapter(_Shards)
 ADAPTER_SETTINGS: TypeAdapter[Any] = TypeAdapter(_Settings)

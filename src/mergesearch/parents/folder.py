@@ -14,14 +14,14 @@ import numpy.typing as npt
 from mergesearch._kernels.stored import Stored
 from mergesearch._system.documents import check, read_json_object
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf import EMBEDDING, HEAD, Layout, found_layout, layout_of
+from mergesearch.gguf import EMBEDDING, HEAD, Layout, check_rope_type, found_layout, layout_of
 from mergesearch.gguf.documents import ANY_CONFIG, MODEL_CONFIG
 from mergesearch.gguf.gemma4 import with_heads_of_full_attention
 from mergesearch.parents.documents import SHARDS
 from mergesearch.parents.parent import TensorInfo, check_count, check_tensors
 from mergesearch.parents.safetensors import WHOLE_NUMBERS, SafetensorsFile
 from mergesearch.parents.text_model import reads_images, text_config, text_names
-from mergesearch.parents.tokens import fitting_tokenizer
+from mergesearch.parents.tokens import check_token_ids, fitting_tokenizer
 from mergesearch.vocabulary import Tokenizer, read_tokenizer
 from mergesearch.vocabulary.files import documents
 
@@ -75,7 +75,10 @@ class FolderCheckpoint:
         self.tensors = _weights(self._places)
         check(MODEL_CONFIG, self.config, folder / "config.json", CheckpointError)
         self.config = with_heads_of_full_attention(self.config)
-        self.layout = layout_of(self.config, folder)
+        layout = layout_of(self.config, folder)
+        self.layout = layout
+        check_rope_type(layout, self.config, folder / "config.json")
+        check_token_ids(self.config, layout.vocab_rows, folder / "config.json")
         check_count(self.tensors, self.layout, folder)
         self._leave_out_unused(self.layout.unused_tensors())
         self.config["tie_word_embeddings"] = self.layout.tied
@@ -254,10 +257,6 @@ def _whole_set(folder: Path) -> dict[str, _Place]:
 
 
 def _open_shard(folder: Path, shard: str) -> SafetensorsFile:
-    if Path(shard).name != shard:
-        raise CheckpointError(
-            f"the index points outside the folder: {shard!r}", where=folder / _INDEX
-        )
     if not (folder / shard).is_file():
         raise CheckpointError(
             f"the shard {shard} is missing", where=folder, fix="download the checkpoint again"

@@ -32,6 +32,7 @@ from mergesearch.gguf.documents import MODEL_CONFIG
 from mergesearch.gguf.fields import Fields
 from mergesearch.gguf.header import GgufTensor, read_gguf_header
 from mergesearch.parents.parent import TensorInfo, check_tensors
+from mergesearch.parents.tokens import check_token_ids
 
 if TYPE_CHECKING:
     from mergesearch.vocabulary import Tokenizer
@@ -133,6 +134,7 @@ class GgufCheckpoint:
         self.config: dict[str, Any] = config_of_gguf(fields, shapes, constants)
         check(MODEL_CONFIG, self.config, path, CheckpointError)
         self.layout = layout_of(self.config, path)
+        check_token_ids(self.config, self.layout.vocab_rows, path)
         self._places, self.notes = self._used(_places(self.layout, header.tensors))
         self.tensors: Mapping[str, TensorInfo] = {
             name: TensorInfo(place.shape, place.dtype) for name, place in self._places.items()

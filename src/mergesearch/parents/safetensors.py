@@ -6,7 +6,6 @@ its reason. Format: https://github.com/huggingface/safetensors#format.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -19,9 +18,10 @@ import numpy.typing as npt
 
 from mergesearch._kernels.mapping import mapped
 from mergesearch._kernels.stored import Stored, to_float32
-from mergesearch._system.documents import shown
+from mergesearch._system.documents import check, parse_json, shown
 from mergesearch._system.files import open_regular
 from mergesearch.errors import CheckpointError
+from mergesearch.parents.documents import METADATA
 from mergesearch.quantize.formats import FLOAT_TYPES
 
 MAX_HEADER = 40 << 20
@@ -84,7 +84,7 @@ def read_header(path: Path) -> dict[str, SafetensorsTensor]:
 
     Raises:
         CheckpointError: The file is missing or truncated, a dtype is unknown, or offsets overlap,
-            leave gaps or reach beyond the file.
+            leave gaps or reach beyond the file, or the header is not what the format says.
     """
     try:
         with open_regular(path) as file:
@@ -100,7 +100,6 @@ def read_header(path: Path) -> dict[str, SafetensorsTensor]:
     tensors = {
         name: _tensor(name, value, 8 + length, size, path)
         for name, value in _parse(text, path).items()
-        if name != "__metadata__"
     }
     _check_contiguous(tensors, 8 + length, size, path)
     return tensors
@@ -108,19 +107,13 @@ def read_header(path: Path) -> dict[str, SafetensorsTensor]:
 
 def _parse(text: bytes, path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(text, object_pairs_hook=_without_duplicates)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"the header is not JSON: {error}", where=path, fix=_FIX) from error
-    if not isinstance(document, dict):
+        header = parse_json(text, path, CheckpointError)
+    except CheckpointError as error:
+        raise CheckpointError(f"the header is {error.what}", where=path, fix=_FIX) from error
+    if not isinstance(header, dict):
         raise CheckpointError("the header is not a JSON object", where=path, fix=_FIX)
-    return document
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return document
+    check(METADATA, header.pop("__metadata__", None), f"{path}: __metadata__", CheckpointError)
+    return header
 
 
 def _tensor(name: str, value: Any, data: int, size: int, path: Path) -> SafetensorsTensor:

@@ -1,14 +1,36 @@
-"""Tokens that a tokenizer lists beyond the rows of its model's embedding."""
+"""Tokens that a tokenizer lists, or a model names, beyond the rows of its embedding."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mergesearch.errors import CheckpointError
 from mergesearch.vocabulary import Tokenizer, without_rows_beyond
 from mergesearch.vocabulary.files import KINDS, text_of
 
 _NEEDED_KINDS = [kind for kind in KINDS if kind != "pad"]  # nothing is padded to be generated
+
+
+def check_token_ids(config: Mapping[str, Any], rows: int, where: Path) -> None:
+    """Refuse special tokens that are needed and that the embedding has no row for.
+
+    Args:
+        config: `config.json` of the model.
+        rows: Rows of the embedding.
+        where: File that messages name.
+
+    Raises:
+        CheckpointError: Names the first such token.
+    """
+    for key in (f"{kind}_token_id" for kind in _NEEDED_KINDS):
+        named = config.get(key)
+        for row in named if isinstance(named, list) else [named]:
+            if row is not None and row >= rows:
+                raise CheckpointError(
+                    f"{key}: {row} is out of range", where=where, expected=f"below {rows}"
+                )
 
 
 def fitting_tokenizer(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mergesearch._system.documents import parse_json
 from mergesearch._system.files import read_text, write_json
 from mergesearch.errors import RunFolderError
 from mergesearch.runs.goal import Goal
@@ -279,7 +279,4 @@ def _read_json(path: Path) -> Any:
     """The document in a file, None where there is no file."""
     if not path.is_file():
         return None
-    try:
-        return json.loads(read_text(path))
-    except ValueError as error:
-        raise RunFolderError(f"not valid JSON: {error}", where=path) from error
+    return parse_json(read_text(path).encode(), path, RunFolderError)

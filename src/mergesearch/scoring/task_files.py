@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from mergesearch._system.documents import parse_json, shown
+from mergesearch._system.files import read_text
 from mergesearch._system.yaml_text import Loader, read_document
 from mergesearch.errors import ObjectivesError
 
@@ -171,7 +172,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _read(path: Path, loader: type[Loader]) -> Any:
-    return read_document(path.read_text(encoding="utf-8"), ObjectivesError, path, loader)
+    return read_document(read_text(path), ObjectivesError, path, loader)
 
 
 def _with_absolute_files(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -279,14 +280,15 @@ def _read_lines(path: Path, task: str) -> list[dict[str, Any]]:
     if not path.is_file():
         raise ObjectivesError(f"no data file {path}", where=task)
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
+        where = f"{path}, line {number}"
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ObjectivesError(f"not JSON: {error}", where=f"{path}:{number}") from error
+            row = parse_json(line.encode(), "", ObjectivesError)
+        except ObjectivesError as error:
+            raise ObjectivesError(error.what, where=where) from error
         if not isinstance(row, dict):
-            raise ObjectivesError("not a JSON object", where=f"{path}:{number}")
+            raise ObjectivesError(f"{shown(row)} is not a JSON object", where=where)
         rows.append(row)
     return rows

@@ -1,4 +1,4 @@
-"""What `tokenizer.json` and `tokenizer_config.json` may say: types of the keys in use."""
+"""What the files of a tokenizer may say: types of the keys in use."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated, Any, Required
 
 import gguf
 from pydantic import AfterValidator, Field, TypeAdapter
-from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
+
+from mergesearch._system.documents import refused
 
 Text = Annotated[str, Field(strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
@@ -19,7 +20,7 @@ def _merges(value: Any) -> Any:
     for merge in value:
         pair = merge.split(" ") if isinstance(merge, str) else merge
         if not isinstance(pair, list) or len(pair) != 2 or not all(map(_is_text, pair)):
-            raise PydanticCustomError("merge", "holds a merge that is not two pieces")
+            raise refused("holds a merge that is not two pieces")
     return value
 
 
@@ -34,7 +35,7 @@ def _templates(value: Any) -> Any:
         for entry in named
     )
     if not isinstance(value, str | list | None) or not whole:
-        raise PydanticCustomError("templates", "not a chat template, or several by name")
+        raise refused("is not a chat template, or several by name")
     return value
 
 
@@ -101,9 +102,33 @@ class _Tokenizer(TypedDict, total=False):
 _RowText = Annotated[Text, Field(pattern="^[0-9]{1,9}$")]
 
 
-class _Settings(TypedDict, total=False):
+def _token(value: Any) -> Any:
+    text = value.get("content") if isinstance(value, dict) else value
+    if value is not None and not _is_text(text):
+        raise refused("is not a token")
+    return value
+
+
+_Token = Annotated[Any, AfterValidator(_token)]
+
+
+class _SpecialTokens(TypedDict, total=False):
+    bos_token: _Token
+    eos_token: _Token
+    unk_token: _Token
+    sep_token: _Token
+    pad_token: _Token
+    cls_token: _Token
+    mask_token: _Token
+
+
+class _Settings(_SpecialTokens, total=False):
     added_tokens_decoder: dict[_RowText, _ListedToken] | None
     chat_template: Annotated[Any, AfterValidator(_templates)]
+    add_bos_token: Switch | None
+    add_eos_token: Switch | None
+    add_sep_token: Switch | None
+    model_max_length: Annotated[float, Field(strict=True, gt=0)] | None
 
 
 _KEY = gguf.Keys.Tokenizer
@@ -126,3 +151,4 @@ METADATA: Mapping[str, TypeAdapter[Any]] = {
 """Types of the keys of a GGUF that say what its tokenizer is."""
 TOKENIZER_DOCUMENT: TypeAdapter[Any] = TypeAdapter(_Tokenizer)
 SETTINGS_DOCUMENT: TypeAdapter[Any] = TypeAdapter(_Settings)
+SPECIAL_TOKENS_DOCUMENT: TypeAdapter[Any] = TypeAdapter(_SpecialTokens)

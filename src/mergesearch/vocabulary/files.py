@@ -10,11 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mergesearch._system.documents import check, read_json_object
+from mergesearch._system.documents import check, read_json_object, shown
 from mergesearch._system.files import read_text
 from mergesearch.errors import CheckpointError, InputError
 from mergesearch.gguf.documents import GENERATION as GENERATION_DOCUMENT
-from mergesearch.vocabulary.documents import SETTINGS_DOCUMENT, TOKENIZER_DOCUMENT
+from mergesearch.vocabulary.documents import (
+    SETTINGS_DOCUMENT,
+    SPECIAL_TOKENS_DOCUMENT,
+    TOKENIZER_DOCUMENT,
+)
 from mergesearch.vocabulary.sentencepiece_model import read_sentencepiece
 from mergesearch.vocabulary.stored import StoredTokens
 
@@ -24,6 +28,7 @@ TOKENIZER, SETTINGS, GENERATION, CONFIG = (
     "generation_config.json",
     "config.json",
 )
+SPECIAL = "special_tokens_map.json"  # only copied
 TEMPLATE, MORE_TEMPLATES = "chat_template.jinja", "additional_chat_templates"
 OLD_TEMPLATE = "chat_template.json"  # of models that read images too, in older checkpoints
 LISTED = "added_tokens_decoder"
@@ -37,7 +42,7 @@ _COPIED = (
     GENERATION,
     TEMPLATE,
     OLD_TEMPLATE,
-    "special_tokens_map.json",
+    SPECIAL,
     "added_tokens.json",
     PIECES,
     "vocab.json",
@@ -117,6 +122,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any] | None = None) -> Tok
             f"{kind} tokenizer", where=folder / TOKENIZER, expected="a BPE tokenizer"
         )
     check(TOKENIZER_DOCUMENT, document, folder / TOKENIZER, CheckpointError)
+    _check_merges(document["model"], folder / TOKENIZER)
     settings = _read(folder / SETTINGS)
     template = _template(folder, settings.get("chat_template"))
     if template is not None:
@@ -124,6 +130,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any] | None = None) -> Tok
     check(SETTINGS_DOCUMENT, settings, folder / SETTINGS, CheckpointError)
     generation = _read(folder / GENERATION)
     check(GENERATION_DOCUMENT, generation, folder / GENERATION, CheckpointError)
+    check(SPECIAL_TOKENS_DOCUMENT, _read(folder / SPECIAL), folder / SPECIAL, CheckpointError)
     config = _read(folder / CONFIG) if config is None else config
     ids = {kind: config.get(f"{kind}_token_id") for kind in KINDS}
     return Tokenizer(
@@ -134,6 +141,17 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any] | None = None) -> Tok
         {kind: row for kind, row in ids.items() if type(row) is int and row >= 0},
         stored=_stored(folder, document, settings),
     )
+
+
+def _check_merges(model: Mapping[str, Any], where: Path) -> None:
+    """Refuse merges of what is not a token, as the library `tokenizers` does."""
+    vocab = model["vocab"]
+    for merge in model.get("merges") or ():
+        for piece in merge.split(" ") if isinstance(merge, str) else merge:
+            if piece not in vocab:
+                raise CheckpointError(
+                    f"model.merges: {shown(piece)} is not in the vocabulary", where=where
+                )
 
 
 def _stored(
