@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections import Counter
@@ -109,6 +110,11 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         counts = Counter(key for key, _ in pairs)
         raise _Repeated(next(key for key, count in counts.items() if count > 1))
     return document
+
+
+def digest_of(document: Any) -> str:
+    """Return the SHA-256 (hex) of a document of JSON values, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def check(

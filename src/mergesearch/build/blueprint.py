@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch._kernels.mapping import mapped_file
+from mergesearch._kernels.stored import Float
 from mergesearch.build.contents import Contents
 from mergesearch.build.explain import Matrix, explanation, joined
 from mergesearch.errors import CheckpointError
@@ -37,7 +38,6 @@ from mergesearch.merge.config import CONTEXT_KEYS, output_config
 from mergesearch.parents import Checkpoint
 from mergesearch.quantize.mix import ModelTraits
 
-Float = npt.NDArray[np.float32]
 _Field = tuple[str, Any, gguf.GGUFValueType]
 
 _GENERAL = (

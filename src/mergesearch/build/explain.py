@@ -16,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
+from mergesearch._kernels.stored import Float
 from mergesearch.gguf import RowChange, Segment
 from mergesearch.merge.rows import rows_per_block
 from mergesearch.quantize import quantize_rows
 from mergesearch.quantize.formats import FLOATS
-
-Float = npt.NDArray[np.float32]
 
 _MOST_SEGMENTS = 4096
 _MOST_STARTS = 4

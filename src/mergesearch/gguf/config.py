@@ -9,8 +9,8 @@ from typing import Any
 
 import gguf
 import numpy as np
-import numpy.typing as npt
 
+from mergesearch._kernels.stored import Float
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import ROPE_FACTORS, extra_tensors, gemma4, layout_of
 from mergesearch.gguf.families import ARCHITECTURES
@@ -77,8 +77,6 @@ _YARN = {
 _LOW, _HIGH = 1.0, 4.0
 _PUBLISHED_CONTEXT = 8192  # of Llama 3
 _CONTEXTS = tuple(1 << power for power in range(6, 21))
-
-Float = npt.NDArray[np.float32]
 
 
 def config_of_gguf(

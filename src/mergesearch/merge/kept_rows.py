@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-import numpy.typing as npt
-
+from mergesearch._kernels.stored import Float
 from mergesearch._system.spare import Spare
-
-Float = npt.NDArray[np.float32]
 
 
 class KeptRows:

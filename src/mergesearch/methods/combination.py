@@ -10,7 +10,8 @@ import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
 from mergesearch._kernels import Consensus, Mask, kernels
-from mergesearch.methods.inputs import Float, InputRows
+from mergesearch._kernels.stored import Float
+from mergesearch.methods.inputs import InputRows
 from mergesearch.quantize import empty_blocks, quantize_rows
 
 Factors = float | Float

@@ -9,8 +9,9 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, Literal
 
+from mergesearch._kernels.stored import Float
 from mergesearch.methods.combination import Combination
-from mergesearch.methods.inputs import Float, InputRows, InputTensor, Settings
+from mergesearch.methods.inputs import InputRows, InputTensor, Settings
 from mergesearch.methods.shares import Shares, equal_shares
 
 Role = Literal["share", "strength", "detail"]

@@ -8,12 +8,10 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from mergesearch._kernels.stored import Stored, to_float32
+from mergesearch._kernels.stored import Float, Stored, to_float32
 from mergesearch._system.spare import Spare
 
-Float = npt.NDArray[np.float32]
 Result = TypeVar("Result")
 Settings = Mapping[str, Any]
 """A method's parameters for one tensor, by their names in a recipe: a number or a switch, or a

@@ -9,10 +9,11 @@ from functools import reduce
 import numpy as np
 
 from mergesearch._kernels import Consensus, Mask, kernels
+from mergesearch._kernels.stored import Float
 from mergesearch.methods.combination import Combination
 from mergesearch.methods.declaration import INT8_MASK, Base, Method, Parameter
 from mergesearch.methods.gram import Float64
-from mergesearch.methods.inputs import Float, InputRows, InputTensor, Settings
+from mergesearch.methods.inputs import InputRows, InputTensor, Settings
 from mergesearch.methods.selection import ALL, NONE, Cut, Entries, count_cuts, mask_of_cut
 from mergesearch.methods.sparsifiers import RememberedMasks, Sparse
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mergesearch._kernels import Consensus, kernels
+from mergesearch._kernels.stored import Float
 from mergesearch.methods.combination import Combination
 from mergesearch.methods.declaration import Base, Method, Parameter
-from mergesearch.methods.inputs import Float, InputRows, InputTensor, Settings
+from mergesearch.methods.inputs import InputRows, InputTensor, Settings
 from mergesearch.methods.selection import ALL, Cut, Entries, mask_of_cut, ranked
 from mergesearch.methods.shares import half_shares
 

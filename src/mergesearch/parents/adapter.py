@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from mergesearch._kernels.stored import Float
 from mergesearch._system.documents import check
 from mergesearch.errors import CheckpointError
 from mergesearch.parents.documents import ADAPTER_SETTINGS
@@ -55,9 +55,6 @@ _KEY = re.compile(
 
 _MOST_CHARACTERS = 200
 """Characters of a module's name, to which patterns are compared."""
-
-
-Float = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mergesearch._system.documents import digest_of
 from mergesearch._system.files import write_json
 from mergesearch._system.machine import available_cores
 from mergesearch.errors import ParentChanged
@@ -89,7 +90,7 @@ class ParentFiles:
         """
         self._digests = {path: file_digest(path, stamp) for path, stamp in self._stamps.items()}
         known = [(ref, name, self._digests[path]) for ref, name, path in self._named]
-        return hashlib.sha256(json.dumps(known).encode()).hexdigest()
+        return digest_of(known)
 
     def check(self) -> None:
         """Refuse files that have changed; one that was only touched is read again.

@@ -7,9 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from mergesearch._kernels.stored import Stored
+from mergesearch._kernels.stored import Float, Stored
 from mergesearch._system.spare import Spare
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import EMBEDDING, HEAD, layout_of
@@ -17,8 +16,6 @@ from mergesearch.parents.adapter import read_adapter
 from mergesearch.parents.parent import StoredCheckpoint, TensorInfo, check_tensors
 from mergesearch.parents.tokens import fitting_tokenizer
 from mergesearch.vocabulary import Tokenizer, read_tokenizer
-
-Float = npt.NDArray[np.float32]
 
 
 class LoraCheckpoint:

@@ -12,6 +12,7 @@ from mergesearch.report import text
 from mergesearch.report.scatter import KNEE, MEMBER
 from mergesearch.report.tables import ruled_table
 from mergesearch.study.front import Front
+from mergesearch.study.pareto import sign_of
 from mergesearch.study.records import Axis, State, TrialRecord
 
 
@@ -22,13 +23,13 @@ def in_order(trials: Sequence[TrialRecord], axes: Sequence[Axis], sort: str) -> 
     """
     if sort == "number":
         return sorted(trials, key=lambda trial: trial.number)
-    signs = {axis.name: -1.0 if axis.direction == "maximize" else 1.0 for axis in axes}
+    signs = {axis.name: sign_of(axis.direction) for axis in axes}
 
     def key(trial: TrialRecord) -> tuple[bool, float, int]:
         if sort == "seconds":
             found = trial.seconds
         else:
-            found = trial.scores()[sort].value * signs[sort] if trial.scores() else None
+            found = -signs[sort] * trial.scores()[sort].value if trial.scores() else None
         return found is None, found or 0.0, trial.number
 
     return sorted(trials, key=key)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from mergesearch._system.documents import digest_of
 from mergesearch._system.files import write_text
 from mergesearch.study.importances import Importances
 from mergesearch.study.records import TrialRecord
@@ -50,4 +49,4 @@ def _digest(trials: Sequence[TrialRecord]) -> str:
         for trial in trials
         if trial.scores()
     ]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    return digest_of(facts)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +13,8 @@ from mergesearch.recipe import load_document
 from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.run import Run
 from mergesearch.space import Space
+from mergesearch.study.front import search_values
+from mergesearch.study.pareto import signs_of
 from mergesearch.study.records import TrialRecord
 from mergesearch.study.warm_start import PriorTrial, WarmStart
 
@@ -107,11 +107,6 @@ def notes_of(warm: WarmStart) -> list[str]:
     return notes
 
 
-def digest_of(warm: WarmStart) -> str:
-    """Return the SHA-256 (hex) of a warm start, by which a run is told from others."""
-    return hashlib.sha256(json.dumps(warm.to_dict(), sort_keys=True).encode()).hexdigest()
-
-
 def _same_objectives(other: Run, objectives: Objectives) -> bool:
     ours = [(objective.name, objective.direction) for objective in objectives.objectives]
     return ours == [(axis.name, axis.direction) for axis in other.record.axes]
@@ -126,16 +121,9 @@ def _spread(members: Sequence[int]) -> list[int]:
 def _by_dominance(other: Run, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Trials with scores, those before that fewest others dominate."""
     own = [trial for trial in trials if trial.scores() and trial.reused_from is None]
-    signs = [1 if axis.direction == "maximize" else -1 for axis in other.record.axes]
-    gains = np.array(
-        [
-            [
-                sign * trial.scores()[axis.name].value
-                for sign, axis in zip(signs, other.record.axes, strict=True)
-            ]
-            for trial in own
-        ]
-    )
+    axes = other.record.axes
+    signs = signs_of([axis.direction for axis in axes])
+    gains = np.array([search_values(axes, trial) for trial in own]) * signs
     dominating = [
         int(((gains >= row).all(axis=1) & (gains > row).any(axis=1)).sum()) for row in gains
     ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from mergesearch._system.documents import digest_of
 from mergesearch._system.memory_watch import MemoryWatch
 from mergesearch.build import Workshop
 from mergesearch.merge.masses import masses
@@ -15,7 +16,6 @@ from mergesearch.objectives import Objectives
 from mergesearch.recipe import Recipe
 from mergesearch.runs.budget import builds_ahead, largest_workload, share_out
 from mergesearch.runs.fingerprints import fingerprints
-from mergesearch.runs.warm_start import digest_of
 from mergesearch.scoring import ScoringProcess
 from mergesearch.space import Space
 from mergesearch.study.settings import Search
@@ -112,7 +112,7 @@ def workplace(
             warm_start=warm,
             relevance=cache(lambda: space.relevances(masses(workshop.parents, space.base()))),
             fingerprints=fingerprints(workshop, objectives)
-            | ({"warm start": digest_of(warm)} if warm else {}),
+            | ({"warm start": digest_of(warm.to_dict())} if warm else {}),
         )
         yield Workplace(search, scorer)
 

@@ -10,8 +10,7 @@ import numpy as np
 from mergesearch.objectives import ItemResult, Objective, Rung
 from mergesearch.objectives.types import normal_interval
 from mergesearch.study.estimation.estimates import estimate
-from mergesearch.study.estimation.factors import Floats
-from mergesearch.study.pareto import hypervolume
+from mergesearch.study.pareto import Floats, hypervolume
 from mergesearch.study.records import Axis
 
 DRAWS = 1000

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mergesearch.errors import InputError
+from mergesearch.study.pareto import sign_of
 
 EXPRESSIONS = (
     "knee, best:OBJECTIVE, 'max:OBJECTIVE where OTHER>=0.3', weighted:OBJECTIVE=2,OTHER=1, or"
@@ -91,7 +92,7 @@ def parse_choice(text: str, directions: Mapping[str, str]) -> Choice:
         InputError: It is not such an expression, or names an unknown objective.
     """
     kind, _, rest = text.partition(":")
-    signs = {name: 1.0 if way == "maximize" else -1.0 for name, way in directions.items()}
+    signs = {name: float(sign_of(direction)) for name, direction in directions.items()}
     match kind:
         case "best":
             name = _known(rest, directions, text)
@@ -157,7 +158,7 @@ def chance_better(difference: float, stderr: float, direction: str) -> float:
         stderr: Standard error of the difference.
         direction: `maximize` or `minimize`.
     """
-    gain = difference if direction == "maximize" else -difference
+    gain = sign_of(direction) * difference
     if stderr == 0.0:
         return 0.5 if gain == 0.0 else float(gain > 0.0)
     return 0.5 * math.erfc(-gain / stderr / math.sqrt(2))

@@ -11,7 +11,7 @@ import numpy as np
 from mergesearch.objectives import Score
 from mergesearch.study.confirming import chances_of_membership, grouped, supported
 from mergesearch.study.estimation.estimates import Estimates
-from mergesearch.study.pareto import hypervolume, knee
+from mergesearch.study.pareto import hypervolume, knee, sign_of
 from mergesearch.study.records import Axis
 
 
@@ -74,8 +74,8 @@ class ConfirmedFront:
         chances = chances_of_membership(estimates, directions, np.random.default_rng([seed, 14]))
         members = supported(estimates, chances, directions)
         groups = grouped(estimates, members, chances)
-        sign = -1.0 if directions[0] == "maximize" else 1.0
-        groups.sort(key=lambda group: sign * estimates.values[estimates.rows[group.trial], 0])
+        sign = sign_of(directions[0])
+        groups.sort(key=lambda group: -sign * estimates.values[estimates.rows[group.trial], 0])
         values = [estimates.values[estimates.rows[group.trial]] for group in groups]
         return cls(
             members=tuple(

@@ -16,8 +16,7 @@ import numpy as np
 
 from mergesearch.objectives import Items, Objectives, part_of
 from mergesearch.study.estimation.estimates import Estimates
-from mergesearch.study.estimation.factors import Floats
-from mergesearch.study.pareto import best_fronts, non_dominated
+from mergesearch.study.pareto import Floats, best_fronts, non_dominated, signs_of
 from mergesearch.study.parts import trial_sizes
 from mergesearch.study.records import Axis
 
@@ -38,11 +37,6 @@ CLEARLY = 0.25
 less it is dominated as likely as not, and by much where it is worse in the rest."""
 Z95 = 1.96
 """Half the width of a 95 % interval, in standard errors."""
-
-
-def signs_of(directions: Sequence[str]) -> Floats:
-    """Return 1 for each objective that is maximized, -1 for each that is minimized."""
-    return np.array([1.0 if direction == "maximize" else -1.0 for direction in directions])
 
 
 def contenders(

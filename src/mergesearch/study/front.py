@@ -10,7 +10,7 @@ from mergesearch.errors import InputError
 from mergesearch.objectives import Rung, Score
 from mergesearch.study.choosing import parse_choice
 from mergesearch.study.confirmed import ConfirmedFront, ConfirmedMember
-from mergesearch.study.pareto import hypervolume, knee, non_dominated
+from mergesearch.study.pareto import hypervolume, knee, non_dominated, sign_of
 from mergesearch.study.proxies import Agreement, agreements
 from mergesearch.study.raced import Racing
 from mergesearch.study.records import Axis, State, TrialRecord
@@ -126,8 +126,8 @@ class Front:
         directions = [axis.direction for axis in axes]
         own = [trial for trial in trials if may_be_member(trial)]
         members = [own[index] for index in non_dominated(_values(axes, own), directions)]
-        sign, first = -1 if directions[0] == "maximize" else 1, axes[0].name
-        members.sort(key=lambda trial: (sign * trial.scores()[first].value, trial.number))
+        sign, first = sign_of(directions[0]), axes[0].name
+        members.sort(key=lambda trial: (-sign * trial.scores()[first].value, trial.number))
         values = _values(axes, members)
         searched = cls(
             axes=tuple(axes),
@@ -183,9 +183,8 @@ class Front:
             KeyError: No such objective.
             ValueError: The front is empty.
         """
-        direction = {axis.name: axis.direction for axis in self.axes}[objective]
-        best = max if direction == "maximize" else min
-        return best(self.members, key=lambda member: member.known[objective].value)
+        sign = {axis.name: sign_of(axis.direction) for axis in self.axes}[objective]
+        return max(self.members, key=lambda member: sign * member.known[objective].value)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the front as `front.json` and `search front --json` have it.

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
-from typing import Any
-
+from mergesearch._system.documents import digest_of
 from mergesearch.errors import RunFolderError
 from mergesearch.study.database import is_file, location, runs_of
 from mergesearch.study.lock import was_started
@@ -60,7 +56,7 @@ def _describe(search: Search, name: str, seed: int, sampler: str) -> RunRecord:
             for objective in objectives.objectives
         ),
         fingerprints={
-            "space": _digest(search.space.to_dict()),
+            "space": digest_of(search.space.to_dict()),
             "objectives": objectives.fingerprint(),
             **search.fingerprints,
         },
@@ -87,7 +83,3 @@ def _refuse_other(before: RunRecord, run: RunRecord, url: str) -> None:
 
 def _compared(run: RunRecord) -> dict[str, str]:
     return {**run.fingerprints, "seed": str(run.seed), "sampler": run.sampler}
-
-
-def _digest(document: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

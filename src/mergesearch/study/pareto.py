@@ -13,12 +13,22 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 
+def sign_of(direction: str) -> int:
+    """Return 1 where more is better (`maximize`), -1 where less is (`minimize`)."""
+    return 1 if direction == "maximize" else -1
+
+
+def signs_of(directions: Sequence[str]) -> Floats:
+    """Return the sign of each direction, (objectives,): with it, more is better in all."""
+    return np.array([float(sign_of(direction)) for direction in directions])
+
+
 def _gains(values: ArrayLike, directions: Sequence[str]) -> Floats:
     """Values as a float64 matrix (rows, objectives) in which more is better."""
     unknown = set(directions) - {"maximize", "minimize"}
     if unknown:
         raise ValueError(f"directions are 'maximize' or 'minimize', not {sorted(unknown)}")
-    signs = np.array([1.0 if direction == "maximize" else -1.0 for direction in directions])
+    signs = signs_of(directions)
     matrix: Floats = np.asarray(values, dtype=np.float64).reshape(-1, len(signs))
     if np.isnan(matrix).any():
         raise ValueError("a candidate without a value has no place in a comparison (NaN)")

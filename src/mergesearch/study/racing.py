@@ -9,6 +9,7 @@ import numpy as np
 
 from mergesearch.objectives import ItemResult, Items, MetricValue, Objectives, Score, TaskResult
 from mergesearch.study.estimation.estimates import Estimates
+from mergesearch.study.pareto import signs_of
 from mergesearch.study.parts import PARTS, next_items, trial_sizes
 from mergesearch.study.records import RaceRecord
 from mergesearch.study.scored import ScoredItems
@@ -102,8 +103,7 @@ def chance_to_add(
     estimates: Estimates, trial: int, directions: Sequence[str], rng: np.random.Generator
 ) -> float:
     """Return the chance that no other trial dominates `trial`, from draws of the joint truth."""
-    signs = np.array([1.0 if direction == "maximize" else -1.0 for direction in directions])
-    gains = estimates.draws(DRAWS, rng) * signs
+    gains = estimates.draws(DRAWS, rng) * signs_of(directions)
     row = estimates.rows[trial]
     others = np.delete(gains, row, axis=1)
     dominated = (others >= gains[:, row, None]).all(axis=2).any(axis=1)

@@ -25,7 +25,7 @@ from mergesearch.study.bayesian.improvement import (
     free_boxes,
     improvement_slopes,
 )
-from mergesearch.study.bayesian.points import Floats
+from mergesearch.study.pareto import Floats
 
 Counts = NDArray[np.int64]
 

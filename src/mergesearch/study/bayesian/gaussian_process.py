@@ -18,7 +18,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
 from mergesearch.study.bayesian.geometry import Geometry
-from mergesearch.study.bayesian.points import Floats
+from mergesearch.study.pareto import Floats
 
 LENGTH_SPREAD = 1.0
 """Standard deviation of the prior of a length scale's logarithm."""

@@ -10,10 +10,9 @@ Yang, Deutz, Wang and Fonseca, "A multicriteria generalization of Bayesian globa
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import erf
 
-Floats = NDArray[np.float64]
+from mergesearch.study.pareto import Floats
 
 
 def free_boxes(front: Floats, reference: Floats) -> tuple[Floats, Floats]:

@@ -15,7 +15,7 @@ from mergesearch.study.bayesian.acquisition import (
 )
 from mergesearch.study.bayesian.gaussian_process import Process, fit_process
 from mergesearch.study.bayesian.geometry import Geometry
-from mergesearch.study.bayesian.points import Floats
+from mergesearch.study.pareto import Floats
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from mergesearch.objectives import ItemResult, Objective, Score, TaskUse
-from mergesearch.study.estimation.factors import Floats
 from mergesearch.study.estimation.means import Means, estimate_means
+from mergesearch.study.pareto import Floats
 
 Results = Mapping[int, Iterable[ItemResult]]
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from mergesearch.study.pareto import Floats
 
 RANK = 4
 ITERATIONS = 25

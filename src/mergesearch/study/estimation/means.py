@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mergesearch.study.estimation.factors import Floats, fit_factors
+from mergesearch.study.estimation.factors import fit_factors
+from mergesearch.study.pareto import Floats
 
 
 @dataclass(frozen=True)

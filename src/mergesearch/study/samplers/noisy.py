@@ -7,17 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import threadpoolctl  # type: ignore[import-untyped]
-from numpy.typing import NDArray
 
 from mergesearch.study.bayesian.geometry import Geometry
 from mergesearch.study.bayesian.points import parameters_of, point_of
 from mergesearch.study.bayesian.proposal import Observed, next_point, shrunk
 from mergesearch.study.estimation.estimates import Estimates
-from mergesearch.study.pareto import best_fronts
+from mergesearch.study.pareto import Floats, best_fronts, signs_of
 from mergesearch.study.records import State
 from mergesearch.study.samplers.problem import Observation, Problem, Proposal, trial_seed
-
-Floats = NDArray[np.float64]
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +31,7 @@ def noisy_gp(problem: Problem, history: Sequence[Observation], number: int) -> P
 
     See `bayesian`.
     """
-    signs = _signs(problem)
+    signs = signs_of(problem.directions)
     rng = np.random.default_rng(trial_seed(problem.seed, number))
     # Matrices of a few hundred rows: more threads would cost several times what one does.
     with threadpoolctl.threadpool_limits(1):
@@ -64,11 +61,11 @@ def shrunk_estimates(problem: Problem, trials: Mapping[int, Observation]) -> Est
     except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
         _log.warning("the values of the search could not be shrunk: %s", error)
         gains, covariances = observed.gains, observed.noise
-    return Estimates(tuple(trials), gains * _signs(problem), covariances)
+    return Estimates(tuple(trials), gains * signs_of(problem.directions), covariances)
 
 
 def _observed(problem: Problem, history: Sequence[Observation]) -> Observed:
-    signs = _signs(problem)
+    signs = signs_of(problem.directions)
     complete = [trial for trial in history if trial.state is State.COMPLETE]
     rows = best_fronts([trial.values for trial in complete], problem.directions, LARGEST_HISTORY)
     complete = [complete[row] for row in rows]
@@ -79,10 +76,6 @@ def _observed(problem: Problem, history: Sequence[Observation]) -> Observed:
         failed=_points(problem, history, State.FAILED),
         running=_points(problem, history, State.RUNNING),
     )
-
-
-def _signs(problem: Problem) -> Floats:
-    return np.array([1.0 if way == "maximize" else -1.0 for way in problem.directions])
 
 
 def _choices(problem: Problem) -> list[int]:

@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mergesearch.study.pareto import Floats
 from mergesearch.study.records import State
 from mergesearch.study.samplers.problem import Observation, n_complete
 from mergesearch.study.warm_start import PriorTrial
-
-Floats = NDArray[np.float64]
 
 FADE = 40
 """Own complete trials after which the other run's data count no more."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mergesearch.study.bayesian.points import parameters_of, point_of
+from mergesearch.study.pareto import signs_of
 from mergesearch.study.records import State
 from mergesearch.study.samplers.problem import Observation, Problem, Proposal, trial_seed
 from mergesearch.study.samplers.sobol import sobol
@@ -54,8 +55,5 @@ def _loss(problem: Problem, trial: Observation) -> float:
     """What is minimized; infinitely bad where a trial has no values."""
     if trial.state is not State.COMPLETE:
         return 1e9
-    signs = [1.0 if way == "maximize" else -1.0 for way in problem.directions]
-    return -sum(
-        sign * (value - reference)
-        for sign, value, reference in zip(signs, trial.values, problem.reference, strict=True)
-    )
+    above = np.subtract(trial.values, problem.reference)
+    return -sum((signs_of(problem.directions) * above).tolist())
