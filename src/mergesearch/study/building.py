@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from mergesearch._system.closing import Closing
 from mergesearch.recipe import Recipe
-from mergesearch.study.settings import Build, Candidate
+from mergesearch.study.settings import BuildFunction, BuiltCandidate
 
 _TURN = 0.2  # seconds; Python handles a signal that comes right before a wait only after it
 
@@ -22,7 +22,7 @@ _TURN = 0.2  # seconds; Python handles a signal that comes right before a wait o
 class Built:
     """A candidate, and the seconds that building it took."""
 
-    candidate: Candidate
+    candidate: BuiltCandidate
     seconds: float
 
 
@@ -34,7 +34,7 @@ class Builder(Closing):
             event is set.
     """
 
-    def __init__(self, build: Build) -> None:
+    def __init__(self, build: BuildFunction) -> None:
         self._build = build
         self._started: _Building | None = None
         self._thread = ThreadPoolExecutor(1, "build")  # kept: to start one takes memory
@@ -75,7 +75,7 @@ class Builder(Closing):
 class _Building:
     """One build in another thread; signals reach the main thread only."""
 
-    def __init__(self, build: Build, recipe: Recipe) -> None:
+    def __init__(self, build: BuildFunction, recipe: Recipe) -> None:
         self.recipe = recipe
         self.future: Future[Built] | None = None
         self._build = build

@@ -19,6 +19,7 @@ from mergesearch.errors import (
 )
 from mergesearch.objectives import Items, Rung, Score, TaskResult
 from mergesearch.recipe import Recipe
+from mergesearch.scoring import OnProgress
 from mergesearch.study.building import Builder, Built
 from mergesearch.study.events import Event, Progressed, StageStarted, TriedAgain
 from mergesearch.study.front import FrontMember
@@ -26,7 +27,7 @@ from mergesearch.study.proposing import Proposer
 from mergesearch.study.proxies import promotes
 from mergesearch.study.recording import RunRecorder
 from mergesearch.study.records import Measurement
-from mergesearch.study.settings import ProgressReport, Search
+from mergesearch.study.settings import Search
 from mergesearch.study.stopping import SignalGuard
 
 _FAILURES = (MergeSearchError, OSError, MemoryError)
@@ -201,7 +202,7 @@ class Measuring:
         before = self.recorder.history.values
         return self.proposer.starts(number) or promotes(before, own, directions)
 
-    def _progress(self, number: int, rung: Rung) -> Callable[[ProgressReport], None]:
+    def _progress(self, number: int, rung: Rung) -> OnProgress:
         return lambda report: self.observe(
             Progressed(number, rung, report.task, report.done, report.total)
         )

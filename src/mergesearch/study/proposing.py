@@ -27,7 +27,8 @@ class Proposer:
         self._space = search.space
         self._sampler = run.sampler
         self.lags = search.objectives.runtime.n_gpu_layers > 0
-        warm, starts = search.warm_start, list(search.space.starts())
+        warm = search.warm_start
+        starts: list[Mapping[str, Any]] = [*search.space.starts()]
         starts += [start for start in (warm.starts if warm else ()) if start not in starts]
         self._problem = Problem(
             dimensions=search.space.dimensions,

@@ -106,7 +106,7 @@ def chance_to_add(
     gains = estimates.draws(DRAWS, rng) * signs_of(directions)
     row = estimates.rows[trial]
     others = np.delete(gains, row, axis=1)
-    dominated = (others >= gains[:, row, None]).all(axis=2).any(axis=1)
+    dominated = np.any(np.all(others >= gains[:, row, None], axis=2), axis=1)
     return float(1.0 - dominated.mean())
 
 

@@ -12,10 +12,12 @@ from typing import Any, Protocol
 from mergesearch import __version__
 from mergesearch.objectives import Items, Objectives, References, Rung, TaskResult
 from mergesearch.recipe import Recipe
+from mergesearch.scoring import OnProgress
+from mergesearch.space import Space
 from mergesearch.study.warm_start import WarmStart
 
 
-class Candidate(Protocol):
+class BuiltCandidate(Protocol):
     """A built candidate; leaving its context gives its memory back."""
 
     @property
@@ -39,42 +41,8 @@ class Candidate(Protocol):
         """Give the candidate's memory back."""
 
 
-class SearchSpace(Protocol):
-    """What a study needs of a space."""
-
-    @property
-    def dimensions(self) -> Sequence[Any]:
-        """Everything a trial proposes, in a fixed order."""
-
-    def recipe(self, values: Mapping[str, Any], /) -> Recipe:
-        """Return the recipe that one value per dimension gives."""
-
-    def starts(self) -> Sequence[Mapping[str, Any]]:
-        """Parameters of the trials that come first."""
-
-    def to_dict(self) -> Mapping[str, Any]:
-        """The document that says everything about the space."""
-
-
-class ProgressReport(Protocol):
-    """How far the scoring of one task is."""
-
-    @property
-    def task(self) -> str:
-        """Name of the task."""
-
-    @property
-    def done(self) -> int:
-        """Items scored."""
-
-    @property
-    def total(self) -> int:
-        """Items to score."""
-
-
-OnProgress = Callable[[ProgressReport], None]
-Build = Callable[[Recipe, threading.Event], Candidate]
-ScoreCandidate = Callable[[Any, Rung, OnProgress, Items | None], Mapping[str, TaskResult]]
+BuildFunction = Callable[[Recipe, threading.Event], BuiltCandidate]
+ScoreFunction = Callable[[Any, Rung, OnProgress, Items | None], Mapping[str, TaskResult]]
 
 
 @dataclass(frozen=True)
@@ -105,10 +73,10 @@ class Search:
             a run is only resumed where all are the same.
     """
 
-    space: SearchSpace
+    space: Space
     objectives: Objectives
-    build: Build
-    score: ScoreCandidate
+    build: BuildFunction
+    score: ScoreFunction
     order: Callable[[], Mapping[Rung, Items]] = dict
     parents: Mapping[str, Recipe] = field(default_factory=dict)
     build_ahead: bool = False

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct
 
-from mergesearch.study.bayesian.points import Dimension
+from mergesearch.space import Dimension
 from mergesearch.study.pareto import Floats
 
 Flags = NDArray[np.bool_]

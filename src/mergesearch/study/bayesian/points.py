@@ -3,35 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from mergesearch.space import Dimension
 from mergesearch.study.pareto import Floats
-
-
-class Dimension(Protocol):
-    """What is asked of a dimension: a range, or choices where there are any."""
-
-    @property
-    def name(self) -> str:
-        """Name of the parameter."""
-
-    @property
-    def low(self) -> float:
-        """Lower end of the range."""
-
-    @property
-    def high(self) -> float:
-        """Upper end of the range."""
-
-    @property
-    def choices(self) -> Sequence[Any]:
-        """Choices; empty for a range."""
-
-    @property
-    def curve(self) -> str | None:
-        """Name of the curve over depth that it is a control point of; None for any other."""
 
 
 def point_of(dimensions: Sequence[Dimension], parameters: Mapping[str, Any]) -> Floats:

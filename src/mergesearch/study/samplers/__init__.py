@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mergesearch.errors import InputError
-from mergesearch.study.bayesian.points import Dimension
+from mergesearch.space import Dimension
 from mergesearch.study.samplers.from_optuna import (
     OPTUNA_STATES,
     distributions,

@@ -13,7 +13,7 @@ import threadpoolctl  # type: ignore[import-untyped]
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from mergesearch.study.bayesian.points import Dimension
+from mergesearch.space import Dimension
 from mergesearch.study.records import State
 from mergesearch.study.samplers.problem import (
     STARTUP,

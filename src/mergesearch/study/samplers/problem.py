@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mergesearch.study.bayesian.points import Dimension
+from mergesearch.space import Dimension
 from mergesearch.study.records import State
 from mergesearch.study.warm_start import PriorTrial
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mergesearch.study.bayesian.points import Dimension
+from mergesearch.space import Dimension
 from mergesearch.study.samplers.prior import with_prior
 from mergesearch.study.samplers.problem import (
     STARTUP,
