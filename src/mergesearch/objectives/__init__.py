@@ -19,6 +19,7 @@ from mergesearch.objectives.types import (
     TaskResult,
     TaskUse,
     Thinking,
+    scores_to_dict,
 )
 
 __all__ = [
@@ -44,5 +45,6 @@ __all__ = [
     "items_by_task",
     "paired_difference",
     "part_of",
+    "scores_to_dict",
     "split_items",
 ]

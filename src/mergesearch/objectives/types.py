@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -240,3 +240,8 @@ class Score:
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Return the ends of the confidence interval of the value (normal approximation)."""
         return normal_interval(self.value, self.stderr, confidence)
+
+
+def scores_to_dict(scores: Mapping[str, Score]) -> dict[str, dict[str, float]]:
+    """Return scores by objective as JSON has them."""
+    return {name: asdict(score) for name, score in scores.items()}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mergesearch.objectives import Score
+from mergesearch.objectives import scores_to_dict
 from mergesearch.study.events import (
     Event,
     Observer,
@@ -56,7 +56,7 @@ def _fields(event: Event) -> dict[str, Any]:
                 "trials": len(event.trials),
             }
         case ParentMeasured():
-            scores = _scores(event.scores)
+            scores = scores_to_dict(event.scores)
             return {"parent": event.parent, "scores": scores, "seconds": event.seconds}
         case TrialFinished(trial) | Validated(trial):
             return _trial(trial)
@@ -75,9 +75,5 @@ def _trial(trial: TrialRecord) -> dict[str, Any]:
         "attempt": trial.attempt,
         "seconds": trial.seconds,
         "digest": trial.candidate_digest,
-        "scores": {name: _scores(rung.scores) for name, rung in trial.rungs.items()},
+        "scores": {name: scores_to_dict(rung.scores) for name, rung in trial.rungs.items()},
     }
-
-
-def _scores(scores: Mapping[str, Score]) -> dict[str, dict[str, float]]:
-    return {name: asdict(score) for name, score in scores.items()}

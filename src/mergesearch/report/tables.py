@@ -12,11 +12,10 @@ from mergesearch._system.terminal import printable
 from mergesearch.objectives import Rung, Score
 from mergesearch.recipe import Recipe
 from mergesearch.report import text
+from mergesearch.report.scatter import KNEE
 from mergesearch.study.front import Front, FrontMember
 from mergesearch.study.proxies import TRUSTED
 from mergesearch.study.records import Axis, RungRecord, RunRecord, State, TrialRecord
-
-KNEE = "◆"
 
 
 def render_front(front: Front, width: int) -> RenderableType:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mergesearch.build import Candidate, open_gguf
 from mergesearch.errors import InputError
-from mergesearch.objectives import ITEM_RUNGS, ItemResult, Objectives, Rung, Score, TaskResult
+from mergesearch.objectives import (
+    ITEM_RUNGS,
+    ItemResult,
+    Objectives,
+    Rung,
+    Score,
+    TaskResult,
+    scores_to_dict,
+)
 from mergesearch.recipe import Recipe
 from mergesearch.runs.budget import largest_workload, share_out
 from mergesearch.runs.inputs import Place, open_workshop, read_objectives, read_recipe
@@ -41,7 +49,7 @@ class Scored:
 
     def to_dict(self) -> dict[str, Any]:
         """Return digest, rung and scores as `search score --json` has them."""
-        values = {name: asdict(score) for name, score in self.scores.items()}
+        values = scores_to_dict(self.scores)
         return {"digest": self.digest, "rung": str(self.rung), "values": values}
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
-from mergesearch.objectives import Score
+from mergesearch.objectives import Score, scores_to_dict
 from mergesearch.study.confirming import chances_of_membership, grouped, supported
 from mergesearch.study.estimation.estimates import Estimates
 from mergesearch.study.pareto import hypervolume, knee, sign_of
@@ -34,7 +34,7 @@ class ConfirmedMember:
 
     def facts(self) -> dict[str, Any]:
         """Return what `front.json` adds to a member."""
-        values = {name: asdict(score) for name, score in self.values.items()}
+        values = scores_to_dict(self.values)
         return {"confirmed": values, "chance": self.chance, "twins": list(self.twins)}
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from mergesearch.errors import InputError
-from mergesearch.objectives import Rung, Score
+from mergesearch.objectives import Rung, Score, scores_to_dict
 from mergesearch.study.choosing import parse_choice
 from mergesearch.study.confirmed import ConfirmedFront, ConfirmedMember
 from mergesearch.study.pareto import hypervolume, knee, non_dominated, sign_of
@@ -66,8 +66,8 @@ class FrontMember:
         """
         return {
             "trial": self.trial,
-            "values": _scores(self.values),
-            "validated": _scores(self.validated) or None,
+            "values": scores_to_dict(self.values),
+            "validated": scores_to_dict(self.validated) or None,
             "shares": dict(self.shares),
             "words": list(self.words),
             "digest": self.digest,
@@ -229,7 +229,3 @@ def search_values(axes: Sequence[Axis], trial: TrialRecord) -> list[float]:
 def _values(axes: Sequence[Axis], trials: Sequence[TrialRecord]) -> list[list[float]]:
     """Search values (trials, objectives)."""
     return [search_values(axes, trial) for trial in trials]
-
-
-def _scores(scores: Mapping[str, Score]) -> dict[str, dict[str, float]]:
-    return {name: asdict(score) for name, score in scores.items()}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from mergesearch.objectives import Direction, Rung, Score, TaskResult
+from mergesearch.objectives import Direction, Rung, Score, TaskResult, scores_to_dict
 
 
 class State(StrEnum):
@@ -236,7 +236,7 @@ class TrialRecord:
         document["race"] = None if self.race is None else asdict(self.race)
         document["rungs"] = {
             str(rung): {
-                "scores": {name: asdict(score) for name, score in record.scores.items()},
+                "scores": scores_to_dict(record.scores),
                 "build_seconds": record.build_seconds,
                 "score_seconds": record.score_seconds,
                 "failure": record.failure,
