@@ -240,3 +240,21 @@ def test_an_ended_plan_reads_no_further_block_not_even_of_a_stage(
     with pytest.raises(Interrupted, match="the build was stopped"):
         plan.rows(largest.name, 0, 1)
     assert len(read) == 4  # slerp's own, then base, a and b of the stage's first block
+
+
+def test_the_longest_chain_of_stages_is_built(family: dict[str, str]) -> None:
+    """Also where each collects statistics, which takes the most calls inside each other."""
+    onto_base = {"merge_method": "sce", "base_model": family["base"]}
+    stages = [
+        onto_base
+        | {
+            "name": f"s{number}",
+            "models": [
+                {"model": f"s{number - 1}" if number else family["a"]},
+                {"model": family["b"]},
+            ],
+        }
+        for number in range(51)
+    ]
+    recipe = Recipe.from_dict({**stages.pop(), "stages": stages})
+    Workshop.for_recipe(recipe).candidate(recipe).close()

@@ -52,7 +52,7 @@ def test_documents_survive_both_ways_out() -> None:
                 LINEAR | {"name": "x", "models": [{"model": "y"}]},
                 LINEAR | {"name": "y", "models": [{"model": "x"}]},
             ],
-            "in a circle: (x -> y -> x|y -> x -> y)",
+            "in a circle: ('x' -> 'y' -> 'x'|'y' -> 'x' -> 'y')",
         ),
         (
             [
@@ -88,3 +88,23 @@ def test_documents_that_lead_to_no_model(documents: list[Any], message: str) -> 
 def test_an_unused_stage_is_refused() -> None:
     with pytest.raises(RecipeError, match="no document uses the stage 'x'"):
         Recipe.from_dict(LINEAR | {"stages": [LINEAR | {"name": "x"}]})
+
+
+def chain(length: int, before: int = 1) -> dict[str, Any]:
+    """A recipe of stages that each take the results of some before them."""
+    stages = []
+    for number in range(length):
+        taken = [f"s{other}" for other in range(max(0, number - before), number)] or ["a"]
+        models = [{"model": ref, "parameters": {"weight": 1}} for ref in taken]
+        stages.append({"name": f"s{number}", "merge_method": "linear", "models": models})
+    return {**stages.pop(), "stages": stages}
+
+
+def test_more_stages_than_can_be_computed_are_refused() -> None:
+    """A stage is computed again for each that takes it, inside the calls of that one."""
+    assert len(Recipe.from_dict(chain(51)).stages()) == 50
+    with pytest.raises(RecipeError, match="51 stages\n  expected: at most 50"):
+        Recipe.from_dict(chain(52))
+    assert len(Recipe.from_dict(chain(14, before=2)).stages()) == 13
+    with pytest.raises(RecipeError, match="'s14' takes 1596 merges of the stages before it"):
+        Recipe.from_dict(chain(40, before=2))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mergesearch.errors import RecipeError
 from mergesearch.methods import WEIGHT, Parameter, switch
+from mergesearch.methods.declaration import LAMBDA
 from mergesearch.recipe import Filtered, Recipe
 from mergesearch.recipe.reading import Location
 from mergesearch.recipe.values import evaluate, parse_value, with_fallback
@@ -130,6 +131,9 @@ def test_a_fallback_takes_what_no_filter_matches() -> None:
         (WEIGHT, None, "null is not a number"),
         (WEIGHT, True, "true is not a number"),
         (WEIGHT, float("inf"), "inf is not a number"),
+        (WEIGHT, 1e308, r"weight 1e\+308 is out of range\n  expected: -1e\+09 to 1e\+09"),
+        (WEIGHT, [0.5, -1e10], "weight -10000000000.0 is out of range"),
+        (LAMBDA, 1 << 40, "lambda 1099511627776 is out of range"),
         (STEPS, [1, 2], "steps has no gradient"),
         (STEPS, 1.5, "steps 1.5 is not a whole number"),
         (STEPS, 0, "steps 0 is out of range"),

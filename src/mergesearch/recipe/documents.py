@@ -16,6 +16,11 @@ from mergesearch.errors import RecipeError
 from mergesearch.recipe.reading import Location
 from mergesearch.recipe.references import REFERRING, with_plain_references
 
+_MOST_STAGES = 50
+"""Stages of a recipe: each takes some calls inside the calls of the next one."""
+_MOST_MERGES = 1000
+"""Merges that one block of the result may take, those that two stages need counted twice."""
+
 
 def load_document(text: str, where: str | Path) -> dict[str, Any]:
     """Parse a recipe's or a space's YAML into one mapping.
@@ -61,8 +66,16 @@ def in_order(stages: Sequence[Mapping[str, Any]], where: str | Path) -> list[dic
     """Return stages so that each comes after those that it uses, otherwise in their order.
 
     Raises:
-        RecipeError: A stage without a name, two of one name, or stages that use each other.
+        RecipeError: A stage without a name, two of one name, stages that use each other, or more of
+            them than can be merged in one go.
     """
+    if len(stages) > _MOST_STAGES:
+        raise RecipeError(
+            f"{len(stages)} stages",
+            where=where,
+            expected=f"at most {_MOST_STAGES}",
+            fix="build some of them to safetensors, and name the folders as parents",
+        )
     by_name: dict[str, dict[str, Any]] = {}
     for stage in stages:
         name = stage.get("name")
@@ -80,8 +93,18 @@ def in_order(stages: Sequence[Mapping[str, Any]], where: str | Path) -> list[dic
     try:
         order = list(TopologicalSorter(graph).static_order())
     except CycleError as error:
-        circle = " -> ".join(reversed(error.args[1]))
+        circle = " -> ".join(map(repr, reversed(error.args[1])))
         raise RecipeError(f"the stages use each other in a circle: {circle}", where=where) from None
+    merges: dict[str, int] = {}
+    for name in order:
+        merges[name] = 1 + sum(merges[other] for other in graph[name])
+        if merges[name] > _MOST_MERGES:
+            raise RecipeError(
+                f"the stage {name!r} takes {merges[name]} merges of the stages before it",
+                where=where,
+                expected=f"at most {_MOST_MERGES}",
+                fix="build one of them to safetensors, and name the folder as a parent",
+            )
     return [by_name[name] for name in order]
 
 

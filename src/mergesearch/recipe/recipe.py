@@ -24,6 +24,8 @@ from mergesearch.recipe.types import Merge, parents_of
 from mergesearch.recipe.words import in_words
 from mergesearch.recipe.write import merge_document, mergekit_documents, to_yaml
 
+_SEEDS = 1 << 63
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -68,9 +70,9 @@ class Recipe:
         merges.append(parse_merge(last, location, RECIPE_KEYS))
         _check_results(merges, location)
         seed = last.get("seed", 0)
-        if type(seed) is not int or seed < 0:
+        if type(seed) is not int or not 0 <= seed < _SEEDS:
             raise location.error(
-                f"`seed` {as_written(seed)} is not a whole number", expected="0 or more"
+                f"`seed` {as_written(seed)} is not a seed", expected="a whole number below 2^63"
             )
         quantize = parse_quantization(
             last.get("quantize", Quantization().mix), location / "quantize"

@@ -5,6 +5,7 @@ How values are filtered and interpolated matches `mergekit/config.py`, `evaluate
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ from mergesearch.methods import Parameter
 from mergesearch.recipe.reading import Location, checked_keys, is_number, string_of, switch_of
 
 Scalar = float | int | bool
+
+_LARGEST = 1e9
+"""Size of a number where a method declares none: squares and sums of such fit a float32."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +83,17 @@ def _parse_scalar(parameter: Parameter, value: Any, location: Location) -> Scala
         if isinstance(value, dict):
             expected += "; in a search space also {search: [low, high]}"
         raise location.error(f"{as_written(value)} is not a number", expected=expected)
-    name, low, high = parameter.name, parameter.low, parameter.high
+    name = parameter.name
+    low, high = (_declared(bound) for bound in (parameter.low, parameter.high))
     if not low <= value <= high:
-        raise location.error(f"{name} {value} is out of range", expected=f"{low} to {high}")
+        raise location.error(f"{name} {value} is out of range", expected=f"{low:g} to {high:g}")
     if parameter.kind(value) != value:
         raise location.error(f"{name} {value} is not a whole number")
     return parameter.kind(value)
+
+
+def _declared(bound: float) -> float:
+    return bound if math.isfinite(bound) else math.copysign(_LARGEST, bound)
 
 
 def with_fallback(value: ParameterValue, fallback: ParameterValue | None) -> ParameterValue:
