@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -54,6 +54,31 @@ def test_cuts_are_close_together_where_the_mass_is() -> None:
     assert cut_by_mass("blocks", heavy_end, 3) == [8, 10, 12]
     assert cut_by_mass("curve", heavy_end, 4) == [0, 8, 10, 11]
     assert cut_by_mass("curve", [1.0, 1.0], 4) == [0, 1]
+
+
+def test_points_stand_where_half_of_the_mass_is_passed() -> None:
+    """The middles of the layers are at masses 1, 4, 6.5, 7.5 and 12: halfway is 6.5."""
+    assert cut_by_mass("curve", [2.0, 4.0, 1.0, 1.0, 8.0], 3) == [0, 2, 4]
+    assert cut_by_mass("curve", [0.0, 0.0, 0.0, 1.0], 4) == [0, 1, 2, 3]
+    assert cut_by_mass("curve", [0.0, 0.0, 0.0], 3) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("n_layers", "count"), [(27, 6), (31, 6), (48, 5), (10, 4)])
+def test_layers_that_are_alike_are_cut_into_blocks_of_about_one_size(
+    n_layers: int, count: int
+) -> None:
+    ends = cut_by_mass("blocks", [0.7] * n_layers, count)
+    assert {end - start for start, end in pairwise([0, *ends])} == {
+        n_layers // count,
+        n_layers // count + 1,
+    }
+
+
+def test_blocks_are_balanced_and_alike_inside() -> None:
+    """Balance alone would cut 1 1 3 | 1 3, likeness alone 1 1 | 3 1 3."""
+    assert cut_by_mass("blocks", [1.0, 1.0, 3.0, 1.0, 3.0], 2) == [4, 5]
+    assert cut_by_mass("blocks", [1.0, 1.0, 1.0, 3.0, 4.0, 4.0], 3) == [3, 5, 6]
+    assert cut_by_mass("blocks", [1.0, 3.0, 2.0, 3.0], 2) == [3, 4]
 
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=9), st.integers(1, 4))

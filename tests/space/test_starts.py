@@ -37,6 +37,17 @@ start_from: [parents, {ratio: {a: 3, b: 1}}]
     assert space.starts() == [{"t": 0.0}, {"t": 1.0}, {"t": 0.25}]
 
 
+def test_the_base_of_a_slerp_may_be_its_second_input() -> None:
+    space = Space.from_yaml("""
+merge_method: slerp
+base_model: a
+models: [{model: b}, {model: a}]
+parameters: {t: {search: [0, 1]}}
+start_from: [{ratio: {a: 3, b: 1}}]
+""")
+    assert space.starts() == [{"t": 0.25}]
+
+
 def test_starts_outside_the_ranges_are_refused() -> None:
     document = yaml.safe_load(SPACE)
     document["models"][0]["parameters"]["weight"] = {"search": [0.2, 0.6]}
@@ -417,6 +428,45 @@ def test_a_choice_of_models_is_the_first_that_the_ratio_names() -> None:
         "models[1].weight": 0.75,
     }
     assert shares_of(document, {"a": 1})["models[1].model"] is None
+    assert usual(document)["a alone"] == {
+        "a.weight": 1.0,
+        "models[1].model": None,
+        "models[1].weight": 0.0,
+    }
+
+
+def test_the_inputs_of_a_slice_make_up_a_ratio() -> None:
+    sources = [
+        {"model": ref, "layer_range": [0, 4], "parameters": {"weight": {"search": [0, 1]}}}
+        for ref in "ab"
+    ]
+    document = {"merge_method": "linear", "slices": [{"sources": sources}]}
+    assert shares_of(document, {"a": 3, "b": 1}) == {
+        "slice0.a.weight": 0.75,
+        "slice0.b.weight": 0.25,
+    }
+
+
+def test_a_weight_that_all_inputs_share_is_neutral() -> None:
+    document = {
+        "merge_method": "linear",
+        "models": [{"model": "a"}, {"model": "b"}],
+        "parameters": {"weight": {"search": [0.5, 2]}},
+    }
+    assert shares_of(document, {"a": 1, "b": 1}) == {"weight": 1.0}
+
+
+def test_two_rounds_leave_out_a_third_parent() -> None:
+    weight = {"weight": {"search": [0, 1]}}
+    document = first_with("a", weight)
+    document["stages"][0]["models"].append({"model": "c", "parameters": weight})
+    assert Space(document)._starts().two_rounds("a", "b") == {
+        "first.a.weight": 0.5,
+        "first.b.weight": 0.5,
+        "first.c.weight": 0.0,
+        "first.weight": 0.75,
+        "a.weight": 0.25,
+    }
 
 
 def test_a_stage_and_its_second_round_take_the_first_parent() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -59,9 +60,9 @@ def cut_by_mass(kind: Literal["curve", "blocks"], masses: Sequence[float], count
         masses: Mass of the parents' deltas in each layer.
         count: Number of control points or blocks.
     """
-    shares = np.asarray(masses, dtype=np.float64)
-    total = float(shares.sum())
-    shares = shares / total if total > 0 else np.full(len(shares), 1 / len(shares))
+    known = np.asarray(masses, dtype=np.float64)
+    known = known if known.any() else np.ones_like(known)
+    shares = known / known.sum()
     return _points(shares, count) if kind == "curve" else _block_ends(shares, count)
 
 
@@ -84,29 +85,25 @@ def _points(shares: np.ndarray[Any, np.dtype[np.float64]], count: int) -> list[i
 def _block_ends(shares: np.ndarray[Any, np.dtype[np.float64]], count: int) -> list[int]:
     """The ends of blocks with balanced mass and little spread inside, by dynamic programming.
 
-    What is least is the sum over all blocks of (count * share - 1)^2 / count, plus the part of the
-    layers' variance that is left inside of blocks (the aims of BAMBO, arXiv 2512.09972, section 3).
+    What is least is the sum over all blocks of (count * share - 1)^2 / count, less the part of the
+    layers' variance that lies between blocks rather than inside of them (the aims of BAMBO, arXiv
+    2512.09972, section 3). Layers that are all alike have no variance, not that of rounding.
     """
-    n_layers = len(shares)
-    spread = float(((shares - shares.mean()) ** 2).sum())
     sums = np.r_[0.0, np.cumsum(shares)]
-    squares = np.r_[0.0, np.cumsum(shares**2)]
+    differ = shares.max() > shares.min()
+    spread = ((shares - shares.mean()) ** 2).sum()
 
     def cost(start: int, end: int) -> float:
-        share = sums[end] - sums[start]
-        inside = squares[end] - squares[start] - share**2 / (end - start)
-        return float((count * share - 1) ** 2 / count + (inside / spread if spread > 0 else 0.0))
+        """What a block adds to the sum, but for what is the same in all cuts."""
+        weight = count - 1 / (end - start) / spread if differ else count
+        return float(weight * (sums[end] - sums[start]) ** 2)
 
-    best: dict[tuple[int, int], tuple[float, int]] = {(0, 0): (0.0, 0)}
-    for block in range(1, count + 1):
-        for end in range(block, n_layers - (count - block) + 1):
-            best[block, end] = min(
-                (best[block - 1, start][0] + cost(start, end), start)
-                for start in range(block - 1, end)
-                if (block - 1, start) in best
-            )
-    ends, end = [], n_layers
-    for block in range(count, 0, -1):
-        ends.append(end)
-        end = best[block, end][1]
-    return ends[::-1]
+    @cache
+    def best(blocks: int, end: int) -> tuple[float, tuple[int, ...]]:
+        """The least cost of blocks that reach up to a layer, and their ends, the last one first."""
+        if blocks == 1:
+            return cost(0, end), (end,)
+        before = ((start, *best(blocks - 1, start)) for start in range(blocks - 1, end))
+        return min((least + cost(start, end), (end, *ends)) for start, least, ends in before)
+
+    return sorted(best(count, len(shares))[1])

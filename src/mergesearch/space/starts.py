@@ -255,15 +255,15 @@ class _Mixture:
             return neutral_value(hole)
         if not hole.parameter.per_parent:
             return self._share_beside_base(hole.path)
-        for end, key in enumerate(hole.path, 1):
-            if key in ("models", "sources") and end < len(hole.path):
+        for end, key in enumerate(hole.path[:-1], 1):
+            if key in ("models", "sources"):
                 return self._share(value_at(self._document, hole.path[:end]), int(hole.path[end]))
         return neutral_value(hole)
 
     def _model(self, entry: Mapping[str, Any]) -> str | None:
         """The model of an input; of several choices the first that the ratio names."""
         offered = choices_of(entry.get("model"))
-        named = [model for model in offered if self._ratio.get(model, 0.0) > 0.0]
+        named = [model for model in offered if self._ratio.get(model)]
         chosen = (named or ([None] if None in offered else offered))[0]
         return None if chosen is None else str(chosen)
 
@@ -300,7 +300,7 @@ class _Rounds(_Mixture):
     def _part(self, entry: Mapping[str, Any]) -> float:
         model = self._model(entry) or ""
         if self._in_stage:
-            return float(self._ratio.get(model, 0.0) > 0.0)
+            return float(bool(self._ratio.get(model)))
         if model in self._stages:
             return 3.0 / len(self._stages)
         return float(model == max(self._ratio, key=lambda ref: self._ratio[ref]))

@@ -140,13 +140,10 @@ def knee(values: ArrayLike, directions: Sequence[str]) -> int:
         raise ValueError("an empty front has no knee")
     gains = _gains(values, directions)[members]
     worst, span = gains.min(axis=0), gains.max(axis=0) - gains.min(axis=0)
-    scaled = ((gains - worst) / np.where(span > 0, span, 1.0))[:, span > 0]
-    if not scaled.shape[1]:
-        return members[0]
-    heights = scaled.sum(axis=1)
-    normal = _plane(scaled) if len(members) >= 3 else None
-    if normal is not None:
-        heights = scaled @ normal
+    differ = span > 0
+    scaled = (gains - worst)[:, differ] / span[differ]
+    normal = _plane(scaled)
+    heights = scaled.sum(axis=1) if normal is None else scaled @ normal
     # Rounding must not decide between equals, so that ties go to the first member everywhere.
     return members[int(np.argmax(np.round(heights, 12)))]
 
