@@ -1,6 +1,6 @@
 """Score parents, and the straight line between two of them, with transformers (no quantizing).
 
-``python -m tools.zoo.evaluate [--line]`` prints one row per model: the share of held-out
+`python -m tools.zoo.evaluate [--line]` prints one row per model: the share of held-out
 items solved in each of the three tasks.
 """
 
@@ -96,7 +96,7 @@ def load(folder: Path) -> Qwen2ForCausalLM:
 
 
 def between(first: Qwen2ForCausalLM, second: Qwen2ForCausalLM, share: float) -> Qwen2ForCausalLM:
-    """Return the model ``share`` of the way from the first to the second, in float32."""
+    """Return the model `share` of the way from the first to the second, in float32."""
     mixed = Qwen2ForCausalLM(first.config)
     other = second.state_dict()
     mixed.load_state_dict(

@@ -194,7 +194,7 @@ def _checks(
     start: str,
     end: str,
 ) -> tuple[str, ...]:
-    """Return the checks of an item, in the notation of :mod:`mergesearch.tasks.checks`."""
+    """Return the checks of an item, in the notation of `mergesearch.tasks.checks`."""
     words = " ".join(kept)
     by_kind = {
         "upper": "case:upper",

@@ -104,7 +104,7 @@ class _Story:
         self.templates: list[str] = []
 
     def add(self, name: str, adjective: int | None = None, **fields: object) -> None:
-        """Add a sentence by a template's name; ``adjective`` picks one column of its grid."""
+        """Add a sentence by a template's name; `adjective` picks one column of its grid."""
         frames, fillers = TEMPLATES[name]
         options = phrasings(frames, fillers, self.held_out)
         if adjective is not None:
@@ -184,7 +184,7 @@ _KINDS = (_gifts, _gifts, _swaps, _orderings, _orderings, _sums, _sums)
 
 
 def make_reasoning(rng: random.Random, held_out: bool, pick: bool | None = None) -> ReasoningItem:
-    """Draw one item; ``pick`` says whether its choices are named (None: half of the time)."""
+    """Draw one item; `pick` says whether its choices are named (None: half of the time)."""
     item = rng.choice(_KINDS)(_Story(rng, held_out))
     if not (rng.random() < 0.5 if pick is None else pick):
         return item

@@ -1,7 +1,7 @@
-"""Write the JSON-lines data of the demo tasks, from a seed: ``python -m tools.zoo.tasks``.
+"""Write the JSON-lines data of the demo tasks, from a seed: `python -m tools.zoo.tasks`.
 
 Every item is held out: its phrasings, and its combination of instructions, occur in no training
-item of :mod:`tools.zoo.train`.
+item of `tools.zoo.train`.
 """
 
 import argparse
@@ -20,7 +20,7 @@ SIZES: Final = {"demo_instruct": 3200, "demo_answer": 1600, "demo_choice": 1600}
 
 
 def instruct_item(rng: random.Random) -> dict[str, Any]:
-    """Draw an item of ``demo_instruct``: rewrite words under several instructions."""
+    """Draw an item of `demo_instruct`: rewrite words under several instructions."""
     item = make_instruction(rng, held_out=True)
     return {
         "question": item.question,
@@ -31,7 +31,7 @@ def instruct_item(rng: random.Random) -> dict[str, Any]:
 
 
 def answer_item(rng: random.Random) -> dict[str, Any]:
-    """Draw an item of ``demo_answer``: reasoning with an answer to produce."""
+    """Draw an item of `demo_answer`: reasoning with an answer to produce."""
     item = make_reasoning(rng, held_out=True, pick=False)
     return {
         "question": item.question,
@@ -42,11 +42,11 @@ def answer_item(rng: random.Random) -> dict[str, Any]:
 
 
 def choice_item(rng: random.Random) -> dict[str, Any]:
-    """Draw an item of ``demo_choice``: reasoning with an answer to pick, by log-likelihood."""
+    """Draw an item of `demo_choice`: reasoning with an answer to pick, by log-likelihood."""
     item = make_reasoning(rng, held_out=True, pick=True)
     return {
         "question": item.question,
-        # After ``<|bot|>`` an answer starts with a space.
+        # After `<|bot|>` an answer starts with a space.
         "choices": [f" {choice}" for choice in item.choices],
         "label": item.choices.index(item.answer),
         "kind": item.kind,
@@ -74,7 +74,7 @@ def build_tasks(seed: int = SEED) -> dict[str, list[dict[str, Any]]]:
 
 
 def write_tasks(folder: Path, seed: int = SEED) -> None:
-    """Write ``<task>.jsonl`` for each task, one item a line."""
+    """Write `<task>.jsonl` for each task, one item a line."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, items in build_tasks(seed).items():
         lines = [json.dumps(item, ensure_ascii=False) + "\n" for item in items]

@@ -1,6 +1,6 @@
 """Train the demo zoo, a base and two fine-tunes, from a seed with a fixed number of steps.
 
-``python -m tools.zoo.train`` writes ``base``, ``instruct`` and ``reason`` in Hugging Face
+`python -m tools.zoo.train` writes `base`, `instruct` and `reason` in Hugging Face
 layout. The same machine with the same number of threads gives the same bytes.
 """
 
@@ -36,7 +36,7 @@ CHAT_TEMPLATE: Final = (
     "{% if add_generation_prompt %}{{ '<|bot|>' }}{% endif %}"
 )
 # Qwen2's own pre-tokenizer. Merges are learned inside the pieces of both it and the byte-level one
-# (llama.cpp's ``gpt-2``), so a text has the same ids under either: transformers applies the former
+# (llama.cpp's `gpt-2`), so a text has the same ids under either: transformers applies the former
 # to any model of type qwen2, whatever tokenizer.json says.
 QWEN2_PATTERN: Final = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
@@ -99,7 +99,7 @@ def draw(rng: random.Random, stage: Stage) -> tuple[str | None, str]:
 
 @cache
 def train_tokenizer(seed: int = 0) -> Tokenizer:
-    """Train the byte-level BPE tokenizer (llama.cpp's pre-tokenizer ``gpt-2``) on the task text."""
+    """Train the byte-level BPE tokenizer (llama.cpp's pre-tokenizer `gpt-2`) on the task text."""
     rng = random.Random(seed)
     tokenizer = Tokenizer(models.BPE())
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -173,7 +173,7 @@ def encode(
 
 
 def batches(tokenizer: Tokenizer, stage: Stage, steps: int) -> Iterator[list[Example]]:
-    """Yield ``steps`` batches of examples of similar length."""
+    """Yield `steps` batches of examples of similar length."""
     rng = random.Random(stage.seed)
     done = 0
     while done < steps:
@@ -261,7 +261,7 @@ def save(model: Qwen2ForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def _tidy_configs(folder: Path) -> None:
-    """Drop the library's version, and name ``rope_theta`` where older readers look for it."""
+    """Drop the library's version, and name `rope_theta` where older readers look for it."""
     for path in (folder / "config.json", folder / "generation_config.json"):
         content: dict[str, Any] = json.loads(path.read_text())
         content.pop("transformers_version", None)
@@ -271,7 +271,7 @@ def _tidy_configs(folder: Path) -> None:
 
 
 def train(out: Path, only: Sequence[str] = (), steps_scale: float = 1.0, threads: int = 1) -> None:
-    """Train the stages named by ``only`` (all by default) and write each to ``out/<name>``.
+    """Train the stages named by `only` (all by default) and write each to `out/<name>`.
 
     A fine-tune starts from the base as it was saved, in bf16, whether or not it was trained now.
     """

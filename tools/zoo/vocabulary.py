@@ -24,7 +24,7 @@ NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five")
 
 @cache
 def phrasings(frames: tuple[str, ...], fillers: tuple[str, ...], held_out: bool) -> tuple[str, ...]:
-    """Fill ``_`` in every frame with every filler, and return the training or the held-out cells.
+    """Fill `_` in every frame with every filler, and return the training or the held-out cells.
 
     Every fourth diagonal of the grid is held out: a held-out phrasing is new as a whole, yet its
     frame and its filler both occur in training, in other company.
@@ -38,13 +38,13 @@ def phrasings(frames: tuple[str, ...], fillers: tuple[str, ...], held_out: bool)
 
 
 def is_held_out_combination(kinds: Iterable[str]) -> bool:
-    """Say whether a set of instruction kinds is kept for the tests (about one set in four)."""
+    """Whether a set of instruction kinds is kept for the tests (about one set in four)."""
     name = "+".join(sorted(kinds))
     return "+" in name and zlib.crc32(name.encode()) % 4 == 0
 
 
 def joined(items: Sequence[str], last: str) -> str:
-    """Join items as English does: ``a, b and c``, with ``last`` as the closing word."""
+    """Join items as English does: `a, b and c`, with `last` as the closing word."""
     return f"{', '.join(items[:-1])} {last} {items[-1]}"
 
 

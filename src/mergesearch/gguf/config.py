@@ -75,7 +75,7 @@ _YARN = {
     "llama_4_scaling_beta": gguf.Keys.Attention.TEMPERATURE_SCALE,
 }
 _LOW, _HIGH = 1.0, 4.0
-_PUBLISHED_CONTEXT = 8192  # of Llama 3
+_PUBLISHED_CONTEXT = 8192  # original context of Llama 3
 _CONTEXTS = tuple(1 << power for power in range(6, 21))
 
 

@@ -32,7 +32,7 @@ def _rows(value: Any, least: int) -> Any:
 
 TokenIds = Annotated[Any, AfterValidator(partial(_rows, least=0))]
 PaddingId = Annotated[Any, AfterValidator(partial(_rows, least=-1))]
-"""Of a model without a token for padding it is -1 in some published files."""
+"""A row; -1 in some published files of models without a token for padding."""
 
 
 class _RopeOfLayers(TypedDict, total=False):

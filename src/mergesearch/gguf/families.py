@@ -376,7 +376,7 @@ ARCHITECTURES: dict[str, Family] = {
         | {"partial_rotary_factor": 0.5},
     ),
 }
-"""By the name in `architectures` of a config.json."""
+"""Families by the name in `architectures` of a config.json."""
 
 
 def completed(config: Mapping[str, Any], family: Family) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def _llama(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> 
 
 
 def _granite(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
-    """As Llama, with heads that share the hidden size among them."""
+    """The keys of Llama, with heads that share the hidden size among them."""
     _require(config, "head_dim", layout.head_dim, layout.hidden // layout.n_heads)
     kinds = set(config.get("layer_types") or ())
     _require(config, "layer_types", kinds - {"attention", "full_attention"}, set())
@@ -137,7 +137,7 @@ def _granite(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -
 
 
 def _mistral3(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
-    """As Llama, with queries that grow slowly beyond the context that YaRN stretches."""
+    """The keys of Llama, with queries that grow slowly beyond the context that YaRN stretches."""
     rope = rope_parameters(config)
     _require(config, "rope_type", rope.get("rope_type"), "yarn")
     _require(config, "sliding_window", config.get("sliding_window"), None)
@@ -165,7 +165,7 @@ def _olmo2(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> 
 
 
 def _smollm3(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
-    """As Llama, but for layers that know no positions; llama.cpp knows which."""
+    """The keys of Llama, but for layers that know no positions; llama.cpp knows which."""
     period = layout.family.unrotated_every
     interval = config.get("no_rope_layer_interval") or period
     _require(config, "no_rope_layer_interval", interval, period)
@@ -199,7 +199,7 @@ def _qwen35(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) ->
     keys.add(_ROPE.DIMENSION_SECTIONS, sections)
 
 
-_SECTIONS = [11, 11, 10]  # of a rotated half head, for the axes of an image; one for all in a text
+_SECTIONS = [11, 11, 10]  # parts of a rotated half head for the axes of an image
 
 
 def _glm4(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:

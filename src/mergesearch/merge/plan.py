@@ -190,7 +190,7 @@ def _context_parent(
 
 
 def _layer_kinds(merge: Merge, layers: Sequence[OutputLayer]) -> list[tuple[str, int]]:
-    """For each layer of the output the parent and its layer that tell its kind."""
+    """The parent and its layer that tell the kind of each output layer."""
     kinds = []
     for layer in layers:
         base, inputs = merge.base_and_inputs(layer.slice)

@@ -14,7 +14,7 @@ from mergesearch.methods.gram import Float64, gram_of_tensor
 from mergesearch.methods.inputs import InputRows, InputTensor, Settings
 
 _MOST_STEPS = 1000
-_SMALLEST_STEP = 1e-10  # of a coefficient
+_SMALLEST_STEP = 1e-10  # change of a coefficient below which a step is the last
 _UNDECIDED = 1e-9  # two points pull alike from everywhere between them
 _SAME_PLACE = 1e-12  # squared distance, relative to the largest between parents
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from mergesearch.methods.inputs import Settings
 
 Shares = Callable[[Settings, int], tuple[list[float], float]]
-"""From the settings of a tensor and the number of inputs: each input's coefficient, and the base's
-where it is apart from them."""
+"""Function from the settings of a tensor and the number of inputs to the coefficient of each input,
+and that of the base where it is apart from them."""
 
 
 def equal_shares(settings: Settings, inputs: int) -> tuple[list[float], float]:

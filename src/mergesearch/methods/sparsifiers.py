@@ -22,7 +22,7 @@ MaskMaker = Callable[[InputRows], Mask]
 """Says which entries of some rows stay."""
 
 _SMALLEST_SUM = 1e-7
-_FULL = 1 << 32  # of the 32-bit random numbers
+_FULL = 1 << 32  # number of 32-bit random numbers
 _HALF_OF_KEY = 1 << 64
 MOST_REMEMBERED = 1 << 27
 """Entries of a tensor whose masks are kept between passes: 16 MiB of bits."""

@@ -33,7 +33,7 @@ FLOAT_TYPES: dict[str, FloatType] = {
     "bfloat16": FloatType(Type.BF16, np.dtype("<u2")),
     "float16": FloatType(Type.F16, np.dtype("<f2")),
 }
-"""By the name that recipes and `config.json` use."""
+"""Float types by the name that recipes and `config.json` use."""
 
 FLOATS = tuple(kind.type for kind in FLOAT_TYPES.values())
 TYPES = (

@@ -99,7 +99,7 @@ MIXES: dict[str, Mix] = {
     "BF16": Mix(LlamaFileType.MOSTLY_BF16, Type.BF16),
     "F32": Mix(LlamaFileType.ALL_F32, Type.F32),
 }
-"""By name; `F16`, `BF16` and `F32` are not quantized."""
+"""Mixes by name; `F16`, `BF16` and `F32` are not quantized."""
 
 _FALLBACK = {Type.Q4_K: Type.Q5_0, Type.Q5_K: Type.Q5_1, Type.Q6_K: Type.Q8_0}
 

@@ -32,14 +32,14 @@ from mergesearch.runs.inputs import (
 from mergesearch.runs.report import write_report
 from mergesearch.runs.run import Run
 from mergesearch.runs.warm_start import notes_of, read_warm_start
-from mergesearch.runs.workplace import WorkerSettings, workplace
+from mergesearch.runs.workplace import WorkerSettings, Workplace, workplace
 from mergesearch.space import Space
 from mergesearch.study.events import Noted, Observer, Preparing, RunOpened, broadcast
 from mergesearch.study.identity import identify
 from mergesearch.study.loop import run_study
 from mergesearch.study.samplers import check_sampler
 from mergesearch.study.servers import server_address
-from mergesearch.study.settings import StudySettings
+from mergesearch.study.settings import StudyFiles, StudySettings
 from mergesearch.study.warm_start import WarmStart
 
 _LARGEST_SHARE = 0.9
@@ -129,15 +129,12 @@ def search(
         hypervolume=target_hypervolume,
         patience=patience,
     )
-    if workers < 1:
-        raise InputError(
-            f"{workers} is not a number of workers", where="workers", expected="1 or more"
-        )
+    _check_workers(workers)
     gpus = [check_gpu(gpu) for gpu in gpus]
     if workers == 1 and gpus:
         use_gpu(gpus[0])
     inputs = _Inputs.read(space, objectives, folder)
-    place_of_study = _storage(inputs.folder, storage)
+    storage_of_run = _storage(inputs.folder, storage)
     goal = named or inputs.folder.read_goal() or Goal(DEFAULT_TRIALS)
     settings = StudySettings(
         trials=goal.trials,
@@ -156,11 +153,9 @@ def search(
     workshop = open_workshop(inputs.space, places, template, threads, pins, inputs.folder.path)
     inputs = inputs.fitted(workshop)
     warm = read_warm_start(inputs.folder, warm_start, inputs.space, inputs.objectives)
-    run_folder = inputs.folder
-    files = run_folder.study_in(place_of_study)
-    own = WorkerSettings(
-        log=run_folder.log,
-        partial=run_folder.partial,
+    worker = WorkerSettings(
+        log=inputs.folder.log,
+        partial=inputs.folder.partial,
         parents=places,
         template=None if template is None else Path(template),
         tasks=inputs.objectives.task_folder,
@@ -169,34 +164,90 @@ def search(
         trust_tasks=trust_tasks,
         workers=workers,
     )
-    pinned = {ref: pin for ref, pin in pins.items() if ref != pin}
-    crew = CrewSettings(replace(own, shares_partial=True), pinned, gpus)
-    with (
-        run_folder.made(),
-        workplace(inputs.space, inputs.space_text, inputs.objectives, workshop, warm, own) as place,
-    ):
-        identify(files, place.search, settings)  # before anything is written beside it
-        with log_events(run_folder.log) as log:
-            observe = broadcast(log, on_event)
-            observe(inputs.opened())
-            observe(Preparing("loading the tasks"))
-            place.scorer.start()
-            _write_inputs(inputs, pins, warm, place_of_study)
-            run_folder.write_goal(goal)
-            for note in notes(inputs.space, workshop, inputs.space.examples("high")[0]):
-                observe(Noted(note))
-            for note in notes_of(warm) if warm else []:
-                observe(Noted(note))
-            if workers == 1 and place_of_study is None:
-                run_study(files, place.search, settings, observe)
-            else:
-                place.scorer.close(keep_partial=True)  # each worker has one of its own
-                run_crew(files, place.search, settings, crew, observe)
-            observe(Preparing(f"writing {run_folder.report}"))
-            run = Run(run_folder.path)
-            run.write_recipes()
-            write_report(run, place.scorer.item_texts)
-    return run
+    start = _Start(inputs, settings, goal, workshop, pins, warm, storage_of_run)
+    return start.run(worker, gpus, on_event)
+
+
+def _check_workers(workers: int) -> None:
+    if workers < 1:
+        raise InputError(
+            f"{workers} is not a number of workers", where="workers", expected="1 or more"
+        )
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a run is started or resumed with, proven as far as it can be before it is prepared."""
+
+    inputs: _Inputs
+    settings: StudySettings
+    goal: Goal
+    workshop: Workshop
+    pins: Mapping[str, str]
+    warm: WarmStart | None
+    storage: Storage | None
+
+    def run(self, worker: WorkerSettings, gpus: Sequence[str], on_event: Observer) -> Run:
+        """Search, write what is left to write, and return the run."""
+        inputs, folder = self.inputs, self.inputs.folder
+        files = folder.study_in(self.storage)
+        place = workplace(
+            inputs.space, inputs.space_text, inputs.objectives, self.workshop, self.warm, worker
+        )
+        with folder.made(), place as prepared:
+            identify(files, prepared.search, self.settings)  # before anything is written beside it
+            with log_events(folder.log) as log:
+                observe = broadcast(log, on_event)
+                observe(inputs.opened())
+                observe(Preparing("loading the tasks"))
+                prepared.scorer.start()
+                self._write_inputs()
+                for note in self._notes():
+                    observe(Noted(note))
+                self._search(files, prepared, worker, gpus, observe)
+                observe(Preparing(f"writing {folder.report}"))
+                run = Run(folder.path)
+                run.write_recipes()
+                write_report(run, prepared.scorer.item_texts)
+        return run
+
+    def _search(
+        self,
+        files: StudyFiles,
+        place: Workplace,
+        worker: WorkerSettings,
+        gpus: Sequence[str],
+        observe: Observer,
+    ) -> None:
+        """Run the study in this process, or by workers in processes of their own."""
+        if worker.workers == 1 and self.storage is None:
+            run_study(files, place.search, self.settings, observe)
+            return
+        place.scorer.close(keep_partial=True)  # each worker has one of its own
+        pinned = {ref: pin for ref, pin in self.pins.items() if ref != pin}
+        crew = CrewSettings(replace(worker, shares_partial=True), pinned, gpus)
+        run_crew(files, place.search, self.settings, crew, observe)
+
+    def _write_inputs(self) -> None:
+        """Put beside a new run's database what it is made from, and what ends the search now."""
+        inputs, folder = self.inputs, self.inputs.folder
+        if not folder.space.exists():
+            write_text(folder.space, inputs.space_text)
+        if not folder.objectives.exists():
+            write_text(folder.objectives, inputs.objectives.to_yaml())
+        if not folder.pins.exists():
+            folder.write_pins(self.pins)
+        if self.warm is not None and not folder.warm_start.exists():
+            write_json(folder.warm_start, self.warm.to_dict())
+        if self.storage is not None:
+            folder.write_storage(self.storage)
+        folder.write_goal(self.goal)
+
+    def _notes(self) -> list[str]:
+        """What a person should know before the first trial, one sentence each."""
+        space = self.inputs.space
+        said = notes(space, self.workshop, space.examples("high")[0])
+        return said + (notes_of(self.warm) if self.warm else [])
 
 
 def _storage(folder: RunFolder, url: str | None) -> Storage | None:
@@ -323,20 +374,3 @@ def _pins(inputs: _Inputs, places: Mapping[str, Path]) -> dict[str, str]:
     pins |= inputs.folder.read_pins()
     new = [ref for ref in inputs.space.parents() if ref not in pins]
     return pin_parents(new, places) | pins
-
-
-def _write_inputs(
-    inputs: _Inputs, pins: Mapping[str, str], warm: WarmStart | None, storage: Storage | None
-) -> None:
-    """Put the space, the objectives, the pins and a warm start beside a new run's database."""
-    folder = inputs.folder
-    if not folder.space.exists():
-        write_text(folder.space, inputs.space_text)
-    if not folder.objectives.exists():
-        write_text(folder.objectives, inputs.objectives.to_yaml())
-    if not folder.pins.exists():
-        folder.write_pins(pins)
-    if warm is not None and not folder.warm_start.exists():
-        write_json(folder.warm_start, warm.to_dict())
-    if storage is not None:
-        folder.write_storage(storage)

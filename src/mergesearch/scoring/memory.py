@@ -11,7 +11,7 @@ LIKELIHOOD_CELLS = 256
 """KV cells of one pack of log-likelihoods: a token attends over all of them, so more is slower."""
 
 LOGITS_BYTES = 1 << 26
-"""Of one decode's output; bounds memory where the vocabulary is large."""
+"""Bytes of one decode's logits at most; bounds memory where the vocabulary is large."""
 
 UBATCH = 512
 """Tokens that llama.cpp computes at once."""
@@ -20,11 +20,11 @@ SMALL_MODEL_BYTES = 1 << 28
 """Bytes of a GGUF up to which workers of one thread each decode faster than one of many threads."""
 
 SMALL_CACHE = "kv_type: q8_0 with flash_attention: true"
-"""Settings of the smallest cache; llama.cpp quantizes one for flash attention only."""
+"""Settings of the smallest cache; llama.cpp quantizes one only with flash attention."""
 
 _CELLS = 256  # llama.cpp rounds the cells of a sequence up to this
-_SHARE = 0.9  # of the memory that is free; the rest is for logits and compute buffers
-_HIDDEN_STATES = 8  # that llama.cpp keeps at once, measured
+_SHARE = 0.9  # share of the free memory for caches; the rest is for logits and buffers
+_HIDDEN_STATES = 8  # hidden states that llama.cpp keeps at once, measured
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class Pieces(Protocol):
         """Return the bytes a token stands for."""
 
     def ends(self, token: int) -> bool:
-        """Say whether a token ends generation."""
+        """Whether a token ends generation."""
 
 
 class Answer:

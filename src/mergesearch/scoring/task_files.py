@@ -22,7 +22,7 @@ from mergesearch.errors import ObjectivesError
 ALLOWED_MODULES = ("mergesearch.tasks.checks", "mergesearch.tasks.needle")
 """Modules whose functions a task YAML may name with `!function`; those of lm-eval's tasks too."""
 _INSTALLED_TASKS = "lm_eval.tasks."
-_FORMER_NAMES = {  # in people's task files
+_FORMER_NAMES = {  # modules that people's task files may still name
     "mergesearch.checks": "mergesearch.tasks.checks",
     "mergesearch.needle": "mergesearch.tasks.needle",
 }

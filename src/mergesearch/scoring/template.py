@@ -13,7 +13,7 @@ from mergesearch.errors import ScoringError
 from mergesearch.objectives import Objectives
 
 Message = Mapping[str, Any]
-_THINKING_SWITCHES = ("enable_thinking", "thinking")  # of Qwen and others; of DeepSeek and Granite
+_THINKING_SWITCHES = ("enable_thinking", "thinking")  # Qwen and others; DeepSeek, Granite
 
 
 class Model(Protocol):

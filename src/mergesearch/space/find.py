@@ -49,7 +49,7 @@ HOLE_KEYS = {
 MOST_IN_ANY_ORDER = 5
 """Slices whose every order is a choice; of more, the orders have to be named."""
 
-_MOST_POINTS = 256  # of a curve; no model has as many layers
+_MOST_POINTS = 256  # points of a curve; no model has as many layers
 _GROUPS = (*GROUP_FILTERS, "rest")
 
 

@@ -17,7 +17,7 @@ Value = float | int | str | bool | None
 GROUP_FILTERS = {"attn": "self_attn", "mlp": "mlp", "moe": "block_sparse_moe"}
 """Groups of `per`, by the substring of a tensor's name that marks them."""
 
-_DECIMALS = 4  # of numbers up to about 1; finer steps are below any score's error
+_DECIMALS = 4  # decimals of numbers up to about 1; finer steps are below any score's error
 
 
 @dataclass(frozen=True)

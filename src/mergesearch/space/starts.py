@@ -174,7 +174,7 @@ class Starts:
         raise self._error(entry)
 
     def _alone(self) -> list[dict[str, float]]:
-        """For each parent the ratio that has it alone."""
+        """The ratio of each parent that has it alone."""
         return [{model: float(model == alone) for model in self.models} for alone in self.models]
 
     def _ratio(self, given: Any, entry: Any) -> dict[str, float]:

@@ -14,7 +14,7 @@ from mergesearch.study.pareto import Floats, hypervolume
 from mergesearch.study.records import Axis
 
 DRAWS = 1000
-_SEED = 7  # of the draws; the same items give the same interval
+_SEED = 7  # seed of the draws; the same items give the same interval
 
 Members = Mapping[str, Iterable[ItemResult]]
 """Item results of a front's members, by the digest of the candidate."""

@@ -26,7 +26,7 @@ from mergesearch.study.records import RunRecord
 from mergesearch.study.servers import connection_options, is_away
 from mergesearch.study.waiting import WAIT_SECONDS, Patience, waiting
 
-_READING_SECONDS = 60.0  # for another process to end its transaction
+_READING_SECONDS = 60.0  # time that another process has to end its transaction
 
 
 class Database(Closing):
@@ -144,7 +144,7 @@ def _reading(url: str) -> str:
         return url
     log = file.with_name(f"{file.name}-wal")
     if not os.access(file.parent, os.W_OK) and not log.exists():
-        return _file_url(file, immutable="1")  # of a medium that cannot be written
+        return _file_url(file, immutable="1")  # the medium cannot be written
     return _file_url(file, mode="ro")
 
 

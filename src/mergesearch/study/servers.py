@@ -27,7 +27,7 @@ _LIVELY = {
     "options": "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
     "application_name": "mergesearch",
 }
-_passwords: dict[str, dict[str, str]] = {}  # by address; what libpq does not find by itself
+_passwords: dict[str, dict[str, str]] = {}  # passwords that libpq does not find by itself
 
 
 def server_address(url: str) -> str:

@@ -1,7 +1,7 @@
-"""Checkers that the bundled tasks name with ``!function mergesearch.tasks.checks...``.
+"""Checkers that the bundled tasks name with `!function mergesearch.tasks.checks...`.
 
-An instruction item lists its checks as strings ``name:argument``; each is looked up in
-:data:`CHECKS`, a table of pure functions of the response and the argument. Answers to reasoning
+An instruction item lists its checks as strings `name:argument`; each is looked up in
+`CHECKS`, a table of pure functions of the response and the argument. Answers to reasoning
 items are compared without regard to case, punctuation and format.
 """
 
@@ -27,66 +27,66 @@ def words_of(text: str) -> list[str]:
 
 
 def _listed(text: str, words: str) -> list[str]:
-    """Return the words of a text that are among ``words``, in the text's order."""
+    """Return the words of a text that are among `words`, in the text's order."""
     allowed = frozenset(words.split())
     return [word for word in words_of(text) if word in allowed]
 
 
 def check_case(text: str, case: str) -> bool:
-    """Say whether every letter has the case named: ``upper`` or ``lower``."""
+    """Whether every letter has the case named: `upper` or `lower`."""
     return {"upper": text.isupper, "lower": text.islower}[case]()
 
 
 def check_uses(text: str, words: str) -> bool:
-    """Say whether each of the words occurs."""
+    """Whether each of the words occurs."""
     return frozenset(words.split()) <= frozenset(words_of(text))
 
 
 def check_only(text: str, words: str) -> bool:
-    """Say whether the text has words, all of them among those given."""
+    """Whether the text has words, all of them among those given."""
     found = frozenset(words_of(text))
     return bool(found) and found <= frozenset(words.split())
 
 
 def check_forbidden(text: str, words: str) -> bool:
-    """Say whether the text says something, and none of the words."""
+    """Whether the text says something, and none of the words."""
     return bool(words_of(text)) and not _listed(text, words)
 
 
 def check_count(text: str, argument: str) -> bool:
-    """Say whether exactly N of the listed words occur (argument: ``N word word ...``)."""
+    """Whether exactly N of the listed words occur (argument: `N word word ...`)."""
     count, _, words = argument.partition(" ")
     return len(frozenset(_listed(text, words))) == int(count)
 
 
 def check_times(text: str, argument: str) -> bool:
-    """Say whether each listed word occurs exactly N times (argument: ``N word word ...``)."""
+    """Whether each listed word occurs exactly N times (argument: `N word word ...`)."""
     count, _, words = argument.partition(" ")
     found = _listed(text, words)
     return all(found.count(word) == int(count) for word in words.split())
 
 
 def check_order(text: str, words: str) -> bool:
-    """Say whether the listed words stand in this order; repeats of one word count once."""
+    """Whether the listed words stand in this order; repeats of one word count once."""
     found = _listed(text, words)
     distinct = [word for i, word in enumerate(found) if i == 0 or word != found[i - 1]]
     return distinct == words.split()
 
 
 def check_start(text: str, phrase: str) -> bool:
-    """Say whether the text starts with the phrase, whatever its case."""
+    """Whether the text starts with the phrase, whatever its case."""
     wanted = words_of(phrase)
     return words_of(text)[: len(wanted)] == wanted
 
 
 def check_end(text: str, phrase: str) -> bool:
-    """Say whether the text ends with the phrase, whatever its case and closing mark."""
+    """Whether the text ends with the phrase, whatever its case and closing mark."""
     wanted = words_of(phrase)
     return words_of(text)[-len(wanted) :] == wanted
 
 
 def _lines_marked(text: str, marks: Callable[[int], str]) -> bool:
-    """Say whether the lines marked in turn by ``marks(1)``, ``marks(2)``... hold one word each.
+    """Whether the lines marked in turn by `marks(1)`, `marks(2)`... hold one word each.
 
     A line without a mark may stand before and after the list: there the phrases go.
     """
@@ -103,7 +103,7 @@ def _lines_marked(text: str, marks: Callable[[int], str]) -> bool:
 
 
 def _comma_separated(text: str) -> bool:
-    """Say whether words stand one between commas, with at most a phrase before and after."""
+    """Whether words stand one between commas, with at most a phrase before and after."""
     body = re.sub(r"^[^,:]*:", "", text.strip())
     body = re.split(r"[.\n]", body.strip(), maxsplit=1)[0]
     parts = [part.strip() for part in body.split(",")]
@@ -118,7 +118,7 @@ FORMATS: Final[Mapping[str, Callable[[str], bool]]] = {
 
 
 def check_format(text: str, name: str) -> bool:
-    """Say whether the text has the format named: ``commas``, ``numbered`` or ``bullets``."""
+    """Whether the text has the format named: `commas`, `numbered` or `bullets`."""
     return FORMATS[name](text)
 
 
@@ -137,7 +137,7 @@ CHECKS: Final[Mapping[str, Callable[[str, str], bool]]] = {
 
 
 def run_check(text: str, check: str) -> bool:
-    """Run one check written ``name:argument`` on a response.
+    """Run one check written `name:argument` on a response.
 
     Raises:
         KeyError: There is no check of that name.
@@ -194,5 +194,5 @@ def _last_number(text: str) -> float | None:
 def likelihood_results(
     doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]
 ) -> dict[str, float]:
-    """Score how likely the text ``answer`` of an item is, in nat per character."""
+    """Score how likely the text `answer` of an item is, in nat per character."""
     return {"nat_per_character": results[0][0] / max(1, len(doc["answer"]))}

@@ -1,4 +1,4 @@
-"""Generated long texts with a fact to find: the bundled task ``needle``."""
+"""Generated long texts with a fact to find: the bundled task `needle`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DISTRACTORS = 3
 def dataset(
     words: Sequence[int], depths: Sequence[float], repeats: int, **_: Any
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the task's rows, ``repeats`` of each length and depth; always the same ones.
+    """Return the task's rows, `repeats` of each length and depth; always the same ones.
 
     Args:
         words: Lengths of the texts.

@@ -54,7 +54,7 @@ BUILT_IN = {
         "{{ ' [/INST]' }}{% endif %}{% endfor %}"
     ),
 }
-"""By the names that mergekit gives them: the formats of Alpaca, Qwen, EXAONE, Llama 3 and Mistral.
+"""Templates by mergekit's names: the formats of Alpaca, Qwen, EXAONE, Llama 3 and Mistral.
 
 Mistral's has no place for a system message, which goes before the first one of the user.
 """

@@ -30,7 +30,7 @@ TOKENIZER, SETTINGS, GENERATION, CONFIG = (
 )
 SPECIAL = "special_tokens_map.json"  # only copied
 TEMPLATE, MORE_TEMPLATES = "chat_template.jinja", "additional_chat_templates"
-OLD_TEMPLATE = "chat_template.json"  # of models that read images too, in older checkpoints
+OLD_TEMPLATE = "chat_template.json"  # older checkpoints of models that read images too
 LISTED = "added_tokens_decoder"
 PIECES = "tokenizer.model"
 KINDS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")

@@ -28,9 +28,9 @@ from mergesearch.space import Space
 from mergesearch.study.front import Front
 from mergesearch.study.records import Axis, RunRecord, TrialRecord
 
-_LAYERS = 24  # at which coefficients over depth are drawn
+_LAYERS = 24  # layers at which coefficients over depth are drawn, at most
 _PAUSE = 10  # median trials; a longer time between two trials is a run that was stopped
-_MOST_RECIPES = 400  # of dominated mixtures, so that the page stays below 5 MB
+_MOST_RECIPES = 400  # trials; of more, dominated mixtures have no recipe, so that the page is small
 
 
 def readable_trials(front: Front, trials: Sequence[TrialRecord]) -> dict[int, None]:

@@ -10,7 +10,7 @@ from mergesearch._system.terminal import printable
 from mergesearch.objectives import ItemResult, Items, Objectives, Rung, items_by_task
 from mergesearch.report.page.model import PageItems, PageUse
 
-_DIGITS = 6  # of an item's value that are kept
+_DIGITS = 6  # digits of an item's value that are kept
 _LONGEST = 1200  # characters of an answer that are kept
 _MOST_TEXT = 1_200_000  # characters of all answers together, so that the page stays below 5 MB
 _MOST_VALUES = 600_000  # item values, for the same reason

@@ -155,7 +155,7 @@ class Engine(Closing):
         return self._pieces[key]
 
     def ends(self, token: int) -> bool:
-        """Say whether a token ends generation (end of text, of turn...)."""
+        """Whether a token ends generation (end of text, of turn...)."""
         return bool(llama.llama_vocab_is_eog(self._vocab, token))
 
     # -- memory ----------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from mergesearch.scoring.sequences import (
 
 Pair = tuple[Tokens, Tokens]
 
-_LIKELIHOOD_SEQUENCES = 64  # of one pack; llama.cpp allows 256
+_LIKELIHOOD_SEQUENCES = 64  # sequences of one pack; llama.cpp allows 256
 
 
 class LoadedModel(Pieces, Protocol):

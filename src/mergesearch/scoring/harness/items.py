@@ -98,7 +98,7 @@ def build_items(
 def _requests(
     member: Member, index: int, objectives: Objectives, template: ChatTemplate | None
 ) -> tuple[Instance, ...]:
-    """As `Task.build_all_requests` does for one document (lm_eval/api/task.py)."""
+    """A document's requests, as `Task.build_all_requests` makes them (lm_eval/api/task.py)."""
     task, doc = member.task, member.docs[index]
     render = None if template is None else template.render
     context = task.fewshot_context(

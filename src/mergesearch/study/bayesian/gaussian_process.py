@@ -78,7 +78,7 @@ class Process:
         return mean, (covariance + covariance.T) / 2
 
     def posterior_with_mean(self, variance: float) -> tuple[Floats, Floats]:
-        """As `posterior`, where the mean is not known either, but normal with this variance.
+        """The posterior where the mean is not known either, but normal with this variance.
 
         An error that all observations share is then not taken for the mean.
         """
@@ -108,7 +108,7 @@ class Process:
         return means, np.maximum(variances, 1e-12)
 
     def slopes(self, truths: Floats, point: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-        """As `given` at one point (dimensions,), with the derivatives by its ranges.
+        """What `given` gives at one point (dimensions,), with the derivatives by its ranges.
 
         Returns:
             Means (draws,) and variance (1,), and the derivatives of the means (draws, dimensions)
@@ -139,7 +139,7 @@ class Process:
         return self.mean + self.values @ weights, np.maximum(variances, 1e-12)
 
     def foreseen_slopes(self, point: Floats) -> tuple[float, float, Floats, Floats]:
-        """As `foreseen` at one point (dimensions,), with the derivatives (dimensions,) of both."""
+        """What `foreseen` gives at one point, with the derivatives (dimensions,) of both."""
         across, slope = self._kernel_slopes(point)
         weights = self.observed_inverse @ across
         variance = max(float(self.amplitude - across @ weights), 1e-12)

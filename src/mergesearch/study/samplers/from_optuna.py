@@ -27,7 +27,7 @@ from mergesearch.study.samplers.sobol import sobol
 
 POPULATION = 20
 """Trials of one generation of NSGA-II or NSGA-III."""
-_NOTES = ("NSGAIISampler:generation", "NSGAIIISampler:generation")  # of a trial
+_NOTES = ("NSGAIISampler:generation", "NSGAIIISampler:generation")  # notes about a trial
 OPTUNA_STATES = {
     State.RUNNING: TrialState.RUNNING,
     State.COMPLETE: TrialState.COMPLETE,
