@@ -43,5 +43,11 @@ def test_exit_codes(name: str, code: int) -> None:
 
 def test_classes_are_known_by_name() -> None:
     """The scoring process sends an error as the name of its class."""
-    assert MergeSearchError.classes["Interrupted"] is Interrupted
+    assert MergeSearchError.classes["InputError"] is InputError
     assert MergeSearchError.classes["ScorerCrashed"] is ScorerCrashed
+
+
+def test_what_catches_errors_catches_no_interruption() -> None:
+    """A page is written without what could not be read, but not after Ctrl-C."""
+    assert not issubclass(Interrupted, Exception)
+    assert str(Interrupted("stopped", fix="resume")) == "stopped\n  to do: resume"

@@ -1,4 +1,7 @@
-"""The errors a person can meet: one base class with an exit code, one class per cause."""
+"""The errors a person can meet: one base class with an exit code, one class per cause.
+
+An interruption is none: like Python's own, nothing catches it that catches errors.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,17 @@ MOST_CHARACTERS = 2000
 """Characters of a sentence, which may quote what others wrote."""
 
 
-class MergeSearchError(Exception):
-    """Base of every error that ends a command with a message instead of a traceback.
+class Ending(BaseException):
+    """What ends a command with a message instead of a traceback.
 
     Args:
-        what: What went wrong, as one sentence without a final full stop.
+        what: What happened, as one sentence without a final full stop.
         where: File, tensor, key or trial that it happened in.
         expected: What would have been right.
         fix: What the reader can do about it.
     """
 
-    exit_code = 1
-    passing = False
-    """Whether the cause lies outside of what was tried, so that trying again may help."""
-    classes: ClassVar[dict[str, type[MergeSearchError]]] = {}
-    """Classes of errors that derive from this one, by name."""
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        cls.classes[cls.__name__] = cls
+    exit_code: ClassVar[int]
 
     def __init__(
         self,
@@ -51,6 +46,26 @@ class MergeSearchError(Exception):
         if self.fix:
             lines.append(f"  to do: {self.fix}")
         return "\n".join(lines)
+
+
+class Interrupted(Ending):
+    """The person stopped the run; the same command resumes it."""
+
+    exit_code = 130
+
+
+class MergeSearchError(Ending, Exception):
+    """Base of every error; its parts are those of `Ending`."""
+
+    exit_code = 1
+    passing = False
+    """Whether the cause lies outside of what was tried, so that trying again may help."""
+    classes: ClassVar[dict[str, type[MergeSearchError]]] = {}
+    """Classes of errors that derive from this one, by name."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.classes[cls.__name__] = cls
 
 
 class InputError(MergeSearchError):
@@ -127,9 +142,3 @@ class ScorerOutOfMemory(ScoringError):
 
 class ScorerHung(ScoringError):
     """The scoring process said nothing for much longer than it ever did before."""
-
-
-class Interrupted(MergeSearchError):
-    """The person stopped the run; the same command resumes it."""
-
-    exit_code = 130

@@ -19,7 +19,7 @@ from mergesearch.build.files import OnProgress, scratch_file, write_outputs
 from mergesearch.build.folder import folder_outputs
 from mergesearch.build.gguf_file import GgufOutput, file_layout, write_gguf
 from mergesearch.build.label import Label
-from mergesearch.errors import InputError, Interrupted
+from mergesearch.errors import InputError
 from mergesearch.merge import MergedModel, plan_merge
 from mergesearch.merge.differences import differences, unmatched_filters
 from mergesearch.parents import ParentFiles, StoredCheckpoint, open_all
@@ -268,8 +268,6 @@ class Workshop:
         self.files.check()
         try:
             yield
-        except Interrupted:
-            raise
         except Exception:
             self.files.check()  # which explains what went wrong
             raise

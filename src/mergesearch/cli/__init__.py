@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from mergesearch import __version__
 from mergesearch._system.terminal import say
-from mergesearch.errors import InputError, Interrupted, MergeSearchError
+from mergesearch.errors import Ending, InputError, Interrupted, MergeSearchError
 
 COMMANDS = {
     "run": "Search a space and hand over its Pareto front.",
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     before = {number: signal.signal(number, _interrupt) for number in _STOPPING}
     try:
         app(arguments, prog_name="search")
-    except MergeSearchError as error:
+    except Ending as error:
         say(str(error) if isinstance(error, Interrupted) else f"error: {error}", error=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:

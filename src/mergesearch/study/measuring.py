@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
 
 from mergesearch.errors import (
-    Interrupted,
     MergeSearchError,
     ObjectivesError,
     ParentChanged,
@@ -31,7 +30,7 @@ from mergesearch.study.settings import Search
 from mergesearch.study.stopping import SignalGuard
 
 _FAILURES = (MergeSearchError, OSError, MemoryError)
-_ENDINGS = (Interrupted, ObjectivesError, ParentChanged, StorageError)
+_ENDINGS = (ObjectivesError, ParentChanged, StorageError)
 """What ends the run, not the trial."""
 
 Result = TypeVar("Result")
