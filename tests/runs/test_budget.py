@@ -22,9 +22,9 @@ from mergesearch.runs.budget import (
     share_out,
     spare_memory,
 )
-from mergesearch.scoring.memory import Shape
+from mergesearch.scoring.memory import ModelSizes
 
-QWEN_14B = Shape(
+QWEN_14B = ModelSizes(
     layers=48,
     heads=40,
     kv_heads=8,
@@ -167,6 +167,6 @@ def test_the_shape_of_an_architecture_that_is_not_built_in_is_what_its_config_na
     found = {f"model.layers.{layer}.x.weight": (4, 4) for layer in range(48)}
     assert shape_of(found_layout(CONFIG, found), CONFIG) == QWEN_14B
     silent = found_layout({}, found)
-    assert shape_of(silent, {}) == Shape(48, 0, 0, 0, 0, 0)
+    assert shape_of(silent, {}) == ModelSizes(48, 0, 0, 0, 0, 0)
     one = replace(work(Runtime()), shape=shape_of(silent, {}))
     assert "KV caches" not in one.parts()

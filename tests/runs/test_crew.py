@@ -13,7 +13,7 @@ from helpers.study_fakes import files
 from mergesearch.errors import Interrupted, MergeSearchError
 from mergesearch.objectives import Rung
 from mergesearch.runs import crew
-from mergesearch.runs.crew import Crew, CrewSettings, Setup, joining
+from mergesearch.runs.crew import Crew, CrewSettings, WorkerSetup, joining
 from mergesearch.runs.workplace import WorkerSettings
 from mergesearch.study.events import Event, Noted, RunStarted, StageStarted, TrialFinished
 from mergesearch.study.stopping import StopRule
@@ -59,12 +59,14 @@ def test_the_command_that_joins_a_run_names_database_and_study(tmp_path: Path) -
 
 
 @pytest.fixture
-def setup(tmp_path: Path) -> Setup:
+def setup(tmp_path: Path) -> WorkerSetup:
     """A worker on a run that does not exist."""
-    return Setup(files(tmp_path), {}, WorkerSettings(tmp_path / "log", tmp_path / "partial"), 0)
+    return WorkerSetup(
+        files(tmp_path), {}, WorkerSettings(tmp_path / "log", tmp_path / "partial"), 0
+    )
 
 
-def test_the_failure_of_a_worker_is_that_of_the_run(tmp_path: Path, setup: Setup) -> None:
+def test_the_failure_of_a_worker_is_that_of_the_run(tmp_path: Path, setup: WorkerSetup) -> None:
     with (
         Crew([setup], tmp_path / "run.log") as workers,
         pytest.raises(MergeSearchError, match=r"it has no study\.db"),
@@ -72,7 +74,7 @@ def test_the_failure_of_a_worker_is_that_of_the_run(tmp_path: Path, setup: Setup
         workers.watch(lambda: None, lambda event: None)
 
 
-def test_what_is_checked_ends_the_workers(tmp_path: Path, setup: Setup) -> None:
+def test_what_is_checked_ends_the_workers(tmp_path: Path, setup: WorkerSetup) -> None:
     def check() -> None:
         raise Interrupted("stopped")
 
@@ -83,7 +85,7 @@ def test_what_is_checked_ends_the_workers(tmp_path: Path, setup: Setup) -> None:
     assert all(process.poll() is not None for process in processes)
 
 
-def test_workers_that_were_all_killed_are_said_to_be(tmp_path: Path, setup: Setup) -> None:
+def test_workers_that_were_all_killed_are_said_to_be(tmp_path: Path, setup: WorkerSetup) -> None:
     said: list[Any] = []
     with Crew([setup], tmp_path / "run.log") as workers:
         workers._members[0].process.kill()
@@ -92,7 +94,7 @@ def test_workers_that_were_all_killed_are_said_to_be(tmp_path: Path, setup: Setu
     assert said == [Noted("worker 1 was ended (SIGKILL); others do its trial again")]
 
 
-def test_workers_take_gpus_in_turn(tmp_path: Path, setup: Setup) -> None:
+def test_workers_take_gpus_in_turn(tmp_path: Path, setup: WorkerSetup) -> None:
     each = replace(setup.settings, workers=3)
     setups = CrewSettings(each, {}, ["0", "1"]).setups(setup.files)
     assert [(told.index, told.gpu) for told in setups] == [(0, "0"), (1, "1"), (2, "0")]

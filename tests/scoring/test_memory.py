@@ -8,11 +8,11 @@ from mergesearch._system.machine import available_memory
 from mergesearch.errors import ObjectivesError
 from mergesearch.objectives import Runtime
 from mergesearch.scoring.memory import (
+    ModelSizes,
     ScoringMemory,
-    Shape,
     check_fits,
     kv_bytes,
-    n_workers,
+    n_decoders,
     scoring_memory,
 )
 
@@ -46,17 +46,17 @@ def test_this_machine_has_some_memory():
     assert (available_memory() or 0) > 100_000_000
 
 
-SMALL = Shape(layers=6, heads=4, kv_heads=2, head_width=64, hidden=256, vocabulary=1024)
+SMALL = ModelSizes(layers=6, heads=4, kv_heads=2, head_width=64, hidden=256, vocabulary=1024)
 
 
-def test_a_small_model_has_a_worker_a_thread_and_a_large_one_has_one():
-    assert n_workers(1 << 28, Runtime(), 16) == 16
-    assert n_workers(1 << 28, Runtime(threads=3), 16) == 3
-    assert n_workers((1 << 28) + 1, Runtime(), 16) == 1
-    assert n_workers(1 << 20, Runtime(n_gpu_layers=1), 16) == 1
+def test_a_small_model_has_a_decoder_a_thread_and_a_large_one_has_one():
+    assert n_decoders(1 << 28, Runtime(), 16) == 16
+    assert n_decoders(1 << 28, Runtime(threads=3), 16) == 3
+    assert n_decoders((1 << 28) + 1, Runtime(), 16) == 1
+    assert n_decoders(1 << 20, Runtime(n_gpu_layers=1), 16) == 1
 
 
-def test_every_worker_has_caches_and_buffers_of_its_own():
+def test_every_decoder_has_caches_and_buffers_of_its_own():
     # 3072 bytes a token: 9 sequences of 300 cells, rounded to 512, and one pack of 1024.
     runtime = Runtime(n_ctx=300, n_parallel=8, n_batch=256)
     alone = scoring_memory(1000, SMALL, runtime, 1)

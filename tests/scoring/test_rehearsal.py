@@ -75,7 +75,7 @@ class Steady:
     """Takes 10 µs for a token that is read and 100 µs for one that is written."""
 
     READ, WRITE = 1e-5, 1e-4
-    n_workers = 2
+    n_decoders = 2
 
     def __init__(self, length: int) -> None:
         self.length = length  # of every answer
@@ -125,7 +125,7 @@ def test_the_sample_is_what_patience_allows() -> None:
     pace = measure_pace(runner, "quiz", {"search": [pairs]}, Effort(0.01, to_the_end=True))
     assert pace.read == {"search": 10_000}
     assert (pace.write_seconds, pace.share) == (0.0, None)
-    assert runner.sizes[:2] == [1, 1]  # the longest request, in both workers
+    assert runner.sizes[:2] == [1, 1]  # the longest request, in both decoders
     assert 1 <= runner.sizes[2] <= 5
 
 

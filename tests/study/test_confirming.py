@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mergesearch.study.confirming import (
-    Group,
+    MemberGroup,
     chances_of_membership,
     combined,
     contenders,
@@ -72,9 +72,9 @@ def test_members_that_cannot_be_told_apart_stand_under_the_likeliest():
     estimates = estimates_of([[0.9, 0.1], [0.505, 0.495], [0.5, 0.5], [0.1, 0.9]])
     found = np.array([1.0, 0.6, 0.7, 1.0])
     assert grouped(estimates, [0, 1, 2, 3], found) == [
-        Group(0, 1.0, ()),
-        Group(3, 1.0, ()),
-        Group(2, 0.7, (1,)),
+        MemberGroup(0, 1.0, ()),
+        MemberGroup(3, 1.0, ()),
+        MemberGroup(2, 0.7, (1,)),
     ]
 
 

@@ -11,7 +11,7 @@ from helpers.records import AXES, trial
 from mergesearch.study import progress as module
 from mergesearch.study.estimation.estimates import Estimates
 from mergesearch.study.front import Front
-from mergesearch.study.progress import Progress
+from mergesearch.study.progress import SearchProgress
 from mergesearch.study.records import RaceRecord, State, TrialRecord
 from mergesearch.study.stopping import Reached
 
@@ -35,7 +35,7 @@ def trials_of(count: int) -> list[TrialRecord]:
 
 def test_it_is_what_the_front_of_all_trials_tells() -> None:
     trials = trials_of(60)
-    progress = Progress(AXES)
+    progress = SearchProgress(AXES)
     order = [*range(0, 60, 2), *range(1, 60, 2)]  # other workers are heard of later
     for count, number in enumerate(order, 1):
         progress.take(trials[number], 10)
@@ -56,14 +56,14 @@ def test_a_trial_is_compared_with_the_members_alone(monkeypatch: pytest.MonkeyPa
         return members_of(values, directions)
 
     monkeypatch.setattr(module, "members_of", counted)
-    progress = Progress(AXES)
+    progress = SearchProgress(AXES)
     for number in range(300):
         progress.take(trial(number, 0.5 + number / 1000, 0.5 + number / 1000), 0)
     assert max(sizes) == 2
 
 
 def test_a_trial_counts_once() -> None:
-    progress = Progress(AXES)
+    progress = SearchProgress(AXES)
     for _ in range(2):
         progress.take(trial(3, 0.5, 0.5), 7)
     assert progress.reached(with_front=False) == Reached(1, 7)
@@ -73,7 +73,7 @@ def test_a_trial_counts_once() -> None:
 def test_on_parts_of_the_items_the_values_are_what_is_estimated_by_now() -> None:
     values = np.array([[0.5, 0.5], [0.4, 0.4]])
     estimates = Estimates((0, 1), values, np.zeros((2, 2, 2)))
-    progress = Progress(AXES, lambda: estimates)
+    progress = SearchProgress(AXES, lambda: estimates)
     progress.take(trial(0, 0.1, 0.9), 0)
     progress.take(trial(1, 0.9, 0.1), 0)
     reached = progress.reached(with_front=True)

@@ -127,7 +127,7 @@ TrustTasks = Annotated[
         "--trust-tasks", help="Let task YAMLs of the task folder run Python code of their own."
     ),
 ]
-Storage = Annotated[
+StorageUrl = Annotated[
     str | None,
     typer.Option(
         metavar="URL",

@@ -19,7 +19,7 @@ from mergesearch.cli.options import (
     Memory,
     ObjectivesFile,
     Parents,
-    Storage,
+    StorageUrl,
     TemplateFile,
     Threads,
     TrustTasks,
@@ -122,7 +122,7 @@ def command(
             metavar="N", min=1, help="Processes that each do trials, sharing the processors."
         ),
     ] = 1,
-    storage: Storage = None,
+    storage: StorageUrl = None,
     gpu: Annotated[
         list[str],
         typer.Option(metavar="N", help="GPU of a worker; repeat it, and workers take turns."),

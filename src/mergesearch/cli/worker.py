@@ -11,7 +11,7 @@ from mergesearch._system.terminal import say
 from mergesearch.cli.options import (
     Memory,
     Parents,
-    Storage,
+    StorageUrl,
     TemplateFile,
     Threads,
     TrustTasks,
@@ -24,7 +24,7 @@ from mergesearch.runs.joining import join
 
 
 def command(
-    storage: Storage = None,
+    storage: StorageUrl = None,
     study: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the study, as `search run` says.")
     ] = None,

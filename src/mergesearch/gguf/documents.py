@@ -19,7 +19,7 @@ Size = Annotated[int, Field(strict=True, ge=1, lt=1 << 31)]
 Count = Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]
 Positive = Annotated[float, Field(strict=True, gt=0, le=1e30)]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
-Context = Annotated[int, Field(strict=True, ge=2, lt=1 << 31)]
+ContextLength = Annotated[int, Field(strict=True, ge=2, lt=1 << 31)]
 
 
 def _rows(value: Any, least: int) -> Any:
@@ -44,7 +44,7 @@ class _RopeOfLayers(TypedDict, total=False):
     factor: Positive | None
     low_freq_factor: Positive | None
     high_freq_factor: Positive | None
-    original_max_position_embeddings: Context | None
+    original_max_position_embeddings: ContextLength | None
     partial_rotary_factor: Share | None
     attention_factor: Positive | None
     attn_factor: Positive | None
@@ -105,7 +105,7 @@ class _ModelConfig(_AnyConfig, total=False):
     rope_theta: Positive | None
     rope_local_base_freq: Positive | None
     partial_rotary_factor: Share | None
-    original_max_position_embeddings: Context | None
+    original_max_position_embeddings: ContextLength | None
     sliding_window: Count | None
     sliding_window_pattern: Size | None
     use_sliding_window: Switch | None

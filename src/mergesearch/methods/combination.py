@@ -14,7 +14,7 @@ from mergesearch._kernels.stored import Float
 from mergesearch.methods.inputs import InputRows
 from mergesearch.quantize import empty_blocks, quantize_rows
 
-Factors = float | Float
+Multipliers = float | Float
 """One factor for all entries, or one for each row or column, shape `(n,)`."""
 
 
@@ -51,8 +51,8 @@ class Combination:
     normalize: bool = False
     limit: float = 0.0
     divisor: float = 1.0
-    scale: Factors = 1.0
-    base_scale: Factors = 1.0
+    scale: Multipliers = 1.0
+    base_scale: Multipliers = 1.0
     of_values: bool = False
     by_column: bool = False
 
@@ -81,7 +81,7 @@ class Combination:
         return into if first_nonfinite < 0 else None
 
 
-def _factors(factors: Factors) -> Float:
+def _factors(factors: Multipliers) -> Float:
     return np.asarray(factors, dtype=np.float32).reshape(-1)
 
 

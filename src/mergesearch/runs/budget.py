@@ -19,7 +19,7 @@ from mergesearch.merge.rows import BLOCK_ELEMENTS
 from mergesearch.methods.sparsifiers import MOST_REMEMBERED
 from mergesearch.objectives import Runtime
 from mergesearch.recipe import Recipe
-from mergesearch.scoring.memory import SMALL_CACHE, ScoringMemory, Shape, scoring_memory
+from mergesearch.scoring.memory import SMALL_CACHE, ModelSizes, ScoringMemory, scoring_memory
 
 _BLOCKS_OF_A_THREAD = 32  # float32 blocks of rows; measured: 28 for slerp, 21 for ties of five
 _PROGRAM_BYTES = 300_000_000  # Python with its libraries; measured: 0.33 GB a run, 0.12 a scorer
@@ -40,7 +40,7 @@ class Workload:
     """
 
     size: int
-    shape: Shape
+    shape: ModelSizes
     runtime: Runtime | None
     threads: int
     cores: int
@@ -68,9 +68,9 @@ class Workload:
         return sum(self.parts().values())
 
 
-def shape_of(layout: Layout, config: Mapping[str, Any]) -> Shape:
+def shape_of(layout: Layout, config: Mapping[str, Any]) -> ModelSizes:
     """Return the sizes of a planned merge's model."""
-    return Shape(
+    return ModelSizes(
         layers=layout.n_layers,
         heads=layout.n_heads,
         kv_heads=layout.n_kv_heads,

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 
 from mergesearch._system.machine import take_share_of_cores
 from mergesearch.errors import Interrupted, MergeSearchError
-from mergesearch.runs.crew import Setup
+from mergesearch.runs.crew import WorkerSetup
 from mergesearch.runs.gpus import use_gpu
 from mergesearch.runs.worker import work
 from mergesearch.scoring.protocol import Failed
@@ -28,7 +28,7 @@ def main(descriptor: int) -> int:
         signal.signal(number, _interrupt)
     connection = Connection(descriptor)
     try:
-        setup: Setup = connection.recv()
+        setup: WorkerSetup = connection.recv()
         threading.Thread(target=_end_with_run, args=(connection,), daemon=True).start()
         remember_secrets(setup.files.database, setup.secrets)
         take_share_of_cores(setup.index, setup.settings.workers)

@@ -49,7 +49,7 @@ _FAREWELL_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
-class Setup:
+class WorkerSetup:
     """What a child is told when it starts; it goes through a socket, never on a command line.
 
     Attributes:
@@ -81,14 +81,16 @@ class CrewSettings:
     pins: Mapping[str, str]
     gpus: Sequence[str] = ()
 
-    def setups(self, files: StudyFiles) -> list[Setup]:
+    def setups(self, files: StudyFiles) -> list[WorkerSetup]:
         """Return what each worker is told when it starts on the run in some files."""
         secrets = secrets_of(files.database)
         gpus = [
             self.gpus[index % len(self.gpus)] if self.gpus else None
             for index in range(self.each.workers)
         ]
-        return [Setup(files, secrets, self.each, index, gpu) for index, gpu in enumerate(gpus)]
+        return [
+            WorkerSetup(files, secrets, self.each, index, gpu) for index, gpu in enumerate(gpus)
+        ]
 
 
 @dataclass
@@ -163,7 +165,7 @@ class Crew(Closing):
         log: File that what they print is appended to.
     """
 
-    def __init__(self, setups: list[Setup], log: Path) -> None:
+    def __init__(self, setups: list[WorkerSetup], log: Path) -> None:
         self._files = setups[0].files
         self._output = EscapedLog(log)
         self._members: list[_Member] = []
@@ -263,7 +265,7 @@ class _Relay:
             self._observe(event)
 
 
-def _start(setup: Setup, output: EscapedLog) -> _Member:
+def _start(setup: WorkerSetup, output: EscapedLog) -> _Member:
     ours, theirs = socket.socketpair()
     source = str(Path(mergesearch.__file__).resolve().parents[1])
     paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]

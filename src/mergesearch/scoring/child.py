@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from mergesearch.errors import ScoringError
 from mergesearch.objectives import Objectives, Rung
 from mergesearch.scoring.protocol import (
-    Answer,
     Bye,
     CandidateFile,
     Channel,
@@ -29,8 +28,9 @@ from mergesearch.scoring.protocol import (
     Ready,
     RehearseCandidate,
     Rehearsed,
+    Reply,
+    Results,
     ScoreCandidate,
-    Scored,
     Setup,
     UseReferences,
 )
@@ -94,7 +94,7 @@ class Server:
             sys.stderr.flush()
             self._channel.send(answer)
 
-    def _answer(self, message: Message) -> Answer:
+    def _answer(self, message: Message) -> Reply:
         match message:
             case Setup(objectives, trust_tasks):
                 self._setup = message
@@ -109,7 +109,7 @@ class Server:
                 return Ready()
             case ScoreCandidate(file, rung, digest, items):
                 with self._opened(file) as path:
-                    return Scored(
+                    return Results(
                         self._scorer.score(
                             path,
                             rung,

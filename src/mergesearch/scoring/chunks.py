@@ -99,7 +99,7 @@ def rolling_windows(tokens: Sequence[int], prefix: int, n_ctx: int) -> list[tupl
 
 
 @dataclass(frozen=True)
-class Group:
+class PrefixGroup:
     """Requests that read what they have in common once, as a tree of sequences, branch by branch.
 
     Attributes:
@@ -150,7 +150,7 @@ MIN_SHARED = 32
 
 def group_pairs(
     pairs: Sequence[tuple[Tokens, Tokens]], max_sequences: int, max_cells: int
-) -> list[Group]:
+) -> list[PrefixGroup]:
     """Put requests together that have the same context, or contexts that begin alike.
 
     A group has at most `max_sequences`, and at most twice `max_cells`: every further group reads
@@ -161,7 +161,7 @@ def group_pairs(
     for index, (context, _) in enumerate(pairs):
         by_context.setdefault(context, []).append(index)
     most = 2 * max_cells
-    groups: list[Group] = []
+    groups: list[PrefixGroup] = []
     for alike in _alike(list(by_context)):
         together: list[int] = []
         for context in alike:
@@ -194,7 +194,7 @@ def _fits(
 
 def _groups_of(
     pairs: Sequence[tuple[Tokens, Tokens]], members: list[int], max_sequences: int, max_cells: int
-) -> list[Group]:
+) -> list[PrefixGroup]:
     """Groups of requests of one context, or the one group of several contexts that fit."""
     if len({pairs[member][0] for member in members}) > 1:
         return [_group(pairs, members)]
@@ -207,7 +207,7 @@ def _groups_of(
 
 def _fitting_groups(
     pairs: Sequence[tuple[Tokens, Tokens]], members: Sequence[int], max_cells: int
-) -> Iterator[Group]:
+) -> Iterator[PrefixGroup]:
     group = _group(pairs, members)
     if group.cells <= max_cells or len(members) == 1:
         yield group
@@ -217,7 +217,7 @@ def _fitting_groups(
     yield from _fitting_groups(pairs, members[half:], max_cells)
 
 
-def _group(pairs: Sequence[tuple[Tokens, Tokens]], members: Sequence[int]) -> Group:
+def _group(pairs: Sequence[tuple[Tokens, Tokens]], members: Sequence[int]) -> PrefixGroup:
     contexts = [pairs[member][0] for member in members]
     continuations = [pairs[member][1] for member in members]
     both = list(zip(contexts, continuations, strict=True))
@@ -231,15 +231,15 @@ def _group(pairs: Sequence[tuple[Tokens, Tokens]], members: Sequence[int]) -> Gr
         before = contexts[at[0] - 1] if at[0] else ()
         own = common_prefix([sequences[index] for index in at])
         shared += [common_prefix([before, context]), *[own] * (len(at) - 1)]
-    return Group(tuple(members), tuple(sequences), tuple(shared), targets)
+    return PrefixGroup(tuple(members), tuple(sequences), tuple(shared), targets)
 
 
 def pack_groups(
-    groups: Sequence[Group], max_sequences: int, max_cells: int
-) -> list[tuple[Group, ...]]:
+    groups: Sequence[PrefixGroup], max_sequences: int, max_cells: int
+) -> list[tuple[PrefixGroup, ...]]:
     """Pack groups, largest first, into batches of at most `max_sequences` and `max_cells`."""
     order = sorted(groups, key=lambda group: (-group.cells, group.requests))
-    packs: list[list[Group]] = []
+    packs: list[list[PrefixGroup]] = []
     room: list[tuple[int, int]] = []  # sequences and cells left in each pack
     for group in order:
         sequences, cells = len(group.requests), group.cells

@@ -17,7 +17,7 @@ UBATCH = 512
 """Tokens that llama.cpp computes at once."""
 
 SMALL_MODEL_BYTES = 1 << 28
-"""Bytes of a GGUF up to which workers of one thread each decode faster than one of many threads."""
+"""Bytes of a GGUF up to which decoders of one thread each are faster than one of many threads."""
 
 SMALL_CACHE = "kv_type: q8_0 with flash_attention: true"
 """Settings of the smallest cache; llama.cpp quantizes one only with flash attention."""
@@ -28,7 +28,7 @@ _HIDDEN_STATES = 8  # hidden states that llama.cpp keeps at once, measured
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelSizes:
     """The sizes of a model that its caches and buffers depend on; 0 where one is not known.
 
     Attributes:
@@ -65,7 +65,7 @@ class ScoringMemory:
     buffers: int
 
 
-def scoring_memory(size: int, shape: Shape, runtime: Runtime, cores: int) -> ScoringMemory:
+def scoring_memory(size: int, shape: ModelSizes, runtime: Runtime, cores: int) -> ScoringMemory:
     """Return what scoring a candidate takes at most, if its items fill the context.
 
     What lies on a GPU is not counted: all of its layers' weights, caches and buffers.
@@ -74,7 +74,7 @@ def scoring_memory(size: int, shape: Shape, runtime: Runtime, cores: int) -> Sco
         size: Bytes of the candidate.
         cores: Number of cores, which are used where the runtime names no threads.
     """
-    workers = n_workers(size, runtime, cores)
+    decoders = n_decoders(size, runtime, cores)
     # src/llama-model.cpp, load_tensors: the last layers and the head go to the GPU
     here = max(0, min(shape.layers, shape.layers + 1 - runtime.n_gpu_layers))
     cells = rounded_cells(min(runtime.n_ctx, shape.context or runtime.n_ctx))
@@ -89,12 +89,12 @@ def scoring_memory(size: int, shape: Shape, runtime: Runtime, cores: int) -> Sco
     computed = _compute_bytes(shape, runtime, cells) + _compute_bytes(shape, runtime, packed)
     return ScoringMemory(
         repacked=size * here // max(1, shape.layers),
-        kv=workers * token * ((runtime.n_parallel + 1) * cells + packed),
-        buffers=workers * (min(LOGITS_BYTES, 4 * runtime.n_batch * shape.vocabulary) + computed),
+        kv=decoders * token * ((runtime.n_parallel + 1) * cells + packed),
+        buffers=decoders * (min(LOGITS_BYTES, 4 * runtime.n_batch * shape.vocabulary) + computed),
     )
 
 
-def _compute_bytes(shape: Shape, runtime: Runtime, cells: int) -> int:
+def _compute_bytes(shape: ModelSizes, runtime: Runtime, cells: int) -> int:
     """What a context of `cells` for each sequence computes in, a little more than measured.
 
     Hidden states and the mask always; the larger of logits and attention scores, which flash
@@ -107,8 +107,8 @@ def _compute_bytes(shape: Shape, runtime: Runtime, cells: int) -> int:
     return 4 * min(UBATCH, runtime.n_batch) * columns
 
 
-def n_workers(size: int, runtime: Runtime, cores: int) -> int:
-    """Return how many workers decode side by side, each with caches of its own.
+def n_decoders(size: int, runtime: Runtime, cores: int) -> int:
+    """Return how many decoders work side by side, each with caches of its own.
 
     Args:
         size: Bytes of the model.
@@ -136,25 +136,25 @@ def kv_bytes(*, layers: int, heads: int, key_width: int, value_width: int, kv_ty
     return int(layers * heads * (key_width + value_width) * KV_BYTES[kv_type])
 
 
-def check_fits(n_parallel: int, cells: int, cell_bytes: int, workers: int, available: int) -> None:
+def check_fits(n_parallel: int, cells: int, cell_bytes: int, decoders: int, available: int) -> None:
     """Refuse KV caches larger than `available` bytes.
 
     Args:
         n_parallel: Number of sequences decoded together.
         cells: Number of tokens that a sequence may have.
         cell_bytes: Bytes of a token.
-        workers: Number of workers that each have a cache.
+        decoders: Number of decoders that each have a cache.
         available: Bytes that are free.
 
     Raises:
         ObjectivesError: The caches do not fit; it names the `n_parallel` that would.
     """
-    sequence_bytes = cells * cell_bytes * workers
+    sequence_bytes = cells * cell_bytes * decoders
     sequences = n_parallel + 1  # one for what prompts share
     if sequences * sequence_bytes <= _SHARE * available:
         return
     fitting = max(0, int(_SHARE * available // sequence_bytes) - 1)
-    shared = f" in {workers} workers" if workers > 1 else ""
+    shared = f" in {decoders} decoders" if decoders > 1 else ""
     raise ObjectivesError(
         f"the KV cache of {n_parallel} sequences of {cells} tokens and a shared one takes "
         f"{sequences * sequence_bytes / 1e9:.1f} GB{shared}, "

@@ -18,9 +18,7 @@ import mergesearch
 from mergesearch.errors import ObjectivesError, ScorerCrashed, ScorerKilled, ScoringError
 from mergesearch.objectives import Items, Objectives, References, Rung, TaskResult
 from mergesearch.scoring.log import EscapedLog
-from mergesearch.scoring.patience import Patience
 from mergesearch.scoring.protocol import (
-    Answer,
     Bye,
     CandidateFile,
     Channel,
@@ -33,19 +31,21 @@ from mergesearch.scoring.protocol import (
     Ready,
     RehearseCandidate,
     Rehearsed,
+    Reply,
     Request,
+    Results,
     ScoreCandidate,
-    Scored,
     Setup,
     UseReferences,
 )
 from mergesearch.scoring.rehearsal import Effort, Rehearsal
+from mergesearch.scoring.silence import SilenceLimit
 from mergesearch.scoring.texts import Texts
 
 _FAREWELL_SECONDS = 5.0
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 """Signals that nothing in a process sends to itself."""
-AnswerType = TypeVar("AnswerType", bound=Answer)
+ReplyType = TypeVar("ReplyType", bound=Reply)
 
 
 class ScoredCandidate(Protocol):
@@ -86,7 +86,7 @@ class ScoringProcess:
         self._log = log
         self._references: References = {}
         self._loaded: Loaded | None = None
-        self._patience = Patience()
+        self._silence_limit = SilenceLimit()
         self._output: EscapedLog | None = None
         self._reason: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -162,7 +162,7 @@ class ScoringProcess:
         file, descriptor = _delivery(candidate)
         digest = "" if self._partial is None else candidate.digest
         request = ScoreCandidate(file, rung, digest, items)
-        return dict(self._ask(request, Scored, descriptor, on_progress).results)
+        return dict(self._ask(request, Results, descriptor, on_progress).results)
 
     def rehearse(self, candidate: ScoredCandidate, effort: Effort) -> Rehearsal:
         """Measure on a few requests of every task how fast a candidate is scored.
@@ -186,10 +186,10 @@ class ScoringProcess:
     def _ask(
         self,
         request: Request,
-        wanted: type[AnswerType],
+        wanted: type[ReplyType],
         descriptor: int | None = None,
         on_progress: OnProgress | None = None,
-    ) -> AnswerType:
+    ) -> ReplyType:
         """Send a request, and a candidate's descriptor with it; wait for the answer."""
         try:
             answer = self._exchange(request, wanted, descriptor, on_progress)
@@ -203,17 +203,17 @@ class ScoringProcess:
     def _exchange(
         self,
         request: Request,
-        wanted: type[AnswerType],
+        wanted: type[ReplyType],
         descriptor: int | None,
         on_progress: OnProgress | None,
-    ) -> AnswerType | Failed:
+    ) -> ReplyType | Failed:
         assert self._channel is not None
         with contextlib.suppress(OSError):  # it died: receiving finds out how
             self._channel.send(request, descriptor)
         longest = 0.0
         while True:
             start = time.monotonic()
-            message = self._patience.receive(self._channel)
+            message = self._silence_limit.receive(self._channel)
             longest = max(longest, time.monotonic() - start)
             match message:
                 case None:
@@ -224,8 +224,8 @@ class ScoringProcess:
                 case Failed() as failure:
                     return failure
                 case answer if isinstance(answer, wanted):
-                    if isinstance(answer, Scored):
-                        self._patience.learn(longest)
+                    if isinstance(answer, Results):
+                        self._silence_limit.learn(longest)
                     return answer
                 case other:
                     raise ScoringError(

@@ -65,7 +65,7 @@ class UseReferences:
 
 @dataclass(frozen=True)
 class ScoreCandidate:
-    """Score a candidate on a rung; answered by `Scored`.
+    """Score a candidate on a rung; answered by `Results`.
 
     Attributes:
         file: The candidate.
@@ -137,7 +137,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Scored:
+class Results:
     """Results of a candidate by task."""
 
     results: Mapping[str, TaskResult]
@@ -194,8 +194,8 @@ class Failed:
 
 
 Request = Setup | UseReferences | ScoreCandidate | RehearseCandidate | ReadItems | Bye
-Answer = Loaded | Ready | Progress | Scored | Rehearsed | ItemsRead | Failed
-Message = Request | Answer
+Reply = Loaded | Ready | Progress | Results | Rehearsed | ItemsRead | Failed
+Message = Request | Reply
 OnProgress = Callable[[Progress], None]
 
 # -- on the wire -----------------------------------------------------------------------------------

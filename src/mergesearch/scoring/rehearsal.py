@@ -118,7 +118,7 @@ def at_depth(measured: Mapping[int, Rehearsal], n_layers: int) -> Rehearsal:
 class Runner(Protocol):
     """What is needed of an engine."""
 
-    n_workers: int
+    n_decoders: int
 
     def run(self, jobs: Sequence[Job], on_done: Any) -> None:
         """Run chunks, and tell each one's index, results and seconds."""
@@ -187,11 +187,11 @@ def _best(engine: Runner, job: Job) -> tuple[float, list[Any]]:
 
 
 def _timed(engine: Runner, job: Job) -> tuple[float, list[Any]]:
-    """Run a chunk in every worker at once; the seconds that one takes then, and its results."""
+    """Run a chunk in every decoder at once; the seconds that one takes then, and its results."""
     found: list[Any] = []
     start = time.perf_counter()
-    engine.run([job] * engine.n_workers, lambda index, results, seconds: found.append(results))
-    return (time.perf_counter() - start) / engine.n_workers, found[0]
+    engine.run([job] * engine.n_decoders, lambda index, results, seconds: found.append(results))
+    return (time.perf_counter() - start) / engine.n_decoders, found[0]
 
 
 def _capped(job: Job, tokens: int) -> Job:

@@ -43,7 +43,7 @@ class Instance(Protocol):
         """What the request type takes: texts, and options of a generation."""
 
 
-class Vocabulary(Protocol):
+class EngineVocabulary(Protocol):
     """What turning texts into requests needs from the engine."""
 
     n_ctx: int
@@ -176,7 +176,7 @@ def _tokens(request: GenRequest | tuple[Tokens, Tokens]) -> tuple[int, int]:
 def make_chunks(
     task: str,
     questions: Sequence[Question],
-    vocabulary: Vocabulary,
+    vocabulary: EngineVocabulary,
     chunk_items: int,
     thinking: Thinking | None = None,
 ) -> list[Chunk]:
@@ -221,7 +221,7 @@ def make_chunks(
 class _Encoder:
     """Makes the engine's requests of lm-eval's."""
 
-    def __init__(self, vocabulary: Vocabulary, thinking: Thinking | None) -> None:
+    def __init__(self, vocabulary: EngineVocabulary, thinking: Thinking | None) -> None:
         self._vocabulary = vocabulary
         self._thinking = thinking
         self._contexts: dict[str, Tokens] = {}

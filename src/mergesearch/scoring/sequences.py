@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch._kernels import kernels
-from mergesearch.scoring.chunks import Group, Tokens
+from mergesearch.scoring.chunks import PrefixGroup, Tokens
 from mergesearch.scoring.sampling import Sampling, draw
 from mergesearch.scoring.thought import Thought, ThoughtReader
 
@@ -153,7 +153,7 @@ class Answer:
 class PackPlan:
     """Token arrays of a pack, and which of its rows predict which token of which request."""
 
-    def __init__(self, pack: Sequence[Group]) -> None:
+    def __init__(self, pack: Sequence[PrefixGroup]) -> None:
         tokens: list[int] = []
         positions: list[int] = []
         first_seq: list[int] = []

@@ -12,7 +12,7 @@ from mergesearch._system.sandbox import Template
 from mergesearch.errors import ScoringError
 from mergesearch.objectives import Objectives
 
-Message = Mapping[str, Any]
+ChatMessage = Mapping[str, Any]
 _THINKING_SWITCHES = ("enable_thinking", "thinking")  # Qwen and others; DeepSeek, Granite
 
 
@@ -77,7 +77,7 @@ class ChatTemplate:
     def _compiled(self) -> Template:
         return Template(self.text, self.today)
 
-    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
+    def render(self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True) -> str:
         """Return the prompt for a conversation.
 
         Without `add_generation_prompt` a last message by the assistant is left open, to be

@@ -171,7 +171,7 @@ def supported(estimates: Estimates, chances: Floats, directions: Sequence[str]) 
 
 
 @dataclass(frozen=True)
-class Group:
+class MemberGroup:
     """A member of the confirmed front with those that cannot be told apart from it.
 
     Attributes:
@@ -186,7 +186,7 @@ class Group:
     twins: tuple[int, ...]
 
 
-def grouped(estimates: Estimates, members: Sequence[int], chances: Floats) -> list[Group]:
+def grouped(estimates: Estimates, members: Sequence[int], chances: Floats) -> list[MemberGroup]:
     """Group members that cannot be told apart under the one that likeliest belongs to the front.
 
     Args:
@@ -199,7 +199,7 @@ def grouped(estimates: Estimates, members: Sequence[int], chances: Floats) -> li
     while left:
         shown, *others = left
         twins = [trial for trial in others if _alike(estimates, shown, trial)]
-        groups.append(Group(shown, float(chances[estimates.rows[shown]]), tuple(twins)))
+        groups.append(MemberGroup(shown, float(chances[estimates.rows[shown]]), tuple(twins)))
         left = [trial for trial in others if trial not in twins]
     return groups
 

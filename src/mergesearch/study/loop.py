@@ -24,7 +24,7 @@ from mergesearch.study.events import (
 from mergesearch.study.front import Front
 from mergesearch.study.lock import run_lock
 from mergesearch.study.measuring import Measuring
-from mergesearch.study.progress import Progress
+from mergesearch.study.progress import SearchProgress
 from mergesearch.study.proposing import Proposer
 from mergesearch.study.proxies import by_task, measured_references
 from mergesearch.study.recording import RunRecorder
@@ -131,11 +131,11 @@ class _Loop:
     observe: Observer
 
     @cached_property
-    def progress(self) -> Progress:
+    def progress(self) -> SearchProgress:
         """What the search has come to."""
         on_parts = self.search.objectives.scores_parts
         estimates = (lambda: self.recorder.scored.estimates()) if on_parts else None
-        return Progress(self.recorder.run().axes, estimates)
+        return SearchProgress(self.recorder.run().axes, estimates)
 
     def run(self) -> Front:
         """Search until the rule says so, validate the front's members, and return the front."""

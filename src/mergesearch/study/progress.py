@@ -12,7 +12,7 @@ from mergesearch.study.records import Axis, TrialRecord
 from mergesearch.study.stopping import Reached
 
 
-class Progress:
+class SearchProgress:
     """What the finished trials of a search have come to.
 
     Args:

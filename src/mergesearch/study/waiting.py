@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from mergesearch.errors import DatabaseAway
 
 Result = TypeVar("Result")
-Method = TypeVar("Method", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., Any])
 WAIT_SECONDS = 0.5
 """Seconds that are waited at a time."""
 _log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class Patience:
             time.sleep(WAIT_SECONDS)
 
 
-def patient(method: Method) -> Method:
+def patient(method: Function) -> Function:
     """Let a method that may be done twice wait for a server; its object has a `patience`."""
 
     @wraps(method)
@@ -115,4 +115,4 @@ def patient(method: Method) -> Method:
         patience: Patience = self.patience
         return patience(lambda: method(self, *args, **kwargs))
 
-    return cast(Method, wait)
+    return cast(Function, wait)

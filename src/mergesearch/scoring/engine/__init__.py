@@ -2,8 +2,8 @@
 
 The unit of work is a chunk of requests. A chunk starts from an empty KV cache, and what it returns
 depends on its requests and the runtime settings alone. So chunks may be decoded side by side: a
-small model, whose matrices do not keep several threads busy, is decoded by several workers of one
-thread each, a large one by a single worker of many threads.
+small model, whose matrices do not keep several threads busy, is read by several decoders of one
+thread each, a large one by a single decoder of many threads.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from mergesearch.errors import ScoringError
 from mergesearch.objectives import Runtime
 from mergesearch.scoring.chunks import Tokens
 from mergesearch.scoring.engine.context import log_to
-from mergesearch.scoring.engine.worker import Pair, Worker, generation_cells
-from mergesearch.scoring.memory import check_fits, kv_bytes, n_workers
+from mergesearch.scoring.engine.decoder import Decoder, Pair, generation_cells
+from mergesearch.scoring.memory import check_fits, kv_bytes, n_decoders
 from mergesearch.scoring.requests import Job
 from mergesearch.scoring.sequences import Generated, GenRequest, Likelihood
 
@@ -40,7 +40,7 @@ class Engine(Closing):
         n_ctx: Number of tokens that a sequence may have, the model's own limit included.
         n_vocab: Number of columns of the logits.
         load_seconds: Seconds that loading took.
-        n_workers: Number of chunks that are decoded side by side.
+        n_decoders: Number of chunks that are decoded side by side.
 
     Raises:
         ScoringError: llama.cpp cannot load the file.
@@ -48,7 +48,7 @@ class Engine(Closing):
 
     def __init__(self, path: Path | str, runtime: Runtime) -> None:
         self.runtime = runtime
-        self._workers: list[Worker] = []
+        self._decoders: list[Decoder] = []
         self._pieces: dict[tuple[int, bool], bytes] = {}
         llama.llama_backend_init()
         parameters = llama.llama_model_default_params()
@@ -67,21 +67,21 @@ class Engine(Closing):
         self.n_ctx = min(runtime.n_ctx, int(llama.llama_model_n_ctx_train(self._model)))
         size = int(llama.llama_model_size(self._model))
         threads = runtime.threads or available_cores()
-        self.n_workers = n_workers(size, runtime, threads)
-        for _ in range(self.n_workers):
-            self._workers.append(Worker(self, self._model, threads // self.n_workers))
+        self.n_decoders = n_decoders(size, runtime, threads)
+        for _ in range(self.n_decoders):
+            self._decoders.append(Decoder(self, self._model, threads // self.n_decoders))
 
     # -- life ------------------------------------------------------------------------------------
 
     @property
     def llama_seconds(self) -> float:
-        """Seconds inside llama.cpp so far, loading included, summed over workers."""
-        return self.load_seconds + sum(worker.seconds for worker in self._workers)
+        """Seconds inside llama.cpp so far, loading included, summed over decoders."""
+        return self.load_seconds + sum(decoder.seconds for decoder in self._decoders)
 
     def close(self) -> None:
         """Free the contexts and the model; calling it again does nothing."""
-        for worker in self._workers:
-            worker.close()
+        for decoder in self._decoders:
+            decoder.close()
         if self._model:
             llama.llama_model_free(self._model)
             self._model = None
@@ -186,7 +186,7 @@ class Engine(Closing):
         longest = max((generation_cells(job.requests) for job in jobs if job.generates), default=0)
         if available is not None and self.runtime.n_gpu_layers == 0:
             check_fits(
-                self.runtime.n_parallel, longest, self.kv_bytes, len(self._workers), available
+                self.runtime.n_parallel, longest, self.kv_bytes, len(self._decoders), available
             )
 
     def _metadata(self, key: str) -> str | None:
@@ -198,7 +198,7 @@ class Engine(Closing):
 
     def generate(self, requests: Sequence[GenRequest]) -> list[Generated]:
         """Continue the prompts of one chunk; of equal logits a greedy answer takes the first."""
-        return self._workers[0].generate(requests)
+        return self._decoders[0].generate(requests)
 
     def loglikelihood(self, pairs: Sequence[Pair]) -> list[Likelihood]:
         """Return the log-likelihood of each (context, continuation) of one chunk.
@@ -206,27 +206,27 @@ class Engine(Closing):
         Requests with the same context read it once. Each pair fits in the context
         (chunks.fit_pair).
         """
-        return self._workers[0].loglikelihood(pairs)
+        return self._decoders[0].loglikelihood(pairs)
 
     def run(self, jobs: Sequence[Job], on_done: Callable[[int, list[Any], float], None]) -> None:
-        """Run chunks, side by side where there are several workers.
+        """Run chunks, side by side where there are several decoders.
 
         Args:
             jobs: Chunks to run.
             on_done: Function that is told each chunk's index, results and seconds as it is done, in
                 any order, in the calling thread.
         """
-        free: SimpleQueue[Worker] = SimpleQueue()
-        for worker in self._workers[: len(jobs)]:
-            free.put(worker)
+        free: SimpleQueue[Decoder] = SimpleQueue()
+        for decoder in self._decoders[: len(jobs)]:
+            free.put(decoder)
 
         def work(job: Job) -> tuple[list[Any], float]:
-            worker = free.get()
+            decoder = free.get()
             start = time.perf_counter()
             try:
-                return worker.run(job), time.perf_counter() - start
+                return decoder.run(job), time.perf_counter() - start
             finally:
-                free.put(worker)
+                free.put(decoder)
 
         with ThreadPoolExecutor(max(1, free.qsize())) as pool:
             futures = {pool.submit(work, job): index for index, job in enumerate(jobs)}

@@ -14,7 +14,7 @@ TIMES = 20
 _TURNS = 10  # a run that was stopped with all its processes loses one of them
 
 
-class Patience:
+class SilenceLimit:
     """Waits for messages, for a multiple of the longest silence in what ended well."""
 
     def __init__(self) -> None:

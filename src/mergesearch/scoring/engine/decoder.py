@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch.objectives import Runtime
-from mergesearch.scoring.chunks import Group, Tokens, group_pairs, pack_groups, shared_header
+from mergesearch.scoring.chunks import PrefixGroup, Tokens, group_pairs, pack_groups, shared_header
 from mergesearch.scoring.engine.context import Context
 from mergesearch.scoring.memory import LIKELIHOOD_CELLS, LOGITS_BYTES, rounded_cells
 from mergesearch.scoring.requests import Job
@@ -31,7 +31,7 @@ _LIKELIHOOD_SEQUENCES = 64  # sequences of one pack; llama.cpp allows 256
 
 
 class LoadedModel(Pieces, Protocol):
-    """What a worker needs to know of the model that is loaded."""
+    """What a decoder needs to know of the model that is loaded."""
 
     runtime: Runtime
     n_vocab: int
@@ -44,7 +44,7 @@ def generation_cells(requests: Sequence[GenRequest]) -> int:
     )
 
 
-class Worker:
+class Decoder:
     """Two llama.cpp contexts of one model, each made when it is first needed.
 
     Generation gives every sequence a KV stream of its own, so that a token attends over its own
@@ -184,7 +184,7 @@ class Worker:
             results.update(self._score_pack(pack, max(cells, largest)))
         return [results[index] for index in range(len(pairs))]
 
-    def _score_pack(self, pack: Sequence[Group], cells: int) -> dict[int, Likelihood]:
+    def _score_pack(self, pack: Sequence[PrefixGroup], cells: int) -> dict[int, Likelihood]:
         context = self._context(True, cells, _LIKELIHOOD_SEQUENCES)
         plan = PackPlan(pack)
         logprobs = np.empty(len(plan.want_at), np.float64)

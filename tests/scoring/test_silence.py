@@ -8,23 +8,23 @@ import time
 import pytest
 
 from mergesearch.errors import ScorerHung
-from mergesearch.scoring import patience
-from mergesearch.scoring.patience import Patience
+from mergesearch.scoring import silence
 from mergesearch.scoring.protocol import Channel, Progress
+from mergesearch.scoring.silence import SilenceLimit
 
 
 def test_the_limit_is_a_multiple_of_the_longest_silence() -> None:
-    waiting = Patience()
+    waiting = SilenceLimit()
     assert waiting.seconds == 7200
-    for silence, limit in ((1.0, 120), (30.0, 600), (2.0, 600)):
-        waiting.learn(silence)
+    for longest, limit in ((1.0, 120), (30.0, 600), (2.0, 600)):
+        waiting.learn(longest)
         assert waiting.seconds == limit
 
 
 def test_silence_beyond_the_limit_is_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "LEAST_SECONDS", 0.2)
+    monkeypatch.setattr(silence, "LEAST_SECONDS", 0.2)
     ours, theirs = map(Channel, socket.socketpair())
-    waiting = Patience()
+    waiting = SilenceLimit()
     waiting.learn(0.001)
     theirs.send(Progress("words", 1, 2))
     assert waiting.receive(ours) == Progress("words", 1, 2)
