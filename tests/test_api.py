@@ -29,16 +29,19 @@ def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
 
 
 def test_importing_the_package_loads_nothing_else() -> None:
+    """The processor's time counts, of the fastest of three: busy machines are slow, not wrong."""
     code = (
-        "import sys, time; start = time.perf_counter(); import mergesearch;"
-        "print(time.perf_counter() - start);"
+        "import sys, time; start = time.process_time(); import mergesearch;"
+        "print(time.process_time() - start);"
         "print([name for name in sys.modules if name.startswith('mergesearch.')]);"
         "print({'numpy', 'torch', 'optuna', 'sqlalchemy', 'yaml', 'rich'} & set(sys.modules))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    seconds, own, heavy = result.stdout.splitlines()
-    assert float(seconds) < 0.15
-    assert (own, heavy) == ("[]", "set()")
+    outputs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+        for _ in range(3)
+    ]
+    assert min(float(output.splitlines()[0]) for output in outputs) < 0.15
+    assert {tuple(output.splitlines()[1:]) for output in outputs} == {("[]", "set()")}
 
 
 def test_the_help_is_a_manual_page() -> None:
