@@ -108,6 +108,21 @@ def test_a_run_of_a_later_version_is_refused_by_its_name(tmp_path: Path) -> None
         trials(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("version", "message", "fix"),
+    [("v2.6.0.a", "an older version of Optuna", "upgrade"), ("v99.a", "a newer", "update Optuna")],
+)
+def test_a_study_of_another_version_of_optuna_is_refused(
+    tmp_path: Path, version: str, message: str, fix: str
+) -> None:
+    run_in(tmp_path, search(), ONE_TRIAL)
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (version,))
+    with pytest.raises(RunFolderError, match=f"its study was written by {message}") as caught:
+        trials(tmp_path)
+    assert fix in (caught.value.fix or "")
+
+
 def test_tables_that_a_kill_left_half_made_are_made_whole(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "study.db") as connection:
         connection.execute(

@@ -27,6 +27,7 @@ from mergesearch.study.servers import connection_options, is_away
 from mergesearch.study.waiting import WAIT_SECONDS, Patience, waiting
 
 _READING_SECONDS = 60.0  # time that another process has to end its transaction
+_usable_tables: set[str] = set()  # versions of Optuna's tables that were found to be its own
 
 
 class Database(Closing):
@@ -170,10 +171,35 @@ def _engine(url: str, options: Mapping[str, Any] | None = None) -> Iterator[sa.E
 def _storage(
     url: str, options: Mapping[str, Any] | None = None, **others: Any
 ) -> optuna.storages.RDBStorage:
-    arguments = engine_arguments(url, options)
-    storage = optuna.storages.RDBStorage(url, engine_kwargs=arguments, **others)
+    storage = optuna.storages.RDBStorage(
+        url,
+        engine_kwargs=engine_arguments(url, options),
+        skip_compatibility_check=True,
+        **others,
+    )
     _explain(storage.engine, url)
+    _check_tables(storage, url)
     return storage
+
+
+def _check_tables(storage: optuna.storages.RDBStorage, url: str) -> None:
+    """Check that Optuna's tables are those of the installed Optuna.
+
+    Its own check imports the history of its tables at every opening, which takes longer than all
+    else that an opening does.
+    """
+    version = storage.get_current_version()
+    if version in _usable_tables:
+        return
+    if version != storage.get_head_version():
+        older = version in storage.get_all_versions()
+        raise RunFolderError(
+            f"its study was written by {'an older' if older else 'a newer'} version of Optuna than"
+            f" {optuna.__version__}",
+            where=location(url),
+            fix="run `optuna storage upgrade --storage URL`" if older else "update Optuna",
+        )
+    _usable_tables.add(version)
 
 
 def engine_arguments(url: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -204,14 +230,12 @@ def _explain(engine: sa.Engine, url: str) -> None:
 
 @contextmanager
 def _explained(url: str) -> Iterator[None]:
-    """Turn what a driver or Optuna says of a database that cannot be used into one sentence."""
+    """Turn what a driver says of a database that cannot be used into one sentence."""
     try:
         yield
     except sa.exc.DBAPIError as error:
         away = not is_file(url) and isinstance(error, sa.exc.OperationalError)
         raise (_away if away else _unusable)(error, url) from error
-    except RuntimeError as error:  # Optuna's tables are those of another version of Optuna
-        raise RunFolderError(f"it cannot be used: {error}", where=location(url)) from error
 
 
 _PASSING = {
