@@ -111,3 +111,17 @@ def test_answers_that_fill_the_context_are_refused(folder: Path) -> None:
         loaded(folder, "one", runtime={"n_ctx": 100})
     with pytest.raises(ObjectivesError, match=r"up to 612 tokens leave no room .* n_ctx 512"):
         loaded(folder, "one", runtime={"n_ctx": 512}, thinking={"budget": 512})
+
+
+def test_rows_that_are_decoded_together_are_those_of_the_library() -> None:
+    from mergesearch.scoring.harness.loading import _Rows, datasets
+
+    rows = [
+        {"a": 1, "b": {"c": [1.5, None], "d": "x"}, "e": [{"f": 1}]},
+        {"a": None, "b": {"c": [], "d": "ü"}, "g": True},
+        {"a": 2, "e": [{"f": 2, "h": "y"}, {}]},
+    ]
+    expected = list(datasets.Dataset.from_list(rows))
+    assert list(_Rows.from_list(rows)) == expected
+    assert expected[1] == {"a": None, "b": {"c": [], "d": "ü"}, "e": None}  # of the first's keys
+    assert list(_Rows.from_list([])) == []
