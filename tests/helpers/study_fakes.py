@@ -5,6 +5,7 @@ then optionally the trial and the stage (`building`, `scoring`, `untold`) at whi
 the seed, and `ahead` for a run whose next candidates are built meanwhile.
 """
 
+import functools
 import hashlib
 import itertools
 import math
@@ -18,6 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import alembic.util
 import optuna
 
 from mergesearch.objectives import ItemResult, MetricValue, Objectives, TaskResult
@@ -31,6 +33,10 @@ from mergesearch.study.reading import RunRecords
 from mergesearch.study.records import TrialRecord
 from mergesearch.study.settings import Search, StudyFiles, StudySettings
 from mergesearch.study.trials import Trials
+
+# Optuna marks a new database with the newest version of its tables, for which it runs every file of
+# their history: once will do.
+alembic.util.load_python_file = functools.cache(alembic.util.load_python_file)
 
 SPACE = """
 merge_method: {search: [linear, task_arithmetic]}
