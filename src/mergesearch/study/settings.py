@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -158,10 +159,16 @@ _RECORDED = (
 
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that values and proposals depend on."""
-    versions = {"mergesearch": __version__}
-    for name in _RECORDED:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    found = {name: _version(name) for name in _RECORDED}
+    return {"mergesearch": __version__} | {
+        name: version for name, version in found.items() if version is not None
+    }
+
+
+@cache
+def _version(package: str) -> str | None:
+    """The installed version of a package: reading its metadata takes milliseconds."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
