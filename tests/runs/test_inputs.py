@@ -13,10 +13,11 @@ from helpers.spaces import SPACE, TWO_ROUNDS
 
 from mergesearch._system import resources
 from mergesearch.build import Workshop
-from mergesearch.errors import InputError
+from mergesearch.errors import InputError, ObjectivesError, SpaceError
 from mergesearch.objectives import Objectives
 from mergesearch.recipe import Recipe
 from mergesearch.runs.inputs import (
+    errors_of_objectives,
     fitted_space,
     parent_places,
     read_objectives,
@@ -102,6 +103,7 @@ def test_the_mlp_of_a_space_is_the_experts_of_its_parents(
     assert Workshop.open(family.values()).notes(recipe) == []
 
 
+HOLES = "models:\n  - {model: a, parameters: {weight: {search: [0, 1]}}}\n  - {model: mix}\n"
 MODELS = "models:\n  - {model: a, parameters: {weight: 1}}\n  - model: b\n"
 
 
@@ -115,6 +117,33 @@ MODELS = "models:\n  - {model: a, parameters: {weight: 1}}\n  - model: b\n"
             read_space,
             f"merge_method: linear\n{MODELS}    parameters: {{wight: {{search: [0, 1]}}}}\n",
             ", line 5",
+        ),
+        (
+            read_space,
+            f"merge_method: linear\n{MODELS}    parameters: {{weight: {{search: [1, 0]}}}}\n",
+            ", line 5: models.1.parameters.weight",
+        ),
+        (
+            read_space,
+            f"start_from:\n- parents\n- values:\n    a.weight: 7\nmerge_method: linear\n{HOLES}",
+            ", line 4: start_from.1.values.a.weight",
+        ),
+        (
+            read_space,
+            f"merge_method: linear\n{HOLES}---\n# of the second round\nname: mix\n"
+            f"merge_method: linear\n{MODELS}    parameters: {{weight: {{search: [a, 1]}}}}\n",
+            ", line 12: stage mix: models.1.parameters.weight",
+        ),
+        (
+            read_recipe,
+            "merge_method: linear\nmodels:\n  - {model: mix}\n---\nname: mix\nmerge_method: ties\n"
+            "base_model: b\nmodels:\n  - model: a\n    parameters: {density: 2}\n",
+            ", line 10: stage mix: models.0.parameters.density",
+        ),
+        (
+            read_recipe,
+            "merge_method: linear\nmodels: [{model: mix}]\n---\nname: mix\nmerge_method: ties\n",
+            ", line 4: stage mix",
         ),
         (
             read_objectives,
@@ -133,3 +162,29 @@ def test_an_error_of_a_file_names_its_line(
     with pytest.raises(InputError) as caught:
         read(file)
     assert str(caught.value.where).startswith(f"{file}{place}")
+
+
+def test_what_is_found_later_names_the_line_too(tmp_path: Path) -> None:
+    """Errors of scoring know only the keys; objectives of a program have no file."""
+    file = tmp_path / "o.yaml"
+    file.write_text(FILE, encoding="utf-8")
+    for given, place in ((file, f"{file}, line 8: "), (load(FILE, tmp_path), "")):
+        with pytest.raises(ObjectivesError) as caught, errors_of_objectives(given):
+            raise ObjectivesError("unknown task 'x'", where="objectives.reason.tasks.0")
+        assert caught.value.where == f"{place}objectives.reason.tasks.0"
+    with pytest.raises(ObjectivesError) as caught, errors_of_objectives(file):
+        raise ObjectivesError("a second task 'x'", where="/elsewhere/tasks.yaml")
+    assert caught.value.where == "/elsewhere/tasks.yaml"
+
+
+def test_more_blocks_than_layers_name_the_line(tmp_path: Path) -> None:
+    family = make_family(tmp_path / "family", ("base", "a"))
+    file = tmp_path / "space.yaml"
+    file.write_text(
+        f"merge_method: task_arithmetic\nbase_model: {family['base']}\nmodels:\n"
+        f"  - model: {family['a']}\n    parameters:\n      weight: {{search: [0, 1], blocks: 9}}\n"
+    )
+    space, _ = read_space(file)
+    with pytest.raises(SpaceError) as caught:
+        fitted_space(space, Workshop.open(family.values()))
+    assert caught.value.where == f"{file}, line 6: models.0.parameters.weight"

@@ -107,7 +107,9 @@ def test_a_likelihood_needs_no_proxy(folder):
     text = text.replace(
         "TASK", "tiny_text, metric: word_perplexity, search_items: 6, validate_items: 4"
     )
-    with pytest.raises(ObjectivesError, match="of type loglikelihood_rolling needs no proxy"):
+    with pytest.raises(
+        ObjectivesError, match="of type loglikelihood_rolling, which needs no proxy"
+    ):
         Scorer(Objectives.from_yaml(text, folder))
 
 

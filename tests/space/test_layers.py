@@ -154,7 +154,10 @@ models:
 @pytest.mark.parametrize(
     ("hole", "message"),
     [
-        ({"search": [0, 1], "as": "x"}, "search different values"),
+        (
+            {"search": [0, 1], "as": "x"},
+            "models.1.parameters.weight: another hole 'x' searches other values",
+        ),
         ({"search": [0, 2], "times": "half"}, "is not a number"),
         ({"search": [0, 2], "times": 1.0, "curve": 3}, "`times` has the curve"),
         ({"search": [1, 2, 3], "times": 1.0}, "a choice has no curve, no groups and no `times`"),

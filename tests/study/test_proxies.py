@@ -234,6 +234,8 @@ def test_specialists_must_be_parents_and_know_something() -> None:
     with pytest.raises(ObjectivesError, match="'other' is not a parent of the space"):
         candidates(Objectives.from_yaml(named, Path()), ["demo:base"])
     objective = Objectives.from_yaml(OBJECTIVES, Path()).objectives[0]
-    with pytest.raises(ObjectivesError, match="answers 4 of 10 items right, and a proxy needs 5"):
+    with pytest.raises(
+        ObjectivesError, match="answers 4 of 10 items of words right, and a proxy needs 5"
+    ):
         correct_answers(objective, "demo:reason", _answers(4))
     assert [item.item for item in correct_answers(objective, "x", _answers(5))] == [0, 1, 2, 3, 4]

@@ -119,30 +119,41 @@ def as_written(value: Any) -> str:
             text = yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False)
         except yaml.YAMLError:  # a value that a program gave
             text = repr(value)
-        text = text.removesuffix("...\n").strip()
+        text = " ".join(text.removesuffix("...\n").split())
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-def line_of(text: str, keys: str, named: str = "") -> int | None:
+def line_of(text: str, keys: str, named: str = "", document: str = "") -> int | None:
     """Return the line, from 1, in which a value of a YAML text stands; None where none is known.
 
     Args:
-        text: YAML that `read_documents` takes; of several documents the one that has the keys.
+        text: YAML that `read_documents` takes; of several documents the last that has the keys.
         keys: Keys and indices that lead to the value, joined by dots. Where only the first ones are
             there, the line is that of the last of these.
         named: Key or value that is meant there: the line is its own where it stands directly below
             the keys, or nothing else is known and it is in one line alone.
+        document: `name` of the document that is meant; empty for any.
     """
     if len(text) > MAX_CHARACTERS:
         return None
     try:
-        documents = list(yaml.compose_all(text, Loader))
+        nodes = list(yaml.compose_all(text, Loader))
     except yaml.YAMLError:
         return None
-    found = [_walked(document, keys.split(".") if keys else [], named) for document in documents]
+    if document:
+        nodes = [node for node in nodes if _value_of(node, "name") == document] or nodes
+    found = [_walked(node, keys.split(".") if keys else [], named) for node in reversed(nodes)]
     line = max(found, default=(0, None), key=lambda place: place[0])[1]
-    lines = {mark for document in documents for mark in _lines_of(document, named)}
-    return lines.pop() if line is None and len(lines) == 1 else line
+    lines = {mark for node in nodes for mark in _lines_of(node, named)}
+    if line is None and len(lines) == 1:
+        return lines.pop()
+    return nodes[0].start_mark.line + 1 if line is None and document else line
+
+
+def _value_of(node: yaml.Node, name: str) -> str | None:
+    """The text of a value of a mapping."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return next((str(value.value) for key, value in pairs if key.value == name), None)
 
 
 def _lines_of(node: yaml.Node | None, word: str) -> Iterator[int]:

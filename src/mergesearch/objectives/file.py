@@ -137,6 +137,17 @@ class Objectives:
         """The rung that every trial is scored on: `proxy` where an objective has one."""
         return Rung.PROXY if self.proxied_tasks() else Rung.SEARCH
 
+    def place_of(self, task: str) -> str:
+        """Return the keys that lead to a task's first use in the file, as errors name them."""
+        uses = (
+            (objective.name, index)
+            for objective in self.objectives
+            for index, use in enumerate(objective.uses)
+            if use.task == task
+        )
+        name, index = next(uses)
+        return f"objectives.{name}.tasks.{index}"
+
     def proxied_tasks(self) -> tuple[str, ...]:
         """Return the tasks of the objectives that have a proxy, in order of appearance."""
         proxied = (objective for objective in self.objectives if objective.proxy)

@@ -15,6 +15,10 @@ _ALIKE = 0.78
 """Likeness of two keys from which one is a slip of the other: `license` is not one of `slices`."""
 
 
+IN_STAGE = ", stage "
+"""Stands in a place between the name of a file and that of a stage in it."""
+
+
 class Location:
     """Where in a document a value stands, for error messages.
 

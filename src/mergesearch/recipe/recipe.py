@@ -17,7 +17,7 @@ from mergesearch._system.yaml_text import as_written
 from mergesearch.recipe.documents import in_order, load_document
 from mergesearch.recipe.parse import RECIPE_KEYS, parse_merge
 from mergesearch.recipe.quantization import Quantization, parse_quantization
-from mergesearch.recipe.reading import Location
+from mergesearch.recipe.reading import IN_STAGE, Location
 from mergesearch.recipe.references import escaped, with_plain_references
 from mergesearch.recipe.shares import LayerShares, layer_shares, mean_shares
 from mergesearch.recipe.types import Merge, parents_of
@@ -64,7 +64,7 @@ class Recipe:
         if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
             raise location.error("`stages` is not a list of documents")
         merges = [
-            parse_merge(stage, Location(f"{where}, stage {stage['name']}"))
+            parse_merge(stage, Location(f"{where}{IN_STAGE}{stage['name']}"))
             for stage in in_order(stages, where)
         ]
         merges.append(parse_merge(last, location, RECIPE_KEYS))

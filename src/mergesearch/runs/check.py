@@ -26,6 +26,7 @@ from mergesearch.report.check import (
 from mergesearch.runs.budget import builds_ahead, largest_workload, share_out
 from mergesearch.runs.inputs import (
     Place,
+    errors_of_objectives,
     fitted_space,
     notes,
     open_workshop,
@@ -84,7 +85,10 @@ def check(
             )
         wanted = read_objectives(path)
         on_step("loading the tasks")
-        with ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer:
+        with (
+            errors_of_objectives(path),
+            ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer,
+        ):
             scorer.start()
         return CheckReport(str(file), "objectives", items=_items(wanted))
     model = _Model.read(path)
@@ -99,6 +103,8 @@ def check(
     wanted = read_objectives(objectives)
     building = _building(model, workshop, wanted, memory)
     on_step("loading the tasks, and building and scoring a candidate in part")
+    with errors_of_objectives(objectives):
+        scoring = _scoring(model, workshop, wanted, building, trust_tasks)
     return CheckReport(
         str(file),
         model.kind,
@@ -106,7 +112,7 @@ def check(
         items=_items(wanted),
         space=model.report(),
         building=building,
-        scoring=_scoring(model, workshop, wanted, building, trust_tasks),
+        scoring=scoring,
     )
 
 

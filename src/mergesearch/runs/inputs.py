@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from mergesearch._system import resources
@@ -16,6 +16,7 @@ from mergesearch.merge.masses import layer_masses
 from mergesearch.objectives import Objectives
 from mergesearch.parents import parts
 from mergesearch.recipe import Recipe, to_yaml
+from mergesearch.recipe.reading import IN_STAGE
 from mergesearch.runs.kinds import Kind, refuse_other
 from mergesearch.space import Space
 from mergesearch.space.holes import GROUP_FILTERS
@@ -97,16 +98,39 @@ def errors_with_lines(text: str, path: Path, name: str | None = None) -> Iterato
     try:
         yield
     except (RecipeError, SpaceError, ObjectivesError) as error:
-        place = (error.where or "").removeprefix(name or str(path))
-        if place.startswith(", line"):  # the text is not valid YAML
-            error.where = f"{path}{place}"
-            raise
-        keys = place.removeprefix(": ")
-        named = re.search("['`]([^'`]+)['`]", error.what)
-        line = line_of(text, keys, "" if named is None else named[1])
-        where = str(path) if line is None else f"{path}, line {line}"
-        error.where = f"{where}: {keys}" if keys else where
+        error.where = _with_line(error, text, path, name or str(path))
         raise
+
+
+@contextmanager
+def errors_of_objectives(objectives: Objectives | Place) -> Iterator[None]:
+    """Let what is found wrong with objectives while they are used say the file and the line.
+
+    Args:
+        objectives: Objectives as they were given: an object has no file.
+    """
+    try:
+        yield
+    except ObjectivesError as error:
+        in_file = (error.where or "").startswith(("objectives.", "runtime."))
+        if in_file and not isinstance(objectives, Objectives):
+            path = resources.objectives_file(str(objectives))
+            error.where = _with_line(error, read_text(path), path, "")
+        raise
+
+
+def _with_line(error: InputError, text: str, path: Path, name: str) -> str:
+    """Where an error is: the path, the line, the stage where it is in one, and the keys."""
+    place = (error.where or "").removeprefix(name)
+    if place.startswith(", line"):  # the text is not valid YAML
+        return f"{path}{place}"
+    stage, keys = "", place.removeprefix(": ")
+    if place.startswith(IN_STAGE):
+        stage, _, keys = place.removeprefix(IN_STAGE).partition(": ")
+    named = re.search("['`]([^'`]+)['`]", error.what)
+    line = line_of(text, keys, "" if named is None else named[1], stage)
+    where = str(path) if line is None else f"{path}, line {line}"
+    return ": ".join(filter(None, (where, f"stage {stage}" if stage else "", keys)))
 
 
 def parent_places(places: Mapping[str, Place] | None, refs: Iterable[str]) -> dict[str, Path]:
@@ -198,4 +222,6 @@ def fitted_space(space: Space, workshop: Workshop) -> Space:
         space = space.of_experts()
     if not space.needs_cut():
         return space
-    return space.cut(layer_masses(workshop.parents, space.base()))
+    masses, path = layer_masses(workshop.parents, space.base()), Path(space.where)
+    with errors_with_lines(read_text(path), path) if path.is_file() else nullcontext():
+        return space.cut(masses)

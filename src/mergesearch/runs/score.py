@@ -20,7 +20,13 @@ from mergesearch.objectives import (
 )
 from mergesearch.recipe import Recipe
 from mergesearch.runs.budget import largest_workload, share_out
-from mergesearch.runs.inputs import Place, open_workshop, read_objectives, read_recipe
+from mergesearch.runs.inputs import (
+    Place,
+    errors_of_objectives,
+    open_workshop,
+    read_objectives,
+    read_recipe,
+)
 from mergesearch.runs.kinds import Kind, refuse_other
 from mergesearch.scoring import OnProgress, ScoringProcess
 
@@ -96,7 +102,11 @@ def score(
     else:
         refuse_other(Path(model), Kind.GGUF, Kind.RECIPE)
         candidate = _opened(Path(model), options)
-    with candidate, ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer:
+    with (
+        candidate,
+        errors_of_objectives(objectives),
+        ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer,
+    ):
         results = scorer.score(candidate, rung, on_progress)
         return Scored(candidate.digest, rung, wanted.scores(results), results, notes)
 

@@ -20,6 +20,7 @@ from mergesearch.runs.goal import DEFAULT_TRIALS, Goal
 from mergesearch.runs.gpus import check_gpu, use_gpu
 from mergesearch.runs.inputs import (
     Place,
+    errors_of_objectives,
     fitted_space,
     notes,
     open_workshop,
@@ -194,7 +195,8 @@ class _Start:
         place = workplace(
             inputs.space, inputs.space_text, inputs.objectives, self.workshop, self.warm, worker
         )
-        with folder.made(), place as prepared:
+        located = errors_of_objectives(inputs.objectives_place)
+        with folder.made(), located, place as prepared:
             identify(files, prepared.search, self.settings)  # before anything is written beside it
             with log_events(folder.log) as log:
                 observe = broadcast(log, on_event)
@@ -285,6 +287,7 @@ class _Inputs:
     space_name: str
     objectives: Objectives
     objectives_name: str
+    objectives_place: Objectives | Place
     folder: RunFolder
 
     @classmethod
@@ -320,6 +323,7 @@ class _Inputs:
             "as before" if space == run_folder.space else _name(space),
             read_objectives(objectives),
             "as before" if objectives == run_folder.objectives else _name(objectives),
+            objectives,
             run_folder,
         )
 

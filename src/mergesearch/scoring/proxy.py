@@ -16,8 +16,12 @@ from mergesearch.scoring.harness.tasks import LoadedTask
 _CHOICES, _ANSWERS = "multiple_choice", "generate_until"
 
 
-def check_proxied(task: LoadedTask) -> None:
+def check_proxied(task: LoadedTask, where: str) -> None:
     """Refuse a proxy for a task that has none.
+
+    Args:
+        task: Task of an objective with a proxy.
+        where: Keys that lead to it in the objectives file.
 
     Raises:
         ObjectivesError: Its metric is a likelihood already.
@@ -25,8 +29,8 @@ def check_proxied(task: LoadedTask) -> None:
     for member in task.members:
         if member.task.OUTPUT_TYPE not in (_CHOICES, _ANSWERS):
             raise ObjectivesError(
-                f"a task of type {member.task.OUTPUT_TYPE} needs no proxy",
-                where=task.name,
+                f"{task.name} is of type {member.task.OUTPUT_TYPE}, which needs no proxy",
+                where=where,
                 expected="a task whose answers are generated or chosen",
                 fix="leave out `proxy`: its metric is smooth and needs no generation",
             )

@@ -33,7 +33,7 @@ class Questionnaire:
         self.tasks: Mapping[str, LoadedTask] = {task.name: task for task in loaded}
         self._proxied = set(objectives.proxied_tasks())
         for name in self._proxied:
-            check_proxied(self.tasks[name])
+            check_proxied(self.tasks[name], objectives.place_of(name))
         self._references: References = {}
         self._items: dict[tuple[Rung, ChatTemplate | None], dict[str, list[Item]]] = {}
 

@@ -278,7 +278,7 @@ def local_rows(config: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]] | N
 
 def _read_lines(path: Path, task: str) -> list[dict[str, Any]]:
     if not path.is_file():
-        raise ObjectivesError(f"no data file {path}", where=task)
+        raise ObjectivesError(f"no data file {path} of {task}")
     rows = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():

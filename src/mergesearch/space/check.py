@@ -12,6 +12,7 @@ from mergesearch.recipe.reading import Location, refuse_slip
 from mergesearch.space.document import (
     choices_of,
     input_lists,
+    location_of,
     merges_of,
     methods_of,
     parameter_mappings,
@@ -21,7 +22,9 @@ from mergesearch.space.holes import Dimension, Hole
 _MOST_DIMENSIONS = 2000
 
 
-def dimensions_of(holes: Sequence[Hole], where: str) -> tuple[Dimension, ...]:
+def dimensions_of(
+    holes: Sequence[Hole], document: Mapping[str, Any], where: str
+) -> tuple[Dimension, ...]:
     """Return the dimensions of all holes, in order, those of tied holes once.
 
     Raises:
@@ -41,11 +44,14 @@ def dimensions_of(holes: Sequence[Hole], where: str) -> tuple[Dimension, ...]:
         for dimension in hole.dimensions():
             known, tied = found.setdefault(dimension.name, (dimension, False))
             if known is not dimension and not (tied and hole.tied):
-                raise SpaceError("two holes have the same name", where=f"{where}: {dimension.name}")
+                raise location_of(document, hole.path, where).error(
+                    f"another hole has the name {dimension.name!r} already",
+                    fix="give one of them a name of its own: {search: ..., as: NAME}",
+                )
             if known != dimension:
-                raise SpaceError(
-                    "holes with the same `as` search different values",
-                    where=f"{where}: {dimension.name}",
+                raise location_of(document, hole.path, where).error(
+                    f"another hole {dimension.name!r} searches other values",
+                    expected="the same where `as` is the same",
                 )
             found[dimension.name] = dimension, hole.tied
     return tuple(dimension for dimension, _ in found.values())
@@ -58,8 +64,8 @@ def check_merges(document: Mapping[str, Any], where: str) -> None:
         SpaceError: A key that is probably `start_from`, a hole in a parameter that no method takes,
             or a model that two inputs could be.
     """
-    location = Location(where, SpaceError)
-    for _, merge in merges_of(document):
+    for path, merge in merges_of(document):
+        location = location_of(document, path, where)
         for key in {*merge} - {*RECIPE_KEYS}:
             refuse_slip(f"unknown key {key!r}", key, (*RECIPE_KEYS, "start_from"), {}, location)
         _check_parameters(merge, location)
@@ -82,16 +88,17 @@ def _check_parameters(merge: Mapping[str, Any], location: Location) -> None:
 
 def _check_models(merge: Mapping[str, Any], location: Location) -> None:
     """Refuse what is not an input, and a model that two inputs of one list could be."""
-    for _, inputs in input_lists(merge):
-        for entry in inputs:
+    for path, inputs in input_lists(merge):
+        inner = location / ".".join(map(str, path))
+        for index, entry in enumerate(inputs):
             if not isinstance(entry, dict):
-                raise location.error(
+                raise (inner / index).error(
                     f"an input is {as_written(entry)}", expected="a mapping with `model`"
                 )
         offered = [model for entry in inputs for model in choices_of(entry.get("model"))]
         for model in offered:
             if model is not None and offered.count(model) > 1:
-                raise location.error(
+                raise inner.error(
                     f"two inputs could be {model!r}",
                     expected="every model among the choices of one input only",
                 )

@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mergesearch.errors import SpaceError
 from mergesearch.methods import METHODS, Method
 from mergesearch.recipe.documents import references
+from mergesearch.recipe.reading import IN_STAGE, Location
 
 KeyPath = tuple[str | int, ...]
 """Keys and indices that lead from the top of a document to a value."""
+
+
+def location_of(document: Mapping[str, Any], path: KeyPath, where: str) -> Location:
+    """Return the location of a value, in a stage by the stage's name.
+
+    Args:
+        document: Document of the space.
+        path: Path to the value in it.
+        where: Name of the document.
+    """
+    if path[:1] == ("stages",):
+        where, path = f"{where}{IN_STAGE}{document['stages'][path[1]].get('name')}", path[2:]
+    location = Location(where, SpaceError)
+    return location / ".".join(map(str, path)) if path else location
 
 
 def own_copy(node: Any) -> Any:

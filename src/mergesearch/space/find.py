@@ -13,18 +13,18 @@ layer range stands a choice; a model may also be null, which leaves that input o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import permutations
 from typing import Any, Literal
 
 from mergesearch._system.yaml_text import as_written
-from mergesearch.errors import SpaceError
 from mergesearch.methods import Method, Parameter
 from mergesearch.recipe.reading import Location, checked_keys, is_number
 from mergesearch.recipe.values import parse_value
 from mergesearch.space.cuts import AUTO_POINTS, Cut
-from mergesearch.space.document import KeyPath, merges_of, methods_of
+from mergesearch.space.document import KeyPath, location_of, merges_of, methods_of
 from mergesearch.space.holes import GROUP_FILTERS, Dimension, Hole, Value
 
 STRUCTURE = {
@@ -63,7 +63,8 @@ def find_holes(document: Mapping[str, Any], where: str) -> tuple[Hole, ...]:
     holes: list[Hole] = []
     for path, merge in (last, *stages):
         label = f"{merge.get('name')}." if path else ""
-        holes += _Finder(methods_of(merge), Location(where, SpaceError)).find(merge, path, label)
+        finder = _Finder(methods_of(merge), partial(location_of, document, where=where))
+        holes += finder.find(merge, path, label)
     return tuple(holes)
 
 
@@ -72,10 +73,10 @@ class _Finder:
 
     Attributes:
         methods: Methods that the merge may have.
-        location: Location of the document.
+        location: Function that gives the location of a value by its path.
     """
 
-    def __init__(self, methods: Sequence[Method], location: Location) -> None:
+    def __init__(self, methods: Sequence[Method], location: Callable[[KeyPath], Location]) -> None:
         self.methods = methods
         self.location = location
 
@@ -94,7 +95,7 @@ class _Finder:
                 yield from self.find(entry, (*path, index), inner)
 
     def _hole(self, node: dict[str, Any], path: KeyPath, name: str) -> Hole:
-        location = self.location / name
+        location = self.location(path)
         key, inner = str(path[-1]) if path else "", _below_parameters(path)
         checked_keys(
             node, tuple(HOLE_KEYS) + (("of",) if path[-1:] == ("slices",) else ()), location

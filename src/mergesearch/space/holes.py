@@ -43,6 +43,13 @@ class Dimension:
         """Decimals of a proposed number in a recipe: more for a narrow range."""
         return decimals(self.low, self.high)
 
+    @property
+    def in_words(self) -> str:
+        """What can be proposed, in words."""
+        if self.choices:
+            return ", ".join(map(as_written, self.choices))
+        return f"{self.low:g} to {self.high:g}"
+
     def holds(self, value: Value) -> bool:
         """Whether `value` can be proposed."""
         if self.choices:

@@ -22,6 +22,7 @@ from mergesearch.space.document import (
     input_lists,
     leave_out_absent_models,
     leave_out_other_methods,
+    location_of,
     merges_of,
     own_copy,
     put_at,
@@ -38,18 +39,19 @@ class Space:
     """A search space.
 
     Attributes:
+        where: Name of the document, for messages.
         dimensions: Everything a trial proposes, in a fixed order.
     """
 
     def __init__(self, document: Mapping[str, Any], where: str | Path = "space") -> None:
-        self._where = str(where)
-        self._document = with_plain_references(document, Location(self._where, SpaceError))
+        self.where = str(where)
+        self._document = with_plain_references(document, Location(self.where, SpaceError))
         self._start_from = self._document.pop("start_from", None)
         if "stages" in self._document:
             self._document["stages"] = in_order(self._document["stages"], where)
-        self._holes = find_holes(self._document, self._where)
-        self.dimensions = dimensions_of(self._holes, self._where)
-        check_merges(self._document, self._where)
+        self._holes = find_holes(self._document, self.where)
+        self.dimensions = dimensions_of(self._holes, self._document, self.where)
+        check_merges(self._document, self.where)
         self.examples("low")
         self.examples("high")
         self._check_choices()
@@ -99,7 +101,7 @@ class Space:
         document = own_copy(self._document)
         self._fill(document, values)
         try:
-            return Recipe.from_dict(own_copy(document), self._where)
+            return Recipe.from_dict(own_copy(document), self.where)
         except RecipeError as error:
             raise SpaceError(
                 error.what, where=error.where, expected=error.expected, fix=error.fix
@@ -145,7 +147,7 @@ class Space:
                 its range, or the space searches the order of slices, which no recipe tells.
         """
         if any(hole.key == "slices" for hole in self._holes):
-            raise SpaceError("no recipe tells which order of slices it has", where=self._where)
+            raise SpaceError("no recipe tells which order of slices it has", where=self.where)
         document = self._aligned(recipe.to_dict())
         values = neutral_values(self._holes)
         for hole in self._holes:
@@ -158,7 +160,7 @@ class Space:
                 raise SpaceError(f"{as_written(value)} is not in the space", where=dimension.name)
         if self.recipe(values).digest() != recipe.digest():
             raise SpaceError(
-                "the recipe differs from the space outside its holes", where=self._where
+                "the recipe differs from the space outside its holes", where=self.where
             )
         return values
 
@@ -203,19 +205,19 @@ class Space:
         if first == second or not {first, second} <= {*starts.models}:
             raise SpaceError(
                 f"{first!r} and {second!r} are not two parents that can be mixed",
-                where=self._where,
+                where=self.where,
                 expected="two of: " + ", ".join(starts.models),
             )
         line = starts.sweep(first, second, points)
         if len(line) < 2:
             raise SpaceError(
                 f"the space does not have the line between {first} and {second}",
-                where=self._where,
+                where=self.where,
                 fix="let the weights of both reach from 0 to 1, or sweep another space",
             )
         rounds = starts.two_rounds(first, second)
         tried = [{"values": values} for values in [*line, rounds] if values is not None]
-        return Space(self.to_dict() | {"start_from": tried}, self._where)
+        return Space(self.to_dict() | {"start_from": tried}, self.where)
 
     def needs_cut(self) -> bool:
         """Whether the depth of a hole is still to be cut by the mass of the parents' deltas."""
@@ -235,13 +237,12 @@ class Space:
             if hole.cut is None or hole.cut.layers:
                 continue
             if hole.cut.kind == "blocks" and hole.curve > len(masses):
-                raise SpaceError(
-                    f"{hole.curve} blocks are more than the {len(masses)} layers",
-                    where=f"{self._where}: {hole.dimension.name}",
+                raise location_of(self._document, hole.path, self.where).error(
+                    f"{hole.curve} blocks are more than the {len(masses)} layers"
                 )
             layers = cut_by_mass(hole.cut.kind, masses, hole.curve)
             put_at(document, (*hole.path, hole.cut.kind), layers)
-        return Space(document, self._where)
+        return Space(document, self.where)
 
     def relevances(self, masses: Sequence[Mass]) -> dict[str, float]:
         """Return how much each number is thought to matter, by its dimension's name.
@@ -270,7 +271,7 @@ class Space:
             if isinstance(start, dict) and "values" in start:
                 values = start["values"].items()
                 start["values"] = {renamed.get(name, name): value for name, value in values}
-        return Space(document, self._where)
+        return Space(document, self.where)
 
     def cuts(self) -> dict[str, Cut]:
         """Return where the depth of each hole is cut that is not cut evenly, by its name."""
@@ -306,7 +307,7 @@ class Space:
         return Starts(
             self._document,
             self._holes,
-            self._where,
+            self.where,
             lambda values: _shares(self.recipe(values)),
         )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from mergesearch._system.alike import did_you_mean
 from mergesearch._system.yaml_text import as_written
-from mergesearch.errors import SpaceError
+from mergesearch.errors import InputError, SpaceError
+from mergesearch.recipe.reading import Location, is_number
 from mergesearch.recipe.shares import short_names
 from mergesearch.space.document import KeyPath, choices_of, input_lists, merges_of, value_at
 from mergesearch.space.holes import Hole, Value
@@ -96,11 +98,13 @@ class Starts:
         """
         if start_from is None:
             start_from = ["usual"]
+        location = Location(self.where, SpaceError) / "start_from"
         if not isinstance(start_from, list):
-            raise self._error(start_from)
+            raise self._error(start_from, location)
         starts: list[Values] = []
-        for entry in start_from:
-            starts += [values for values in self._entry(entry) if values not in starts]
+        for index, entry in enumerate(start_from):
+            found = self._entry(entry, location / index)
+            starts += [values for values in found if values not in starts]
         return starts
 
     def usual(self) -> dict[str, Values | None]:
@@ -154,79 +158,95 @@ class Starts:
 
     def _filled(self, mixture: _Mixture, ratio: Mapping[str, float]) -> Values | None:
         try:
-            values = self._mixture(mixture)
+            values = self._mixture(mixture, Location(self.where, SpaceError))
             shares = self.shares(values)
         except SpaceError:
             return None
         is_it = all(abs(shares.get(ref, 0.0) - share) < TOLERANCE for ref, share in ratio.items())
         return values if is_it else None
 
-    def _entry(self, entry: Any) -> list[Values]:
+    def _entry(self, entry: Any, location: Location) -> list[Values]:
         match entry:
             case "usual":
                 return [values for values in self.usual().values() if values is not None]
             case "parents":
-                return [self._mixture(_Mixture(self.document, ratio)) for ratio in self._alone()]
+                alone = [_Mixture(self.document, ratio) for ratio in self._alone()]
+                return [self._mixture(mixture, location) for mixture in alone]
             case {"values": given, **rest} if not rest:
-                return [self._named(given)]
+                return [self._named(given, location / "values")]
             case {"ratio": given, **rest} if not rest:
-                return [self._mixture(_Mixture(self.document, self._ratio(given, entry)))]
-        raise self._error(entry)
+                ratio = self._ratio(given, location / "ratio")
+                return [self._mixture(_Mixture(self.document, ratio), location)]
+        raise self._error(entry, location)
 
     def _alone(self) -> list[dict[str, float]]:
         """The ratio of each parent that has it alone."""
         return [{model: float(model == alone) for model in self.models} for alone in self.models]
 
-    def _ratio(self, given: Any, entry: Any) -> dict[str, float]:
-        if not isinstance(given, dict) or not given or not set(given) <= set(self.models):
-            raise self._error(entry)
+    def _ratio(self, given: Any, location: Location) -> dict[str, float]:
+        if not isinstance(given, dict) or not given:
+            raise location.error(
+                f"{as_written(given)} is not a ratio", expected="{PARENT: number, ...}"
+            )
+        _refuse_unknown(given, "parent", self.models, location)
         numbers = list(given.values())
-        valid = all(type(number) in (int, float) and number >= 0 for number in numbers)
-        if not valid or not sum(numbers):
-            raise self._error(entry)
+        if not all(is_number(number) and number >= 0 for number in numbers) or not sum(numbers):
+            raise location.error(
+                f"{as_written(given)} is not a ratio",
+                expected="numbers from 0 up, one of them above it",
+            )
         return {model: given.get(model, 0) / sum(numbers) for model in self.models}
 
-    def _named(self, given: Any) -> Values:
+    def _named(self, given: Any, location: Location) -> Values:
         """The values of a start that names dimensions; the others take their neutral one."""
         values = neutral_values(self.holes)
-        if not isinstance(given, dict) or not set(given) <= set(values):
-            raise SpaceError(
-                f"{as_written(given)} does not name dimensions",
-                where=f"{self.where}: start_from",
-                expected=", ".join(values),
+        if not isinstance(given, dict):
+            raise location.error(
+                f"{as_written(given)} does not name dimensions", expected="{DIMENSION: value, ...}"
             )
+        _refuse_unknown(given, "dimension", values, location)
         values |= given
         for hole in self.holes:
             for dimension in hole.dimensions():
-                if not dimension.holds(values[dimension.name]):
-                    raise SpaceError(
-                        f"{as_written(values[dimension.name])} is not in the space",
-                        where=f"{self.where}: start_from, {dimension.name}",
+                value = values[dimension.name]
+                if not dimension.holds(value):
+                    raise (location / dimension.name).error(
+                        f"{as_written(value)} is not in the space", expected=dimension.in_words
                     )
         return values
 
-    def _mixture(self, mixture: _Mixture) -> Values:
+    def _mixture(self, mixture: _Mixture, location: Location) -> Values:
         """The values that make a mixture; one outside the ranges is refused."""
         values: Values = {}
         for hole in self.holes:
             value = mixture.value(hole)
             for dimension in hole.dimensions():
                 if not dimension.holds(value):
-                    raise SpaceError(
-                        f"start_from needs {dimension.name} = {value}",
-                        where=self.where,
-                        expected=f"a range that holds it, not {dimension.low} to {dimension.high}",
+                    raise location.error(
+                        f"needs {dimension.name} = {as_written(value)}",
+                        expected=f"a range that holds it, not {dimension.in_words}",
                         fix="widen the range, or leave that start out of start_from",
                     )
                 values[dimension.name] = value
         return values
 
-    def _error(self, entry: Any) -> SpaceError:
-        return SpaceError(
+    def _error(self, entry: Any, location: Location) -> InputError:
+        return location.error(
             f"{as_written(entry)} is not a start",
-            where=f"{self.where}: start_from",
             expected=f"a list of {', '.join(FORMS)}, with parents {', '.join(self.models)}",
         )
+
+
+def _refuse_unknown(
+    given: Mapping[Any, Any], what: str, known: Collection[str], location: Location
+) -> None:
+    for name in given:
+        if name not in known:
+            raise location.error(
+                f"unknown {what} {as_written(name)}",
+                expected=", ".join(known),
+                fix=did_you_mean(str(name), known),
+            )
 
 
 class _Mixture:

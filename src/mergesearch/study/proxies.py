@@ -103,7 +103,7 @@ def candidates(objectives: Objectives, parents: Sequence[str]) -> list[str]:
         if specialist is not None and specialist not in parents:
             raise ObjectivesError(
                 f"the specialist {specialist!r} is not a parent of the space",
-                where=objective,
+                where=f"objectives.{objective}.specialist",
                 expected=", ".join(parents),
             )
     return list(parents) if None in named else [parent for parent in parents if parent in named]
@@ -146,9 +146,9 @@ def correct_answers(
         right = [item for item in generated if _is_right(item, metrics)]
         if generated and len(right) < MIN_ANSWERS:
             raise ObjectivesError(
-                f"{specialist} answers {len(right)} of {len(generated)} items right, "
+                f"{specialist} answers {len(right)} of {len(generated)} items of {task} right, "
                 f"and a proxy needs {MIN_ANSWERS}",
-                where=f"{objective.name}.{task}",
+                where=f"objectives.{objective.name}",
                 fix="raise search_items, name another `specialist`, or leave out `proxy`",
             )
         references += [Reference(task, item.item, specialist, item.text or "") for item in right]

@@ -26,10 +26,7 @@ def divide_items(
         ObjectivesError: There are fewer distinct items than asked for, or too few examples left.
     """
     contents = [_content(doc) for member in members for doc in member.docs]
-    try:
-        search, validate = split_items(contents, use.search_items, use.validate_items, seed)
-    except ObjectivesError as error:
-        raise ObjectivesError(error.what, where=use.task, fix=error.fix) from error
+    search, validate = split_items(contents, use.search_items, use.validate_items, seed)
     scored = {contents[number] for number in (*search, *validate)}
     for member in members:
         _keep_examples_apart(member, scored)
@@ -48,7 +45,6 @@ def _keep_examples_apart(member: Member, scored: set[str]) -> None:
         if len(apart) <= shots:
             raise ObjectivesError(
                 f"{len(apart)} documents are left for {shots} few-shot examples",
-                where=member.task.config.task,
                 fix="lower search_items or validate_items",
             )
         sampler.fewshot_indices = None

@@ -13,6 +13,7 @@ from lm_eval.api.task import ConfigurableTask, Task
 from lm_eval.config.group import GroupConfig
 
 from mergesearch._system.alike import did_you_mean
+from mergesearch._system.yaml_text import as_written
 from mergesearch.errors import ObjectivesError
 from mergesearch.objectives import Objectives, Rung, TaskUse
 from mergesearch.scoring.harness import environment
@@ -42,12 +43,12 @@ def load_tasks(objectives: Objectives, *, trust_tasks: bool = False) -> list[Loa
 
 def _check_metrics(objectives: Objectives, loaded: Mapping[str, LoadedTask]) -> None:
     for objective in objectives.objectives:
-        for use in objective.uses:
+        for index, use in enumerate(objective.uses):
             known = loaded[use.task].metrics()
             if use.metric not in known:
                 raise ObjectivesError(
                     f"unknown metric {use.metric!r}",
-                    where=f"{objective.name}.{use.task}",
+                    where=f"objectives.{objective.name}.tasks.{index}",
                     expected=", ".join(known),
                     fix=did_you_mean(use.metric, known),
                 )
@@ -79,7 +80,7 @@ class _Source:
         if name in self._own.tasks:
             return [_own_task({**self._own.tasks[name], **overrides, "task": name})]
         if name in above:
-            raise ObjectivesError("the group contains itself", where=name)
+            raise ObjectivesError(f"the group {name} contains itself")
         if name in self._own.groups:
             return self._members(self._own.groups[name], overrides, (*above, name))
         if name in self._own.tags:
@@ -111,7 +112,7 @@ class _Source:
                 if "dataset_path" in own and name not in self._own.names:
                     return [_own_task({**overrides, **own, "task": f"{above[-1]}::{name}"})]
                 return self._named(name, {**overrides, **own}, above)
-        raise ObjectivesError(f"{member!r} is not a task of a group", where=above[-1])
+        raise ObjectivesError(f"{as_written(member)} is not a task, in the group {above[-1]}")
 
     @cached_property
     def _manager(self) -> Any:
@@ -121,6 +122,15 @@ class _Source:
 
 
 def _load(use: TaskUse, source: _Source, objectives: Objectives) -> LoadedTask:
+    """Load a task; an error that names no file of its own says where the task is used."""
+    try:
+        return _checked(use, source, objectives)
+    except ObjectivesError as error:
+        error.where = error.where or objectives.place_of(use.task)
+        raise
+
+
+def _checked(use: TaskUse, source: _Source, objectives: Objectives) -> LoadedTask:
     environment.seed_generators()
     tasks, by_size = source.tasks(use.task)
     members: list[Member] = []
@@ -171,12 +181,11 @@ def _installed_tasks(
     name: str, overrides: Mapping[str, Any], manager: Any, own: Sequence[str]
 ) -> tuple[list[Task], bool]:
     if name not in manager.all_tasks:
-        near = difflib.get_close_matches(name, manager.all_tasks, n=5)
+        near = difflib.get_close_matches(name, [*own, *manager.all_tasks], n=5)
         raise ObjectivesError(
             f"unknown task {name!r}",
-            expected=", ".join([*own, *near]) or "a task of the installed lm-eval",
-            fix=did_you_mean(name, [*own, *manager.all_tasks])
-            or "`lm-eval ls tasks` lists the installed tasks",
+            expected=", ".join(dict.fromkeys([*own, *near])) or "a task of the installed lm-eval",
+            fix=did_you_mean(name, near) or "`lm-eval ls tasks` lists the installed tasks",
         )
     try:
         changed = {"group": name, "task": [{**overrides, "task": name}]}
@@ -211,7 +220,6 @@ def _check_parts(use: TaskUse, loaded: LoadedTask) -> None:
     if use.trial_items is not None and others:
         raise ObjectivesError(
             f"trial_items, and {others[0]} is not the mean of its items",
-            where=f"task {use.task}",
             fix="leave out trial_items, or use another metric",
         )
 
@@ -220,13 +228,12 @@ def _unloadable(name: str, error: Exception) -> ObjectivesError:
     reason = f"{type(error).__name__}: {error}"
     if _is_absence(error):
         return ObjectivesError(
-            "the data of this task are not on this machine",
-            where=name,
+            f"the data of {name} are not on this machine",
             expected=f"them in the cache of Hugging Face data sets ({reason})",
             fix="once, with a network: HF_HUB_OFFLINE=0 HF_DATASETS_OFFLINE=0 search run ...",
         )
     missing = "pip install 'lm-eval[math]'" if "math-verify" in reason.lower() else None
-    return ObjectivesError(f"lm-eval cannot load this task ({reason})", where=name, fix=missing)
+    return ObjectivesError(f"lm-eval cannot load {name} ({reason})", fix=missing)
 
 
 def _is_absence(error: BaseException) -> bool:
@@ -242,9 +249,9 @@ def _is_absence(error: BaseException) -> bool:
 
 def _check_task(use: TaskUse, task: Task) -> None:
     if getattr(task, "UNSAFE_CODE", False):
-        raise ObjectivesError("the task runs code that the model writes", where=use.task)
+        raise ObjectivesError("the task runs code that the model writes")
     if getattr(task, "MULTIMODAL", False):
-        raise ObjectivesError("the task needs images or sound", where=use.task)
+        raise ObjectivesError("the task needs images or sound")
     shots = task.get_config("num_fewshot") if use.num_fewshot is None else use.num_fewshot
     task.set_config(key="num_fewshot", value=shots or 0)
 
@@ -260,7 +267,6 @@ def _check_room(use: TaskUse, task: Task, objectives: Objectives) -> None:
         raise ObjectivesError(
             f"answers of up to {longest} tokens leave no room for a prompt in n_ctx"
             f" {objectives.runtime.n_ctx}",
-            where=use.task,
             fix=f"raise runtime.n_ctx above {longest} by the length of the prompts",
         )
 
@@ -287,7 +293,6 @@ def _check_sentence_splitter(loaded: LoadedTask, max_unscored: float) -> None:
     except LookupError as error:
         raise ObjectivesError(
             f"{needing} of {len(docs)} items need nltk's sentence splitter, which is not here",
-            where=loaded.name,
             fix="once, with a network: python -m nltk.downloader punkt_tab; or raise max_unscored",
         ) from error
 
