@@ -23,6 +23,7 @@ from mergesearch.runs.inputs import open_workshop, read_recipe
 from mergesearch.runs.kinds import Kind, kind_of
 
 if TYPE_CHECKING:
+    from mergesearch.build import Workshop
     from mergesearch.runs.run import Run
     from mergesearch.study.records import TrialRecord
 
@@ -93,31 +94,48 @@ def command(
     for note in notes:
         say_sentence(note, error=True)
     if to is Target.UPLOAD:
-        from mergesearch.runs.shipping import ship
-
         mixes = list(dict.fromkeys(quants.split(",")))
-        with progress("building", "blocks") as on_progress:
-            licenses = ship(
-                workshop, parsed, out, mixes, origin=origin, replace=force, on_progress=on_progress
-            )
-        for note in licenses:
-            say_sentence(note, error=True)
-        say(f"{out}: look at README.md, then: search upload {out} ORG/NAME")
-        return
-    if to is Target.SAFETENSORS:
-        with progress("building", "blocks") as on_progress:
-            workshop.safetensors(parsed, out, replace=force, on_progress=on_progress)
-        say(f"{out}: {parsed.last.dtype} safetensors")
-    elif out == STANDARD_OUTPUT:
-        with progress("building", "blocks") as on_progress:
-            built = workshop.candidate(parsed, on_progress=on_progress)
-        with built as candidate, candidate.path.open("rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
-            say(candidate.digest, error=True)
+        _ship(workshop, parsed, out, mixes, origin, force)
     else:
-        with progress("building", "blocks") as on_progress:
-            digest = workshop.gguf(parsed, out, on_progress=on_progress)
-        say(f"{digest}  {out}")
+        _write(workshop, parsed, out, to, force)
+
+
+def _ship(
+    workshop: Workshop,
+    recipe: Recipe,
+    folder: Path,
+    mixes: list[str],
+    origin: tuple[Run, TrialRecord] | None,
+    force: bool,
+) -> None:
+    """Write a folder to be published, and say what to check before that."""
+    from mergesearch.runs.shipping import ship
+
+    with progress("building", "blocks") as on_progress:
+        licenses = ship(
+            workshop, recipe, folder, mixes, origin=origin, replace=force, on_progress=on_progress
+        )
+    for note in licenses:
+        say_sentence(note, error=True)
+    say(f"{folder}: look at README.md, then: search upload {folder} ORG/NAME")
+
+
+def _write(workshop: Workshop, recipe: Recipe, out: Path, to: Target, force: bool) -> None:
+    """Write a GGUF, to standard output too, or a Hugging Face folder; say what it is."""
+    with progress("building", "blocks") as on_progress:
+        if to is Target.SAFETENSORS:
+            workshop.safetensors(recipe, out, replace=force, on_progress=on_progress)
+            done = f"{out}: {recipe.last.dtype} safetensors"
+        elif out != STANDARD_OUTPUT:
+            done = f"{workshop.gguf(recipe, out, on_progress=on_progress)}  {out}"
+        else:
+            built = workshop.candidate(recipe, on_progress=on_progress)
+    if out != STANDARD_OUTPUT:
+        say(done)
+        return
+    with built as candidate, candidate.path.open("rb") as file:
+        shutil.copyfileobj(file, sys.stdout.buffer)
+        say(candidate.digest, error=True)
 
 
 def _origin(place: Path, pick: str | None) -> tuple[Run, TrialRecord] | None:

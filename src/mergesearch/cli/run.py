@@ -39,104 +39,115 @@ from mergesearch.runs.sweep import against_sweep
 from mergesearch.study.events import Event, Observer, RunOpened, broadcast
 from mergesearch.study.records import TrialRecord
 
+SpaceFile = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="SPACE",
+        help="YAML file, or a built-in one; default: demo.",
+        autocompletion=completion.spaces,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--out",
+        metavar="DIR",
+        help="Run folder; an existing run is resumed. Default: results/SPACE-TIME.",
+    ),
+]
+Trials = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help=f"Trials in all; default: {DEFAULT_TRIALS}, where no other end is named.",
+    ),
+]
+Hours = Annotated[
+    float | None, typer.Option(metavar="H", min=0.0, help="Start no trial after so many hours.")
+]
+Until = Annotated[
+    datetime | None,
+    typer.Option(metavar="HH:MM", parser=next_time, help="Start no trial after this time of day."),
+]
+Tokens = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Stop once scoring has taken so many tokens."),
+]
+TargetHypervolume = Annotated[
+    float | None,
+    typer.Option(metavar="X", min=0.0, help="Stop once the front has this hypervolume."),
+]
+WithoutMember = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, help="Stop after N trials in a row that add nothing to the front."
+    ),
+]
+Seed = Annotated[
+    int | None, typer.Option(metavar="N", min=0, help="Seed of the proposals; default: 0.")
+]
+SamplerName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="auto, gp, noisy-gp, tpe, nsga2, nsga3, cmaes, sobol or random.",
+        autocompletion=completion.samplers,
+    ),
+]
+Confirm = Annotated[
+    float,
+    typer.Option(metavar="SHARE", help="Share of the budget that goes into confirming the front."),
+]
+OtherRun = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Run to start from, with some of the same dimensions."),
+]
+Workers = Annotated[
+    int,
+    typer.Option(metavar="N", min=1, help="Processes that each do trials, sharing the processors."),
+]
+Gpus = Annotated[
+    list[str],
+    typer.Option(metavar="N", help="GPU of a worker; repeat it, and workers take turns."),
+]
+LogJson = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Append every event as a line of JSON."),
+]
+Notify = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COMMAND", help="Command to run at the end, such as one that messages you."
+    ),
+]
+
 
 def command(
-    space: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="SPACE",
-            help="YAML file, or a built-in one; default: demo.",
-            autocompletion=completion.spaces,
-        ),
-    ] = None,
+    space: SpaceFile = None,
     objectives: ObjectivesFile = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            metavar="DIR",
-            help="Run folder; an existing run is resumed. Default: results/SPACE-TIME.",
-        ),
-    ] = None,
-    trials: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help=f"Trials in all; default: {DEFAULT_TRIALS}, where no other end is named.",
-        ),
-    ] = None,
-    hours: Annotated[
-        float | None, typer.Option(metavar="H", min=0.0, help="Start no trial after so many hours.")
-    ] = None,
-    until: Annotated[
-        datetime | None,
-        typer.Option(
-            metavar="HH:MM", parser=next_time, help="Start no trial after this time of day."
-        ),
-    ] = None,
-    tokens: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Stop once scoring has taken so many tokens."),
-    ] = None,
-    target_hypervolume: Annotated[
-        float | None,
-        typer.Option(metavar="X", min=0.0, help="Stop once the front has this hypervolume."),
-    ] = None,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=1, help="Stop after N trials in a row that add nothing to the front."
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Seed of the proposals; default: 0.")
-    ] = None,
-    sampler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="auto, gp, noisy-gp, tpe, nsga2, nsga3, cmaes, sobol or random.",
-            autocompletion=completion.samplers,
-        ),
-    ] = None,
-    confirm: Annotated[
-        float,
-        typer.Option(
-            metavar="SHARE", help="Share of the budget that goes into confirming the front."
-        ),
-    ] = 0.2,
-    warm_start: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Run to start from, with some of the same dimensions."),
-    ] = None,
+    out: Out = None,
+    trials: Trials = None,
+    hours: Hours = None,
+    until: Until = None,
+    tokens: Tokens = None,
+    target_hypervolume: TargetHypervolume = None,
+    patience: WithoutMember = None,
+    seed: Seed = None,
+    sampler: SamplerName = None,
+    confirm: Confirm = 0.2,
+    warm_start: OtherRun = None,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
     template: TemplateFile = None,
     memory: Memory = None,
     trust_tasks: TrustTasks = False,
-    workers: Annotated[
-        int,
-        typer.Option(
-            metavar="N", min=1, help="Processes that each do trials, sharing the processors."
-        ),
-    ] = 1,
+    workers: Workers = 1,
     storage: StorageUrl = None,
-    gpu: Annotated[
-        list[str],
-        typer.Option(metavar="N", help="GPU of a worker; repeat it, and workers take turns."),
-    ] = [],  # noqa: B006
-    log_json: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Append every event as a line of JSON."),
-    ] = None,
-    notify: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COMMAND", help="Command to run at the end, such as one that messages you."
-        ),
-    ] = None,
+    gpu: Gpus = [],  # noqa: B006
+    log_json: LogJson = None,
+    notify: Notify = None,
 ) -> None:
     """Search a space and hand over its Pareto front.
 
@@ -177,22 +188,24 @@ def command(
             gpus=gpu,
             on_event=broadcast(notifier, note_folder, log, view),
         )
-    front = run.front()
+    knee = _knee(run)
+    warnings = (*item_notes(run.items(knee.number)), *constant_notes(run.constant_objectives()))
+    for line in (*warnings, *_summary(run, knee)):
+        say_sentence(line)
+
+
+def _knee(run: Run) -> TrialRecord:
+    """The knee of a run that has ended; a front without members is refused."""
+    front, folder = run.front(), run.folder.path
     if not front.members:
         raise MergeSearchError(
             f"no trial is complete, of {text.plural(front.trials, 'trial')}",
-            where=run.folder.path,
-            fix=f"look at the reasons: search trials {run.folder.path}"
+            where=folder,
+            fix=f"look at the reasons: search trials {folder}"
             if front.trials
-            else f"give it more time: search run --out {run.folder.path} --hours 8",
+            else f"give it more time: search run --out {folder} --hours 8",
         )
-    knee = run.trial(front.pick("knee"))
-    for note in item_notes(run.items(knee.number)):
-        say_sentence(note)
-    for note in constant_notes(run.constant_objectives()):
-        say_sentence(note)
-    for line in _summary(run, knee):
-        say_sentence(line)
+    return run.trial(front.pick("knee"))
 
 
 def _summary(run: Run, knee: TrialRecord) -> Iterator[str]:

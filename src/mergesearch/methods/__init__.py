@@ -33,7 +33,7 @@ from mergesearch.methods.declaration import (
     T,
     switch,
 )
-from mergesearch.methods.inputs import InputRows, InputTensor, Settings, weighted_sum
+from mergesearch.methods.inputs import InputRows, InputTensor, Settings
 from mergesearch.methods.shares import equal_shares, weight_shares
 
 __all__ = [
@@ -53,7 +53,6 @@ __all__ = [
     "equal_shares",
     "switch",
     "weight_shares",
-    "weighted_sum",
 ]
 
 METHODS: dict[str, Method] = {}

@@ -118,14 +118,6 @@ class InputTensor:
         return of_block
 
 
-def weighted_sum(arrays: Sequence[Float], weights: Sequence[float]) -> Float:
-    """Return the sum of the products, in the order of the inputs."""
-    total = arrays[0] * np.float32(weights[0])
-    for array, weight in zip(arrays[1:], weights[1:], strict=True):
-        total += array * np.float32(weight)
-    return total
-
-
 def sum32(values: Sequence[float]) -> np.float32:
     """Return the sum in float32, step by step in order."""
     total = np.float32(0.0)

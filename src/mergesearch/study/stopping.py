@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
+from mergesearch._system.closing import Closing
 from mergesearch._system.machine import seconds_asleep
 from mergesearch.errors import Interrupted
 from mergesearch.study.settings import StudySettings
@@ -105,7 +106,7 @@ class StopRule:
         return None
 
 
-class SignalGuard:
+class SignalGuard(Closing):
     """Turns the first Ctrl-C, SIGTERM or SIGHUP into `Interrupted`.
 
     It is raised where that leaves nothing half-done: inside `interruptible()` at once, elsewhere at
@@ -124,13 +125,11 @@ class SignalGuard:
                 self._before[number] = signal.signal(number, self._handle)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._restore()
+    def close(self) -> None:
+        """Give the signals back to who had them before."""
+        for number, before in self._before.items():
+            signal.signal(number, before)
+        self._before = {}
 
     def check(self) -> None:
         """Raise `Interrupted` if a signal has come."""
@@ -152,11 +151,6 @@ class SignalGuard:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._requested = signal.Signals(number).name
-        self._restore()
+        self.close()
         if self._inside:
             self.check()
-
-    def _restore(self) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
-        self._before = {}
