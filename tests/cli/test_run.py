@@ -22,7 +22,7 @@ def test_a_command_is_told_how_and_where_a_run_ended(
 ) -> None:
     told = tmp_path / "told"
     command = f'echo "$MERGESEARCH_STATE $MERGESEARCH_FOLDER" > {shlex.quote(str(told))}'
-    with suppress(MergeSearchError), _notified(command) as observe:
+    with suppress(MergeSearchError, Interrupted), _notified(command) as observe:
         observe(RunOpened("demo", 9, "demo", ("reasoning",), Path("results/demo")))
         if error is not None:
             raise error
