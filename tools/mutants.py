@@ -19,11 +19,12 @@ import ast
 import copy
 import gc
 import importlib.util
+import math
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -61,7 +62,8 @@ MODULES = (
 )
 WANTED = 0.9  # share of a module's mutants that tests have to notice
 PROFILE = "mutants"  # of hypothesis
-PATIENCE = 5.0  # a mutant that takes so many times the time of the unchanged module hangs
+PATIENCE = 5.0  # a test that takes so many times the time without a change, and a second, hangs
+IMPORTED = 60  # seconds after which all modules have been imported anew
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -270,7 +272,29 @@ class Subject:
         ]
 
 
-class Trials:
+class Known:
+    """A plugin of pytest for tests whose times are known: the shortest first, and none for long.
+
+    Attributes:
+        times: Seconds that each test takes, by its id.
+    """
+
+    def __init__(self, times: dict[str, float]) -> None:
+        self.times = times
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Order the tests that are left."""
+        items.sort(key=lambda item: self.times.get(item.nodeid, 0.0))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Let the process end by itself if a test hangs."""
+        seconds = self.times.get(item.nodeid)
+        signal.alarm(0 if seconds is None else math.ceil(PATIENCE * (1.0 + seconds)))
+
+
+class Trials(Known):
     """A plugin of pytest: in the place of one run of the tests, one for each mutant.
 
     Attributes:
@@ -279,34 +303,30 @@ class Trials:
     """
 
     def __init__(self, subject: Subject) -> None:
+        super().__init__({})
         self.subject = subject
         self.alive: list[Mutant] = []
         self.total = 0
         self._failed = False
-        self._times: dict[str, float] = {}
         self._functions: list[FunctionType] = []
         self._items: list[pytest.Item] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the tests once as they are, then on each mutant."""
-        started = time.monotonic()
         for item in session.items:
             before = time.monotonic()
             if not self._passes([item]):
                 raise session.Failed(f"{item.nodeid} fails without a change")
-            self._times[item.nodeid] = time.monotonic() - before
-        self._items = self._shortest_first(session.items)
+            self.times[item.nodeid] = time.monotonic() - before
+        self._items = sorted(session.items, key=lambda item: self.times[item.nodeid])
         self._functions = self.subject.functions()
-        self._try_all(PATIENCE * (1.0 + time.monotonic() - started))
+        self._try_all()
         return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take note of a failure."""
         self._failed |= report.failed
-
-    def _shortest_first(self, items: Sequence[pytest.Item]) -> list[pytest.Item]:
-        return sorted(items, key=lambda item: self._times.get(item.nodeid, 0.0))
 
     def _passes(self, items: Sequence[pytest.Item]) -> bool:
         self._failed = False
@@ -316,26 +336,19 @@ class Trials:
                 return False
         return True
 
-    def _try_all(self, limit: float) -> None:
+    def _try_all(self) -> None:
         source = self.subject.path.read_text(encoding="utf-8")
         waiting = list(mutants(source, str(self.subject.path)))
         self.total = len(waiting)
-        workers = len(os.sched_getaffinity(0))
-        running: dict[int, tuple[Mutant, float]] = {}
+        running: dict[int, Mutant] = {}
         while waiting or running:
-            while waiting and len(running) < workers:
+            while waiting and len(running) < len(os.sched_getaffinity(0)):
                 mutant = waiting.pop()
-                running[self._start(mutant)] = mutant, time.monotonic() + limit * workers
-            time.sleep(0.002)
-            for child, (mutant, deadline) in list(running.items()):
-                done, status = os.waitpid(child, os.WNOHANG)
-                if not done and time.monotonic() > deadline:
-                    os.kill(child, signal.SIGKILL)
-                    done, status = os.waitpid(child, 0)
-                if done:
-                    del running[child]
-                    if status == 0:
-                        self.alive.append(mutant)
+                running[self._start(mutant)] = mutant
+            child, status = os.wait()
+            tried = running.pop(child, None)
+            if tried is not None and status == 0:
+                self.alive.append(tried)
         self.alive.sort(key=lambda mutant: mutant.line)
 
     def _start(self, mutant: Mutant) -> int:
@@ -363,6 +376,7 @@ class Trials:
     def _passes_anew(self, mutant: Mutant) -> bool:
         """Whether the tests pass where all of the project is imported anew."""
         _say_nothing()
+        signal.alarm(IMPORTED)
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None) or ""
             ours = file.endswith(".py") and Path(file).is_relative_to(ROOT)
@@ -370,25 +384,13 @@ class Trials:
                 del sys.modules[name]
         name = f"mergesearch.{self.subject.name}"
         sys.meta_path.insert(0, _Changed(name, self.subject.path, mutant.code))
-        return self.subject.run(_Sorted(self._shortest_first)) == 0
+        return self.subject.run(Known(self.times)) == 0
 
 
 def _say_nothing() -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
-
-
-class _Sorted:
-    """A plugin of pytest that runs the tests in another order."""
-
-    def __init__(self, order: Callable[[Sequence[pytest.Item]], list[pytest.Item]]) -> None:
-        self._order = order
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Order the tests that are left."""
-        items[:] = self._order(items)
 
 
 def survivors(subject: Subject) -> tuple[list[Mutant], int]:

@@ -42,6 +42,7 @@ def test_items_are_paired_and_flips_are_counted_each_way() -> None:
         (0.2 - 1.959964 * found.stderr, 0.2 + 1.959964 * found.stderr)
     )
     assert found.interval(0.5)[1] == pytest.approx(0.2 + 0.6744898 * found.stderr)
+    assert found.tasks[0].interval() == found.interval()
 
 
 def test_the_order_of_items_does_not_matter_and_other_tasks_are_ignored() -> None:

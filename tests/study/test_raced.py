@@ -1,9 +1,13 @@
 """What racing brought, from records alone."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from mergesearch.objectives import Rung, Score
+from mergesearch.study import raced
 from mergesearch.study.front import Front
 from mergesearch.study.raced import Racing
 from mergesearch.study.records import Axis, RaceRecord, RungRecord, State, TrialRecord
@@ -46,12 +50,21 @@ def test_what_stopped_trials_would_have_taken_is_saved() -> None:
     )
 
 
-def test_a_trial_that_was_scored_on_although_it_looked_bad_tells_whether_that_is_wrong() -> None:
-    trials = [trial(0, (0.5, 0.5), CHECKED), trial(1, (0.9, 0.2), CHECKED)]
-    trials.append(trial(2, (0.6, 0.6), WENT_ON))
-    racing = Racing.of(trials, {1, 2})
+def test_of_three_parts_two_are_saved_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raced, "PARTS", 3)
+    racing = Racing.of([trial(0, (0.2, 0.2), STOPPED)], ())
     assert racing is not None
-    assert (racing.checked, racing.wrong) == (2, 1)
+    assert (racing.tokens_saved, racing.seconds_saved) == (180, 8.0)
+
+
+def test_a_trial_that_was_scored_on_although_it_looked_bad_tells_whether_that_is_wrong() -> None:
+    """Three looked bad, of which one is a member; at even chances a trial goes on anyway."""
+    even = replace(CHECKED, chance=0.5)
+    races = [CHECKED, CHECKED, CHECKED, WENT_ON, even]
+    trials = [trial(number, (0.5, 0.5), race) for number, race in enumerate(races)]
+    racing = Racing.of(trials, {1, 3, 4})
+    assert racing is not None
+    assert (racing.checked, racing.wrong) == (3, 1)
 
 
 def test_a_run_on_all_items_has_no_race() -> None:

@@ -22,6 +22,20 @@ def test_the_number_of_trials_counts_those_of_earlier_starts() -> None:
     assert rule.reason(Reached(59), 1e12) is None
     assert rule.reason(Reached(60), 0.0) == "60 trials are done"
     assert rule.reason(Reached(61), 0.0) == "61 trials are done"
+    assert StopRule.of(StudySettings(trials=1), 0.0).reason(Reached(1), 0.0) == "1 trial is done"
+
+
+def test_only_hypervolume_and_patience_need_the_front() -> None:
+    for settings, needed in (
+        (StudySettings(trials=9, tokens=9, hours=9.0), False),
+        (StudySettings(hypervolume=0.5), True),
+        (StudySettings(patience=9), True),
+    ):
+        assert StopRule.of(settings, 0.0).looks_at_front is needed
+
+
+def test_a_search_begins_with_nothing_but_its_trials() -> None:
+    assert Reached(3) == Reached(3, tokens=0, hypervolume=0.0, without_member=0)
 
 
 def test_the_earlier_of_two_clocks_ends_it() -> None:
@@ -63,14 +77,14 @@ def test_a_share_of_the_time_is_left_to_confirm_the_front() -> None:
         (
             StudySettings(tokens=1000),
             Reached(1, tokens=999),
-            Reached(1, tokens=1200),
-            "scoring took 1200 tokens",
+            Reached(1, tokens=1000),
+            "scoring took 1000 tokens",
         ),
         (
             StudySettings(hypervolume=0.5),
             Reached(1, hypervolume=0.49),
-            Reached(1, hypervolume=0.51),
-            "the hypervolume is 0.51",
+            Reached(1, hypervolume=0.5),
+            "the hypervolume is 0.5",
         ),
         (
             StudySettings(patience=3),

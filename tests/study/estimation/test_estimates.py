@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mergesearch.objectives import ItemResult, Objective, TaskUse
-from mergesearch.study.estimation.estimates import Estimates, estimate
+from mergesearch.objectives import ItemResult, Objective, Score, TaskUse
+from mergesearch.study.estimation.estimates import Estimates, estimate, independent
 
 ANSWERS = TaskUse("answers", "exact", weight=3.0)
 CHOICES = TaskUse("choices", "acc", weight=1.0, chance=0.25)
@@ -57,3 +57,36 @@ def test_draws_have_the_values_and_the_covariance_of_the_estimates():
     draws = estimates.draws(20000, np.random.default_rng(0))[:, :, 0]
     assert draws.mean(axis=0) == pytest.approx([1.0, -1.0], abs=0.05)
     assert np.cov(draws.T) == pytest.approx(covariance[0], abs=0.2)
+
+
+def test_a_draw_is_the_value_and_so_many_errors():
+    estimates = Estimates((7,), np.array([[1.0]]), np.array([[[4.0]]]))
+    (normal,) = np.random.default_rng(0).standard_normal(1)
+    assert estimates.draws(1, np.random.default_rng(0)).tolist() == [[[1.0 + 2.0 * normal]]]
+
+
+def test_rows_of_a_root_multiply_to_the_covariance():
+    """Errors that are all in common, and errors of two trials in three quarters."""
+    covariances = np.array([[[0.01, 0.01], [0.01, 0.01]], [[0.04, 0.03], [0.03, 0.04]]])
+    roots = Estimates((0, 1), np.zeros((2, 2)), covariances).roots()
+    assert roots @ roots.transpose(0, 2, 1) == pytest.approx(covariances)
+
+
+def test_without_trials_there_are_no_estimates_of_any_objective():
+    objective = Objective("answers", (ANSWERS,), "maximize", 0.0)
+    estimates = estimate([objective, REASONING], {})
+    assert estimates.trials == ()
+    assert estimates.values.shape == (0, 2)
+    assert estimates.covariances.shape == (2, 0, 0)
+
+
+def test_scores_are_estimates_with_errors_of_their_own():
+    scores = {
+        5: {"answers": Score(0.4, 0.1, 9, 0), "loss": Score(2.0, 0.5, 9, 0)},
+        3: {"answers": Score(0.6, 0.2, 9, 0), "loss": Score(1.0, 0.3, 9, 0)},
+    }
+    estimates = independent(scores, ("loss", "answers"))
+    assert estimates.trials == (3, 5)
+    assert estimates.values.tolist() == [[1.0, 0.6], [2.0, 0.4]]
+    assert estimates.errors == pytest.approx(np.array([[0.3, 0.2], [0.5, 0.1]]))
+    assert estimates.covariances[:, 0, 1].tolist() == [0.0, 0.0]
