@@ -8,8 +8,9 @@ import pytest
 
 from mergesearch.errors import InputError
 from mergesearch.objectives import Score
+from mergesearch.study.confirmed import ConfirmedFront, ConfirmedMember
 from mergesearch.study.front import Front
-from mergesearch.study.records import Axis, RungRecord, State, TrialRecord
+from mergesearch.study.records import Axis, RaceRecord, RungRecord, State, TrialRecord
 
 AXES = (Axis("accuracy", "maximize", 0.0), Axis("loss", "minimize", 4.0))
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -113,6 +114,64 @@ def test_the_document_has_the_promised_keys_in_their_order() -> None:
         "digest": "c1",
         "recipe": {"merge_method": "linear"},
     }
+
+
+CONFIRMED = ConfirmedFront(
+    members=(
+        ConfirmedMember(
+            1, {"accuracy": Score(0.85, 0.02, 400, 0), "loss": Score(2.9, 0.1, 400, 3)}, 0.97, (3,)
+        ),
+        ConfirmedMember(
+            0, {"accuracy": Score(0.55, 0.02, 400, 0), "loss": Score(1.1, 0.1, 400, 3)}, 0.9, ()
+        ),
+    ),
+    dropped=(2,),
+    hypervolume=1.75,
+    knee=0,
+)
+
+
+def test_a_confirmed_front_is_what_confirmation_says_beside_that_of_the_search() -> None:
+    searched, front = Front.of(AXES, TRIALS), Front.of(AXES, TRIALS, CONFIRMED)
+    assert [member.trial for member in front.members] == [1, 0]
+    assert (front.hypervolume, front.knee, front.dropped) == (1.75, 0, (2,))
+    assert front.search == searched
+    document = front.to_dict()
+    assert (document["hypervolume"], document["knee"], document["dropped"]) == (1.75, 0, [2])
+    assert document["search"] == {
+        key: searched.to_dict()[key] for key in ("hypervolume", "knee", "front")
+    }
+    member = document["front"][0]
+    assert member["values"]["accuracy"]["value"] == 0.9
+    assert member["confirmed"]["accuracy"]["value"] == 0.85
+    assert (member["chance"], member["twins"]) == (0.97, [3])
+
+
+def test_members_are_picked_by_what_is_confirmed_of_them() -> None:
+    """By its search items the first member has a loss of 3."""
+    expression = "max:accuracy where loss<=2.95"
+    assert Front.of(AXES, TRIALS).pick(expression) == 2
+    assert Front.of(AXES, TRIALS, CONFIRMED).pick(expression) == 1
+
+
+def test_how_far_proxies_are_known_to_agree_is_told() -> None:
+    axes = (Axis("accuracy", "maximize", 0.0, proxy=True), AXES[1])
+    assert Front.of(axes, TRIALS).to_dict()["proxies"] == {
+        "accuracy": {"correlation": None, "trials": 0}
+    }
+
+
+def test_a_trial_that_racing_stopped_is_no_member() -> None:
+    races = [RaceRecord(2, 200, 0.8, False, False), RaceRecord(1, 90, 0.1, False, True)]
+    trials = [trial(number, 0.5 + number / 10, 1.0, race=race) for number, race in enumerate(races)]
+    front = Front.of(AXES, trials)
+    assert [member.trial for member in front.members] == [0]
+    assert front.to_dict()["racing"]["stopped"] == 1
+
+
+def test_a_member_whose_file_is_unknown_has_an_empty_digest() -> None:
+    (member,) = Front.of(AXES, [trial(0, 0.5, 1.0, candidate_digest=None)]).members
+    assert member.digest == ""
 
 
 def test_a_run_without_a_complete_trial_has_an_empty_front() -> None:
