@@ -39,7 +39,7 @@ import mergesearch
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(mergesearch.__file__ or "").parent
 
-# Modules that compute and do nothing else.
+# Modules that decide something by what they are given alone.
 MODULES = (
     "methods.shares",
     "objectives.items",
@@ -52,11 +52,19 @@ MODULES = (
     "scoring.sampling",
     "space.cuts",
     "space.starts",
+    "study.bayesian.geometry",
+    "study.bayesian.improvement",
+    "study.bayesian.points",
     "study.choosing",
+    "study.estimation.estimates",
+    "study.estimation.means",
+    "study.front",
     "study.pareto",
+    "study.raced",
     "study.samplers.prior",
     "study.samplers.problem",
     "study.samplers.sobol",
+    "study.stopping",
     "tasks.checks",
     "tasks.needle",
 )
