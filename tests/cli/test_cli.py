@@ -6,6 +6,7 @@ import importlib
 import inspect
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -118,3 +119,16 @@ def test_a_stream_that_knows_ascii_only_gets_escapes() -> None:
     )
     assert result.returncode == 2
     assert result.stderr.startswith("error: /\\xb1: no such folder")
+
+
+def test_closed_streams_take_nothing_and_lend_no_number(tmp_path: Path) -> None:
+    """As under a supervisor that closes them; a file that got their number would be written to."""
+    code = (
+        "import os, sys; from mergesearch.cli import main\n"
+        "try: main(['list'])\n"
+        f"finally: open({str(tmp_path / 'fd')!r}, 'w').write(str(os.open(os.devnull, os.O_RDONLY)))"
+    )
+    closing = shlex.join([sys.executable, "-c", code]) + " <&- >&- 2>&-"
+    done = subprocess.run(["bash", "-c", closing], check=False, cwd=tmp_path)
+    assert done.returncode == 0
+    assert int((tmp_path / "fd").read_text()) > 2

@@ -29,12 +29,14 @@ def test_hours_that_never_end_are_refused(hours: float) -> None:
         Goal.named(None, hours, None, NOW)
 
 
-def test_what_is_too_small_to_reach_is_refused() -> None:
+def test_what_cannot_be_reached_is_refused() -> None:
     for name in ("tokens", "patience"):
         with pytest.raises(InputError, match=f"{name}: 0 is too few"):
             Goal.named(None, None, None, NOW, **{name: 0})
     with pytest.raises(InputError, match="trials: 0 is too few"):
         Goal.named(0, None, None, NOW)
+    with pytest.raises(InputError, match=r"tokens: 10{30} is too many"):
+        Goal.named(None, None, None, NOW, tokens=10**30)
     for hypervolume in (0.0, float("nan"), float("inf")):
         with pytest.raises(InputError, match="is not a hypervolume to reach"):
             Goal.named(None, None, None, NOW, hypervolume=hypervolume)
@@ -54,5 +56,5 @@ def test_a_run_folder_remembers_it(goal: Goal, tmp_path: Path) -> None:
 def test_a_damaged_goal_is_one_sentence(text: str, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.goal.write_text(text)
-    with pytest.raises(RunFolderError, match=r"goal\.json: not"):
+    with pytest.raises(RunFolderError, match=r"goal\.json(, line 1)?: not"):
         folder.read_goal()

@@ -216,7 +216,8 @@ def _summary(run: Run, knee: TrialRecord) -> Iterator[str]:
     yield from standing_lines(run.standing(knee.number), run.record.axes)
     if (against := against_sweep(run)) is not None:
         yield sweep_line(against.difference)
-    folder = shlex.quote(str(run.folder.path))
+    path = str(run.folder.path)
+    folder = shlex.quote(f"./{path}" if path.startswith("-") else path)
     yield ""
     yield f"look at the run: {run.folder.report}, in a browser"
     yield f"build the knee:  search build {folder} -o knee.gguf"

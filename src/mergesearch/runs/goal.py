@@ -11,6 +11,7 @@ from mergesearch.errors import InputError
 
 DEFAULT_TRIALS = 60
 _LONGEST_HOURS = 24 * 366
+_MOST = 10**15
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ class Goal:
             return None
         counts = {"trials": trials, "tokens": tokens, "patience": patience}
         for name, count in counts.items():
-            if count is not None and count < 1:
-                raise InputError(f"{count} is too few", where=name, expected="1 or more")
+            if count is not None and not 1 <= count <= _MOST:
+                much = "few" if count < 1 else "many"
+                raise InputError(f"{count} is too {much}", where=name, expected=f"1 to {_MOST}")
         if hypervolume is not None and not 0 < hypervolume < math.inf:
             raise InputError(
                 f"{hypervolume:g} is not a hypervolume to reach", where="target_hypervolume"

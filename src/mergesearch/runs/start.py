@@ -144,7 +144,7 @@ def search(
         tokens=goal.tokens,
         hypervolume=goal.hypervolume,
         patience=goal.patience,
-        seed=seed,
+        seed=None if seed is None else _seed(seed),
         sampler=None if sampler is None else check_sampler(sampler),
         confirm=_share(confirm),
     )
@@ -266,6 +266,12 @@ def _storage(folder: RunFolder, url: str | None) -> Storage | None:
             fix="leave the option out, or name another --out",
         )
     return before or Storage(address, folder.path.resolve().name)
+
+
+def _seed(seed: int) -> int:
+    if not 0 <= seed < 1 << 63:
+        raise InputError(f"{seed} is out of range", where="seed", expected="0 to below 2^63")
+    return seed
 
 
 def _share(confirm: float) -> float:
