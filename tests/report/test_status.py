@@ -87,11 +87,14 @@ def test_a_status_has_every_worker_with_its_rate_and_its_last_sign_of_life() -> 
     ]
     own = [replace(trial, worker=1) for trial in (*TRIALS, RUNNING)]
     status = Status.of(RUN, Front.of(RUN.axes, own), own, workers, running=True)
-    text = shown(render_status(status, 0.0), 120)
-    assert (
-        "box, process 41, trial 5, 5 trials done (10 an hour), last sign of life 3.0 s ago" in text
+    text = shown(render_status(status, 0.0), 80)
+    assert "run               running\n" in text
+    assert ("workers           1 at work, 10 trials an hour; 1 has left (0 trials)\n") in text
+    assert text.endswith(
+        "worker  host  process  trial  done  an hour  last sign of life\n"
+        "──────────────────────────────────────────────────────────────\n"
+        "     1  box        41      5     5       10          3.0 s ago"
     )
-    assert "other, process 7, 0 trials done, has left" in text
     assert status.to_dict()["workers"][0] == {
         "number": 1,
         "host": "box",

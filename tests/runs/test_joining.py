@@ -13,7 +13,8 @@ from mergesearch.study.events import Event, Noted
 
 def test_what_is_waited_for_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     away = DatabaseAway("it cannot be reached: connection refused")
-    answers = iter([away, away, False, False, True])
+    answers = iter([away, away, False, False, True, True])
+    works = iter([away, MergeSearchError("at work")])
 
     def is_shared(address: str, study: str) -> bool:
         assert (address, study) == ("postgresql+psycopg://me@host/studies", "night")
@@ -23,17 +24,22 @@ def test_what_is_waited_for_is_said_once(tmp_path: Path, monkeypatch: pytest.Mon
         return answer
 
     def work(*arguments: object) -> None:
-        raise MergeSearchError("at work")
+        raise next(works)
 
     monkeypatch.setattr(joining, "is_shared", is_shared)
     monkeypatch.setattr(joining, "work", work)
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(joining, "_LOOK_SECONDS", 0.0)
     said: list[Event] = []
+
+    def join(folder: str, *, wait: bool) -> None:
+        url = "postgresql://me@host/studies"
+        joining.join(url, "night", tmp_path / folder, wait=wait, on_event=said.append)
+
     with pytest.raises(MergeSearchError, match="at work"):
-        joining.join("postgresql://me@host/studies", "night", wait=True, on_event=said.append)
-    assert next(answers, None) is None
-    assert said == [
-        Noted("waiting: the database cannot be reached: connection refused"),
-        Noted("waiting: the study night is not on record yet"),
-    ]
+        join("patient", wait=True)
+    cannot = Noted("waiting: the database cannot be reached: connection refused")
+    missing = Noted("waiting: the study night is not on record yet")
+    assert said == [cannot, missing, cannot]
+    works = iter([away])
+    with pytest.raises(DatabaseAway):
+        join("at once", wait=False)

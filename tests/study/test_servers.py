@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import optuna
 import pytest
+import sqlalchemy as sa
 
 from mergesearch.errors import DatabaseAway, InputError
-from mergesearch.study.database import location
+from mergesearch.study.database import Database, location
 from mergesearch.study.reading import RunRecords
 from mergesearch.study.servers import (
     connection_options,
@@ -38,6 +40,7 @@ def test_without_a_password_the_driver_looks_for_one() -> None:
     options = connection_options(address)
     assert "password" not in options
     assert "connect_timeout" not in options
+    assert options["prepare_threshold"] is None  # which PgBouncer could not follow
     remember_secrets(address, {"password": "told"})
     assert connection_options(address)["password"] == "told"
 
@@ -51,6 +54,20 @@ def test_what_is_not_a_postgresql_database_is_refused_without_its_password(url: 
         server_address(url)
     assert "secret" not in str(caught.value)
     assert "such as postgresql://me@host/studies" in str(caught.value)
+
+
+def test_what_optuna_wraps_is_one_sentence_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its storage connects before anything of ours can listen to the errors."""
+
+    def storage(*arguments: object, **options: object) -> None:
+        refused = Exception("connection failed: FATAL:  sorry, too many clients already")
+        wrapped = optuna.exceptions.StorageInternalError("An exception is raised on commit.")
+        raise wrapped from sa.exc.OperationalError("SELECT 1", {}, refused)
+
+    monkeypatch.setattr(optuna.storages, "RDBStorage", storage)
+    with pytest.raises(DatabaseAway, match="too many clients already") as caught:
+        Database.open("postgresql+psycopg://me@host/studies")
+    assert "how many connections the server allows" in str(caught.value)
 
 
 def test_a_server_that_is_not_there_is_one_sentence() -> None:

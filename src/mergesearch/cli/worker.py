@@ -47,7 +47,10 @@ def command(
     memory: Memory = None,
     trust_tasks: TrustTasks = False,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for a study that is not on record yet.")
+        bool,
+        typer.Option(
+            "--wait", help="Wait for a study that is not on record yet, and its database."
+        ),
     ] = False,
 ) -> None:
     """Work on a run with others until it ends.

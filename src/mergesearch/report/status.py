@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
+from mergesearch._system.terminal import printable
 from mergesearch.objectives import Score
 from mergesearch.report import text
-from mergesearch.report.tables import counts, fact_table, proxy_notes, racing_notes
+from mergesearch.report.tables import counts, fact_table, proxy_notes, racing_notes, ruled_table
 from mergesearch.study.front import Front
 from mergesearch.study.records import RunRecord, State, TrialRecord, WorkerRecord
 
@@ -64,18 +67,6 @@ class WorkerStatus:
             "trial": self.at_work,
             "trials_per_hour": self.rate,
         }
-
-    def words(self) -> str:
-        """Return the worker in words."""
-        worker = self.worker
-        parts = [f"{worker.host}, process {worker.pid}"]
-        if self.at_work is not None:
-            parts.append(f"trial {self.at_work}")
-        rate = "" if self.rate is None else f" ({self.rate:.3g} an hour)"
-        parts.append(f"{text.plural(self.trials, 'trial')} done{rate}")
-        silent = f"last sign of life {text.duration(worker.silent_seconds)} ago"
-        parts.append("has left" if worker.has_left else silent)
-        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -171,9 +162,47 @@ def render_status(status: Status, now: float) -> RenderableType:
     if status.last_failure is not None:
         reason = text.first_line(status.last_failure.failure)
         facts.append(("last failure", f"trial {status.last_failure.number}: {reason}"))
-    facts += [(f"worker {found.worker.number}", found.words()) for found in status.workers]
+    at_work = [found for found in status.workers if not found.worker.has_left]
+    if status.workers:
+        facts.append(("workers", _workers_in_words(status.workers, at_work)))
     facts.append(("sampler", f"{status.run.sampler}, seed {status.run.seed}"))
-    return fact_table(facts)
+    known = fact_table(facts)
+    return Group(known, "", _worker_table(at_work)) if at_work else known
+
+
+def _workers_in_words(workers: Sequence[WorkerStatus], at_work: Sequence[WorkerStatus]) -> str:
+    """How many are at work, what they do together, and what those did that have left."""
+    words = f"{len(at_work) or 'none'} at work"
+    if rates := [found.rate for found in at_work if found.rate is not None]:
+        words += f", {sum(rates):.3g} trials an hour"
+    left = [found for found in workers if found.worker.has_left]
+    if left:
+        have = "has" if len(left) == 1 else "have"
+        done = text.plural(sum(found.trials for found in left), "trial")
+        words += f"; {len(left)} {have} left ({done})"
+    return words
+
+
+def _worker_table(workers: Sequence[WorkerStatus]) -> Table:
+    """What each worker does, how fast it is, and when it was last heard of."""
+    table = ruled_table()
+    for heading in ("worker", "host", "process", "trial", "done", "an hour", "last sign of life"):
+        is_name = heading == "host"
+        table.add_column(
+            heading, justify="left" if is_name else "right", overflow="fold" if is_name else "crop"
+        )
+    for found in workers:
+        worker = found.worker
+        table.add_row(
+            str(worker.number),
+            Text(printable(worker.host)),
+            str(worker.pid),
+            "-" if found.at_work is None else str(found.at_work),
+            str(found.trials),
+            "-" if found.rate is None else f"{found.rate:.3g}",
+            f"{text.duration(worker.silent_seconds)} ago",
+        )
+    return table
 
 
 def _n_validated(front: Front) -> int:
@@ -186,7 +215,7 @@ def _activity(status: Status, now: float) -> str:
         return "finished"
     if not status.running:
         return "not running" + (f"; trial {trial.number} is to be done again" if trial else "")
-    if trial is None:
+    if trial is None or status.workers:
         return "running"
     since = text.duration(max(0.0, now - trial.started.timestamp()))
     return f"running, trial {trial.number} for {since}"

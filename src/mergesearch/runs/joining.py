@@ -19,6 +19,7 @@ from mergesearch.runs.workplace import WorkerSettings
 from mergesearch.study.events import Noted, Observer, RunFinished, broadcast
 from mergesearch.study.front import Front
 from mergesearch.study.servers import server_address
+from mergesearch.study.settings import StudyFiles
 from mergesearch.study.sharing import is_shared
 
 _LOOK_SECONDS = 2.0
@@ -74,7 +75,7 @@ def join(
         threads: Number of threads that build; None for one per processor.
         memory: Bytes that the worker may take; None for all that is free.
         trust_tasks: Whether task YAMLs of the task folder may run Python code of their own.
-        wait: Whether to wait for the study where it is not in the database yet.
+        wait: Whether to wait for a study that is not on record yet, and for its database.
         on_event: Function that is called with every event of this worker, and with trials that
             others finished.
 
@@ -88,8 +89,6 @@ def join(
     address = server_address(storage)
     if gpu is not None:
         use_gpu(check_gpu(gpu))
-    if wait:
-        _wait_for(address, study, on_event)
     name = f"{study}-{socket.gethostname()}-{os.getpid()}"
     own = WorkerFolder(Path("results", "workers", name) if folder is None else Path(folder))
     files = own.study_in(Storage(address, study))
@@ -105,24 +104,22 @@ def join(
     )
     with own.made(), log_events(own.log) as log:
         observe = broadcast(log, on_event)
-        front = work(files, settings, observe)
+        front = (_work_once_possible if wait else work)(files, settings, observe)
         observe(RunFinished(front))
     return front
 
 
-def _wait_for(address: str, study: str, on_event: Observer) -> None:
-    """Wait until a study can be joined; what is waited for is said once."""
+def _work_once_possible(files: StudyFiles, settings: WorkerSettings, observe: Observer) -> Front:
+    """Work on a run as soon as it is on record and its database answers; say what is missing."""
     said = None
-    while (missing := _missing(address, study)) is not None:
+    while True:
+        try:
+            if is_shared(files.database, files.name):
+                return work(files, settings, observe)
+            missing = f"the study {files.name} is not on record yet"
+        except DatabaseAway as error:
+            missing = f"the database {error.what.removeprefix('it ')}"
         if missing != said:
-            on_event(Noted(f"waiting: {missing}"))
+            observe(Noted(f"waiting: {missing}"))
         said = missing
         time.sleep(_LOOK_SECONDS)
-
-
-def _missing(address: str, study: str) -> str | None:
-    """What a study lacks to be joined, None for nothing."""
-    try:
-        return None if is_shared(address, study) else f"the study {study} is not on record yet"
-    except DatabaseAway as error:
-        return f"the database {error.what.removeprefix('it ')}"

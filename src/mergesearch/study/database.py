@@ -210,7 +210,10 @@ def engine_arguments(url: str, options: Mapping[str, Any] | None = None) -> dict
         options: Arguments of a connection; None for those of a reader.
     """
     arguments = {"connect_args": _options(url) if options is None else options}
-    return arguments if is_file(url) else {**arguments, "pool_pre_ping": True}
+    if is_file(url):
+        return arguments
+    # Two are needed in a turn: who has them is never kept waiting by those who have none.
+    return {**arguments, "pool_pre_ping": True, "pool_size": 2}
 
 
 def _explain(engine: sa.Engine, url: str) -> None:
@@ -230,12 +233,15 @@ def _explain(engine: sa.Engine, url: str) -> None:
 
 @contextmanager
 def _explained(url: str) -> Iterator[None]:
-    """Turn what a driver says of a database that cannot be used into one sentence."""
+    """Turn what a driver or Optuna says of a database that cannot be used into one sentence."""
     try:
         yield
-    except sa.exc.DBAPIError as error:
-        away = not is_file(url) and isinstance(error, sa.exc.OperationalError)
-        raise (_away if away else _unusable)(error, url) from error
+    except (sa.exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
+        said = error if isinstance(error, sa.exc.DBAPIError) else error.__cause__
+        if not isinstance(said, sa.exc.DBAPIError):
+            raise
+        away = not is_file(url) and isinstance(said, sa.exc.OperationalError)
+        raise (_away if away else _unusable)(said, url) from error
 
 
 _PASSING = {
@@ -258,7 +264,8 @@ def _away(error: sa.exc.DBAPIError, url: str) -> DatabaseAway:
     return DatabaseAway(
         f"it cannot be reached: {said[0] if said else type(error.orig).__name__}",
         where=location(url),
-        fix="start its server, or look at --storage, PGPASSWORD and ~/.pgpass",
+        fix="start its server, or look at --storage, PGPASSWORD, ~/.pgpass and how many"
+        " connections the server allows",
     )
 
 

@@ -26,6 +26,8 @@ _LIVELY = {
     # So does the server notice a worker, and lets others have what it held.
     "options": "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
     "application_name": "mergesearch",
+    # Statements prepared on one connection are unknown to the next one of PgBouncer.
+    "prepare_threshold": None,
 }
 _passwords: dict[str, dict[str, str]] = {}  # passwords that libpq does not find by itself
 
