@@ -77,3 +77,54 @@ def test_a_choice_that_is_not_offered_is_neutral() -> None:
         "merge_method": "task_arithmetic"
     }
     assert two.matching(three).translate({"merge_method": "ties"}) == {"merge_method": "ties"}
+
+
+def one(weight: str) -> Space:
+    """A space of one parent whose weight is searched."""
+    return Space.from_yaml(
+        f"merge_method: task_arithmetic\nbase_model: base\n"
+        f"models: [{{model: a, parameters: {{weight: {weight}}}}}]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("points", "count", "expected"),
+    [
+        ([0.5], 3, [0.5, 0.5, 0.5]),
+        ([0.0, 1.0, 0.4], 5, [0.0, 0.5, 1.0, 0.7, 0.4]),
+        ([0.0, 1.0, 0.4], 2, [0.0, 0.4]),
+        ([0.0, 1.0, 0.5], 1, [0.5]),
+        ([0.1, 0.9], 2, [0.1, 0.9]),
+    ],
+)
+def test_a_curve_is_read_at_another_number_of_points(
+    points: list[float], count: int, expected: list[float]
+) -> None:
+    """A plain value holds at all of them, and is the mean of a curve."""
+
+    def values(numbers: list[float]) -> dict[str, float]:
+        if len(numbers) == 1:
+            return {"a.weight": numbers[0]}
+        return {f"a.weight[{index}]": number for index, number in enumerate(numbers)}
+
+    wanted, known = (
+        one("{search: [0, 1]}" if size == 1 else f"{{search: [0, 1], curve: {size}}}")
+        for size in (count, len(points))
+    )
+    assert wanted.matching(known).translate(values(points)) == pytest.approx(values(expected))
+
+
+def test_a_factor_of_a_weight_is_no_weight() -> None:
+    weight = one("{search: [0, 1]}")
+    factor = one("{search: [0, 2], times: 0.5, as: a.weight}")
+    assert weight.matching(factor).unmatched() == ["a.weight"]
+    assert factor.matching(weight).translate({"a.weight": 0.3}) == {"a.weight": 1.0}
+    assert factor.matching(factor).unmatched() == []
+
+
+def test_of_as_many_choices_the_one_at_the_same_place_is_taken() -> None:
+    text = "merge_method: linear\nmodels: [{model: a}, {model: {search: [%s]}}]"
+    large, small = (Space.from_yaml(text % names) for names in ("b-14b, c-14b", "b-1b, c-1b"))
+    assert large.matching(small).translate({"models[1].model": "c-1b"}) == {
+        "models[1].model": "c-14b"
+    }

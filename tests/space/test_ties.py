@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from mergesearch.methods import Parameter
+from mergesearch.methods.declaration import Role
 from mergesearch.recipe import Recipe
 from mergesearch.space import Space
-from mergesearch.space.from_recipe import opened, openings, spelled_out
+from mergesearch.space.from_recipe import SearchableValue, opened, openings, spelled_out
 from mergesearch.space.ties import MOST, by_default, dimension_count
 
 GRADIENT = [0.1, 0.4, 0.2, 0.9, 0.5]
@@ -40,6 +42,27 @@ def test_the_rest_is_opened_while_it_is_few() -> None:
     assert {value.parameter.name for value in many} == {"weight"}
     assert dimension_count(many) == 8
     assert {value.tie for value in many} == {None}
+    twelve = by_default(openings(ties_of(12, 0.5)))
+    assert (dimension_count(twelve), {value.tie for value in twelve}) == (12, {None})
+
+
+def test_details_are_not_opened_by_default() -> None:
+    document = ties_of(2, 0.5, gamma=0.01) | {"merge_method": "breadcrumbs"}
+    assert {value.parameter.name for value in openings(document)} == {"weight", "gamma"}
+    assert {value.parameter.name for value in by_default(openings(document))} == {"weight"}
+
+
+@pytest.mark.parametrize(
+    ("role", "factors"),
+    [("share", (0.0, 2.0)), ("strength", (0.5, 1.5)), ("detail", (0.5, 1.5))],
+)
+def test_what_multiplies_tied_values_follows_their_role(
+    role: Role, factors: tuple[float, float]
+) -> None:
+    parameter = Parameter("x", 1.0, role=role)
+    gradient = SearchableValue(("parameters", "x"), "", "", "", parameter, [0.5] * 13, (0.0, 1.0))
+    (found,) = by_default([gradient])
+    assert (found.tie, found.range) == ("x", factors)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,15 @@
+"""Racing: when a trial goes on, from results that are made up."""
+
 import numpy as np
 import pytest
+from helpers.objectives_file import load
 
+from mergesearch.objectives import ItemResult, MetricValue, TaskResult
 from mergesearch.study.estimation.estimates import Estimates
-from mergesearch.study.racing import always_scored, chance_to_add
+from mergesearch.study.parts import BLOCK
+from mergesearch.study.racing import Race, always_scored, chance_to_add, joined
+from mergesearch.study.records import RaceRecord
+from mergesearch.study.scored import ScoredItems
 
 BOTH = ("maximize", "maximize")
 
@@ -40,8 +47,132 @@ def test_less_is_more_where_an_objective_is_minimized():
     assert chance([[0.2, 0.2], [0.5, 0.5]], 0.0001 * np.eye(2), ("minimize", "maximize")) == 1.0
 
 
+def test_a_candidate_that_is_another_again_adds_nothing():
+    assert chance([[0.5, 0.5], [0.5, 0.5]], np.zeros((2, 2))) == 0.0
+
+
 def test_a_tenth_of_the_trials_is_scored_whatever_happens_and_always_the_same():
     chosen = [trial for trial in range(1000) if always_scored(0, trial)]
     assert 70 < len(chosen) < 130
     assert chosen == [trial for trial in range(1000) if always_scored(0, trial)]
     assert chosen != [trial for trial in range(1000) if always_scored(1, trial)]
+    assert chosen[:4] == [1, 6, 9, 16]
+
+
+# -- the race of one trial -------------------------------------------------------------------------
+
+OBJECTIVES = load(
+    "objectives: {o: {tasks: [{task: say, metric: exact, search_items: 60, trial_items: 20}]}}"
+)
+UNCHECKED, CHECKED = 2, 1  # of seed 0
+
+
+def results_on(items, right):
+    """What a candidate gave on items of `say`; of each item two tokens are read and one written."""
+    return TaskResult(
+        "say",
+        {},
+        len(items),
+        0,
+        tuple(
+            ItemResult("say", item, {"exact": float(right(item))}, tokens_in=2, tokens_out=1)
+            for item in items
+        ),
+    )
+
+
+def race_of(trial, *, is_start=False, items=60):
+    """A race against one trial that has three of four items right."""
+    known = results_on(range(items), lambda item: item % 4 > 0).items
+    scored = ScoredItems(OBJECTIVES.objectives, {0: known})
+    return Race(OBJECTIVES, {"say": list(range(items))}, scored, trial, 0, is_start=is_start)
+
+
+def run_part(race, right):
+    """Score a candidate on the next part; return its items, None where the race has ended."""
+    part = race.next_part()
+    if part is None:
+        return None
+    race.take({"say": results_on(part["say"], right)})
+    return part["say"]
+
+
+def never(item):
+    return False
+
+
+def always(item):
+    return True
+
+
+def test_a_trial_that_may_add_is_scored_on_two_parts_of_different_items():
+    race = race_of(UNCHECKED)
+    first, second = run_part(race, always), run_part(race, always)
+    assert len(first) == len(second) == BLOCK
+    assert not set(first) & set(second)
+    assert run_part(race, always) is None
+    assert race.record() == RaceRecord(2, 3 * 40, 1.0, checked=False, stopped=False)
+    assert race.scores()["o"].n == 40
+
+
+def test_a_trial_that_surely_adds_nothing_stops_after_its_first_part():
+    race = race_of(UNCHECKED)
+    run_part(race, never)
+    assert run_part(race, never) is None
+    assert race.record() == RaceRecord(1, 3 * 20, 0.0, checked=False, stopped=True)
+
+
+def test_a_trial_that_was_drawn_beforehand_goes_on_nevertheless():
+    race = race_of(CHECKED)
+    run_part(race, never)
+    assert run_part(race, never) is not None
+    assert race.record() == RaceRecord(2, 3 * 40, 0.0, checked=True, stopped=False)
+
+
+def test_a_start_goes_on_and_is_never_checked():
+    race = race_of(CHECKED, is_start=True)
+    run_part(race, never)
+    assert run_part(race, never) is not None
+    assert race.record() == RaceRecord(2, 3 * 40, None, checked=False, stopped=False)
+
+
+def test_a_race_ends_where_no_items_are_left():
+    race = race_of(UNCHECKED, items=BLOCK)
+    assert sorted(run_part(race, always)) == list(range(BLOCK))
+    assert run_part(race, always) is None
+    chance = pytest.approx(0.992, abs=0.001)
+    assert race.record() == RaceRecord(1, 3 * 20, chance, checked=False, stopped=False)
+
+
+def test_before_its_first_part_nothing_is_decided():
+    assert race_of(UNCHECKED).record() == RaceRecord(0, 0, None, checked=False, stopped=False)
+
+
+# -- two parts as one ------------------------------------------------------------------------------
+
+
+def part(task, *values, unscored=0):
+    items = [ItemResult(task, at, {"exact": value}) for at, value in enumerate(values)]
+    items += [ItemResult(task, 9, {}, "too long")] * unscored
+    return TaskResult(task, {"exact": MetricValue(0.0, 9.0)}, len(values), unscored, tuple(items))
+
+
+def test_parts_are_joined_item_by_item():
+    first, second = part("say", 1.0, 0.0), part("say", 1.0, 1.0, 0.0, unscored=1)
+    joint = joined({"say": first}, {"say": second})["say"]
+    assert joint.items == first.items + second.items
+    assert (joint.task, joint.n, joint.n_unscored) == ("say", 5, 1)
+    # Three of five are right: the variance of the items is 1.2 / 4.
+    assert joint.metrics == {"exact": MetricValue(0.6, pytest.approx((0.3 / 5) ** 0.5))}
+
+
+def test_a_task_of_one_part_stays_as_it_is():
+    say, pick = part("say", 1.0), part("pick", 0.0)
+    assert joined({"say": say}, {"pick": pick}) == {"say": say, "pick": pick}
+
+
+def test_a_single_item_has_no_spread_and_two_have():
+    joint = joined({"say": part("say", 1.0)}, {"say": part("say")})["say"]
+    assert joint.metrics == {"exact": MetricValue(1.0, 0.0)}
+    joint = joined({"say": part("say", 1.0)}, {"say": part("say", 0.0)})["say"]
+    assert joint.metrics == {"exact": MetricValue(0.5, pytest.approx(0.5))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -43,7 +44,7 @@ def relevances(
         masses: How much the parents differ from the base.
     """
     n_layers = 1 + max((mass.layer for mass in masses if mass.layer is not None), default=0)
-    governed: dict[str, float] = {}
+    governed: defaultdict[str, float] = defaultdict(float)
     for hole in holes:
         if hole.dimension.choices:
             continue
@@ -52,10 +53,10 @@ def relevances(
         for group, points in hole.groups():
             sizes = _by_point(hole, points, n_layers, _of_group(own, hole, group))
             for name, size in zip(hole.names(group, points), sizes, strict=True):
-                governed[name] = governed.get(name, 0.0) + width**2 * float(size)
-    mean = float(np.mean([*governed.values()])) if governed else 0.0
-    if mean == 0.0:
+                governed[name] += width**2 * float(size)
+    if not any(governed.values()):
         return dict.fromkeys(governed, 1.0)
+    mean = float(np.mean([*governed.values()]))
     return {name: min(max(size / mean, 1 / LARGEST), LARGEST) for name, size in governed.items()}
 
 
