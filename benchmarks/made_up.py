@@ -78,7 +78,7 @@ def write_parent(folder: Path, config: Mapping[str, Any], seed: int) -> int:
 
 def copy_tokenizer(source: Path, folder: Path) -> None:
     """Copy a folder's tokenizer files."""
-    for name in ("tokenizer.json", "tokenizer_config.json"):
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copyfile(source / name, folder / name)
 
 

@@ -139,6 +139,7 @@ def _facts() -> dict[str, Any]:
         "kernels_chosen_by": ISA_VARIABLE if os.environ.get(ISA_VARIABLE) else "this processor",
         "kernels_here": [variant.name for variant in supported_variants()],
         "llama_cpp_gpu": llama.gpu,
+        "llama_cpp_built_for": ["CPU", *llama.gpu_backends],
         "llama_cpp_cpu": list(llama.instructions),
         "packages": {name: _version(name) for name in _NEEDED},
         "runtime": runtime | {"threads": runtime["threads"] or available_cores()},
@@ -160,7 +161,11 @@ def _hints(facts: dict[str, Any]) -> list[str]:
         if _version(name) is None
     ]
     if shutil.which("nvidia-smi") is not None and not facts["llama_cpp_gpu"]:
-        found.append("llama.cpp was compiled without the GPU that is here: docs/running.md")
+        found.append(
+            "llama.cpp finds no GPU, although nvidia-smi is here: CUDA_VISIBLE_DEVICES hides it?"
+            if facts["llama_cpp_built_for"] != ["CPU"]
+            else "llama.cpp was built without the GPU that is here: docs/running.md"
+        )
     return found
 
 

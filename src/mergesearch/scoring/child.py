@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import logging
 import os
 import signal
@@ -46,6 +47,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def main(arguments: list[str]) -> int:
     """Serve one run until it says goodbye or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides what Ctrl-C means
+    faulthandler.enable(all_threads=False)  # a crash in llama.cpp says in the log where it was
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     _die_with_parent()
     try:

@@ -338,14 +338,24 @@ def _refuse_without_gpu() -> None:
     """Refuse layers on a GPU where llama.cpp would silently keep them: a night would not do."""
     from mergesearch.scoring.engine.features import features
 
-    if not features().gpu:
+    found = features()
+    if found.gpu:
+        return
+    if found.gpu_backends:
         raise ObjectivesError(
-            "the installed llama.cpp cannot use a GPU",
+            "llama.cpp finds no GPU here",
             where="runtime.n_gpu_layers",
-            expected="0, or a llama-cpp-python that was built for the GPU",
-            fix="leave it out to score on the processor, or install llama-cpp-python anew with"
-            " CMAKE_ARGS=-DGGML_CUDA=on (or another GPU's switch)",
+            expected=f"a GPU for {' or '.join(found.gpu_backends)}, which it was built for",
+            fix="name with --gpu one that the driver lists (nvidia-smi -L), or leave out"
+            " n_gpu_layers to score on the processor",
         )
+    raise ObjectivesError(
+        "the installed llama.cpp was built without a GPU",
+        where="runtime.n_gpu_layers",
+        expected="0, or a llama-cpp-python that was built for the GPU",
+        fix="leave it out to score on the processor, or install llama-cpp-python anew with"
+        " CMAKE_ARGS=-DGGML_CUDA=on (or another GPU's switch)",
+    )
 
 
 def _signal_name(number: int) -> str:

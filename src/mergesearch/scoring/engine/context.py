@@ -35,6 +35,11 @@ def log_to(write: Callable[[str], None] | None, *, verbose: bool = False) -> Non
     llama.llama_log_set(callback, None)
 
 
+def logs() -> bool:
+    """Whether someone has said where llama.cpp's messages go."""
+    return bool(_log_callbacks)
+
+
 class Context:
     """A llama.cpp context and the batch that feeds it.
 
