@@ -61,3 +61,13 @@ def test_words() -> None:
     assert text.first_line("a\nb") == "a"
     assert text.first_line(None) == ""
     assert text.shares({"b": 0.25}, ["a", "b"]) == "0/25"
+
+
+def test_a_rate_is_whole_from_ten_on() -> None:
+    assert [text.rate(trials) for trials in (0.04, 7.24, 9.96, 10.4, 1270.0)] == [
+        "0.0",
+        "7.2",
+        "10.0",
+        "10",
+        "1,270",
+    ]

@@ -18,14 +18,18 @@ from mergesearch.errors import (
     ScoringError,
 )
 from mergesearch.objectives import Rung, part_of
-from mergesearch.scoring import ScoringProcess, patience
+from mergesearch.scoring import ScoringProcess, silence
 from mergesearch.scoring.engine.features import Features
 from mergesearch.scoring.scorer import Scorer
 
 
 @pytest.fixture(scope="module")
-def process(objectives, tmp_path_factory):
-    log = tmp_path_factory.mktemp("log") / "run.log"
+def log(tmp_path_factory):
+    return tmp_path_factory.mktemp("log") / "run.log"
+
+
+@pytest.fixture(scope="module")
+def process(objectives, log):
     with ScoringProcess(objectives, log=log) as process:
         yield process
 
@@ -59,7 +63,7 @@ def test_parts_are_those_of_this_process_to_the_bit_in_any_order(
     assert found[::-1] == expected
 
 
-def test_a_crash_in_mid_score_ends_one_candidate(process, candidate):
+def test_a_crash_in_mid_score_ends_one_candidate(process, candidate, log):
     expected = process.score(candidate, "search")
     pid = process.pid
 
@@ -69,6 +73,7 @@ def test_a_crash_in_mid_score_ends_one_candidate(process, candidate):
     with pytest.raises(ScorerCrashed, match="SIGSEGV"):
         process.score(candidate, "search", crash)
     assert process.pid is None
+    assert "Fatal Python error: Segmentation fault" in log.read_text()
     assert _without_times(process.score(candidate, "search")) == _without_times(expected)
     assert process.pid not in (None, pid)
 
@@ -87,8 +92,8 @@ def test_a_process_that_is_ended_says_why(process, candidate):
 
 def test_a_hang_ends_one_candidate(process, candidate, monkeypatch):
     expected = process.score(candidate, "search")
-    monkeypatch.setattr(patience, "LEAST_SECONDS", 0.5)
-    monkeypatch.setattr(patience, "TIMES", 0)
+    monkeypatch.setattr(silence, "LEAST_SECONDS", 0.5)
+    monkeypatch.setattr(silence, "TIMES", 0)
 
     def stop(progress):
         os.kill(process.pid, signal.SIGSTOP)
@@ -133,12 +138,18 @@ def test_wrong_objectives_come_back_as_such(objectives):
     assert process.pid is None
 
 
-def test_layers_on_a_gpu_need_a_llama_cpp_that_can_use_one(objectives, monkeypatch):
+@pytest.mark.parametrize(
+    ("backends", "message"),
+    [((), "the installed llama.cpp was built without"), (("CUDA",), "llama.cpp finds no GPU here")],
+)
+def test_layers_on_a_gpu_need_a_llama_cpp_that_can_use_one(
+    objectives, monkeypatch, backends, message
+):
     gpu = replace(objectives, runtime=replace(objectives.runtime, n_gpu_layers=99))
-    without = Features("0", gpu=False, instructions=())
-    monkeypatch.setattr("mergesearch.scoring.engine.features.features", lambda: without)
+    found = Features("0", gpu=False, gpu_backends=backends, instructions=())
+    monkeypatch.setattr("mergesearch.scoring.engine.features.features", lambda: found)
     with (
-        pytest.raises(ObjectivesError, match=r"runtime\.n_gpu_layers"),
+        pytest.raises(ObjectivesError, match=rf"runtime\.n_gpu_layers: {message}"),
         ScoringProcess(gpu) as process,
     ):
         process.start()

@@ -287,8 +287,8 @@ def _scoring_lines(scoring: ScoringReport | str | None) -> Iterator[str]:
         yield _line("a promoted trial", limit + _seconds(scoring.promoted_trial_seconds))
         but = ", without promoted ones"
     rate = scoring.trials_per_hour
-    yield _line("trials in an hour", f"{more}{_count(rate)}{but}")
-    yield _line("trials in 8 hours", f"{more}{_count(8 * rate)}{but}")
+    yield _line("trials in an hour", f"{more}{text.rate(rate)}{but}")
+    yield _line("trials in 8 hours", f"{more}{text.rate(8 * rate)}{but}")
 
 
 def _memory(memory: MemoryReport) -> Iterator[str]:
@@ -315,10 +315,6 @@ def _line(label: str, value: str, *, wide: bool = False) -> str:
 
 def _seconds(seconds: float) -> str:
     return text.duration(seconds) if seconds >= 1 else f"{1000 * seconds:.0f} ms"
-
-
-def _count(trials: float) -> str:
-    return f"{trials:.0f}" if trials >= 10 else f"{trials:.1f}"
 
 
 def _parameters(count: int) -> str:

@@ -280,7 +280,7 @@ def _pace(state: RunState, now: float) -> str:
         parts.append(f"{text.duration(left)} left (until {_clock(now + left)})")
     rate = state.rate(now)
     if rate is not None:
-        parts.append(f"{rate:.0f} trials an hour" if rate >= 10 else f"{rate:.1f} trials an hour")
+        parts.append(f"{text.rate(rate)} trials an hour")
     return ", ".join(parts)
 
 

@@ -174,7 +174,7 @@ def _workers_in_words(workers: Sequence[WorkerStatus], at_work: Sequence[WorkerS
     """How many are at work, what they do together, and what those did that have left."""
     words = f"{len(at_work) or 'none'} at work"
     if rates := [found.rate for found in at_work if found.rate is not None]:
-        words += f", {sum(rates):.3g} trials an hour"
+        words += f", {text.rate(sum(rates))} trials an hour"
     left = [found for found in workers if found.worker.has_left]
     if left:
         have = "has" if len(left) == 1 else "have"
@@ -199,7 +199,7 @@ def _worker_table(workers: Sequence[WorkerStatus]) -> Table:
             str(worker.pid),
             "-" if found.at_work is None else str(found.at_work),
             str(found.trials),
-            "-" if found.rate is None else f"{found.rate:.3g}",
+            "-" if found.rate is None else text.rate(found.rate),
             f"{text.duration(worker.silent_seconds)} ago",
         )
     return table

@@ -86,6 +86,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def rate(trials: float) -> str:
+    """Trials in some time: whole where there are ten and more, `1,270`; else `7.2`."""
+    return f"{trials:,.0f}" if trials >= 10 else f"{trials:.1f}"
+
+
 def size(count: int) -> str:
     """Return bytes: `2.4 MB`, `8.99 GB`."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
