@@ -133,7 +133,7 @@ def test_wrong_objectives_come_back_as_such(objectives):
     use = objectives.objectives[0].uses[0]
     wrong = replace(objectives.objectives[0], uses=(replace(use, search_items=99),))
     process = ScoringProcess(replace(objectives, objectives=(wrong,)))
-    with pytest.raises(ObjectivesError, match="109 items are asked for"):
+    with pytest.raises(ObjectivesError, match="109 items are requested"):
         process.start()
     assert process.pid is None
 
