@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
 import yaml
 from helpers.command import search
 
+from mergesearch.errors import InputError
 from mergesearch.objectives import Objectives
 from mergesearch.recipe import Recipe
 from mergesearch.space import Space
@@ -43,6 +45,17 @@ def test_without_a_recipe_the_demo_is_the_beginning() -> None:
     again = search("init")
     assert again.code == 2
     assert "space.yaml: exists already" in again.err
+
+
+@pytest.mark.parametrize("taken", ["space.yaml", "objectives.yaml"])
+def test_what_is_there_is_noticed_before_anything_is_asked(
+    monkeypatch: pytest.MonkeyPatch, taken: str
+) -> None:
+    module = importlib.import_module("mergesearch.cli.init")
+    monkeypatch.setattr(module, "_ask", lambda question, default: pytest.fail(question))
+    Path(taken).touch()
+    with pytest.raises(InputError, match=f"{taken}: exists already"):
+        module._interview(Path("space.yaml"), force=False)
 
 
 def test_a_recipe_becomes_a_space_that_tries_it_first() -> None:

@@ -66,6 +66,18 @@ def test_what_cannot_be_used_is_asked_again_with_the_reason(
     assert [question for question in person.asked if question.startswith(again)], person.asked
 
 
+def test_a_mistyped_folder_is_no_id_of_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models" / "right").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    person = Person("models/wrong", "models/right", "models/right", "", "", "", "", "")
+    answers = interview(person)
+    assert answers is not None
+    assert (answers.instruct, answers.reason) == ("models/right", "models/right")
+    assert person.asked[1].startswith("There is no 'models/wrong' here")
+
+
 @pytest.mark.parametrize(
     ("answers", "n_dimensions"),
     [

@@ -51,11 +51,12 @@ def command(
     if source is None:
         if open_ is not None:
             raise InputError("--open goes with --from")
-        answers = _interview() if sys.stdin.isatty() else None
+        target = out or Path("space.yaml")
+        answers = _interview(target, force) if sys.stdin.isatty() else None
         if answers is not None:
-            _write_asked(answers, out or Path("space.yaml"), force)
+            _write_asked(answers, target, force)
             return
-        space, target = demo_space(), out or Path("space.yaml")
+        space = demo_space()
         objectives = "demo"
     else:
         space = space_from(source, _asked if open_ is None else partial(_named, open_))
@@ -77,22 +78,31 @@ def command(
     say(f"then: search run {target} --objectives {objectives}")
 
 
-def _interview() -> Answers | None:
-    """Ask a few questions, where the defaults are what this machine offers."""
+def _interview(target: Path, force: bool) -> Answers | None:
+    """Ask a few questions, where the defaults are what this machine offers.
+
+    Raises:
+        InputError: A file that the answers would go into is there already.
+    """
     from mergesearch.scoring.engine.features import features
 
+    for file in (target, _objectives_of(target)):
+        refuse_existing(file, force)
     return interview(_ask, available_memory(), gpu=features().gpu)
 
 
 def _ask(question: str, default: str) -> str:
-    return str(typer.prompt(question, default=default)).strip()
+    return str(typer.prompt(question, default=default, show_default=bool(default))).strip()
+
+
+def _objectives_of(space: Path) -> Path:
+    """The file for the objectives that were asked for beside a space."""
+    return space.with_name("objectives.yaml")
 
 
 def _write_asked(answers: Answers, target: Path, force: bool) -> None:
     """Write space and objectives by what was answered, and say what to do with them."""
-    objectives = target.with_name("objectives.yaml")
-    for file in (target, objectives):
-        refuse_existing(file, force)
+    objectives = _objectives_of(target)
     deliver(space_text(answers), target, force, f"space -> {target}")
     deliver(objectives_text(answers), objectives, force, f"objectives -> {objectives}")
     both = f"{target} --objectives {objectives}"
