@@ -186,11 +186,11 @@ def test_the_factors_of_long_contexts_of_phi() -> None:
 @pytest.mark.parametrize(
     ("arch", "changes", "message"),
     [
-        ("rwkv", {}, "unsupported architecture 'rwkv'"),
+        ("rwkv", {}, 'unsupported architecture "rwkv"'),
         ("qwen2", {"shapes": {}}, "the matrix token_embd.weight is missing"),
-        ("qwen2", {"embedding_length": None}, "qwen2.embedding_length is None"),
-        ("qwen2", {"block_count": "two"}, "qwen2.block_count is 'two'"),
-        ("qwen2", {"rope.scaling.type": "su"}, "rope scaling 'su'"),
+        ("qwen2", {"embedding_length": None}, "needs `qwen2.embedding_length`"),
+        ("qwen2", {"block_count": "two"}, 'qwen2.block_count is "two"'),
+        ("qwen2", {"rope.scaling.type": "su"}, 'rope scaling "su"'),
         ("llama", {"constants": {ROPE_FACTORS: np.full(8, 3.5, np.float32)}}, "not those of Llama"),
         ("llama", {"constants": {LONG_FACTORS: np.ones(8)}}, f"unknown tensor {LONG_FACTORS}"),
         ("phi3", {"constants": {SHORT_FACTORS: np.ones(8)}}, f"unknown tensor {SHORT_FACTORS}"),

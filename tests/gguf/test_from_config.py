@@ -29,11 +29,15 @@ def test_layers_have_the_familys_kinds_where_the_config_is_silent() -> None:
         ("qwen2", {"architectures": ["GemmaForCausalLM"]}, "'GemmaForCausalLM'"),
         ("qwen2", {"hidden_size": 0}, "hidden_size is 0"),
         ("qwen2", {"num_key_value_heads": 3}, "4 attention heads share 3"),
-        ("qwen2", {"hidden_act": "relu"}, "hidden_act is 'relu'"),
+        ("qwen2", {"hidden_act": "relu"}, 'hidden_act is "relu"'),
         ("qwen3", {"head_dim": 15}, "heads of 15 rows"),
         ("mixtral", {"num_experts_per_tok": 5}, "5 of 4 experts are used"),
-        ("qwen3_5_text", {"layer_types": ["full_attention"]}, "layer_types is"),
-        ("gemma4_text", {"layer_types": ["linear_attention"] * 5}, "layer_types is"),
+        ("qwen3_5_text", {"layer_types": ["full_attention"]}, "layer_types does not have one kind"),
+        (
+            "gemma4_text",
+            {"layer_types": ["linear_attention"] * 5},
+            "layer_types does not have one kind",
+        ),
     ],
 )
 def test_refused(arch: str, changes: dict[str, Any], message: str) -> None:

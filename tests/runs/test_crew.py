@@ -69,7 +69,7 @@ def setup(tmp_path: Path) -> WorkerSetup:
 def test_the_failure_of_a_worker_is_that_of_the_run(tmp_path: Path, setup: WorkerSetup) -> None:
     with (
         Crew([setup], tmp_path / "run.log") as workers,
-        pytest.raises(MergeSearchError, match=r"it has no study\.db"),
+        pytest.raises(MergeSearchError, match=r"has no study\.db"),
     ):
         workers.watch(lambda: None, lambda event: None)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.command import search
+from safetensors.torch import save_file
 
 from mergesearch._system import resources
 from mergesearch.errors import InputError
@@ -17,6 +20,8 @@ TEXTS = {
     Kind.OBJECTIVES: "objectives: {}",
     Kind.EVOLVE: "genome: {models: [a]}",
     Kind.MOE: "base_model: a\ngate_mode: random\nexperts: [{source_model: a}]",
+    Kind.NOTEBOOK: '{"cells": [], "metadata": {}, "nbformat": 4}',
+    Kind.TASK: "task: mine\ndataset_path: json\noutput_type: generate_until",
 }
 
 
@@ -32,6 +37,13 @@ def places(tmp_path: Path) -> dict[Kind, Path]:
         places[kind] = tmp_path / kind.name.lower()
         places[kind].mkdir()
         (places[kind] / name).touch()
+    places[Kind.OF_RUN] = places[Kind.RUN] / "front.json"
+    places[Kind.OF_RUN].write_text('{"objectives": ["a"], "front": []}')
+    places[Kind.ARCHIVE] = tmp_path / "a.tar"
+    with tarfile.open(places[Kind.ARCHIVE], "w") as archive:
+        archive.add(places[Kind.RECIPE], "recipe.yaml")
+    save_file({"x": torch.zeros(2)}, tmp_path / "w.safetensors")
+    places[Kind.WEIGHTS] = tmp_path / "w.safetensors"
     places[Kind.MODEL] = resources.parent_folder("demo:base")
     return places
 
@@ -76,6 +88,11 @@ def test_a_refusal_names_the_command(places: dict[Kind, Path]) -> None:
         (("check", "{}"), Kind.RUN, "search front {}"),
         (("front", "{}"), Kind.GGUF, "search score {} --objectives FILE"),
         (("status", "{}"), Kind.RECIPE, "search build {} --out model.gguf"),
+        (("run", "{}", "--objectives", "demo"), Kind.NOTEBOOK, "copy the recipe, the space"),
+        (("build", "{}", "-o", "m"), Kind.ARCHIVE, "unpack it"),
+        (("check", "{}"), Kind.TASK, "name its folder in an objectives file: task_folder: "),
+        (("run", "demo", "--objectives", "{}"), Kind.OF_RUN, "search front "),
+        (("report", "{}"), Kind.WEIGHTS, "name its folder in a recipe or a space: model: "),
         (("init", "--from", "{}"), Kind.SPACE, "search run {} --objectives FILE"),
     ],
 )
@@ -94,3 +111,18 @@ def test_commands_answer_what_is_not_theirs(
     assert f"is {kind}\n" in outcome.err
     assert fix.format(places[kind]) in outcome.err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", [("run", "{}"), ("check", "{}"), ("init", "--from", "{}")])
+def test_a_folder_in_the_place_of_a_file_is_called_one(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    outcome = search(*(part.format(tmp_path) for part in command))
+    assert (outcome.code, f"{tmp_path}: is a folder, not a file" in outcome.err) == (2, True)
+
+
+def test_a_file_in_the_place_of_a_run_folder_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("a note")
+    outcome = search("front", tmp_path / "notes.txt")
+    assert outcome.code == 2
+    assert f"{tmp_path / 'notes.txt'}: is a file, not a run folder" in outcome.err

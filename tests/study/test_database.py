@@ -51,7 +51,7 @@ def test_a_server_is_named_without_its_password() -> None:
 def test_a_folder_without_a_database_is_not_a_run_folder(tmp_path: Path) -> None:
     url = sqlite_url(tmp_path / "study.db")
     assert runs_of(url) == {}
-    with pytest.raises(RunFolderError, match=r"it has no study\.db, so it is not a run folder"):
+    with pytest.raises(RunFolderError, match=r"has no study\.db, so it is not a run folder"):
         RunRecords.open(url)
     assert list(tmp_path.iterdir()) == []
 

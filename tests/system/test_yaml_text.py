@@ -129,3 +129,9 @@ def test_of_several_documents_the_one_that_has_the_keys_counts() -> None:
 )
 def test_a_value_in_a_message_is_as_its_yaml(value: object, text: str) -> None:
     assert as_written(value) == text
+
+
+def test_a_control_character_is_named_with_its_line() -> None:
+    with pytest.raises(InputError) as caught:
+        read_documents("a: 1\nb: x\x00\n", InputError, "r.yaml")
+    assert str(caught.value) == "r.yaml, line 2: not valid YAML: the character U+0000"

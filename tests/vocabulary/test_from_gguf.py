@@ -158,9 +158,9 @@ def test_a_pre_tokenizer_that_only_llama_cpp_knows_has_no_tokenizer_json(tmp_pat
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "another kind": ({"model": "bert"}, "of the kind 'bert'"),
-    "no name of the split": ({"pre": None}, "tokenizer.ggml.pre is None, so it is unknown"),
-    "the split of old files": ({"pre": "default"}, "tokenizer.ggml.pre is 'default'"),
+    "another kind": ({"model": "bert"}, 'tokenizer.ggml.model is "bert"'),
+    "no name of the split": ({"pre": None}, "needs `tokenizer.ggml.pre`, so it is unknown"),
+    "the split of old files": ({"pre": "default"}, 'tokenizer.ggml.pre is "default"'),
     "no scores": ({"model": "llama"}, "without a score for every token"),
     "too few scores": ({"model": "llama", "scores": [0.0]}, "without a score for every token"),
     "too few types": ({"token_type": [1]}, "1 types of 257 tokens"),

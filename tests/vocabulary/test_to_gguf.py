@@ -82,7 +82,7 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "lower case": (lambda document: document.update(normalizer={"type": "Lowercase"}), "Lowercase"),
     "whole words first": (
         lambda document: document["model"].update(ignore_merges=True),
-        "ignore_merges True",
+        "ignore_merges true",
     ),
     "not BPE": (lambda document: document["model"].update(type="Unigram"), "Unigram tokenizer"),
     "no model": (lambda document: document.pop("model"), "needs `model`"),

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from mergesearch._system.files import open_regular
+from mergesearch._system.files import open_regular, why_unreadable
 from mergesearch.errors import MergeSearchError
 
 MAX_JSON = 40 << 20
@@ -49,7 +49,7 @@ def read_json_object(path: Path, fail: type[MergeSearchError]) -> dict[str, Any]
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise fail(f"cannot be read: {error.strerror}", where=path) from error
+        raise fail(why_unreadable(error), where=path) from error
     if len(text) > MAX_JSON:
         raise fail(f"more than {MAX_JSON} bytes of JSON", where=path)
     document = parse_json(text, path, fail)
@@ -188,6 +188,11 @@ def described(problem: ErrorDetails) -> Problem:
     if kind == _REFUSED:
         return Problem(f"{value} {problem['msg']}", joined(path))
     return Problem(f"{value}: {problem['msg']}", joined(path))
+
+
+def state_of(key: str, value: Any) -> str:
+    """Return what a value is, in place of what it should be; or that it is needed."""
+    return f"needs `{key}`" if value is None else f"{key} is {shown(value)}"
 
 
 def joined(path: tuple[str | int, ...]) -> str:

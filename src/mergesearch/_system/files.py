@@ -97,6 +97,15 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def why_unreadable(error: OSError) -> str:
+    """Return why a file could not be opened, as a message has it behind the file's name."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, IsADirectoryError):
+        return "is a folder, not a file"
+    return f"cannot be read: {error.strerror}"
+
+
 def read_text(path: Path) -> str:
     """Return the content of a UTF-8 text file.
 
@@ -106,14 +115,10 @@ def read_text(path: Path) -> str:
     try:
         with open_regular(path) as file:
             return io.TextIOWrapper(file, encoding="utf-8").read()
-    except FileNotFoundError:
-        raise InputError("no such file", where=path) from None
-    except IsADirectoryError:
-        raise InputError("is a folder, not a file", where=path) from None
     except UnicodeDecodeError as error:
         raise InputError(f"is not UTF-8 text (byte {error.start})", where=path) from error
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+        raise InputError(why_unreadable(error), where=path) from error
 
 
 def write_text(path: Path, text: str) -> None:

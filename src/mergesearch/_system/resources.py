@@ -55,6 +55,8 @@ def _built_in_or_file(name: str, folder: Path, what: str) -> Path:
     given = expanded(name)
     if given.is_file():
         return given.resolve()
+    if given.is_dir():
+        raise InputError("is a folder, not a file", where=given, expected=f"a {what}")
     built_in = folder / f"{name}.yaml"
     if built_in.is_file() and built_in.parent == folder:
         return built_in

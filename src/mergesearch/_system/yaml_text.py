@@ -91,6 +91,12 @@ def read_documents(
         loader.name = str(where)
         while loader.check_data():
             documents.append(loader.get_data())
+    except yaml.reader.ReaderError as error:
+        lines = text.count("\n", 0, error.position) + 1
+        code = f"U+{ord(text[error.position]):04X}"
+        raise fail(
+            f"not valid YAML: the character {code}", where=f"{where}, line {lines}"
+        ) from error
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         problem = error.problem or error.context

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from mergesearch._kernels.mapping import mapped_file
 from mergesearch._kernels.stored import Float
+from mergesearch._system.documents import shown, state_of
 from mergesearch.build.contents import Contents
 from mergesearch.build.explain import Matrix, explanation, joined
 from mergesearch.errors import CheckpointError
@@ -174,7 +175,7 @@ class Blueprint:
         for key in CONTEXT_KEYS:
             if merged.config.get(key) != wanted.get(key):
                 found = merged.config.get(key)
-                raise self._refuse(f"config.json: {key} is {found}", wanted.get(key))
+                raise self._refuse(state_of(key, found), shown(wanted.get(key)))
         expected_tokenizer, tokenizer = self.parent.tokenizer, merged.tokenizer
         if expected_tokenizer and tokenizer and tokenizer.tokens != expected_tokenizer.tokens:
             raise self._refuse("the merge has another vocabulary", "that of the template")
@@ -356,5 +357,5 @@ def _layers(header: GgufHeader) -> int:
     key = f"{_arch(header)}.block_count"
     value = header.fields.get(key)
     if not isinstance(value, int) or value < 1:
-        raise CheckpointError(f"{key} is {value!r}", expected="a positive whole number")
+        raise CheckpointError(state_of(key, value), expected="a positive whole number")
     return value

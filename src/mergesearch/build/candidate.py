@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mergesearch._system.closing import Closing
+from mergesearch._system.files import why_unreadable
 from mergesearch.build.files import file_digest
 from mergesearch.errors import CheckpointError
 
@@ -54,7 +55,7 @@ def open_gguf(path: Path) -> Candidate:
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     except OSError as error:
-        raise CheckpointError(f"cannot be read: {error.strerror}", where=path) from error
+        raise CheckpointError(why_unreadable(error), where=path) from error
     if os.pread(fd, 4, 0) != b"GGUF":
         os.close(fd)
         raise CheckpointError("not a GGUF file", where=path)

@@ -11,6 +11,7 @@ import gguf
 import numpy as np
 
 from mergesearch._kernels.stored import Float
+from mergesearch._system.documents import shown
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import ROPE_FACTORS, extra_tensors, gemma4, layout_of
 from mergesearch.gguf.families import ARCHITECTURES
@@ -98,7 +99,9 @@ def config_of_gguf(
     arch, where = fields.arch, fields.where
     if not isinstance(arch, str) or arch not in _ARCHITECTURES:
         raise CheckpointError(
-            f"unsupported architecture {arch!r}", where=where, expected=", ".join(_ARCHITECTURES)
+            "names no architecture" if arch is None else f"unsupported architecture {shown(arch)}",
+            where=where,
+            expected=", ".join(_ARCHITECTURES),
         )
     if len(shapes.get(GGUF_EMBEDDING, ())) != 2:
         raise CheckpointError(f"the matrix {GGUF_EMBEDDING} is missing", where=where)
@@ -236,7 +239,7 @@ def _rope_scaling(fields: Fields) -> dict[str, Any]:
         return {}
     if kind not in ("linear", "yarn"):
         raise CheckpointError(
-            f"rope scaling {kind!r}", where=fields.where, expected="linear or yarn"
+            f"rope scaling {shown(kind)}", where=fields.where, expected="linear or yarn"
         )
     factor = fields.number(gguf.Keys.Rope.SCALING_FACTOR)
     scaling: dict[str, Any] = {"rope_type": kind, "factor": factor}

@@ -11,6 +11,7 @@ from typing import Any
 import gguf
 import numpy as np
 
+from mergesearch._system.documents import state_of
 from mergesearch.errors import CheckpointError
 
 
@@ -68,7 +69,7 @@ class Fields:
     def error(self, key: str, value: Any, expected: str) -> CheckpointError:
         """Return the error about a key with another value than expected."""
         return CheckpointError(
-            f"{key.format(arch=self.arch)} is {value!r}", where=self.where, expected=expected
+            state_of(key.format(arch=self.arch), value), where=self.where, expected=expected
         )
 
     def with_values(self, values: Mapping[str, Any]) -> Fields:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mergesearch._system.documents import state_of
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import gemma4
 from mergesearch.gguf.families import ARCHITECTURES, Family, completed
@@ -23,7 +24,7 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
     name = (config.get("architectures") or [None])[0]
     if name not in ARCHITECTURES:
         raise CheckpointError(
-            f"unsupported architecture {name!r}",
+            "names no architecture" if name is None else f"unsupported architecture {name!r}",
             where=where,
             expected=", ".join(ARCHITECTURES),
             fix="convert one parent with llama.cpp and name the file: --template FILE.gguf",
@@ -78,7 +79,7 @@ def _kinds(config: Mapping[str, Any], family: Family, where: str | Path) -> tupl
     kinds = config.get("layer_types") or usual
     if len(kinds) != n_layers or not set(kinds) <= {usual_kind, every_kind}:
         raise CheckpointError(
-            f"config.json: layer_types is {kinds}",
+            "layer_types does not have one kind of layer after the other",
             where=where,
             expected=f"{n_layers} times one of {usual_kind}, {every_kind}",
         )
@@ -101,7 +102,7 @@ def _check_heads(config: Mapping[str, Any], family: Family, where: str | Path) -
     shared = positive_size(config, "num_key_value_heads", where, heads)
     if heads % shared:
         raise CheckpointError(
-            f"config.json: {heads} attention heads share {shared} heads of keys and values",
+            f"{heads} attention heads share {shared} heads of keys and values",
             where=where,
             expected="a multiple",
         )
@@ -112,9 +113,7 @@ def _check_heads(config: Mapping[str, Any], family: Family, where: str | Path) -
         )
     key, *known = family.activation
     if config.get(key, known[0]) not in known:
-        raise CheckpointError(
-            f"config.json: {key} is {config[key]!r}", where=where, expected=" or ".join(known)
-        )
+        raise CheckpointError(state_of(key, config[key]), where=where, expected=" or ".join(known))
 
 
 def _expert_sizes(config: Mapping[str, Any], family: Family, where: str | Path) -> dict[str, int]:
@@ -127,7 +126,7 @@ def _expert_sizes(config: Mapping[str, Any], family: Family, where: str | Path) 
         positive_size(config, "num_experts_per_tok", where),
     )
     if used > n_experts:
-        raise CheckpointError(f"config.json: {used} of {n_experts} experts are used", where=where)
+        raise CheckpointError(f"{used} of {n_experts} experts are used", where=where)
     return {
         "n_experts": n_experts,
         "expert_feed_forward": positive_size(config, family.experts.inner, where),

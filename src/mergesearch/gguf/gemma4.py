@@ -16,6 +16,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
+from mergesearch._system.documents import state_of
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.fields import Fields
 from mergesearch.gguf.sizes import positive_size
@@ -87,14 +88,14 @@ def layer_kinds(
     """
     if config["enable_moe_block"]:
         raise CheckpointError(
-            "config.json: Gemma 4 with experts is not built in",
+            "Gemma 4 with experts is not built in",
             where=where,
             fix="convert one parent with llama.cpp and name the file: --template FILE.gguf",
         )
     first = len(kinds) - int(config["num_kv_shared_layers"])
     if first < len(kinds) and (first < 2 or tuple(kinds[first - 2 : first]) != (SLIDING, FULL)):
         raise CheckpointError(
-            f"config.json: num_kv_shared_layers is {config['num_kv_shared_layers']}",
+            f"num_kv_shared_layers is {config['num_kv_shared_layers']}",
             where=where,
             expected=f"layers that come after one of {SLIDING} and one of {FULL}",
         )
@@ -119,7 +120,7 @@ def sizes_by_kind(config: Mapping[str, Any], where: str | Path) -> dict[str, dic
     ):
         if heads % own or head % 2:
             raise CheckpointError(
-                f"config.json: {heads} heads of {head} rows share {own} heads of keys in {kind}",
+                f"{heads} heads of {head} rows share {own} heads of keys in {kind}",
                 where=where,
                 expected="a multiple, of an even number of rows",
             )
@@ -162,7 +163,8 @@ def rope_factors(rope: Mapping[str, Any], config: Mapping[str, Any]) -> npt.NDAr
     """
     if rope.get("rope_type") != "proportional" or rope.get("factor", 1.0) != 1.0:
         raise CheckpointError(
-            f"config.json: rope_type of {FULL} is {rope.get('rope_type')!r}",
+            state_of(f"rope_type of {FULL}", rope.get("rope_type")),
+            where="config.json",
             expected="proportional, without a factor, which is all that llama.cpp computes",
         )
     pairs = config["global_head_dim"] // 2

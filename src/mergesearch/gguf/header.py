@@ -16,7 +16,7 @@ from typing import Any
 
 import gguf
 
-from mergesearch._system.files import open_regular
+from mergesearch._system.files import open_regular, why_unreadable
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.pack import NUMBERS
 
@@ -68,7 +68,7 @@ def read_gguf_header(path: Path) -> GgufHeader:
         ):
             return _read(_Cursor(data, path), path)
     except OSError as error:
-        raise CheckpointError(f"cannot be read: {error.strerror}", where=path) from error
+        raise CheckpointError(why_unreadable(error), where=path) from error
     except ValueError as error:  # an empty file cannot be mapped
         raise CheckpointError(f"not a GGUF file: {error}", where=path, fix=_FIX) from error
 

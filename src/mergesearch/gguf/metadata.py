@@ -13,6 +13,7 @@ from typing import Any
 
 import gguf
 
+from mergesearch._system.documents import shown, state_of
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import gemma4
 from mergesearch.gguf.families import completed
@@ -241,8 +242,8 @@ def _gemma4(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) ->
         )
     if config.get("use_bidirectional_attention") == "all":
         raise CheckpointError(
-            "config.json: use_bidirectional_attention is 'all'",
-            where=layout.title,
+            "use_bidirectional_attention is 'all'",
+            where=f"config.json of {layout.title}",
             expected="a model that writes one token after the other",
         )
     for key, value in gemma4.own_keys(layout.kinds, config, layout.title).items():
@@ -282,7 +283,9 @@ def _needed(config: Mapping[str, Any], key: str) -> Any:
     """Return a number that may be null in a config.json, and that llama.cpp needs."""
     if not config[key]:
         raise CheckpointError(
-            f"config.json: {key} is {config[key]}", expected="a number, as llama.cpp needs it"
+            state_of(key, config[key]),
+            where="config.json",
+            expected="a number, as llama.cpp needs it",
         )
     return config[key]
 
@@ -290,10 +293,17 @@ def _needed(config: Mapping[str, Any], key: str) -> Any:
 def _require(config: Mapping[str, Any], key: str, found: Any, expected: Any) -> None:
     if found != expected:
         raise CheckpointError(
-            f"config.json: {key} is {found}",
-            where=(config.get("architectures") or [""])[0],
-            expected=f"{expected}, which is all that llama.cpp computes",
+            f"{key} is {_words(found)}",
+            where=f"config.json of {(config.get('architectures') or ['a model'])[0]}",
+            expected=f"{_words(expected)}, which is all that llama.cpp computes",
         )
+
+
+def _words(value: Any) -> str:
+    """A value of a config.json, lists with all that is in them."""
+    if isinstance(value, list | set | tuple):
+        return ", ".join(map(str, value)) or "empty"
+    return "missing" if value is None else shown(value)
 
 
 _ROPE_APART = (gguf.MODEL_ARCH.GEMMA2, gguf.MODEL_ARCH.PHI3)

@@ -88,7 +88,9 @@ def longrope_factor(rope: Mapping[str, Any], scale: float, original: int) -> flo
     kind = str(rope.get("rope_type", "")).lower()
     if kind not in ("su", "longrope", "yarn"):
         raise CheckpointError(
-            f"config.json: rope_type {kind!r} with long_factor", expected="longrope, su or yarn"
+            f"rope_type {kind!r} with long_factor",
+            where="config.json",
+            expected="longrope, su or yarn",
         )
     if scale <= 1.0:
         return 1.0
@@ -108,7 +110,8 @@ def extra_tensors(
     if layout.arch == gguf.MODEL_ARCH.PHI3 and rope.get("long_factor"):
         if len(rope.get("short_factor", ())) != len(rope["long_factor"]):
             raise CheckpointError(
-                "config.json: long_factor and short_factor differ in length", where=layout.title
+                "long_factor and short_factor differ in length",
+                where=f"config.json of {layout.title}",
             )
         pairs = ((LONG_FACTORS, "long_factor"), (SHORT_FACTORS, "short_factor"))
         return {name: np.array(rope[key], dtype=np.float32) for name, key in pairs}
@@ -129,7 +132,9 @@ def _llama3_factors(head_dim: int, rope: Mapping[str, Any]) -> npt.NDArray[np.fl
     original = rope.get("original_max_position_embeddings", 8192)
     if high <= low:
         raise CheckpointError(
-            f"config.json: high_freq_factor is {high:g}", expected=f"above {low:g}, the lower one"
+            f"high_freq_factor is {high:g}",
+            where="config.json",
+            expected=f"above {low:g}, the lower one",
         )
     exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
     theta = np.float32(rope.get("rope_theta", 10000.0))

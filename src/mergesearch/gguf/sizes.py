@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mergesearch._system.documents import state_of
 from mergesearch.errors import CheckpointError
 
 
@@ -23,7 +24,5 @@ def positive_size(
     """
     value = config.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise CheckpointError(
-            f"config.json: {key} is {value!r}", where=where, expected="a positive whole number"
-        )
+        raise CheckpointError(state_of(key, value), where=where, expected="a positive whole number")
     return value

@@ -145,7 +145,9 @@ def _check_sources(tensors: Sequence[PlannedTensor], parents: Mapping[str, Check
             info = parents[source.parent].tensors.get(source.name)
             if info is None or info.shape != tensor.shape:
                 raise CheckpointError(
-                    f"{source.name} has the shape {None if info is None else info.shape}",
+                    f"{source.name} is missing"
+                    if info is None
+                    else f"{source.name} has the shape {info.shape}",
                     where=source.parent,
                     expected=f"{tensor.shape}, as the layer of the result in its place",
                 )

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mergesearch._kernels.stored import Float
-from mergesearch._system.documents import check
+from mergesearch._system.documents import check, shown, state_of
 from mergesearch.errors import CheckpointError
 from mergesearch.parents.documents import ADAPTER_SETTINGS
 from mergesearch.parents.folder import read_json, refuse_pickles
@@ -282,19 +282,19 @@ def _read_config(folder: Path) -> dict[str, Any]:
     where = folder / CONFIG
     if config.get("peft_type") != "LORA":
         raise CheckpointError(
-            f"peft_type {config.get('peft_type')!r}", where=where, expected="a LORA adapter"
+            state_of("peft_type", config.get("peft_type")), where=where, expected="a LORA adapter"
         )
     check(ADAPTER_SETTINGS, config, where, CheckpointError)
     if config.get("init_lora_weights") not in _INITS_THAT_KEEP_THE_BASE:
         raise CheckpointError(
-            f"init_lora_weights {config['init_lora_weights']!r} changes the base's own weights",
+            f"init_lora_weights {shown(config['init_lora_weights'])} changes the base's weights",
             where=where,
             fix="convert it to a plain LoRA in PEFT: path_initial_model_for_weight_conversion",
         )
     for key, value in config.items():
         if value and key not in _KNOWN:
             raise CheckpointError(
-                f"{key} {value!r} is not supported",
+                f"{key} {shown(value)} is not supported",
                 where=where,
                 expected="a LoRA, rank-stabilised LoRA or DoRA adapter",
                 fix="merge the adapter into its base in PEFT, and name the merged folder",

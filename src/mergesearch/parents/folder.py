@@ -75,7 +75,7 @@ class FolderCheckpoint:
         self.tensors = _weights(self._places)
         check(MODEL_CONFIG, self.config, folder / "config.json", CheckpointError)
         self.config = with_heads_of_full_attention(self.config)
-        layout = layout_of(self.config, folder)
+        layout = layout_of(self.config, folder / "config.json")
         self.layout = layout
         check_rope_type(layout, self.config, folder / "config.json")
         check_token_ids(self.config, layout.vocab_rows, folder / "config.json")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mergesearch._kernels.mapping import mapped_file
 from mergesearch._kernels.stored import Stored
-from mergesearch._system.documents import check
+from mergesearch._system.documents import check, shown
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import (
     CONSTANTS,
@@ -250,4 +250,4 @@ def _refuse_parts(fields: Mapping[str, Any], path: Path) -> None:
         )
     kind = fields.get(gguf.Keys.General.TYPE, gguf.GGUFType.MODEL)
     if kind != gguf.GGUFType.MODEL:
-        raise CheckpointError(f"a GGUF of type {kind!r}", where=path, expected="a whole model")
+        raise CheckpointError(f"a GGUF of type {shown(kind)}", where=path, expected="a whole model")

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from mergesearch._kernels.mapping import mapped
 from mergesearch._kernels.stored import Stored, to_float32
 from mergesearch._system.documents import check, parse_json, shown
-from mergesearch._system.files import open_regular
+from mergesearch._system.files import open_regular, why_unreadable
 from mergesearch.errors import CheckpointError
 from mergesearch.parents.documents import METADATA
 from mergesearch.quantize.formats import FLOAT_TYPES
@@ -96,7 +96,7 @@ def read_header(path: Path) -> dict[str, SafetensorsTensor]:
                 )
             text = file.read(length)
     except OSError as error:
-        raise CheckpointError(f"cannot be read: {error.strerror}", where=path) from error
+        raise CheckpointError(why_unreadable(error), where=path) from error
     tensors = {
         name: _tensor(name, value, 8 + length, size, path)
         for name, value in _parse(text, path).items()

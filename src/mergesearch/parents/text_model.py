@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mergesearch._system.documents import state_of
 from mergesearch.errors import CheckpointError
 from mergesearch.vocabulary.files import KINDS
 
@@ -79,7 +80,7 @@ def text_config(config: Mapping[str, Any], where: Path, *, has_head: bool) -> di
     architecture = _ARCHITECTURES.get(str(text.get("model_type")))
     if architecture is None:
         raise CheckpointError(
-            f"the text model {text.get('model_type')!r} of {config.get('architectures')}",
+            state_of("model_type of the text model", text.get("model_type")),
             where=where,
             expected="one of " + ", ".join(_ARCHITECTURES),
         )

@@ -28,6 +28,11 @@ class Kind(enum.StrEnum):
     RUN = "a run folder"
     ADAPTER = "a LoRA adapter"
     MODEL = "a model folder"
+    WEIGHTS = "a safetensors file"
+    ARCHIVE = "an archive"
+    NOTEBOOK = "a notebook"
+    TASK = "a file of tasks"
+    OF_RUN = "a file of a run"
 
 
 _COMMANDS = {
@@ -40,9 +45,23 @@ _COMMANDS = {
     Kind.RUN: "search front {}",
     Kind.ADAPTER: "name it behind its base in a recipe or a space: model: BASE+{}",
     Kind.MODEL: "name it in a recipe or a space: model: {}",
+    Kind.WEIGHTS: "name its folder in a recipe or a space: model: {1}",
+    Kind.ARCHIVE: "unpack it, and name what is in it",
+    Kind.NOTEBOOK: "copy the recipe, the space or the objectives in it into a file of their own",
+    Kind.TASK: "name its folder in an objectives file: task_folder: {1}",
+    Kind.OF_RUN: "search front {1}",
 }
+"""What takes each kind: `{}` or `{0}` stands for the path, `{1}` for the folder it is in."""
 
-
+_BEGINNINGS = (
+    (0, b"GGUF", Kind.GGUF),
+    (8, b'{"', Kind.WEIGHTS),
+    (0, b"PK\x03\x04", Kind.ARCHIVE),
+    (0, b"\x1f\x8b", Kind.ARCHIVE),
+    (257, b"ustar", Kind.ARCHIVE),
+)
+"""Bytes by which files that are no text are known, with their place."""
+_LONGEST_BEGINNING = 262
 _OF_TOOL = {"mergekit-evolve": Kind.EVOLVE, "mergekit-moe": Kind.MOE}
 
 
@@ -53,14 +72,12 @@ def kind_of(path: Path) -> Kind | None:
     if not path.is_file():
         return None
     with path.open("rb") as file:
-        if file.read(4) == b"GGUF":
-            return Kind.GGUF
-    if path.stat().st_size > _TEXT_BYTES:
-        return None
-    try:
-        return _kind_of_document(load_document(read_text(path), path))
-    except MergeSearchError:
-        return None
+        beginning = file.read(_LONGEST_BEGINNING)
+    for place, mark, kind in _BEGINNINGS:
+        if beginning[place:].startswith(mark):
+            return kind
+    known = None if path.stat().st_size > _TEXT_BYTES else _kind_of_text(path)
+    return known or (Kind.OF_RUN if RunFolder(path.parent).holds_run() else None)
 
 
 def refuse_other(path: Path, *wanted: Kind) -> None:
@@ -75,7 +92,7 @@ def refuse_other(path: Path, *wanted: Kind) -> None:
             f"is {kind}",
             where=path,
             expected=" or ".join(wanted),
-            fix=_COMMANDS[kind].format(path),
+            fix=_COMMANDS[kind].format(path, path.parent),
         )
 
 
@@ -87,15 +104,23 @@ def _kind_of_folder(path: Path) -> Kind | None:
     return Kind.MODEL if (path / "config.json").is_file() else None
 
 
+def _kind_of_text(path: Path) -> Kind | None:
+    try:
+        return _kind_of_document(load_document(read_text(path), path))
+    except MergeSearchError:
+        return None
+
+
 def _kind_of_document(document: Mapping[str, Any]) -> Kind | None:
-    if "objectives" in document:
+    if isinstance(document.get("objectives"), Mapping):
         return Kind.OBJECTIVES
     for key, tool in OTHER_TOOLS.items():
         if key in document:
             return _OF_TOOL[tool]
     if "start_from" in document or _has_hole(document):
         return Kind.SPACE
-    return Kind.RECIPE if "merge_method" in document else None
+    keys = {"merge_method": Kind.RECIPE, "nbformat": Kind.NOTEBOOK, "dataset_path": Kind.TASK}
+    return next((kind for key, kind in keys.items() if key in document), None)
 
 
 def _has_hole(node: Any) -> bool:

@@ -11,6 +11,7 @@ from mergesearch._system import resources
 from mergesearch._system.files import read_text
 from mergesearch.errors import InputError
 from mergesearch.recipe import Recipe, load_document, to_yaml
+from mergesearch.runs.inputs import errors_with_lines, read_recipe
 from mergesearch.runs.kinds import Kind, kind_of, refuse_other
 from mergesearch.space import Space
 from mergesearch.space.evolve import objectives_of, space_of
@@ -64,16 +65,18 @@ def space_from(source: Path, choose: Choose = lambda found, default: default) ->
     refuse_other(source, Kind.RECIPE, Kind.EVOLVE)
     if kind_of(source) is not Kind.EVOLVE:
         return _from_recipe(source, choose)
-    document = load_document(read_text(source), source)
-    space = space_of(document, source)
-    names = [dimension.name for dimension in Space(space, source).dimensions]
+    text = read_text(source)
+    with errors_with_lines(text, source):
+        document = load_document(text, source)
+        space = space_of(document, source)
+        names = [dimension.name for dimension in Space(space, source).dimensions]
+        objectives = _EVOLVE_NOTE + to_yaml([objectives_of(document, source)])
     searched = tuple(dict.fromkeys(name.partition("[")[0] for name in names))
-    objectives = _EVOLVE_NOTE + to_yaml([objectives_of(document, source)])
     return NewSpace(to_yaml([space]), objectives, searched, dimensions=len(names))
 
 
 def _from_recipe(source: Path, choose: Choose) -> NewSpace:
-    document = Recipe.from_yaml(read_text(source), source).to_dict()
+    document = read_recipe(source).to_dict()
     found = openings(document)
     if not found:
         raise InputError(

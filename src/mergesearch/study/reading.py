@@ -49,10 +49,11 @@ class RunRecords(Closing):
         """
         where = location(url)
         if isinstance(where, Path) and not where.is_file():
+            what = "is a file, not a run folder" if where.parent.exists() else "no such folder"
             raise RunFolderError(
-                f"it has no {where.name}, so it is not a run folder"
+                f"has no {where.name}, so it is not a run folder"
                 if where.parent.is_dir()
-                else "no such folder",
+                else what,
                 where=where.parent,
                 fix="name the folder that `search run` wrote (its --out); `search list` shows those"
                 " in results",

@@ -15,7 +15,7 @@ from typing import Any
 
 import gguf
 
-from mergesearch._system.documents import check
+from mergesearch._system.documents import check, state_of
 from mergesearch.errors import CheckpointError
 from mergesearch.vocabulary.documents import METADATA
 from mergesearch.vocabulary.files import KINDS, Tokenizer
@@ -93,7 +93,7 @@ def tokenizer_from_gguf(fields: Mapping[str, Any], where: Path) -> Tokenizer:
             document = _spaced(metadata, [_pair(merge) for merge in _stored_merges(metadata)])
         case model:
             raise CheckpointError(
-                f"a tokenizer of the kind {model!r}", where=where, expected="gpt2, llama or gemma4"
+                state_of(_KEY.MODEL, model), where=where, expected="gpt2, llama or gemma4"
             )
     stored = StoredTokens(fields[_KEY.MODEL], texts, types, _scores(metadata))
     ids = metadata.special()
@@ -122,7 +122,7 @@ def _pre_tokenizer(metadata: _Metadata) -> str:
     name = metadata.fields.get(_KEY.PRE)
     if not isinstance(name, str) or name == "default":
         raise CheckpointError(
-            f"{_KEY.PRE} is {name!r}, so it is unknown how the tokenizer splits text",
+            f"{state_of(_KEY.PRE, name)}, so it is unknown how the tokenizer splits text",
             where=metadata.where,
             fix="convert the model again, or use its folder in the place of its GGUF",
         )

@@ -16,6 +16,7 @@ from typing import Any
 
 import gguf
 
+from mergesearch._system.documents import shown
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.pack import Metadata
 from mergesearch.vocabulary import Tokenizer
@@ -177,8 +178,8 @@ def _pre_tokenizer(tokenizer: Tokenizer, where: str | Path) -> str:
     if known is None or normalizer not in (None, "NFC"):
         raise CheckpointError(
             "a tokenizer that llama.cpp is not known to reproduce: "
-            f"pre_tokenizer {json.dumps(section)[:300]}, ignore_merges {takes_words}, "
-            f"normalizer {normalizer}",
+            f"pre_tokenizer {json.dumps(section)[:300]}, ignore_merges {shown(takes_words)}, "
+            f"normalizer {'none' if normalizer is None else normalizer}",
             where=where,
             expected="one that splits text as one of these: " + ", ".join(dict.fromkeys(names())),
         )
