@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from helpers.study_fakes import run_in, search, told
 from helpers.worker_fakes import files_of, share
 
 from mergesearch._system import resources
+from mergesearch.errors import RunFolderError
 from mergesearch.study.reading import RunRecords
 from mergesearch.study.records import TrialRecord
 from mergesearch.study.servers import server_address
@@ -92,6 +94,7 @@ def test_every_trial_is_done_once(
 
 
 Start = Callable[..., subprocess.Popen[str]]
+SEARCH = (sys.executable, "-m", "mergesearch")
 
 
 @pytest.fixture
@@ -99,9 +102,11 @@ def start() -> Iterator[Start]:
     """Starts commands in a folder, which end with the test at the latest."""
     started: list[subprocess.Popen[str]] = []
 
-    def run(folder: Path, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+    def run(
+        folder: Path, *arguments: object, program: tuple[str, ...] = SEARCH, **environment: str
+    ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mergesearch", *map(str, arguments)],
+            [*program, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -188,6 +193,61 @@ def test_machines_join_and_others_are_refused_and_no_password_is_anywhere(
         assert [trial.state for trial in records.trials()] == ["complete"] * 12
         assert [trial.attempt for trial in records.trials()] == [1] * 12
         assert len({worker.pid for worker in records.workers()}) >= 3
+
+
+def test_the_documented_array_shares_a_run(server: Server, tmp_path: Path, start: Start) -> None:
+    """As Slurm starts it: the first task last, and another one told to leave in mid-trial."""
+    folder = tmp_path / "cluster"
+    _place(folder)
+    page = (Path(__file__).parents[2] / "docs" / "workers.md").read_text(encoding="utf-8")
+    script = page[page.index("#!/bin/bash") :].partition("```")[0]
+    for written, tried in {
+        "postgresql://me@host/studies": server.url(),
+        "/night": "/array",
+        "--study night": "--study array",
+        "--trials 400": "--trials 24 --sampler sobol",
+    }.items():
+        assert written in script
+        script = script.replace(written, tried)
+    (folder / "array.sh").write_text(script)
+    (tmp_path / "search").write_text(f'#!/bin/sh\nexec {shlex.join(SEARCH)} "$@"\n')
+    (tmp_path / "search").chmod(0o755)
+
+    def task(number: int) -> subprocess.Popen[str]:
+        return start(
+            folder,
+            program=("bash", "array.sh"),
+            SLURM_ARRAY_TASK_ID=str(number),
+            SLURM_JOB_ID=str(70 + number),
+            PGPASSWORD=PASSWORD,
+            PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        )
+
+    steady, leaving = task(1), task(2)
+    first = task(0)
+    where = files_of(folder, server_address(server.url(PASSWORD)), "array")
+    deadline = time.monotonic() + 300
+    while not _is_at_work(where, leaving.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    leaving.terminate()
+    said, _ = leaving.communicate(timeout=60)
+    assert leaving.returncode == 130, said
+    assert "waiting: the study array is not on record yet" in said
+    for process in (first, steady):
+        told, _ = process.communicate(timeout=900)
+        assert process.returncode == 0, told
+    assert [trial.state for trial in trials(where)] == ["complete"] * 24
+
+
+def _is_at_work(where: StudyFiles, process: int) -> bool:
+    """Whether a process does a trial of a run, which may not be on record yet."""
+    try:
+        with RunRecords.of(where) as records:
+            number = {worker.pid: worker.number for worker in records.workers()}.get(process)
+            return number in {trial.worker for trial in records.trials() if not trial.finished}
+    except RunFolderError:
+        return False
 
 
 def _children(process: int) -> list[str]:

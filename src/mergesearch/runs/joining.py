@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import time
@@ -122,4 +123,5 @@ def _work_once_possible(files: StudyFiles, settings: WorkerSettings, observe: Ob
         if missing != said:
             observe(Noted(f"waiting: {missing}"))
         said = missing
+        gc.collect()  # connections of what could not be opened are others' now
         time.sleep(_LOOK_SECONDS)
