@@ -108,10 +108,24 @@ def test_numbers_do_not_grow_for_ever(text: str) -> None:
         render(text)
 
 
-def test_the_clock_ends_what_counting_does_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_of_the_processor_ends_what_counting_does_not_see(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sandbox, "MAX_SECONDS", 0.2)
-    with pytest.raises(TemplateLimit, match=r"0\.2 s"):
+    with pytest.raises(TemplateLimit, match=r"0\.2 s of the processor"):
         render("{% for a in range(9999) %}{{ range(9999) | list | length }}{% endfor %}")
+
+
+def test_a_machine_with_much_else_to_do_ends_no_template_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A template that gets no processor takes none; the clock alone ends it after minutes."""
+    template = Template("{% for a in range(9) %}{{ wait() }}{% endfor %}", DAY)
+    monkeypatch.setattr(sandbox, "MAX_SECONDS", 0.05)
+    assert template.render(wait=lambda: time.sleep(0.02) or "") == ""
+    monkeypatch.setattr(sandbox, "MAX_WAIT", 0.05)
+    with pytest.raises(TemplateLimit, match=r"within 0\.05 s$"):
+        template.render(wait=lambda: time.sleep(0.02) or "")
 
 
 def test_a_template_has_its_steps_anew_each_time() -> None:
