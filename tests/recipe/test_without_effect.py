@@ -26,6 +26,25 @@ def test_what_is_known_stays_and_what_another_method_takes_is_noted() -> None:
     assert location.notes == {"epsilon": "`epsilon` has no effect: nothing reads it here"}
 
 
+def test_every_key_is_looked_at() -> None:
+    location = Location("r.yaml")
+    leaving_out().document({"lambda": 1.0, "epsilon": 0.1, "gamma": 0.1}, KEYS, {}, location)
+    assert list(location.notes) == ["lambda", "epsilon", "gamma"]
+
+
+def test_stages_of_another_document_are_documents_of_their_own() -> None:
+    leaves_out = WithoutEffect(METHODS["ties"], (*KEYS, "stages"))
+    with pytest.raises(RecipeError, match=r"did you mean documents of their own\?"):
+        leaves_out.document({"stages": []}, KEYS, {}, Location("r.yaml"))
+
+
+def test_an_input_has_no_name_and_no_place_for_one_at_the_top() -> None:
+    location = Location("r.yaml")
+    document = {"model": "a", "name": "first", "parameters": {}}
+    assert leaving_out().part(document, ("model",), {}, location) == {"model": "a"}
+    assert list(location.notes) == ["name", "parameters"]
+
+
 def test_a_parameter_beside_parameters_must_say_what_holds_anyway() -> None:
     location = Location("r.yaml")
     leaving_out().document({"lambda": 1.0}, KEYS, {}, location)
