@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from optuna._hypervolume import compute_hypervolume
 
-from mergesearch.study.pareto import best_fronts, hypervolume, knee, non_dominated
+from mergesearch.study.pareto import best_fronts, hypervolume, knee, members_of, non_dominated
 
 UP = ("maximize", "maximize")
 MIXED = ("maximize", "minimize")
@@ -42,6 +42,11 @@ def test_non_dominated_keeps_equals_and_names_rows_in_order() -> None:
     values = [[0.5, 0.5], [0.2, 0.9], [0.5, 0.5], [0.4, 0.4], [0.9, 0.1]]
     assert non_dominated(values, UP) == [0, 1, 2, 4]
     assert non_dominated([], UP) == []
+
+
+def test_members_keep_their_numbers() -> None:
+    values = {3: (0.5, 0.5), 5: (0.4, 0.4), 8: (0.2, 0.9)}
+    assert members_of(values, UP) == {3: (0.5, 0.5), 8: (0.2, 0.9)}
 
 
 def test_non_dominated_refuses_what_was_never_measured() -> None:
@@ -140,6 +145,11 @@ def test_knee_in_three_objectives_is_farthest_above_the_plane() -> None:
 def test_knee_without_a_plane_takes_the_largest_sum() -> None:
     """One row is best in two of three objectives, so the best rows span only a line."""
     front = [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.9, 0.9, 0.5]]
+    assert knee(front, ["maximize"] * 3) == 2
+
+
+def test_the_largest_sum_is_one_of_scaled_objectives() -> None:
+    front = [[100.0, 1.0, 0.0], [0.0, 0.0, 1.0], [90.0, 0.9, 0.5]]
     assert knee(front, ["maximize"] * 3) == 2
 
 
