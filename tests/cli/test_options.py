@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from helpers.command import search
 
 from mergesearch.cli.options import next_time, parent_places, parse_size
 from mergesearch.errors import InputError
@@ -59,3 +60,16 @@ def test_places_of_parents_are_taken_apart_at_the_first_equals_sign() -> None:
     for pair in ("a", "=x", "a="):
         with pytest.raises(InputError, match="is not of the form ID=DIR"):
             parent_places([pair])
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--json", "--csv"), "--csv and --json do not go together"),
+        (("--plot", "front.svg", "--json"), "--plot and --json do not go together"),
+        (("--csv", "--importances"), "--importances goes with the table or with --json"),
+    ],
+)
+def test_a_front_is_shown_in_one_way(options: tuple[str, ...], reason: str) -> None:
+    outcome = search("front", "results/night", *options)
+    assert (outcome.code, outcome.err.splitlines()[0]) == (2, f"error: {reason}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -54,6 +54,9 @@ def command(
 
     Example: search front results/demo --plot front.svg
     """
+    _refuse_several_ways({"--plot": plot is not None, "--csv": as_csv, "--json": as_json})
+    if importances and (plot is not None or as_csv):
+        raise InputError("--importances goes with the table or with --json")
     run = Run(folder)
     with working("reading the run"):
         front, against = run.front(), against_sweep(run, sweep)
@@ -74,6 +77,13 @@ def command(
             say_sentence(sweep_line(against.difference))
         if importances:
             SafeConsole().print("", render_importances(decides), sep="\n")
+
+
+def _refuse_several_ways(ways: Mapping[str, bool]) -> None:
+    """Refuse options of which only one could be followed."""
+    named = [option for option, given in ways.items() if given]
+    if len(named) > 1:
+        raise InputError(f"{' and '.join(named)} do not go together", fix="name one of them")
 
 
 def _print(run: Run, front: Front, swept: Sequence[TrialRecord]) -> None:
