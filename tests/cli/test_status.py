@@ -20,13 +20,13 @@ def stands(n_trials: int, running: bool) -> Status:
 
 
 @pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> list[Status | Exception]:
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[Status | BaseException]:
     """What is seen of a run, one after the other."""
-    seen: list[Status | Exception] = []
+    seen: list[Status | BaseException] = []
 
     def look(run: object) -> Status:
         found = seen.pop(0)
-        if isinstance(found, Exception):
+        if isinstance(found, BaseException):
             raise found
         return found
 
@@ -36,7 +36,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Status | Exception]:
     return seen
 
 
-def test_it_ends_with_the_run_and_repeats_nothing(watched: list[Status | Exception]) -> None:
+def test_it_ends_with_the_run_and_repeats_nothing(watched: list[Status | BaseException]) -> None:
     watched += [stands(1, True), stands(1, True), stands(2, True), stands(2, False)]
     outcome = search("status", "run", "--watch", "--json")
     lines = [json.loads(line) for line in outcome.out.splitlines()]
@@ -48,14 +48,14 @@ def test_it_ends_with_the_run_and_repeats_nothing(watched: list[Status | Excepti
     assert (outcome.code, watched) == (0, [])
 
 
-def test_ctrl_c_ends_the_watching_alone(watched: list[Status | Exception]) -> None:
+def test_ctrl_c_ends_the_watching_alone(watched: list[Status | BaseException]) -> None:
     watched += [stands(1, True), Interrupted("stopped")]
     outcome = search("status", "run", "--watch")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.count("hypervolume") == 1
 
 
-def test_without_it_a_run_is_looked_at_once(watched: list[Status | Exception]) -> None:
+def test_without_it_a_run_is_looked_at_once(watched: list[Status | BaseException]) -> None:
     watched += [stands(1, True), stands(2, True)]
     assert json.loads(search("status", "run", "--json").out)["trials"] == 1
     assert len(watched) == 1

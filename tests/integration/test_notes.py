@@ -33,22 +33,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_build_says_so_and_is_the_same_model() -> None:
     built = search("build", "r.yaml", "-o", "m.gguf")
     assert built.code == 0, built
-    assert [line for line in built.err.splitlines() if "without effect" in line] == NOTES
+    assert [line for line in built.err.splitlines() if "has no effect" in line] == NOTES
     plain = search("build", "plain.yaml", "-o", "p.gguf")
-    assert "without effect" not in plain.err
+    assert "has no effect" not in plain.err
     assert Path("m.gguf").read_bytes() == Path("p.gguf").read_bytes()
 
 
 def test_a_check_says_so() -> None:
     report = json.loads(search("check", "r.yaml", "--json").out)
-    assert [note for note in report["notes"] if "without effect" in note] == NOTES
+    assert [note for note in report["notes"] if "has no effect" in note] == NOTES
     Path("space.yaml").write_text(
         "merge_method: {search: [sce, model_stock]}\nbase_model: demo:base\n"
         "models: [{model: demo:instruct}, {model: demo:reason}]\n"
         "parameters: {select_topk: {search: [0.1, 1]}, density: 0.5}\n"
     )
     report = json.loads(search("check", "space.yaml", "--json").out)
-    (note,) = (note for note in report["notes"] if "without effect" in note)
+    (note,) = (note for note in report["notes"] if "has no effect" in note)
     assert note.startswith("`density` has no effect: ")
 
 

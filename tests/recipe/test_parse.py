@@ -194,7 +194,7 @@ def test_parameters_without_effect_are_left_out_with_a_note(
     assert recipe == recipe_of(method, parents)
     for key in keys:
         (note,) = (note for note in recipe.notes() if f"`{key}`" in note)
-        assert "without effect" in note
+        assert "has no effect" in note
 
 
 def test_keys_without_effect_are_left_out_with_a_note() -> None:
