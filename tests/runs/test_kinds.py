@@ -123,6 +123,25 @@ def test_a_folder_in_the_place_of_a_file_is_called_one(
 
 def test_a_file_in_the_place_of_a_run_folder_is_called_one(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("a note")
+    assert search("list", tmp_path / "notes.txt").code == 2
     outcome = search("front", tmp_path / "notes.txt")
     assert outcome.code == 2
     assert f"{tmp_path / 'notes.txt'}: is a file, not a run folder" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("notes.txt", "is not a GGUF file or a recipe\n"),
+        ("missing.gguf", "no such file\n  expected: a GGUF file or a recipe\n"),
+        ("empty", "is a folder, not a file\n  expected: a GGUF file or a recipe\n"),
+    ],
+)
+def test_what_is_no_model_is_called_what_it_is(name: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("a note")
+    (tmp_path / "empty").mkdir()
+    outcome = search("score", tmp_path / name, "--objectives", "demo")
+    assert (outcome.code, outcome.err) == (2, f"error: {tmp_path / name}: {message}")
+    outcome = search("doctor", "--phone", tmp_path / name)
+    expected = message.replace(" or a recipe", "")
+    assert (outcome.code, outcome.err) == (2, f"error: {tmp_path / name}: {expected}")

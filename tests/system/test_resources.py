@@ -40,7 +40,8 @@ def test_a_file_comes_before_a_built_in_one(
 @pytest.mark.parametrize("name", ["no-such", "demo.yaml", "../search_spaces/demo"])
 def test_a_name_of_nothing_is_answered_with_the_names_there_are(name: str) -> None:
     with pytest.raises(
-        InputError, match=r"no search space .*\n  expected: a YAML file, or one of:"
+        InputError,
+        match=r"no search space .*\n  expected: a YAML file, or one of:",
     ):
         resources.space_file(name)
 

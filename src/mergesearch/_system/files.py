@@ -97,12 +97,19 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def why_unreadable(error: OSError) -> str:
-    """Return why a file could not be opened, as a message has it behind the file's name."""
+def in_words(error: OSError) -> str:
+    """Return what is wrong with a file, as a message has it behind the file's name."""
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, IsADirectoryError):
         return "is a folder, not a file"
+    return str(error.strerror)
+
+
+def why_unreadable(error: OSError) -> str:
+    """Return why a file could not be opened for reading, likewise."""
+    if isinstance(error, FileNotFoundError | IsADirectoryError):
+        return in_words(error)
     return f"cannot be read: {error.strerror}"
 
 

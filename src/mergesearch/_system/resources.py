@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mergesearch._system.alike import did_you_mean
 from mergesearch.errors import InputError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -57,11 +58,12 @@ def _built_in_or_file(name: str, folder: Path, what: str) -> Path:
         return given.resolve()
     if given.is_dir():
         raise InputError("is a folder, not a file", where=given, expected=f"a {what}")
+    known = [path.stem for path in folder.glob("*.yaml")]
     built_in = folder / f"{name}.yaml"
     if built_in.is_file() and built_in.parent == folder:
         return built_in
-    known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
-    raise InputError(f"no {what} {name!r}", expected=f"a YAML file, or one of: {known}")
+    expected = f"a YAML file, or one of: {', '.join(sorted(known))}"
+    raise InputError(f"no {what} {name!r}", expected=expected, fix=did_you_mean(name, known))
 
 
 def expanded(place: str | Path) -> Path:

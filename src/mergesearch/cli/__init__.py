@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from mergesearch import __version__
+from mergesearch._system.files import in_words
 from mergesearch._system.terminal import say
 from mergesearch.errors import Ending, InputError, Interrupted, MergeSearchError
 
@@ -116,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(MergeSearchError.exit_code)
         if error.filename is None:
             raise
-        say(f"error: {error.filename}: {error.strerror}", error=True)
+        say(f"error: {error.filename}: {in_words(error)}", error=True)
         sys.exit(InputError.exit_code)
     finally:
         for number, handler in before.items():

@@ -23,7 +23,7 @@ from mergesearch.gguf.architectures import known_architectures
 from mergesearch.objectives import Runtime
 from mergesearch.report import text
 from mergesearch.report.progress import working
-from mergesearch.runs.kinds import Kind, refuse_other
+from mergesearch.runs.kinds import Kind, refuse_all_but
 from mergesearch.scoring.engine.features import features
 from mergesearch.scoring.phone import CONTEXT, NEW_TOKENS, try_out
 
@@ -106,7 +106,7 @@ def _list_architectures(as_json: bool) -> None:
 
 def _show_phone(path: Path, context: int | None, as_json: bool) -> None:
     """What a GGUF takes on a phone, and what it answers here."""
-    refuse_other(path, Kind.GGUF)
+    refuse_all_but(path, Kind.GGUF)
     with working("loading the model and letting it answer"):
         found = try_out(path, context)
     speeds = found.tokens_per_second()

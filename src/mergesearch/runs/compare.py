@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mergesearch.objectives import ItemResult, PairedDifference, Rung, paired_difference
 from mergesearch.runs.inputs import read_objectives
+from mergesearch.runs.kinds import Kind, refuse_all_but
 from mergesearch.runs.run import Run
 from mergesearch.runs.score import score
 from mergesearch.scoring import OnProgress
@@ -84,5 +85,7 @@ def _items(
         run.refuse_scored_otherwise(other)
         trial = other.pick(pick)
         return f"trial {trial.number} of {folder}", other.items(trial.number, rung)
+    if Path(which).exists():
+        refuse_all_but(Path(which), Kind.GGUF, Kind.RECIPE)
     trial = run.pick(which)
     return f"trial {trial.number}", run.items(trial.number, rung)

@@ -96,6 +96,21 @@ def refuse_other(path: Path, *wanted: Kind) -> None:
         )
 
 
+def refuse_all_but(path: Path, *wanted: Kind) -> None:
+    """Refuse what is not of a kind that is wanted, whether its own is known or not.
+
+    Raises:
+        InputError: There is no such file, or it is something else.
+    """
+    refuse_other(path, *wanted)
+    if kind_of(path) is None:
+        expected = " or ".join(wanted)
+        if path.is_file():
+            raise InputError(f"is not {expected}", where=path)
+        what = "is a folder, not a file" if path.is_dir() else "no such file"
+        raise InputError(what, where=path, expected=expected)
+
+
 def _kind_of_folder(path: Path) -> Kind | None:
     if RunFolder(path).holds_run():
         return Kind.RUN

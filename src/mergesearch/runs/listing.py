@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mergesearch._system import resources
-from mergesearch.errors import MergeSearchError
+from mergesearch.errors import InputError, MergeSearchError
 from mergesearch.report.listing import ListedRun
 from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.run import Run
@@ -23,7 +23,13 @@ def built_in_objectives() -> list[str]:
 
 
 def runs_in(folder: Path) -> Iterator[ListedRun]:
-    """Yield the runs right inside a folder, by name; one that cannot be read says why."""
+    """Yield the runs right inside a folder, by name; one that cannot be read says why.
+
+    Raises:
+        InputError: It is a file.
+    """
+    if folder.is_file():
+        raise InputError("is a file, not a folder with runs", where=folder)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if RunFolder(path).holds_run():
             try:

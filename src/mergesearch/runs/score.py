@@ -27,7 +27,7 @@ from mergesearch.runs.inputs import (
     read_objectives,
     read_recipe,
 )
-from mergesearch.runs.kinds import Kind, refuse_other
+from mergesearch.runs.kinds import Kind, refuse_all_but
 from mergesearch.scoring import OnProgress, ScoringProcess
 
 
@@ -100,7 +100,7 @@ def score(
         notes = workshop.notes(recipe)
         candidate = workshop.candidate(recipe)
     else:
-        refuse_other(Path(model), Kind.GGUF, Kind.RECIPE)
+        refuse_all_but(Path(model), Kind.GGUF, Kind.RECIPE)
         candidate = _opened(Path(model), options)
     with (
         candidate,
@@ -116,10 +116,4 @@ def _opened(path: Path, options: Mapping[str, object]) -> Candidate:
     for name, value in options.items():
         if value:
             raise InputError(f"{name}: only what is built from a recipe takes that", where=path)
-    if not path.is_file():
-        raise InputError(
-            "a folder" if path.is_dir() else "no such file",
-            where=path,
-            expected="a GGUF file, or a recipe (.yaml) whose candidate is scored",
-        )
     return open_gguf(path)
