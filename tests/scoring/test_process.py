@@ -6,9 +6,12 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from helpers.light_scorer import light_scorers
+from helpers.scorer_thread import scorer_in_thread
 
 from mergesearch.errors import (
     ObjectivesError,
@@ -78,33 +81,6 @@ def test_a_crash_in_mid_score_ends_one_candidate(process, candidate, log):
     assert process.pid not in (None, pid)
 
 
-def test_a_kill_from_outside_is_told_from_a_crash(process, candidate):
-    with pytest.raises(ScorerKilled, match="SIGKILL"):
-        process.score(candidate, "search", lambda progress: os.kill(process.pid, signal.SIGKILL))
-    assert not ScorerCrashed.passing
-    assert ScorerKilled.passing
-
-
-def test_a_process_that_is_ended_says_why(process, candidate):
-    with pytest.raises(ScorerKilled, match=r"died \(too much memory\)"):
-        process.score(candidate, "search", lambda progress: process.end("too much memory"))
-
-
-def test_a_hang_ends_one_candidate(process, candidate, monkeypatch):
-    expected = process.score(candidate, "search")
-    monkeypatch.setattr(silence, "LEAST_SECONDS", 0.5)
-    monkeypatch.setattr(silence, "TIMES", 0)
-
-    def stop(progress):
-        os.kill(process.pid, signal.SIGSTOP)
-
-    with pytest.raises(ScorerHung, match="said nothing for 0 s"):
-        process.score(candidate, "search", stop)
-    assert process.pid is None
-    monkeypatch.undo()
-    assert _without_times(process.score(candidate, "search")) == _without_times(expected)
-
-
 def test_a_candidate_that_cannot_be_loaded_leaves_the_process_warm(process, candidate, tmp_path):
     process.start()
     pid = process.pid
@@ -113,29 +89,6 @@ def test_a_candidate_that_cannot_be_loaded_leaves_the_process_warm(process, cand
         process.score(SimpleNamespace(fd=None, path=tmp_path / "no.gguf"), "search")
     assert process.score(candidate, "validate")["tiny_answer"].n == 10
     assert process.pid == pid
-
-
-def test_an_interrupt_reaches_the_run_and_not_the_process(process, candidate):
-    def interrupt(progress):
-        os.kill(process.pid, signal.SIGINT)
-
-    assert process.score(candidate, "search", interrupt)["tiny_answer"].n == 20
-
-    def stop(progress):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        process.score(candidate, "search", stop)
-    assert process.score(candidate, "search")["tiny_answer"].n == 20
-
-
-def test_wrong_objectives_come_back_as_such(objectives):
-    use = objectives.objectives[0].uses[0]
-    wrong = replace(objectives.objectives[0], uses=(replace(use, search_items=99),))
-    process = ScoringProcess(replace(objectives, objectives=(wrong,)))
-    with pytest.raises(ObjectivesError, match="109 items are requested"):
-        process.start()
-    assert process.pid is None
 
 
 @pytest.mark.parametrize(
@@ -155,6 +108,95 @@ def test_layers_on_a_gpu_need_a_llama_cpp_that_can_use_one(
         process.start()
 
 
+def test_an_interrupted_candidate_goes_on_after_its_last_chunk(
+    process, objectives, candidate, tmp_path
+):
+    """Chunks that finished are read back; the results are the same to the bit."""
+    candidate.digest = "ab" * 32
+    expected = _without_times(process.score(candidate, "search"))
+
+    def stop(progress):
+        if len(list((tmp_path / "partial").glob("*/*.json"))) >= 3:
+            raise KeyboardInterrupt
+
+    with (
+        scorer_in_thread(),
+        pytest.raises(KeyboardInterrupt),
+        ScoringProcess(objectives, partial=tmp_path / "partial") as process,
+    ):
+        process.score(candidate, "search", stop)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "partial").glob("*/*.json")}
+    assert len(kept) >= 3
+    with scorer_in_thread(), ScoringProcess(objectives, partial=tmp_path / "partial") as process:
+        assert _without_times(process.score(candidate, "search")) == expected
+        assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
+        candidate.digest = "cd" * 32
+        assert _without_times(process.score(candidate, "search")) == expected
+        assert not any(path.exists() for path in kept)  # another candidate: those are done with
+    assert not (tmp_path / "partial").exists()
+
+
+# -- the life of a process, with one that loads nothing --------------------------------------------
+
+QUICK, SLOW = (SimpleNamespace(fd=None, path=Path(name)) for name in ("quick", "slow"))
+
+
+@pytest.fixture
+def light(objectives):
+    with light_scorers(), ScoringProcess(objectives) as process:
+        yield process
+
+
+def test_a_kill_from_outside_is_told_from_a_crash(light):
+    with pytest.raises(ScorerKilled, match="SIGKILL"):
+        light.score(SLOW, "search", lambda progress: os.kill(light.pid, signal.SIGKILL))
+    assert not ScorerCrashed.passing
+    assert ScorerKilled.passing
+
+
+def test_a_process_that_is_ended_says_why(light):
+    with pytest.raises(ScorerKilled, match=r"died \(too much memory\)"):
+        light.score(SLOW, "search", lambda progress: light.end("too much memory"))
+
+
+def test_a_hang_ends_one_candidate(light, monkeypatch):
+    light.score(QUICK, "search")
+    pid = light.pid
+    monkeypatch.setattr(silence, "LEAST_SECONDS", 0.5)
+    monkeypatch.setattr(silence, "TIMES", 0)
+    with pytest.raises(ScorerHung, match="said nothing for 0 s"):
+        light.score(QUICK, "search", lambda progress: os.kill(light.pid, signal.SIGSTOP))
+    assert light.pid is None
+    monkeypatch.undo()
+    assert light.score(QUICK, "search") == {}
+    assert light.pid not in (None, pid)
+
+
+def test_an_interrupt_reaches_the_run_and_not_the_process(light):
+    light.score(QUICK, "search", lambda progress: os.kill(light.pid, signal.SIGINT))
+    pid = light.pid
+    assert pid is not None
+
+    def stop(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        light.score(SLOW, "search", stop)
+    assert light.pid is None
+    assert light.score(QUICK, "search") == {}
+    assert light.pid not in (None, pid)
+
+
+def test_wrong_objectives_come_back_as_such(objectives):
+    use = objectives.objectives[0].uses[0]
+    wrong = replace(objectives.objectives[0], uses=(replace(use, search_items=99),))
+    with light_scorers():
+        process = ScoringProcess(replace(objectives, objectives=(wrong,)))
+        with pytest.raises(ObjectivesError, match="109 items are requested"):
+            process.start()
+    assert process.pid is None
+
+
 def test_the_process_ends_with_its_parent(objectives, tmp_path):
     (tmp_path / "objectives.yaml").write_text(objectives.to_yaml())
     script = """
@@ -162,15 +204,22 @@ import os, signal, sys
 from pathlib import Path
 from mergesearch.objectives import Objectives
 from mergesearch.scoring import ScoringProcess
+from helpers.light_scorer import light_scorers
 folder = Path(sys.argv[1])
 objectives = Objectives.from_yaml((folder / "objectives.yaml").read_text(), folder)
-process = ScoringProcess(objectives)
-process.start()
+with light_scorers():
+    process = ScoringProcess(objectives)
+    process.start()
 print(process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
+    paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     run = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     child = int(run.stdout)
     deadline = time.monotonic() + 10
@@ -189,30 +238,3 @@ def _alive(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def test_an_interrupted_candidate_goes_on_after_its_last_chunk(
-    process, objectives, candidate, tmp_path
-):
-    """Chunks that finished are read back; the results are the same to the bit."""
-    candidate.digest = "ab" * 32
-    expected = _without_times(process.score(candidate, "search"))
-
-    def stop(progress):
-        if len(list((tmp_path / "partial").glob("*/*.json"))) >= 3:
-            raise KeyboardInterrupt
-
-    with (
-        pytest.raises(KeyboardInterrupt),
-        ScoringProcess(objectives, partial=tmp_path / "partial") as process,
-    ):
-        process.score(candidate, "search", stop)
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "partial").glob("*/*.json")}
-    assert len(kept) >= 3
-    with ScoringProcess(objectives, partial=tmp_path / "partial") as process:
-        assert _without_times(process.score(candidate, "search")) == expected
-        assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
-        candidate.digest = "cd" * 32
-        assert _without_times(process.score(candidate, "search")) == expected
-        assert not any(path.exists() for path in kept)  # another candidate: those are done with
-    assert not (tmp_path / "partial").exists()

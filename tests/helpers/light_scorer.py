@@ -1,0 +1,69 @@
+"""The scoring process with a scorer that loads and computes nothing, and so is there at once.
+
+Run as a script it is that process. It refuses objectives that ask for 99 items, and takes for ever
+over a candidate whose file is named `slow`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mergesearch.errors import ObjectivesError
+from mergesearch.objectives import TaskResult
+from mergesearch.scoring import child, process
+from mergesearch.scoring.protocol import Progress
+
+
+class LightScorer:
+    """What the process asks of its scorer."""
+
+    questionnaire = SimpleNamespace(order=lambda rung: {}, tasks={})
+
+    def score(
+        self,
+        path: Path,
+        rung: str,
+        items: Any,
+        on_progress: Callable[[Progress], None],
+        partial: Any,
+    ) -> Mapping[str, TaskResult]:
+        """Say that half is done, then end or wait."""
+        on_progress(Progress("quiz", 1, 2))
+        time.sleep(600 if path.name == "slow" else 0.1)
+        return {}
+
+
+def load(objectives: str, trust_tasks: bool) -> Any:
+    """Return a scorer."""
+    if "search_items: 99" in objectives:
+        raise ObjectivesError("109 items are requested", where="quiz")
+    return LightScorer()
+
+
+def _start(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, __file__, command[-1]], **options)
+
+
+@contextmanager
+def light_scorers() -> Iterator[None]:
+    """Let every scoring process that starts be a light one."""
+    launcher = SimpleNamespace(
+        Popen=_start, DEVNULL=subprocess.DEVNULL, TimeoutExpired=subprocess.TimeoutExpired
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "subprocess", launcher)
+        yield
+
+
+if __name__ == "__main__":
+    child._load = load
+    raise SystemExit(child.main(sys.argv[1:]))
