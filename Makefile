@@ -62,7 +62,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/clang-format --dry-run -Werror $(CPP)
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports pyproject.toml
 	$(BIN)/vulture
 

@@ -50,7 +50,7 @@ def test_a_merge_is_built_by_a_process_of_its_own(tmp_path: Path) -> None:
 def test_a_model_is_scored() -> None:
     lines = run("score_a_model.py").splitlines()
     assert lines[0].startswith("instruction: 0.")
-    assert lines[1].endswith(" on 32 items")
+    assert lines[1].endswith(" on 16 items")
 
 
 def test_a_search_goes_on_where_it_stood(searched: tuple[Path, str]) -> None:

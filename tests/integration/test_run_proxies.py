@@ -15,12 +15,12 @@ objectives:
     proxy: likelihood
     specialist: demo:instruct
     tasks:
-      - {task: demo_instruct, metric: prompt_strict, search_items: 60, validate_items: 20}
+      - {task: demo_instruct, metric: prompt_strict, search_items: 30, validate_items: 10}
   reasoning:
     proxy: likelihood
     specialist: demo:reason
     reference: 0.15
-    tasks: [{task: demo_choice, metric: acc, search_items: 60, validate_items: 20}]
+    tasks: [{task: demo_choice, metric: acc, search_items: 30, validate_items: 10}]
 task_folder: TASKS
 runtime: {n_ctx: 512, n_parallel: 32, chunk_items: 30, flash_attention: true}
 """

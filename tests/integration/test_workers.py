@@ -15,6 +15,8 @@ from helpers.command import search
 from helpers.shared_run import TRIALS, Run, front_of, trials_of
 from helpers.study_fakes import trials
 
+from mergesearch.runs.crew import Crew
+
 pytestmark = pytest.mark.whole
 
 
@@ -62,7 +64,30 @@ def test_two_workers_give_what_one_process_gives_though_one_is_killed(
     assert left <= {path.name for path in run.folder.iterdir()}
 
 
-def test_ctrl_c_stops_all_workers_and_the_run_goes_on_with_fewer(run: Run, tmp_path: Path) -> None:
+def test_an_interrupted_run_ends_its_workers_and_goes_on_with_fewer(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted while they start; `make test-faults` does it while they score."""
+    folder, processes = tmp_path / "stopped", []
+
+    def watch(workers: Crew, *arguments: object) -> None:
+        processes.extend(member.process for member in workers._members)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Crew, "watch", watch)
+        stopped = search(*run.again(folder, "--workers", 2, "--trials", 2))
+    assert stopped.code == 130
+    assert f"resume: search run --out {folder} --workers 2" in stopped.err
+    assert [process.poll() is not None for process in processes] == [True, True]
+    assert search("run", "--out", folder).code == 0
+    assert [trial["digest"] for trial in trials_of(folder)] == [
+        trial["digest"] for trial in trials_of(run.folder)[:2]
+    ]
+
+
+@pytest.mark.faults
+def test_ctrl_c_stops_workers_that_score(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "stopped"
     arguments = run.again(folder, "--workers", 2, "--trials", 3)
     command = [sys.executable, "-m", "mergesearch", *map(str, arguments)]
