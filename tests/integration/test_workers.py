@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from helpers.shared_run import TRIALS, Run, front_of, trials_of
 from helpers.study_fakes import trials
 
 from mergesearch.runs.crew import Crew
+from mergesearch.study.events import Observer, RunStarted
+from mergesearch.study.stopping import StopRule
 
 pytestmark = pytest.mark.whole
 
@@ -70,9 +73,11 @@ def test_an_interrupted_run_ends_its_workers_and_goes_on_with_fewer(
     """Interrupted while they start; `make test-faults` does it while they score."""
     folder, processes = tmp_path / "stopped", []
 
-    def watch(workers: Crew, *arguments: object) -> None:
+    def watch(workers: Crew, check: Callable[[], None], observe: Observer) -> None:
         processes.extend(member.process for member in workers._members)
+        observe(RunStarted((), StopRule(2, None), "noisy-gp", ()))  # as the first worker says it
         os.kill(os.getpid(), signal.SIGINT)
+        check()
 
     with monkeypatch.context() as patch:
         patch.setattr(Crew, "watch", watch)

@@ -66,6 +66,7 @@ def setup(tmp_path: Path) -> WorkerSetup:
     )
 
 
+@pytest.mark.whole
 def test_the_failure_of_a_worker_is_that_of_the_run(tmp_path: Path, setup: WorkerSetup) -> None:
     with (
         Crew([setup], tmp_path / "run.log") as workers,
@@ -74,6 +75,7 @@ def test_the_failure_of_a_worker_is_that_of_the_run(tmp_path: Path, setup: Worke
         workers.watch(lambda: None, lambda event: None)
 
 
+@pytest.mark.whole
 def test_what_is_checked_ends_the_workers(tmp_path: Path, setup: WorkerSetup) -> None:
     def check() -> None:
         raise Interrupted("stopped")
@@ -85,6 +87,7 @@ def test_what_is_checked_ends_the_workers(tmp_path: Path, setup: WorkerSetup) ->
     assert all(process.poll() is not None for process in processes)
 
 
+@pytest.mark.whole
 def test_workers_that_were_all_killed_are_said_to_be(tmp_path: Path, setup: WorkerSetup) -> None:
     said: list[Any] = []
     with Crew([setup], tmp_path / "run.log") as workers:

@@ -180,6 +180,7 @@ def test_a_run_without_a_complete_trial_has_an_empty_front() -> None:
     assert front.to_dict()["front"] == []
 
 
+@pytest.mark.long
 def test_a_thousand_times_more_trials_do_not_take_a_million_times_longer() -> None:
     """A front of ten thousand trials, all of them members, in a moment."""
     many = [trial(number, number / 10_000, 4.0 * number / 10_000) for number in range(10_000)]

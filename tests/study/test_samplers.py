@@ -1,6 +1,7 @@
 """Proposals: pure, inside the space, the starts first, Sobol points that fill the space."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,22 @@ def history(name: str, length: int, where: Problem, fail_at: int = -1) -> list[O
     return trials
 
 
+SEEDED = problem(seed=5)
+ONE_PEAK = problem(directions=["maximize"], reference=[-4.0], starts=[])  # at a = 1, b = 0
+
+
+@cache
+def seeded(name: str) -> list[Observation]:
+    """A history of `SEEDED`, with one failure."""
+    return history(name, 22 if name.startswith("nsga") else STARTUP + 4, SEEDED, fail_at=4)
+
+
+@cache
+def with_one_peak(name: str) -> list[Observation]:
+    """A history of `ONE_PEAK`."""
+    return history(name, STARTUP + 8, ONE_PEAK)
+
+
 def test_dimensions_become_distributions_in_order() -> None:
     made = distributions(DIMENSIONS)
     assert list(made) == ["a", "b", "method"]
@@ -81,10 +98,9 @@ def test_auto_is_chosen_by_the_number_of_dimensions() -> None:
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_proposals_are_pure_and_inside_the_space(name: str) -> None:
-    where = problem(seed=5)
-    length = 22 if name.startswith("nsga") else STARTUP + 2
-    trials = history(name, length, where, fail_at=4)
-    proposals = [propose(name, where, trials, length) for _ in range(2)]
+    trials = seeded(name)
+    length = len(trials)
+    proposals = [propose(name, SEEDED, trials, length) for _ in range(2)]
     assert proposals[0] == proposals[1]
     assert proposals[0] != propose(name, problem(seed=6), trials, length)
     for trial in trials:
@@ -106,9 +122,8 @@ def test_the_starts_come_first_and_what_they_leave_out_is_filled(name: str) -> N
 
 @pytest.mark.parametrize("name", ["gp", "noisy-gp", "tpe"])
 def test_models_learn_from_the_history(name: str) -> None:
-    """One peak at a = 1, b = 0: proposals come nearer to it than the points before them."""
-    where = problem(directions=["maximize"], reference=[-4.0], starts=[])
-    trials = history(name, STARTUP + 8, where)
+    """Proposals come nearer to the peak than the points before them."""
+    trials = with_one_peak(name)
     best = [max(t.values[0] for t in trials[:n]) for n in (STARTUP, STARTUP + 8)]
     assert best[1] > best[0]
 
@@ -141,13 +156,12 @@ def test_a_point_that_fails_is_not_proposed_again_and_again(name: str) -> None:
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_lagging_proposal_knows_where_the_last_trial_is_but_not_what_it_gave(name: str) -> None:
-    where = problem(seed=5)
-    length = 22 if name.startswith("nsga") else STARTUP + 4
-    trials = history(name, length, where, fail_at=4)
-    proposal = propose(name, where, lagged(trials), length)
+    trials = seeded(name)
+    length = len(trials)
+    proposal = propose(name, SEEDED, lagged(trials), length)
     for values in ([9.0, -9.0], None):
         last = finished(Proposal(trials[-1].parameters, trials[-1].notes), values)
-        assert propose(name, where, lagged([*trials[:-1], last]), length) == proposal
+        assert propose(name, SEEDED, lagged([*trials[:-1], last]), length) == proposal
     assert 0 <= proposal.parameters["a"] <= 1.5
     assert proposal.parameters != trials[-1].parameters
     assert set(proposal.parameters) == {"a", "b", "method"}
@@ -188,14 +202,13 @@ def test_a_sampler_that_fails_numerically_is_replaced_for_one_proposal(
 
 def test_correlated_errors_are_taken_where_they_are_known() -> None:
     """An error that all trials share changes no proposal much; independent ones of its size do."""
-    where = problem(directions=["maximize"], reference=[-4.0], starts=[])
-    trials = history("noisy-gp", STARTUP + 2, where)
+    trials = with_one_peak("noisy-gp")[: STARTUP + 2]
     shared = [
         replace(t, errors=[np.array([1.0, *np.eye(12)[n] * 0.05])]) for n, t in enumerate(trials)
     ]
     vague = [replace(t, standard_errors=(1.0,)) for t in trials]
-    known = propose("noisy-gp", where, trials, 12).parameters
-    near, far = (propose("noisy-gp", where, other, 12).parameters for other in (shared, vague))
+    known = propose("noisy-gp", ONE_PEAK, trials, 12).parameters
+    near, far = (propose("noisy-gp", ONE_PEAK, other, 12).parameters for other in (shared, vague))
     assert abs(known["a"] - near["a"]) + abs(known["b"] - near["b"]) < 0.2
     assert known != far
 

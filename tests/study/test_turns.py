@@ -43,6 +43,7 @@ def test_one_worker_at_a_time_has_a_turn(tmp_path: Path) -> None:
     assert most == [1]
 
 
+@pytest.mark.whole
 def test_waiting_can_be_interrupted_and_a_turn_ends_with_its_process(tmp_path: Path) -> None:
     path = tmp_path / "turns"
     other = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE)

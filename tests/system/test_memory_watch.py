@@ -31,6 +31,7 @@ def test_files_in_memory_are_counted() -> None:
     os.close(descriptor)
 
 
+@pytest.mark.whole
 def test_too_much_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_watch, "INTERVAL_SECONDS", 0.05)
     seen: list[int] = []

@@ -20,6 +20,7 @@ def render(text: str, **variables: object) -> str:
     return Template(text, DAY).render(**variables)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text",
     [
@@ -128,7 +129,8 @@ def test_a_machine_with_much_else_to_do_ends_no_template_soon(
         template.render(wait=lambda: time.sleep(0.02) or "")
 
 
-def test_a_template_has_its_steps_anew_each_time() -> None:
+def test_a_template_has_its_steps_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "MAX_STEPS", 1000)
     template = Template("{% for a in range(n) %}{% endfor %}", DAY)
     for _ in range(3):
         assert template.render(n=sandbox.MAX_STEPS // 2) == ""

@@ -18,6 +18,7 @@ def tasks() -> dict[str, list[dict[str, Any]]]:
     return build_tasks()
 
 
+@pytest.mark.long
 def test_the_committed_data_is_what_the_seed_gives(tmp_path: Path) -> None:
     """Writing the data anew gives the same bytes."""
     write_tasks(tmp_path)
@@ -25,6 +26,7 @@ def test_the_committed_data_is_what_the_seed_gives(tmp_path: Path) -> None:
         assert (tmp_path / f"{name}.jsonl").read_bytes() == (DATA / f"{name}.jsonl").read_bytes()
 
 
+@pytest.mark.long
 def test_another_seed_gives_other_items(tasks: dict[str, Any]) -> None:
     """The seed decides."""
     assert build_tasks(1) != tasks
