@@ -274,7 +274,7 @@ def test_ctrl_c_ends_with_130_and_whatever_stopped_a_run_it_ends_the_same(
     _wait_for_trials(folder, 1)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(30) == 130
-    assert search(*run.again(folder, "--trials", 3)).code == 0
+    assert search(*run.again(folder, "--trials", 3, "--confirm", 0)).code == 0
     assert len(trials_of(folder)) == 3
     assert search(*run.again(folder)).code == 0
     assert _without_validation(folder) == _without_validation(run.folder)
