@@ -16,10 +16,8 @@ modules are imported anew. Nothing is written to disk.
 from __future__ import annotations
 
 import ast
-import copy
 import gc
 import importlib.util
-import math
 import os
 import signal
 import sys
@@ -78,8 +76,8 @@ MODULES = (
 )
 WANTED = 0.9  # share of a module's mutants that tests have to notice
 PROFILE = "mutants"  # of hypothesis
-PATIENCE = 5.0  # a test that takes so many times the time without a change, and a second, hangs
-IMPORTED = 60  # seconds after which all modules have been imported anew
+PATIENCE = 5.0  # a test that takes so many times what it takes without a change hangs
+STUCK = 900  # seconds after which a process that tries a mutant waits for something
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -215,7 +213,7 @@ def mutants(source: str, path: str) -> Iterator[Mutant]:
         for changed in changes(node):
             ast.copy_location(changed, node)
             place.put(changed)
-            code = compile(ast.fix_missing_locations(copy.deepcopy(tree)), path, "exec")
+            code = compile(ast.fix_missing_locations(tree), path, "exec")
             place.put(node)
             change = f"{_shown(node)}  ->  {_shown(changed)}"
             yield Mutant(getattr(node, "lineno", 0), change, code, place.inside)
@@ -292,7 +290,7 @@ class Known:
     """A plugin of pytest for tests whose times are known: the shortest first, and none for long.
 
     Attributes:
-        times: Seconds that each test takes, by its id.
+        times: Seconds of processor time that each test takes, by its id.
     """
 
     def __init__(self, times: dict[str, float]) -> None:
@@ -307,7 +305,8 @@ class Known:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Let the process end by itself if a test hangs."""
         seconds = self.times.get(item.nodeid)
-        signal.alarm(0 if seconds is None else math.ceil(PATIENCE * (1.0 + seconds)))
+        limit = 0.0 if seconds is None else PATIENCE * (1.0 + seconds)
+        signal.setitimer(signal.ITIMER_PROF, limit)
 
 
 class Trials(Known):
@@ -331,10 +330,10 @@ class Trials(Known):
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the tests once as they are, then on each mutant."""
         for item in session.items:
-            before = time.monotonic()
+            before = time.process_time()
             if not self._passes([item]):
                 raise session.Failed(f"{item.nodeid} fails without a change")
-            self.times[item.nodeid] = time.monotonic() - before
+            self.times[item.nodeid] = time.process_time() - before
         self._items = sorted(session.items, key=lambda item: self.times[item.nodeid])
         self._functions = self.subject.functions()
         self._try_all()
@@ -354,24 +353,31 @@ class Trials(Known):
 
     def _try_all(self) -> None:
         source = self.subject.path.read_text(encoding="utf-8")
-        waiting = list(mutants(source, str(self.subject.path)))
-        self.total = len(waiting)
         running: dict[int, Mutant] = {}
-        while waiting or running:
-            while waiting and len(running) < len(os.sched_getaffinity(0)):
-                mutant = waiting.pop()
-                running[self._start(mutant)] = mutant
-            child, status = os.wait()
-            tried = running.pop(child, None)
-            if tried is not None and status == 0:
-                self.alive.append(tried)
+        for mutant in mutants(source, str(self.subject.path)):
+            self.total += 1
+            if len(running) == len(os.sched_getaffinity(0)):
+                self._wait_for_one_of(running)
+            running[self._start(mutant)] = mutant
+        while running:
+            self._wait_for_one_of(running)
         self.alive.sort(key=lambda mutant: mutant.line)
+
+    def _wait_for_one_of(self, running: dict[int, Mutant]) -> None:
+        """Wait until a process ends, and take note of a mutant that is alive."""
+        mutant = None
+        while mutant is None:  # tests may have left processes of their own
+            child, status = os.wait()
+            mutant = running.pop(child, None)
+        if status == 0:
+            self.alive.append(mutant)
 
     def _start(self, mutant: Mutant) -> int:
         """Start a process that ends with 0 if the tests pass on a mutant; return its id."""
         child = os.fork()
         if child:
             return child
+        signal.alarm(STUCK)
         passed = False
         try:
             noticed = mutant.inside and not self._passes_inside(mutant)
@@ -392,7 +398,7 @@ class Trials(Known):
     def _passes_anew(self, mutant: Mutant) -> bool:
         """Whether the tests pass where all of the project is imported anew."""
         _say_nothing()
-        signal.alarm(IMPORTED)
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None) or ""
             ours = file.endswith(".py") and Path(file).is_relative_to(ROOT)
