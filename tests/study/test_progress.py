@@ -68,6 +68,9 @@ def test_a_trial_counts_once() -> None:
         progress.take(trial(3, 0.5, 0.5), 7)
     assert progress.reached(with_front=False) == Reached(1, 7)
     assert progress.reached(with_front=True).without_member == 0
+    progress.take(trial(4, 0.5, 0.5), 7)
+    progress.take(trial(3, 0.5, 0.5), 7)
+    assert progress.reached(with_front=False) == Reached(2, 14)
 
 
 def test_on_parts_of_the_items_the_values_are_what_is_estimated_by_now() -> None:
@@ -79,3 +82,11 @@ def test_on_parts_of_the_items_the_values_are_what_is_estimated_by_now() -> None
     reached = progress.reached(with_front=True)
     assert reached.hypervolume == pytest.approx(0.5 * 0.25)
     assert reached.without_member == 1
+
+
+def test_a_trial_that_is_not_estimated_yet_has_its_own_value() -> None:
+    estimates = Estimates((0,), np.array([[0.5, 0.5]]), np.zeros((2, 1, 1)))
+    progress = SearchProgress(AXES, lambda: estimates)
+    progress.take(trial(0, 0.1, 0.9), 0)
+    progress.take(trial(1, 0.75, 0.75), 0)
+    assert progress.reached(with_front=True).hypervolume == pytest.approx(0.75 * 0.5)

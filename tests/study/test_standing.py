@@ -74,3 +74,14 @@ def test_the_document_has_intervals_and_chances() -> None:
     assert document["parents"][0]["chances"] == pytest.approx(
         {"instruction": 0.8413, "reasoning": 0.9585}, abs=1e-3
     )
+
+
+def test_the_document_is_what_json_has() -> None:
+    document = standing(MIXTURE, [INSTRUCT], items_of, OBJECTIVES).to_dict()
+    assert (document["rung"], document["confirmed"]) == ("search", False)
+    assert document["scores"]["instruction"]["value"] == 1.0
+    assert len(document["scores"]["instruction"]["interval"]) == 2
+    (parent,) = document["parents"]
+    assert (parent["parent"], parent["trial"], parent["rung"]) == ("instruct", 0, "search")
+    assert parent["differences"]["instruction"] == {"value": 0.25, "stderr": 0.25, "n": 4}
+    assert parent["chances"]["instruction"] == pytest.approx(0.8413, abs=1e-4)
