@@ -85,6 +85,10 @@ def open_checkpoint(
     if local is None and ADAPTER in ref:
         _refuse_as_found(as_found, ref, "an adapter")
         base, _, adapter = ref.rpartition(ADAPTER)
+        if not base or not adapter:
+            raise CheckpointError(
+                f"the parent {ref!r} lacks one side of its +", expected="BASE+ADAPTER"
+            )
         folder = _local(adapter, overrides or {}) or _downloaded(adapter)
         check_links(folder)
         return LoraCheckpoint(ref, open_checkpoint(base, overrides, spare=spare), folder, spare)
@@ -168,7 +172,6 @@ def _downloaded(ref: str) -> Path:
         return hub.download(ref)
     raise MissingParent(
         f"no folder for the parent {ref!r}",
-        where=expanded(ref),
         expected="a folder, a GGUF file, demo:NAME, or ORG/NAME on the Hugging Face Hub",
         fix=f"name the place of a copy: --parent {ref}=FOLDER",
     )

@@ -45,7 +45,8 @@ def load_document(text: str, where: str | Path) -> dict[str, Any]:
     used = {ref for document in documents for ref in references(document)}
     last = [document for document in documents if not _is_used(document, used)]
     if len(last) > 1:
-        shown = ", ".join(str(document.get("name", "the unnamed one")) for document in last)
+        names = [document.get("name", "the unnamed one") for document in last]
+        shown = ", ".join(name if isinstance(name, str) else as_written(name) for name in names)
         raise RecipeError(
             f"no document uses the results of {shown}",
             where=where,

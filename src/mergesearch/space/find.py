@@ -262,8 +262,9 @@ def _depth(node: Mapping[str, Any], in_slices: bool, location: Location) -> tupl
             "curve": "the layers of its points, from 0 to the last",
             "blocks": "for each the layer after its last, rising",
         }
+        unit = "points" if kind == "curve" else "blocks"
         raise location.error(
-            f"{kind} {as_written(given)} is not a number",
+            f"{kind} {as_written(given)} is not a number of {unit}",
             expected=f"1 to {_MOST_POINTS}, {'auto, ' if kind == 'curve' else ''}or {layers[kind]}",
         )
     return len(given), Cut(kind, tuple(given))
