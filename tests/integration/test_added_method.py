@@ -63,6 +63,12 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     del METHODS["loudest"]
 
 
+def test_it_takes_less_than_20_lines() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    lines = text[text.index("def loudest(") : text.index("RECIPE =")].splitlines()
+    assert 10 < sum(line != "" for line in lines) < 20
+
+
 def test_it_is_checked_opened_searched_and_exported(objectives: Path) -> None:
     """From a recipe to a space, a run and the recipe that rebuilds its trial."""
     assert search("init", "--from", "merge.yaml", "--open", "weight,lambda,floor").code == 2

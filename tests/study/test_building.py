@@ -251,7 +251,7 @@ def test_a_proposal_does_not_know_the_trial_right_before_it(
 
 
 @pytest.mark.parametrize("sampler", EVERYDAY)
-def test_stopping_and_going_on_changes_nothing(
+def test_stopping_and_resuming_changes_nothing(
     tmp_path: Path, unbroken: Unbroken, sampler: str
 ) -> None:
     def stop_at(number: int) -> Callable[[int], None]:

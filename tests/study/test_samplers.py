@@ -91,7 +91,7 @@ def test_an_unknown_sampler_is_refused_with_the_known_ones() -> None:
         check_sampler("grid")
 
 
-def test_auto_is_chosen_by_the_number_of_dimensions() -> None:
+def test_auto_is_the_noisy_gp() -> None:
     assert chosen_sampler("auto") == "noisy-gp"
     assert chosen_sampler("sobol") == "sobol"
 
