@@ -15,7 +15,7 @@ from mergesearch.objectives import (
     Rung,
     paired_difference,
 )
-from mergesearch.recipe import Recipe, to_yaml
+from mergesearch.recipe import Recipe
 from mergesearch.runs.export import recipe_header
 from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.kept_importances import kept_importances
@@ -169,9 +169,7 @@ class Run:
 
     def objectives(self) -> Objectives:
         """Return the objectives of the run, without the folder of their tasks."""
-        document = dict(self.record.objectives)
-        document.pop("task_folder", None)
-        return Objectives.from_yaml(to_yaml([document]), self.folder.path)
+        return Objectives.from_record(self.record.objectives)
 
     def compare(
         self, first: int, second: int, rung: str = Rung.SEARCH

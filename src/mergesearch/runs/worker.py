@@ -8,7 +8,6 @@ from pathlib import Path
 from mergesearch._system import resources
 from mergesearch.errors import InputError
 from mergesearch.objectives import Objectives
-from mergesearch.recipe import to_yaml
 from mergesearch.runs.inputs import open_workshop
 from mergesearch.runs.workplace import WorkerSettings, workplace
 from mergesearch.space import Space
@@ -66,8 +65,8 @@ def bundled_tasks(objectives: Objectives) -> str | None:
 
 def _objectives(run: RunRecord, terms: Terms, settings: WorkerSettings) -> Objectives:
     """The objectives on record, with the task folder of this machine and this worker's threads."""
-    document = dict(run.objectives)
-    recorded = document.pop("task_folder", None)
+    objectives = Objectives.from_record(run.objectives)
+    recorded = run.objectives.get("task_folder")
     if terms.task_folder is not None:
         recorded = resources.objectives_folder() / terms.task_folder
     folder = settings.tasks or recorded
@@ -78,8 +77,7 @@ def _objectives(run: RunRecord, terms: Terms, settings: WorkerSettings) -> Objec
                 where=folder,
                 fix="copy it to this machine, and name it: --tasks DIR",
             )
-        document["task_folder"] = str(Path(folder).absolute())
-    objectives = Objectives.from_yaml(to_yaml([document]), Path())
+        objectives = replace(objectives, task_folder=Path(folder).resolve())
     threads = _share(objectives.runtime.threads, settings.workers)
     return replace(objectives, runtime=replace(objectives.runtime, threads=threads))
 
