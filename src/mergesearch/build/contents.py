@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import gguf
-import numpy as np
-import numpy.typing as npt
 
+from mergesearch._kernels.stored import Float
 from mergesearch._system.memo import Memo
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import (
@@ -41,7 +40,7 @@ class Contents:
 
     traits: ModelTraits
     metadata: Callable[[gguf.LlamaFileType, Mapping[str, Any]], Sequence[Section]]
-    constants: Mapping[str, npt.NDArray[np.float32]]
+    constants: Mapping[str, Float]
     tensors: Sequence[StoredTensor]
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
+from mergesearch._kernels.stored import Float
 from mergesearch.build.contents import Contents
 from mergesearch.build.files import (
     OnProgress,
@@ -64,7 +64,7 @@ class FileLayout:
     """
 
     header: bytes
-    constants: Mapping[int, npt.NDArray[np.float32]]
+    constants: Mapping[int, Float]
     tensors: Sequence[PlacedTensor]
     data: int
     size: int
@@ -250,7 +250,7 @@ def stored_rows(merged: MergedModel, block: Segment, tensor: PlacedTensor) -> np
     return block.change.to_gguf(quantized)
 
 
-def _values(merged: MergedModel, block: Segment, tensor: StoredTensor) -> npt.NDArray[np.float32]:
+def _values(merged: MergedModel, block: Segment, tensor: StoredTensor) -> Float:
     """What a block takes from the merge, before its rows are changed."""
     if tensor.is_vector:
         return merged.rows(block.name, 0, 1)[:, block.start : block.stop]

@@ -9,14 +9,13 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
+from mergesearch._kernels.stored import Float
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.header import GgufTensor
 from mergesearch.quantize import TYPES, dequantize_rows
 
 
-def dequantized(
-    data: npt.NDArray[np.uint8], tensor: GgufTensor, start: int, stop: int
-) -> npt.NDArray[np.float32]:
+def dequantized(data: npt.NDArray[np.uint8], tensor: GgufTensor, start: int, stop: int) -> Float:
     """Return rows in the order of the file, shape `(stop - start, cols)`; a vector is one row.
 
     Args:

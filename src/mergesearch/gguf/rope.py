@@ -9,8 +9,8 @@ from typing import Any
 
 import gguf
 import numpy as np
-import numpy.typing as npt
 
+from mergesearch._kernels.stored import Float
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import gemma4
 from mergesearch.gguf.families import completed
@@ -99,9 +99,7 @@ def longrope_factor(rope: Mapping[str, Any], scale: float, original: int) -> flo
     return math.sqrt(1 + math.log(scale) / math.log(original))
 
 
-def extra_tensors(
-    layout: BuiltInLayout, config: Mapping[str, Any]
-) -> dict[str, npt.NDArray[np.float32]]:
+def extra_tensors(layout: BuiltInLayout, config: Mapping[str, Any]) -> dict[str, Float]:
     """Return what a GGUF holds beside the weights, by name; all are vectors."""
     config = completed(config, layout.family)
     rope = rope_parameters(config)
@@ -120,7 +118,7 @@ def extra_tensors(
     return {}
 
 
-def _llama3_factors(head_dim: int, rope: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+def _llama3_factors(head_dim: int, rope: Mapping[str, Any]) -> Float:
     """Factors of Llama 3's rope scaling, shape `(head_dim / 2,)`.
 
     Wavelengths up to `original / high_freq_factor` keep their frequency, those beyond

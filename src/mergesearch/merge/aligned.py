@@ -10,12 +10,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mergesearch._kernels.stored import Stored
+from mergesearch._kernels.stored import Float, Stored
 from mergesearch.gguf import EMBEDDING, HEAD
 from mergesearch.parents import Checkpoint, TensorInfo
 from mergesearch.vocabulary import Tokenizer
 
-Float: TypeAlias = npt.NDArray[np.float32]
 RowNumbers: TypeAlias = npt.NDArray[np.int64]
 
 ABSENT = -1

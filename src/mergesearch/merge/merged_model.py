@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
-from mergesearch._kernels.stored import Stored
+from mergesearch._kernels.stored import Float, Stored
 from mergesearch._system.spare import Spare
 from mergesearch.errors import BuildError, CheckpointError
 from mergesearch.gguf import Layout
@@ -140,7 +140,7 @@ class MergedModel:
         self._note_read(name, stop - start)
         return rows
 
-    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+    def rows(self, name: str, start: int, stop: int) -> Float:
         """Return merged rows as `rows_as` does, in float32, shape `(stop - start, cols)`."""
         return self.rows_as(name, start, stop, Type.F32).view(np.float32)
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-import numpy.typing as npt
-
-from mergesearch._kernels.stored import Stored
+from mergesearch._kernels.stored import Float, Stored
 from mergesearch.merge.merged_model import MergedModel
 from mergesearch.parents import TensorInfo
 
@@ -32,7 +29,7 @@ class Stage:
         }
         self._merged = merged
 
-    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+    def rows(self, name: str, start: int, stop: int) -> Float:
         """Return merged rows, shape `(stop - start, cols)`; a vector is one row."""
         return self._merged.rows(name, start, stop)
 

@@ -8,10 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from mergesearch._kernels.stored import Stored
+from mergesearch._kernels.stored import Float, Stored
 from mergesearch._system.documents import check, read_json_object
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import EMBEDDING, HEAD, Layout, check_rope_type, found_layout, layout_of
@@ -140,7 +137,7 @@ class FolderCheckpoint:
             return tokenizer, ()
         return fitting_tokenizer(tokenizer, self.layout.vocab_rows, self.folder)
 
-    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+    def rows(self, name: str, start: int, stop: int) -> Float:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
         place = self._places[name]
         return place.file.rows(place.name, start, stop)

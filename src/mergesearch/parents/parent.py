@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from mergesearch._kernels.stored import Stored
+from mergesearch._kernels.stored import Float, Stored
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import HEAD, Layout
 
@@ -58,7 +55,7 @@ class Checkpoint(Protocol):
         """What was left out or taken otherwise than it is stored, one sentence each."""
         ...
 
-    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+    def rows(self, name: str, start: int, stop: int) -> Float:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
         ...
 

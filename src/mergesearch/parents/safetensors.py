@@ -13,11 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from mergesearch._kernels.mapping import mapped
-from mergesearch._kernels.stored import Stored, to_float32
+from mergesearch._kernels.stored import Float, Stored, to_float32
 from mergesearch._system.documents import check, parse_json, shown
 from mergesearch._system.files import open_regular, why_unreadable
 from mergesearch.errors import CheckpointError
@@ -55,7 +52,7 @@ class SafetensorsFile:
         self._file = open_regular(path)
         self._bytes = mapped(self._file)
 
-    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+    def rows(self, name: str, start: int, stop: int) -> Float:
         """Return rows of a tensor as float32, shape `(stop - start, cols)`; a vector is one row."""
         return to_float32(self.stored(name, start, stop))
 

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
+from mergesearch._kernels.stored import Float
+
 
 @dataclass(frozen=True)
 class FloatType:
@@ -79,9 +81,7 @@ def empty_blocks(kind: Type, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     return np.empty((rows, row_bytes(kind, cols)), dtype=np.uint8)
 
 
-def importance_row(
-    importance: npt.NDArray[np.float32] | None, cols: int
-) -> npt.NDArray[np.float32] | None:
+def importance_row(importance: Float | None, cols: int) -> Float | None:
     """Return an importance matrix's weights as contiguous float32, shape `(cols,)`, or None.
 
     Raises:

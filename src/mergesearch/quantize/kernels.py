@@ -8,13 +8,14 @@ import numpy.typing as npt
 from gguf import GGMLQuantizationType as Type
 
 from mergesearch._kernels import Variant, kernels
+from mergesearch._kernels.stored import Float
 from mergesearch.quantize.formats import empty_blocks, importance_row
 
 
 def quantize_rows(
-    block: npt.NDArray[np.float32],
+    block: Float,
     kind: Type,
-    importance: npt.NDArray[np.float32] | None = None,
+    importance: Float | None = None,
     *,
     variant: Variant | None = None,
 ) -> npt.NDArray[np.uint8]:
@@ -44,7 +45,7 @@ def quantize_rows(
 
 def dequantize_rows(
     blocks: npt.NDArray[np.uint8], kind: Type, *, variant: Variant | None = None
-) -> npt.NDArray[np.float32]:
+) -> Float:
     """Turn rows of blocks into numbers; the interpreter's lock is released meanwhile.
 
     Args:
