@@ -14,8 +14,8 @@ from typing import Any
 
 import gguf
 import numpy as np
-import numpy.typing as npt
 
+from mergesearch._kernels.stored import Float
 from mergesearch._system.documents import state_of
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.fields import Fields
@@ -148,7 +148,7 @@ def _per_layer_sizes(config: Mapping[str, Any], where: str | Path) -> dict[str, 
     }
 
 
-def rope_factors(rope: Mapping[str, Any], config: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+def rope_factors(rope: Mapping[str, Any], config: Mapping[str, Any]) -> Float:
     """Return the factors of the frequencies of full attention, of which only the first turn.
 
     Args:
@@ -224,7 +224,7 @@ def fields_of_windows(fields: Fields) -> Fields:
 def own_settings(
     fields: Fields,
     shapes: Mapping[str, tuple[int, ...]],
-    factors: npt.NDArray[np.float32] | None,
+    factors: Float | None,
 ) -> dict[str, Any]:
     """Return the settings of a config.json that only Gemma 4 has, out of a GGUF.
 
@@ -285,7 +285,7 @@ def _groups(fields: Fields, *, windowed: bool) -> Any:
     return next(of_kind, None)
 
 
-def _turned_part(factors: npt.NDArray[np.float32] | None, where: Path) -> float:
+def _turned_part(factors: Float | None, where: Path) -> float:
     """The part of the frequencies of full attention that turn."""
     turned = 0 if factors is None else int((factors == 1.0).sum())
     if factors is None or not turned or not (factors[turned:] >= _UNTURNED).all():

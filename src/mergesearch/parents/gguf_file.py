@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import gguf
 import numpy as np
-import numpy.typing as npt
 
 from mergesearch._kernels.mapping import mapped_file
-from mergesearch._kernels.stored import Stored
+from mergesearch._kernels.stored import Float, Stored
 from mergesearch._system.documents import check, shown
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import (
@@ -179,7 +178,7 @@ class GgufCheckpoint:
                 fix="download the file again",
             ) from error
 
-    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+    def rows(self, name: str, start: int, stop: int) -> Float:
         """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
         place = self._places[name]
         if len(place.shape) == 1:
@@ -208,11 +207,11 @@ class GgufCheckpoint:
     def read_ahead(self, name: str, start: int, stop: int) -> None:
         """Leave it to the system: dequantizing takes longer than reading."""
 
-    def _read(self, tensor: GgufTensor, start: int, stop: int) -> npt.NDArray[np.float32]:
+    def _read(self, tensor: GgufTensor, start: int, stop: int) -> Float:
         return dequantized(self._bytes, tensor, start, stop)
 
 
-def _joined(parts: list[npt.NDArray[np.float32]], axis: int) -> npt.NDArray[np.float32]:
+def _joined(parts: list[Float], axis: int) -> Float:
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
 
 
