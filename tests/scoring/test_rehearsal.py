@@ -119,7 +119,7 @@ def test_answers_are_not_waited_for_where_they_mean_nothing_or_take_too_long() -
         assert pace.write_seconds > 0
 
 
-def test_the_sample_is_what_patience_allows() -> None:
+def test_the_sample_is_what_the_time_allows() -> None:
     pairs = Job(tuple(((0,) * 100, (0,) * 100) for _ in range(50)), generates=False)
     runner = Steady(0)
     pace = measure_pace(runner, "quiz", {"search": [pairs]}, Effort(0.01, to_the_end=True))

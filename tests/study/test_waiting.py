@@ -59,7 +59,7 @@ def test_what_is_called_may_end_the_waiting(tmp_path: Path) -> None:
 def test_a_server_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "WAIT_SECONDS", 0.01)
     waited: list[int] = []
-    patience = waiting.Patience(lambda: waited.append(1))
+    server_wait = waiting.ServerWait(lambda: waited.append(1))
     answers = iter([DatabaseAway("gone"), DatabaseAway("gone"), "here"])
 
     def ask() -> str:
@@ -68,7 +68,7 @@ def test_a_server_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) ->
             raise answer
         return answer
 
-    assert patience(ask) == "here"
+    assert server_wait(ask) == "here"
     assert waited == [1, 1]
 
 
@@ -76,7 +76,7 @@ def test_what_is_around_an_action_is_done_again_as_a_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(waiting, "WAIT_SECONDS", 0.01)
-    patience = waiting.Patience(lambda: None)
+    server_wait = waiting.ServerWait(lambda: None)
     done: list[str] = []
 
     def inner() -> None:
@@ -86,12 +86,12 @@ def test_what_is_around_an_action_is_done_again_as_a_whole(
 
     def outer() -> None:
         done.append("outer")
-        patience(inner)
+        server_wait(inner)
 
-    patience(outer)
+    server_wait(outer)
     assert done == ["outer", "inner", "outer", "inner"]
     with pytest.raises(DatabaseAway):  # who only reads does not wait
-        waiting.Patience()(_away)
+        waiting.ServerWait()(_away)
 
 
 def _away() -> None:

@@ -13,7 +13,7 @@ from mergesearch.scoring import Effort, Rehearsal, ScoringProcess, at_depth
 from mergesearch.scoring.memory import SMALL_MODEL_BYTES
 
 _DEPTHS = (1, 4)  # layers of the models that stand for a larger one
-_PATIENCE = 2.0  # seconds of reading, for each task and model
+_SAMPLE_SECONDS = 2.0  # seconds of reading, for each task and model
 
 
 def rehearse(workshop: Workshop, recipe: Recipe, scorer: ScoringProcess) -> Rehearsal | str:
@@ -35,7 +35,7 @@ def rehearse(workshop: Workshop, recipe: Recipe, scorer: ScoringProcess) -> Rehe
         model = recipe if whole else first_layers(recipe, workshop.parents, depth)
         try:
             with workshop.candidate(model) as built:
-                measured[depth] = scorer.rehearse(built, Effort(_PATIENCE, to_the_end=whole))
+                measured[depth] = scorer.rehearse(built, Effort(_SAMPLE_SECONDS, to_the_end=whole))
         except (RecipeError, ScorerCrashed) as error:
             if whole:
                 raise

@@ -17,7 +17,7 @@ from mergesearch.objectives import Rung
 from mergesearch.scoring.requests import Job
 
 _NEW_TOKENS = 16  # enough to tell what one more token of every answer takes
-_TO_THE_END = 4.0  # times the patience that finishing the answers may take
+_TO_THE_END = 4.0  # times the seconds of reading that finishing the answers may take
 
 
 @dataclass(frozen=True)
@@ -129,11 +129,11 @@ class Effort:
     """How much a rehearsal may take.
 
     Attributes:
-        patience: Seconds that reading a task's sample may take.
+        seconds: Seconds that reading a task's sample may take.
         to_the_end: Whether answers mean anything, so that their length is worth knowing.
     """
 
-    patience: float
+    seconds: float
     to_the_end: bool
 
 
@@ -151,7 +151,7 @@ def measure_pace(
     chunk = next((job for job in jobs[Rung.SEARCH] if job.requests), None)
     if chunk is None:
         return Pace(task, False, read, written, 0.0, 0.0, 0.0)
-    sample = _sample(engine, chunk, effort.patience)
+    sample = _sample(engine, chunk, effort.seconds)
     seconds, results = _best(engine, _capped(sample, 1))
     pace = Pace(task, chunk.generates, read, written, seconds / max(1, _read(sample)))
     if not chunk.generates:
@@ -160,7 +160,7 @@ def measure_pace(
     longer, results = _best(engine, _capped(sample, 1 + _NEW_TOKENS))
     pace = replace(pace, write_seconds=_each(longer - seconds, _tokens(results) - first))
     all_of_it = pace.write_seconds * _written(sample)
-    if not effort.to_the_end or all_of_it > _TO_THE_END * effort.patience:
+    if not effort.to_the_end or all_of_it > _TO_THE_END * effort.seconds:
         return pace
     longer, results = _best(engine, sample)
     return replace(
@@ -170,14 +170,14 @@ def measure_pace(
     )
 
 
-def _sample(engine: Runner, chunk: Job, patience: float) -> Job:
-    """As many requests of a chunk as are read within the patience, by the time of the longest.
+def _sample(engine: Runner, chunk: Job, within: float) -> Job:
+    """As many requests of a chunk as are read in so many seconds, by the time of the longest.
 
     Trying the longest one also makes the contexts, whose time is not to be measured.
     """
     longest = max(chunk.requests, key=lambda request: Job((request,), chunk.generates).weight)
     seconds, _ = _timed(engine, _capped(Job((longest,), chunk.generates), 1))
-    count = max(1, int(patience / max(seconds, 1e-9)))
+    count = max(1, int(within / max(seconds, 1e-9)))
     return Job(chunk.requests[:count], chunk.generates)
 
 

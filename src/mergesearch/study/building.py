@@ -40,7 +40,7 @@ class Builder(Closing):
         self._thread = ThreadPoolExecutor(1, "build")  # kept: to start one takes memory
 
     def start(self, recipe: Recipe) -> None:
-        """Start building, in the place of anything that was started before."""
+        """Start building, in place of anything that was started before."""
         self._discard()
         self._started = _Building(self._build, recipe)
         self._started.start(self._thread)

@@ -24,7 +24,7 @@ from mergesearch.study.ledger import runs
 from mergesearch.study.ledger.tables import RUN, SCHEMA, SCHEMA_VERSION, metadata
 from mergesearch.study.records import RunRecord
 from mergesearch.study.servers import connection_options, is_away
-from mergesearch.study.waiting import WAIT_SECONDS, Patience, waiting
+from mergesearch.study.waiting import WAIT_SECONDS, ServerWait, waiting
 
 _READING_SECONDS = 60.0  # time that another process has to end its transaction
 _usable_tables: set[str] = set()  # versions of Optuna's tables that were found to be its own
@@ -36,15 +36,15 @@ class Database(Closing):
     Attributes:
         storage: Optuna's storage in it.
         engine: Engine that the storage and the ledger use.
-        patience: What waits for its server.
+        server_wait: What waits for its server.
     """
 
     def __init__(
-        self, storage: optuna.storages.RDBStorage, patience: Patience | None = None
+        self, storage: optuna.storages.RDBStorage, server_wait: ServerWait | None = None
     ) -> None:
         self.storage = storage
         self.engine: sa.Engine = storage.engine
-        self.patience = patience or Patience()
+        self.server_wait = server_wait or ServerWait()
 
     @classmethod
     def open(cls, url: str) -> Database:
@@ -83,7 +83,7 @@ class Database(Closing):
                 with engine.connect() as connection:
                     connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         with _explained(url):
-            return cls(_storage(url, options), Patience(on_wait))
+            return cls(_storage(url, options), ServerWait(on_wait))
 
     def close(self) -> None:
         """Close every connection; a file's write-ahead log is folded into it."""

@@ -78,13 +78,13 @@ class RunRecorder(RunRecords):
         database = Database.create(files.database, on_wait)
         try:
             known = run_id is not None or is_file(files.database)
-            study = Trials.create(database.storage, run, database.patience, load_if_exists=known)
+            study = Trials.create(database.storage, run, database.server_wait, load_if_exists=known)
             if run_id is None:
                 run_id = add_run(database.engine, run)
         except BaseException:
             database.close()
             raise
-        return cls(database, Ledger(database.engine, run_id, database.patience), run, study)
+        return cls(database, Ledger(database.engine, run_id, database.server_wait), run, study)
 
     def join(self, turns: Path, check: Callable[[], None]) -> SharedWorker:
         """Become one of the workers of the run, which leaves it when it is closed.
@@ -99,7 +99,7 @@ class RunRecorder(RunRecords):
             if engine.dialect.name != "sqlite"
             else file_turns(turns, check)
         )
-        worker = SharedWorker(self.sharing(), given, self._database.patience, check)
+        worker = SharedWorker(self.sharing(), given, self._database.server_wait, check)
         self.worker = worker
         return worker
 

@@ -44,7 +44,7 @@ from mergesearch.study.trial_rows import (
     insert_trial,
     set_attributes,
 )
-from mergesearch.study.waiting import Patience, patient
+from mergesearch.study.waiting import ServerWait, waits_for_server
 
 _CONFIRMED = "confirmed"
 """Attribute of the study that holds the confirmed front."""
@@ -61,9 +61,9 @@ class Trials:
         self,
         storage: optuna.storages.RDBStorage,
         study: optuna.Study,
-        patience: Patience | None = None,
+        server_wait: ServerWait | None = None,
     ) -> None:
-        self.patience = patience or Patience()
+        self.server_wait = server_wait or ServerWait()
         self._storage = storage
         self._study = study
         self._study_id = storage.get_study_id_from_name(study.study_name)
@@ -79,7 +79,7 @@ class Trials:
         cls,
         storage: optuna.storages.RDBStorage,
         run: RunRecord,
-        patience: Patience | None = None,
+        server_wait: ServerWait | None = None,
         *,
         load_if_exists: bool,
     ) -> Self:
@@ -103,9 +103,9 @@ class Trials:
             ) from None
         with quiet():
             study.set_metric_names([axis.name for axis in run.axes])
-        return cls(storage, study, patience)
+        return cls(storage, study, server_wait)
 
-    @patient
+    @waits_for_server
     def all(self) -> list[FrozenTrial]:
         """Return every trial, by number."""
         return self._study.get_trials(deepcopy=False)
@@ -152,7 +152,7 @@ class Trials:
         """Record that an unfinished trial is done again from now on; `more` are attributes."""
         self.note(trial.number, attempts=[*trial.user_attrs["attempts"], _now()], **more)
 
-    @patient
+    @waits_for_server
     def note(self, number: int, **attributes: Any) -> None:
         """Record attributes of an unfinished trial.
 
@@ -174,12 +174,12 @@ class Trials:
             set_attributes(connection, trial_id, attributes)
             finish_trial(connection, trial_id, values)
 
-    @patient
+    @waits_for_server
     def conclude(self, confirmed: Mapping[str, Any]) -> None:
         """Record the confirmed front; one of an earlier end of the run is replaced."""
         self._study.set_user_attr(_CONFIRMED, dict(confirmed))
 
-    @patient
+    @waits_for_server
     def conclusion(self) -> Mapping[str, Any] | None:
         """Return the confirmed front, None before there is one."""
         found: Mapping[str, Any] | None = self._study.user_attrs.get(_CONFIRMED)

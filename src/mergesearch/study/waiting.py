@@ -66,7 +66,7 @@ def waiting(on_wait: Callable[[], None]) -> type[WaitingConnection]:
     return type("Waiting", (WaitingConnection,), {"on_wait": staticmethod(on_wait)})
 
 
-class Patience:
+class ServerWait:
     """Waits for a server that is away, and does again what was asked of it meanwhile.
 
     Args:
@@ -107,12 +107,12 @@ class Patience:
             time.sleep(WAIT_SECONDS)
 
 
-def patient(method: Function) -> Function:
-    """Let a method that may be done twice wait for a server; its object has a `patience`."""
+def waits_for_server(method: Function) -> Function:
+    """Let a method that may be done twice wait for a server; its object has a `server_wait`."""
 
     @wraps(method)
     def wait(self: Any, *args: Any, **kwargs: Any) -> Any:
-        patience: Patience = self.patience
-        return patience(lambda: method(self, *args, **kwargs))
+        server_wait: ServerWait = self.server_wait
+        return server_wait(lambda: method(self, *args, **kwargs))
 
     return cast(Function, wait)

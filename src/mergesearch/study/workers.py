@@ -21,7 +21,7 @@ from mergesearch._system.closing import Closing
 from mergesearch.errors import MergeSearchError
 from mergesearch.study.ledger.sharing import Sharing
 from mergesearch.study.turns import Check, Turns
-from mergesearch.study.waiting import Patience
+from mergesearch.study.waiting import ServerWait
 
 HEARTBEAT_SECONDS = 10.0
 """Time between two signs of life."""
@@ -86,11 +86,11 @@ class SharedWorker(Worker):
     """
 
     def __init__(
-        self, sharing: Sharing, turns: Turns, patience: Patience, check: Callable[[], None]
+        self, sharing: Sharing, turns: Turns, server_wait: ServerWait, check: Callable[[], None]
     ) -> None:
         self._sharing = sharing
         self._turns = turns
-        self._patience = patience
+        self._server_wait = server_wait
         self._check = check
         self._check_turn: Check = lambda: None
         join = lambda: sharing.join(socket.gethostname(), os.getpid())  # noqa: E731
@@ -100,7 +100,7 @@ class SharedWorker(Worker):
 
     def in_turn(self, action: Callable[[], Result]) -> Result:
         """Return what an action gives that only one worker may do at a time."""
-        return self._patience(lambda: self._take_turn(action))
+        return self._server_wait(lambda: self._take_turn(action))
 
     def check_turn(self) -> None:
         """Make sure that the turn was not lost with the connection to the server."""
@@ -119,11 +119,11 @@ class SharedWorker(Worker):
 
     def end_confirming(self, trial: int) -> None:
         """Note that a member of the front is scored, or could not be."""
-        self._patience(lambda: self._sharing.end_confirming(trial))
+        self._server_wait(lambda: self._sharing.end_confirming(trial))
 
     def others_confirm(self) -> bool:
         """Whether other workers are scoring members of the front."""
-        return self._patience(self._others_confirm)
+        return self._server_wait(self._others_confirm)
 
     def pause(self) -> None:
         """Let a moment pass in which others get on."""

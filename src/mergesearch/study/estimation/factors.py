@@ -144,6 +144,6 @@ def _fitted(
     explained = 2 * (solution * target).sum(axis=1)
     fitted = np.einsum("na,nab,nb->n", solution, design, solution)
     spread = squares - explained + fitted
-    # One item's worth of the pooled variance keeps few lucky results from looking exact.
+    # Four more results of half the pooled variance keep a few lucky ones from looking exact.
     unexplained = (spread + 4 * pooled / 2) / (counts + 4)
     return solution[:, 0], solution[:, 1:], np.maximum(unexplained, SMALLEST_SHARE * pooled)

@@ -13,7 +13,7 @@ from mergesearch.objectives import ItemResult, Rung, Score
 from mergesearch.study.ledger import rows
 from mergesearch.study.ledger.tables import ITEM, REFERENCE, RUN, RUNG, SCORE
 from mergesearch.study.records import Measurement, Reference, RungRecord, RunRecord
-from mergesearch.study.waiting import Patience, patient
+from mergesearch.study.waiting import ServerWait, waits_for_server
 
 __all__ = ["Ledger", "add_run", "runs"]
 
@@ -39,17 +39,19 @@ class Ledger:
     Args:
         engine: Engine of the database.
         run_id: Id of the run, from `runs` or `add_run`.
-        patience: What waits for the server of the database.
+        server_wait: What waits for the server of the database.
 
     Attributes:
         run_id: Id of the run.
-        patience: What waits for the server of the database.
+        server_wait: What waits for the server of the database.
     """
 
-    def __init__(self, engine: sa.Engine, run_id: int, patience: Patience | None = None) -> None:
+    def __init__(
+        self, engine: sa.Engine, run_id: int, server_wait: ServerWait | None = None
+    ) -> None:
         self._engine = engine
         self.run_id = run_id
-        self.patience = patience or Patience()
+        self.server_wait = server_wait or ServerWait()
 
     def record(self, trial: int, measured: Mapping[Rung, Measurement]) -> None:
         """Record what a trial gave on some rungs; a measurement that failed is replaced.
@@ -62,7 +64,7 @@ class Ledger:
             for rung, measurement in measured.items():
                 self._insert(connection, trial, rung, measurement, ended)
 
-    @patient
+    @waits_for_server
     def rungs(self, trial: int | None = None) -> dict[int, dict[Rung, RungRecord]]:
         """Return the measurements of one trial, or of all, by trial and rung."""
         with self._engine.connect() as connection:
@@ -81,7 +83,7 @@ class Ledger:
             records.setdefault(row.trial, {})[record.rung] = record
         return records
 
-    @patient
+    @waits_for_server
     def items(self, trial: int, rung: Rung, task: str | None = None) -> tuple[ItemResult, ...]:
         """Return a trial's item results on a rung, by task and item; empty where it has none."""
         of_rung = self._of(ITEM, trial) & (ITEM.c.rung == rung)
@@ -90,7 +92,7 @@ class Ledger:
         with self._engine.connect() as connection:
             return tuple(map(rows.item_from_row, connection.execute(query)))
 
-    @patient
+    @waits_for_server
     def results(self, rung: Rung) -> dict[int, list[ItemResult]]:
         """Return what every trial's items gave on a rung, by trial; without texts and costs."""
         columns = (ITEM.c.trial, ITEM.c.task, ITEM.c.item, ITEM.c.metrics, ITEM.c.unscored)
@@ -102,7 +104,7 @@ class Ledger:
                 results.setdefault(row.trial, []).append(item)
         return results
 
-    @patient
+    @waits_for_server
     def tokens(self, trial: int | None = None) -> dict[int, int]:
         """Return how many tokens the items of one trial took, or those of all, by trial."""
         total = sa.func.sum(ITEM.c.tokens_in + ITEM.c.tokens_out)
@@ -117,7 +119,7 @@ class Ledger:
             found = [key | rows.reference_to_row(reference) for reference in references]
             connection.execute(REFERENCE.insert(), found)
 
-    @patient
+    @waits_for_server
     def references(self) -> tuple[Reference, ...]:
         """Return the answers that proxies are made of, by task and item."""
         query = sa.select(REFERENCE).where(self._of(REFERENCE))
