@@ -115,7 +115,7 @@ def test_old_and_rare_keys_equal_mergekit(text: str, family: Any, tmp_path: Path
 
 
 def _with_folders(text: str, family: dict[str, str]) -> str:
-    """The YAML with folders in the place of the parents' names."""
+    """The YAML with folders in place of the parents' names."""
 
     def replaced(node: Any) -> Any:
         if isinstance(node, dict):

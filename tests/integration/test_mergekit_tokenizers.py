@@ -108,7 +108,7 @@ REFERRING = ("model", "source", "base_model", "tokenizer_source")
 
 
 def placed(document: Any, family: dict[str, str]) -> Any:
-    """A document with folders in the place of names."""
+    """A document with folders in place of names."""
     if isinstance(document, dict):
         return {
             key: family.get(value, value)

@@ -47,7 +47,7 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def placed(node: Any, family: dict[str, str]) -> Any:
-    """A document with the folders of parents in the place of their names."""
+    """A document with the folders of parents in place of their names."""
     if isinstance(node, dict):
         return {key: placed(value, family) for key, value in node.items()}
     if isinstance(node, list):

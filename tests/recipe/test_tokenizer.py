@@ -52,7 +52,7 @@ def test_without_a_source_it_is_a_union() -> None:
 
 
 def test_parents_are_renamed_in_it() -> None:
-    """Names of parents in the place of ids, but `union` and `base` are no parents."""
+    """Names of parents in place of ids, but `union` and `base` are no parents."""
     recipe = Recipe.from_dict(PAIR | {"tokenizer": BLOCK}).renamed({"a": "x/a", "b": "x/b"})
     assert recipe.last.tokenizer is not None
     assert recipe.last.tokenizer.source == "union"

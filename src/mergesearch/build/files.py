@@ -166,7 +166,7 @@ class RunningDigest:
     Args:
         pieces: Pieces in the order of the file.
         start: Place of the first byte that is hashed.
-        before: Bytes that are hashed in the place of those before it.
+        before: Bytes that are hashed in place of those before it.
     """
 
     def __init__(

@@ -95,7 +95,7 @@ Parents = Annotated[
     typer.Option(
         "--parent",
         metavar="ID=DIR",
-        help="Local folder or GGUF in the place of a parent's id.",
+        help="Local folder or GGUF to use instead of a parent's id.",
         autocompletion=completion.parents,
     ),
 ]

@@ -12,7 +12,7 @@ def layer_of(name: str) -> int | None:
 
 
 def with_layer(name: str, layer: int) -> str:
-    """Return a tensor's name with another layer in the place of its own."""
+    """Return a tensor's name with another layer in place of its own."""
     parts = name.split(".")
     place = next(at for at, part in enumerate(parts) if at and part.isdecimal())
     return ".".join([*parts[:place], str(layer), *parts[place + 1 :]])

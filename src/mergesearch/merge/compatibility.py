@@ -31,27 +31,31 @@ def check_compatible(parents: Mapping[str, Checkpoint], *, same_depth: bool = Tr
             )
 
 
-def _first_difference(one: Layout, other: Layout, same_depth: bool) -> tuple[str, Any, Any] | None:
+def _first_difference(
+    first: Layout, second: Layout, same_depth: bool
+) -> tuple[str, Any, Any] | None:
     """What two parents differ in, and how it is in each."""
-    if one.title != other.title:
-        return "architecture", one.title, other.title
-    if same_depth and one.n_layers != other.n_layers:
-        return "num_hidden_layers", one.n_layers, other.n_layers
-    if (difference := _first_other_shape(one, other)) is not None:
+    if first.title != second.title:
+        return "architecture", first.title, second.title
+    if same_depth and first.n_layers != second.n_layers:
+        return "num_hidden_layers", first.n_layers, second.n_layers
+    if (difference := _first_other_shape(first, second)) is not None:
         return difference
-    if (one.n_heads, one.n_kv_heads) != (other.n_heads, other.n_kv_heads):
-        return "num_attention_heads", one.n_heads, other.n_heads
+    if (first.n_heads, first.n_kv_heads) != (second.n_heads, second.n_kv_heads):
+        return "num_attention_heads", first.n_heads, second.n_heads
     return None
 
 
-def _first_other_shape(one: Layout, other: Layout) -> tuple[str, Any, Any] | None:
+def _first_other_shape(first: Layout, second: Layout) -> tuple[str, Any, Any] | None:
     """The first tensor of the layers that both have whose shapes differ.
 
-    How many rows the vocabulary has, and whether the head is tied, may differ (`align`).
+    The number of rows of the vocabulary may differ, and whether the head is tied (`vocabulary`).
     """
-    depth = min(one.n_layers, other.n_layers)
-    expected, found = (layout.with_layers(range(depth)).tensor_shapes() for layout in (one, other))
-    vocabulary = (EMBEDDING, HEAD) if one.built_in and one.hidden == other.hidden else ()
+    depth = min(first.n_layers, second.n_layers)
+    expected, found = (
+        layout.with_layers(range(depth)).tensor_shapes() for layout in (first, second)
+    )
+    vocabulary = (EMBEDDING, HEAD) if first.built_in and first.hidden == second.hidden else ()
     for name in dict.fromkeys([*expected, *found]):
         if expected.get(name) != found.get(name) and name not in vocabulary:
             return name, expected.get(name, "absent"), found.get(name, "absent")

@@ -97,13 +97,13 @@ def check_vocabularies(parents: Mapping[str, Checkpoint], memo: Memo) -> None:
         CheckpointError: Names the two parents and the first difference, or the one whose tokens
             are not known.
     """
-    (first, one), *others = parents.items()
+    (first_ref, first), *others = parents.items()
     for ref, other in others:
         difference = None
-        if one.tokenizer is not None and other.tokenizer is not None:
-            difference = memo(_first_difference, one.tokenizer, other.tokenizer)
-        elif one.tokenizer is not None or other.tokenizer is not None:
-            known, unknown = (first, ref) if other.tokenizer is None else (ref, first)
+        if first.tokenizer is not None and other.tokenizer is not None:
+            difference = memo(_first_difference, first.tokenizer, other.tokenizer)
+        elif first.tokenizer is not None or other.tokenizer is not None:
+            known, unknown = (first_ref, ref) if other.tokenizer is None else (ref, first_ref)
             raise CheckpointError(
                 "no tokenizer.json, so it is unknown which tokens its rows stand for",
                 where=unknown,
@@ -111,26 +111,26 @@ def check_vocabularies(parents: Mapping[str, Checkpoint], memo: Memo) -> None:
                 fix=f"if it has them, put the tokenizer.json of {known} into its folder, or write"
                 " tokenizer_source: base (or the parent's id)",
             )
-        elif one.layout.vocab_rows != other.layout.vocab_rows:
-            shapes = [str(parent.tensors[EMBEDDING].shape) for parent in (one, other)]
+        elif first.layout.vocab_rows != other.layout.vocab_rows:
+            shapes = [str(parent.tensors[EMBEDDING].shape) for parent in (first, other)]
             difference = (EMBEDDING, shapes[0], shapes[1])
         if difference is not None:
             what, expected, found = difference
             raise CheckpointError(
-                f"the parents differ in {what}: {expected} in {first}, {found} in {ref}",
+                f"the parents differ in {what}: {expected} in {first_ref}, {found} in {ref}",
                 expected="fine-tunes of the same base",
                 fix="say which tokens the result has: tokenizer_source (base, union, or a parent)",
             )
 
 
-def _first_difference(one: Tokenizer, other: Tokenizer) -> tuple[str, str, str] | None:
+def _first_difference(first: Tokenizer, second: Tokenizer) -> tuple[str, str, str] | None:
     """The first row with another token in two tokenizers, and both tokens."""
-    if one.tokens == other.tokens:
+    if first.tokens == second.tokens:
         return None
-    for row in sorted({*one.tokens, *other.tokens}):
-        text, own = one.tokens.get(row), other.tokens.get(row)
-        if text is None or own is None or _with_spaces(text) != _with_spaces(own):
-            return f"token {row}", repr(text), repr(own)
+    for row in sorted({*first.tokens, *second.tokens}):
+        expected, found = first.tokens.get(row), second.tokens.get(row)
+        if expected is None or found is None or _with_spaces(expected) != _with_spaces(found):
+            return f"token {row}", repr(expected), repr(found)
     return None
 
 

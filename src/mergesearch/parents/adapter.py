@@ -91,10 +91,8 @@ class LowRankChange:
             into: Array of the rows, shape `(rows, cols)`.
             start: First row.
         """
-        stop, factor = (
-            start + len(into),
-            self.file.rows(self.a, 0, self.file.tensors[self.a].shape[0]),
-        )
+        stop = start + len(into)
+        factor = self.file.rows(self.a, 0, self.file.tensors[self.a].shape[0])
         for first in range(start // _TILE * _TILE, stop, _TILE):
             tile = self._tile(factor, first, min(first + _TILE, self.shape[0]))
             wanted = slice(max(first, start), min(first + len(tile), stop))

@@ -211,7 +211,7 @@ def _open_files(folder: Path, notes: list[str]) -> dict[str, _Place]:
 
 
 def refuse_pickles(folder: Path, expected: str) -> None:
-    """Refuse a folder that holds pickles, in the place of what was expected.
+    """Refuse a folder that holds pickles, in place of what was expected.
 
     Raises:
         CheckpointError: Names the first of them.

@@ -22,7 +22,7 @@ class Quantization:
 
     Attributes:
         mix: Key of `quantize.MIXES`.
-        tensors: Types of single tensors, in the place of the mix's own: regular expression,
+        tensors: Types of single tensors, in place of the mix's own: regular expression,
             searched in a tensor's GGUF name -> name of a ggml type; the first one that matches
             counts.
     """

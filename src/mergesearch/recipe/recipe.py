@@ -122,7 +122,7 @@ class Recipe:
         anew, from its own `--random-seed`.
 
         Args:
-            folders: Paths to write in the place of parents' ids.
+            folders: Paths to write in place of parents' ids.
 
         Raises:
             RecipeError: Mergekit does not have a method, or cannot read a parent.

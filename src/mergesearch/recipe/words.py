@@ -95,11 +95,11 @@ class _Words:
 
     def _apart_in_groups(self, mixed: Sequence[str]) -> str:
         """The ratio apart for attention and MLP where one differs by more than a third."""
-        first, second = self._groups.values()
+        attention, mlp = self._groups.values()
         pairs = combinations(mixed, 2)
         if not any(
-            _apart(first[one] * second[other], second[one] * first[other], 0.01)
-            for one, other in pairs
+            _apart(attention[left] * mlp[right], mlp[left] * attention[right], 0.01)
+            for left, right in pairs
         ):
             return ""
         said = (f"{group} {_ratio(mixed, parts)}" for group, parts in self._groups.items())

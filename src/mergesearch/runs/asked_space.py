@@ -166,13 +166,13 @@ def space_text(answers: Answers) -> str:
         lines.append(
             "# curve: 2 has a weight at the first and at the last layer, per attention and MLP."
         )
-    one, two = _quoted(answers.instruct), _quoted(answers.reason)
+    instruct, reason = _quoted(answers.instruct), _quoted(answers.reason)
     lines += [
         "# What is tried first: each parent alone, then mixtures that people would try.",
         "start_from:",
         "  - parents",
-        f"  - ratio: {{{one}: 1, {two}: 1}}",
-        f"  - ratio: {{{one}: 3, {two}: 1}}",
+        f"  - ratio: {{{instruct}: 1, {reason}: 1}}",
+        f"  - ratio: {{{instruct}: 3, {reason}: 1}}",
         "# Candidates are built and scored in the mix that ships.",
         f"quantize: {answers.mix}",
     ]

@@ -63,7 +63,7 @@ def check(
         file: Space, recipe or objectives file, or the name of a built-in space.
         objectives: Objectives to check beside a space or recipe; None for those of a built-in
             space, and for none where there are no such ones.
-        parents: Folders or GGUF files in the place of parents' ids.
+        parents: Folders or GGUF files in place of parents' ids.
         template: GGUF of one parent, for an architecture that is not built in.
         threads: Number of threads that build; None for one per processor.
         memory: Bytes that a run may take; None for all that is free.

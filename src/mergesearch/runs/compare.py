@@ -60,14 +60,14 @@ def compare(
         InputError: There is no such candidate, or it was scored otherwise.
         ScoringError: They have fewer than two scored items of a task in common.
     """
-    (one, ours), (other, theirs) = (
+    (first_name, ours), (second_name, theirs) = (
         _items(run, which, rung, on_progress) for which in (first, second)
     )
     differences = {
         objective.name: paired_difference(objective, ours, theirs)
         for objective in run.objectives().objectives
     }
-    return Comparison(one, other, Rung(rung), differences)
+    return Comparison(first_name, second_name, Rung(rung), differences)
 
 
 def _items(

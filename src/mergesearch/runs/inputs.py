@@ -161,7 +161,7 @@ def open_workshop(
 
     Args:
         model: Recipe or space that names the parents.
-        parents: Folders or GGUF files in the place of parents' ids.
+        parents: Folders or GGUF files in place of parents' ids.
         template: GGUF of one parent, for an architecture that is not built in.
         threads: Number of threads that build; None for one per processor.
         pins: Commits that ids of the hub stand for: id -> `ID@COMMIT`.

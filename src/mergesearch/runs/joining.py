@@ -70,7 +70,7 @@ def join(
         study: Name of the study.
         folder: Folder for the worker's log; None for `results/workers/STUDY-HOST-PROCESS`.
         gpu: GPU to score on; None for all that there are.
-        parents: Folders or GGUF files in the place of parents' ids.
+        parents: Folders or GGUF files in place of parents' ids.
         tasks: Folder with the tasks of the objectives; None for the place that is on record.
         template: GGUF of one parent, for an architecture that is not built in.
         threads: Number of threads that build; None for one per processor.

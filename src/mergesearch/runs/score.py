@@ -77,7 +77,7 @@ def score(
         model: GGUF file, recipe, or recipe file (`.yaml`).
         objectives: Objectives, their file, or the name of built-in ones.
         rung: `search` or `validate`.
-        parents: Folders or GGUF files in the place of parents' ids.
+        parents: Folders or GGUF files in place of parents' ids.
         template: GGUF of one parent, for an architecture that is not built in.
         threads: Number of threads that build; None for one per processor.
         memory: Bytes that building and scoring may take; None for all that is free.

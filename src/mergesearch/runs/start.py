@@ -100,7 +100,7 @@ def search(
         warm_start: Folder of another run with some of the same dimensions, of a smaller sibling of
             the models for example: its front is tried first, and its trials count until they have
             faded.
-        parents: Folders or GGUF files in the place of parents' ids.
+        parents: Folders or GGUF files in place of parents' ids.
         template: GGUF of one parent, for an architecture that is not built in.
         threads: Number of threads that build; None for one per processor.
         memory: Bytes that the run may take; None for all that is free.

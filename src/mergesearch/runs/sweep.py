@@ -46,7 +46,7 @@ def sweep(
         folder: Folder of the sweep, which is a run folder.
         between: Two parents; None for the first two of the space.
         trials: Number of trials; None for what the run's items pay for, else as for a search.
-        parents: Folders or GGUF files in the place of parents' ids.
+        parents: Folders or GGUF files in place of parents' ids.
         template: GGUF of one parent, for an architecture that is not built in.
         threads: Number of threads that build; None for one per processor.
         memory: Bytes that the run may take; None for all that is free.

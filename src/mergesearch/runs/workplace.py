@@ -30,7 +30,7 @@ class WorkerSettings:
         log: File that the output of its scoring process is appended to.
         partial: Folder for the finished chunks of candidates that are scored on this machine.
         shares_partial: Whether other workers keep those of their candidates in it too.
-        parents: Folders or GGUF files in the place of parents' ids.
+        parents: Folders or GGUF files in place of parents' ids.
         template: GGUF of one parent, for an architecture that is not built in.
         tasks: Folder with the tasks of the objectives; None for the place that is on record.
         threads: Number of threads that build; None for one per processor.

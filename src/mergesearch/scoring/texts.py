@@ -57,7 +57,7 @@ def texts_of(tasks: Mapping[str, LoadedTask], items: Items) -> Texts:
 
 
 def _text(task: LoadedTask, number: int) -> ItemText:
-    member = next(m for m in reversed(task.members) if m.offset <= number)
+    member = next(found for found in reversed(task.members) if found.offset <= number)
     index = number - member.offset
     doc = member.docs[index]
     if member.task.OUTPUT_TYPE == "multiple_choice":

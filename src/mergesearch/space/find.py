@@ -1,6 +1,6 @@
 """Finding the holes of a document.
 
-A hole is a mapping with `search` in the place of a value: two numbers are a range, anything else a
+A hole is a mapping with `search` in place of a value: two numbers are a range, anything else a
 choice. `curve: n` asks for n points over depth, `curve: auto` and `blocks: n` for points, and for
 blocks of layers, that lie where the mass of the parents' deltas says (a list of layers says it
 itself). `per: [attn, mlp]` asks for a value of its own for each group of tensors; what is in none
@@ -117,7 +117,7 @@ class _Finder:
         return replace(hole, dimension=dimension, tied=tied is not None)
 
     def _number(self, node: dict[str, Any], path: KeyPath, location: Location) -> Hole:
-        """The hole in the place of a parameter's number."""
+        """The hole in place of a parameter's number."""
         name, *inner = _below_parameters(path) or ()
         parameter, per = self._declaration(str(name)), _groups(node, location)
         points, cut = _depth(node, "slices" in path, location)
@@ -166,7 +166,7 @@ def _name(path: KeyPath, label: str) -> str:
 
 
 def _structure(node: Mapping[str, Any], path: KeyPath, location: Location) -> Hole:
-    """The hole in the place of a method, a model, a base, a layer range or slices."""
+    """The hole in place of a method, a model, a base, a layer range or slices."""
     if {"curve", "blocks", "per", "times"} & {*node}:
         raise location.error("a choice has no curve, no groups and no `times`")
     key, search = path[-1], node["search"]

@@ -94,7 +94,7 @@ def _openings(
 
 
 def _with_numbers(value: Any) -> Any:
-    """A value with a number in the place of each gradient of a single point."""
+    """A value with a number in place of each gradient of a single point."""
     if isinstance(value, dict):
         return value | {"value": _with_numbers(value["value"])}
     if not isinstance(value, list):
@@ -193,8 +193,8 @@ def _changes_nothing(merge: Mapping[str, Any], path: KeyPath, parameter: Paramet
     if parameter.role != "share" or len(entries) != 1:
         return False
     method = METHODS[merge["merge_method"]]
-    one, two = (method.shares(_settings(merge, path, number), 1) for number in (1.0, 2.0))
-    return one == two
+    single, doubled = (method.shares(_settings(merge, path, weight), 1) for weight in (1.0, 2.0))
+    return single == doubled
 
 
 def _always(value: Any) -> bool:
@@ -204,7 +204,7 @@ def _always(value: Any) -> bool:
 
 
 def _settings(merge: Mapping[str, Any], path: KeyPath, number: float) -> Settings:
-    """Settings of one input, with a number in the place of one value."""
+    """Settings of one input, with a number in place of one value."""
     beside = value_at(merge, path[:-1]) or {}
     written = {**merge.get("parameters", {}), **beside, path[-1]: number}
 

@@ -224,7 +224,7 @@ class Space:
         return any(not cut.layers for cut in self.cuts().values())
 
     def cut(self, masses: Sequence[float]) -> Space:
-        """Return the space with layers in the place of `curve: auto` and `blocks: n`.
+        """Return the space with layers in place of `curve: auto` and `blocks: n`.
 
         Args:
             masses: Mass of the parents' deltas in each layer.
@@ -257,7 +257,7 @@ class Space:
         return any("mlp" in hole.per and "moe" not in hole.per for hole in self._holes)
 
     def of_experts(self) -> Space:
-        """Return the space for parents whose MLP is experts: with `moe` in the place of `mlp`."""
+        """Return the space for parents whose MLP is experts: with `moe` in place of `mlp`."""
         document, renamed = self.to_dict(), dict[str, str]()
         for hole in self._holes:
             if "mlp" not in hole.per or "moe" in hole.per:

@@ -124,7 +124,7 @@ def _pre_tokenizer(metadata: _Metadata) -> str:
         raise CheckpointError(
             f"{state_of(_KEY.PRE, name)}, so it is unknown how the tokenizer splits text",
             where=metadata.where,
-            fix="convert the model again, or use its folder in the place of its GGUF",
+            fix="convert the model again, or use its folder in place of its GGUF",
         )
     return name
 

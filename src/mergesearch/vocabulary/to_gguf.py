@@ -46,7 +46,7 @@ class Vocabulary:
 
     Attributes:
         model: Kind of tokenizer: `gpt2` (byte-level BPE), `llama` (SentencePiece style), or
-            `gemma4` (the same with merges in the place of scores).
+            `gemma4` (the same with merges in place of scores).
         pre: Name of the pre-tokenizer in llama.cpp; empty for `gemma4`, which has its own.
         tokens: Token of each row of the token embedding.
         types: `gguf.TokenType` of each token.
