@@ -13,12 +13,13 @@ from helpers.spaces import SPACE, TWO_ROUNDS
 
 from mergesearch._system import resources
 from mergesearch.build import Workshop
-from mergesearch.errors import InputError, ObjectivesError, SpaceError
+from mergesearch.errors import CheckpointError, InputError, ObjectivesError, SpaceError
 from mergesearch.objectives import Objectives
 from mergesearch.recipe import Recipe
 from mergesearch.runs.inputs import (
     errors_of_objectives,
     fitted_space,
+    open_workshop,
     parent_places,
     read_objectives,
     read_recipe,
@@ -188,3 +189,20 @@ def test_more_blocks_than_layers_name_the_line(tmp_path: Path) -> None:
     with pytest.raises(SpaceError) as caught:
         fitted_space(space, Workshop.open(family.values()))
     assert caught.value.where == f"{file}, line 6: models.0.parameters.weight"
+
+
+def test_a_parent_that_is_missing_names_the_line(tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text("merge_method: linear\nmodels:\n  - model: nowhere/at/all\n  - model: b\n")
+    with pytest.raises(CheckpointError) as caught:
+        open_workshop(read_recipe(file), file=file)
+    assert str(caught.value).startswith(
+        f"{file}, line 3: no folder for the parent 'nowhere/at/all'\n"
+    )
+    file.write_text(
+        "merge_method: linear\nmodels:\n  - {model: mix, parameters: {weight: {search: [0, 1]}}}\n"
+        "  - model: mxi\n---\nname: mix\nmerge_method: linear\nmodels: [{model: demo:base}]\n"
+    )
+    with pytest.raises(InputError, match="'mxi' is neither a stage nor a parent") as caught:
+        open_workshop(read_space(file)[0])
+    assert caught.value.where == f"{file}, line 4"

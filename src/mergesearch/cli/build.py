@@ -87,7 +87,12 @@ def command(
     origin = _origin(recipe, pick)
     parsed = _in_mix(read_recipe(recipe) if origin is None else _of(*origin), to, quant)
     workshop = open_workshop(
-        parsed, parent_places(parent), template, threads, scratch=out.absolute().parent
+        parsed,
+        parent_places(parent),
+        template,
+        threads,
+        scratch=out.absolute().parent,
+        file=recipe,
     )
     with working("planning the merge"):
         notes = workshop.notes(parsed)

@@ -94,7 +94,7 @@ def check(
     model = _Model.read(path)
     objectives = objectives or own_objectives(file)
     on_step("opening the parents")
-    workshop = open_workshop(model.source, parents, template, threads)
+    workshop = open_workshop(model.source, parents, template, threads, file=path)
     model = model.fitted(workshop)
     on_step("planning every choice and building a layer")
     if objectives is None:

@@ -11,7 +11,13 @@ from mergesearch._system import resources
 from mergesearch._system.files import read_text
 from mergesearch._system.yaml_text import line_of
 from mergesearch.build import Workshop
-from mergesearch.errors import InputError, ObjectivesError, RecipeError, SpaceError
+from mergesearch.errors import (
+    InputError,
+    MissingParent,
+    ObjectivesError,
+    RecipeError,
+    SpaceError,
+)
 from mergesearch.merge.masses import layer_masses
 from mergesearch.objectives import Objectives
 from mergesearch.parents import parts
@@ -156,6 +162,7 @@ def open_workshop(
     threads: int | None = None,
     pins: Mapping[str, str] | None = None,
     scratch: Path | None = None,
+    file: Place | None = None,
 ) -> Workshop:
     """Open the parents of a recipe or of a whole space, for building.
 
@@ -167,21 +174,28 @@ def open_workshop(
         pins: Commits that ids of the hub stand for: id -> `ID@COMMIT`.
         scratch: Folder for what is needed again and does not fit in memory; None for the system's
             temporary one.
+        file: File that the recipe was read from, for messages; a space knows its own.
 
     Raises:
         InputError: No parent has an id in `parents`, or there is nothing in its place.
         RecipeError, CheckpointError: A parent cannot be opened, or none explains the template.
     """
     refs = model.parents()
-    return Workshop.open(
-        refs,
-        stages=model.stages(),
-        overrides=parent_places(parents, refs),
-        pins=pins,
-        template=None if template is None else Path(template),
-        threads=threads,
-        scratch=scratch,
-    )
+    try:
+        return Workshop.open(
+            refs,
+            stages=model.stages(),
+            overrides=parent_places(parents, refs),
+            pins=pins,
+            template=None if template is None else Path(template),
+            threads=threads,
+            scratch=scratch,
+        )
+    except (MissingParent, RecipeError) as error:
+        path = Path(model.where if isinstance(model, Space) else file or "")
+        if error.where is None and path.is_file():
+            error.where = _with_line(error, read_text(path), path, "")
+        raise
 
 
 def notes(model: Recipe | Space, workshop: Workshop, example: Recipe) -> list[str]:

@@ -95,7 +95,8 @@ def score(
     options = {"parents": parents, "template": template, "threads": threads, "memory": memory}
     if isinstance(model, Recipe) or Path(model).suffix in (".yaml", ".yml"):
         recipe = read_recipe(model)
-        workshop = open_workshop(recipe, parents, template, threads)
+        file = None if isinstance(model, Recipe) else model
+        workshop = open_workshop(recipe, parents, template, threads, file=file)
         share_out(memory, largest_workload(workshop, [recipe], wanted.runtime), workshop)
         notes = workshop.notes(recipe)
         candidate = workshop.candidate(recipe)
