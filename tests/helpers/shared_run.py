@@ -18,12 +18,12 @@ TRIALS = 7
 OBJECTIVES = """
 objectives:
   instruction:
-    tasks: [{{task: demo_instruct, metric: prompt_strict, search_items: 16, validate_items: 16}}]
+    tasks: [{{task: demo_instruct, metric: prompt_strict, search_items: 24, validate_items: 24}}]
   reasoning:
     reference: 0.1
     tasks:
-      - {{task: demo_answer, metric: exact, search_items: 8, validate_items: 8}}
-      - {{task: demo_choice, metric: acc, search_items: 8, validate_items: 8}}
+      - {{task: demo_answer, metric: exact, search_items: 12, validate_items: 12}}
+      - {{task: demo_choice, metric: acc, search_items: 12, validate_items: 12}}
 task_folder: {folder}
 runtime: {{n_ctx: 512, n_parallel: 16, chunk_items: 16}}
 """
