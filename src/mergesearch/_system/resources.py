@@ -67,7 +67,7 @@ def _built_in_or_file(name: str, folder: Path, what: str) -> Path:
 
 
 def expanded(place: str | Path) -> Path:
-    """Return a place with `~` as the home folder; as it is where nobody knows that folder."""
+    """Return a place with `~` as the home folder; as it is where that folder is not known."""
     try:
         return Path(place).expanduser()
     except RuntimeError:

@@ -11,7 +11,7 @@ class Stopping:
     """Ends the reading of blocks, soon: a block takes milliseconds.
 
     Args:
-        asked: Event that someone else sets; None for nobody.
+        asked: Event that somebody else sets; None where nobody does.
     """
 
     def __init__(self, asked: threading.Event | None = None) -> None:
@@ -22,10 +22,10 @@ class Stopping:
         self._events[0].set()
 
     def check(self) -> None:
-        """Let a build go on that nobody has ended.
+        """Return, unless somebody has ended the build.
 
         Raises:
-            Interrupted: Someone has.
+            Interrupted: Somebody has.
         """
         if any(event.is_set() for event in self._events):
             raise Interrupted("the build was stopped")

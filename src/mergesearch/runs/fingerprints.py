@@ -14,7 +14,7 @@ _SCORING_PACKAGES = ("mergesearch", "llama-cpp-python", "lm-eval")
 
 
 def fingerprints(workshop: Workshop, objectives: Objectives) -> dict[str, str]:
-    """Return what must be the same when a run goes on: parents, template, task data, versions."""
+    """Return what must be the same for a run to be resumed: parents, task data, versions."""
     versions = package_versions()
     found = {
         "parents": workshop.files.digest,

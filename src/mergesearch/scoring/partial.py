@@ -1,7 +1,7 @@
 """Finished chunks of a candidate that is still being scored, kept on disk until it is done.
 
 A chunk's results depend on nothing but its requests, the candidate and the runtime settings. So a
-candidate whose scoring was interrupted goes on after its last finished chunk, to the same bits.
+candidate whose scoring was interrupted resumes after its last finished chunk, to the same bits.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class ScoringProcess:
         log: File that its output and llama.cpp's messages are appended to; None: nowhere.
         trust_tasks: Whether task YAMLs of the task folder may run code of their own.
         partial: Folder for the finished chunks of a candidate, so that one whose scoring was
-            interrupted goes on where it stood; removed at the end. None: it starts anew.
+            interrupted resumes where it stood; removed at the end. None: it starts anew.
         shares_partial: Whether other processes keep theirs in the folder too; then it stays.
     """
 

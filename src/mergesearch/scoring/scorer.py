@@ -118,7 +118,7 @@ class Scorer:
         return ChatTemplate.of(engine, self._objectives)
 
     def _thought_notes(self, template: ChatTemplate | None) -> list[str]:
-        """What to know of a template that opens a thought which nobody would close."""
+        """What to know of a template that opens a thought which nothing would close."""
         if template is None or self._objectives.thinking is not None:
             return []
         prompt = template.render([{"role": "user", "content": "Hello"}])

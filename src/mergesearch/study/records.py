@@ -97,7 +97,7 @@ class RaceRecord:
     Attributes:
         parts: Number of parts that it was scored on.
         tokens: Number of tokens that were read and generated for them.
-        chance: Chance of adding to the front on which it was decided last whether it goes on; None
+        chance: Chance of adding to the front that decided last whether it is scored further; None
             where nothing was to be decided.
         checked: Whether it was drawn beforehand to be scored on all parts, whatever its chance.
         stopped: Whether it was stopped before the last part.
