@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.command import search
 
-from mergesearch.cli.options import next_time, parent_places, parse_size
+from mergesearch.cli.options import next_time, parse_parents, parse_size
 from mergesearch.errors import InputError
 
 
@@ -53,13 +53,13 @@ def test_what_is_not_a_time_of_day_is_refused(text: str) -> None:
 
 
 def test_places_of_parents_are_taken_apart_at_the_first_equals_sign() -> None:
-    assert parent_places(["a/b=x=y", "demo:base=z"]) == {
+    assert parse_parents(["a/b=x=y", "demo:base=z"]) == {
         "a/b": Path("x=y"),
         "demo:base": Path("z"),
     }
     for pair in ("a", "=x", "a="):
         with pytest.raises(InputError, match="is not of the form ID=DIR"):
-            parent_places([pair])
+            parse_parents([pair])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from mergesearch.errors import ParentChanged
 from mergesearch.parents import ParentFiles, contents
-from mergesearch.parents.contents import Stamp, file_digest
+from mergesearch.parents.contents import Stamp, pieced_digest
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_digest_is_that_of_the_pieces_in_order(
     path.write_bytes(b"abcdefghij")
     pieces = (hashlib.sha256(piece).digest() for piece in (b"abcd", b"efgh", b"ij"))
     expected = hashlib.sha256(b"".join(pieces)).hexdigest()
-    assert file_digest(path, Stamp.of(path)) == expected
+    assert pieced_digest(path, Stamp.of(path)) == expected
 
 
 def test_a_file_that_is_only_touched_stays_good(parent: Path) -> None:
@@ -125,12 +125,12 @@ def test_a_large_file_is_read_once(
     monkeypatch.setattr(contents, "_SETTLED_SECONDS", -1.0)
     path = tmp_path / "x"
     path.write_bytes(b"abc")
-    digest = file_digest(path, Stamp.of(path))
+    digest = pieced_digest(path, Stamp.of(path))
     assert len(list(cache.iterdir())) == 1
     monkeypatch.setattr(contents, "_read_digest", lambda path, stamp: "read again")
-    assert file_digest(path, Stamp.of(path)) == digest
+    assert pieced_digest(path, Stamp.of(path)) == digest
     flip(path, 0)
-    assert file_digest(path, Stamp.of(path)) == "read again"
+    assert pieced_digest(path, Stamp.of(path)) == "read again"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"digest": 1}', "\x00"])
@@ -140,16 +140,16 @@ def test_a_damaged_cache_is_not_believed(
     monkeypatch.setattr(contents, "_SETTLED_SECONDS", -1.0)
     path = tmp_path / "x"
     path.write_bytes(b"abc")
-    digest = file_digest(path, Stamp.of(path))
+    digest = pieced_digest(path, Stamp.of(path))
     next(cache.iterdir()).write_text(text)
-    assert file_digest(path, Stamp.of(path)) == digest
+    assert pieced_digest(path, Stamp.of(path)) == digest
 
 
 def test_what_was_just_written_is_not_kept(tmp_path: Path, cache: Path) -> None:
     """A write within the clock's grain would leave the same stamp."""
     path = tmp_path / "x"
     path.write_bytes(b"abc")
-    file_digest(path, Stamp.of(path))
+    pieced_digest(path, Stamp.of(path))
     assert not cache.exists()
 
 
@@ -160,4 +160,4 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     cache.parent.parent.write_text("a file in its place")
     path = tmp_path / "x"
     path.write_bytes(b"abc")
-    assert len(file_digest(path, Stamp.of(path))) == 64
+    assert len(pieced_digest(path, Stamp.of(path))) == 64

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from mergesearch.build import Workshop
 from mergesearch.errors import CheckpointError, InputError
-from mergesearch.parents import open_checkpoint, parts
+from mergesearch.parents import ids_in, open_checkpoint
 from mergesearch.recipe import Recipe
 
 WIDE = {"hidden_size": 256, "intermediate_size": 512}
@@ -125,9 +125,9 @@ def test_overrides_stand_for_a_whole_id_or_for_its_sides(tmp_path: Path) -> None
 
 
 def test_parts_that_overrides_may_stand_for() -> None:
-    assert list(parts("o/m")) == ["o/m"]
-    assert list(parts("o/m+o/l")) == ["o/m+o/l", "o/m", "o/l"]
-    assert list(parts("a+b+c")) == ["a+b+c", "a+b", "a", "b", "c"]
+    assert list(ids_in("o/m")) == ["o/m"]
+    assert list(ids_in("o/m+o/l")) == ["o/m+o/l", "o/m", "o/l"]
+    assert list(ids_in("a+b+c")) == ["a+b+c", "a+b", "a", "b", "c"]
 
 
 def test_a_folder_with_a_plus_in_its_name(tmp_path: Path) -> None:

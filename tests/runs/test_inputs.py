@@ -24,7 +24,7 @@ from mergesearch.runs.inputs import (
     read_objectives,
     read_recipe,
     read_space,
-    text_of,
+    space_yaml,
 )
 from mergesearch.space import Space
 
@@ -45,7 +45,7 @@ def test_a_space_is_an_object_a_file_or_the_name_of_a_built_in_one(tmp_path: Pat
 @pytest.mark.parametrize("text", [SPACE, TWO_ROUNDS])
 def test_the_text_of_a_space_is_the_space_its_stages_first(text: str) -> None:
     space = Space.from_yaml(text)
-    assert Space.from_yaml(text_of(space)).to_dict() == space.to_dict()
+    assert Space.from_yaml(space_yaml(space)).to_dict() == space.to_dict()
 
 
 def test_objectives_are_an_object_a_file_or_the_name_of_built_in_ones(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import yaml
 
 from mergesearch.errors import SpaceError
 from mergesearch.space import Space
-from mergesearch.space.evolve import objectives_of, space_of
+from mergesearch.space.evolve import objectives_from_tasks, space_of
 
 EVOLVE = """
 genome:
@@ -35,7 +35,7 @@ def test_an_evolve_file_is_a_space_and_objectives() -> None:
     assert space["parameters"] == {"normalize": True}
     assert len(Space(space).dimensions) == 2 * 5 + 1
     use = {"search_items": 50, "num_fewshot": 3}
-    assert objectives_of(document, "f")["objectives"] == {
+    assert objectives_from_tasks(document, "f")["objectives"] == {
         "x": {
             "tasks": [{"task": "x", "metric": "acc_norm", "weight": 2.0, **use}],
             "reference": 0.0,
@@ -92,7 +92,7 @@ def test_metrics_keep_their_weights_and_directions() -> None:
         {"name": "toxic", "metric": "toxicity", "weight": -3},
         {"name": "ignored", "weight": 0},
     ]
-    assert objectives_of({"tasks": tasks}, "f")["objectives"] == {
+    assert objectives_from_tasks({"tasks": tasks}, "f")["objectives"] == {
         "gsm8k": {
             "tasks": [
                 {"task": "gsm8k", "metric": "exact_match,strict-match", "weight": 0.5},
@@ -135,4 +135,4 @@ def test_evolve_files_that_are_not_understood(change: dict[str, Any], message: s
     with pytest.raises(SpaceError, match=message):
         space_of(document | {"genome": document["genome"] | change}, "f")
     with pytest.raises(SpaceError, match="not a list of tasks"):
-        objectives_of({"tasks": []}, "f")
+        objectives_from_tasks({"tasks": []}, "f")

@@ -7,7 +7,7 @@ from helpers.objectives_file import load
 from mergesearch.objectives import ItemResult, MetricValue, TaskResult
 from mergesearch.study.estimation.estimates import Estimates
 from mergesearch.study.parts import BLOCK
-from mergesearch.study.racing import Race, always_scored, chance_to_add, joined
+from mergesearch.study.racing import Race, always_scored, chance_to_add, joined_results
 from mergesearch.study.records import RaceRecord
 from mergesearch.study.scored import ScoredItems
 
@@ -159,7 +159,7 @@ def part(task, *values, unscored=0):
 
 def test_parts_are_joined_item_by_item():
     first, second = part("say", 1.0, 0.0), part("say", 1.0, 1.0, 0.0, unscored=1)
-    joint = joined({"say": first}, {"say": second})["say"]
+    joint = joined_results({"say": first}, {"say": second})["say"]
     assert joint.items == first.items + second.items
     assert (joint.task, joint.n, joint.n_unscored) == ("say", 5, 1)
     # Three of five are right: the variance of the items is 1.2 / 4.
@@ -168,11 +168,11 @@ def test_parts_are_joined_item_by_item():
 
 def test_a_task_of_one_part_stays_as_it_is():
     say, pick = part("say", 1.0), part("pick", 0.0)
-    assert joined({"say": say}, {"pick": pick}) == {"say": say, "pick": pick}
+    assert joined_results({"say": say}, {"pick": pick}) == {"say": say, "pick": pick}
 
 
 def test_a_single_item_has_no_spread_and_two_have():
-    joint = joined({"say": part("say", 1.0)}, {"say": part("say")})["say"]
+    joint = joined_results({"say": part("say", 1.0)}, {"say": part("say")})["say"]
     assert joint.metrics == {"exact": MetricValue(1.0, 0.0)}
-    joint = joined({"say": part("say", 1.0)}, {"say": part("say", 0.0)})["say"]
+    joint = joined_results({"say": part("say", 1.0)}, {"say": part("say", 0.0)})["say"]
     assert joint.metrics == {"exact": MetricValue(0.5, pytest.approx(0.5))}

@@ -21,7 +21,7 @@ from mergesearch._kernels.mapping import mapped_file
 from mergesearch._kernels.stored import Float
 from mergesearch._system.documents import shown, state_of
 from mergesearch.build.contents import Contents
-from mergesearch.build.explain import Matrix, explanation, joined
+from mergesearch.build.explain import Matrix, explanation, joined_rows
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import (
     CONSTANTS,
@@ -279,13 +279,15 @@ def _explain(
     """
     if len(likely) == 1 and (segments := explanation(target, likely[0])):
         return segments, ""
-    if len(likely) > 1 and (segments := joined(target, likely)):
+    if len(likely) > 1 and (segments := joined_rows(target, likely)):
         return segments, ""
     ways = [way for source in sources.values() if (way := explanation(target, source))]
     if len(ways) > 1:
         return None, f"{ways[0][0].name} and {ways[1][0].name} explain it alike in the weights"
     alike = [source for source in sources.values() if source.cols == target.cols]
-    return ways[0] if ways else joined(target, alike), "its values are not found in the weights"
+    return ways[0] if ways else joined_rows(
+        target, alike
+    ), "its values are not found in the weights"
 
 
 def _names(header: GgufHeader, parent: Checkpoint) -> dict[str, tuple[str, ...]]:

@@ -68,12 +68,12 @@ def equal_rows(stored: Float, values: Float, kind: Type) -> npt.NDArray[np.bool_
 
 def explanation(target: Matrix, source: Matrix) -> tuple[Segment, ...] | None:
     """Return the segments of one tensor that make another one; None where it does not."""
-    if target.cols == source.cols and (segments := joined(target, [source])):
+    if target.cols == source.cols and (segments := joined_rows(target, [source])):
         return segments
     return _with_constant(target, source) or _transposed(target, source)
 
 
-def joined(target: Matrix, sources: Sequence[Matrix]) -> tuple[Segment, ...] | None:
+def joined_rows(target: Matrix, sources: Sequence[Matrix]) -> tuple[Segment, ...] | None:
     """Return segments of several tensors whose rows, one after the other, make one tensor."""
     segments: list[Segment] = []
     place = 0

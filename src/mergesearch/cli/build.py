@@ -13,7 +13,7 @@ import typer
 
 from mergesearch._system.terminal import say, say_sentence
 from mergesearch.cli import completion
-from mergesearch.cli.options import Parents, TemplateFile, Threads, parent_places
+from mergesearch.cli.options import Parents, TemplateFile, Threads, parse_parents
 from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, refuse_existing
 from mergesearch.errors import InputError
 from mergesearch.quantize import MIXES
@@ -88,7 +88,7 @@ def command(
     parsed = _in_mix(read_recipe(recipe) if origin is None else _of(*origin), to, quant)
     workshop = open_workshop(
         parsed,
-        parent_places(parent),
+        parse_parents(parent),
         template,
         threads,
         scratch=out.absolute().parent,

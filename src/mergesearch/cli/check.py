@@ -15,7 +15,7 @@ from mergesearch.cli.options import (
     TemplateFile,
     Threads,
     TrustTasks,
-    parent_places,
+    parse_parents,
 )
 from mergesearch.report import render_check
 from mergesearch.report.progress import steps
@@ -48,7 +48,7 @@ def command(
         report = check(
             file,
             objectives,
-            parents=parent_places(parent),
+            parents=parse_parents(parent),
             template=template,
             threads=threads,
             memory=memory,

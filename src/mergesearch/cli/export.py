@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mergesearch._system.terminal import say_sentence
-from mergesearch.cli.options import Folder, Parents, Pick, TemplateFile, parent_places
+from mergesearch.cli.options import Folder, Parents, Pick, TemplateFile, parse_parents
 from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, deliver, refuse_existing
 from mergesearch.report.card import Card, card_text
 from mergesearch.report.progress import working
@@ -93,7 +93,7 @@ def _described(
 ) -> str:
     """A card or a Modelfile, for which the parents are opened."""
     recipe = run.recipe_of(trial)
-    workshop = open_workshop(recipe, parent_places(parent), template)
+    workshop = open_workshop(recipe, parse_parents(parent), template)
     name = f"{run.record.name}-trial-{trial.number}"
     with working("reading the parents"):
         label, notes = label_of(workshop, recipe, name)

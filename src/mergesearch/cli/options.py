@@ -45,7 +45,7 @@ def next_time(text: str, now: datetime | None = None) -> datetime:
     return moment if moment > now else moment + timedelta(days=1)
 
 
-def parent_places(pairs: Iterable[str]) -> dict[str, Path]:
+def parse_parents(pairs: Iterable[str]) -> dict[str, Path]:
     """Parse `ID=DIR` options into places of parents' copies, by id.
 
     Raises:

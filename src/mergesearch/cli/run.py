@@ -24,7 +24,7 @@ from mergesearch.cli.options import (
     Threads,
     TrustTasks,
     next_time,
-    parent_places,
+    parse_parents,
 )
 from mergesearch.cli.resuming import remembered, way_on
 from mergesearch.errors import Interrupted, MergeSearchError
@@ -178,7 +178,7 @@ def command(
             sampler=sampler,
             confirm=confirm,
             warm_start=warm_start,
-            parents=parent_places(parent),
+            parents=parse_parents(parent),
             template=template,
             threads=threads,
             memory=memory,

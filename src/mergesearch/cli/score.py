@@ -18,7 +18,7 @@ from mergesearch.cli.options import (
     TemplateFile,
     Threads,
     TrustTasks,
-    parent_places,
+    parse_parents,
 )
 from mergesearch.report import item_notes, text
 from mergesearch.report.progress import progress
@@ -56,7 +56,7 @@ def command(
             model,
             wanted,
             rung=rung,
-            parents=parent_places(parent),
+            parents=parse_parents(parent),
             template=template,
             threads=threads,
             memory=memory,

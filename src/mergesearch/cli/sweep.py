@@ -15,7 +15,7 @@ from mergesearch.cli.options import (
     TemplateFile,
     Threads,
     TrustTasks,
-    parent_places,
+    parse_parents,
 )
 from mergesearch.cli.resuming import remembered, way_on
 from mergesearch.report import watch
@@ -74,7 +74,7 @@ def command(
             out,
             between=between,
             trials=trials,
-            parents=parent_places(parent),
+            parents=parse_parents(parent),
             template=template,
             threads=threads,
             memory=memory,

@@ -15,7 +15,7 @@ from mergesearch.cli.options import (
     TemplateFile,
     Threads,
     TrustTasks,
-    parent_places,
+    parse_parents,
 )
 from mergesearch.errors import InputError
 from mergesearch.report import text, watch
@@ -70,7 +70,7 @@ def command(
             study,
             out,
             gpu=gpu,
-            parents=parent_places(parent),
+            parents=parse_parents(parent),
             tasks=tasks,
             template=template,
             threads=threads,

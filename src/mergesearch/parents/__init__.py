@@ -2,11 +2,11 @@
 
 from mergesearch.parents.contents import ParentFiles
 from mergesearch.parents.opening import (
+    ids_in,
     is_parent,
     open_all,
     open_checkpoint,
     open_parents,
-    parts,
     pin_parents,
 )
 from mergesearch.parents.parent import Checkpoint, StoredCheckpoint, TensorInfo
@@ -16,10 +16,10 @@ __all__ = [
     "ParentFiles",
     "StoredCheckpoint",
     "TensorInfo",
+    "ids_in",
     "is_parent",
     "open_all",
     "open_checkpoint",
     "open_parents",
-    "parts",
     "pin_parents",
 ]

@@ -11,7 +11,7 @@ from mergesearch._system.yaml_text import read_document
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.header import read_gguf_header
 from mergesearch.parents.hub import is_id
-from mergesearch.parents.opening import parts
+from mergesearch.parents.opening import ids_in
 from mergesearch.parents.parent import StoredCheckpoint
 
 CARD = "README.md"
@@ -42,7 +42,7 @@ def read_cards(parent: StoredCheckpoint) -> list[ParentCard]:
 
 def hub_ids(ref: str) -> list[str]:
     """Return the repositories of the hub that a parent's id names, without revisions."""
-    return [name.partition("@")[0] for name in parts(ref) if is_id(name)]
+    return [name.partition("@")[0] for name in ids_in(ref) if is_id(name)]
 
 
 def _of_gguf(path: Path) -> ParentCard:

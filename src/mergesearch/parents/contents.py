@@ -88,7 +88,7 @@ class ParentFiles:
         Raises:
             ParentChanged: A file was written or removed since.
         """
-        self._digests = {path: file_digest(path, stamp) for path, stamp in self._stamps.items()}
+        self._digests = {path: pieced_digest(path, stamp) for path, stamp in self._stamps.items()}
         known = [(ref, name, self._digests[path]) for ref, name, path in self._named]
         return digest_of(known)
 
@@ -108,12 +108,12 @@ class ParentFiles:
                 raise _changed(path, f"has {now.size} bytes, {before.size} when it was first read")
             if path not in self._digests:
                 raise _changed(path, "was written while it was in use")
-            if file_digest(path, now) != self._digests[path]:
+            if pieced_digest(path, now) != self._digests[path]:
                 raise _changed(path, "has other bytes than when it was first read")
             self._stamps[path] = now
 
 
-def file_digest(path: Path, stamp: Stamp) -> str:
+def pieced_digest(path: Path, stamp: Stamp) -> str:
     """Return the digest of a file's bytes, which is kept where the file is large.
 
     It is the SHA-256 (hex) of the SHA-256 of every piece of 64 MiB, so that threads share the work.

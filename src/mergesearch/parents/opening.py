@@ -124,12 +124,12 @@ def is_parent(ref: str) -> bool:
     return hub.is_id(ref)
 
 
-def parts(ref: str) -> Iterator[str]:
+def ids_in(ref: str) -> Iterator[str]:
     """Yield a parent's id and every part of it that an override may stand for."""
     yield ref
     if ADAPTER in ref:
         base, _, adapter = ref.rpartition(ADAPTER)
-        yield from parts(base)
+        yield from ids_in(base)
         yield adapter
 
 

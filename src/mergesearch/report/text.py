@@ -104,7 +104,7 @@ def shares(of: Mapping[str, float], parents: Sequence[str]) -> str:
     return "/".join(str(round(100 * of.get(parent, 0.0))) for parent in parents)
 
 
-def parts(of: Mapping[str, float]) -> str:
+def shares_in_words(of: Mapping[str, float]) -> str:
     """Return shares in words: `75.4 % instruct, 24.6 % reason`; empty without any."""
     names = short_names(list(of))
     return ", ".join(

@@ -20,7 +20,7 @@ from mergesearch.errors import (
 )
 from mergesearch.merge.masses import layer_masses
 from mergesearch.objectives import Objectives
-from mergesearch.parents import parts
+from mergesearch.parents import ids_in
 from mergesearch.recipe import Recipe, to_yaml
 from mergesearch.recipe.reading import IN_STAGE
 from mergesearch.runs.kinds import Kind, refuse_other
@@ -39,7 +39,7 @@ def read_space(space: Space | Place) -> tuple[Space, str]:
         SpaceError, RecipeError: The file is not a space.
     """
     if isinstance(space, Space):
-        return space, text_of(space)
+        return space, space_yaml(space)
     refuse_other(Path(space), Kind.SPACE)
     path = resources.space_file(str(space))
     text = read_text(path)
@@ -47,7 +47,7 @@ def read_space(space: Space | Place) -> tuple[Space, str]:
         return Space.from_yaml(text, path), text
 
 
-def text_of(space: Space) -> str:
+def space_yaml(space: Space) -> str:
     """Return a space as YAML."""
     document = space.to_dict()
     return to_yaml([*document.pop("stages", []), document])
@@ -145,7 +145,7 @@ def parent_places(places: Mapping[str, Place] | None, refs: Iterable[str]) -> di
     Raises:
         InputError: No parent has the id, or there is nothing in its place.
     """
-    known = list(dict.fromkeys(part for ref in refs for part in parts(ref)))
+    known = list(dict.fromkeys(part for ref in refs for part in ids_in(ref)))
     found = {ref: resources.expanded(place) for ref, place in (places or {}).items()}
     for ref, place in found.items():
         if ref not in known:

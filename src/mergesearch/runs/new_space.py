@@ -14,7 +14,7 @@ from mergesearch.recipe import Recipe, load_document, to_yaml
 from mergesearch.runs.inputs import errors_with_lines, read_recipe
 from mergesearch.runs.kinds import Kind, kind_of, refuse_other
 from mergesearch.space import Space
-from mergesearch.space.evolve import objectives_of, space_of
+from mergesearch.space.evolve import objectives_from_tasks, space_of
 from mergesearch.space.from_recipe import SearchableValue, opened, openings, spelled_out
 from mergesearch.space.ties import by_default
 
@@ -70,7 +70,7 @@ def space_from(source: Path, choose: Choose = lambda found, default: default) ->
         document = load_document(text, source)
         space = space_of(document, source)
         names = [dimension.name for dimension in Space(space, source).dimensions]
-        objectives = _EVOLVE_NOTE + to_yaml([objectives_of(document, source)])
+        objectives = _EVOLVE_NOTE + to_yaml([objectives_from_tasks(document, source)])
     searched = tuple(dict.fromkeys(name.partition("[")[0] for name in names))
     return NewSpace(to_yaml([space]), objectives, searched, dimensions=len(names))
 

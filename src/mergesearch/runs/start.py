@@ -28,7 +28,7 @@ from mergesearch.runs.inputs import (
     parent_places,
     read_objectives,
     read_space,
-    text_of,
+    space_yaml,
 )
 from mergesearch.runs.report import write_report
 from mergesearch.runs.run import Run
@@ -322,7 +322,7 @@ class _Inputs:
             )
         parsed, text = read_space(space)
         if objectives is None:
-            objectives = objectives_of(space)
+            objectives = built_in_objectives(space)
         return cls(
             parsed,
             text,
@@ -338,7 +338,7 @@ class _Inputs:
         space = fitted_space(self.space, workshop)
         if space is self.space:
             return self
-        return replace(self, space=space, space_text=text_of(space))
+        return replace(self, space=space, space_text=space_yaml(space))
 
     def opened(self) -> RunOpened:
         """Return the event that tells what is searched, and where."""
@@ -363,7 +363,7 @@ def _new_folder(space: Space | Place) -> Path:
     return Path("results") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def objectives_of(space: Space | Place) -> str:
+def built_in_objectives(space: Space | Place) -> str:
     """Return the built-in objectives that carry the name of a built-in space.
 
     Raises:

@@ -14,7 +14,7 @@ from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.goal import DEFAULT_TRIALS
 from mergesearch.runs.inputs import Place, read_space
 from mergesearch.runs.run import Run
-from mergesearch.runs.start import objectives_of, search
+from mergesearch.runs.start import built_in_objectives, search
 from mergesearch.space import Space
 from mergesearch.study.against import HypervolumeDifference
 from mergesearch.study.events import Observer
@@ -68,7 +68,7 @@ def sweep(
     swept = read_space(space)[0].sweep(between, trials - 1)
     return search(
         swept,
-        objectives_of(space) if objectives is None else objectives,
+        built_in_objectives(space) if objectives is None else objectives,
         folder or Path("results") / f"sweep-{datetime.now():%Y%m%d-%H%M%S}",
         trials=len(swept.starts()),
         sampler="sobol",  # which proposes the starts first, and there is nothing else

@@ -155,7 +155,7 @@ def _shapes(genome: Mapping[str, Any], location: Location) -> list[_Shape]:
     return [*shapes, _Shape(1, (), negative, True), _Shape(1, (), negative, True, MOST - 1)]
 
 
-def objectives_of(document: Mapping[str, Any], where: str | Path) -> dict[str, Any]:
+def objectives_from_tasks(document: Mapping[str, Any], where: str | Path) -> dict[str, Any]:
     """Return objectives with one axis for each of the file's tasks.
 
     mergekit-evolve adds the tasks up with weights; here they are traded against each other, and

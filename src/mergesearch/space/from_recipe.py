@@ -41,7 +41,7 @@ class SearchableValue:
     @property
     def name(self) -> str:
         """Name for people: the stage, the slice, the parent and the parameter."""
-        return joined(self.stage, self.slice, self.model, self.parameter.name)
+        return dotted(self.stage, self.slice, self.model, self.parameter.name)
 
     @property
     def hole(self) -> Any:
@@ -58,7 +58,7 @@ class SearchableValue:
         return scaled(self.value, 1.0)
 
 
-def joined(*names: str) -> str:
+def dotted(*names: str) -> str:
     """Return names that are not empty with dots between them."""
     return ".".join(filter(None, names))
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from mergesearch.space.from_recipe import SearchableValue, joined
+from mergesearch.space.from_recipe import SearchableValue, dotted
 from mergesearch.space.holes import numbers_in
 
 MOST = 12  # dimensions that some dozens of trials can still learn something about
@@ -15,8 +15,8 @@ _FACTORS = {"share": (0.0, 2.0), "strength": (0.5, 1.5), "detail": (0.5, 1.5)}
 """Ranges of what multiplies tied values, by the roles of their parameters."""
 _TIES: tuple[Callable[[SearchableValue], str], ...] = (
     lambda value: value.name,
-    lambda value: joined(value.stage, value.model, value.parameter.name),
-    lambda value: joined(value.stage, value.parameter.name),
+    lambda value: dotted(value.stage, value.model, value.parameter.name),
+    lambda value: dotted(value.stage, value.parameter.name),
     lambda value: value.parameter.name,
 )
 """Names of what is tied: one value; the values of a parent, of a merge, and of a parameter."""

@@ -54,7 +54,7 @@ class Race:
 
     def take(self, results: Mapping[str, TaskResult]) -> None:
         """Take in what the candidate gave on the part that `next_part` returned."""
-        self.results = joined(self.results, results)
+        self.results = joined_results(self.results, results)
         self.parts += 1
 
     def next_part(self) -> Items | None:
@@ -115,7 +115,7 @@ def always_scored(seed: int, trial: int) -> bool:
     return bool(np.random.default_rng([seed, trial, 12]).random() < CHECKED)
 
 
-def joined(
+def joined_results(
     first: Mapping[str, TaskResult], second: Mapping[str, TaskResult]
 ) -> dict[str, TaskResult]:
     """Return the results of two parts as those of one; every metric is a mean over items."""

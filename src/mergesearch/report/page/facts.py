@@ -184,7 +184,7 @@ class _TrialMaker:
             reused=trial.reused_from is not None,
             scores=self._scores(trial),
             shares=tuple(_rounded(trial.shares.get(ref, 0.0)) for ref in self._parents),
-            ratio=printable(trial.words[0] if trial.words else text.parts(trial.shares)),
+            ratio=printable(trial.words[0] if trial.words else text.shares_in_words(trial.shares)),
             depth=self._depth(recipe) if recipe is not None and notable else (),
             parameters=self._parameters(trial),
             recipe="" if recipe is None else printable(recipe.to_yaml()),
