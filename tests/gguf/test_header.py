@@ -122,7 +122,7 @@ def _info(name: bytes, shape: tuple[int, ...], kind: int = 0, offset: int = 0) -
 MANY = 2**63
 KEY = _text(b"k")
 HOSTILE: dict[str, tuple[Any, str]] = {
-    "empty": (b"", "not a GGUF file"),
+    "empty": (b"", "not a GGUF file: it is empty"),
     "another format": (b"PK\x03\x04" + b"\0" * 40, "not a GGUF file"),
     "version 1": (_file(version=1), "GGUF version 1"),
     "big-endian": (b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "GGUF version 50331648"),

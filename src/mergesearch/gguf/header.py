@@ -70,7 +70,7 @@ def read_gguf_header(path: Path) -> GgufHeader:
     except OSError as error:
         raise CheckpointError(why_unreadable(error), where=path) from error
     except ValueError as error:  # an empty file cannot be mapped
-        raise CheckpointError(f"not a GGUF file: {error}", where=path, fix=_FIX) from error
+        raise CheckpointError("not a GGUF file: it is empty", where=path, fix=_FIX) from error
 
 
 class _Cursor:

@@ -173,7 +173,7 @@ class GgufCheckpoint:
             return tokenizer_from_gguf(self._fields, self._path)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
-                f"the tokenizer in the metadata is damaged: {type(error).__name__}: {error}",
+                "the tokenizer in the metadata is damaged",
                 where=self._path,
                 fix="download the file again",
             ) from error

@@ -42,8 +42,9 @@ def read_sentencepiece(path: Path, listed: Collection[int]) -> StoredTokens:
             raise ValueError(f"more than {_MAX_BYTES >> 20} MiB")
         pieces = [_piece(value) for number, value in _fields(message) if number == 1]
     except ValueError as error:
+        reason = "a text that is not UTF-8" if isinstance(error, UnicodeError) else error
         raise CheckpointError(
-            f"not a SentencePiece model: {error}", where=path, fix="download the file again"
+            f"not a SentencePiece model: {reason}", where=path, fix="download the file again"
         ) from error
     texts, scores, types = (
         ([*column] for column in zip(*pieces, strict=True)) if pieces else ([], [], [])
