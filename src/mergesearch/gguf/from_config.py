@@ -21,14 +21,7 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
         CheckpointError: The architecture is not built in, a size is missing or not positive, or
             there are tensors for which llama.cpp has no place.
     """
-    name = (config.get("architectures") or [None])[0]
-    if name not in ARCHITECTURES:
-        raise CheckpointError(
-            "names no architecture" if name is None else f"unsupported architecture {name!r}",
-            where=where,
-            expected=", ".join(ARCHITECTURES),
-            fix="convert one parent with llama.cpp and name the file: --template FILE.gguf",
-        )
+    name = _architecture(config, where)
     family = ARCHITECTURES[name]
     config = completed(config, family)
     n_heads = positive_size(config, "num_attention_heads", where)
@@ -67,6 +60,19 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
         sizes_by_kind=gemma4.sizes_by_kind(config, where) if family.shares_keys else {},
         **_expert_sizes(config, family, where),
     )
+
+
+def _architecture(config: Mapping[str, Any], where: str | Path) -> str:
+    """The name of the architecture, which is built in."""
+    name = (config.get("architectures") or [None])[0]
+    if name not in ARCHITECTURES:
+        raise CheckpointError(
+            "names no architecture" if name is None else f"unsupported architecture {name!r}",
+            where=where,
+            expected=", ".join(ARCHITECTURES),
+            fix="convert one parent with llama.cpp and name the file: --template FILE.gguf",
+        )
+    return str(name)
 
 
 def _kinds(config: Mapping[str, Any], family: Family, where: str | Path) -> tuple[str, ...]:

@@ -85,11 +85,7 @@ def check(
             )
         wanted = read_objectives(path)
         on_step("loading the tasks")
-        with (
-            errors_of_objectives(path),
-            ScoringProcess(wanted, trust_tasks=trust_tasks) as scorer,
-        ):
-            scorer.start()
+        _load_tasks(wanted, path, trust_tasks)
         return CheckReport(str(file), "objectives", items=_items(wanted))
     model = _Model.read(path)
     objectives = objectives or own_objectives(file)
@@ -173,6 +169,12 @@ class _Model:
             tuple(merge.method.name for merge in recipe.merges): recipe for recipe in self.recipes
         }
         return list(by_methods.values())
+
+
+def _load_tasks(objectives: Objectives, path: Path, trust_tasks: bool) -> None:
+    """Load the tasks of an objectives file, as a run would."""
+    with errors_of_objectives(path), ScoringProcess(objectives, trust_tasks=trust_tasks) as scorer:
+        scorer.start()
 
 
 def _items(objectives: Objectives) -> ItemsReport:
