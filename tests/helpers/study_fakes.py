@@ -51,6 +51,7 @@ objectives:
   instruction: {reference: 0.0, tasks: [{task: words, metric: exact_match}]}
   reasoning: {reference: 0.25, tasks: [{task: holders, metric: acc}]}
 """
+TRIALS = 6
 ON_GPU = OBJECTIVES + "runtime: {n_gpu_layers: 99}\n"
 
 
@@ -166,6 +167,22 @@ def run_in(
 ) -> Front:
     """Run a search in a folder."""
     return run_study(files(folder), searched, settings, observe)
+
+
+def run_briefly(folder: Path, bench: Bench | None = None, **settings: Any) -> dict[str, Any]:
+    """Run a search by Sobol points, of six trials if nothing else is said."""
+    settings = {"sampler": "sobol", "trials": TRIALS} | settings
+    return run_in(folder, search(bench), StudySettings(**settings)).to_dict()
+
+
+def raise_at(number: int, error: BaseException) -> Callable[[int], None]:
+    """A hook of `Bench` that raises an error when it is called for the nth time."""
+
+    def check(count: int) -> None:
+        if count == number:
+            raise error
+
+    return check
 
 
 def records(folder: Path) -> RunRecords:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +18,11 @@ from helpers import study_fakes
 from helpers.study_fakes import (
     OBJECTIVES,
     SPACE,
+    TRIALS,
     Bench,
-    files,
+    raise_at,
     records,
+    run_briefly,
     run_in,
     search,
     told,
@@ -29,49 +30,21 @@ from helpers.study_fakes import (
 )
 
 from mergesearch.errors import (
-    BuildError,
-    CheckpointError,
-    InputError,
     Interrupted,
-    MergeSearchError,
-    ObjectivesError,
-    ParentChanged,
     RunFolderError,
     ScorerCrashed,
-    ScorerKilled,
-    SpaceError,
 )
 from mergesearch.objectives import Objectives
 from mergesearch.space import Space
 from mergesearch.study import events
-from mergesearch.study.database import Database
-from mergesearch.study.identity import identify
 from mergesearch.study.lock import is_running
 from mergesearch.study.settings import StudySettings
 
 pytestmark = pytest.mark.whole
 
-TRIALS = 6
 Unbroken = Callable[[str], list[Any]]
 # Each has trials that its model proposes, not only the points that fill the space first.
 LENGTHS = {"gp": 12, "tpe": 14, "nsga2": 23, "sobol": 8}
-
-
-def run(folder: Path, bench: Bench | None = None, **settings: Any) -> dict[str, Any]:
-    settings = {"sampler": "sobol", "trials": TRIALS} | settings
-    return run_in(folder, search(bench), StudySettings(**settings)).to_dict()
-
-
-def check(folder: Path, searched: Any, settings: StudySettings) -> None:
-    identify(files(folder), searched, settings)
-
-
-def raise_at(number: int, error: BaseException) -> Any:
-    def check(count: int) -> None:
-        if count == number:
-            raise error
-
-    return check
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +54,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Unbroken:
     @cache
     def trials_of(sampler: str) -> list[Any]:
         folder = tmp_path_factory.mktemp(sampler)
-        run(folder, sampler=sampler, trials=LENGTHS[sampler], seed=3)
+        run_briefly(folder, sampler=sampler, trials=LENGTHS[sampler], seed=3)
         return told(folder)
 
     return trials_of
@@ -89,7 +62,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Unbroken:
 
 def test_a_run_leaves_a_front_that_is_confirmed_on_unseen_items(tmp_path: Path) -> None:
     bench = Bench()
-    document = run(tmp_path, bench)
+    document = run_briefly(tmp_path, bench)
     assert json.loads((tmp_path / "front.json").read_text()) == document
     assert document["objectives"] == ["instruction", "reasoning"]
     assert document["reference_point"] == {"instruction": 0.0, "reasoning": 0.25}
@@ -107,7 +80,7 @@ def test_a_run_leaves_a_front_that_is_confirmed_on_unseen_items(tmp_path: Path) 
 
 
 def test_the_starts_come_first_and_in_order(tmp_path: Path) -> None:
-    run(tmp_path, trials=4)
+    run_briefly(tmp_path, trials=4)
     weights = [
         [model["parameters"]["weight"] for model in trial.recipe["models"]]
         for trial in trials(tmp_path)
@@ -117,7 +90,7 @@ def test_the_starts_come_first_and_in_order(tmp_path: Path) -> None:
 
 
 def test_every_item_is_on_record(tmp_path: Path) -> None:
-    document = run(tmp_path, Bench(unscored=1))
+    document = run_briefly(tmp_path, Bench(unscored=1))
     with records(tmp_path) as opened:
         items = opened.items(0, task="words")
         member = document["front"][0]["trial"]
@@ -137,7 +110,7 @@ def test_texts_are_left_out_where_they_are_switched_off(tmp_path: Path) -> None:
 
 
 def test_another_seed_gives_other_trials(tmp_path: Path, unbroken: Unbroken) -> None:
-    run(tmp_path, trials=4, seed=4)
+    run_briefly(tmp_path, trials=4, seed=4)
     ours, theirs = told(tmp_path), unbroken("sobol")
     assert ours[:3] == theirs[:3]
     assert ours[3][1] != theirs[3][1]
@@ -153,10 +126,10 @@ def test_the_same_seed_gives_the_same_trials_also_when_stopped_and_resumed(
         Bench(before_score=raise_at(last - 3, Interrupted("enough"))),
     ):
         with pytest.raises((KeyboardInterrupt, Interrupted)):
-            run(tmp_path, stop, sampler=sampler, trials=last + 1, seed=3)
+            run_briefly(tmp_path, stop, sampler=sampler, trials=last + 1, seed=3)
     assert trials(tmp_path)[-1].state == "running"
-    run(tmp_path, sampler=sampler, trials=last, confirm=0.0)  # the seed is the run's own
-    run(tmp_path, sampler=sampler, trials=last + 1)
+    run_briefly(tmp_path, sampler=sampler, trials=last, confirm=0.0)  # the seed is the run's own
+    run_briefly(tmp_path, sampler=sampler, trials=last + 1)
     assert told(tmp_path) == unbroken(sampler)
     assert [trial.attempt for trial in trials(tmp_path)].count(2) == 2
 
@@ -170,7 +143,7 @@ def test_the_same_seed_gives_the_same_trials_also_when_stopped_and_resumed(
         pytest.param("gp", 11, "scoring", marks=pytest.mark.faults),
     ],
 )
-def test_a_killed_run_goes_on_as_if_nothing_had_been(
+def test_a_killed_run_resumes_as_if_nothing_had_been(
     tmp_path: Path, unbroken: Unbroken, sampler: str, at: int, stage: str
 ) -> None:
     length = LENGTHS[sampler]
@@ -180,7 +153,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
     states = [trial.state for trial in trials(tmp_path)]
     assert states == ["complete"] * at + ["running"]
     assert not is_running(tmp_path / ".lock")
-    run(tmp_path, sampler=sampler, trials=length)
+    run_briefly(tmp_path, sampler=sampler, trials=length)
     assert told(tmp_path) == unbroken(sampler)
 
 
@@ -189,13 +162,13 @@ def test_a_signal_ends_the_trial_and_the_run(tmp_path: Path, number: signal.Sign
     before = signal.getsignal(number)
     bench = Bench(before_score=lambda count: os.kill(os.getpid(), number) if count == 2 else None)
     with pytest.raises(Interrupted, match=number.name) as caught:
-        run(tmp_path, bench)
+        run_briefly(tmp_path, bench)
     assert caught.value.exit_code == 130
     assert signal.getsignal(number) is before
     assert [trial.state for trial in trials(tmp_path)] == ["complete", "complete", "running"]
     assert not (tmp_path / "front.json").exists()
     assert bench.candidates[-1].closed
-    assert len(run(tmp_path)["front"]) > 0
+    assert len(run_briefly(tmp_path)["front"]) > 0
 
 
 def test_a_signal_between_trials_waits_until_all_is_on_disk(tmp_path: Path) -> None:
@@ -222,10 +195,10 @@ def test_a_signal_interrupts_what_is_computed(
     monkeypatch.setattr(f"mergesearch.study.{what}", think)
     start = time.monotonic()
     with pytest.raises(Interrupted):
-        run(tmp_path, trials=2)
+        run_briefly(tmp_path, trials=2)
     assert time.monotonic() - start < 30
     monkeypatch.undo()
-    assert run(tmp_path, trials=2)["trials"] == 2
+    assert run_briefly(tmp_path, trials=2)["trials"] == 2
 
 
 def test_a_scorer_that_the_signal_killed_is_an_interruption(tmp_path: Path) -> None:
@@ -238,101 +211,21 @@ def test_a_scorer_that_the_signal_killed_is_an_interruption(tmp_path: Path) -> N
             raise ScorerCrashed("killed by SIGINT") from None
 
     with pytest.raises(Interrupted):
-        run(tmp_path, Bench(before_score=both))
+        run_briefly(tmp_path, Bench(before_score=both))
     assert trials(tmp_path)[0].state == "running"
 
 
 def test_validation_is_resumed_where_it_stood(tmp_path: Path) -> None:
     stopped = Bench(before_score=raise_at(TRIALS + 1, Interrupted("enough")))
     with pytest.raises(Interrupted):
-        run(tmp_path, stopped)
+        run_briefly(tmp_path, stopped)
     resumed = Bench()
-    document = run(tmp_path, resumed)
+    document = run_briefly(tmp_path, resumed)
     assert len(document["front"]) > 1
     assert [rung for rung, _ in resumed.scored] == ["validate"] * (len(document["front"]) - 1)
     again = Bench()
-    assert run(tmp_path, again) == document
+    assert run_briefly(tmp_path, again) == document
     assert again.built == []
-
-
-@pytest.mark.parametrize(
-    ("bench", "reason"),
-    [
-        (Bench(before_build=raise_at(1, BuildError("no memory left"))), "no memory left"),
-        (Bench(before_build=raise_at(1, CheckpointError("gone", where="a/b"))), "a/b: gone"),
-        (Bench(before_build=raise_at(1, OSError(28, "No space left"))), "OSError: [Errno 28]"),
-        (Bench(before_score=raise_at(1, ScorerCrashed("killed by SIGSEGV"))), "by SIGSEGV"),
-    ],
-)
-def test_what_fails_is_a_failed_trial_with_its_reason(
-    tmp_path: Path, bench: Bench, reason: str
-) -> None:
-    document = run(tmp_path, bench)
-    assert (document["trials"], document["failed"]) == (TRIALS, 1)
-    failed = [trial for trial in trials(tmp_path) if trial.state == "failed"]
-    assert len(failed) == 1
-    assert reason in (failed[0].failure or "")
-    assert failed[0].scores() == {}
-    assert all(candidate.closed for candidate in bench.candidates)
-
-
-@pytest.mark.parametrize("at", ["before_build", "before_score"])
-def test_what_fails_for_an_outside_reason_is_done_once_more(tmp_path: Path, at: str) -> None:
-    seen: list[events.Event] = []
-    killed = ScorerKilled("the scoring process died (ended by SIGKILL)")
-    run_in(
-        tmp_path,
-        search(Bench(**{at: raise_at(2, killed)})),
-        StudySettings(trials=4, sampler="sobol"),
-        seen.append,
-    )
-    assert {trial.state for trial in trials(tmp_path)} == {"complete"}
-    again = [event for event in seen if isinstance(event, events.TriedAgain)]
-    assert again == [events.TriedAgain(2, str(killed))]
-
-
-def test_what_fails_twice_has_failed(tmp_path: Path) -> None:
-    def short(count: int) -> None:
-        if count in (1, 2):
-            raise MemoryError
-
-    run(tmp_path, Bench(before_score=short), trials=3)
-    failed = trials(tmp_path)[1]
-    assert (failed.state, failed.failure) == ("failed", "there is no more memory")
-
-
-@pytest.mark.parametrize("change", ["removed", "renamed", "replaced"])
-def test_a_folder_that_goes_is_noticed_at_the_next_trial(tmp_path: Path, change: str) -> None:
-    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
-
-    def lose(count: int) -> None:
-        if count == 1:
-            if change == "removed":
-                shutil.rmtree(folder)
-            else:
-                folder.rename(elsewhere)
-            if change == "replaced":
-                folder.mkdir()
-
-    with pytest.raises(MergeSearchError, match="the run folder was removed or renamed") as caught:
-        run(folder, Bench(before_score=lose), trials=5)
-    assert caught.value.exit_code == 1
-    if change != "removed":
-        shutil.rmtree(folder, ignore_errors=True)
-        elsewhere.rename(folder)
-        run(folder, trials=5)
-        assert [trial.state for trial in trials(folder)] == ["complete"] * 5
-
-
-def test_a_database_that_is_lost_is_not_begun_anew(tmp_path: Path) -> None:
-    run(tmp_path, trials=1)
-    (tmp_path / "study.db").write_bytes(b"")
-    with pytest.raises(RunFolderError, match="the run that was started here is not on record"):
-        run(tmp_path, trials=2)
-    (tmp_path / "study.db").unlink()
-    with pytest.raises(RunFolderError, match="the run that was started here is not on record"):
-        run(tmp_path, trials=2)
-    assert not (tmp_path / "study.db").exists()
 
 
 def test_tokens_the_hypervolume_and_patience_end_a_search(tmp_path: Path) -> None:
@@ -340,83 +233,16 @@ def test_tokens_the_hypervolume_and_patience_end_a_search(tmp_path: Path) -> Non
     ends = {"tokens": 48, "hypervolume": 0.01, "patience": 2}
     for name, end in ends.items():
         folder = tmp_path / name
-        run(folder, trials=30, **{name: end})
+        run_briefly(folder, trials=30, **{name: end})
         assert 0 < len(trials(folder)) < 30
         done = len(trials(folder))
-        run(folder, trials=30, **{name: end})
+        run_briefly(folder, trials=30, **{name: end})
         assert len(trials(folder)) == done
-
-
-def test_too_many_unscored_items_fail_the_trial_and_keep_the_items(tmp_path: Path) -> None:
-    with pytest.raises(MergeSearchError, match="5 trials in a row failed"):
-        run(tmp_path, Bench(unscored=50))
-    with records(tmp_path) as opened:
-        assert len(opened.items(4)) == 4
-        assert "50 of 150 items could not be scored" in (opened.trials()[4].failure or "")
-
-
-def test_a_search_that_can_only_fail_stops_early(tmp_path: Path) -> None:
-    def broken(count: int) -> None:
-        raise BuildError("libggml-base is missing")
-
-    with pytest.raises(MergeSearchError, match="libggml-base is missing"):
-        run(tmp_path, Bench(before_build=broken), trials=60)
-    assert len(trials(tmp_path)) == 5
-    run(tmp_path)
-    assert len(trials(tmp_path)) == TRIALS
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        ObjectivesError("the KV cache does not fit", where="runtime.n_parallel"),
-        ParentChanged("has other bytes", where="model.safetensors"),
-    ],
-)
-def test_what_no_candidate_could_do_better_on_ends_the_run_and_fails_no_trial(
-    tmp_path: Path, error: MergeSearchError
-) -> None:
-    at = "before_build" if isinstance(error, ParentChanged) else "before_score"
-    bench = Bench(**{at: raise_at(2, error)})
-    with pytest.raises(type(error), match=error.what):
-        run(tmp_path, bench)
-    assert [trial.state for trial in trials(tmp_path)] == ["complete", "complete", "running"]
-    run(tmp_path)
-    assert {trial.state for trial in trials(tmp_path)} == {"complete"}
-
-
-def test_a_recipe_that_the_space_refuses_is_a_failed_trial(tmp_path: Path) -> None:
-    space = Space.from_yaml(SPACE)
-    fill = space.recipe
-
-    def refuse_one(values: Any) -> Any:
-        recipe = fill(values)
-        if recipe.last.inputs[0].parameters["weight"] == (1.0, 1.0):
-            raise SpaceError("weights of one kind only")
-        return recipe
-
-    space.recipe = refuse_one  # type: ignore[method-assign]
-    run_in(tmp_path, search(space=space), StudySettings(trials=4, sampler="sobol"))
-    first = trials(tmp_path)[0]
-    assert (first.state, first.failure) == ("failed", "weights of one kind only")
-    assert (first.recipe, first.recipe_digest) == ({}, "")
-
-
-def test_a_score_that_is_no_number_is_a_failure(tmp_path: Path) -> None:
-    class Undefined(Objectives):
-        def scores(self, results: Any, rung: str = "search") -> Any:
-            scores = super().scores(results, rung)
-            return {name: type(one)(float("nan"), 0.0, 1, 0) for name, one in scores.items()}
-
-    made = Objectives.from_yaml(OBJECTIVES, Path())
-    undefined = Undefined(made.objectives)
-    with pytest.raises(MergeSearchError, match=r"nan ± 0\.0 is not a score"):
-        run_in(tmp_path, search(objectives=undefined), StudySettings(trials=9, sampler="sobol"))
 
 
 def test_equal_candidates_are_scored_once_and_shown_once(tmp_path: Path) -> None:
     bench = Bench(digest_of=lambda recipe: "e" * 64)
-    document = run(tmp_path, bench)
+    document = run_briefly(tmp_path, bench)
     assert len(bench.scored) == 2
     assert [trial.reused_from for trial in trials(tmp_path)] == [None] + [0] * (TRIALS - 1)
     assert [member["trial"] for member in document["front"]] == [0]
@@ -441,65 +267,32 @@ def test_equal_recipes_are_built_once(tmp_path: Path) -> None:
     assert [trial.reused_from for trial in others] == [0, 0]
 
 
-def test_a_search_that_goes_on_has_no_confirmed_front_until_its_end(tmp_path: Path) -> None:
-    assert "search" in run(tmp_path, trials=3)
-    assert "search" in run(tmp_path, trials=3)  # nothing to do
-    assert "search" not in run(tmp_path, trials=4, confirm=0.0)
-    assert "search" in run(tmp_path, trials=4)
+def test_a_search_that_is_resumed_has_no_confirmed_front_until_its_end(tmp_path: Path) -> None:
+    assert "search" in run_briefly(tmp_path, trials=3)
+    assert "search" in run_briefly(tmp_path, trials=3)  # nothing to do
+    assert "search" not in run_briefly(tmp_path, trials=4, confirm=0.0)
+    assert "search" in run_briefly(tmp_path, trials=4)
 
 
 def test_a_rebuild_with_another_digest_is_not_validated(tmp_path: Path) -> None:
-    run(tmp_path, confirm=0.0)
+    run_briefly(tmp_path, confirm=0.0)
     other = Bench(digest_of=lambda recipe: "0" * 64)
-    document = run(tmp_path, other)
+    document = run_briefly(tmp_path, other)
     assert other.scored == []
     member = trials(tmp_path)[document["front"][0]["trial"]]
     assert document["front"][0]["validated"] is None
     assert member.state == "complete"
     assert "the rebuilt candidate is 000" in (member.rungs["validate"].failure or "")
-    assert all(member["validated"] for member in run(tmp_path)["front"])
-
-
-def test_a_folder_of_another_search_is_refused_and_left_alone(tmp_path: Path) -> None:
-    run(tmp_path, trials=4)
-    before = told(tmp_path)
-    other_space = Space.from_yaml(SPACE.replace("1.5", "1.4"))
-    other_objectives = Objectives.from_yaml(OBJECTIVES.replace("0.25", "0.2"), Path())
-    settings = StudySettings(trials=9, sampler="sobol")
-    for match, changed in (
-        ("different space", search(space=other_space)),
-        ("different objectives", search(objectives=other_objectives)),
-        ("different parents", search(fingerprints={"parents": "c3"})),
-    ):
-        with pytest.raises(RunFolderError, match=match):
-            check(tmp_path, changed, settings)
-        with pytest.raises(RunFolderError, match=match):
-            run_in(tmp_path, changed, settings)
-    check(tmp_path, search(), settings)
-    with pytest.raises(RunFolderError, match="different seed"):
-        run(tmp_path, seed=1)
-    with pytest.raises(RunFolderError, match="different sampler"):
-        run(tmp_path, sampler="tpe")
-    with pytest.raises(InputError, match="unknown sampler 'annealing'"):
-        run(tmp_path, sampler="annealing")
-    assert told(tmp_path) == before
-
-
-def test_a_folder_without_a_recorded_run_is_checked_without_writing(tmp_path: Path) -> None:
-    check(tmp_path / "new", search(), StudySettings())
-    assert list(tmp_path.iterdir()) == []
-    Database.create(files(tmp_path).database).close()  # as a kill right after the start leaves it
-    check(tmp_path, search(), StudySettings())
-    assert run(tmp_path)["trials"] == TRIALS
+    assert all(member["validated"] for member in run_briefly(tmp_path)["front"])
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
     def second(count: int) -> None:
         assert is_running(tmp_path / ".lock")
         with pytest.raises(RunFolderError, match="another run is at work"):
-            run(tmp_path)
+            run_briefly(tmp_path)
 
-    run(tmp_path, Bench(before_build=second), trials=1)
+    run_briefly(tmp_path, Bench(before_build=second), trials=1)
     assert not is_running(tmp_path / ".lock")
 
 
@@ -514,10 +307,10 @@ def test_the_clock_ends_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         clock.now += 600
 
     settings = {"trials": None, "confirm": 0.0}
-    assert run(tmp_path, hours=0.0, **settings)["trials"] == 0
-    assert run(tmp_path, Bench(before_build=build), hours=0.5, **settings)["trials"] == 3
+    assert run_briefly(tmp_path, hours=0.0, **settings)["trials"] == 0
+    assert run_briefly(tmp_path, Bench(before_build=build), hours=0.5, **settings)["trials"] == 3
     until = datetime.fromtimestamp(clock.now + 601)
-    assert run(tmp_path, Bench(before_build=build), until=until, **settings)["trials"] == 5
+    assert run_briefly(tmp_path, Bench(before_build=build), until=until, **settings)["trials"] == 5
     assert {trial.rungs["search"].build_seconds for trial in trials(tmp_path)} == {600.0}
 
 
