@@ -256,7 +256,7 @@ def _limited() -> Iterator[None]:
     try:
         yield
         if time.process_time() - start > LIMIT_SECONDS:
-            raise Hang(f"more than {LIMIT_SECONDS} s of the processor")
+            raise Hang(f"more than {LIMIT_SECONDS} s of processor time")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -113,7 +113,7 @@ def test_the_time_of_the_processor_ends_what_counting_does_not_see(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sandbox, "MAX_SECONDS", 0.2)
-    with pytest.raises(TemplateLimit, match=r"0\.2 s of the processor"):
+    with pytest.raises(TemplateLimit, match=r"0\.2 s of processor time"):
         render("{% for a in range(9999) %}{{ range(9999) | list | length }}{% endfor %}")
 
 

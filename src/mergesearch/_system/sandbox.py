@@ -2,7 +2,7 @@
 
 A template is code from a file somebody downloaded. The sandbox lets it format messages and nothing
 else; the limits end one that loops or grows for ever. Steps and sizes are counted, so that a
-template ends after the same work on every machine; the time of the processor is for what counting
+template ends after the same work on every machine; processor time is for what counting
 does not see, the clock for a template that does not get any.
 """
 
@@ -29,7 +29,7 @@ MAX_STEPS = 50_000
 MAX_SIZE = 1 << 21
 """Characters of a text, items of a list, and numbers that a filter or function is given."""
 MAX_SECONDS = 10.0
-"""Seconds of the processor that one rendering may take."""
+"""Seconds of processor time that one rendering may take."""
 MAX_WAIT = 600.0
 """Seconds by the clock; a machine that has much else to do may need many for little work."""
 MAX_MEMORY = 1 << 28
@@ -118,7 +118,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         if self.steps > MAX_STEPS:
             raise TemplateLimit(f"it does not end within {MAX_STEPS} steps")
         if time.thread_time() > self.last_work:
-            raise TemplateLimit(f"it does not end within {MAX_SECONDS:g} s of the processor")
+            raise TemplateLimit(f"it does not end within {MAX_SECONDS:g} s of processor time")
         if time.monotonic() > self.deadline:
             raise TemplateLimit(f"it does not end within {MAX_WAIT:g} s")
         return True

@@ -50,7 +50,7 @@ WIDEST_BAR = 80
 
 @contextmanager
 def watch(console: Console | None = None) -> Iterator[Observer]:
-    """Show a run as it goes; yields what `search` calls back with every event.
+    """Show a run as it goes; yields the function that `search` is to call with every event.
 
     On a terminal the view is redrawn in place and gives way to the front at the end, or to the
     front so far where the run is interrupted. Elsewhere, in a notebook too, there is one line for
