@@ -38,7 +38,7 @@ def places(tmp_path: Path) -> dict[Kind, Path]:
         places[kind].mkdir()
         (places[kind] / name).touch()
     places[Kind.OF_RUN] = places[Kind.RUN] / "front.json"
-    places[Kind.OF_RUN].write_text('{"objectives": ["a"], "front": []}')
+    places[Kind.OF_RUN].write_text('{"objectives": ["a"], "search": {"front": []}}')
     places[Kind.ARCHIVE] = tmp_path / "a.tar"
     with tarfile.open(places[Kind.ARCHIVE], "w") as archive:
         archive.add(places[Kind.RECIPE], "recipe.yaml")

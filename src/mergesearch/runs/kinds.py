@@ -62,6 +62,8 @@ _BEGINNINGS = (
 )
 """Bytes by which files that are no text are known, with their place."""
 _LONGEST_BEGINNING = 262
+_OF_MERGES = {"merge_method", "models", "slices"}
+"""Keys of which a recipe or a space has at least one."""
 _OF_TOOL = {"mergekit-evolve": Kind.EVOLVE, "mergekit-moe": Kind.MOE}
 
 
@@ -132,7 +134,8 @@ def _kind_of_document(document: Mapping[str, Any]) -> Kind | None:
     for key, tool in OTHER_TOOLS.items():
         if key in document:
             return _OF_TOOL[tool]
-    if "start_from" in document or _has_hole(document):
+    merges = not _OF_MERGES.isdisjoint(document)
+    if "start_from" in document or (merges and _has_hole(document)):
         return Kind.SPACE
     keys = {"merge_method": Kind.RECIPE, "nbformat": Kind.NOTEBOOK, "dataset_path": Kind.TASK}
     return next((kind for key, kind in keys.items() if key in document), None)
