@@ -38,38 +38,46 @@ class Target(enum.StrEnum):
     UPLOAD = "upload"
 
 
+RecipeOrRun = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="Recipe (YAML), or the folder of a run.")
+]
+Out = Annotated[
+    Path,
+    typer.Option(*OUT, metavar="PATH", help="File or folder to write; - for standard output."),
+]
+To = Annotated[
+    Target,
+    typer.Option(help="A GGUF file, a Hugging Face folder, or one with GGUFs and a card."),
+]
+Quant = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MIX",
+        help="GGUF mix, such as Q8_0; default: what the recipe says.",
+        autocompletion=completion.mixes,
+    ),
+]
+Quants = Annotated[
+    str,
+    typer.Option(metavar="MIX,...", help="GGUF mixes of --to upload."),
+]
+PickOfRun = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHICH",
+        help="Trial of a run folder, as search export takes it.",
+        autocompletion=completion.picks,
+    ),
+]
+
+
 def command(
-    recipe: Annotated[
-        Path, typer.Argument(metavar="RECIPE", help="Recipe (YAML), or the folder of a run.")
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(*OUT, metavar="PATH", help="File or folder to write; - for standard output."),
-    ],
-    to: Annotated[
-        Target,
-        typer.Option(help="A GGUF file, a Hugging Face folder, or one with GGUFs and a card."),
-    ] = Target.GGUF,
-    quant: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MIX",
-            help="GGUF mix, such as Q8_0; default: what the recipe says.",
-            autocompletion=completion.mixes,
-        ),
-    ] = None,
-    quants: Annotated[
-        str,
-        typer.Option(metavar="MIX,...", help="GGUF mixes of --to upload."),
-    ] = "Q4_K_M",
-    pick: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHICH",
-            help="Trial of a run folder, as search export takes it.",
-            autocompletion=completion.picks,
-        ),
-    ] = None,
+    recipe: RecipeOrRun,
+    out: Out,
+    to: To = Target.GGUF,
+    quant: Quant = None,
+    quants: Quants = "Q4_K_M",
+    pick: PickOfRun = None,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
     template: TemplateFile = None,

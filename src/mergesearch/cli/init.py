@@ -15,7 +15,7 @@ from mergesearch._system.terminal import say
 from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, deliver, refuse_existing
 from mergesearch.errors import InputError
 from mergesearch.runs.asked_space import Answers, interview, objectives_text, space_text
-from mergesearch.runs.new_space import demo_space, named, space_from
+from mergesearch.runs.new_space import NewSpace, demo_space, named, space_from
 from mergesearch.space.from_recipe import SearchableValue
 
 
@@ -66,8 +66,12 @@ def command(
         objectives = str(target.with_name(f"{source.stem}-objectives.yaml"))
         deliver(space.objectives, Path(objectives), force, f"objectives -> {objectives}")
     deliver(space.text, target, force, f"space -> {target}")
-    if target == STANDARD_OUTPUT:
-        return
+    if target != STANDARD_OUTPUT:
+        _say_what_next(space, target, objectives)
+
+
+def _say_what_next(space: NewSpace, target: Path, objectives: str) -> None:
+    """Say what a space searches, and the commands that come next."""
     if space.searched or space.tied:
         names = ", ".join((*space.searched, *space.tied))
         say(f"searched: {names} ({space.dimensions} dimensions)")

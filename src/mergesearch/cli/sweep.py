@@ -27,29 +27,34 @@ from mergesearch.runs.run import Run
 from mergesearch.runs.sweep import FEWEST, against_sweep, sweep
 from mergesearch.study.events import broadcast
 
+SpaceOrRun = Annotated[
+    str,
+    typer.Argument(metavar="SPACE", help="YAML file, a built-in one, or the folder of a run."),
+]
+Between = Annotated[
+    tuple[str, str] | None,
+    typer.Option(metavar="A B", help="Two parents; default: the first two of the space."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("-o", "--out", metavar="DIR", help="Folder of the sweep, a run folder."),
+]
+Trials = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=FEWEST,
+        help=f"Trials in all; default: what the run cost, else {DEFAULT_TRIALS}.",
+    ),
+]
+
 
 def command(
-    space: Annotated[
-        str,
-        typer.Argument(metavar="SPACE", help="YAML file, a built-in one, or the folder of a run."),
-    ] = "demo",
+    space: SpaceOrRun = "demo",
     objectives: ObjectivesFile = None,
-    between: Annotated[
-        tuple[str, str] | None,
-        typer.Option(metavar="A B", help="Two parents; default: the first two of the space."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", metavar="DIR", help="Folder of the sweep, a run folder."),
-    ] = None,
-    trials: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=FEWEST,
-            help=f"Trials in all; default: what the run cost, else {DEFAULT_TRIALS}.",
-        ),
-    ] = None,
+    between: Between = None,
+    out: Out = None,
+    trials: Trials = None,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,
     template: TemplateFile = None,

@@ -22,36 +22,40 @@ from mergesearch.report import text, watch
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.joining import join
 
+StudyName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Name of the study, as `search run` says.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--out", metavar="DIR", help="Folder for the log; default: results/workers/..."
+    ),
+]
+Gpu = Annotated[
+    str | None, typer.Option(metavar="N", help="GPU to score on; default: all of them.")
+]
+TaskFolder = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="This machine's copy of the objectives' task folder."),
+]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait", help="Wait for a study that is not on record yet, and its database."),
+]
+
 
 def command(
     storage: StorageUrl = None,
-    study: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the study, as `search run` says.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--out", metavar="DIR", help="Folder for the log; default: results/workers/..."
-        ),
-    ] = None,
-    gpu: Annotated[
-        str | None, typer.Option(metavar="N", help="GPU to score on; default: all of them.")
-    ] = None,
+    study: StudyName = None,
+    out: Out = None,
+    gpu: Gpu = None,
     parent: Parents = [],  # noqa: B006
-    tasks: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="This machine's copy of the objectives' task folder."),
-    ] = None,
+    tasks: TaskFolder = None,
     threads: Threads = None,
     template: TemplateFile = None,
     memory: Memory = None,
     trust_tasks: TrustTasks = False,
-    wait: Annotated[
-        bool,
-        typer.Option(
-            "--wait", help="Wait for a study that is not on record yet, and its database."
-        ),
-    ] = False,
+    wait: Wait = False,
 ) -> None:
     """Work on a run with others until it ends.
 
