@@ -57,7 +57,9 @@ def _built_in_or_file(name: str, folder: Path, what: str) -> Path:
     if given.is_file():
         return given.resolve()
     if given.is_dir():
-        raise InputError("is a folder, not a file", where=given, expected=f"a file, the {what}")
+        raise InputError(
+            "is a folder, not a file", where=given, expected=f"the {what}, which is a file"
+        )
     known = [path.stem for path in folder.glob("*.yaml")]
     built_in = folder / f"{name}.yaml"
     if built_in.is_file() and built_in.parent == folder:
