@@ -41,9 +41,9 @@ def test_equal_in_one_objective_and_worse_in_the_other_is_dominated():
 
 
 def test_contenders_are_two_hundred_unless_a_front_is_larger():
-    axes = (Axis("a", "maximize", 0.0),)
-    searched = {number: Observation({}, values=(float(number),)) for number in range(300)}
-    assert list(contenders(searched, axes)) == list(range(100, 300))
+    axes = (Axis("a", "maximize", 0.0), Axis("b", "maximize", 0.0))
+    searched = {number: Observation({}, values=(number, number)) for number in range(210)}
+    assert list(contenders(searched, axes)) == list(range(10, 210))
 
 
 def test_contenders_are_the_front_then_that_of_the_others():
