@@ -201,5 +201,5 @@ def test_a_ggufs_own_pre_tokenizer_is_taken_over(quantized: Path) -> None:
     """Any that llama.cpp knows; a file without one does not say how it splits texts."""
     path = copied(quantized, tokenizer__ggml__pre="tekken")
     assert metadata(built(path)[0])["tokenizer.ggml.pre"] == "tekken"
-    with pytest.raises(CheckpointError, match=r"tokenizer\.ggml\.pre is None"):
+    with pytest.raises(CheckpointError, match=r"needs `tokenizer\.ggml\.pre`"):
         built(copied(quantized, tokenizer__ggml__pre=None))

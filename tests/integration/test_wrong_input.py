@@ -276,6 +276,7 @@ def test_a_memory_that_is_no_size_or_has_nothing_to_count(parents: Path) -> None
         outcome = run(parents, SPACE, "--memory", size)
         assert (outcome.code, "such as 12GB or 800MB" in outcome.err) == (2, True), outcome
     model = parents / "model.gguf"
+    model.write_bytes(b"GGUF")
     outcome = search("score", model, "--objectives", "demo", "--memory", "1GB")
     assert (outcome.code, "memory: only what is built from a recipe" in outcome.err) == (2, True), (
         outcome

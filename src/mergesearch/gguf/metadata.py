@@ -132,8 +132,8 @@ def _llama(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> 
 def _granite(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
     """The keys of Llama, with heads that share the hidden size among them."""
     _require(config, "head_dim", layout.head_dim, layout.hidden // layout.n_heads)
-    kinds = set(config.get("layer_types") or ())
-    _require(config, "layer_types", kinds - {"attention", "full_attention"}, set())
+    others = set(config.get("layer_types") or ()) - {"attention", "full_attention"}
+    _require(config, "layer_types", sorted(others) or ["attention"], ["attention"])
     _llama(keys, layout, config)
 
 
@@ -301,7 +301,7 @@ def _require(config: Mapping[str, Any], key: str, found: Any, expected: Any) -> 
 
 def _words(value: Any) -> str:
     """A value of a config.json, lists with all that is in them."""
-    if isinstance(value, list | set | tuple):
+    if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "empty"
     return "missing" if value is None else shown(value)
 
