@@ -65,21 +65,21 @@ def llama_quantize(
     assert code == 0
 
 
-def contents(path: Path) -> dict[str, tuple[str, list[int], bytes]]:
-    """Every tensor's type, shape and bytes."""
-    return {
+Tensors = dict[str, tuple[str, list[int], bytes]]
+
+
+def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
+    """Every tensor's type, shape and bytes, and the metadata."""
+    reader = gguf.GGUFReader(path)
+    tensors = {
         tensor.name: (
             tensor.tensor_type.name,
             [int(size) for size in tensor.shape],
             tensor.data.tobytes(),
         )
-        for tensor in gguf.GGUFReader(path).tensors
+        for tensor in reader.tensors
     }
-
-
-def metadata(path: Path) -> dict[str, Any]:
-    reader = gguf.GGUFReader(path)
-    return {name: field.contents() for name, field in sorted(reader.fields.items())}
+    return tensors, {name: field.contents() for name, field in sorted(reader.fields.items())}
 
 
 def merge_of(folder: Path, shape: dict[str, Any], **changes: Any) -> Recipe:
@@ -109,12 +109,12 @@ def test_files_equal_llama_model_quantize(shape: str, tmp_path: Path) -> None:
         Workshop(parents).gguf(recipe, ours, quant=mix)
         llama_quantize(plain, theirs, mix)
         left = () if MIXES[mix].quantizes or mix == "F32" else ("per_layer_model_proj.weight",)
-        found, expected = contents(ours), contents(theirs)
+        (found, our_metadata), (expected, their_metadata) = read(ours), read(theirs)
         for name in left:
             assert found.pop(name, (mix,))[0] == mix
             expected.pop(name, None)
         assert found == expected, mix
-        assert metadata(ours) == metadata(theirs)
+        assert our_metadata == their_metadata
 
 
 def test_overrides_equal_llama_model_quantize(tmp_path: Path) -> None:
@@ -128,8 +128,9 @@ def test_overrides_equal_llama_model_quantize(tmp_path: Path) -> None:
     Workshop(parents).gguf(recipe, plain, quant="F32")
     Workshop(parents).gguf(recipe, ours)
     llama_quantize(plain, theirs, "Q4_K_M", {name: Type[kind] for name, kind in tensors.items()})
-    assert contents(ours) == contents(theirs)
-    found = {name: kind for name, (kind, _, _) in contents(ours).items()}
+    tensors, _ = read(ours)
+    assert tensors == read(theirs)[0]
+    found = {name: kind for name, (kind, _, _) in tensors.items()}
     assert found["blk.1.attn_v.weight"] == "Q8_0"
     assert found["blk.0.attn_v.weight"] == "Q5_K"
     assert found["blk.0.attn_q.weight"] == "Q5_K"

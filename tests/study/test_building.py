@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +12,7 @@ from typing import Any
 
 import pytest
 from helpers import study_fakes
+from helpers.forked import run_apart
 from helpers.study_fakes import SPACE, Bench, FakeCandidate, run_in, search_on_gpu, told, trials
 
 from mergesearch.errors import BuildError, Interrupted
@@ -285,9 +284,8 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
     tmp_path: Path, unbroken: Unbroken, sampler: str, at: int, stage: str
 ) -> None:
     length = LENGTHS[sampler]
-    command = [sys.executable, study_fakes.__file__, str(tmp_path), sampler, str(length)]
-    killed = subprocess.run([*command, str(at), stage, "3", "ahead"], check=False)
-    assert killed.returncode == -signal.SIGKILL
+    arguments = str(tmp_path), sampler, str(length), str(at), stage, "3", "ahead"
+    assert run_apart(study_fakes.main, *arguments).exitcode == -signal.SIGKILL
     run(tmp_path, sampler=sampler, trials=length)
     assert told(tmp_path) == unbroken(sampler)
 

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -15,6 +13,7 @@ from typing import Any
 
 import pytest
 from helpers import study_fakes
+from helpers.forked import run_apart
 from helpers.study_fakes import (
     OBJECTIVES,
     SPACE,
@@ -147,9 +146,8 @@ def test_a_killed_run_resumes_as_if_nothing_had_been(
     tmp_path: Path, unbroken: Unbroken, sampler: str, at: int, stage: str
 ) -> None:
     length = LENGTHS[sampler]
-    command = [sys.executable, study_fakes.__file__, str(tmp_path), sampler, str(length)]
-    killed = subprocess.run([*command, str(at), stage, "3"], check=False)
-    assert killed.returncode == -signal.SIGKILL
+    run = run_apart(study_fakes.main, str(tmp_path), sampler, str(length), str(at), stage, "3")
+    assert run.exitcode == -signal.SIGKILL
     states = [trial.state for trial in trials(tmp_path)]
     assert states == ["complete"] * at + ["running"]
     assert not is_running(tmp_path / ".lock")

@@ -9,11 +9,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers import worker_fakes
+from helpers.forked import run_apart
 from helpers.study_fakes import Bench, files, records, run_in, search, told, trials
 from helpers.worker_fakes import HEARTBEAT, LOST, join, share
 
@@ -118,13 +120,17 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     return told(folder)
 
 
+def killed_worker(folder: Path, stage: str, at: int) -> BaseProcess:
+    """A worker in a process of its own that kills itself."""
+    return run_apart(worker_fakes.main, str(folder), "", "night", stage, str(at))
+
+
 @pytest.mark.parametrize("stage", ["building", "scoring"])
 def test_what_a_killed_worker_leaves_is_done_by_another(
     tmp_path: Path, alone: list[Any], stage: str
 ) -> None:
     share(files(tmp_path), FIVE)
-    killed = worker_fakes.start(tmp_path, stage, 2)
-    assert killed.wait() == -signal.SIGKILL
+    assert killed_worker(tmp_path, stage, 2).exitcode == -signal.SIGKILL
     with records(tmp_path) as opened:
         assert not any(worker.has_left for worker in opened.workers())
     join(files(tmp_path))
@@ -139,8 +145,9 @@ def test_a_process_that_is_known_to_have_ended_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(workers, "LOST_SECONDS", 3600.0)
     share(files(tmp_path), StudySettings(trials=6, sampler="sobol", confirm=0.0))
-    killed = worker_fakes.start(tmp_path, "scoring", 1)
-    assert killed.wait() == -signal.SIGKILL
+    killed = killed_worker(tmp_path, "scoring", 1)
+    assert killed.exitcode == -signal.SIGKILL
+    assert killed.pid is not None
     lose_process(files(tmp_path).database, "", socket.gethostname(), killed.pid)
     with records(tmp_path) as opened:
         assert [found.has_left for found in opened.workers()] == [True]
@@ -178,8 +185,7 @@ def test_a_run_that_is_not_shared_cannot_be_joined(tmp_path: Path) -> None:
 
 def test_one_process_goes_on_with_what_several_began(tmp_path: Path) -> None:
     share(files(tmp_path), StudySettings(trials=4, sampler="sobol", confirm=0.0))
-    killed = worker_fakes.start(tmp_path, "scoring", 2)
-    assert killed.wait() == -signal.SIGKILL
+    assert killed_worker(tmp_path, "scoring", 2).exitcode == -signal.SIGKILL
     run_in(tmp_path, search(), StudySettings(trials=4, sampler="sobol", confirm=0.0))
     done = trials(tmp_path)
     assert [(trial.state, trial.attempt) for trial in done] == [
