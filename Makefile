@@ -12,7 +12,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export PYTHONDONTWRITEBYTECODE :=
 KERNELS := CMakeLists.txt $(CPP)
 
-.PHONY: demo quick docs test test-browser test-faults test-mutants test-random test-real coverage lint format bench bench-search clean
+.PHONY: demo quick docs test everyday test-browser test-faults test-mutants test-random test-real coverage lint format bench bench-search clean
 
 $(VENV)/.runtime: pyproject.toml constraints.txt $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -32,7 +32,11 @@ demo: $(VENV)/.runtime
 quick: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PARALLEL) --quick $(EVERYDAY)
 
-test: lint
+# Tests wait for a process now and then, and mypy does not.
+test: $(VENV)/.dev
+	$(MAKE) --jobs 2 lint everyday
+
+everyday: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PARALLEL) $(EVERYDAY)
 
 test-faults: $(VENV)/.dev

@@ -31,6 +31,7 @@ gc.disable()
 def pytest_collection_finish() -> None:
     gc.enable()
     gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 # No deadline: a busy machine is slow and not wrong.
