@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from mergesearch.build import Workshop
 from mergesearch.errors import CheckpointError, InputError
-from mergesearch.parents import ids_in, open_checkpoint
+from mergesearch.parents import ids_in, is_parent, open_checkpoint
 from mergesearch.recipe import Recipe
 
 WIDE = {"hidden_size": 256, "intermediate_size": 512}
@@ -188,3 +188,12 @@ def test_a_file_that_is_no_parent(tmp_path: Path) -> None:
 def test_a_home_that_nobody_knows_is_a_name_like_any_other() -> None:
     with pytest.raises(InputError, match="nobody-at-all"):
         open_checkpoint("~nobody-at-all/model")
+
+
+def test_a_name_in_a_folder_that_is_here_is_no_id_of_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models" / "right").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    names = ("models/right", "models/wrong", "demo:base+models/wrong", "org/name")
+    assert [is_parent(name) for name in names] == [True, False, False, True]

@@ -113,6 +113,8 @@ def _refuse_as_found(as_found: bool, ref: str, what: str) -> None:
 def is_parent(ref: str) -> bool:
     """Return whether an id names what is here, or has the form of an id of the hub.
 
+    A name in a folder that is here is a slip more often than an id.
+
     Raises:
         InputError: The zoo has no bundled parent of that name.
     """
@@ -121,7 +123,7 @@ def is_parent(ref: str) -> bool:
     if ADAPTER in ref:
         base, _, adapter = ref.rpartition(ADAPTER)
         return is_parent(base) and is_parent(adapter)
-    return hub.is_id(ref)
+    return hub.is_id(ref) and not Path(ref).parent.is_dir()
 
 
 def ids_in(ref: str) -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from mergesearch._system import resources
@@ -101,9 +100,7 @@ def _asked(ask: Ask, question: str, default: str, read: Callable[[str], Value]) 
 def _parent(name: str) -> str:
     if not name:
         raise InputError("A merge takes two parents")
-    # A folder beside the one that is there is a slip more often than an id of the hub.
-    mistyped = "/" in name and Path(name).parent.is_dir() and not Path(name).exists()
-    if mistyped or not is_parent(name):
+    if not is_parent(name):
         raise InputError(
             f"There is no {name!r} here", expected="a folder, a GGUF, demo:NAME or ORG/NAME"
         )
