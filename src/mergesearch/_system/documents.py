@@ -6,12 +6,12 @@ import hashlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mergesearch._system.files import open_regular, why_unreadable
@@ -145,6 +145,23 @@ _REFUSED = "refused"
 def refused(what: str) -> PydanticCustomError:
     """Return the error of a validator of ours, for it to raise; messages begin with the value."""
     return PydanticCustomError(_REFUSED, "{what}", {"what": what})
+
+
+def one_or_several(holds: Callable[[Any], bool], what: str) -> AfterValidator:
+    """Return the validator of a value that may stand alone or in a list; null may stand alone.
+
+    Args:
+        holds: Function that says whether a value is of the kind that is meant.
+        what: Words for the kind, such as `the id of a token`.
+    """
+
+    def check_each(value: Any) -> Any:
+        values = value if isinstance(value, list) else [value]
+        if value is not None and not all(map(holds, values)):
+            raise refused(f"is not {what}, or a list of them")
+        return value
+
+    return AfterValidator(check_each)
 
 
 _KINDS = {

@@ -8,10 +8,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
 
-from mergesearch._system.documents import refused
+from mergesearch._system.documents import one_or_several
 
 Text = Annotated[str, Field(strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
@@ -22,16 +22,14 @@ Share = Annotated[float, Field(strict=True, gt=0, le=1)]
 ContextLength = Annotated[int, Field(strict=True, ge=2, lt=1 << 31)]
 
 
-def _rows(value: Any, least: int) -> Any:
-    """Refuse what is not a row of a vocabulary, or several; a model may have several ends."""
-    for row in value if isinstance(value, list) else [value]:
-        if row is not None and not (type(row) is int and least <= row < 1 << 31):
-            raise refused("is not the id of a token, or a list of them")
-    return value
+def _is_row(value: Any, least: int) -> bool:
+    return value is None or (type(value) is int and least <= value < 1 << 31)
 
 
-TokenIds = Annotated[Any, AfterValidator(partial(_rows, least=0))]
-PaddingId = Annotated[Any, AfterValidator(partial(_rows, least=-1))]
+_TOKEN = "the id of a token"
+TokenIds = Annotated[Any, one_or_several(partial(_is_row, least=0), _TOKEN)]
+"""A row of the vocabulary, or several: a model may have several ends."""
+PaddingId = Annotated[Any, one_or_several(partial(_is_row, least=-1), _TOKEN)]
 """A row; -1 in some published files of models without a token for padding."""
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Required
 from pydantic import AfterValidator, Field, TypeAdapter
 from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
 
-from mergesearch._system.documents import refused
+from mergesearch._system.documents import one_or_several, refused
 from mergesearch._system.patterns import check_pattern
 from mergesearch.gguf.documents import Switch, Text
 
@@ -29,26 +29,21 @@ def _pattern(text: str) -> str:
     return text
 
 
-def _modules(value: Any) -> Any:
-    """Names of modules are what the tensors say; here they only have to be names."""
-    names = value if isinstance(value, list) else [value]
-    if value is not None and not all(isinstance(name, str) for name in names):
-        raise refused("is not the name of a module, or a list of them")
-    return value
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str)
 
 
-def _layers(value: Any) -> Any:
-    for layer in value if isinstance(value, list) else [value]:
-        if layer is not None and not (type(layer) is int and layer >= 0):
-            raise refused("is not the number of a layer, or a list of them")
-    return value
+def _is_layer(value: Any) -> bool:
+    return value is None or (type(value) is int and value >= 0)
 
 
 FileName = Annotated[Text, AfterValidator(_file_name)]
 Pattern = Annotated[Text, AfterValidator(_pattern)]
 Rank = Annotated[int, Field(strict=True, ge=1, lt=1 << 31)]
 Alpha = Annotated[float, Field(strict=True, gt=0, le=1e9)]
-Modules = Annotated[Any, AfterValidator(_modules)]
+Modules = Annotated[Any, one_or_several(_is_name, "the name of a module")]
+"""Which modules an adapter has is what its tensors say; here they only have to be names."""
+Layers = Annotated[Any, one_or_several(_is_layer, "the number of a layer")]
 
 
 class _Shards(TypedDict):
@@ -71,7 +66,7 @@ class _Settings(TypedDict, total=False):
     target_modules: Modules
     exclude_modules: Modules
     modules_to_save: Modules
-    layers_to_transform: Annotated[Any, AfterValidator(_layers)]
+    layers_to_transform: Layers
     layers_pattern: Modules
     base_model_name_or_path: Text | None
     revision: Text | None
