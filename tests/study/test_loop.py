@@ -306,7 +306,8 @@ def test_the_clock_ends_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     settings = {"trials": None, "confirm": 0.0}
     assert run_briefly(tmp_path, hours=0.0, **settings)["trials"] == 0
-    assert run_briefly(tmp_path, Bench(before_build=build), hours=0.5, **settings)["trials"] == 3
+    # Short of three builds: what the machine slept is measured, and is not 0 to the last bit.
+    assert run_briefly(tmp_path, Bench(before_build=build), hours=0.49, **settings)["trials"] == 3
     until = datetime.fromtimestamp(clock.now + 601)
     assert run_briefly(tmp_path, Bench(before_build=build), until=until, **settings)["trials"] == 5
     assert {trial.rungs["search"].build_seconds for trial in trials(tmp_path)} == {600.0}
