@@ -145,20 +145,16 @@ def test_a_prompt_without_room_is_unscored(folder, tmp_path):
 
 @pytest.fixture
 def installed(monkeypatch, tmp_path):
-    """lm-eval's index with two tasks only: the real one takes seconds to read."""
-    import lm_eval.tasks
+    """lm-eval's index with a few tasks only: the real one takes seconds to read."""
+    from mergesearch.scoring.harness import installed, loading
 
     absent = tmp_path / "absent.yaml"
     absent.write_text(
         "task: absent\ndataset_path: nobody/nothing-of-this-name\ntest_split: test\n"
         'output_type: multiple_choice\ndoc_to_text: "{{q}}"\ndoc_to_target: 0\n'
     )
-    real = lm_eval.tasks.TaskManager
-    monkeypatch.setattr(
-        lm_eval.tasks,
-        "TaskManager",
-        lambda: real(include_path=str(tmp_path), include_defaults=False),
-    )
+    tasks = installed.installed_tasks.__wrapped__  # a test adds to its folder
+    monkeypatch.setattr(loading, "installed_tasks", lambda: tasks(tmp_path))
 
 
 # -- groups, filters, few-shot examples ------------------------------------------------------------

@@ -83,6 +83,8 @@ def local_data(prepared):
     import datasets
     import lm_eval.tasks
 
+    from mergesearch.scoring.harness import loading
+
     def load(path: str, name: str | None = None, **_: Any) -> Any:
         found = pack_rows.splits(path, name)
         return datasets.DatasetDict(
@@ -90,10 +92,10 @@ def local_data(prepared):
         )
 
     folder = Path(lm_eval.tasks.__file__).parent / "leaderboard"
-    manager = lm_eval.tasks.TaskManager(include_path=str(folder), include_defaults=False)
+    manager = loading.installed_tasks(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets, "load_dataset", load)
-        patch.setattr(lm_eval.tasks, "TaskManager", lambda: manager)
+        patch.setattr(loading, "installed_tasks", lambda: manager)
         yield
 
 

@@ -98,8 +98,8 @@ def test_a_group_that_contains_itself_is_refused(folder: Path) -> None:
 def test_an_unknown_task_is_answered_with_those_of_the_folder_and_those_like_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    installed = SimpleNamespace(all_tasks=["onesie", "gsm8k"])  # all of them take seconds
-    monkeypatch.setattr("lm_eval.tasks.TaskManager", lambda: installed)
+    installed = SimpleNamespace(task_index=["onesie", "gsm8k"])  # all of them take seconds
+    monkeypatch.setattr("mergesearch.scoring.harness.loading.installed_tasks", lambda: installed)
     with pytest.raises(ObjectivesError, match=r"unknown task 'ones'\n  expected: .*onesie"):
         loaded(folder, "ones")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from functools import cached_property
 from typing import Any
 
 import datasets
@@ -18,6 +17,7 @@ from mergesearch.errors import ObjectivesError
 from mergesearch.objectives import Objectives, Rung, TaskUse
 from mergesearch.scoring.harness import environment
 from mergesearch.scoring.harness.division import divide_items
+from mergesearch.scoring.harness.installed import installed_tasks
 from mergesearch.scoring.harness.tasks import LoadedTask, Member
 from mergesearch.scoring.requests import generation_options
 from mergesearch.scoring.task_files import TaskFiles, local_rows, read_tasks
@@ -69,7 +69,7 @@ class _Source:
     def tasks(self, name: str) -> tuple[list[Task], bool]:
         """Return a task, or a group's tasks and whether they weigh by their numbers of items."""
         if name not in self._own.names:
-            return _installed_tasks(name, {}, self._manager, self._own.names)
+            return _installed(name, {}, self._own.names)
         rules = self._own.groups.get(name, {}).get("aggregate_metric_list") or []
         rules = rules if isinstance(rules, list) else [rules]
         by_size = all(rule.get("weight_by_size", True) for rule in rules)
@@ -86,7 +86,7 @@ class _Source:
         if name in self._own.tags:
             tagged = sorted(self._own.tags[name])
             return [task for inner in tagged for task in self._named(inner, overrides, above)]
-        return _installed_tasks(name, overrides, self._manager, self._own.names)[0]
+        return _installed(name, overrides, self._own.names)[0]
 
     def _members(
         self, group: Mapping[str, Any], overrides: Mapping[str, Any], above: tuple[str, ...]
@@ -113,12 +113,6 @@ class _Source:
                     return [_own_task({**overrides, **own, "task": f"{above[-1]}::{name}"})]
                 return self._named(name, {**overrides, **own}, above)
         raise ObjectivesError(f"{as_written(member)} is not a task, in the group {above[-1]}")
-
-    @cached_property
-    def _manager(self) -> Any:
-        from lm_eval.tasks import TaskManager
-
-        return TaskManager()  # reads all YAMLs that are installed: seconds
 
 
 def _load(use: TaskUse, source: _Source, objectives: Objectives) -> LoadedTask:
@@ -177,11 +171,12 @@ def _own_task(config: Mapping[str, Any]) -> Task:
         raise _unloadable(str(config["task"]), error) from error
 
 
-def _installed_tasks(
-    name: str, overrides: Mapping[str, Any], manager: Any, own: Sequence[str]
+def _installed(
+    name: str, overrides: Mapping[str, Any], own: Sequence[str]
 ) -> tuple[list[Task], bool]:
-    if name not in manager.all_tasks:
-        near = difflib.get_close_matches(name, [*own, *manager.all_tasks], n=5)
+    manager = installed_tasks()
+    if name not in manager.task_index:
+        near = difflib.get_close_matches(name, [*own, *manager.task_index], n=5)
         raise ObjectivesError(
             f"unknown task {name!r}",
             expected=", ".join(dict.fromkeys([*own, *near])) or "a task of the installed lm-eval",
