@@ -170,7 +170,14 @@ def check_budget(
         where="--memory" if named else None,
         expected=f"at least {_words(workers * work.total)}",
         fix="; or ".join(
-            [*([] if workers == 1 else ["start fewer workers"]), *_remedies(work, budget)]
+            [
+                *([] if workers == 1 else ["start fewer workers"]),
+                *_remedies(work, budget),
+                # where all that is free is too little, a larger --memory would only be swapped
+                "name a larger --memory"
+                if named
+                else "end other programs, or use a machine or job with more memory",
+            ]
         ),
     )
 
@@ -187,7 +194,7 @@ def builds_ahead(work: Workload, budget: int | None) -> bool:
 
 
 def _remedies(work: Workload, budget: int) -> list[str]:
-    """What makes the run fit, then what else helps."""
+    """Changes of the objectives, and of the mix, that help."""
     remedies = []
     if work.runtime is not None:
         runtime = work.runtime
@@ -201,7 +208,7 @@ def _remedies(work: Workload, budget: int) -> list[str]:
             remedies.append("lower runtime.n_ctx to what the items need")
     if 2 * work.size > budget:
         remedies.append("choose a smaller mix, such as quantize: Q4_0")
-    return [*remedies, "name a larger --memory"]
+    return remedies
 
 
 def _fitting_parallel(work: Workload, runtime: Runtime, budget: int) -> int:
