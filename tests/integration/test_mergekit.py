@@ -291,12 +291,9 @@ def test_random_sparsifiers_equal_mergekit_under_the_same_numbers(
     ).numpy()
     matrix = delta.reshape(-1, shape[-1])
     rows = InputRows(np.zeros_like(matrix), [matrix], 0)
-    sparse = sparsifiers.sparsified(
-        getattr(sparsifiers, ours),
-        sparsifiers.Delta(InputTensor.of([rows]), 0),
-        sparsifiers.Sparsity(0.4, epsilon=0.3, key=key),
-        rescale,
-    )
+    settings = {"density": (0.4,), "epsilon": (0.3,), "rescale": rescale}
+    tensor = InputTensor.of([rows], (key,))
+    sparse = sparsifiers.sparsified(getattr(sparsifiers, ours), tensor, 0, settings)
     merged = Combination(rows, (1.0,), kept=[sparse.mask(rows)], factors=[sparse.factor])
     found = rows_of(merged).reshape(shape)
     assert 0 < np.count_nonzero(found) < delta.size

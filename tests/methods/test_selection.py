@@ -22,9 +22,9 @@ from mergesearch.methods.selection import (
 
 def entries_of(values: np.ndarray, block: int) -> Entries:
     starts = range(0, len(values), block)
-    return Entries(
-        lambda use: [use(start // block, values[start : start + block], None) for start in starts]
-    )
+    return lambda use: [
+        use(start // block, values[start : start + block], None) for start in starts
+    ]
 
 
 def apply(cut: Cut, values: np.ndarray, block: int) -> np.ndarray:

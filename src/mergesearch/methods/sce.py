@@ -14,7 +14,7 @@ from mergesearch.methods.combination import Combination
 from mergesearch.methods.declaration import INT8_MASK, Base, Method, Parameter
 from mergesearch.methods.gram import Float64
 from mergesearch.methods.inputs import InputRows, InputTensor, Settings
-from mergesearch.methods.selection import ALL, NONE, Cut, Entries, count_cuts, mask_of_cut
+from mergesearch.methods.selection import ALL, NONE, Cut, count_cuts, entries_of, mask_of_cut
 from mergesearch.methods.sparsifiers import RememberedMasks, Sparse
 
 _SMALLEST_TOTAL = 1e-6
@@ -93,11 +93,9 @@ def _selection(
         return ALL
     if share <= 0.0:
         return NONE
-    entries = Entries(
-        lambda use: tensor.map(lambda number, rows: use(number, variances(number, rows), None))
-    )
+    entries = entries_of(tensor, variances)
     zeros = sum(
-        entries.each(lambda _, values, base: -1 - kernels().find_equal(values, base, 0, 1 << 62))
+        entries(lambda _, values, base: -1 - kernels().find_equal(values, base, 0, 1 << 62))
     )
     differing = tensor.size - zeros
     return count_cuts(entries, tensor.size, (int(differing * share),))[0]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from mergesearch._kernels import DIGIT_TABLES, Mask, kernels, mask_of
 from mergesearch._kernels.stored import Stored
+from mergesearch.methods.inputs import InputRows, InputTensor
 
 # (shift, width) of each counting pass, 31 bits in all. Wide digits save a pass, but small tensors
 # have fewer entries than such a digit has values.
@@ -42,19 +43,25 @@ ALL = Cut(0, 2**63 - 1)
 NONE = Cut(2**32 - 1, 0)
 
 
-Use = Callable[[int, Stored, Stored | None], Any]
+Entries = Callable[[Callable[[int, Stored, Stored | None], Any]], Iterable[Any]]
+"""A tensor's entries, or their differences from a base: what applies a function to the number of
+every block, its stored values, and the base's where there is one. The results come in order."""
 
 
-@dataclass(frozen=True)
-class Entries:
-    """A tensor's entries, or their differences from a base, in consecutive blocks.
+def entries_of(
+    tensor: InputTensor, values: Callable[[int, InputRows], Stored], from_base: bool = False
+) -> Entries:
+    """Return the entries of what is made of a tensor's blocks.
 
-    Attributes:
-        each: Function that applies another to every block: its number, its stored values, and the
-            base's where there is one; the results come in order.
+    Args:
+        values: Function that gives the values of a block by its number and its rows.
+        from_base: Whether the entries are the differences from the base.
     """
-
-    each: Callable[[Use], Iterable[Any]]
+    return lambda use: tensor.map(
+        lambda number, rows: use(
+            number, values(number, rows), rows.stored_base if from_base else None
+        )
+    )
 
 
 def magnitude_cut(entries: Entries, size: int, density: float) -> Cut:
@@ -163,7 +170,7 @@ def _digit_counts(
             kernels().count_digits(values, base, prefix, shift, own)
 
     if prefixes:
-        deque(entries.each(count), maxlen=0)
+        deque(entries(count), maxlen=0)
     counts = {prefix: np.zeros(1 << width, dtype=np.int64) for prefix in prefixes}
     for (prefix, _), own in tables.items():
         counts[prefix] += own.sum(axis=0, dtype=np.int64)
@@ -180,7 +187,7 @@ def _ends_of_ties(entries: Entries, tied: Sequence[_Kept]) -> list[int]:
         equal = [-1 - kernels().find_equal(values, base, kept.bits, missing) for kept in tied]
         return [values.size, *equal]
 
-    sizes, *equals = np.array(list(entries.each(count)), dtype=np.int64).T
+    sizes, *equals = np.array(list(entries(count)), dtype=np.int64).T
     blocks = [
         int(np.searchsorted(np.cumsum(equal), kept.wanted))
         for kept, equal in zip(tied, equals, strict=True)
@@ -194,7 +201,7 @@ def _ends_of_ties(entries: Entries, tied: Sequence[_Kept]) -> list[int]:
             for kept, equal, block in zip(tied, equals, blocks, strict=True)
         ]
 
-    places = np.array(list(entries.each(find)), dtype=np.int64).max(axis=0)
+    places = np.array(list(entries(find)), dtype=np.int64).max(axis=0)
     return [
         int(sizes[:block].sum() + place) + 1 for block, place in zip(blocks, places, strict=True)
     ]

@@ -15,8 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch._kernels import Mask, kernels, mask_of
-from mergesearch.methods.inputs import InputRows, InputTensor
-from mergesearch.methods.selection import Cut, Entries, count_cuts, magnitude_cut, mask_of_cut
+from mergesearch.methods.inputs import InputRows, InputTensor, Settings
+from mergesearch.methods.selection import (
+    Cut,
+    Entries,
+    count_cuts,
+    entries_of,
+    magnitude_cut,
+    mask_of_cut,
+)
 
 MaskMaker = Callable[[InputRows], Mask]
 """Says which entries of some rows stay."""
@@ -28,51 +35,9 @@ MOST_REMEMBERED = 1 << 27
 """Entries of a tensor whose masks are kept between passes: 16 MiB of bits."""
 
 
-@dataclass(frozen=True)
-class Delta:
-    """One input of a tensor, as the difference from the base.
-
-    Attributes:
-        tensor: The whole tensor of every input.
-        index: Place of the input.
-    """
-
-    tensor: InputTensor
-    index: int
-
-    @property
-    def entries(self) -> Entries:
-        """All entries, block by block."""
-        return Entries(
-            lambda use: self.tensor.map(
-                lambda number, rows: use(number, rows.stored_inputs[self.index], rows.stored_base)
-            )
-        )
-
-
-@dataclass(frozen=True)
-class Sparsity:
-    """How one input's delta is made sparse: the parameters of all sparsifiers.
-
-    Attributes:
-        density: Share of entries to keep; 1 or more leaves the delta as it is.
-        gamma: Share of the largest entries to drop.
-        epsilon: Half of the spread of the chances to stay around the density.
-        key: Key of the random numbers, 128 bits.
-    """
-
-    density: float
-    gamma: float = 0.0
-    epsilon: float = 0.0
-    key: int = 0
-
-    @property
-    def halves_of_key(self) -> tuple[int, int]:
-        """The lower and the upper 64 bits of the key."""
-        return self.key % _HALF_OF_KEY, self.key // _HALF_OF_KEY
-
-
-Sparsifier = Callable[[Delta, Sparsity], MaskMaker]
+Sparsifier = Callable[[InputTensor, int, Settings], MaskMaker]
+"""Says which entries of an input's delta stay, by the tensor, the input's place in it, and the
+settings."""
 
 
 @dataclass(frozen=True)
@@ -120,27 +85,31 @@ class RememberedMasks:
         return mask
 
 
-def sparsified(sparsifier: Sparsifier, delta: Delta, sparsity: Sparsity, rescale: bool) -> Sparse:
-    """Return how a delta becomes sparse.
+def sparsified(
+    sparsifier: Sparsifier, tensor: InputTensor, index: int, settings: Settings
+) -> Sparse:
+    """Return how an input's delta becomes sparse; a density of 1 or more leaves it as it is.
+
+    With `rescale` what stays is multiplied by (sum of magnitudes before) / (after), both measured;
+    near 1 / density for random masks, but less for those that keep large entries. Sums below 1e-7
+    leave it as it is.
 
     Args:
         sparsifier: One of the functions below.
-        rescale: Whether what stays is multiplied by (sum of magnitudes before) / (after), both
-            measured; near 1 / density for random masks, but less for those that keep large
-            entries. Sums below 1e-7 leave the delta as it is.
+        index: Place of the input.
     """
-    if sparsity.density >= 1.0:
+    if settings["density"][index] >= 1.0:
         return Sparse()
-    make_mask = sparsifier(delta, sparsity)
-    if not rescale:
+    make_mask = sparsifier(tensor, index, settings)
+    if not settings["rescale"]:
         return Sparse(make_mask)
-    masks = RememberedMasks(make_mask, delta.tensor.size)
+    masks = RememberedMasks(make_mask, tensor.size)
 
     def sums(_: int, rows: InputRows) -> tuple[float, float]:
-        values = rows.stored_inputs[delta.index]
+        values = rows.stored_inputs[index]
         return kernels().sum_magnitudes(values, rows.stored_base, masks.remember(rows))
 
-    return Sparse(masks, restoring(delta.tensor.map(sums)))
+    return Sparse(masks, restoring(tensor.map(sums)))
 
 
 def restoring(sums: Iterable[tuple[float, float]]) -> float:
@@ -153,64 +122,72 @@ def restoring(sums: Iterable[tuple[float, float]]) -> float:
     return before / after if usable else 1.0
 
 
-def largest(delta: Delta, sparsity: Sparsity) -> MaskMaker:
+def largest(tensor: InputTensor, index: int, settings: Settings) -> MaskMaker:
     """Keep the `density` part of largest magnitude (https://arxiv.org/abs/2306.01708)."""
-    cut = magnitude_cut(delta.entries, delta.tensor.size, sparsity.density)
-    return partial(_mask_of_cut, delta.index, cut)
+    cut = magnitude_cut(_entries(tensor, index), tensor.size, settings["density"][index])
+    return partial(_mask_of_cut, index, cut)
 
 
-def without_outliers(delta: Delta, sparsity: Sparsity) -> MaskMaker:
+def without_outliers(tensor: InputTensor, index: int, settings: Settings) -> MaskMaker:
     """Drop the `gamma` part of largest magnitude and keep the next `density` part.
 
     Where both together are more than all, fewer large ones are dropped, so that the density holds
     (https://arxiv.org/abs/2312.06795).
     """
-    size = delta.tensor.size
-    kept = int(sparsity.density * size)
-    lowest = max(0, size - kept - int(sparsity.gamma * size))
-    above, outliers = count_cuts(delta.entries, size, (size - lowest, size - lowest - kept))
+    kept = int(settings["density"][index] * tensor.size)
+    largest_kept = min(tensor.size, kept + int(settings["gamma"][index] * tensor.size))
+    counts = (largest_kept, largest_kept - kept)
+    above, outliers = count_cuts(_entries(tensor, index), tensor.size, counts)
 
     def make_mask(rows: InputRows) -> Mask:
-        mask = _mask_of_cut(delta.index, above, rows)
-        mask &= ~_mask_of_cut(delta.index, outliers, rows)
+        mask = _mask_of_cut(index, above, rows)
+        mask &= ~_mask_of_cut(index, outliers, rows)
         return mask
 
     return make_mask
 
 
-def random(delta: Delta, sparsity: Sparsity) -> MaskMaker:
+def random(tensor: InputTensor, index: int, settings: Settings) -> MaskMaker:
     """Keep each entry with the chance `density` (https://arxiv.org/abs/2311.03099)."""
-    below = int(_threshold(sparsity.density))
+    below = int(_threshold(settings["density"][index]))
+    upper, lower = divmod(tensor.noise_keys[index], _HALF_OF_KEY)
 
     def make_mask(rows: InputRows) -> Mask:
         mask = mask_of(rows.size)
-        kernels().random_mask(*sparsity.halves_of_key, rows.offset, rows.size, below, mask)
+        kernels().random_mask(lower, upper, rows.offset, rows.size, below, mask)
         return mask
 
     return make_mask
 
 
-def by_rank(delta: Delta, sparsity: Sparsity) -> MaskMaker:
+def by_rank(tensor: InputTensor, index: int, settings: Settings) -> MaskMaker:
     """Keep each entry with a chance that grows with its magnitude's rank in its row.
 
     From `density - epsilon` for the smallest of a row to `density + epsilon` for the largest, in
     equal steps; a vector is one row (https://arxiv.org/abs/2406.11617, MagPrune).
     """
-    if sparsity.density <= 0.0:
+    density, epsilon = settings["density"][index], settings["epsilon"][index]
+    upper, lower = divmod(tensor.noise_keys[index], _HALF_OF_KEY)
+    if density <= 0.0:
         return lambda rows: mask_of(rows.size)
 
     @cache
     def thresholds(cols: int) -> npt.NDArray[np.uint32]:
         steps = np.linspace(-1.0, 1.0, cols) if cols > 1 else np.zeros(1)
-        return _threshold(sparsity.density + sparsity.epsilon * steps)
+        return _threshold(density + epsilon * steps)
 
     def make_mask(rows: InputRows) -> Mask:
-        mask, values = mask_of(rows.size), rows.stored_inputs[delta.index]
-        key, chances = sparsity.halves_of_key, thresholds(values.shape[-1])
-        kernels().rank_mask(values, rows.stored_base, rows.offset, *key, chances, mask)
+        mask, values = mask_of(rows.size), rows.stored_inputs[index]
+        chances = thresholds(values.shape[-1])
+        kernels().rank_mask(values, rows.stored_base, rows.offset, lower, upper, chances, mask)
         return mask
 
     return make_mask
+
+
+def _entries(tensor: InputTensor, index: int) -> Entries:
+    """All entries of one input's delta, block by block."""
+    return entries_of(tensor, lambda _, rows: rows.stored_inputs[index], from_base=True)
 
 
 def _mask_of_cut(index: int, cut: Cut, rows: InputRows) -> Mask:

@@ -11,7 +11,7 @@ from mergesearch._kernels.stored import Float
 from mergesearch.methods.combination import Combination
 from mergesearch.methods.declaration import Base, Method, Parameter
 from mergesearch.methods.inputs import InputRows, InputTensor, Settings
-from mergesearch.methods.selection import ALL, Cut, Entries, mask_of_cut, ranked
+from mergesearch.methods.selection import ALL, Cut, entries_of, mask_of_cut, ranked
 from mergesearch.methods.shares import half_shares
 
 _QUARTILES = (0.25, 0.5, 0.75)
@@ -46,11 +46,7 @@ def arcee_fusion_statistics(tensor: InputTensor, settings: Settings) -> Fusion:
     from tensors of more than a million entries; here all of them count.
     """
     divergences = np.concatenate(list(tensor.map(lambda _, rows: _divergences(rows))))
-    importances = Entries(
-        lambda use: tensor.map(
-            lambda number, rows: use(number, _importances(rows, divergences), None)
-        )
-    )
+    importances = entries_of(tensor, lambda _, rows: _importances(rows, divergences))
     ranks = [int(share * (tensor.size - 1)) for share in _QUARTILES]
     lower, middle, upper = ranked(importances, tensor.size, ranks)
     return Fusion(divergences, np.float32(middle + np.float32(1.5) * (upper - lower)))

@@ -28,10 +28,8 @@ from mergesearch.methods.declaration import (
 from mergesearch.methods.inputs import InputRows, InputTensor, Settings, sum32
 from mergesearch.methods.shares import weight_shares
 from mergesearch.methods.sparsifiers import (
-    Delta,
     Sparse,
     Sparsifier,
-    Sparsity,
     by_rank,
     largest,
     random,
@@ -72,20 +70,8 @@ def plan_sparse(
     sparsifier: Sparsifier, tensor: InputTensor, settings: Settings
 ) -> tuple[Sparse, ...]:
     """Return, per input, how its delta becomes sparse."""
-    return tuple(
-        sparsified(
-            sparsifier,
-            Delta(tensor, index),
-            _sparsity(settings, index, tensor.noise_keys),
-            settings["rescale"],
-        )
-        for index in range(len(settings["density"]))
-    )
-
-
-def _sparsity(settings: Settings, index: int, keys: Sequence[int]) -> Sparsity:
-    own = {name: settings[name][index] for name in ("gamma", "epsilon") if name in settings}
-    return Sparsity(settings["density"][index], key=keys[index] if keys else 0, **own)
+    indices = range(len(settings["density"]))
+    return tuple(sparsified(sparsifier, tensor, index, settings) for index in indices)
 
 
 def check_chances(settings: Settings, tensors: Sequence[str]) -> None:
