@@ -38,7 +38,6 @@ def test_a_layer_range_is_one_of_several() -> None:
     assert second.choices == ("8-32", "16-32", "12-32")
     values = {first.name: "0-24", second.name: "12-32"}
     assert spans(space, values) == [("a", (0, 24)), ("b", (12, 32))]
-    assert space.parameters_of(space.recipe(values)) == values
 
 
 def test_the_examples_hold_the_longest_model() -> None:
@@ -88,13 +87,6 @@ def test_orders_may_be_named_with_slices_twice_or_left_out() -> None:
     twice = spans(space, {"slices": "0,1,1,2", "slice0.a.scale": 1.0})
     assert [model for model, _ in twice] == ["a", "b", "b", "c"]
     assert max(len(recipe.last.layers(8)) for recipe in space.examples()) == 16
-
-
-def test_a_recipe_does_not_tell_its_order() -> None:
-    space = Space.from_yaml(ORDER)
-    recipe = space.examples()[0]
-    with pytest.raises(SpaceError, match="no recipe tells"):
-        space.parameters_of(recipe)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +140,6 @@ models:
     models = recipe.to_dict()["models"]
     assert models[0]["parameters"]["weight"] == [0.1, 0.4]
     assert models[1]["parameters"]["weight"] == [{"filter": "mlp", "value": 0.2}, {"value": 0.5}]
-    assert space.parameters_of(recipe) == {"all": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -198,4 +189,3 @@ models:
         {"filter": "o_proj", "value": 0.5},
         {"value": 1.5},
     ]
-    assert space.parameters_of(recipe)["a.weight.rest"] == 1.5

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-from helpers.spaces import SPACE, random_values
-from hypothesis import given
-from hypothesis import strategies as st
+from helpers.spaces import SPACE
 
 from mergesearch._system import resources
-from mergesearch.errors import SpaceError
-from mergesearch.recipe import Recipe
 from mergesearch.space import Space
 
 
@@ -34,7 +29,6 @@ parameters: {t: {search: [0.00001, 0.001]}}
 """)
     recipe = space.recipe({"t": 0.000123456789})
     assert recipe.last.parameters["t"] == 0.0001235
-    assert space.parameters_of(recipe) == {"t": 0.0001235}
 
 
 def test_parameters_of_another_method_are_left_out() -> None:
@@ -42,25 +36,6 @@ def test_parameters_of_another_method_are_left_out() -> None:
     values = {dimension.name: dimension.high for dimension in space.dimensions}
     recipe = space.recipe(values | {"merge_method": "task_arithmetic"})
     assert recipe.last.inputs[0].parameters == {"weight": 1.5}
-
-
-@given(st.integers(0, 10_000))
-def test_parameters_of_inverts_recipe(seed: int) -> None:
-    space = Space.from_yaml(SPACE)
-    recipe = space.recipe(random_values(space, seed))
-    assert space.recipe(space.parameters_of(recipe)) == recipe
-
-
-def test_a_foreign_recipe_is_not_in_the_space() -> None:
-    space = Space.from_yaml(SPACE)
-    recipe = space.recipe(space.starts()[0])
-    foreign = Recipe.from_dict(recipe.to_dict() | {"base_model": "c"})
-    with pytest.raises(SpaceError, match="differs from the space"):
-        space.parameters_of(foreign)
-    outside = recipe.to_dict()
-    outside["models"][0]["parameters"]["weight"] = 1.7
-    with pytest.raises(SpaceError, match=r"1\.7 is not in the space"):
-        space.parameters_of(Recipe.from_dict(outside))
 
 
 def test_the_built_in_demo_space_has_about_ten_dimensions_with_curves() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from helpers.spaces import TWO_ROUNDS, random_values
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mergesearch.space import Space
 
@@ -69,14 +67,6 @@ slices:
     both, one = next(d for d in space.dimensions if d.name == order).choices
     assert space.unused({order: both, first: 0.5, second: 0.5}) == set()
     assert space.unused({order: one, first: 0.5, second: 0.5}) == {second}
-
-
-@given(st.integers(0, 10_000))
-def test_parameters_of_inverts_recipe(seed: int) -> None:
-    """With stages, left out ones, and inputs left out."""
-    space = Space.from_yaml(TWO_ROUNDS)
-    recipe = space.recipe(random_values(space, seed))
-    assert space.recipe(space.parameters_of(recipe)) == recipe
 
 
 def test_examples_show_every_choice() -> None:

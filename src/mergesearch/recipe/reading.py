@@ -53,23 +53,20 @@ def is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
-def checked_keys(
-    document: Any, allowed: Sequence[str], location: Location, silent: Sequence[str] = ()
-) -> dict[str, Any]:
+def checked_keys(document: Any, allowed: Sequence[str], location: Location) -> dict[str, Any]:
     """Return the document, a mapping whose keys are all known.
 
     Args:
         document: Value to check.
         allowed: Known keys.
         location: Location of the document.
-        silent: Further known keys, which messages do not mention.
     """
     if not isinstance(document, dict):
         raise location.error(
             f"{as_written(document)} is not a mapping", expected=", ".join(allowed)
         )
     for key in document:
-        if key not in allowed and key not in silent:
+        if key not in allowed:
             raise location.error(f"unknown key {as_written(key)}", expected=", ".join(allowed))
     return document
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from mergesearch._system import resources
 from mergesearch._system.files import read_text
 from mergesearch.errors import InputError
-from mergesearch.recipe import Recipe, load_document, to_yaml
+from mergesearch.recipe import load_document, to_yaml
 from mergesearch.runs.inputs import errors_with_lines, read_recipe
 from mergesearch.runs.kinds import Kind, kind_of, refuse_other
 from mergesearch.space import Space
 from mergesearch.space.evolve import objectives_from_tasks, space_of
-from mergesearch.space.from_recipe import SearchableValue, opened, openings, spelled_out
+from mergesearch.space.from_recipe import SearchableValue, opened, openings
 from mergesearch.space.ties import by_default
 
 _EVOLVE_NOTE = (
@@ -86,16 +86,13 @@ def _from_recipe(source: Path, choose: Choose) -> NewSpace:
         )
     chosen = choose(found, by_default(found))
     space = opened(document, chosen)
-    tried = Recipe.from_dict(spelled_out(document, chosen), source)
-    values = Space(space, source).parameters_of(tried)
-    space["start_from"] = [{"values": values}]
-    Space(space, source)
+    dimensions = Space(space, source).dimensions
     stages = space.pop("stages", [])
     return NewSpace(
         to_yaml([*stages, space]),
         searched=tuple(value.name for value in chosen if value.tie is None),
         tied=Counter(value.tie for value in chosen if value.tie is not None),
-        dimensions=len(values),
+        dimensions=len(dimensions),
     )
 
 

@@ -30,11 +30,6 @@ class Cut:
     kind: Literal["curve", "blocks"]
     layers: tuple[int, ...] = ()
 
-    @property
-    def n_layers(self) -> int:
-        """Number of layers."""
-        return self.layers[-1] + (self.kind == "curve")
-
     def spread(self, numbers: Sequence[float]) -> list[float]:
         """Return one number for each layer."""
         if self.kind == "blocks":
@@ -43,13 +38,8 @@ class Cut:
             return [
                 number for number, size in zip(numbers, sizes, strict=True) for _ in range(size)
             ]
-        found: list[float] = np.interp(range(self.n_layers), self.layers, numbers).tolist()
+        found: list[float] = np.interp(range(self.layers[-1] + 1), self.layers, numbers).tolist()
         return found
-
-    def gather(self, numbers: Sequence[Any]) -> list[Any]:
-        """Return the numbers that `spread` was given."""
-        offset = 1 if self.kind == "blocks" else 0
-        return [numbers[layer - offset] for layer in self.layers]
 
 
 def cut_by_mass(kind: Literal["curve", "blocks"], masses: Sequence[float], count: int) -> list[int]:

@@ -10,7 +10,8 @@ from typing import Any
 from mergesearch.errors import RecipeError
 from mergesearch.methods import METHODS, Parameter, Settings
 from mergesearch.space.document import KeyPath, input_lists, merges_of, own_copy, value_at
-from mergesearch.space.holes import GROUP_FILTERS, decimals, numbers_in, rounded, scaled
+from mergesearch.space.find import find_holes
+from mergesearch.space.holes import GROUP_FILTERS, decimals, numbers_in, rounded
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,11 @@ class SearchableValue:
         return {"search": list(self.range), "times": self.value, "as": self.tie}
 
     @property
-    def proposed(self) -> Any:
-        """The value, as exact as a space proposes it."""
-        if self.tie is None:
-            return rounded(self.value, decimals(*self.range))
-        return scaled(self.value, 1.0)
+    def numbers(self) -> list[float]:
+        """What its dimensions have to be for the value, as exact as a space proposes it."""
+        if self.tie is not None:
+            return [1.0]
+        return [rounded(number, decimals(*self.range)) for number in numbers_in(self.value)]
 
 
 def dotted(*names: str) -> str:
@@ -104,25 +105,18 @@ def _with_numbers(value: Any) -> Any:
 
 
 def opened(document: Mapping[str, Any], chosen: Iterable[SearchableValue]) -> dict[str, Any]:
-    """Return the document with holes in the chosen places."""
-    return _with_values(document, {value.path: value.hole for value in chosen})
-
-
-def spelled_out(document: Mapping[str, Any], chosen: Iterable[SearchableValue]) -> dict[str, Any]:
-    """Return the document with the chosen values written out, as exact as a space proposes them."""
-    return _with_values(
-        document,
-        {value.path: value.proposed for value in chosen},
-    )
-
-
-def _with_values(document: Mapping[str, Any], values: Mapping[KeyPath, Any]) -> dict[str, Any]:
-    """A copy of a document with parameters at their paths."""
-    result: dict[str, Any] = own_copy(dict(document))
-    for path, value in values.items():
-        holder = value_at(result, path[:-2])
-        holder.setdefault("parameters", {})[path[-1]] = value
-    return result
+    """Return the space with holes in the chosen places, which tries the recipe itself first."""
+    space: dict[str, Any] = own_copy(dict(document))
+    numbers = {}
+    for value in chosen:
+        holder = value_at(space, value.path[:-2])
+        holder.setdefault("parameters", {})[value.path[-1]] = value.hole
+        numbers[value.path] = iter(value.numbers)
+    values: dict[str, float] = {}
+    for hole in find_holes(space, "recipe"):
+        own = numbers[hole.path[: hole.path.index("parameters") + 2]]
+        values |= {dimension.name: next(own) for dimension in hole.dimensions()}
+    return space | {"start_from": [{"values": values}]}
 
 
 def _values(

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mergesearch._system.yaml_text import as_written
-from mergesearch.errors import SpaceError
 from mergesearch.methods import Parameter
 from mergesearch.space.cuts import Cut
 from mergesearch.space.document import KeyPath
@@ -160,33 +159,6 @@ class Hole:
     def _value(self, choice: Value) -> Any:
         return self.options.get(choice, choice)
 
-    def read(self, value: Any) -> dict[str, Value]:
-        """Return the proposed values that give the recipe's `value`; the inverse of `fill`.
-
-        Raises:
-            SpaceError: The value has another shape or lies outside the range.
-        """
-        if self.times is not None:
-            return {self.dimension.name: _factor(self.times, value)}
-        choices = [choice for choice, option in self.options.items() if option == value]
-        by_filter: dict[str | None, Any] = {None: choices[0] if choices else value}
-        if self.per:
-            if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-                raise SpaceError(f"{as_written(value)} has no groups", where=self.dimension.name)
-            by_filter = {entry.get("filter"): entry["value"] for entry in value}
-        values: dict[str, Value] = {}
-        for group, points in self.groups():
-            given = by_filter.get(GROUP_FILTERS.get(group or ""))
-            numbers: list[Any] = given if isinstance(given, list) else [given] * points
-            if points > 1 and self.cut is not None and len(numbers) == self.cut.n_layers:
-                numbers = self.cut.gather(numbers)
-            if (given is None and not self.dimension.choices) or len(numbers) != points:
-                raise SpaceError(
-                    f"{as_written(given)} is not {points} point(s)", where=self.dimension.name
-                )
-            values |= dict(zip(self.names(group, points), numbers, strict=True))
-        return values
-
 
 def extent(key: str, option: Any) -> int:
     """Return the number of layers of a `layer_range`, or the number of slices of an order."""
@@ -207,12 +179,6 @@ def numbers_in(value: Any) -> list[float]:
     if isinstance(value, list):
         return [number for entry in value for number in numbers_in(entry)]
     return numbers_in(value["value"]) if isinstance(value, dict) else [value]
-
-
-def _factor(times: Any, value: Any) -> float:
-    """The factor that makes a value of another one; 1 where nothing tells it."""
-    pairs = zip(numbers_in(times), numbers_in(value), strict=False)
-    return next((own / other for other, own in pairs if other), 1.0)
 
 
 def decimals(low: float, high: float) -> int:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from mergesearch._system.yaml_text import as_written
 from mergesearch.errors import RecipeError, SpaceError
 from mergesearch.recipe import Recipe, load_document
 from mergesearch.recipe.documents import in_order, references
@@ -17,9 +16,7 @@ from mergesearch.recipe.references import with_plain_references
 from mergesearch.space.check import check_merges, dimensions_of
 from mergesearch.space.cuts import Cut, cut_by_mass
 from mergesearch.space.document import (
-    choices_of,
     containers,
-    input_lists,
     leave_out_absent_models,
     leave_out_other_methods,
     location_of,
@@ -32,7 +29,7 @@ from mergesearch.space.find import find_holes
 from mergesearch.space.holes import Value
 from mergesearch.space.matching import Matching
 from mergesearch.space.relevance import Mass, relevances
-from mergesearch.space.starts import Starts, neutral_values
+from mergesearch.space.starts import Starts
 
 
 class Space:
@@ -136,45 +133,6 @@ class Space:
             put_at(document, hole.path, [slices[index] for index in hole.fill(values)])
         leave_out_other_methods(document, self._document)
         leave_out_absent_models(document)
-
-    def parameters_of(self, recipe: Recipe) -> dict[str, Value]:
-        """Return the value of each dimension that gives a hand-written `recipe`.
-
-        Dimensions that the recipe does not use take their neutral value.
-
-        Raises:
-            SpaceError: The recipe differs from the space outside its holes, a value lies outside
-                its range, or the space searches the order of slices, which no recipe tells.
-        """
-        if any(hole.key == "slices" for hole in self._holes):
-            raise SpaceError("no recipe tells which order of slices it has", where=self.where)
-        document = self._aligned(recipe.to_dict())
-        values = neutral_values(self._holes)
-        for hole in self._holes:
-            given = value_at(document, hole.path)
-            if given is not None or hole.key == "model":
-                values |= hole.read(given)
-        for dimension in self.dimensions:
-            value = values[dimension.name]
-            if not dimension.holds(value):
-                raise SpaceError(f"{as_written(value)} is not in the space", where=dimension.name)
-        if self.recipe(values).digest() != recipe.digest():
-            raise SpaceError(
-                "the recipe differs from the space outside its holes", where=self.where
-            )
-        return values
-
-    def _aligned(self, document: dict[str, Any]) -> dict[str, Any]:
-        """A recipe's document with its stages and inputs where the space has them."""
-        stages = {stage["name"]: stage for stage in document.get("stages", [])}
-        document["stages"] = [stages.get(name, {}) for name in self.stages()]
-        for path, merge in merges_of(self._document):
-            own = value_at(document, path)
-            for inner, wanted in input_lists(merge):
-                inputs = value_at(own, inner)
-                if inputs is not None:
-                    put_at(own, inner, [_input_for(entry, inputs) for entry in wanted])
-        return document
 
     def starts(self) -> list[dict[str, Value]]:
         """Return the values that are tried first; see `Starts`.
@@ -345,9 +303,3 @@ def _shares(recipe: Recipe) -> dict[str, float]:
     """
     sources = [source for merge in recipe.merges for source in merge.inputs]
     return recipe.shares(max((source.layer_range or (0, 2))[1] for source in sources))
-
-
-def _input_for(wanted: Mapping[str, Any], inputs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The input of a recipe that one of a space's becomes; empty where it is left out."""
-    models = choices_of(wanted["model"])
-    return next((entry for entry in inputs if entry["model"] in models), {})
