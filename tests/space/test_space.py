@@ -66,9 +66,8 @@ models:
   - {model: b, parameters: {weight: {search: [0, 1], per: [attn, mlp, moe]}}}
 start_from: [{values: {"a.weight.mlp[1]": 0.25, a.weight.rest: 0.5}}]
 """)
-    assert space.has_mlp_alone()
     found = space.of_experts()
-    assert not found.has_mlp_alone()
+    assert found.of_experts() is found
     names = [dimension.name for dimension in found.dimensions][:5]
     assert names == [*("a.weight.attn[0]", "a.weight.attn[1]"), *_EXPERTS, "a.weight.rest"]
     recipe = found.recipe(found.starts()[0]).to_dict()

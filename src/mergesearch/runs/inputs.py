@@ -232,7 +232,7 @@ def fitted_space(space: Space, workshop: Workshop) -> Space:
         SpaceError: There are more blocks than layers.
     """
     first = next(iter(workshop.parents.values()))
-    if space.has_mlp_alone() and any(GROUP_FILTERS["moe"] in name for name in first.tensors):
+    if any(GROUP_FILTERS["moe"] in name for name in first.tensors):
         space = space.of_experts()
     if not space.needs_cut():
         return space

@@ -114,24 +114,21 @@ class Hole:
         """The choice with the most layers, of layer ranges; or with the most slices, of orders."""
         return max(self.options, key=lambda choice: extent(self.key, self.options[choice]))
 
-    def groups(self) -> list[tuple[str | None, int]]:
-        """Return each group (None: all tensors) with its number of points."""
-        if not self.per:
-            return [(None, self.curve)]
-        named: list[tuple[str | None, int]] = [(group, self.curve) for group in self.per]
-        return named if "rest" in self.per else [*named, ("rest", 1)]
-
-    def names(self, group: str | None, points: int) -> list[str]:
-        """Return the dimensions' names of one group."""
-        stem = self._stem(group)
-        return [stem] if points == 1 else [f"{stem}[{index}]" for index in range(points)]
+    def names(self) -> dict[str | None, list[str]]:
+        """Return the names of the points of each group, in a fixed order; None: of all tensors."""
+        found: dict[str | None, list[str]] = {}
+        for group in [*dict.fromkeys((*self.per, "rest"))] if self.per else [None]:
+            points = self.curve if group is None or group in self.per else 1
+            stem = self._stem(group)
+            found[group] = [stem] if points == 1 else [f"{stem}[{at}]" for at in range(points)]
+        return found
 
     def dimensions(self) -> list[Dimension]:
         """Return all dimensions of the hole, in a fixed order."""
         return [
-            replace(self.dimension, name=name, curve=self._stem(group) if points > 1 else None)
-            for group, points in self.groups()
-            for name in self.names(group, points)
+            replace(self.dimension, name=name, curve=self._stem(group) if len(names) > 1 else None)
+            for group, names in self.names().items()
+            for name in names
         ]
 
     def _stem(self, group: str | None) -> str:
@@ -142,12 +139,12 @@ class Hole:
         if self.times is not None:
             return scaled(self.times, rounded(values[self.dimension.name], self.dimension.decimals))
         filled: list[tuple[str | None, Any]] = []
-        for group, points in self.groups():
-            names, digits = self.names(group, points), self.dimension.decimals
+        for group, names in self.names().items():
+            digits = self.dimension.decimals
             numbers = [rounded(self._value(values[name]), digits) for name in names]
-            if points > 1 and self.cut is not None and self.cut.layers:
+            if len(names) > 1 and self.cut is not None and self.cut.layers:
                 numbers = rounded(self.cut.spread(numbers), digits)
-            filled.append((group, numbers[0] if points == 1 else numbers))
+            filled.append((group, numbers[0] if len(names) == 1 else numbers))
         if not self.per:
             return filled[0][1]
         plain_last = sorted(filled, key=lambda pair: pair[0] == "rest")

@@ -55,10 +55,9 @@ class Matching:
         """
         found = neutral_values(self._holes)
         for hole, other in self._pairs:
-            for group, points in hole.groups():
-                given = _of_group(other, group, values)
-                names = hole.names(group, points)
-                for name, value in zip(names, _resampled(given, points), strict=True):
+            for group, names in hole.names().items():
+                given = _resampled(_of_group(other, group, values), len(names))
+                for name, value in zip(names, given, strict=True):
                     found[name] = _inside(hole.dimension, other.dimension, value, found[name])
         return found
 
@@ -78,10 +77,7 @@ def _kind(hole: Hole) -> tuple[str, bool, bool]:
 
 def _of_group(hole: Hole, group: str | None, values: Values) -> list[Value]:
     """The points of a group of a hole; of what it does not tell apart what it has for all."""
-    by_group = {
-        known: [values[name] for name in hole.names(known, points)]
-        for known, points in hole.groups()
-    }
+    by_group = {known: [values[name] for name in names] for known, names in hole.names().items()}
     if group in by_group:
         return by_group[group]
     if None in by_group:

@@ -50,9 +50,9 @@ def relevances(
             continue
         own = _own(document, hole, masses)
         width = hole.dimension.high - hole.dimension.low
-        for group, points in hole.groups():
-            sizes = _by_point(hole, points, n_layers, _of_group(own, hole, group))
-            for name, size in zip(hole.names(group, points), sizes, strict=True):
+        for group, names in hole.names().items():
+            sizes = _by_point(hole, len(names), n_layers, _of_group(own, hole, group))
+            for name, size in zip(names, sizes, strict=True):
                 governed[name] += width**2 * float(size)
     if not any(governed.values()):
         return dict.fromkeys(governed, 1.0)
