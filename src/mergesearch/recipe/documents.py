@@ -6,7 +6,7 @@ Several documents that feed each other are mergekit's format for `mergekit-multi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from mergesearch._system.yaml_text import as_written, read_documents
 from mergesearch.errors import RecipeError
 from mergesearch.recipe.reading import Location
-from mergesearch.recipe.references import REFERRING, with_plain_references
+from mergesearch.recipe.references import references, with_plain_references
 
 _MOST_STAGES = 50
 """Stages of a recipe: each takes some calls inside the calls of the next one."""
@@ -107,23 +107,3 @@ def in_order(stages: Sequence[Mapping[str, Any]], where: str | Path) -> list[dic
                 fix="build one of them to safetensors, and name the folder as a parent",
             )
     return [by_name[name] for name in order]
-
-
-def references(node: Any) -> Iterator[str]:
-    """Every parent or stage that a document names, in holes of a space too."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key in REFERRING:
-                yield from _strings(value)
-            yield from references(value)
-    elif isinstance(node, list):
-        for entry in node:
-            yield from references(entry)
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        value = value.get("search")
-    for choice in value if isinstance(value, list) else [value]:
-        if isinstance(choice, str):
-            yield choice

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from mergesearch.recipe.documents import in_order, load_document
 from mergesearch.recipe.parse import RECIPE_KEYS, parse_merge
 from mergesearch.recipe.quantization import Quantization, parse_quantization
 from mergesearch.recipe.reading import IN_STAGE, Location
-from mergesearch.recipe.references import escaped, with_plain_references
+from mergesearch.recipe.references import escaped, renamed, with_plain_references
 from mergesearch.recipe.shares import LayerShares, layer_shares, mean_shares
 from mergesearch.recipe.types import Merge, parents_of
 from mergesearch.recipe.words import in_words
@@ -137,7 +137,7 @@ class Recipe:
 
     def renamed(self, names: Mapping[str, str]) -> Recipe:
         """Return the recipe with parents' ids replaced by `names` where it holds them."""
-        return replace(self, merges=tuple(merge.renamed(names) for merge in self.merges))
+        return Recipe.from_dict(renamed(self.to_dict(), names))
 
     def shares(self, n_layers: int) -> dict[str, float]:
         """Return each parent's mean coefficient in the merged weights; the values sum to 1.

@@ -34,6 +34,24 @@ def unescaped(ref: str) -> str:
     return ref
 
 
+def references(document: Any) -> list[str]:
+    """Return every parent or stage that a document names, in holes of a space too."""
+    found: list[str] = []
+
+    def note(ref: Any) -> Any:
+        if isinstance(ref, str):
+            found.append(ref)
+        return ref
+
+    _mapped(document, note)
+    return found
+
+
+def renamed(document: Any, names: Mapping[str, str]) -> Any:
+    """Return a document whose parents and stages are called what `names` says, where it does."""
+    return _mapped(document, lambda ref: names.get(ref, ref) if isinstance(ref, str) else ref)
+
+
 def with_plain_references(document: Any, location: Location) -> Any:
     """Return a document whose models are all named by strings.
 

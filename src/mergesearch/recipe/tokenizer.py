@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from mergesearch._system.yaml_text import as_written
@@ -51,16 +51,6 @@ class TokenizerChoice:
     source: str = "union"
     tokens: Mapping[str, TokenSource] = field(default_factory=dict)
     pad_to_multiple_of: int | None = None
-
-    def renamed(self, names: Mapping[str, str]) -> TokenizerChoice:
-        """Return the choice with parents' ids replaced by `names` where it holds them."""
-        tokens = {
-            text: source
-            if source.model is None
-            else replace(source, model=names.get(source.model, source.model))
-            for text, source in self.tokens.items()
-        }
-        return replace(self, source=names.get(self.source, self.source), tokens=tokens)
 
     def to_document(self) -> dict[str, Any]:
         """Return its key and value: the old key where that says everything, else the block."""

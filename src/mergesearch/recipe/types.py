@@ -7,7 +7,7 @@ what the depth of a gradient is match mergekit 0.1.5 (`config.py`, `plan.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from mergesearch.methods import Base, Method, Parameter, Settings
 from mergesearch.recipe.tokenizer import TokenizerChoice
@@ -31,10 +31,6 @@ class MergeInput:
     def layer(self, offset: int) -> int:
         """Return the parent's layer at a place in the slice."""
         return offset if self.layer_range is None else self.layer_range[0] + offset
-
-    def renamed(self, names: Mapping[str, str]) -> MergeInput:
-        """Return the input with its model replaced where `names` holds it."""
-        return replace(self, model=names.get(self.model, self.model))
 
 
 @dataclass(frozen=True)
@@ -211,28 +207,6 @@ class Merge:
         values = (value for parameters in holders for value in parameters.values())
         entries = [entry for value in values for entry in as_filters(value)]
         return [entry.filter for entry in entries if entry.filter and entry.filter != "*"]
-
-    def renamed(self, names: Mapping[str, str]) -> Merge:
-        """Return the merge with ids of parents replaced where `names` holds them."""
-
-        def new(ref: str | None) -> str | None:
-            return None if ref is None else names.get(ref, ref)
-
-        slices = tuple(
-            replace(
-                part,
-                sources=tuple(source.renamed(names) for source in part.sources),
-                base_model=new(part.base_model),
-            )
-            for part in self.slices
-        )
-        return replace(
-            self,
-            slices=slices,
-            base_model=new(self.base_model),
-            tokenizer=None if self.tokenizer is None else self.tokenizer.renamed(names),
-            context_source=new(self.context_source),
-        )
 
 
 def parents_of(merges: Sequence[Merge]) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from mergesearch.errors import SpaceError
 from mergesearch.methods import METHODS, Method
-from mergesearch.recipe.documents import references
 from mergesearch.recipe.reading import IN_STAGE, Location
+from mergesearch.recipe.references import references
 
 KeyPath = tuple[str | int, ...]
 """Keys and indices that lead from the top of a document to a value."""
@@ -93,17 +93,11 @@ def input_lists(merge: Mapping[str, Any]) -> Iterator[tuple[KeyPath, list[dict[s
             yield (*path, index, "sources"), part["sources"]
 
 
-def parameter_mappings(node: Any) -> Iterator[dict[str, Any]]:
+def parameter_mappings(merge: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Every `parameters` mapping of a merge."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key == "parameters" and isinstance(value, dict):
-                yield value
-            else:
-                yield from parameter_mappings(value)
-    elif isinstance(node, list):
-        for entry in node:
-            yield from parameter_mappings(entry)
+    for container in containers(merge):
+        if isinstance(container, dict) and isinstance(container.get("parameters"), dict):
+            yield container["parameters"]
 
 
 def leave_out_other_methods(document: Mapping[str, Any], space: Mapping[str, Any]) -> None:

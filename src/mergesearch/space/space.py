@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from mergesearch.errors import RecipeError, SpaceError
 from mergesearch.recipe import Recipe, load_document
-from mergesearch.recipe.documents import in_order, references
+from mergesearch.recipe.documents import in_order
 from mergesearch.recipe.reading import Location
-from mergesearch.recipe.references import with_plain_references
+from mergesearch.recipe.references import references, with_plain_references
 from mergesearch.space.check import check_merges, dimensions_of
 from mergesearch.space.cuts import Cut, cut_by_mass
 from mergesearch.space.document import (
@@ -210,12 +210,12 @@ class Space:
         """
         return relevances(self._document, self._holes, masses)
 
-    def has_mlp_alone(self) -> bool:
-        """Whether a hole has a value of its own for `mlp` and none for the experts of `moe`."""
-        return any("mlp" in hole.per and "moe" not in hole.per for hole in self._holes)
-
     def of_experts(self) -> Space:
-        """Return the space for parents whose MLP is experts: with `moe` in place of `mlp`."""
+        """Return the space for parents whose MLP is experts.
+
+        Holes with a value of their own for `mlp` and none for `moe` have `moe` in its place; a
+        space without such holes is returned itself.
+        """
         document, renamed = self.to_dict(), dict[str, str]()
         for hole in self._holes:
             if "mlp" not in hole.per or "moe" in hole.per:
@@ -229,7 +229,7 @@ class Space:
             if isinstance(start, dict) and "values" in start:
                 values = start["values"].items()
                 start["values"] = {renamed.get(name, name): value for name, value in values}
-        return Space(document, self.where)
+        return Space(document, self.where) if renamed else self
 
     def cuts(self) -> dict[str, Cut]:
         """Return where the depth of each hole is cut that is not cut evenly, by its name."""
