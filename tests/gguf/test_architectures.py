@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gguf
 
-from mergesearch.gguf.architectures import known_architectures
+from mergesearch.gguf.architectures import ARCHITECTURES, known_architectures
 
 
 def test_every_architecture_is_in_one_place() -> None:
@@ -16,3 +16,10 @@ def test_every_architecture_is_in_one_place() -> None:
     assert known.built_in["MistralForCausalLM"] == "llama"
     assert "falcon" in known.with_template
     assert known.neither["bert"] == "makes embeddings"
+
+
+def test_rows_of_the_table_are_whole() -> None:
+    """Each family has a `model_type` of its own, and layers in one of the two ways."""
+    families = ARCHITECTURES.values()
+    assert len({family.model_type for family in families}) == len(families)
+    assert all(bool(family.weights) != bool(family.kinds) for family in families)

@@ -45,7 +45,7 @@ CONFIG = {
 }
 
 
-def fields(arch: str, **changes: Any) -> Fields:
+def fields(arch: Any, **changes: Any) -> Fields:
     values = {key: value for key, value in (SIZES | changes).items() if value is not None}
     named = {f"{arch}.{key}": value for key, value in values.items() if "tokenizer" not in key}
     named |= {key: value for key, value in values.items() if "tokenizer" in key}
@@ -53,7 +53,7 @@ def fields(arch: str, **changes: Any) -> Fields:
 
 
 def config_of(
-    arch: str, *, shapes: Any = SHAPES, constants: Any = None, **changes: Any
+    arch: Any, *, shapes: Any = SHAPES, constants: Any = None, **changes: Any
 ) -> dict[str, Any]:
     return config_of_gguf(fields(arch, **changes), shapes, constants or {})
 
@@ -93,6 +93,11 @@ def test_a_llama_with_experts_is_a_mixtral() -> None:
     found = config_of("llama", expert_count=4, expert_used_count=2)
     assert (found["architectures"], found["model_type"]) == (["MixtralForCausalLM"], "mixtral")
     assert (found["num_local_experts"], found["num_experts_per_tok"]) == (4, 2)
+
+
+def test_a_mixtral_with_a_window_is_a_mixtral() -> None:
+    experts = {"expert_count": 4, "expert_used_count": 2, "attention.sliding_window": 4096}
+    assert config_of("llama", **experts)["model_type"] == "mixtral"
 
 
 def test_experts_have_a_width_of_their_own() -> None:
@@ -186,9 +191,12 @@ def test_the_factors_of_long_contexts_of_phi() -> None:
 @pytest.mark.parametrize(
     ("arch", "changes", "message"),
     [
-        ("rwkv", {}, 'unsupported architecture "rwkv"'),
+        ("rwkv", {}, 'unsupported architecture "rwkv"\n  expected: llama, qwen2,'),
+        (["llama"], {}, "unsupported architecture a list"),
+        (None, {}, "m.gguf: names no architecture"),
         ("qwen2", {"shapes": {}}, "the matrix token_embd.weight is missing"),
         ("qwen2", {"embedding_length": None}, "needs `qwen2.embedding_length`"),
+        ("phi3", {"attention.key_length": "x"}, 'attention.key_length is "x"'),
         ("qwen2", {"block_count": "two"}, 'qwen2.block_count is "two"'),
         ("qwen2", {"rope.scaling.type": "su"}, 'rope scaling "su"'),
         ("llama", {"constants": {ROPE_FACTORS: np.full(8, 3.5, np.float32)}}, "not those of Llama"),
@@ -196,6 +204,6 @@ def test_the_factors_of_long_contexts_of_phi() -> None:
         ("phi3", {"constants": {SHORT_FACTORS: np.ones(8)}}, f"unknown tensor {SHORT_FACTORS}"),
     ],
 )
-def test_refused(arch: str, changes: dict[str, Any], message: str) -> None:
+def test_refused(arch: Any, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         config_of(arch, **changes)

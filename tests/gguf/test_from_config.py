@@ -26,7 +26,11 @@ def test_layers_have_the_familys_kinds_where_the_config_is_silent() -> None:
 @pytest.mark.parametrize(
     ("arch", "changes", "message"),
     [
-        ("qwen2", {"architectures": ["GemmaForCausalLM"]}, "'GemmaForCausalLM'"),
+        (
+            "qwen2",
+            {"architectures": ["GemmaForCausalLM"]},
+            'unsupported architecture "GemmaForCausalLM"',
+        ),
         ("qwen2", {"hidden_size": 0}, "hidden_size is 0"),
         ("qwen2", {"num_key_value_heads": 3}, "4 attention heads share 3"),
         ("qwen2", {"hidden_act": "relu"}, 'hidden_act is "relu"'),

@@ -12,7 +12,8 @@ from helpers.parents import make_config
 
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import gemma4, layout_of
-from mergesearch.gguf.families import ARCHITECTURES, completed
+from mergesearch.gguf.architectures import ARCHITECTURES
+from mergesearch.gguf.family import completed
 from mergesearch.gguf.fields import Fields
 
 HERE = Path("here")

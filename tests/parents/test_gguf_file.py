@@ -332,7 +332,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "heads that differ": (
         {"qwen2__attention__head_count_kv": [2, 4]},
-        "num_key_value_heads is a list",
+        "head_count_kv is a list",
     ),
     "no epsilon": ({"without": ("rms_epsilon",)}, "needs `.*epsilon`"),
     "an unknown scaling": ({"qwen2__rope__scaling__type": "longrope"}, 'rope scaling "longrope"'),

@@ -14,46 +14,12 @@ from mergesearch._kernels.stored import Float
 from mergesearch._system.documents import shown
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import ROPE_FACTORS, extra_tensors, gemma4, layout_of
-from mergesearch.gguf.families import ARCHITECTURES
+from mergesearch.gguf.architectures import ARCHITECTURES, unsupported
+from mergesearch.gguf.family import Family
 from mergesearch.gguf.fields import Fields
 from mergesearch.gguf.rope import LONG_FACTORS, SHORT_FACTORS, longrope_factor
 from mergesearch.quantize.mix import GGUF_EMBEDDING, GGUF_HEAD
 
-# Mistral's own architecture is stored as Llama's, from which it does not differ.
-_ARCHITECTURES = {
-    "llama": ("LlamaForCausalLM", "llama"),
-    "qwen2": ("Qwen2ForCausalLM", "qwen2"),
-    "qwen3": ("Qwen3ForCausalLM", "qwen3"),
-    "qwen3moe": ("Qwen3MoeForCausalLM", "qwen3_moe"),
-    "gemma2": ("Gemma2ForCausalLM", "gemma2"),
-    "qwen35": ("Qwen3_5ForCausalLM", "qwen3_5_text"),
-    "gemma3": ("Gemma3ForCausalLM", "gemma3_text"),
-    "gemma4": (gemma4.ARCHITECTURE, "gemma4_text"),
-    "phi3": ("Phi3ForCausalLM", "phi3"),
-    "olmo2": ("Olmo2ForCausalLM", "olmo2"),
-    "granite": ("GraniteForCausalLM", "granite"),
-    "smollm3": ("SmolLM3ForCausalLM", "smollm3"),
-    "glm4": ("Glm4ForCausalLM", "glm4"),
-    "mistral3": ("Ministral3ForCausalLM", "ministral3"),
-}
-_WITH_EXPERTS = {"llama": ("MixtralForCausalLM", "mixtral")}
-_WITH_WINDOWS = {"olmo2": ("Olmo3ForCausalLM", "olmo3")}
-"""What an architecture is where its metadata name experts, or a window."""
-
-_CAPS = {"final_logit_softcapping": gguf.Keys.LLM.FINAL_LOGIT_SOFTCAPPING}
-_NUMBERS = {
-    "gemma2": _CAPS | {"attn_logit_softcapping": gguf.Keys.LLM.ATTN_LOGIT_SOFTCAPPING},
-    "gemma3": _CAPS | {"rope_local_base_freq": gguf.Keys.Rope.FREQ_BASE_SWA},
-}
-_WINDOWED = ("gemma2", "gemma3", "phi3")
-_TURNED_IN_PART = ("phi3", "glm4", "qwen35")
-_LINEAR = {
-    "linear_conv_kernel_dim": gguf.Keys.SSM.CONV_KERNEL,
-    "linear_key_head_dim": gguf.Keys.SSM.STATE_SIZE,
-    "linear_value_head_dim": gguf.Keys.SSM.STATE_SIZE,
-    "linear_num_key_heads": gguf.Keys.SSM.GROUP_COUNT,
-    "linear_num_value_heads": gguf.Keys.SSM.TIME_STEP_RANK,
-}
 _SIZES = {
     "num_hidden_layers": gguf.Keys.LLM.BLOCK_COUNT,
     "hidden_size": gguf.Keys.LLM.EMBEDDING_LENGTH,
@@ -96,40 +62,50 @@ def config_of_gguf(
         CheckpointError: The architecture is not supported, a size is missing, or rotary positions
             have factors that no config.json gives.
     """
-    arch, where = fields.arch, fields.where
-    if not isinstance(arch, str) or arch not in _ARCHITECTURES:
-        raise CheckpointError(
-            "names no architecture" if arch is None else f"unsupported architecture {shown(arch)}",
-            where=where,
-            expected=", ".join(_ARCHITECTURES),
-        )
+    where = fields.where
+    name = _architecture(fields)
+    family = ARCHITECTURES[name]
     if len(shapes.get(GGUF_EMBEDDING, ())) != 2:
         raise CheckpointError(f"the matrix {GGUF_EMBEDDING} is missing", where=where)
     long = {LONG_FACTORS, SHORT_FACTORS} & set(constants)
-    if long and (arch != "phi3" or len(long) < 2):
+    if long and ("longrope" not in family.rope_types or len(long) < 2):
         raise CheckpointError(
             f"unknown tensor {min(long)}", where=where, expected="both, in a Phi-3, or none"
         )
-    name, model_type = _ARCHITECTURES[arch]
-    if arch == "gemma4":
-        config = _common_settings(name, model_type, gemma4.fields_of_windows(fields), shapes)
+    if family.shares_keys:
+        config = _common_settings(name, gemma4.fields_of_windows(fields), shapes)
         return config | gemma4.own_settings(fields, shapes, constants.get(ROPE_FACTORS))
-    if fields.get(gguf.Keys.LLM.EXPERT_COUNT):
-        name, model_type = _WITH_EXPERTS.get(arch, (name, model_type))
-    if fields.get(gguf.Keys.Attention.SLIDING_WINDOW):
-        name, model_type = _WITH_WINDOWS.get(arch, (name, model_type))
-    config = _common_settings(name, model_type, fields, shapes)
-    config |= _experts(name, fields)
+    config = _common_settings(name, fields, shapes)
+    config |= _experts(family, fields)
     base = gguf.Keys.Rope.FREQ_BASE
     config["rope_theta"] = 10000.0 if fields.get(base) is None else fields.number(base)
     if scaling := _rope_scaling(fields):
         config["rope_scaling"] = scaling
     if ROPE_FACTORS in constants:
         config["rope_scaling"] = _llama3_scaling(config, constants[ROPE_FACTORS], where)
-    config |= _own_settings(arch, fields, config)
+    config |= fields.numbers(family.numbers)
+    if family.settings is not None:
+        config |= family.settings(fields, config, family)
     if long:
         config["rope_scaling"] = _longrope_scaling(fields, config, constants)
     return config
+
+
+def _architecture(fields: Fields) -> str:
+    """Hugging Face's name; of several with one in GGUF, experts and windows tell which it is."""
+    by_arch: dict[str, list[str]] = {}
+    for name, family in ARCHITECTURES.items():
+        by_arch.setdefault(gguf.MODEL_ARCH_NAMES[family.arch], []).append(name)
+    if not isinstance(fields.arch, str) or fields.arch not in by_arch:
+        raise unsupported(fields.arch, fields.where, by_arch)
+    experts = bool(fields.get(gguf.Keys.LLM.EXPERT_COUNT))
+    windows = bool(fields.get(gguf.Keys.Attention.SLIDING_WINDOW))
+
+    def fitting(name: str) -> tuple[bool, bool]:
+        family = ARCHITECTURES[name]
+        return (family.experts is not None) == experts, bool(family.window_pattern) == windows
+
+    return max(by_arch[fields.arch], key=fitting)
 
 
 def has_predicting_layers(fields: Fields) -> bool:
@@ -138,12 +114,12 @@ def has_predicting_layers(fields: Fields) -> bool:
 
 
 def _common_settings(
-    name: str, model_type: str, fields: Fields, shapes: Mapping[str, tuple[int, ...]]
+    name: str, fields: Fields, shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, Any]:
     """What all architectures have."""
     config: dict[str, Any] = {
         "architectures": [name],
-        "model_type": model_type,
+        "model_type": ARCHITECTURES[name].model_type,
         "hidden_act": "silu",
         "vocab_size": shapes[GGUF_EMBEDDING][0],
         "tie_word_embeddings": GGUF_HEAD not in shapes,
@@ -157,79 +133,31 @@ def _common_settings(
         raise CheckpointError(
             f"{config['num_hidden_layers']} layers of {len(shapes)} tensors", where=fields.where
         )
-    heads = config["num_attention_heads"]
-    config["num_key_value_heads"] = fields.get(gguf.Keys.Attention.HEAD_COUNT_KV) or heads
+    groups = gguf.Keys.Attention.HEAD_COUNT_KV
+    config["num_key_value_heads"] = (
+        fields.whole(groups, 1) if fields.get(groups) else config["num_attention_heads"]
+    )
     config["rms_norm_eps"] = fields.number(gguf.Keys.Attention.LAYERNORM_RMS_EPS)
-    if head_dim := fields.get(gguf.Keys.Attention.KEY_LENGTH):
-        config["head_dim"] = head_dim
+    if fields.get(gguf.Keys.Attention.KEY_LENGTH):
+        config["head_dim"] = fields.whole(gguf.Keys.Attention.KEY_LENGTH, 1)
     for key, stored in _SPECIAL.items():
         if fields.get(stored) is not None:
             config[key] = fields.whole(stored, 0)
     return config
 
 
-def _own_settings(arch: str, fields: Fields, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What only some architectures have: windows, soft caps, scales, partial rotary positions."""
-    family = layout_of(config, fields.where).family
-    own: dict[str, Any] = {
-        key: fields.number(stored)
-        for key, stored in (_NUMBERS.get(arch, {}) | {**family.numbers}).items()
-        if fields.get(stored) is not None
-    }
-    if arch in _WINDOWED:
-        own["sliding_window"] = fields.get(gguf.Keys.Attention.SLIDING_WINDOW) or None
-    if config["model_type"] == "olmo3":
-        own["sliding_window"] = fields.get(gguf.Keys.Attention.SLIDING_WINDOW)
-        windows = fields.get(gguf.Keys.Attention.SLIDING_WINDOW_PATTERN)
-        kinds = {True: "sliding_attention", False: "full_attention"}
-        if isinstance(windows, list) and set(windows) <= {True, False}:
-            own["layer_types"] = [kinds[windowed] for windowed in windows]
-    per_head = config["hidden_size"] // config["num_attention_heads"]
-    if family.scaled_by_hidden:
-        large = config["num_hidden_layers"] == family.scaled_by_hidden
-        own["query_pre_attn_scalar"] = per_head if large else config.get("head_dim", per_head)
-        own["hidden_activation"] = "gelu_pytorch_tanh"
-    if arch == "phi3":
-        original = fields.whole(gguf.Keys.Rope.SCALING_ORIG_CTX_LEN, 2)
-        own["original_max_position_embeddings"] = original
-    if arch == "qwen35":
-        own |= _qwen35(fields, config)
-    if arch in _TURNED_IN_PART:
-        turned = fields.whole(gguf.Keys.Rope.DIMENSION_COUNT, 1)
-        own["partial_rotary_factor"] = turned / config.get("head_dim", per_head)
-    return own
-
-
-def _qwen35(fields: Fields, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Sizes of linear attention, and which layers have it."""
-    every = fields.whole(gguf.Keys.LLM.FULL_ATTENTION_INTERVAL, 1)
-    kinds = ("linear_attention", "full_attention")
-    layers = range(config["num_hidden_layers"])
-    own: dict[str, Any] = {name: fields.whole(stored, 1) for name, stored in _LINEAR.items()}
-    own["layer_types"] = [kinds[(layer + 1) % every == 0] for layer in layers]
-    sections = fields.raw(gguf.Keys.Rope.DIMENSION_SECTIONS)
-    if isinstance(sections, list) and all(isinstance(section, int) for section in sections):
-        scaling = config.get("rope_scaling") or {"rope_type": "default"}
-        own["rope_scaling"] = scaling | {"mrope_section": sections[:3]}
-    return own
-
-
-def _experts(name: str, fields: Fields) -> dict[str, Any]:
+def _experts(family: Family, fields: Fields) -> dict[str, Any]:
     """How many experts there are and are used, and how wide they are."""
-    experts = ARCHITECTURES[name].experts
-    if experts is None:
+    if family.experts is None:
         return {}
-    count = experts.counts[-1 if name.startswith("Qwen") else 0]
     found = {
-        count: fields.whole(gguf.Keys.LLM.EXPERT_COUNT, 1),
+        family.experts.counts[0]: fields.whole(gguf.Keys.LLM.EXPERT_COUNT, 1),
         "num_experts_per_tok": fields.whole(gguf.Keys.LLM.EXPERT_USED_COUNT, 1),
     }
     width = fields.get(gguf.Keys.LLM.EXPERT_FEED_FORWARD_LENGTH)
     if width is not None:
-        found[experts.inner] = width
-    return found | {
-        key: value for key, value in ARCHITECTURES[name].fixed.items() if isinstance(value, bool)
-    }
+        found[family.experts.inner] = width
+    return found | {key: value for key, value in family.fixed.items() if isinstance(value, bool)}
 
 
 def _rope_scaling(fields: Fields) -> dict[str, Any]:
@@ -246,10 +174,7 @@ def _rope_scaling(fields: Fields) -> dict[str, Any]:
     original = gguf.Keys.Rope.SCALING_ORIG_CTX_LEN
     if fields.get(original) is not None:
         scaling["original_max_position_embeddings"] = fields.whole(original, 1)
-    for key, stored in _YARN.items():
-        if fields.get(stored) is not None:
-            scaling[key] = fields.number(stored)
-    return scaling
+    return scaling | fields.numbers(_YARN)
 
 
 def _longrope_scaling(

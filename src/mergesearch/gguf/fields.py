@@ -66,6 +66,10 @@ class Fields:
             raise self.error(key, value, "a number above 0")
         return float(str(np.float32(value)))
 
+    def numbers(self, keys: Mapping[str, str]) -> dict[str, float]:
+        """Return those numbers that are there, by the names of their keys; see `number`."""
+        return {name: self.number(key) for name, key in keys.items() if self.get(key) is not None}
+
     def error(self, key: str, value: Any, expected: str) -> CheckpointError:
         """Return the error about a key with another value than expected."""
         return CheckpointError(

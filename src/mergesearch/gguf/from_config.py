@@ -9,9 +9,12 @@ from typing import Any
 from mergesearch._system.documents import state_of
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import gemma4
-from mergesearch.gguf.families import ARCHITECTURES, Family, completed
+from mergesearch.gguf.architectures import ARCHITECTURES, unsupported
+from mergesearch.gguf.family import Family, completed
 from mergesearch.gguf.layout import BuiltInLayout, LinearAttention
 from mergesearch.gguf.sizes import positive_size
+
+_FIX = "convert one parent with llama.cpp and name the file: --template FILE.gguf"
 
 
 def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
@@ -21,11 +24,15 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
         CheckpointError: The architecture is not built in, a size is missing or not positive, or
             there are tensors for which llama.cpp has no place.
     """
-    name = _architecture(config, where)
+    name = (config.get("architectures") or [None])[0]
+    if name not in ARCHITECTURES:
+        raise unsupported(name, where, ARCHITECTURES, _FIX)
     family = ARCHITECTURES[name]
     config = completed(config, family)
     n_heads = positive_size(config, "num_attention_heads", where)
+    n_kv_heads = positive_size(config, "num_key_value_heads", where, n_heads)
     hidden = positive_size(config, "hidden_size", where)
+    head_dim = positive_size(config, "head_dim", where, hidden // n_heads)
     attention_bias = bool(config.get("attention_bias", False))
     mlp_bias = bool(config.get("mlp_bias", False))
     tied = bool(config.get("tie_word_embeddings", False))
@@ -37,7 +44,10 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
     ):
         if unplaced:
             raise CheckpointError(f"llama.cpp's {name} has no place for {what}", where=where)
-    _check_heads(config, family, where)
+    _check_heads(n_heads, n_kv_heads, head_dim, where)
+    key, *known = family.activation
+    if config.get(key, known[0]) not in known:
+        raise CheckpointError(state_of(key, config[key]), where=where, expected=" or ".join(known))
     kinds = _kinds(config, family, where)
     biases = {
         "qkv": attention_bias if family.qkv_bias is None else family.qkv_bias,
@@ -50,8 +60,8 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
         hidden=hidden,
         feed_forward=positive_size(config, family.inner, where),
         n_heads=n_heads,
-        n_kv_heads=positive_size(config, "num_key_value_heads", where, n_heads),
-        head_dim=positive_size(config, "head_dim", where, hidden // n_heads),
+        n_kv_heads=n_kv_heads,
+        head_dim=head_dim,
         vocab_rows=positive_size(config, "vocab_size", where),
         tied=tied,
         biases=frozenset(bias for bias, there in biases.items() if there),
@@ -62,32 +72,18 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
     )
 
 
-def _architecture(config: Mapping[str, Any], where: str | Path) -> str:
-    """The name of the architecture, which is built in."""
-    name = (config.get("architectures") or [None])[0]
-    if name not in ARCHITECTURES:
-        raise CheckpointError(
-            "names no architecture" if name is None else f"unsupported architecture {name!r}",
-            where=where,
-            expected=", ".join(ARCHITECTURES),
-            fix="convert one parent with llama.cpp and name the file: --template FILE.gguf",
-        )
-    return str(name)
-
-
 def _kinds(config: Mapping[str, Any], family: Family, where: str | Path) -> tuple[str, ...]:
     """The kind of each layer, where they have tensors of their own."""
     if not family.kinds:
         return ()
-    every, n_layers = family.window_pattern, positive_size(config, "num_hidden_layers", where)
-    usual_kind, every_kind, *_ = family.kinds
-    usual = [every_kind if (layer + 1) % every == 0 else usual_kind for layer in range(n_layers)]
-    kinds = config.get("layer_types") or usual
-    if len(kinds) != n_layers or not set(kinds) <= {usual_kind, every_kind}:
+    n_layers = positive_size(config, "num_hidden_layers", where)
+    known = tuple(family.kinds)[:2]
+    kinds = config.get("layer_types") or [known[full] for full in family.attending_to_all(n_layers)]
+    if len(kinds) != n_layers or not set(kinds) <= {*known}:
         raise CheckpointError(
             "layer_types does not have one kind of layer after the other",
             where=where,
-            expected=f"{n_layers} times one of {usual_kind}, {every_kind}",
+            expected=f"{n_layers} times one of {', '.join(known)}",
         )
     return gemma4.layer_kinds(kinds, config, where) if family.shares_keys else tuple(kinds)
 
@@ -102,24 +98,18 @@ def _linear_attention(config: Mapping[str, Any], where: str | Path) -> LinearAtt
     )
 
 
-def _check_heads(config: Mapping[str, Any], family: Family, where: str | Path) -> None:
-    """Refuse heads and an activation with which llama.cpp does not compute."""
-    heads = positive_size(config, "num_attention_heads", where)
-    shared = positive_size(config, "num_key_value_heads", where, heads)
-    if heads % shared:
+def _check_heads(n_heads: int, n_kv_heads: int, head_dim: int, where: str | Path) -> None:
+    """Refuse heads with which llama.cpp does not compute."""
+    if n_heads % n_kv_heads:
         raise CheckpointError(
-            f"{heads} attention heads share {shared} heads of keys and values",
+            f"{n_heads} attention heads share {n_kv_heads} heads of keys and values",
             where=where,
             expected="a multiple",
         )
-    head_dim = positive_size(config, "head_dim", where, config["hidden_size"] // heads)
     if head_dim % 2:
         raise CheckpointError(
             f"heads of {head_dim} rows", where=where, expected="pairs, for rotary positions"
         )
-    key, *known = family.activation
-    if config.get(key, known[0]) not in known:
-        raise CheckpointError(state_of(key, config[key]), where=where, expected=" or ".join(known))
 
 
 def _expert_sizes(config: Mapping[str, Any], family: Family, where: str | Path) -> dict[str, int]:
@@ -127,10 +117,8 @@ def _expert_sizes(config: Mapping[str, Any], family: Family, where: str | Path) 
         return {}
     counts = family.experts.counts
     count = next((key for key in counts if config.get(key) is not None), counts[0])
-    n_experts, used = (
-        positive_size(config, count, where),
-        positive_size(config, "num_experts_per_tok", where),
-    )
+    n_experts = positive_size(config, count, where)
+    used = positive_size(config, "num_experts_per_tok", where)
     if used > n_experts:
         raise CheckpointError(f"{used} of {n_experts} experts are used", where=where)
     return {

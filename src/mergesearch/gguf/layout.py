@@ -1,7 +1,7 @@
 """The shape of a model: its sizes, and the names and shapes of the tensors that follow from them.
 
-A layout is built in where the architecture is one of `families`; else it is found, as the tensors
-of the files are all that is known of it.
+A layout is built in where the table of `architectures` has the model's; else it is found, as the
+tensors of the files are all that is known of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 import gguf
 
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf.families import EXPERT, Family, Weight
+from mergesearch.gguf.family import EXPERT, Family, Weight
 from mergesearch.gguf.gemma4 import SHARED
 from mergesearch.gguf.names import EMBEDDING, HEAD, layer_of, with_layer
 

@@ -13,7 +13,7 @@ import numpy as np
 from mergesearch._kernels.stored import Float
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import gemma4
-from mergesearch.gguf.families import completed
+from mergesearch.gguf.family import STRETCHED, completed
 from mergesearch.gguf.layout import BuiltInLayout
 
 ROPE_FACTORS = "rope_freqs.weight"
@@ -21,16 +21,7 @@ LONG_FACTORS, SHORT_FACTORS = "rope_factors_long.weight", "rope_factors_short.we
 CONSTANTS = (ROPE_FACTORS, LONG_FACTORS, SHORT_FACTORS)
 """Vectors of a GGUF that follow from the config.json, not from weights."""
 
-_LLAMAS = (gguf.MODEL_ARCH.LLAMA, gguf.MODEL_ARCH.GRANITE, gguf.MODEL_ARCH.SMOLLM3)
 _BESIDE = ("rope_theta", "original_max_position_embeddings", "partial_rotary_factor")
-_STRETCHED = ("linear", "yarn")
-_USUAL = ("default", "dynamic", *_STRETCHED)  # dynamic: as default, up to the model's context
-_KINDS = {
-    gguf.MODEL_ARCH.GEMMA4: ("proportional",),
-    gguf.MODEL_ARCH.PHI3: ("default", "longrope", "su", "yarn"),
-    **dict.fromkeys(_LLAMAS, (*_USUAL, "llama3")),
-}
-"""Types of rotary positions that llama.cpp computes in an architecture; `_USUAL` in others."""
 
 
 def rope_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,15 +46,16 @@ def check_rope_type(layout: BuiltInLayout, config: Mapping[str, Any], where: Pat
         where: File that messages name.
 
     Raises:
-        CheckpointError: Their type is unknown, or lacks its factor.
+        CheckpointError: Their type is unknown, also where it is written with other capitals (to
+            `transformers` that is another type), or lacks its factor.
     """
     rope = rope_parameters(completed(config, layout.family))
-    kind, known = rope.get("rope_type", "default"), _KINDS.get(layout.arch, _USUAL)
-    if kind.lower() not in known:
+    kind, known = rope.get("rope_type", "default"), layout.family.rope_types
+    if kind not in known:
         raise CheckpointError(
             f"rope_type {kind!r} of {layout.title}", where=where, expected=", ".join(known)
         )
-    if kind in _STRETCHED and "factor" not in rope and not rope.get("long_factor"):
+    if kind in STRETCHED and "factor" not in rope and not rope.get("long_factor"):
         raise CheckpointError(f"rope_type {kind!r} needs `factor`", where=where)
 
 
@@ -85,7 +77,7 @@ def longrope_factor(rope: Mapping[str, Any], scale: float, original: int) -> flo
     Raises:
         CheckpointError: The settings are of another type.
     """
-    kind = str(rope.get("rope_type", "")).lower()
+    kind = rope.get("rope_type")
     if kind not in ("su", "longrope", "yarn"):
         raise CheckpointError(
             f"rope_type {kind!r} with long_factor",
@@ -113,7 +105,7 @@ def extra_tensors(layout: BuiltInLayout, config: Mapping[str, Any]) -> dict[str,
             )
         pairs = ((LONG_FACTORS, "long_factor"), (SHORT_FACTORS, "short_factor"))
         return {name: np.array(rope[key], dtype=np.float32) for name, key in pairs}
-    if layout.arch in _LLAMAS and str(rope.get("rope_type")).lower() == "llama3":
+    if rope.get("rope_type") == "llama3" and "llama3" in layout.family.rope_types:
         return {ROPE_FACTORS: _llama3_factors(layout.head_dim, rope)}
     return {}
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import gguf
 
-from mergesearch.gguf.families import EXPERT, Weight
+from mergesearch.gguf.family import EXPERT, Weight
 from mergesearch.gguf.layout import BuiltInLayout, Shape
 from mergesearch.gguf.names import layer_of
 from mergesearch.gguf.rows import RowChange, Segment, StoredTensor

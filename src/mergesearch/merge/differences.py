@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mergesearch.gguf import BuiltInLayout, Layout, layer_of, rope_parameters
-from mergesearch.gguf.families import completed
+from mergesearch.gguf.family import completed
 from mergesearch.merge.merged_model import MergedModel
 from mergesearch.parents import Checkpoint
 from mergesearch.recipe import Recipe

@@ -12,35 +12,20 @@ from typing import Any
 
 from mergesearch._system.documents import state_of
 from mergesearch.errors import CheckpointError
+from mergesearch.gguf.architectures import ARCHITECTURES
 from mergesearch.vocabulary.files import KINDS
 
-_ARCHITECTURES = {
-    "gemma3_text": "Gemma3ForCausalLM",
-    "gemma4_text": "Gemma4ForCausalLM",
-    "gemma4_unified_text": "Gemma4ForCausalLM",
-    "granite": "GraniteForCausalLM",
-    "llama": "LlamaForCausalLM",
-    "ministral3": "Ministral3ForCausalLM",
-    "mistral": "MistralForCausalLM",
-    "phi3": "Phi3ForCausalLM",
-    "qwen2": "Qwen2ForCausalLM",
-    "qwen2_vl": "Qwen2ForCausalLM",
-    "qwen2_vl_text": "Qwen2ForCausalLM",
-    "qwen2_5_vl": "Qwen2ForCausalLM",
-    "qwen2_5_vl_text": "Qwen2ForCausalLM",
-    "qwen3": "Qwen3ForCausalLM",
-    "qwen3_vl_text": "Qwen3ForCausalLM",
-    "qwen3_5_text": "Qwen3_5ForCausalLM",
+_INSIDE = (
+    *("gemma3_text", "gemma4_text", "granite", "llama", "ministral3", "mistral", "phi3"),
+    *("qwen2", "qwen3", "qwen3_5_text"),
+)
+"""`model_type` of the text models that are found inside others."""
+_OTHER_NAMES = {
+    "gemma4_unified_text": "gemma4_text",
+    **dict.fromkeys(("qwen2_vl", "qwen2_vl_text", "qwen2_5_vl", "qwen2_5_vl_text"), "qwen2"),
+    "qwen3_vl_text": "qwen3",
 }
-"""Architecture of the text model by the `model_type` of its config."""
-
-_MODEL_TYPES = {
-    "Gemma3ForCausalLM": "gemma3_text",
-    "Gemma4ForCausalLM": "gemma4_text",
-    "Qwen2ForCausalLM": "qwen2",
-    "Qwen3ForCausalLM": "qwen3",
-}
-"""`model_type` of the architectures whose text configs have one of their own."""
+"""`model_type` that a text model has alone, by the one that it has inside another."""
 
 _LACKING = {"gemma4_unified_text": {"hidden_size_per_layer_input": 0}}
 """Settings that a text config does not have, as its models lack what they say."""
@@ -77,16 +62,20 @@ def text_config(config: Mapping[str, Any], where: Path, *, has_head: bool) -> di
     """
     nested = config.get("text_config")
     text = dict(config if nested is None else nested)
-    architecture = _ARCHITECTURES.get(str(text.get("model_type")))
-    if architecture is None:
+    inside = text.get("model_type")
+    alone = _OTHER_NAMES.get(str(inside), inside)
+    if alone not in _INSIDE:
         raise CheckpointError(
-            state_of("model_type of the text model", text.get("model_type")),
+            state_of("model_type of the text model", inside),
             where=where,
-            expected="one of " + ", ".join(_ARCHITECTURES),
+            expected="one of " + ", ".join(sorted({*_INSIDE, *_OTHER_NAMES})),
         )
-    text |= _LACKING.get(text["model_type"], {})
-    text["architectures"] = [architecture]
-    text["model_type"] = _MODEL_TYPES.get(architecture, text["model_type"])
+    text |= _LACKING.get(str(inside), {}) | {
+        "architectures": [
+            name for name, family in ARCHITECTURES.items() if family.model_type == alone
+        ],
+        "model_type": alone,
+    }
     shared = {key: config[key] for key in _SHARED_KEYS if key in config}
     text = shared | {key: value for key, value in text.items() if not key.startswith(_OF_IMAGES)}
     if config.get(_TIED) is (not has_head):
