@@ -7,8 +7,9 @@ from pathlib import Path
 
 from helpers.records import AXES, RECIPE, RUN, TRIALS, rung, trial
 from mergesearch.objectives import ItemResult, Objectives, Rung, Score
-from mergesearch.report.page import ItemSheet, Page, page_of
-from mergesearch.report.page.items import uses_of
+from mergesearch.report.page.facts import page_of
+from mergesearch.report.page.items import ItemSheet, uses_of
+from mergesearch.report.page.model import Page
 from mergesearch.scoring.texts import ItemText
 from mergesearch.study.front import Front
 from mergesearch.study.records import Axis

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from helpers.study_fakes import run_in, search
 
-from mergesearch.report import json_events
+from mergesearch.report.json_log import json_events
 from mergesearch.study.events import RunOpened, TriedAgain
 from mergesearch.study.settings import StudySettings
 

@@ -12,7 +12,8 @@ from helpers.records import AXES, START, TRIALS, rung, shown, trial, validated
 from rich.console import Console
 
 from mergesearch.errors import Interrupted
-from mergesearch.report import RunState, log_events, render_line, render_live, watch
+from mergesearch.report.live import log_events, render_line, render_live, watch
+from mergesearch.report.state import RunState
 from mergesearch.study import events
 from mergesearch.study.front import Front
 from mergesearch.study.stopping import StopRule

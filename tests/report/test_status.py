@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from helpers.records import RUN, RUNNING, START, TRIALS, shown, trial
 
-from mergesearch.report import Status, render_status
+from mergesearch.report.status import Status, render_status
 from mergesearch.study.front import Front
 from mergesearch.study.records import RaceRecord, TrialRecord, WorkerRecord
 

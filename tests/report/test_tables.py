@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from helpers.records import AXES, RUN, TRIALS, rung, scores, shown, trial, validated
 
-from mergesearch.report import Status, render_front, render_status, render_trial
-from mergesearch.report.tables import trial_line
+from mergesearch.report.status import Status, render_status
+from mergesearch.report.tables import render_front, render_trial, trial_line
 from mergesearch.study.front import Front
 from mergesearch.study.records import Axis, TrialRecord
 

@@ -17,7 +17,7 @@ from mergesearch.cli.options import (
     TrustTasks,
     parse_parents,
 )
-from mergesearch.report import render_check
+from mergesearch.report.check import render_check
 from mergesearch.report.progress import steps
 from mergesearch.runs.check import check
 

@@ -14,12 +14,12 @@ from mergesearch._system.terminal import say, say_sentence
 from mergesearch.cli.options import AsCsv, AsJson, Folder
 from mergesearch.cli.output import Force, csv_text, refuse_existing
 from mergesearch.errors import InputError
-from mergesearch.report import render_front
 from mergesearch.report.importances import constant_notes, render_importances
 from mergesearch.report.plot import front_svg, to_png
 from mergesearch.report.progress import working
 from mergesearch.report.scatter import NARROWEST, render_scatter
 from mergesearch.report.standing import sweep_line
+from mergesearch.report.tables import render_front
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.run import Run
 from mergesearch.runs.sweep import against_sweep

@@ -28,8 +28,11 @@ from mergesearch.cli.options import (
 )
 from mergesearch.cli.resuming import remembered, way_on
 from mergesearch.errors import Interrupted, MergeSearchError
-from mergesearch.report import item_notes, json_events, text, watch
+from mergesearch.report import text
 from mergesearch.report.importances import constant_notes
+from mergesearch.report.items import item_notes
+from mergesearch.report.json_log import json_events
+from mergesearch.report.live import watch
 from mergesearch.report.standing import standing_lines, sweep_line
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.goal import DEFAULT_TRIALS

@@ -20,7 +20,8 @@ from mergesearch.cli.options import (
     TrustTasks,
     parse_parents,
 )
-from mergesearch.report import item_notes, text
+from mergesearch.report import text
+from mergesearch.report.items import item_notes
 from mergesearch.report.progress import progress
 from mergesearch.runs.inputs import read_objectives
 from mergesearch.runs.score import score

@@ -18,7 +18,7 @@ from mergesearch.cli.options import (
     parse_parents,
 )
 from mergesearch.cli.resuming import remembered, way_on
-from mergesearch.report import watch
+from mergesearch.report.live import watch
 from mergesearch.report.standing import sweep_line
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.folder import RunFolder

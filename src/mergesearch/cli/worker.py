@@ -18,7 +18,8 @@ from mergesearch.cli.options import (
     parse_parents,
 )
 from mergesearch.errors import InputError
-from mergesearch.report import text, watch
+from mergesearch.report import text
+from mergesearch.report.live import watch
 from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.joining import join
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mergesearch.errors import DatabaseAway
-from mergesearch.report import log_events
+from mergesearch.report.live import log_events
 from mergesearch.runs.folder import RunFolder, Storage
 from mergesearch.runs.gpus import check_gpu, use_gpu
 from mergesearch.runs.inputs import Place

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from mergesearch._system.files import write_text
 from mergesearch.errors import MergeSearchError
 from mergesearch.objectives import ITEM_RUNGS, Items
-from mergesearch.report.page import ItemSheet, page_of, render_page
-from mergesearch.report.page.facts import readable_trials
-from mergesearch.report.page.items import uses_of
+from mergesearch.report.page.facts import page_of, readable_trials
+from mergesearch.report.page.html import render_page
+from mergesearch.report.page.items import ItemSheet, uses_of
 from mergesearch.runs.questions import questions
 from mergesearch.runs.run import Run
 from mergesearch.scoring.texts import Texts

@@ -13,7 +13,7 @@ from mergesearch.build import Workshop
 from mergesearch.errors import InputError, RunFolderError
 from mergesearch.objectives import Objectives
 from mergesearch.parents import pin_parents
-from mergesearch.report import log_events
+from mergesearch.report.live import log_events
 from mergesearch.runs.crew import CrewSettings, run_crew
 from mergesearch.runs.folder import RunFolder, Storage
 from mergesearch.runs.goal import DEFAULT_TRIALS, Goal

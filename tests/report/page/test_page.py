@@ -11,8 +11,9 @@ from helpers.pages import EVERY, HOSTILE, OBJECTIVES, items, page, page_of_three
 from helpers.records import RUN, TRIALS, trial
 
 from mergesearch.objectives import Rung, Score
-from mergesearch.report.page import ItemSheet, page_of, render_page
-from mergesearch.report.page.items import uses_of
+from mergesearch.report.page.facts import page_of
+from mergesearch.report.page.html import render_page
+from mergesearch.report.page.items import ItemSheet, uses_of
 from mergesearch.study.confirmed import ConfirmedMember
 from mergesearch.study.front import Front
 

@@ -9,7 +9,7 @@ import pytest
 from helpers.browser import CHROMIUM, Browser, browser
 from helpers.pages import page, page_of_three
 
-from mergesearch.report.page import render_page
+from mergesearch.report.page.html import render_page
 
 pytestmark = [
     pytest.mark.browser,
