@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
 
 from mergesearch._system.documents import parse_json
 from mergesearch._system.files import read_text, write_json
@@ -30,6 +32,21 @@ class Storage:
     study: str
 
 
+Document = TypeVar("Document")
+_STORAGE, _GOAL = TypeAdapter(Storage), TypeAdapter(Goal)
+_PINS = TypeAdapter(dict[str, str])
+
+
+class _Entry:
+    """A file or a folder in a run folder, by its name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: RunFolder, kind: type[RunFolder]) -> Path:
+        return folder.path / self._name
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The folder of one run. No other module knows the name of a file in it.
@@ -40,15 +57,38 @@ class RunFolder:
 
     path: Path
 
-    @property
-    def database(self) -> Path:
-        """SQLite file with the study and the ledger."""
-        return self.path / "study.db"
-
-    @property
-    def lock(self) -> Path:
-        """File that a working run holds locked."""
-        return self.path / ".lock"
+    database = _Entry("study.db")
+    """SQLite file with the study and the ledger."""
+    lock = _Entry(".lock")
+    """File that a working run holds locked."""
+    storage = _Entry("storage.json")
+    """Where the study is, if its database is on a server."""
+    space = _Entry("space.yaml")
+    """Space file as it was when the run started."""
+    objectives = _Entry("objectives.yaml")
+    """Objectives file as it was when the run started."""
+    pins = _Entry("parents.json")
+    """Commits of the parents that come from the hub."""
+    goal = _Entry("goal.json")
+    """What ends the search, as it was asked for last."""
+    warm_start = _Entry("warm_start.json")
+    """What the run took from another one."""
+    log = _Entry("run.log")
+    """Log of the run and of its scoring process."""
+    partial = _Entry("partial")
+    """Folder with the finished chunks of the candidate that is being scored."""
+    front = _Entry("front.json")
+    """Front as JSON, written when a run ends."""
+    recipes = _Entry("recipes")
+    """Folder with the recipe of each member of the front."""
+    report = _Entry("report.html")
+    """Report for a browser."""
+    importances = _Entry("importances.json")
+    """Importances of the dimensions, as they were computed last."""
+    questions = _Entry("questions.json")
+    """What items ask, as far as somebody has looked at them."""
+    sweep = _Entry("sweep")
+    """Folder of the sweep that the run is compared with, which is a run folder too."""
 
     @property
     def study(self) -> StudyFiles:
@@ -65,76 +105,6 @@ class RunFolder:
             front=self.front,
             lock=self.lock,
         )
-
-    @property
-    def storage(self) -> Path:
-        """Where the study is, if its database is on a server."""
-        return self.path / "storage.json"
-
-    @property
-    def space(self) -> Path:
-        """Space file as it was when the run started."""
-        return self.path / "space.yaml"
-
-    @property
-    def objectives(self) -> Path:
-        """Objectives file as it was when the run started."""
-        return self.path / "objectives.yaml"
-
-    @property
-    def pins(self) -> Path:
-        """Commits of the parents that come from the hub."""
-        return self.path / "parents.json"
-
-    @property
-    def goal(self) -> Path:
-        """What ends the search, as it was asked for last."""
-        return self.path / "goal.json"
-
-    @property
-    def warm_start(self) -> Path:
-        """What the run took from another one."""
-        return self.path / "warm_start.json"
-
-    @property
-    def log(self) -> Path:
-        """Log of the run and of its scoring process."""
-        return self.path / "run.log"
-
-    @property
-    def partial(self) -> Path:
-        """Folder with the finished chunks of the candidate that is being scored."""
-        return self.path / "partial"
-
-    @property
-    def front(self) -> Path:
-        """Front as JSON, written when a run ends."""
-        return self.path / "front.json"
-
-    @property
-    def recipes(self) -> Path:
-        """Folder with the recipe of each member of the front."""
-        return self.path / "recipes"
-
-    @property
-    def report(self) -> Path:
-        """Report for a browser."""
-        return self.path / "report.html"
-
-    @property
-    def importances(self) -> Path:
-        """Importances of the dimensions, as they were computed last."""
-        return self.path / "importances.json"
-
-    @property
-    def questions(self) -> Path:
-        """What items ask, as far as somebody has looked at them."""
-        return self.path / "questions.json"
-
-    @property
-    def sweep(self) -> Path:
-        """Folder of the sweep that the run is compared with, which is a run folder too."""
-        return self.path / "sweep"
 
     def recipe(self, trial: int) -> Path:
         """Return the path of the recipe of a member of the front."""
@@ -159,12 +129,7 @@ class RunFolder:
         Raises:
             RunFolderError: The file that says so is damaged.
         """
-        document = _read_json(self.storage)
-        if document is None:
-            return None
-        if not isinstance(document, dict) or document.keys() != {"address", "study"}:
-            raise RunFolderError("not the place of a study", where=self.storage)
-        return Storage(str(document["address"]), str(document["study"]))
+        return _read(self.storage, _STORAGE.validate_python, "not the place of a study")
 
     def write_storage(self, storage: Storage) -> None:
         """Record where the study is."""
@@ -176,12 +141,8 @@ class RunFolder:
         Raises:
             RunFolderError: The file with them is damaged.
         """
-        pins = _read_json(self.pins)
-        if pins is None:
-            return {}
-        if not isinstance(pins, dict) or not all(isinstance(pin, str) for pin in pins.values()):
-            raise RunFolderError("not a mapping from ids to pinned ids", where=self.pins)
-        return pins
+        what = "not a mapping from ids to pinned ids"
+        return _read(self.pins, _PINS.validate_python, what) or {}
 
     def write_pins(self, pins: Mapping[str, str]) -> None:
         """Record the commits that parents are pinned to, where any is."""
@@ -195,17 +156,12 @@ class RunFolder:
         Raises:
             RunFolderError: The file with it is damaged.
         """
-        document = _read_json(self.goal)
-        try:
-            return None if document is None else Goal.from_dict(document)
-        except (ValueError, TypeError, KeyError) as error:
-            raise RunFolderError(
-                "not the goal of a run", where=self.goal, fix="remove it, and name a goal"
-            ) from error
+        fix = "remove it, and name a goal"
+        return _read(self.goal, _GOAL.validate_python, "not the goal of a run", fix)
 
     def write_goal(self, goal: Goal) -> None:
         """Record what ends the search."""
-        write_json(self.goal, goal.to_dict())
+        write_json(self.goal, _GOAL.dump_python(goal, mode="json"))
 
     def read_warm_start(self) -> WarmStart | None:
         """Return what the run took from another one, None where it took nothing.
@@ -213,22 +169,7 @@ class RunFolder:
         Raises:
             RunFolderError: The file with it is damaged.
         """
-        document = _read_json(self.warm_start)
-        try:
-            return None if document is None else WarmStart.from_dict(document)
-        except (TypeError, KeyError) as error:
-            raise RunFolderError("not what a run took", where=self.warm_start) from error
-
-    def _beside_database(self) -> tuple[Path, ...]:
-        """Files that are written before a run has started."""
-        return (
-            self.log,
-            self.space,
-            self.objectives,
-            self.pins,
-            self.goal,
-            self.warm_start,
-        )
+        return _read(self.warm_start, WarmStart.from_dict, "not what a run took")
 
     def refuse_foreign(self) -> None:
         """Refuse a place that is neither free nor a run's.
@@ -262,8 +203,9 @@ class RunFolder:
             yield
         finally:
             if not self.holds_run():
-                for file in self._beside_database():
+                for file in (self.log, self.space, self.objectives, self.pins, self.goal):
                     file.unlink(missing_ok=True)
+                self.warm_start.unlink(missing_ok=True)
                 if not existed:
                     self.path.rmdir()
 
@@ -275,8 +217,14 @@ class RunFolder:
             raise RunFolderError(f"cannot be written: {error.strerror}", where=self.path) from error
 
 
-def _read_json(path: Path) -> Any:
-    """The document in a file, None where there is no file."""
+def _read(
+    path: Path, parse: Callable[[Any], Document], what: str, fix: str | None = None
+) -> Document | None:
+    """What a file holds, None where there is no file; `what` says what a damaged one is not."""
     if not path.is_file():
         return None
-    return parse_json(read_text(path).encode(), path, RunFolderError)
+    document = parse_json(read_text(path).encode(), path, RunFolderError)
+    try:
+        return parse(document)
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunFolderError(what, where=path, fix=fix) from error

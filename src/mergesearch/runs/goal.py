@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field
 
 from mergesearch.errors import InputError
 
 DEFAULT_TRIALS = 60
 _LONGEST_HOURS = 24 * 366
 _MOST = 10**15
+
+Count = Annotated[int, Field(ge=1)]
+"""A number to reach."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +32,16 @@ class Goal:
             ends; None for no limit.
     """
 
-    trials: int | None = None
+    trials: Count | None = None
     until: datetime | None = None
-    tokens: int | None = None
+    tokens: Count | None = None
     hypervolume: float | None = None
-    patience: int | None = None
+    patience: Count | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what never ends."""
+        if set(astuple(self)) == {None}:
+            raise ValueError("nothing ends the search")
 
     @classmethod
     def named(
@@ -63,31 +73,6 @@ class Goal:
             )
         end = until if hours is None else _end(hours, until, now)
         return cls(trials, end, tokens, hypervolume, patience)
-
-    @classmethod
-    def from_dict(cls, document: Any) -> Goal:
-        """Return the goal that `to_dict` wrote.
-
-        Raises:
-            ValueError, TypeError, KeyError: The document is another.
-        """
-        if not isinstance(document, dict):
-            raise TypeError(f"{document!r} is not a mapping")
-        counts = {name: document.get(name) for name in ("trials", "tokens", "patience")}
-        for count in counts.values():
-            if count is not None and (not isinstance(count, int) or count < 1):
-                raise TypeError(f"{count!r} is not a number to reach")
-        until, hypervolume = document["until"], document.get("hypervolume")
-        return cls(
-            until=None if until is None else datetime.fromisoformat(until),
-            hypervolume=None if hypervolume is None else float(hypervolume),
-            **counts,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the goal as a run folder keeps it."""
-        until = None if self.until is None else self.until.isoformat()
-        return {**asdict(self), "until": until}
 
 
 def _end(hours: float, until: datetime | None, now: datetime) -> datetime:
