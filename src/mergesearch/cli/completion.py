@@ -1,4 +1,4 @@
-"""What a shell is offered beside commands, options and files.
+"""What a shell is offered beside commands, options and files; Typer keeps what begins as typed.
 
 Every command imports this module: what reads runs is imported where a shell asks.
 """
@@ -16,68 +16,65 @@ if TYPE_CHECKING:
     from mergesearch.runs.run import Run
 
 
-def spaces(incomplete: str) -> list[str]:
+def spaces() -> list[str]:
     """Return the built-in spaces; the shell adds files."""
     from mergesearch.runs.listing import built_in_spaces
 
-    return [name for name in built_in_spaces() if name.startswith(incomplete)]
+    return built_in_spaces()
 
 
-def objectives(incomplete: str) -> list[str]:
+def objectives() -> list[str]:
     """Return the built-in objectives; the shell adds files."""
     from mergesearch.runs.listing import built_in_objectives
 
-    return [name for name in built_in_objectives() if name.startswith(incomplete)]
+    return built_in_objectives()
 
 
-def samplers(incomplete: str) -> list[str]:
+def samplers() -> list[str]:
     """Return the samplers."""
     from mergesearch.study.samplers import SAMPLERS
 
-    return [name for name in ("auto", *SAMPLERS) if name.startswith(incomplete)]
+    return ["auto", *SAMPLERS]
 
 
-def rungs(incomplete: str) -> list[str]:
+def rungs() -> list[str]:
     """Return the rungs whose items can be looked at."""
     from mergesearch.objectives import ITEM_RUNGS
 
-    return [rung for rung in ITEM_RUNGS if rung.startswith(incomplete)]
+    return [*ITEM_RUNGS]
 
 
-def mixes(incomplete: str) -> list[str]:
+def mixes() -> list[str]:
     """Return the mixes of a GGUF."""
     from mergesearch.quantize import MIXES
 
-    return [name for name in MIXES if name.startswith(incomplete)]
+    return [*MIXES]
 
 
-def picks(ctx: typer.Context, incomplete: str) -> list[str]:
+def picks(ctx: typer.Context) -> list[str]:
     """Return what a trial of the run on the command line can be named by."""
     run = _run(ctx)
     if run is None:
         return []
     front = run.front()
-    named = ["knee", *(f"best:{axis.name}" for axis in front.axes)]
-    named += [str(member.trial) for member in front.members]
-    return [name for name in named if name.startswith(incomplete)]
+    members = [str(member.trial) for member in front.members]
+    return ["knee", *(f"best:{axis.name}" for axis in front.axes), *members]
 
 
-def orders(ctx: typer.Context, incomplete: str) -> list[str]:
+def orders(ctx: typer.Context) -> list[str]:
     """Return what the trials of the run on the command line can be sorted by."""
     run = _run(ctx)
     axes = () if run is None else run.record.axes
-    named = ["number", "seconds", *(axis.name for axis in axes)]
-    return [name for name in named if name.startswith(incomplete)]
+    return ["number", "seconds", *(axis.name for axis in axes)]
 
 
-def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
+def tasks(ctx: typer.Context) -> list[str]:
     """Return the tasks of the run on the command line."""
     run = _run(ctx)
-    named = [] if run is None else [use.task for use in run.objectives().tasks()]
-    return [name for name in named if name.startswith(incomplete)]
+    return [] if run is None else [use.task for use in run.objectives().tasks()]
 
 
-def parents(ctx: typer.Context, incomplete: str) -> list[str]:
+def parents(ctx: typer.Context) -> list[str]:
     """Return the ids of the parents in the space or recipe on the command line, each with `=`."""
     from mergesearch.runs.folder import RunFolder
     from mergesearch.runs.inputs import read_recipe, read_space
@@ -92,7 +89,7 @@ def parents(ctx: typer.Context, incomplete: str) -> list[str]:
         model = read_recipe(path) if kind_of(path) is Kind.RECIPE else read_space(str(path))[0]
     except MergeSearchError:
         return []
-    return [f"{ref}=" for ref in model.parents() if ref.startswith(incomplete)]
+    return [f"{ref}=" for ref in model.parents()]
 
 
 def _run(ctx: typer.Context) -> Run | None:
