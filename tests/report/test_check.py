@@ -8,7 +8,6 @@ from mergesearch.objectives import Rung
 from mergesearch.report.check import (
     BuildingReport,
     CheckReport,
-    DimensionReport,
     DiskReport,
     ItemsReport,
     MemoryReport,
@@ -16,6 +15,7 @@ from mergesearch.report.check import (
     SpaceReport,
     render_check,
 )
+from mergesearch.space import Dimension
 
 MEMORY = MemoryReport(
     parts={"the candidate": 8_990_000_000, "buffers of building": 67_108_864},
@@ -69,8 +69,8 @@ def test_a_space_alone() -> None:
 
 
 def test_what_a_space_searches_and_what_proposes() -> None:
-    points = [DimensionReport(f"a.weight[{at}]", 0.0, 1.5, curve="a.weight") for at in range(4)]
-    method = DimensionReport("merge_method", 0.0, 0.0, ("linear", "ties"))
+    points = [Dimension(f"a.weight[{at}]", 0.0, 1.5, curve="a.weight") for at in range(4)]
+    method = Dimension("merge_method", 0.0, 0.0, ("linear", "ties"))
     report = replace(BUILT, space=SpaceReport((method, *points), "noisy-gp"))
     assert render_check(report).splitlines()[2:5] == [
         "  dimensions              5, proposed by noisy-gp",
@@ -86,7 +86,7 @@ def test_what_a_space_searches_and_what_proposes() -> None:
 
 
 def test_of_many_dimensions_the_first_are_named() -> None:
-    many = tuple(DimensionReport(f"x{number}", 0.0, 1.0) for number in range(30))
+    many = tuple(Dimension(f"x{number}", 0.0, 1.0) for number in range(30))
     lines = render_check(replace(BUILT, space=SpaceReport(many, "sobol"))).splitlines()
     assert lines[26:28] == ["    x23: 0 to 1", "    and 6 others; --json lists all"]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mergesearch.objectives import Rung
 from mergesearch.report import text
+from mergesearch.space import Dimension
 
 _LABEL = 24  # columns of a label
 _SHOWN = 24  # dimensions that are listed, a curve in one line
@@ -30,37 +31,6 @@ class ItemsReport:
 
 
 @dataclass(frozen=True)
-class DimensionReport:
-    """A dimension of a space.
-
-    Attributes:
-        name: Name of the dimension.
-        low: Least number.
-        high: Largest number.
-        choices: Values to choose from; empty for a range of numbers.
-        curve: Name of the curve over depth that it is a point of; None for any other.
-    """
-
-    name: str
-    low: float
-    high: float
-    choices: tuple[Any, ...] = ()
-    curve: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the dimension as `search check --json` prints it."""
-        if self.choices:
-            return {"name": self.name, "choices": list(self.choices)}
-        return {"name": self.name, "low": self.low, "high": self.high}
-
-    def words(self) -> str:
-        """Return what is proposed of it, in words."""
-        if self.choices:
-            return " or ".join(map(str, self.choices))
-        return f"{self.low:g} to {self.high:g}"
-
-
-@dataclass(frozen=True)
 class SpaceReport:
     """What a space searches.
 
@@ -69,7 +39,7 @@ class SpaceReport:
         sampler: Name of the sampler that a run takes where none is named.
     """
 
-    dimensions: tuple[DimensionReport, ...]
+    dimensions: tuple[Dimension, ...]
     sampler: str
 
 
@@ -187,7 +157,7 @@ class CheckReport:
         document["kind"] = self.kind
         if self.space is not None:
             document["sampler"] = self.space.sampler
-            document["dimensions"] = [dimension.to_dict() for dimension in self.space.dimensions]
+            document["dimensions"] = [*map(_dimension, self.space.dimensions)]
         if self.building is not None:
             building = asdict(self.building)
             document |= {
@@ -204,6 +174,12 @@ class CheckReport:
             case ScoringReport() as scoring:
                 document |= _scoring_document(scoring)
         return document
+
+
+def _dimension(dimension: Dimension) -> dict[str, Any]:
+    if dimension.choices:
+        return {"name": dimension.name, "choices": list(dimension.choices)}
+    return {"name": dimension.name, "low": dimension.low, "high": dimension.high}
 
 
 def _scoring_document(scoring: ScoringReport) -> dict[str, Any]:
@@ -257,12 +233,13 @@ def _lines(report: CheckReport) -> Iterator[str]:
 def _dimensions(space: SpaceReport) -> Iterator[str]:
     """What is searched, the points of a curve in one line."""
     yield _line("dimensions", f"{len(space.dimensions)}, proposed by {space.sampler}")
-    groups: dict[str, list[DimensionReport]] = {}
+    groups: dict[str, list[Dimension]] = {}
     for dimension in space.dimensions:
         groups.setdefault(dimension.curve or dimension.name, []).append(dimension)
     for name, dimensions in list(groups.items())[:_SHOWN]:
         points = f"{len(dimensions)} points, " if dimensions[0].curve else ""
-        yield f"    {name}: {points}{dimensions[0].words()}"
+        choices = " or ".join(map(str, dimensions[0].choices))
+        yield f"    {name}: {points}{choices or dimensions[0].in_words}"
     if len(groups) > _SHOWN:
         yield f"    and {len(groups) - _SHOWN} others; --json lists all"
 

@@ -16,7 +16,6 @@ from mergesearch.recipe import Recipe
 from mergesearch.report.check import (
     BuildingReport,
     CheckReport,
-    DimensionReport,
     DiskReport,
     ItemsReport,
     MemoryReport,
@@ -155,13 +154,7 @@ class _Model:
             return None
         from mergesearch.study.samplers import chosen_sampler  # loads Optuna
 
-        dimensions = tuple(
-            DimensionReport(
-                dimension.name, dimension.low, dimension.high, dimension.choices, dimension.curve
-            )
-            for dimension in self.source.dimensions
-        )
-        return SpaceReport(dimensions, chosen_sampler("auto"))
+        return SpaceReport(tuple(self.source.dimensions), chosen_sampler("auto"))
 
     def of_each_method(self) -> list[Recipe]:
         """Return one recipe of each combination of methods: they differ in the time they take."""
