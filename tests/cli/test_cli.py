@@ -88,6 +88,19 @@ finally:
 
 
 @pytest.mark.whole
+def test_a_trial_is_shown_without_what_builds_and_loading_is_said_by_something_light() -> None:
+    code = """
+import sys
+import mergesearch.report.progress
+print(sorted({"numpy", "optuna", "pydantic", "sqlalchemy"} & set(sys.modules)))
+import mergesearch.cli.show
+print(sorted({"mergesearch.build", "mergesearch.merge", "torch", "scipy"} & set(sys.modules)))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.splitlines() == ["[]", "[]"], result.stderr
+
+
+@pytest.mark.whole
 def test_the_package_is_the_command() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "mergesearch", "front", "/nowhere"], capture_output=True, text=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 
 import pytest
@@ -32,17 +33,42 @@ def test_what_is_over_at_once_says_nothing(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr() == ("", "")
 
 
-def test_what_takes_longer_than_a_second_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+class Terminal(io.StringIO):
+    """Standard error that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Let standard error be a terminal; pytest would undo that of a fixture."""
+    monkeypatch.setenv("TERM", "xterm")
+    found = Terminal()
+    monkeypatch.setattr("sys.stderr", found)
+    return found
+
+
+def test_what_takes_longer_than_a_second_is_said_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = terminal(monkeypatch)
     with working("reading the run", seconds=60):
         pass
-    assert capsys.readouterr() == ("", "")
+    assert shown.getvalue() == ""
     with working("reading the run", seconds=0.01):
         time.sleep(0.2)
-    assert capsys.readouterr() == ("", "reading the run ...\n")
+    assert "reading the run" in shown.getvalue()
 
 
-def test_work_that_fails_is_no_longer_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_work_that_fails_is_no_longer_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = terminal(monkeypatch)
     with pytest.raises(ZeroDivisionError), working("reading the run", seconds=0.2):
         _ = 1 / 0
     time.sleep(0.3)
+    assert shown.getvalue() == ""
+
+
+def test_elsewhere_work_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with working("reading the run", seconds=0.01):
+        time.sleep(0.1)
     assert capsys.readouterr() == ("", "")

@@ -47,15 +47,6 @@ def test_many_unscored_items_stand_beside_the_score() -> None:
     assert text.score(Score(0.632, 0.044, 156, 8), percent=True) == "63.2 ± 4.4"
 
 
-def test_names_are_short_where_that_is_clear() -> None:
-    assert text.short_names(["demo:base", "org/Model-7B", "./out/mine/"]) == [
-        "base",
-        "Model-7B",
-        "mine",
-    ]
-    assert text.short_names(["a/model", "b/model"]) == ["a/model", "b/model"]
-
-
 def test_words() -> None:
     assert [text.plural(n, "trial") for n in (0, 1, 2)] == ["0 trials", "1 trial", "2 trials"]
     assert text.first_line("a\nb") == "a"

@@ -50,7 +50,10 @@ class _LazyCommand(TyperCommand):
     """A command whose module is imported when it is called, not when it is listed."""
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> Any:
-        module = importlib.import_module(f"mergesearch.cli.{self.name}")
+        from mergesearch.report.progress import working
+
+        with working("loading"):
+            module = importlib.import_module(f"mergesearch.cli.{self.name}")
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(self.name, context_settings=_SETTINGS)(module.command)
         return typer.main.get_command(single).make_context(info_name, args, *rest, **extra)

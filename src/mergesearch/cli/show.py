@@ -18,7 +18,6 @@ from mergesearch.report.progress import working
 from mergesearch.report.standing import standing_lines
 from mergesearch.report.tables import render_trial
 from mergesearch.report.terminal import SafeConsole
-from mergesearch.runs.questions import questions
 from mergesearch.runs.run import Run
 from mergesearch.scoring.texts import Texts
 
@@ -92,6 +91,8 @@ def _difference(
     run: Run, which: str, against: str, rung: str, task: str | None, limit: int, trust_tasks: bool
 ) -> str:
     """The items on which two trials differ, as text."""
+    from mergesearch.runs.questions import questions  # loads what builds
+
     with working("reading the run"):
         first, second = run.pick(which).number, run.pick(against).number
         found = flips(run.objectives(), run.items(first, rung), run.items(second, rung))

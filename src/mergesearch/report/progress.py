@@ -74,26 +74,19 @@ def steps() -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def working(what: str, seconds: float = 1.0) -> Iterator[None]:
-    """Say on standard error what is being done where it takes more than a second.
-
-    On a terminal the line has the time and goes away at the end.
+    """Say on a terminal's standard error what is being done, while it takes more than a second.
 
     Args:
         what: The work, such as `reading the run`.
         seconds: Time after which it is said.
     """
     console = SafeConsole(stderr=True)
-    bar = _spinner(console) if redraws(console) else None
-
-    def show() -> None:
-        if bar is None:
-            print(f"{what} ...", file=sys.stderr, flush=True)
-        else:
-            bar.start()
-
-    if bar is not None:
-        bar.add_task(what, total=None)
-    timer = threading.Timer(seconds, show)
+    if not redraws(console):
+        yield
+        return
+    bar = _spinner(console)
+    bar.add_task(what, total=None)
+    timer = threading.Timer(seconds, bar.start)
     timer.daemon = True
     timer.start()
     try:
@@ -101,8 +94,7 @@ def working(what: str, seconds: float = 1.0) -> Iterator[None]:
     finally:
         timer.cancel()
         timer.join()
-        if bar is not None:
-            bar.stop()
+        bar.stop()
 
 
 def _spinner(console: SafeConsole) -> Progress:

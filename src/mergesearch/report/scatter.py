@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from mergesearch.objectives import Score
+from mergesearch.recipe.shares import short_names
 from mergesearch.report import text
 from mergesearch.study.front import Front
 from mergesearch.study.records import Axis, TrialRecord
@@ -70,7 +71,7 @@ def scored(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def _legend(parents: Sequence[TrialRecord], swept: bool) -> Text:
-    names = text.short_names([trial.parent or "" for trial in parents])
+    names = short_names([trial.parent or "" for trial in parents])
     labels = [f"{name} (trial {trial.number})" for name, trial in zip(names, parents, strict=True)]
     legend = f"{KNEE} knee   {MEMBER} front   {DOMINATED} dominated   ─│ standard error"
     legend += f"   {SWEPT} sweep" if swept else ""

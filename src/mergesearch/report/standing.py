@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mergesearch.objectives import Score
+from mergesearch.recipe.shares import short_names
 from mergesearch.report import text
 from mergesearch.study.against import HypervolumeDifference
 from mergesearch.study.records import Axis
@@ -20,7 +21,7 @@ def standing_lines(standing: Standing, axes: Sequence[Axis]) -> list[str]:
     if standing.confirmed:
         items = "search and validate items, shrunk towards similar trials"
     lines = [f"{scores} (95 % intervals, {items})"]
-    names = text.short_names([against.parent for against in standing.parents])
+    names = short_names([against.parent for against in standing.parents])
     for name, against in zip(names, standing.parents, strict=True):
         ahead = ", ".join(
             f"{axis.name} {text.difference(against.differences[axis.name], axis.percent)}"

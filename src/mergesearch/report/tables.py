@@ -11,6 +11,7 @@ from rich.text import Text
 from mergesearch._system.terminal import printable
 from mergesearch.objectives import Rung, Score
 from mergesearch.recipe import Recipe
+from mergesearch.recipe.shares import short_names
 from mergesearch.report import text
 from mergesearch.report.scatter import KNEE
 from mergesearch.study.front import Front, FrontMember
@@ -33,7 +34,7 @@ def render_front(front: Front, width: int) -> RenderableType:
     below = f"; below each score: {_headings(front)[1]}" if confirmed and not wide else ""
     notes = [
         f"{KNEE} knee{below}",
-        f"shares in %: {' / '.join(text.short_names(parents))}" if parents else "",
+        f"shares in %: {' / '.join(short_names(parents))}" if parents else "",
         f"hypervolume {front.hypervolume:.4f}, {counts(front)}",
         *confirmed_notes(front),
         *(f"{name}: {note}" for name, note in (*proxy_notes(front), *racing_notes(front))),
@@ -121,11 +122,8 @@ def render_trial(record: TrialRecord, run: RunRecord) -> RenderableType:
     if record.candidate_size is not None:
         facts.append(("size", text.size(record.candidate_size)))
     facts += [("time", line) for line in map(_times, record.rungs.values()) if line]
-    names = text.short_names(list(record.shares))
-    parts = [
-        f"{name} {100 * share:.1f} %"
-        for name, share in zip(names, record.shares.values(), strict=True)
-    ]
+    named = zip(short_names(list(record.shares)), record.shares.values(), strict=True)
+    parts = [f"{name} {100 * share:.1f} %" for name, share in named]
     facts += [("shares", ", ".join(parts))] if parts else []
     facts += [("in words" if line == record.words[0] else "", line) for line in record.words]
     blocks: list[RenderableType] = [Text(f"trial {record.number}", style="bold"), fact_table(facts)]

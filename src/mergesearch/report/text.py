@@ -1,10 +1,13 @@
 """Numbers, times and names as a person reads them."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from mergesearch.objectives import PairedDifference, Score, TaskDifference
-from mergesearch.recipe.shares import short_names as short_names
+if TYPE_CHECKING:  # what shows that something is loading has to be loaded before
+    from mergesearch.objectives import PairedDifference, Score, TaskDifference
 
 
 def value(number: float, percent: bool) -> str:
@@ -102,14 +105,6 @@ def size(count: int) -> str:
 def shares(of: Mapping[str, float], parents: Sequence[str]) -> str:
     """Return shares in percent in the order of `parents`: `75/25`."""
     return "/".join(str(round(100 * of.get(parent, 0.0))) for parent in parents)
-
-
-def shares_in_words(of: Mapping[str, float]) -> str:
-    """Return shares in words: `75.4 % instruct, 24.6 % reason`; empty without any."""
-    names = short_names(list(of))
-    return ", ".join(
-        f"{100 * share:.1f} % {name}" for name, share in zip(names, of.values(), strict=True)
-    )
 
 
 def first_line(text: str | None) -> str:

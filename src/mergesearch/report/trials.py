@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from mergesearch._system.terminal import printable
+from mergesearch.recipe.shares import short_names
 from mergesearch.report import text
 from mergesearch.report.scatter import KNEE, MEMBER
 from mergesearch.report.tables import ruled_table
@@ -57,7 +58,7 @@ def render_trials(front: Front, trials: Sequence[TrialRecord]) -> RenderableType
             "" if trial.seconds is None else text.duration(trial.seconds),
             Text(printable(_note(trial)), no_wrap=True, overflow="ellipsis"),
         )
-    names = " / ".join(text.short_names(parents))
+    names = " / ".join(short_names(parents))
     notes = [f"{KNEE} knee   {MEMBER} front", f"shares in %: {names}" if names else ""]
     return Group(table, Text("\n".join(filter(None, notes)), style="dim"))
 

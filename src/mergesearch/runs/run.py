@@ -120,7 +120,8 @@ class Run:
         """
         trial = self.pick(pick)
         rivals = [other for other in self.trials() if other.scores() and other.parent]
-        found = standing(trial, rivals, self.results, self.objectives().objectives)
+        with self._records() as records:
+            found = standing(trial, rivals, records.items, self.objectives().objectives)
         for member in self.front().members:
             if member.trial == trial.number and member.confirmed is not None:
                 found = replace(found, rung=Rung.VALIDATE, scores=member.known, confirmed=True)

@@ -12,6 +12,7 @@ from mergesearch._system.terminal import printable
 from mergesearch.errors import MergeSearchError
 from mergesearch.objectives import Rung, Score
 from mergesearch.recipe import Recipe
+from mergesearch.recipe.shares import short_names
 from mergesearch.report import text
 from mergesearch.report.growth import hypervolumes
 from mergesearch.report.page.items import ItemSheet
@@ -72,7 +73,7 @@ def page_of(
         notes=(*notes, *_notes(front)),
         axes=tuple(_axis(axis, front) for axis in run.axes),
         uses=sheet.uses,
-        parents=tuple(map(printable, text.short_names(parents))),
+        parents=tuple(map(printable, short_names(parents))),
         trials=tuple(maker.trial(trial) for trial in trials),
         growth=growth,
         items=sheet.pages(),
@@ -184,7 +185,7 @@ class _TrialMaker:
             reused=trial.reused_from is not None,
             scores=self._scores(trial),
             shares=tuple(_rounded(trial.shares.get(ref, 0.0)) for ref in self._parents),
-            ratio=printable(trial.words[0] if trial.words else text.shares_in_words(trial.shares)),
+            ratio=printable(trial.words[0] if trial.words else _shares_in_words(trial.shares)),
             depth=self._depth(recipe) if recipe is not None and notable else (),
             parameters=self._parameters(trial),
             recipe="" if recipe is None else printable(recipe.to_yaml()),
@@ -213,7 +214,7 @@ class _TrialMaker:
         }
 
     def _short(self, parent: str) -> str:
-        names = text.short_names(list(self._parents))
+        names = short_names(list(self._parents))
         return printable(names[self._parents.index(parent)])
 
     def _depth(self, recipe: Recipe) -> tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]:
@@ -237,6 +238,11 @@ def _space(run: RunRecord) -> Space | None:
 
 def _recipe(trial: TrialRecord) -> Recipe | None:
     return Recipe.from_dict(dict(trial.recipe)) if trial.recipe else None
+
+
+def _shares_in_words(shares: Mapping[str, float]) -> str:
+    named = zip(short_names(list(shares)), shares.values(), strict=True)
+    return ", ".join(f"{100 * share:.1f} % {name}" for name, share in named)
 
 
 def _note(trial: TrialRecord) -> str:

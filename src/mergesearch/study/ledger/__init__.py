@@ -4,8 +4,10 @@ What the run is, every trial's scores by rung, every item's result, and the answ
 made of; keyed by the number of the trial. A measurement that succeeded never changes.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 
 import sqlalchemy as sa
 
@@ -95,13 +97,16 @@ class Ledger:
     @waits_for_server
     def results(self, rung: Rung) -> dict[int, list[ItemResult]]:
         """Return what every trial's items gave on a rung, by trial; without texts and costs."""
-        columns = (ITEM.c.trial, ITEM.c.task, ITEM.c.item, ITEM.c.metrics, ITEM.c.unscored)
-        query = sa.select(*columns).where(self._of(ITEM), ITEM.c.rung == rung)
+        key = (ITEM.c.trial, ITEM.c.task, ITEM.c.item)
+        query = sa.select(*key, sa.cast(ITEM.c.metrics, sa.Text), ITEM.c.unscored)
+        query = query.where(self._of(ITEM), ITEM.c.rung == rung).order_by(*key)
+        parsed = cache(json.loads)  # few texts differ, and there are tens of thousands
         results: dict[int, list[ItemResult]] = {}
         with self._engine.connect() as connection:
-            for row in connection.execute(query.order_by(*columns[:3])):
-                item = ItemResult(row.task, row.item, row.metrics, row.unscored)
-                results.setdefault(row.trial, []).append(item)
+            found = connection.execute(query).all()
+        for trial, task, number, metrics, unscored in found:
+            item = ItemResult(task, number, parsed(metrics), unscored)
+            results.setdefault(trial, []).append(item)
         return results
 
     @waits_for_server
