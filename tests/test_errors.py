@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from mergesearch import errors
@@ -41,10 +43,12 @@ def test_exit_codes(name: str, code: int) -> None:
     assert getattr(errors, name).exit_code == code
 
 
-def test_classes_are_known_by_name() -> None:
-    """The scoring process sends an error as the name of its class."""
-    assert MergeSearchError.classes["InputError"] is InputError
-    assert MergeSearchError.classes["ScorerCrashed"] is ScorerCrashed
+def test_an_error_goes_to_another_process_with_all_its_parts() -> None:
+    error = ScorerCrashed("it fell", where="a.gguf", expected="a stand", fix="catch it")
+    error.where = "b.gguf"
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is ScorerCrashed
+    assert str(copy) == "b.gguf: it fell\n  expected: a stand\n  to do: catch it"
 
 
 def test_what_catches_errors_catches_no_interruption() -> None:

@@ -6,7 +6,7 @@ An interruption is none: like Python's own, nothing catches it that catches erro
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 MOST_CHARACTERS = 2000
 """Characters of a sentence, which may quote what others wrote."""
@@ -60,12 +60,6 @@ class MergeSearchError(Ending, Exception):
     exit_code = 1
     passing = False
     """Whether the cause lies outside of what was tried, so that trying again may help."""
-    classes: ClassVar[dict[str, type[MergeSearchError]]] = {}
-    """Classes of errors that derive from this one, by name."""
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        cls.classes[cls.__name__] = cls
 
 
 class InputError(MergeSearchError):

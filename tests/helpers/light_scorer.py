@@ -9,8 +9,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 from mergesearch.errors import ObjectivesError
-from mergesearch.objectives import TaskResult
+from mergesearch.objectives import Objectives, TaskResult
 from mergesearch.scoring import child, process
 from mergesearch.scoring.protocol import Progress
 
@@ -42,25 +43,26 @@ class LightScorer:
         return {}
 
 
-def load(objectives: str, trust_tasks: bool) -> Any:
+def load(objectives: Objectives, trust_tasks: bool) -> Any:
     """Return a scorer."""
-    if "search_items: 99" in objectives:
+    if any(use.search_items == 99 for use in objectives.tasks()):
         raise ObjectivesError("109 items are requested", where="quiz")
     return LightScorer()
 
 
-def _start(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, __file__, command[-1]], **options)
+def _start(module: str, output: object) -> tuple[subprocess.Popen[bytes], Connection]:
+    ours, theirs = Pipe()
+    with theirs:
+        fd = theirs.fileno()
+        process = subprocess.Popen([sys.executable, __file__, str(fd)], pass_fds=[fd])
+    return process, ours
 
 
 @contextmanager
 def light_scorers() -> Iterator[None]:
     """Let every scoring process that starts be a light one."""
-    launcher = SimpleNamespace(
-        Popen=_start, DEVNULL=subprocess.DEVNULL, TimeoutExpired=subprocess.TimeoutExpired
-    )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(process, "subprocess", launcher)
+        patch.setattr(process, "start_child", _start)
         yield
 
 

@@ -11,15 +11,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, Pipe
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from mergesearch.scoring import child, process
-from mergesearch.scoring.protocol import Channel
 
 
 class ScorerThread:
@@ -28,19 +27,19 @@ class ScorerThread:
     pid = None
     returncode = 0
 
-    def __init__(self, command: Sequence[str], pass_fds: Sequence[int], **options: Any) -> None:
-        self._connection = socket.socket(fileno=os.dup(pass_fds[0]))
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def _serve(self) -> None:
-        with self._connection, suppress(BrokenPipeError, ConnectionResetError):
-            child.Server(Channel(self._connection)).serve()
+        with self._connection:
+            child.Server(self._connection).serve()
 
     def kill(self) -> None:
         """Let its next message find nobody."""
-        with suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError), socket.socket(fileno=os.dup(self._connection.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end."""
@@ -50,16 +49,16 @@ class ScorerThread:
         return 0
 
 
+def _start(module: str, output: object) -> tuple[ScorerThread, Connection]:
+    ours, theirs = Pipe()
+    return ScorerThread(theirs), ours
+
+
 @contextmanager
 def scorer_in_thread() -> Iterator[None]:
     """Let every scoring process that starts be a thread; what it logs goes nowhere."""
-    launcher = SimpleNamespace(
-        Popen=ScorerThread,
-        DEVNULL=subprocess.DEVNULL,
-        TimeoutExpired=subprocess.TimeoutExpired,
-    )
     with open(os.devnull, "w") as nowhere, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(process, "subprocess", launcher)
+        patch.setattr(process, "start_child", _start)
         patch.setattr(child, "sys", SimpleNamespace(stderr=nowhere, platform=sys.platform))
         patch.setattr(child, "traceback", SimpleNamespace(print_exc=lambda: None))
         yield

@@ -47,7 +47,7 @@ def _without_times(results):
 def test_results_are_those_of_this_process_to_the_bit(process, objectives, folder, candidate):
     expected = Scorer(objectives).score(folder / "q4.gguf", "search")
     assert _without_times(process.score(candidate, "search")) == _without_times(expected)
-    by_path = SimpleNamespace(fd=None, path=folder / "q4.gguf")
+    by_path = SimpleNamespace(digest="", path=folder / "q4.gguf")
     assert _without_times(process.score(by_path, "search")) == _without_times(expected)
 
 
@@ -86,7 +86,7 @@ def test_a_candidate_that_cannot_be_loaded_leaves_the_process_warm(process, cand
     pid = process.pid
     (tmp_path / "no.gguf").write_bytes(b"GGUF and nothing else")
     with pytest.raises(ScoringError, match="cannot load this GGUF"):
-        process.score(SimpleNamespace(fd=None, path=tmp_path / "no.gguf"), "search")
+        process.score(SimpleNamespace(digest="", path=tmp_path / "no.gguf"), "search")
     assert process.score(candidate, "validate")["tiny_answer"].n == 10
     assert process.pid == pid
 
@@ -138,7 +138,7 @@ def test_an_interrupted_candidate_goes_on_after_its_last_chunk(
 
 # -- the life of a process, with one that loads nothing --------------------------------------------
 
-QUICK, SLOW = (SimpleNamespace(fd=None, path=Path(name)) for name in ("quick", "slow"))
+QUICK, SLOW = (SimpleNamespace(digest="", path=Path(name)) for name in ("quick", "slow"))
 
 
 @pytest.fixture

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 import time
+from multiprocessing.connection import Pipe
 
 import pytest
 
 from mergesearch.errors import ScorerHung
 from mergesearch.scoring import silence
-from mergesearch.scoring.protocol import Channel, Progress
+from mergesearch.scoring.protocol import Progress
 from mergesearch.scoring.silence import SilenceLimit
 
 
@@ -23,7 +23,7 @@ def test_the_limit_is_a_multiple_of_the_longest_silence() -> None:
 
 def test_silence_beyond_the_limit_is_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(silence, "LEAST_SECONDS", 0.2)
-    ours, theirs = map(Channel, socket.socketpair())
+    ours, theirs = Pipe()
     waiting = SilenceLimit()
     waiting.learn(0.001)
     theirs.send(Progress("words", 1, 2))
@@ -35,5 +35,6 @@ def test_silence_beyond_the_limit_is_a_hang(monkeypatch: pytest.MonkeyPatch) -> 
     theirs.send(Progress("words", 2, 2))
     assert waiting.receive(ours) == Progress("words", 2, 2)
     theirs.close()
-    assert waiting.receive(ours) is None
+    with pytest.raises(EOFError):
+        waiting.receive(ours)
     ours.close()

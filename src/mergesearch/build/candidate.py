@@ -20,7 +20,7 @@ class Candidate(Closing):
 
     Attributes:
         fd: Descriptor of the file; None once it is closed.
-        path: Path that opens the file in this process.
+        path: Path that opens the file, here and in processes that this one starts.
         size: Size of the file in bytes.
         digest: SHA-256 (hex) of the whole file.
         seconds: Time that building took.

@@ -210,7 +210,7 @@ def scratch_file() -> tuple[int, Path, bool]:
     """A new file for a candidate: descriptor, path, and whether it must be removed."""
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("mergesearch-candidate", os.MFD_CLOEXEC)
-        return fd, Path(f"/proc/self/fd/{fd}"), False
+        return fd, Path(f"/proc/{os.getpid()}/fd/{fd}"), False
     fd, name = tempfile.mkstemp(prefix="mergesearch-", suffix=".gguf")
     return fd, Path(name), True
 

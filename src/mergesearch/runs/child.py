@@ -18,7 +18,7 @@ from mergesearch.errors import Interrupted, MergeSearchError
 from mergesearch.runs.crew import WorkerSetup
 from mergesearch.runs.gpus import use_gpu
 from mergesearch.runs.worker import work
-from mergesearch.scoring.protocol import Failed
+from mergesearch.scoring.protocol import failure
 from mergesearch.study.servers import remember_secrets
 
 
@@ -40,7 +40,7 @@ def main(descriptor: int) -> int:
     except Exception as error:
         if not isinstance(error, MergeSearchError):
             traceback.print_exc()  # to the log
-        connection.send(Failed.of(error))
+        connection.send(failure(error))
         return 1
     return 0
 

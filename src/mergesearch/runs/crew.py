@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,14 +14,12 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-import mergesearch
+from mergesearch._system.children import EscapedLog, start_child
 from mergesearch._system.closing import Closing
 from mergesearch._system.files import write_json
 from mergesearch.errors import MergeSearchError
 from mergesearch.runs.worker import bundled_tasks
 from mergesearch.runs.workplace import WorkerSettings
-from mergesearch.scoring.log import EscapedLog
-from mergesearch.scoring.protocol import Failed
 from mergesearch.study.database import is_file
 from mergesearch.study.events import (
     Event,
@@ -107,7 +103,7 @@ class _Member:
     number: int
     process: subprocess.Popen[bytes]
     connection: Connection
-    failure: Failed | None = None
+    failure: MergeSearchError | None = None
 
 
 def run_crew(
@@ -197,7 +193,7 @@ class Crew(Closing):
                 except (EOFError, OSError):
                     self._end(member, relay)
                     continue
-                if isinstance(message, Failed):
+                if isinstance(message, MergeSearchError):
                     member.failure = message
                 else:
                     relay(message)
@@ -230,7 +226,7 @@ class Crew(Closing):
         member.connection.close()
         self._members.remove(member)
         if member.failure is not None:
-            raise member.failure.exception()
+            raise member.failure
         if code == 0:
             self._ended_well = True
             return
@@ -266,20 +262,9 @@ class _Relay:
 
 
 def _start(setup: WorkerSetup, output: EscapedLog) -> _Member:
-    ours, theirs = socket.socketpair()
-    source = str(Path(mergesearch.__file__).resolve().parents[1])
-    paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
-    with theirs:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mergesearch.runs.child", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=output.fileno(),
-            stderr=output.fileno(),
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            start_new_session=True,  # Ctrl-C reaches the run, which stops its workers
-        )
-    member = _Member(setup.index + 1, process, Connection(ours.detach()))
+    # Ctrl-C reaches the run, which stops its workers
+    process, connection = start_child("mergesearch.runs.child", output, start_new_session=True)
+    member = _Member(setup.index + 1, process, connection)
     with suppress(OSError):  # it died: watching finds out how
         member.connection.send(setup)
     return member

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-import mergesearch
-from mergesearch.errors import ObjectivesError, ScorerCrashed, ScorerKilled, ScoringError
+from mergesearch._system.children import EscapedLog, start_child
+from mergesearch.errors import MergeSearchError, ObjectivesError, ScorerCrashed, ScorerKilled
 from mergesearch.objectives import Items, Objectives, References, Rung, TaskResult
-from mergesearch.scoring.log import EscapedLog
 from mergesearch.scoring.protocol import (
-    Bye,
-    CandidateFile,
-    Channel,
-    Failed,
-    ItemsRead,
+    Answer,
     Loaded,
     OnProgress,
     Progress,
     ReadItems,
-    Ready,
     RehearseCandidate,
-    Rehearsed,
-    Reply,
     Request,
-    Results,
     ScoreCandidate,
     Setup,
     UseReferences,
@@ -45,13 +34,11 @@ from mergesearch.scoring.texts import Texts
 _FAREWELL_SECONDS = 5.0
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 """Signals that nothing in a process sends to itself."""
-ReplyType = TypeVar("ReplyType", bound=Reply)
 
 
 class ScoredCandidate(Protocol):
-    """What is needed of a candidate: an open file, or a path that any process can open."""
+    """What is needed of a candidate: its digest, and a path that any process can open."""
 
-    fd: int | None
     path: Path
     digest: str
 
@@ -90,7 +77,7 @@ class ScoringProcess:
         self._output: EscapedLog | None = None
         self._reason: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._channel: Channel | None = None
+        self._connection: Connection | None = None
 
     @property
     def pid(self) -> int | None:
@@ -106,19 +93,20 @@ class ScoringProcess:
             ObjectivesError: The tasks cannot be loaded, or there is no GPU for the layers.
             ScorerCrashed: It died while it started.
         """
-        if self._channel is not None:
+        if self._connection is not None:
             return
         if self._objectives.runtime.n_gpu_layers > 0:
             _refuse_without_gpu()
-        self._launch()
-        partial = None if self._partial is None else str(self._partial.resolve())
+        if self._log is not None and self._output is None:
+            self._output = EscapedLog(self._log)
+        self._process, self._connection = start_child("mergesearch.scoring.child", self._output)
+        partial = None if self._partial is None else self._partial.resolve()
         try:
-            setup = Setup(
-                self._objectives.to_yaml(), self._trust_tasks, partial, self._shares_partial
+            self._loaded = self._ask(
+                Setup(self._objectives, self._trust_tasks, partial, self._shares_partial)
             )
-            self._loaded = self._ask(setup, Loaded)
             if self._references:
-                self._ask(UseReferences(self._references), Ready)
+                self._ask(UseReferences(self._references))
         except BaseException:
             self._kill()
             raise
@@ -137,8 +125,8 @@ class ScoringProcess:
     def use_references(self, references: References) -> None:
         """Give it the specialists' correct answers; another process after a crash gets them too."""
         self._references = references
-        if self._channel is not None:
-            self._ask(UseReferences(references), Ready)
+        if self._connection is not None:
+            self._ask(UseReferences(references))
 
     def score(
         self,
@@ -159,10 +147,8 @@ class ScoringProcess:
             ScorerCrashed, ScorerHung: The process died or hung; the next call starts another.
         """
         self.start()
-        file, descriptor = _delivery(candidate)
-        digest = "" if self._partial is None else candidate.digest
-        request = ScoreCandidate(file, rung, digest, items)
-        return dict(self._ask(request, Results, descriptor, on_progress).results)
+        request = ScoreCandidate(candidate.path, rung, candidate.digest, items)
+        return self._ask(request, on_progress)
 
     def rehearse(self, candidate: ScoredCandidate, effort: Effort) -> Rehearsal:
         """Measure on a few requests of every task how fast a candidate is scored.
@@ -171,8 +157,7 @@ class ScoringProcess:
             ScoringError, ScorerCrashed: As `score`.
         """
         self.start()
-        file, descriptor = _delivery(candidate)
-        return self._ask(RehearseCandidate(file, effort), Rehearsed, descriptor).rehearsal
+        return self._ask(RehearseCandidate(candidate.path, effort))
 
     def item_texts(self, items: Items) -> Texts:
         """Return what items ask, for people.
@@ -181,58 +166,44 @@ class ScoringProcess:
             ObjectivesError, ScorerCrashed: As `start`.
         """
         self.start()
-        return self._ask(ReadItems(items), ItemsRead).texts
+        return self._ask(ReadItems(items))
 
-    def _ask(
-        self,
-        request: Request,
-        wanted: type[ReplyType],
-        descriptor: int | None = None,
-        on_progress: OnProgress | None = None,
-    ) -> ReplyType:
-        """Send a request, and a candidate's descriptor with it; wait for the answer."""
+    def _ask(self, request: Request[Answer], on_progress: OnProgress | None = None) -> Answer:
+        """Send a request and wait for its answer."""
         try:
-            answer = self._exchange(request, wanted, descriptor, on_progress)
+            answer = self._exchange(request, on_progress)
         except BaseException:  # interrupted: what it still sends belongs to no one
             self._kill()
             raise
-        if isinstance(answer, Failed):
-            raise answer.exception()
+        if isinstance(answer, MergeSearchError):
+            raise answer
         return answer
 
     def _exchange(
-        self,
-        request: Request,
-        wanted: type[ReplyType],
-        descriptor: int | None,
-        on_progress: OnProgress | None,
-    ) -> ReplyType | Failed:
-        assert self._channel is not None
-        with contextlib.suppress(OSError):  # it died: receiving finds out how
-            self._channel.send(request, descriptor)
+        self, request: Request[Answer], on_progress: OnProgress | None
+    ) -> Answer | MergeSearchError:
+        assert self._connection is not None
+        with suppress(OSError):  # it died: receiving finds out how
+            self._connection.send(request)
         longest = 0.0
         while True:
             start = time.monotonic()
-            message = self._silence_limit.receive(self._channel)
+            try:
+                message = self._silence_limit.receive(self._connection)
+            except (EOFError, OSError):
+                raise self._crash() from None
             longest = max(longest, time.monotonic() - start)
             match message:
-                case None:
-                    raise self._crash()
-                case Progress() as progress:
+                case Progress():
                     if on_progress is not None:
-                        on_progress(progress)
-                case Failed() as failure:
-                    return failure
-                case answer if isinstance(answer, wanted):
-                    if isinstance(answer, Results):
+                        on_progress(message)
+                case MergeSearchError():
+                    return message
+                case _:
+                    if isinstance(request, ScoreCandidate):
                         self._silence_limit.learn(longest)
+                    answer: Answer = message
                     return answer
-                case other:
-                    raise ScoringError(
-                        f"the scoring process answered {type(request).__name__} with "
-                        f"{type(other).__name__}",
-                        expected=wanted.__name__,
-                    )
 
     def end(self, reason: str) -> None:
         """End the process from another thread; what it was asked for fails with a reason."""
@@ -249,17 +220,11 @@ class ScoringProcess:
         Args:
             keep_partial: Whether finished chunks of an unfinished candidate stay on disk.
         """
-        if self._channel is not None:
-            with contextlib.suppress(OSError):
-                self._channel.send(Bye())
-            self._channel.close()
-            self._channel = None
-        if self._process is not None:
-            try:
+        if self._process is not None and self._connection is not None:
+            self._connection.close()  # which it takes for a goodbye
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_FAREWELL_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._kill()
-            self._process = None
+            self._kill()
         if self._output is not None:
             self._output.close()
             self._output = None
@@ -279,32 +244,15 @@ class ScoringProcess:
             self._kill()
         self.close(keep_partial=kind is not None)
 
-    def _launch(self) -> None:
-        ours, theirs = socket.socketpair()
-        if self._log is not None and self._output is None:
-            self._output = EscapedLog(self._log)
-        output = subprocess.DEVNULL if self._output is None else self._output.fileno()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "mergesearch.scoring.child", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=_environment(),
-            )
-        self._channel = Channel(ours)
-
     def _crash(self) -> ScorerCrashed:
         """Collect the dead process and say what it died of."""
-        assert self._process is not None
-        try:
-            code = self._process.wait(_FAREWELL_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._kill()
-            code = self._process.returncode if self._process else -signal.SIGKILL
+        process = self._process
+        assert process is not None
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_FAREWELL_SECONDS)
+        self._kill()
+        code = process.returncode
         how = f"ended by {_signal_name(-code)}" if code < 0 else f"exit code {code}"
-        self._forget()
         if self._output is not None:
             self._output.drain()
         where = "" if self._log is None else f"; its last messages are in {self._log}"
@@ -317,21 +265,9 @@ class ScoringProcess:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-        self._forget()
-
-    def _forget(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
-        self._channel = None
-        self._process = None
-
-
-def _delivery(candidate: ScoredCandidate) -> tuple[CandidateFile, int | None]:
-    """How a candidate is handed over: by its open file where it has one and the system can."""
-    name = str(candidate.path)
-    if candidate.fd is not None and hasattr(socket, "send_fds"):
-        return CandidateFile(name), candidate.fd
-    return CandidateFile(name, path=name), None
+        if self._connection is not None:
+            self._connection.close()
+        self._process = self._connection = None
 
 
 def _refuse_without_gpu() -> None:
@@ -363,10 +299,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def _environment() -> dict[str, str]:
-    """The environment of the child, which must import this very package."""
-    source = str(Path(mergesearch.__file__).resolve().parents[1])
-    paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from multiprocessing.connection import Connection
+from typing import Any
+
 from mergesearch.errors import ScorerHung
-from mergesearch.scoring.protocol import Channel, Message
 
 FIRST_SECONDS = 7200.0
 """Longest silence before any candidate was scored: one chunk of a large model on a slow machine."""
@@ -31,17 +33,16 @@ class SilenceLimit:
         """Take note of the longest silence in something that ended well."""
         self._longest = max(silence, self._longest or 0.0)
 
-    def receive(self, channel: Channel) -> Message | None:
-        """Return the next message, None when the other end has closed.
+    def receive(self, connection: Connection) -> Any:
+        """Return the next message.
 
         Raises:
             ScorerHung: There is none for too long.
+            EOFError, OSError: The other end has closed.
         """
         seconds = self.seconds
         for _ in range(_TURNS):
-            try:
-                return channel.receive(seconds / _TURNS)
-            except TimeoutError:
-                continue
+            if connection.poll(seconds / _TURNS):
+                return connection.recv()
         known = "" if self._longest is None else f", {TIMES} times as long as ever before"
         raise ScorerHung(f"the scoring process said nothing for {seconds:.0f} s{known}")

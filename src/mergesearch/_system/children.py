@@ -1,12 +1,15 @@
-"""The scoring process's output on its way to a log, without what would steer a terminal."""
+"""Processes that this one starts: how it speaks to them, and where what they print goes."""
 
 from __future__ import annotations
 
 import os
 import select
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 from mergesearch._system.closing import Closing
@@ -14,6 +17,33 @@ from mergesearch._system.terminal import printable
 
 _LONGEST_LINE = 1 << 16
 _DRAIN_SECONDS = 1.0
+
+
+def start_child(
+    module: str, output: EscapedLog | None, *, start_new_session: bool = False
+) -> tuple[subprocess.Popen[bytes], Connection]:
+    """Start `python -m MODULE FD`; return its process, and the other end of its connection `FD`.
+
+    Args:
+        module: Module of this very package, which the child imports too.
+        output: Log of what the child prints; None: that goes nowhere.
+        start_new_session: Whether Ctrl-C does not reach the child.
+    """
+    source = str(Path(__file__).resolve().parents[2])
+    paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
+    printed = subprocess.DEVNULL if output is None else output.fileno()
+    ours, theirs = Pipe()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=printed,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            start_new_session=start_new_session,
+        )
+    return process, ours
 
 
 class EscapedLog(Closing):

@@ -1,4 +1,4 @@
-"""The scoring process's output in the log."""
+"""What a child prints is in the log, without what would steer a terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mergesearch.scoring.log import EscapedLog
+from mergesearch._system.children import EscapedLog
 
 
 def test_what_would_steer_a_terminal_is_written_out(tmp_path: Path) -> None:
