@@ -16,7 +16,7 @@ from mergesearch.study.front import Front
 
 def stands(n_trials: int, running: bool) -> Status:
     found = TRIALS[:n_trials]
-    return Status.of(RUN, Front.of(AXES, found), found, running=running)
+    return Status(RUN, Front.of(AXES, found), found, running=running)
 
 
 @pytest.fixture

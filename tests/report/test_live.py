@@ -71,8 +71,8 @@ def test_the_view_of_a_search(width: int) -> None:
         "last: trial 4 instruction 50.0 ± 4.4, reasoning 50.0 ± 4.5, 4.0 s\n"
         "last failure: trial 3: trial 3: killed by SIGSEGV\n"
         "hypervolume ▁▆███ 0.2221\n"
-        "best instruction: 70.8 ± 4.4 (trial 0)\n"
-        "best reasoning: 64.2 ± 4.5 (trial 1)\n"
+        "best instruction: 70.8 ± 4.4 (trial 0, search)\n"
+        "best reasoning: 64.2 ± 4.5 (trial 1, search)\n"
         "new: trial 2: 25.0 points more reasoning at no loss\n"
         "\n" + FRONT_AT_80
     )

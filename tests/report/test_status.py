@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from helpers.records import RUN, RUNNING, START, TRIALS, shown, trial
+from helpers.records import RUN, RUNNING, START, TRIALS, scores, shown, trial
 
 from mergesearch.report.status import Status, render_status
+from mergesearch.study.confirmed import ConfirmedMember
 from mergesearch.study.front import Front
 from mergesearch.study.records import RaceRecord, TrialRecord, WorkerRecord
 
 
 def status_of(trials: Sequence[TrialRecord], *, running: bool) -> Status:
-    return Status.of(RUN, Front.of(RUN.axes, trials), trials, running=running)
+    return Status(RUN, Front.of(RUN.axes, trials), trials, running=running)
+
+
+def best_of(status: Status) -> dict[str, int]:
+    return {name: best["trial"] for name, best in status.to_dict()["best"].items()}
 
 
 def test_the_status_of_a_run_at_work() -> None:
@@ -25,8 +30,8 @@ def test_the_status_of_a_run_at_work() -> None:
         "a trial           4.0 s (median)\n"
         "front             3 members, 2 validated\n"
         "hypervolume       0.2221\n"
-        "best instruction  70.8 ± 4.4 (trial 0)\n"
-        "best reasoning    64.2 ± 4.5 (trial 1)\n"
+        "best instruction  70.8 ± 4.4 (trial 0, search)\n"
+        "best reasoning    64.2 ± 4.5 (trial 1, search)\n"
         "last failure      trial 3: trial 3: killed by SIGSEGV\n"
         "sampler           gp, seed 7"
     )
@@ -36,11 +41,7 @@ def test_the_best_in_an_objective_is_a_member_of_the_front() -> None:
     """Not a trial that was stopped early, or that another dominates at the same value."""
     race = RaceRecord(1, 9, 0.1, checked=False, stopped=True)
     trials = (trial(0, 0.5, 0.2), trial(1, 0.5, 0.4), trial(2, 0.9, 0.9, race=race))
-    found = status_of(trials, running=False)
-    assert {name: best.trial for name, best in found.best.items()} == {
-        "instruction": 1,
-        "reasoning": 1,
-    }
+    assert best_of(status_of(trials, running=False)) == {"instruction": 1, "reasoning": 1}
 
 
 def test_the_status_of_a_run_that_was_stopped_or_never_got_far() -> None:
@@ -63,6 +64,7 @@ def test_a_status_as_json() -> None:
         "validated": 2,
         "hypervolume": Front.of(RUN.axes, TRIALS).hypervolume,
         "knee": 2,
+        "confirmed": False,
         "best": {
             "instruction": {
                 "trial": 0,
@@ -86,7 +88,7 @@ def test_a_status_has_every_worker_with_its_rate_and_its_last_sign_of_life() -> 
         WorkerRecord(2, "other", 7, 0.0, 900.0, 103.0, has_left=True),
     ]
     own = [replace(trial, worker=1) for trial in (*TRIALS, RUNNING)]
-    status = Status.of(RUN, Front.of(RUN.axes, own), own, workers, running=True)
+    status = Status(RUN, Front.of(RUN.axes, own), own, workers, running=True)
     text = shown(render_status(status, 0.0), 80)
     assert "run               running\n" in text
     assert ("workers           1 at work, 10 trials an hour; 1 has left (0 trials)\n") in text
@@ -112,7 +114,7 @@ def test_a_status_has_every_worker_with_its_rate_and_its_last_sign_of_life() -> 
 def test_a_run_is_finished_once_its_front_is_confirmed() -> None:
     front = Front.of(RUN.axes, TRIALS)
     for known, words in ((replace(front, search=front), "finished"), (front, "not running")):
-        status = Status.of(RUN, known, TRIALS, running=False)
+        status = Status(RUN, known, TRIALS, running=False)
         assert shown(render_status(status, 0.0), 60).startswith(f"run               {words}\n")
 
 
@@ -121,11 +123,24 @@ def test_a_trial_takes_the_median_time_of_the_finished_ones() -> None:
     slow = replace(TRIALS[1], ended=START.replace(second=45))
     assert status_of([TRIALS[0], slow], running=False).trial_seconds == 40.0
     assert status_of([RUNNING], running=True).trial_seconds is None
-    assert status_of([RUNNING], running=True).best == {}
+    assert best_of(status_of([RUNNING], running=True)) == {}
 
 
 def test_where_less_is_better_the_best_is_the_least() -> None:
     axes = (replace(RUN.axes[0], direction="minimize"), RUN.axes[1])
     run = replace(RUN, axes=axes)
-    best = Status.of(run, Front.of(axes, TRIALS), TRIALS, running=False).best
-    assert {name: found.trial for name, found in best.items()} == {"instruction": 1, "reasoning": 1}
+    status = Status(run, Front.of(axes, TRIALS), TRIALS, running=False)
+    assert best_of(status) == {"instruction": 1, "reasoning": 1}
+
+
+def test_once_a_front_is_confirmed_the_best_is_by_the_confirmed_scores() -> None:
+    front = Front.of(RUN.axes, TRIALS)
+    confirmed = ConfirmedMember(2, scores(0.6, 0.5), 1.0, ())
+    member = replace(front.members[1], trial=2, confirmed=confirmed)
+    found = replace(front, members=(member,), search=front)
+    status = Status(RUN, found, TRIALS, running=False)
+    assert "best instruction  60.0 ± 4.4 (trial 2, confirmed)" in shown(
+        render_status(status, 0.0), 60
+    )
+    document = status.to_dict()
+    assert (document["confirmed"], document["best"]["reasoning"]["score"]["value"]) == (True, 0.5)

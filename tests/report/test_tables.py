@@ -17,9 +17,7 @@ FRONT = Front.of(AXES, TRIALS)
 
 
 def status_of(axes: Sequence[Axis], trials: Sequence[TrialRecord]) -> str:
-    status = Status.of(
-        replace(RUN, axes=tuple(axes)), Front.of(axes, trials), trials, running=False
-    )
+    status = Status(replace(RUN, axes=tuple(axes)), Front.of(axes, trials), trials, running=False)
     return shown(render_status(status, 0.0), 120)
 
 

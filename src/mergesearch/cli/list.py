@@ -10,21 +10,20 @@ import typer
 
 from mergesearch._system.terminal import say, say_sentence
 from mergesearch.cli.options import AsJson
-from mergesearch.report.listing import render_runs
 from mergesearch.report.progress import working
-from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.listing import built_in_objectives, built_in_spaces, runs_in
 
 
 def command(
     folder: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="Folder with run folders.")
+        Path, typer.Argument(metavar="[DIR]", help="Folder to look in, down to three levels.")
     ] = Path("results"),
     as_json: AsJson = False,
 ) -> None:
     """List built-in spaces and objectives, and the runs in a folder.
 
-    Of a run: its state, its trials, the size of its front, and the best in each objective.
+    Of a run, sweeps too: its state, its trials, the size of its front, and the best in each
+    objective, by the confirmed scores once there are any.
 
     Example: search list
     """
@@ -37,7 +36,7 @@ def command(
         return
     say_sentence(f"built-in spaces      {', '.join(spaces)}")
     say_sentence(f"built-in objectives  {', '.join(objectives)}")
-    if runs:
-        SafeConsole().print("", render_runs(runs), sep="\n")
-    else:
-        say(f"no runs in {folder}")
+    say("" if runs else f"no runs in {folder}")
+    for run in runs:
+        say(str(run.path))
+        say_sentence(f"  {run.in_words()}")

@@ -51,7 +51,7 @@ def command(
 
 
 def _status(run: Run) -> Status:
-    return Status.of(run.record, run.front(), run.trials(), run.workers(), running=run.is_running())
+    return Status(run.record, run.front(), run.trials(), run.workers(), running=run.is_running())
 
 
 def _statuses(run: Run) -> Iterator[Status]:

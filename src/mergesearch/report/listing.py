@@ -1,18 +1,13 @@
-"""Runs in a folder as a table."""
+"""Runs in a folder, each in a few words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import RenderableType
-from rich.text import Text
-
-from mergesearch._system.terminal import printable
 from mergesearch.report import text
-from mergesearch.report.tables import ruled_table
+from mergesearch.report.tables import best_members, known_by
 from mergesearch.study.front import Front
 
 
@@ -43,43 +38,22 @@ class ListedRun:
             "failed": None if front is None else front.failed,
             "members": None if front is None else len(front.members),
             "hypervolume": None if front is None else front.hypervolume,
+            "confirmed": None if front is None else front.search is not None,
             "best": None if front is None else _best_values(front),
         }
 
-
-def render_runs(runs: Sequence[ListedRun]) -> RenderableType:
-    """Return runs as a table: state, trials, members of the front, the best of each objective."""
-    table = ruled_table()
-    table.add_column("run", overflow="fold")
-    table.add_column("state", no_wrap=True)
-    for heading in ("trials", "front"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("best", overflow="fold")
-    for run in runs:
-        name = Text(printable(str(run.path)))
-        if run.front is None:
-            table.add_row(name, run.state, "", "", Text(printable(run.problem or "")))
-            continue
-        failed = f" ({run.front.failed} failed)" if run.front.failed else ""
-        table.add_row(
-            name,
-            run.state,
-            f"{run.front.trials}{failed}",
-            str(len(run.front.members)),
-            Text(_best(run.front)),
-        )
-    return table
+    def in_words(self) -> str:
+        """Return the state, the trials, the size of the front, and the best of each objective."""
+        front = self.front
+        if front is None:
+            return f"{self.state}: {self.problem}"
+        failed = f" ({front.failed} failed)" if front.failed else ""
+        counted = f"{text.plural(front.trials, 'trial')}{failed}, {len(front.members)} on the front"
+        percents = {axis.name: axis.percent for axis in front.axes}
+        values = _best_values(front).items()
+        best = ", ".join(f"{name} {text.value(value, percents[name])}" for name, value in values)
+        return f"{self.state}, {counted}" + (f"; best {best} ({known_by(front)})" if best else "")
 
 
 def _best_values(front: Front) -> dict[str, float]:
-    if not front.members:
-        return {}
-    return {axis.name: front.best(axis.name).known[axis.name].value for axis in front.axes}
-
-
-def _best(front: Front) -> str:
-    values = _best_values(front)
-    percents = {axis.name: axis.percent for axis in front.axes}
-    return ", ".join(
-        f"{name} {text.value(value, percents[name])}" for name, value in values.items()
-    )
+    return {name: member.known[name].value for name, member in best_members(front).items()}

@@ -18,7 +18,7 @@ from mergesearch.objectives import Rung
 from mergesearch.report import text
 from mergesearch.report.growth import sparkline
 from mergesearch.report.state import RunState
-from mergesearch.report.tables import render_front, scores_line, trial_line
+from mergesearch.report.tables import best_facts, render_front, scores_line, trial_line
 from mergesearch.report.terminal import SafeConsole, redraws
 from mergesearch.study.events import (
     Event,
@@ -235,15 +235,8 @@ def _growth(state: RunState) -> list[str]:
 
 
 def _best(state: RunState) -> list[str]:
-    """The best member of the front in each objective."""
-    if state.front is None or not state.front.members:
-        return []
-    best = {axis: state.front.best(axis.name) for axis in state.axes}
-    return [
-        f"best {axis.name}: {text.score(member.known[axis.name], axis.percent)}"
-        f" (trial {member.trial})"
-        for axis, member in best.items()
-    ]
+    facts = [] if state.front is None else best_facts(state.front)
+    return [f"{name}: {shown}" for name, shown in facts]
 
 
 def _news(state: RunState) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -12,24 +12,18 @@ from rich.table import Table
 from rich.text import Text
 
 from mergesearch._system.terminal import printable
-from mergesearch.objectives import Score
 from mergesearch.report import text
-from mergesearch.report.tables import counts, fact_table, proxy_notes, racing_notes, ruled_table
+from mergesearch.report.tables import (
+    best_facts,
+    best_members,
+    counts,
+    fact_table,
+    proxy_notes,
+    racing_notes,
+    ruled_table,
+)
 from mergesearch.study.front import Front
 from mergesearch.study.records import RunRecord, State, TrialRecord, WorkerRecord
-
-
-@dataclass(frozen=True)
-class Best:
-    """The best member of the front in an objective.
-
-    Attributes:
-        trial: Number of the trial.
-        score: Score of the trial: what is confirmed, else the search's.
-    """
-
-    trial: int
-    score: Score
 
 
 @dataclass(frozen=True)
@@ -75,49 +69,39 @@ class Status:
 
     Attributes:
         run: Record of the run.
-        running: Whether a process is at work on it.
         front: Front as it stands.
-        unfinished: Trial at work, or to be done again; None where there is none.
-        trial_seconds: Median time of a finished trial; None before the first.
-        best: Best member of the front in each objective; empty before a trial is complete.
-        last_failure: Last trial that failed, None where none did.
+        trials: Trials of the run, by number.
         workers: Workers that share the run; empty where a single process works.
+        running: Whether a process is at work on it.
     """
 
     run: RunRecord
-    running: bool
     front: Front
-    unfinished: TrialRecord | None
-    trial_seconds: float | None
-    best: Mapping[str, Best]
-    last_failure: TrialRecord | None
-    workers: tuple[WorkerStatus, ...] = ()
+    trials: Sequence[TrialRecord]
+    workers: Sequence[WorkerRecord] = ()
+    running: bool = field(kw_only=True)
 
-    @classmethod
-    def of(
-        cls,
-        run: RunRecord,
-        front: Front,
-        trials: Sequence[TrialRecord],
-        workers: Sequence[WorkerRecord] = (),
-        *,
-        running: bool,
-    ) -> Status:
-        """Return the status of a run with this front, these trials and these workers."""
-        times = [trial.seconds for trial in trials if trial.finished and trial.seconds is not None]
-        best = {axis.name: front.best(axis.name) for axis in run.axes if front.members}
-        return cls(
-            run=run,
-            running=running,
-            front=front,
-            unfinished=next((trial for trial in trials if not trial.finished), None),
-            trial_seconds=statistics.median_high(times) if times else None,
-            best={name: Best(member.trial, member.known[name]) for name, member in best.items()},
-            last_failure=next(
-                (trial for trial in reversed(trials) if trial.state is State.FAILED), None
-            ),
-            workers=tuple(WorkerStatus.of(worker, trials) for worker in workers),
-        )
+    @property
+    def unfinished(self) -> TrialRecord | None:
+        """Trial at work, or to be done again; None where there is none."""
+        return next((trial for trial in self.trials if not trial.finished), None)
+
+    @property
+    def trial_seconds(self) -> float | None:
+        """Median time of a finished trial; None before the first."""
+        finished = (trial.seconds for trial in self.trials if trial.finished)
+        times = [seconds for seconds in finished if seconds is not None]
+        return statistics.median_high(times) if times else None
+
+    @property
+    def last_failure(self) -> TrialRecord | None:
+        """Last trial that failed, None where none did."""
+        failed = (trial for trial in reversed(self.trials) if trial.state is State.FAILED)
+        return next(failed, None)
+
+    def worker_statuses(self) -> list[WorkerStatus]:
+        """Return how each worker stands."""
+        return [WorkerStatus.of(worker, self.trials) for worker in self.workers]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the status as `search status --json` prints it."""
@@ -132,12 +116,16 @@ class Status:
             "validated": _n_validated(self.front),
             "hypervolume": self.front.hypervolume,
             "knee": self.front.knee,
+            "confirmed": self.front.search is not None,
             **({"racing": asdict(self.front.racing)} if self.front.racing else {}),
-            "best": {name: asdict(best) for name, best in self.best.items()},
+            "best": {
+                name: {"trial": member.trial, "score": asdict(member.known[name])}
+                for name, member in best_members(self.front).items()
+            },
             "last_failure": None
             if failure is None
             else {"trial": failure.number, "reason": failure.failure},
-            "workers": [worker.to_dict() for worker in self.workers],
+            "workers": [worker.to_dict() for worker in self.worker_statuses()],
             "sampler": self.run.sampler,
             "seed": self.run.seed,
         }
@@ -153,18 +141,15 @@ def render_status(status: Status, now: float) -> RenderableType:
     facts.append(("front", f"{members}, {_n_validated(front)} validated"))
     if front.members:
         facts.append(("hypervolume", f"{front.hypervolume:.4f}"))
-    for axis in status.run.axes:
-        if axis.name in status.best:
-            best = status.best[axis.name]
-            shown = text.score(best.score, axis.percent)
-            facts.append((f"best {axis.name}", f"{shown} (trial {best.trial})"))
+    facts += best_facts(front)
     facts += [*proxy_notes(front), *racing_notes(front)]
     if status.last_failure is not None:
         reason = text.first_line(status.last_failure.failure)
         facts.append(("last failure", f"trial {status.last_failure.number}: {reason}"))
-    at_work = [found for found in status.workers if not found.worker.has_left]
-    if status.workers:
-        facts.append(("workers", _workers_in_words(status.workers, at_work)))
+    workers = status.worker_statuses()
+    at_work = [found for found in workers if not found.worker.has_left]
+    if workers:
+        facts.append(("workers", _workers_in_words(workers, at_work)))
     facts.append(("sampler", f"{status.run.sampler}, seed {status.run.seed}"))
     known = fact_table(facts)
     return Group(known, "", _worker_table(at_work)) if at_work else known

@@ -42,6 +42,29 @@ def render_front(front: Front, width: int) -> RenderableType:
     return Group(table, Text("\n".join(note for note in notes if note), style="dim"))
 
 
+def best_members(front: Front) -> dict[str, FrontMember]:
+    """Return the best member in each objective; none of an empty front."""
+    return {axis.name: front.best(axis.name) for axis in front.axes if front.members}
+
+
+def known_by(front: Front) -> str:
+    """Return which numbers are called the best that is known: `confirmed` or `search`."""
+    return "search" if front.search is None else "confirmed"
+
+
+def best_facts(front: Front) -> list[tuple[str, str]]:
+    """Return the best in each objective as named facts, each with the trial and what knows it."""
+    percents = {axis.name: axis.percent for axis in front.axes}
+    return [
+        (
+            f"best {name}",
+            f"{text.score(member.known[name], percents[name])}"
+            f" (trial {member.trial}, {known_by(front)})",
+        )
+        for name, member in best_members(front).items()
+    ]
+
+
 def counts(front: Front) -> str:
     """Return how many trials there are, and how many failed."""
     counted = text.plural(front.trials, "trial")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,17 +24,25 @@ def built_in_objectives() -> list[str]:
 
 
 def runs_in(folder: Path) -> Iterator[ListedRun]:
-    """Yield the runs right inside a folder, by name; one that cannot be read says why.
+    """Yield the runs in a folder and three levels down, sweeps too; unreadable ones say why.
 
     Raises:
         InputError: It is a file.
     """
     if folder.is_file():
         raise InputError("is a file, not a folder with runs", where=folder)
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if RunFolder(path).holds_run():
-            try:
-                run = Run(path)
-                yield ListedRun(path, run.state(), run.front())
-            except MergeSearchError as error:
-                yield ListedRun(path, "unreadable", problem=error.what)
+    for path in _run_folders(folder, 3):
+        try:
+            run = Run(path)
+            yield ListedRun(path, run.state(), run.front())
+        except MergeSearchError as error:
+            yield ListedRun(path, "unreadable", problem=error.what)
+
+
+def _run_folders(folder: Path, levels: int) -> Iterator[Path]:
+    """Run folders in a folder and so many levels down; each comes before what is in it."""
+    if RunFolder(folder).holds_run():
+        yield folder
+    if levels and folder.is_dir() and os.access(folder, os.R_OK | os.X_OK):
+        for path in sorted(folder.iterdir()):
+            yield from _run_folders(path, levels - 1)
