@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 
 import pytest
+import typer
 
+from mergesearch.cli import COMMANDS
 from mergesearch.cli.output import STANDARD_OUTPUT, csv_text, deliver
 from mergesearch.errors import InputError
+
+
+def test_every_command_that_writes_has_the_same_option() -> None:
+    spellings = {}
+    for name in COMMANDS:
+        single = typer.Typer(add_completion=False)
+        single.command()(importlib.import_module(f"mergesearch.cli.{name}").command)
+        for option in typer.main.get_command(single).params:
+            if option.name == "out" or "-o" in option.opts:
+                spellings[name] = (option.opts, option.metavar in ("FILE", "DIR", "PATH"))
+    writing = ["run", "worker", "sweep", "report", "export", "build", "init"]
+    assert spellings == dict.fromkeys(writing, (["-o", "--out", "--output"], True))
 
 
 def test_a_text_goes_to_a_file_or_to_standard_output(

@@ -21,8 +21,8 @@ from mergesearch._system.terminal import say
 from mergesearch.errors import Ending, InputError, Interrupted, MergeSearchError
 
 COMMANDS = {
-    "run": "Search a space and hand over its Pareto front.",
-    "worker": "Work on a run with others until it ends.",
+    "run": "Search a space for its Pareto front.",
+    "worker": "Join a run and work on it until it ends.",
     "sweep": "Score the line between two parents: what a search has to beat.",
     "status": "Show how far a run has got.",
     "front": "Show the Pareto front of a run.",
@@ -36,7 +36,7 @@ COMMANDS = {
     "upload": "Upload a finished folder to the Hugging Face Hub.",
     "score": "Score a model as a run does.",
     "check": "Check a space, recipe or objectives; estimate what it takes.",
-    "init": "Write a search space: from a recipe, or by a few questions.",
+    "init": "Write a search space: from a recipe, or by asking questions.",
     "list": "List built-in spaces and objectives, and the runs in a folder.",
     "doctor": "Show what this machine offers.",
 }

@@ -14,7 +14,7 @@ import typer
 from mergesearch._system.terminal import say, say_sentence
 from mergesearch.cli import completion
 from mergesearch.cli.options import Parents, TemplateFile, Threads, parse_parents
-from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, refuse_existing
+from mergesearch.cli.output import STANDARD_OUTPUT, Force, out_option, refuse_existing
 from mergesearch.errors import InputError
 from mergesearch.quantize import MIXES
 from mergesearch.recipe import Quantization, Recipe
@@ -43,7 +43,7 @@ RecipeOrRun = Annotated[
 ]
 Out = Annotated[
     Path,
-    typer.Option(*OUT, metavar="PATH", help="File or folder to write; - for standard output."),
+    out_option("PATH", "File or folder to write, - for standard output."),
 ]
 To = Annotated[
     Target,
@@ -53,19 +53,19 @@ Quant = Annotated[
     str | None,
     typer.Option(
         metavar="MIX",
-        help="GGUF mix, such as Q8_0; default: what the recipe says.",
+        help="GGUF mix, such as Q8_0; default: the recipe's.",
         autocompletion=completion.mixes,
     ),
 ]
 Quants = Annotated[
     str,
-    typer.Option(metavar="MIX,...", help="GGUF mixes of --to upload."),
+    typer.Option(metavar="MIX,...", help="GGUF mixes for --to upload."),
 ]
 PickOfRun = Annotated[
     str | None,
     typer.Option(
         metavar="WHICH",
-        help="Trial of a run folder, as search export takes it.",
+        help="Trial of a run folder, as search export takes it; default: knee.",
         autocompletion=completion.picks,
     ),
 ]
@@ -85,9 +85,9 @@ def command(
 ) -> None:
     """Build the model that a recipe describes, or a trial of a run.
 
-    Of a GGUF the SHA-256 is printed: it is the candidate that was scored, byte for byte. `--to
-    upload` writes a folder to be published: safetensors, GGUFs that say what they are, a card, the
-    recipe, and a Modelfile for Ollama, in one pass over the parents.
+    Prints the SHA-256 of a GGUF: it is the candidate that was scored, byte for byte. `--to upload`
+    writes a folder to be published: safetensors, GGUFs that say what they are, a card, the recipe,
+    and a Modelfile for Ollama, in one pass over the parents.
 
     Example: search build knee.yaml --to gguf -o knee.gguf
     """

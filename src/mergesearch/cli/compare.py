@@ -28,7 +28,7 @@ def command(
     second: Annotated[
         str,
         typer.Argument(
-            metavar="B", help="What it is compared with.", autocompletion=completion.picks
+            metavar="B", help="Candidate to compare A with.", autocompletion=completion.picks
         ),
     ],
     rung: RungOption = "search",
@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Compare two candidates item by item.
 
-    On the same items a difference is seen that is smaller than the errors of both scores; the
+    On the same items, differences show that are smaller than the errors of the two scores: the
     interval is that of the paired differences.
 
     Example: search compare results/demo knee 0

@@ -16,13 +16,16 @@ from mergesearch.study.dashboard import dashboard_of
 def command(
     folder: Folder,
     port: Annotated[
-        int, typer.Option(metavar="N", min=0, max=65535, help="Port on this machine; 0: any.")
+        int,
+        typer.Option(
+            metavar="N", min=0, max=65535, help="Port on this machine; 0 takes any that is free."
+        ),
     ] = 8080,
 ) -> None:
     """Show a run in Optuna's dashboard.
 
-    On this machine only, until Ctrl-C; also of a run that is still working. Needs the package
-    optuna-dashboard.
+    It is served on this machine only, until Ctrl-C, also while the run is still at work. Needs the
+    package optuna-dashboard.
 
     Example: search dashboard results/demo
     """

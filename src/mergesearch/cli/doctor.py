@@ -44,28 +44,32 @@ _LITTLE_DISK, _LITTLE_MEMORY = 2e9, 2e9
 def command(
     architectures: Annotated[
         bool,
-        typer.Option("--architectures", help="List the architectures of models instead."),
+        typer.Option(
+            "--architectures", help="List the architectures of models that can be built instead."
+        ),
     ] = False,
     phone: Annotated[
         Path | None,
-        typer.Option(metavar="GGUF", help="Say what a model takes on a phone, and let it answer."),
+        typer.Option(
+            metavar="GGUF", help="Say what a model needs on a phone, and let it answer a question."
+        ),
     ] = None,
     context: Annotated[
         int | None,
         typer.Option(
             metavar="N",
             min=64,
-            help=f"Tokens that the phone keeps; default: {CONTEXT}, or as many as the model knows.",
+            help=f"Context on the phone, in tokens; default: {CONTEXT}, or the model's if shorter.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what this machine offers.
 
-    Processor kernels, llama.cpp, memory, disk, packages and defaults. With `--architectures`, which
-    ones are built in, which a template can serve, and which neither.
+    Lists processor kernels, llama.cpp, memory, disk, packages and defaults. With `--architectures`:
+    which ones are built in, which need a template, and which cannot be built.
 
-    Exit code 1 where something would hinder a run.
+    The exit code is 1 if something would stand in the way of a run.
 
     Example: search doctor --phone knee.gguf
     """

@@ -10,7 +10,7 @@ import typer
 
 from mergesearch._system.terminal import say_sentence
 from mergesearch.cli.options import Folder, Parents, Pick, TemplateFile, parse_parents
-from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, deliver, refuse_existing
+from mergesearch.cli.output import STANDARD_OUTPUT, Force, deliver, out_option, refuse_existing
 from mergesearch.report.card import Card, card_text
 from mergesearch.report.progress import working
 from mergesearch.report.standing import standing_lines
@@ -41,9 +41,7 @@ def command(
     ] = Format.RECIPE,
     out: Annotated[
         Path,
-        typer.Option(
-            *OUT, metavar="FILE", help="File to write; default: print it.", show_default=False
-        ),
+        out_option("FILE", "File to write, - for standard output; default: standard output."),
     ] = STANDARD_OUTPUT,
     parent: Parents = [],  # noqa: B006
     template: TemplateFile = None,
@@ -51,9 +49,9 @@ def command(
 ) -> None:
     """Export a trial of a run: its recipe, a card or a Modelfile.
 
-    `search build` makes the scored model from the recipe again, byte for byte. How the trial
-    stands is said too: its intervals, and by how much it is ahead of each parent. The picture of
-    the front is written beside a card.
+    `search build` makes the scored model from the recipe again, byte for byte. The trial's
+    intervals, and by how much it is ahead of each parent, are printed too. A picture of the front
+    is written beside a card.
 
     Example: search export results/demo --pick 'max:reasoning where instruction>=0.25' -o r.yaml
     """

@@ -31,7 +31,9 @@ def command(
     folder: Folder,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the front as a picture: .svg, or .png."),
+        typer.Option(
+            metavar="FILE", help="Write the front as a picture to this .svg or .png file."
+        ),
     ] = None,
     sweep: Annotated[
         Path | None,
@@ -40,7 +42,11 @@ def command(
         ),
     ] = None,
     importances: Annotated[
-        bool, typer.Option("--importances", help="Also show which dimensions decide, in seconds.")
+        bool,
+        typer.Option(
+            "--importances",
+            help="Also show how much each dimension matters; this takes some seconds.",
+        ),
     ] = False,
     as_csv: AsCsv = False,
     as_json: AsJson = False,
@@ -48,9 +54,9 @@ def command(
 ) -> None:
     """Show the Pareto front of a run.
 
-    A scatter of its trials, then its members: search and validated scores, shares of the parents,
-    and the knee. Where there is a sweep, it is in the scatter, and whether the search beats it is
-    said.
+    Draws a scatter of the trials, then lists the front's members with their search and validated
+    scores and the shares of the parents; the knee is marked. A sweep, where there is one, is drawn
+    too, and compared with the search.
 
     Example: search front results/demo --plot front.svg
     """

@@ -12,7 +12,7 @@ import typer
 
 from mergesearch._system.machine import available_memory
 from mergesearch._system.terminal import say
-from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, deliver, refuse_existing
+from mergesearch.cli.output import STANDARD_OUTPUT, Force, deliver, out_option, refuse_existing
 from mergesearch.errors import InputError
 from mergesearch.runs.asked_space import Answers, interview, objectives_text, space_text
 from mergesearch.runs.new_space import NewSpace, demo_space, named, space_from
@@ -31,16 +31,18 @@ def command(
         typer.Option(
             "--open",
             metavar="NAMES",
-            help="Parameters to search, by commas: weight,density or a.weight; default: asked for.",
+            help="Parameters to search, such as weight,density or a.weight; default: ask for them.",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(*OUT, metavar="FILE", help="Space to write; default: FILE's name-space.yaml."),
+        out_option(
+            "FILE", "Space to write, - for standard output; default: NAME-space.yaml for NAME.yaml."
+        ),
     ] = None,
     force: Force = False,
 ) -> None:
-    """Write a search space: from a recipe, or by a few questions.
+    """Write a search space: from a recipe, or by asking questions.
 
     The recipe's own numbers are tried first. A mergekit-evolve file gives objectives too. Without
     --from, a few questions on a terminal lead to a space and objectives; elsewhere the demo's space

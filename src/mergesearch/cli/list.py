@@ -16,7 +16,7 @@ from mergesearch.runs.listing import built_in_objectives, built_in_spaces, runs_
 
 def command(
     folder: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="Folder to look in, down to three levels.")
+        Path, typer.Argument(metavar="DIR", help="Folder to look in, down to three levels.")
     ] = Path("results"),
     as_json: AsJson = False,
 ) -> None:

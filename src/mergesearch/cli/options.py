@@ -85,17 +85,17 @@ RungOption = Annotated[
     typer.Option(
         "--rung",
         metavar="RUNG",
-        help="Which items: search or validate.",
+        help="Items to look at: search or validate.",
         autocompletion=completion.rungs,
     ),
 ]
-AsCsv = Annotated[bool, typer.Option("--csv", help="Print all that is on record as CSV.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print everything on record as CSV.")]
 Parents = Annotated[
     list[str],
     typer.Option(
         "--parent",
         metavar="ID=DIR",
-        help="Local folder or GGUF to use instead of a parent's id.",
+        help="Local folder or GGUF to use for the parent ID; may be repeated.",
         autocompletion=completion.parents,
     ),
 ]
@@ -110,7 +110,7 @@ TemplateFile = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option(
-        metavar="N", min=1, help="Threads that build; the result does not depend on them."
+        metavar="N", min=1, help="Number of threads that build; the result does not depend on it."
     ),
 ]
 Memory = Annotated[
@@ -118,19 +118,19 @@ Memory = Annotated[
     typer.Option(
         metavar="SIZE",
         parser=parse_size,
-        help="Memory to take at most, such as 12GB; default: all that is free.",
+        help="Most memory to take, such as 12GB; default: all that is free.",
     ),
 ]
 TrustTasks = Annotated[
     bool,
     typer.Option(
-        "--trust-tasks", help="Let task YAMLs of the task folder run Python code of their own."
+        "--trust-tasks", help="Let YAML files in the task folder run Python code of their own."
     ),
 ]
 StorageUrl = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="PostgreSQL database of the study, such as postgresql://me@host/studies.",
+        help="PostgreSQL database for the study, such as postgresql://me@host/studies.",
     ),
 ]

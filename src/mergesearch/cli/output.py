@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.models import OptionInfo
 
 from mergesearch._system.files import write_text
 from mergesearch._system.terminal import say
@@ -16,10 +17,13 @@ from mergesearch.errors import InputError
 
 STANDARD_OUTPUT = Path("-")
 
-OUT = ("-o", "--out", "--output")
-"""Spellings of the option that names where to write."""
 
-Force = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is already there.")]
+
+
+def out_option(metavar: str, help: str) -> OptionInfo:
+    """Return the option that names where a command writes to; every such command has this one."""
+    return typer.Option("-o", "--out", "--output", metavar=metavar, help=help, show_default=False)
 
 
 def refuse_existing(path: Path, force: bool, way_on: str = "name another file") -> None:

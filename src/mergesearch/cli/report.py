@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from mergesearch.cli.options import Folder, TrustTasks
-from mergesearch.cli.output import OUT, STANDARD_OUTPUT, Force, deliver, refuse_existing
+from mergesearch.cli.output import STANDARD_OUTPUT, Force, deliver, out_option, refuse_existing
 from mergesearch.report.progress import working
 from mergesearch.report.standing import sweep_line
 from mergesearch.runs.report import report_page
@@ -20,20 +18,16 @@ def command(
     folder: Folder,
     out: Annotated[
         Path | None,
-        typer.Option(
-            *OUT,
-            metavar="FILE",
-            help="File to write; - for standard output; default: DIR/report.html.",
-        ),
+        out_option("FILE", "File to write, - for standard output; default: DIR/report.html."),
     ] = None,
     trust_tasks: TrustTasks = False,
     force: Force = False,
 ) -> None:
     """Write a report of a run: one page for a browser.
 
-    The front with its intervals, beside a sweep where there is one, any two trials side by side
-    down to their answers, and how the run went. The page is one file that loads nothing from
-    elsewhere. A run that is still at work can be reported too.
+    It shows the front with its intervals, beside a sweep where there is one, any two trials side by
+    side down to their answers, and how the run went. The page is one file that loads nothing from
+    elsewhere. It can be written while the run is still at work.
 
     Example: search report results/demo
     """

@@ -26,6 +26,7 @@ from mergesearch.cli.options import (
     next_time,
     parse_parents,
 )
+from mergesearch.cli.output import out_option
 from mergesearch.cli.resuming import remembered, way_on
 from mergesearch.errors import Interrupted, MergeSearchError
 from mergesearch.report import text
@@ -52,35 +53,33 @@ SpaceFile = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(
-        "-o",
-        "--out",
-        metavar="DIR",
-        help="Run folder; an existing run is resumed. Default: results/SPACE-TIME.",
-    ),
+    out_option("DIR", "Run folder; a run in it is resumed; default: results/SPACE-TIME."),
 ]
 Trials = Annotated[
     int | None,
     typer.Option(
         metavar="N",
         min=1,
-        help=f"Trials in all; default: {DEFAULT_TRIALS}, where no other end is named.",
+        help=f"Number of trials in total; default: {DEFAULT_TRIALS}, unless another limit is set.",
     ),
 ]
 Hours = Annotated[
-    float | None, typer.Option(metavar="H", min=0.0, help="Start no trial after so many hours.")
+    float | None,
+    typer.Option(metavar="H", min=0.0, help="Start no new trial after this many hours."),
 ]
 Until = Annotated[
     datetime | None,
-    typer.Option(metavar="HH:MM", parser=next_time, help="Start no trial after this time of day."),
+    typer.Option(
+        metavar="HH:MM", parser=next_time, help="Start no new trial after this time of day."
+    ),
 ]
 Tokens = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Stop once scoring has taken so many tokens."),
+    typer.Option(metavar="N", min=1, help="Stop once scoring has used this many tokens."),
 ]
 TargetHypervolume = Annotated[
     float | None,
-    typer.Option(metavar="X", min=0.0, help="Stop once the front has this hypervolume."),
+    typer.Option(metavar="X", min=0.0, help="Stop once the front reaches this hypervolume."),
 ]
 WithoutMember = Annotated[
     int | None,
@@ -95,34 +94,40 @@ SamplerName = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="auto, gp, noisy-gp, tpe, nsga2, nsga3, cmaes, sobol or random.",
+        help="auto, gp, noisy-gp, tpe, nsga2, nsga3, cmaes, sobol or random; default: auto.",
         autocompletion=completion.samplers,
     ),
 ]
 Confirm = Annotated[
     float,
-    typer.Option(metavar="SHARE", help="Share of the budget that goes into confirming the front."),
+    typer.Option(metavar="SHARE", help="Share of the budget spent on confirming the front."),
 ]
 OtherRun = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Run to start from, with some of the same dimensions."),
+    typer.Option(
+        metavar="DIR", help="Earlier run to start from, which has some of the same dimensions."
+    ),
 ]
 Workers = Annotated[
     int,
-    typer.Option(metavar="N", min=1, help="Processes that each do trials, sharing the processors."),
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Number of processes that run trials at the same time, sharing the cores.",
+    ),
 ]
 Gpus = Annotated[
     list[str],
-    typer.Option(metavar="N", help="GPU of a worker; repeat it, and workers take turns."),
+    typer.Option(metavar="N", help="GPU to score on; name several for several workers."),
 ]
 LogJson = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Append every event as a line of JSON."),
+    typer.Option(metavar="FILE", help="Append every event to this file as a line of JSON."),
 ]
 Notify = Annotated[
     str | None,
     typer.Option(
-        metavar="COMMAND", help="Command to run at the end, such as one that messages you."
+        metavar="COMMAND", help="Shell command to run at the end, such as one that messages you."
     ),
 ]
 
@@ -152,11 +157,11 @@ def command(
     log_json: LogJson = None,
     notify: Notify = None,
 ) -> None:
-    """Search a space and hand over its Pareto front.
+    """Search a space for its Pareto front.
 
     The front is confirmed on items that the search never saw.
 
-    Stop it with Ctrl-C at any time; `search run --out DIR` resumes.
+    Stop it with Ctrl-C at any time; `search run --out DIR` resumes it.
 
     Example: search run demo --trials 60 --seed 0 --out results/demo
     """

@@ -48,7 +48,10 @@ def command(
         ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Items to show, better and worse ones each.")
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Most items to show, of the better and of the worse ones."
+        ),
     ] = 20,
     trust_tasks: TrustTasks = False,
     as_json: AsJson = False,

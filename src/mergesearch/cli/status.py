@@ -26,14 +26,14 @@ WATCH_SECONDS = 2.0
 def command(
     folder: Folder,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Show it until the run ends, or until Ctrl-C.")
+        bool, typer.Option("--watch", help="Keep showing it until the run ends, or until Ctrl-C.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show how far a run has got.
 
-    Trials done and failed, who is at work and when that was last heard of, and the best scores so
-    far. Watching disturbs nothing; with --json it prints a line whenever something has changed.
+    Shows the trials done and failed, the workers with their last sign of life, and the best scores
+    so far. Watching disturbs nothing; with --json it prints a line whenever something has changed.
 
     Example: search status results/demo --watch
     """

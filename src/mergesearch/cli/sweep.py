@@ -17,6 +17,7 @@ from mergesearch.cli.options import (
     TrustTasks,
     parse_parents,
 )
+from mergesearch.cli.output import out_option
 from mergesearch.cli.resuming import remembered, way_on
 from mergesearch.report.live import watch
 from mergesearch.report.standing import sweep_line
@@ -37,14 +38,16 @@ Between = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("-o", "--out", metavar="DIR", help="Folder of the sweep, a run folder."),
+    out_option(
+        "DIR", "Run folder of the sweep; default: DIR/sweep of a run, else results/sweep-TIME."
+    ),
 ]
 Trials = Annotated[
     int | None,
     typer.Option(
         metavar="N",
         min=FEWEST,
-        help=f"Trials in all; default: what the run cost, else {DEFAULT_TRIALS}.",
+        help=f"Number of trials in total; default: what the run cost, else {DEFAULT_TRIALS}.",
     ),
 ]
 
@@ -63,11 +66,11 @@ def command(
 ) -> None:
     """Score the line between two parents: what a search has to beat.
 
-    Points of the line from one parent to the other, and the recipe of two rounds: 1:1, and then
-    that mixture and the first parent 3:1. A sweep is a run like any other, without a sampler.
+    It scores points on the line from one parent to the other, and the recipe of two rounds: 1:1,
+    then that mixture and the first parent 3:1. A sweep is a run like any other, without a sampler.
 
-    With the folder of a run, its space is swept at its cost; `search front` then shows both, and
-    says whether the search beats the sweep.
+    Given the folder of a run, it sweeps that run's space at the same cost; `search front` then
+    shows both, and says whether the search beats the sweep.
 
     Example: search sweep results/demo
     """

@@ -23,7 +23,7 @@ def command(
         str,
         typer.Option(
             metavar="WHAT",
-            help="number, seconds, or an objective: best first.",
+            help="number, seconds, or an objective (best first).",
             autocompletion=completion.orders,
         ),
     ] = "number",
@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Show all trials of a run as a table.
 
-    With the reason of each that failed; the front's members and the knee are marked.
+    Failed trials come with the reason; the front's members and the knee are marked.
 
     Example: search trials results/demo --sort reasoning
     """

@@ -18,16 +18,16 @@ def command(
     ],
     name: Annotated[str, typer.Argument(metavar="ORG/NAME", help="Repository on the hub.")],
     public: Annotated[
-        bool, typer.Option("--public", help="Let everyone see a new repository at once.")
+        bool, typer.Option("--public", help="Make a new repository public at once.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be uploaded, and end.")
+        bool, typer.Option("--dry-run", help="Only say what would be uploaded.")
     ] = False,
 ) -> None:
     """Upload a finished folder to the Hugging Face Hub.
 
     A new repository is private, so that you can look at its card first; an existing one stays as it
-    is. Log in before: hf auth login.
+    is. Log in first: hf auth login.
 
     Example: search upload merged/Night-1 me/Night-1 --dry-run
     """

@@ -17,6 +17,7 @@ from mergesearch.cli.options import (
     TrustTasks,
     parse_parents,
 )
+from mergesearch.cli.output import out_option
 from mergesearch.errors import InputError
 from mergesearch.report import text
 from mergesearch.report.live import watch
@@ -24,24 +25,22 @@ from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.joining import join
 
 StudyName = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Name of the study, as `search run` says.")
+    str | None, typer.Option(metavar="NAME", help="Name of the study, as `search run` prints it.")
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(
-        "-o", "--out", metavar="DIR", help="Folder for the log; default: results/workers/..."
-    ),
+    out_option("DIR", "Folder for the log; default: a new one in results/workers."),
 ]
 Gpu = Annotated[
     str | None, typer.Option(metavar="N", help="GPU to score on; default: all of them.")
 ]
 TaskFolder = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="This machine's copy of the objectives' task folder."),
+    typer.Option(metavar="DIR", help="Copy of the objectives' task folder on this machine."),
 ]
 Wait = Annotated[
     bool,
-    typer.Option("--wait", help="Wait for a study that is not on record yet, and its database."),
+    typer.Option("--wait", help="Wait until the database answers and the study is on record."),
 ]
 
 
@@ -58,7 +57,7 @@ def command(
     trust_tasks: TrustTasks = False,
     wait: Wait = False,
 ) -> None:
-    """Work on a run with others until it ends.
+    """Join a run and work on it until it ends.
 
     Space, objectives and settings come from the study; parents must be the same files, byte for
     byte. The password may also be in PGPASSWORD or ~/.pgpass.
