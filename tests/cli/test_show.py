@@ -48,6 +48,22 @@ def test_a_trial_alone_stands_against_the_parents(folder: Path) -> None:
     assert [parent["parent"] for parent in found["standing"]["parents"]] == ["demo:instruct"]
 
 
+def test_parents_are_called_by_their_ids_or_the_last_parts_of_them(folder: Path) -> None:
+    for name in ("reason", "demo:reason"):
+        assert command("show", folder, name).out.startswith("trial 1\n")
+        assert "trial 0 minus trial 1, on the search" in command("compare", folder, 0, name).out
+        exported = command("export", folder, "--pick", name).out
+        assert exported.startswith("# mergesearch: trial 1 of ")
+    base = command("show", folder, "base")
+    assert "has no complete trial of demo:base alone" in base.err
+    assert "expected: demo:instruct or demo:reason\n" in base.err
+    against = command("show", folder, "instruct", "--against", "reason").out
+    assert against.startswith("trial 0 against trial 1, on the search items: ")
+    for words in (("show", folder, "reasn"), ("compare", folder, "reasn", 0)):
+        refused = command(*words)
+        assert (refused.code, "did you mean 'reason'?" in refused.err) == (2, True), refused
+
+
 def test_two_trials_differ_on_items_whose_questions_are_not_here(folder: Path) -> None:
     lines = command("show", folder, 0, "--against", 1).out.splitlines()
     assert lines[0] == "trial 0 against trial 1, on the search items: better on 2, worse on 3"

@@ -33,8 +33,12 @@ class PretendedRun:
     def objectives(self) -> Objectives:
         return load(ONE)
 
+    def parent_called(self, name: str) -> str | None:
+        return "demo:instruct" if name in ("demo:instruct", "instruct") else None
+
     def pick(self, which: str) -> Any:
-        return SimpleNamespace(number=BEST if which == "knee" else int(which))
+        numbers = {"knee": BEST, "instruct": 0, "demo:instruct": 0}
+        return SimpleNamespace(number=numbers[which] if which in numbers else int(which))
 
     def items(self, number: int, rung: str) -> list[ItemResult]:
         assert rung == "search"
@@ -56,6 +60,17 @@ def test_two_trials_of_the_run() -> None:
         0.25,
         1,
     )
+
+
+def test_a_parent_is_named_by_its_id_or_the_last_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a folder is called as the beginning of its id, or as a whole one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "instruct").mkdir()
+    for name in ("instruct", "demo:instruct"):
+        assert compare(RUN, "knee", name).second == "trial 0"
 
 
 def test_a_trial_of_another_run_whose_folder_may_have_colons(

@@ -85,8 +85,8 @@ def test_what_is_no_expression_is_answered_with_all_that_there_are():
     with pytest.raises(InputError) as caught:
         parse_choice("worst:reasoning", DIRECTIONS)
     assert caught.value.expected == (
-        "knee, best:OBJECTIVE, 'max:OBJECTIVE where OTHER>=0.3', weighted:OBJECTIVE=2,OTHER=1, or"
-        " trial:NUMBER"
+        "knee, best:OBJECTIVE, 'max:OBJECTIVE where OTHER>=0.3', weighted:OBJECTIVE=2,OTHER=1,"
+        " trial:NUMBER, or the name of a parent"
     )
 
 

@@ -17,7 +17,7 @@ from mergesearch.report.terminal import SafeConsole
 from mergesearch.runs.compare import compare, is_scored_first
 from mergesearch.runs.run import Run
 
-_WHICH = "A trial (17, knee, best:OBJECTIVE), one of another run (DIR:17), or a GGUF."
+_WHICH = "A trial (17, knee, best:OBJECTIVE), a parent, a trial of another run (DIR:17), or a GGUF."
 
 
 def command(
@@ -39,7 +39,7 @@ def command(
     On the same items, differences show that are smaller than the errors of the two scores: the
     interval is that of the paired differences.
 
-    Example: search compare results/demo knee 0
+    Example: search compare results/demo knee instruct
     """
     run = Run(folder)
     if is_scored_first(first) or is_scored_first(second):

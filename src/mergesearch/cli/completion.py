@@ -54,11 +54,7 @@ def mixes() -> list[str]:
 def picks(ctx: typer.Context) -> list[str]:
     """Return what a trial of the run on the command line can be named by."""
     run = _run(ctx)
-    if run is None:
-        return []
-    front = run.front()
-    members = [str(member.trial) for member in front.members]
-    return ["knee", *(f"best:{axis.name}" for axis in front.axes), *members]
+    return [] if run is None else run.names()
 
 
 def orders(ctx: typer.Context) -> list[str]:

@@ -74,8 +74,8 @@ Pick = Annotated[
     str,
     typer.Option(
         metavar="WHICH",
-        help="knee, best:OBJECTIVE, 'max:OBJECTIVE where OTHER>=0.3', weighted:OBJECTIVE=2,OTHER=1"
-        " or trial:NUMBER.",
+        help="knee, best:OBJECTIVE, 'max:OBJECTIVE where OTHER>=0.3', weighted:OBJECTIVE=2,OTHER=1,"
+        " trial:NUMBER, or the name of a parent.",
         autocompletion=completion.picks,
     ),
 ]

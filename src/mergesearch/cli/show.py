@@ -28,7 +28,7 @@ def command(
         str,
         typer.Argument(
             metavar="TRIAL",
-            help="Number, or what --pick of search export takes.",
+            help="Number, name of a parent, or what else --pick of search export takes.",
             autocompletion=completion.picks,
         ),
     ] = "knee",

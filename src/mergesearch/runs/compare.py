@@ -47,8 +47,9 @@ def compare(
 ) -> Comparison:
     """Compare two candidates item by item on what a run scores.
 
-    Each is a trial of the run (`17`, `knee`, `best:OBJECTIVE`), a trial of another run with the
-    same objectives (`DIR:17`, `DIR:knee`), or a GGUF or recipe file, which is scored first.
+    Each is a trial of the run (`17`, `knee`, `best:OBJECTIVE`, the name of a parent), a trial of
+    another run with the same objectives (`DIR:17`, `DIR:knee`), or a GGUF or recipe file, which is
+    scored first.
 
     Args:
         first: Candidate, in one of these forms.
@@ -77,15 +78,16 @@ def _items(
     if is_scored_first(which):
         objectives = read_objectives(run.folder.objectives)
         return which, score(which, objectives, rung=rung, on_progress=on_progress).items()
-    colons = (index for index, character in enumerate(which) if character == ":")
-    splits = ((which[:index], which[index + 1 :]) for index in colons)
-    folder, pick = next((split for split in splits if Path(split[0]).is_dir()), ("", which))
-    if folder:
-        other = Run(folder)
-        run.refuse_scored_otherwise(other)
-        trial = other.pick(pick)
-        return f"trial {trial.number} of {folder}", other.items(trial.number, rung)
-    if Path(which).exists():
-        refuse_all_but(Path(which), Kind.GGUF, Kind.RECIPE)
+    if run.parent_called(which) is None:
+        colons = (index for index, character in enumerate(which) if character == ":")
+        splits = ((which[:index], which[index + 1 :]) for index in colons)
+        folder, pick = next((split for split in splits if Path(split[0]).is_dir()), ("", which))
+        if folder:
+            other = Run(folder)
+            run.refuse_scored_otherwise(other)
+            trial = other.pick(pick)
+            return f"trial {trial.number} of {folder}", other.items(trial.number, rung)
+        if Path(which).exists():
+            refuse_all_but(Path(which), Kind.GGUF, Kind.RECIPE)
     trial = run.pick(which)
     return f"trial {trial.number}", run.items(trial.number, rung)

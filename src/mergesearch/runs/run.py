@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mergesearch._system.alike import did_you_mean
 from mergesearch._system.files import write_text
 from mergesearch.errors import InputError
 from mergesearch.objectives import (
@@ -16,6 +17,7 @@ from mergesearch.objectives import (
     paired_difference,
 )
 from mergesearch.recipe import Recipe
+from mergesearch.recipe.shares import short_names
 from mergesearch.runs.export import recipe_header
 from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.kept_importances import kept_importances
@@ -99,19 +101,49 @@ class Run:
         return self._read().front
 
     def pick(self, pick: int | str = "knee") -> TrialRecord:
-        """Return a complete trial: `17` or `trial:17`, or a member that an expression chooses.
+        """Return a complete trial: `17` or `trial:17`, a parent alone, or an expression's choice.
 
-        Expressions are `knee`, `best:OBJECTIVE`, `max:OBJECTIVE where OTHER>=0.3 and ...` (or
-        `min:`, `<=`), and `weighted:OBJECTIVE=2,OTHER=1`.
+        A parent is named as in `parent_called`. Expressions are `knee`, `best:OBJECTIVE`,
+        `max:OBJECTIVE where OTHER>=0.3 and ...` (or `min:`, `<=`), and
+        `weighted:OBJECTIVE=2,OTHER=1`; they choose a member of the front.
 
         Raises:
-            InputError: No such trial or objective, a trial without scores, no member that holds
-                the limits, or no front yet.
+            InputError: No such trial, parent or objective, a trial without scores, no member that
+                holds the limits, or no front yet.
         """
-        number = str(pick).removeprefix("trial:")
+        wanted = str(pick)
+        number = wanted.removeprefix("trial:")
         if number.isdecimal():
             return self._complete(int(number))
-        return self.trial(self.front().pick(str(pick)))
+        parent = self.parent_called(wanted)
+        if parent is not None:
+            return self._alone(parent)
+        try:
+            return self.trial(self.front().pick(wanted))
+        except InputError as error:
+            error.fix = error.fix or did_you_mean(wanted, self.names())
+            raise
+
+    def names(self) -> list[str]:
+        """Return the short names that `pick` takes: the knee, the best ones, parents, members."""
+        front = self.front()
+        best = [f"best:{axis.name}" for axis in front.axes]
+        members = [str(member.trial) for member in front.members]
+        return ["knee", *best, *short_names(self._parents()), *members]
+
+    def parent_called(self, name: str) -> str | None:
+        """Return the id of the parent that has this id, or this last part of it; None for none.
+
+        Raises:
+            InputError: Several parents' ids end in the name.
+        """
+        parents = self._parents()
+        if name in parents:
+            return name
+        called = [ref for ref in parents if short_names([ref]) == [name]]
+        if len(called) > 1:
+            raise InputError(f"several parents are called {name!r}", expected=" or ".join(called))
+        return called[0] if called else None
 
     def standing(self, pick: int | str = "knee") -> Standing:
         """Return how a trial stands: its scores, and the chance that it beats each parent.
@@ -246,6 +278,22 @@ class Run:
                 path.unlink()
         for path, trial in wanted.items():
             write_text(path, recipe_header(trial, self.record) + self.recipe_of(trial).to_yaml())
+
+    def _parents(self) -> list[str]:
+        """Ids of the parents of all trials."""
+        return list(dict.fromkeys(ref for trial in self.trials() for ref in trial.shares))
+
+    def _alone(self, parent: str) -> TrialRecord:
+        """The first complete trial of a parent alone."""
+        complete = [trial for trial in self.trials() if trial.state is State.COMPLETE]
+        alone = {trial.parent: trial for trial in reversed(complete) if trial.parent is not None}
+        if parent not in alone:
+            raise InputError(
+                f"the run has no complete trial of {parent} alone",
+                where=self.folder.path,
+                expected=" or ".join(sorted(alone)) or None,
+            )
+        return alone[parent]
 
     def _complete(self, number: int) -> TrialRecord:
         trial = self.trial(number)

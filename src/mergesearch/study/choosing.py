@@ -7,6 +7,7 @@
 | `max:OBJECTIVE where OTHER>=0.3 and ...` | the best member that holds limits; `min:` likewise |
 | `weighted:OBJECTIVE=2,OTHER=1` | the member with the largest weighted sum of gains |
 | `trial:NUMBER` | that trial, on the front or not |
+| `demo:instruct`, `instruct` | the parent of this name alone |
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from mergesearch.errors import InputError
 from mergesearch.study.pareto import sign_of
 
 EXPRESSIONS = (
-    "knee, best:OBJECTIVE, 'max:OBJECTIVE where OTHER>=0.3', weighted:OBJECTIVE=2,OTHER=1, or"
-    " trial:NUMBER"
+    "knee, best:OBJECTIVE, 'max:OBJECTIVE where OTHER>=0.3', weighted:OBJECTIVE=2,OTHER=1,"
+    " trial:NUMBER, or the name of a parent"
 )
 Values = Mapping[str, float]
 """Values of a trial by objective."""
