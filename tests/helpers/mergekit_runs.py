@@ -32,9 +32,9 @@ def compare_with_mergekit(
 def largest_difference(recipe: Recipe, expected: dict[str, Any]) -> float:
     """Largest difference of any tensor of our plan, relative to its largest value."""
     plan = plan_merge(recipe, open_parents(recipe))
-    assert {tensor.name for tensor in plan.tensors} == set(expected)
+    assert set(plan.tensors) == set(expected)
     worst = 0.0
-    for tensor in plan.tensors:
+    for tensor in plan.tensors.values():
         ours, theirs = merged(plan, tensor.name), expected[tensor.name]
         assert tensor.shape == theirs.shape
         scale = np.abs(theirs).max()
@@ -43,8 +43,7 @@ def largest_difference(recipe: Recipe, expected: dict[str, Any]) -> float:
 
 
 def merged(model: MergedModel, name: str) -> Any:
-    tensor = next(tensor for tensor in model.tensors if tensor.name == name)
-    return model.rows(name, 0, tensor.rows)
+    return model.rows(name, 0, model.tensors[name].rows)
 
 
 def run_mergekit(document: dict[str, Any], out: Path, dtype: str = "float32") -> dict[str, Any]:

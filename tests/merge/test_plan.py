@@ -11,6 +11,7 @@ from helpers.parents import make_family, make_parent
 from safetensors.torch import load_file, save_file
 
 from mergesearch.errors import BuildError, CheckpointError, RecipeError
+from mergesearch.gguf import EMBEDDING
 from mergesearch.merge import MergedModel, PlannedTensor, plan_merge
 from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
@@ -35,7 +36,7 @@ def plan(document: dict[str, Any], family: dict[str, str]) -> tuple[MergedModel,
 
 
 def tensor(made: MergedModel, name: str) -> PlannedTensor:
-    return next(tensor for tensor in made.tensors if tensor.name == name)
+    return made.tensors[name]
 
 
 def test_gradients_run_over_layers_and_start_at_the_embedding(family: dict[str, str]) -> None:
@@ -61,7 +62,7 @@ def test_defaults_are_those_of_each_method(family: dict[str, str]) -> None:
         ("ram", {"epsilon": 1e-5}),
     ):
         made, _ = plan({"merge_method": method, "base_model": "base", "models": models}, family)
-        assert made.tensors[0].settings == expected
+        assert made.tensors[EMBEDDING].settings == expected
 
 
 def test_base_among_the_models_is_no_input(family: dict[str, str]) -> None:
@@ -70,9 +71,12 @@ def test_base_among_the_models_is_no_input(family: dict[str, str]) -> None:
     made, _ = plan(
         {"merge_method": "task_arithmetic", "base_model": "base", "models": models}, family
     )
-    assert [source.parent for source in made.tensors[0].inputs] == [family["a"]]
+    assert [source.parent for source in made.tensors[EMBEDDING].inputs] == [family["a"]]
     made, _ = plan({"merge_method": "linear", "base_model": "base", "models": models}, family)
-    assert [source.parent for source in made.tensors[0].inputs] == [family["base"], family["a"]]
+    assert [source.parent for source in made.tensors[EMBEDDING].inputs] == [
+        family["base"],
+        family["a"],
+    ]
 
 
 def test_karcher_takes_a_base_beside_the_models_as_one_more(family: dict[str, str]) -> None:
@@ -84,13 +88,16 @@ def test_karcher_takes_a_base_beside_the_models_as_one_more(family: dict[str, st
             "models": [{"model": model} for model in models],
         }
         made, _ = plan(document, family)
-        found = [source.parent for source in made.tensors[0].inputs]
+        found = [source.parent for source in made.tensors[EMBEDDING].inputs]
         assert found == [family[name] for name in expected]
     sources = [{"model": name, "layer_range": [0, 2]} for name in ("a", "b")]
     made, _ = plan(
         {"merge_method": "karcher", "base_model": "base", "slices": [{"sources": sources}]}, family
     )
-    assert [source.parent for source in made.tensors[0].inputs] == [family["a"], family["b"]]
+    assert [source.parent for source in made.tensors[EMBEDDING].inputs] == [
+        family["a"],
+        family["b"],
+    ]
 
 
 def test_directions_that_cancel_are_refused_by_the_tensor(family: dict[str, str]) -> None:
@@ -127,7 +134,8 @@ def test_slices_renumber_layers(family: dict[str, str]) -> None:
     made, parents = plan({"merge_method": "linear", "slices": slices}, family)
     assert made.config["num_hidden_layers"] == made.layout.n_layers == 5
     sources = {
-        tensor.name: (tensor.inputs[0].parent, tensor.inputs[0].name) for tensor in made.tensors
+        tensor.name: (tensor.inputs[0].parent, tensor.inputs[0].name)
+        for tensor in made.tensors.values()
     }
     name = "model.layers.{}.self_attn.q_proj.bias"
     assert [sources[name.format(layer)] for layer in range(5)] == [
@@ -177,7 +185,7 @@ def test_layers_of_gemma_4_keep_their_kinds(tmp_path: Path) -> None:
     made, _ = plan({"merge_method": "passthrough", "slices": slices}, family)
     windowed = [kind == "sliding_attention" for kind in made.config["layer_types"]]
     assert windowed == [True, True, False, False, True, False]
-    shapes = {tensor.name: tensor.shape for tensor in made.tensors}
+    shapes = {name: tensor.shape for name, tensor in made.tensors.items()}
     assert shapes["model.layers.3.self_attn.q_norm.weight"] == (32,)
     assert shapes["model.layers.4.self_attn.q_norm.weight"] == (16,)
     mixed = {"merge_method": "linear", "slices": [of_layers(("a", 0, 2), ("b", 1, 3))]}
@@ -191,7 +199,7 @@ def test_tables_of_all_layers_are_not_cut(tmp_path: Path) -> None:
     family = make_family(tmp_path, ("a", "b"), arch="gemma4_text")
     whole = {"merge_method": "slerp", "base_model": "a", "parameters": {"t": 0.5}}
     made, _ = plan(whole | {"slices": [of_layers(("a", 0, 5), ("b", 0, 5))]}, family)
-    assert "model.embed_tokens_per_layer.weight" in {tensor.name for tensor in made.tensors}
+    assert "model.embed_tokens_per_layer.weight" in made.tensors
     halves = [of_layers(("a", 0, 2), ("b", 0, 2)), of_layers(("a", 2, 5), ("b", 2, 5))]
     with pytest.raises(RecipeError, match="several slices of Gemma4"):
         plan(whole | {"slices": halves}, family)

@@ -43,7 +43,7 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def merged(document: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     recipe = Recipe.from_dict(document).renamed(names)
     plan = plan_merge(recipe, open_parents(recipe))
-    return {tensor.name: plan.rows(tensor.name, 0, tensor.rows) for tensor in plan.tensors}
+    return {tensor.name: plan.rows(tensor.name, 0, tensor.rows) for tensor in plan.tensors.values()}
 
 
 def test_a_stage_equals_its_result_on_disk(family: dict[str, str], tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_stage_is_computed_once_where_there_is_room(
     memory = 10**9 if room == "memory" else 0
     spare = Spare(memory, tmp_path if room != "none" else tmp_path / "gone")
     plan = plan_merge(recipe, parents, spare=spare)
-    tensor = max(plan.tensors, key=lambda tensor: tensor.rows * tensor.cols)
+    tensor = max(plan.tensors.values(), key=lambda tensor: tensor.rows * tensor.cols)
     found = plan.rows(tensor.name, 0, tensor.rows)
     expected = merged(last, family)[tensor.name]
     np.testing.assert_array_equal(found, expected)
@@ -236,7 +236,7 @@ def test_an_ended_plan_reads_no_further_block_not_even_of_a_stage(
     monkeypatch.setattr("mergesearch.merge.rows.BLOCK_ELEMENTS", 1024)
     parents = {ref: Ending(parent) for ref, parent in open_parents(recipe).items()}
     plan = plan_merge(recipe, parents, ended)
-    largest = max(plan.tensors, key=lambda tensor: tensor.rows * tensor.cols)
+    largest = max(plan.tensors.values(), key=lambda tensor: tensor.rows * tensor.cols)
     with pytest.raises(Interrupted, match="the build was stopped"):
         plan.rows(largest.name, 0, 1)
     assert len(read) == 4  # slerp's own, then base, a and b of the stage's first block

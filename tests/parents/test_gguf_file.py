@@ -312,6 +312,14 @@ def test_folder_with_one_gguf(tmp_path: Path) -> None:
     assert open_checkpoint(str(folder)).tensors["lm_head.weight"].dtype == "BF16"
 
 
+def test_endless_experts_are_refused_at_once(tmp_path: Path) -> None:
+    """No name is made for experts that the file has no rows for."""
+    path = to_gguf(make_parent(tmp_path / "a", arch="mixtral"), tmp_path / "a.gguf")
+    endless = _copy(path, tmp_path / "b.gguf", llama__expert_count=2**31 - 1)
+    with pytest.raises(CheckpointError, match="tensors for 2 layers"):
+        open_checkpoint(str(endless))
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "another architecture": ({"architecture": "gemma"}, 'unsupported architecture "gemma"'),
     "a part": ({"split__count": 3}, "a part of a split GGUF"),

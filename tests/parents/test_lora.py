@@ -307,6 +307,10 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "a pattern that never ends": (_config(rank_pattern={"(a+)+b": 4}), "repeats a group"),
     "an endless name": (_put("x" * 300 + ".weight", 4, 4), "unknown tensor base_model.model.xxx"),
+    "whole numbers": (
+        _tensors(lambda tensors: tensors.update({f"{PREFIX}{Q}.weight": np.zeros((64, 64), "i4")})),
+        r"(?s)unknown tensor .*whole tensors, all of floats",
+    ),
     "config not JSON": (
         lambda folder: (folder / "adapter_config.json").write_text("{"),
         "not valid JSON",

@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-import numpy as np
-import numpy.typing as npt
+from gguf import GGMLQuantizationType as Type
 
-from mergesearch._kernels.mapping import mapped_file
 from mergesearch._kernels.stored import Float
 from mergesearch._system.documents import shown, state_of
 from mergesearch.build.contents import Contents
-from mergesearch.build.explain import Matrix, explanation, joined_rows
+from mergesearch.build.explain import Matrix, ReadRows, explanation, joined_rows
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import (
     CONSTANTS,
@@ -31,13 +29,13 @@ from mergesearch.gguf import (
     layer_of,
     with_layer,
 )
-from mergesearch.gguf.dequantize import check_dequantizable, dequantized
-from mergesearch.gguf.header import GgufHeader, GgufTensor, read_gguf_header
+from mergesearch.gguf.fields import Fields
+from mergesearch.gguf.file import GgufFile
 from mergesearch.gguf.pack import Metadata, Section
 from mergesearch.merge import MergedModel
 from mergesearch.merge.config import CONTEXT_KEYS, output_config
 from mergesearch.parents import Checkpoint
-from mergesearch.quantize.mix import ModelTraits
+from mergesearch.quantize.mix import ModelTraits, traits_of
 
 _Field = tuple[str, Any, gguf.GGUFValueType]
 
@@ -207,23 +205,15 @@ def read_blueprint(path: Path, parents: Mapping[str, Checkpoint]) -> Blueprint:
     Raises:
         CheckpointError: The file is not a GGUF, or has tensors that no parent explains.
     """
-    header = read_gguf_header(path)
-    for name, tensor in header.tensors.items():
-        check_dequantizable(name, tensor.kind, path)
-    data = mapped_file(path)
-    constants = {
-        name: dequantized(data, tensor, 0, 1)[0]
-        for name, tensor in header.tensors.items()
-        if name in CONSTANTS
-    }
+    file = GgufFile(path)
     failures: list[_Unexplained] = []
     for parent in parents.values():
         try:
-            tensors = _derive(header, data, parent)
+            tensors = _derive(file, parent)
         except _Unexplained as failure:
             failures.append(failure)
             continue
-        return Blueprint(path, parent, _traits(header), _fields(header), constants, tensors)
+        return Blueprint(path, parent, _traits(file.fields), _kept(file), file.constants, tensors)
     nearest = max(failures, key=lambda failure: failure.explained)
     raise CheckpointError(
         f"{nearest.name}: {nearest.reason} of {nearest.ref}",
@@ -245,16 +235,16 @@ class _Unexplained(Exception):
         self.explained = explained
 
 
-def _derive(
-    header: GgufHeader, data: npt.NDArray[np.uint8], parent: Checkpoint
-) -> list[StoredTensor]:
+def _derive(file: GgufFile, parent: Checkpoint) -> list[StoredTensor]:
     """How every tensor of the GGUF is made from a parent's, the smallest tensors first."""
-    named = _names(header, parent)
+    named = _names(file.fields, parent)
     found: dict[str, tuple[Segment, ...]] = {}
     patterns: dict[str, tuple[str, ...]] = {}
-    weights = [name for name in header.tensors if name not in CONSTANTS]
-    for name in sorted(weights, key=lambda name: math.prod(header.tensors[name].shape)):
-        target = _stored_matrix(name, header.tensors[name], data)
+    weights = [name for name in file.tensors if name not in CONSTANTS]
+    for name in sorted(weights, key=lambda name: math.prod(file.tensors[name].shape)):
+        tensor = file.tensors[name]
+        read = partial(file.rows, tensor)
+        target = _matrix(name, tensor.shape, read, len(tensor.shape) == 1, tensor.kind)
         layer = layer_of(name)
         pattern = name if layer is None else with_layer(name, 0)
         likely = named.get(name, patterns.get(pattern, ()))
@@ -267,7 +257,7 @@ def _derive(
             raise _Unexplained(name, reason, parent.ref, len(found))
         found[name] = segments
         patterns[pattern] = tuple(dict.fromkeys(segment.name for segment in segments))
-    return [StoredTensor(name, header.tensors[name].shape, found[name]) for name in weights]
+    return [StoredTensor(name, file.tensors[name].shape, found[name]) for name in weights]
 
 
 def _explain(
@@ -290,13 +280,12 @@ def _explain(
     ), "its values are not found in the weights"
 
 
-def _names(header: GgufHeader, parent: Checkpoint) -> dict[str, tuple[str, ...]]:
+def _names(fields: Fields, parent: Checkpoint) -> dict[str, tuple[str, ...]]:
     """The Hugging Face names that llama.cpp's converter usually gives GGUF names."""
     known = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
-    arch = _arch(header)
-    if arch not in known:
+    if str(fields.arch) not in known:
         return {}
-    table = gguf.get_tensor_name_map(known[arch], _layers(header))
+    table = gguf.get_tensor_name_map(known[fields.arch], _layers(fields))
     pairs = [
         (table.get_name(name, try_suffixes=(".weight", ".bias")), name) for name in parent.tensors
     ]
@@ -306,58 +295,42 @@ def _names(header: GgufHeader, parent: Checkpoint) -> dict[str, tuple[str, ...]]
 def _sources(parent: Checkpoint, layer: int | None, vectors: bool) -> dict[str, Matrix]:
     """The tensors of a layer, or of none, as matrices by their names."""
     return {
-        name: _source(parent, name, info.shape)
+        name: _matrix(name, info.shape, partial(parent.rows, name), vectors)
         for name, info in parent.tensors.items()
         if layer_of(name) == layer and vectors == (math.prod(info.shape[:-1]) == 1)
     }
 
 
-def _source(parent: Checkpoint, name: str, shape: tuple[int, ...]) -> Matrix:
-    rows, cols = math.prod(shape[:-1]), shape[-1]
-    if rows == 1:
-        return Matrix(name, cols, 1, lambda a, b: parent.rows(name, 0, 1)[0, a:b].reshape(-1, 1))
-    return Matrix(name, rows, cols, lambda a, b: parent.rows(name, a, b))
+def _matrix(
+    name: str, shape: tuple[int, ...], read: ReadRows, vector: bool, kind: Type = Type.F32
+) -> Matrix:
+    """A tensor as rows to compare; a vector as one column."""
+    if not vector:
+        return Matrix(name, math.prod(shape[:-1]), shape[-1], read, kind)
+    return Matrix(
+        name, shape[-1], 1, lambda start, stop: read(0, 1)[0, start:stop].reshape(-1, 1), kind
+    )
 
 
-def _stored_matrix(name: str, tensor: GgufTensor, data: npt.NDArray[np.uint8]) -> Matrix:
-    rows, cols = math.prod(tensor.shape[:-1]), tensor.shape[-1]
-    if len(tensor.shape) == 1:
-        return Matrix(
-            name,
-            cols,
-            1,
-            lambda a, b: dequantized(data, tensor, 0, 1)[0, a:b].reshape(-1, 1),
-            tensor.kind,
-        )
-    return Matrix(name, rows, cols, lambda a, b: dequantized(data, tensor, a, b), tensor.kind)
-
-
-def _fields(header: GgufHeader) -> list[_Field]:
+def _kept(file: GgufFile) -> list[_Field]:
     """The metadata to copy: all but what concerns the file itself or the parent by name."""
     return [
-        (key, value, header.kinds[key])
-        for key, value in header.fields.items()
+        (key, value, file.kinds[key])
+        for key, value in file.fields.values.items()
         if not key.startswith(_DROPPED) or key.startswith(_KEPT_GENERAL)
     ]
 
 
-def _traits(header: GgufHeader) -> ModelTraits:
-    """What the choice of types depends on (`src/models/llama.cpp` and `qwen2.cpp`)."""
-    arch, layers = _arch(header), _layers(header)
-    heads = header.fields.get(f"{arch}.attention.head_count")
-    kv_heads = header.fields.get(f"{arch}.attention.head_count_kv")
-    grouped = arch == "qwen2" or (arch == "llama" and kv_heads not in (None, heads))
-    experts = int(header.fields.get(f"{arch}.expert_count", 0))
-    return ModelTraits(layers, experts, wide_groups=layers == 80 and grouped)
+def _traits(fields: Fields) -> ModelTraits:
+    """What the choice of types depends on."""
+    heads = fields.get(gguf.Keys.Attention.HEAD_COUNT)
+    groups = fields.get(gguf.Keys.Attention.HEAD_COUNT_KV)
+    experts = gguf.Keys.LLM.EXPERT_COUNT
+    n_experts = 0 if fields.get(experts) is None else fields.whole(experts, 0)
+    return traits_of(
+        str(fields.arch), _layers(fields), n_experts, grouped=groups not in (None, heads)
+    )
 
 
-def _arch(header: GgufHeader) -> str:
-    return str(header.fields.get(gguf.Keys.General.ARCHITECTURE))
-
-
-def _layers(header: GgufHeader) -> int:
-    key = f"{_arch(header)}.block_count"
-    value = header.fields.get(key)
-    if not isinstance(value, int) or value < 1:
-        raise CheckpointError(state_of(key, value), expected="a positive whole number")
-    return value
+def _layers(fields: Fields) -> int:
+    return fields.whole(gguf.Keys.LLM.BLOCK_COUNT, 1)

@@ -20,7 +20,7 @@ from mergesearch.gguf import (
 )
 from mergesearch.gguf.pack import Metadata, Section
 from mergesearch.merge import MergedModel
-from mergesearch.quantize.mix import ModelTraits
+from mergesearch.quantize.mix import ModelTraits, traits_of
 from mergesearch.recipe import Recipe
 from mergesearch.vocabulary import Tokenizer
 from mergesearch.vocabulary.to_gguf import read_vocabulary
@@ -82,7 +82,12 @@ def built_in_contents(recipe: Recipe, merged: MergedModel, memo: Memo) -> Conten
         return [model.packed(), vocabulary, kind.packed()]
 
     return Contents(
-        traits=ModelTraits(layout.n_layers, layout.n_experts, layout.wide_groups),
+        traits=traits_of(
+            gguf.MODEL_ARCH_NAMES[layout.arch],
+            layout.n_layers,
+            layout.n_experts,
+            grouped=layout.n_heads != layout.n_kv_heads,
+        ),
         metadata=metadata,
         constants=extra_tensors(layout, merged.config),
         tensors=stored_tensors(layout),

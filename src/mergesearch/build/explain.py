@@ -29,6 +29,10 @@ _LARGEST_HEAD = 4096
 _LARGEST_CONSTANT = 16
 
 
+ReadRows = Callable[[int, int], Float]
+"""Returns rows `start:stop`, shape `(stop - start, cols)`."""
+
+
 @dataclass(frozen=True)
 class Matrix:
     """Rows to compare, of a GGUF or of a parent; a vector is a matrix of one column.
@@ -37,14 +41,14 @@ class Matrix:
         name: Name of the tensor.
         rows: Number of rows.
         cols: Elements of a row.
-        read: Function that returns rows `start:stop`, shape `(stop - start, cols)`.
+        read: Function that returns rows.
         kind: Type in the GGUF; F32 in a parent.
     """
 
     name: str
     rows: int
     cols: int
-    read: Callable[[int, int], Float]
+    read: ReadRows
     kind: Type = Type.F32
 
 

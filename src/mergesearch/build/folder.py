@@ -86,7 +86,7 @@ def folder_outputs(
             for name, tensors in zip(names, shards, strict=True)
             for tensor in tensors
         }
-        size = sum(tensor.rows * tensor.cols for tensor in merged.tensors) * kind.size
+        size = sum(tensor.rows * tensor.cols for tensor in merged.tensors.values()) * kind.size
         index = {"metadata": {"total_size": size}, "weight_map": places}
         write_json(folder / "model.safetensors.index.json", index)
     config = {**merged.config, "dtype": dtype, "torch_dtype": dtype}
@@ -106,7 +106,7 @@ def _shards(merged: MergedModel, item: int) -> list[list[PlannedTensor]]:
     """The tensors, in order, in groups of at most `SHARD_BYTES`."""
     shards: list[list[PlannedTensor]] = [[]]
     size = 0
-    for tensor in merged.tensors:
+    for tensor in merged.tensors.values():
         own = tensor.rows * tensor.cols * item
         if shards[-1] and size + own > SHARD_BYTES:
             shards.append([])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import gguf
 
@@ -33,7 +33,6 @@ class Layout(ABC):
         head_dim: Elements of a head.
         vocab_rows: Rows of the token embedding, padding included.
         tied: Whether the head is the token embedding.
-        built_in: Whether enough is known of the architecture to change layers and vocabulary.
     """
 
     n_layers: int
@@ -43,12 +42,6 @@ class Layout(ABC):
     head_dim: int
     vocab_rows: int
     tied: bool
-    built_in: ClassVar[bool]
-
-    @property
-    @abstractmethod
-    def layers_alike(self) -> bool:
-        """Whether all layers are known to have the same tensors."""
 
     @property
     @abstractmethod
@@ -58,11 +51,6 @@ class Layout(ABC):
     @abstractmethod
     def tensor_shapes(self) -> dict[str, Shape]:
         """Return the shape `(rows, cols)` or `(cols,)` of every tensor by its name, in order."""
-
-    @property
-    def least_tensors(self) -> int:
-        """A number of tensors that the layout has at least."""
-        return self.n_layers
 
     @abstractmethod
     def with_layers(self, kinds: Sequence[int]) -> Self:
@@ -115,7 +103,7 @@ class LinearAttention:
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltInLayout(Layout):
-    """The shape of a model of a built-in architecture.
+    """The shape of a model of a built-in architecture, whose layers and vocabulary may be changed.
 
     Attributes:
         family: What is common to all models of the architecture.
@@ -137,12 +125,6 @@ class BuiltInLayout(Layout):
     kinds: tuple[str, ...] = ()
     linear: LinearAttention | None = None
     sizes_by_kind: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    built_in = True
-
-    @property
-    def layers_alike(self) -> bool:
-        """See `Layout`."""
-        return not self.kinds
 
     @property
     def title(self) -> str:
@@ -179,14 +161,8 @@ class BuiltInLayout(Layout):
 
     @property
     def least_tensors(self) -> int:
-        """See `Layout`."""
+        """A number of tensors that the model has at least."""
         return self.n_layers * max(1, self.n_experts)
-
-    @property
-    def wide_groups(self) -> bool:
-        """Whether llama.cpp takes it for a 70 B model, whose few value heads it keeps finer."""
-        grouped = self.arch == gguf.MODEL_ARCH.LLAMA and self.n_heads != self.n_kv_heads
-        return self.n_layers == 80 and (grouped or self.arch == gguf.MODEL_ARCH.QWEN2)
 
     def tensor_shapes(self) -> dict[str, Shape]:
         """See `Layout`."""
@@ -281,12 +257,6 @@ class FoundLayout(Layout):
 
     name: str
     shapes: Mapping[str, Shape]
-    built_in = False
-
-    @property
-    def layers_alike(self) -> bool:
-        """See `Layout`."""
-        return False
 
     @property
     def title(self) -> str:

@@ -50,7 +50,7 @@ class RowSources:
         return self.rows == rows and bool((self.own_rows == np.arange(rows)).all())
 
 
-class AlignedParent:
+class AlignedParent(Checkpoint):
     """A parent whose embedding and head follow the tokens of the result; see `Checkpoint`.
 
     Args:
@@ -89,21 +89,15 @@ class AlignedParent:
         self._means: dict[str, Float] = {}
         self._lock = threading.Lock()
 
-    def rows(self, name: str, start: int, stop: int) -> Float:
-        """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
+    def stored(self, name: str, start: int, stop: int) -> Stored:
+        """Return rows; as the parent stores them where no vocabulary orders them."""
         if name not in (EMBEDDING, HEAD):
-            return self._parent.rows(name, start, stop)
+            return self._parent.stored(name, start, stop)
         n_tokens = self._sources.n_tokens
         if stop <= n_tokens:
             return self._gathered(name, start, stop)
         filling = np.repeat(self._mean(name), stop - max(start, n_tokens), axis=0)
         return np.concatenate([self._gathered(name, min(start, n_tokens), n_tokens), filling])
-
-    def stored(self, name: str, start: int, stop: int) -> Stored:
-        """Return the same rows; as the parent stores them where no vocabulary orders them."""
-        if name in (EMBEDDING, HEAD):
-            return self.rows(name, start, stop)
-        return self._parent.stored(name, start, stop)
 
     def read_ahead(self, name: str, start: int, stop: int) -> None:
         """Let the system read from the disk the rows that are at the same places."""

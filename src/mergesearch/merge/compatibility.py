@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf import EMBEDDING, HEAD, Layout
+from mergesearch.gguf import EMBEDDING, HEAD, BuiltInLayout, Layout
 from mergesearch.parents import Checkpoint
 
 
@@ -55,7 +55,11 @@ def _first_other_shape(first: Layout, second: Layout) -> tuple[str, Any, Any] | 
     expected, found = (
         layout.with_layers(range(depth)).tensor_shapes() for layout in (first, second)
     )
-    vocabulary = (EMBEDDING, HEAD) if first.built_in and first.hidden == second.hidden else ()
+    vocabulary = (
+        (EMBEDDING, HEAD)
+        if isinstance(first, BuiltInLayout) and first.hidden == second.hidden
+        else ()
+    )
     for name in dict.fromkeys([*expected, *found]):
         if expected.get(name) != found.get(name) and name not in vocabulary:
             return name, expected.get(name, "absent"), found.get(name, "absent")

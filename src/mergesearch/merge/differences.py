@@ -40,7 +40,7 @@ def differences(merged: MergedModel, parents: Mapping[str, Checkpoint]) -> Itera
 
 def unmatched_filters(recipe: Recipe, merged: MergedModel) -> Iterator[str]:
     """Yield a sentence for every filter of a recipe that no tensor's name contains."""
-    names = [tensor.name for tensor in merged.tensors]
+    names = list(merged.tensors)
     parts = dict.fromkeys(
         name.partition(f".{layer}.")[2].split(".")[0]
         for name in names

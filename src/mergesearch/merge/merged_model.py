@@ -23,7 +23,7 @@ from mergesearch.merge.shared_computation import SharedComputation
 from mergesearch.merge.stopping import Stopping
 from mergesearch.methods import InputRows, InputTensor, Method, Settings
 from mergesearch.methods.combination import rows_as
-from mergesearch.parents import Checkpoint
+from mergesearch.parents import Checkpoint, TensorInfo
 from mergesearch.vocabulary import Tokenizer
 
 
@@ -36,12 +36,11 @@ class Source:
 
 
 @dataclass(frozen=True)
-class PlannedTensor:
-    """An output tensor and what it is merged from.
+class PlannedTensor(TensorInfo):
+    """An output tensor, computed in float32, and what it is merged from.
 
     Attributes:
         name: Hugging Face name.
-        shape: Shape, `(rows, cols)` or `(cols,)`.
         base: Tensor of the base where it is apart from the inputs, None elsewhere.
         inputs: Tensors of the parents in the recipe's order.
         settings: Parameters of the method for this tensor.
@@ -49,7 +48,6 @@ class PlannedTensor:
     """
 
     name: str
-    shape: tuple[int, ...]
     base: Source | None
     inputs: tuple[Source, ...]
     settings: Settings
@@ -71,22 +69,26 @@ class PlannedTensor:
         return self.shape[-1]
 
 
-class MergedModel:
+class MergedModel(Checkpoint):
     """The result of one merge, computed on demand; safe to use from several threads.
 
-    Attributes:
-        tensors: Tensors in the order of the output file.
-        config: `config.json` of the output.
-        layout: Sizes of the output.
-        tokenizer: Tokenizer of the output, None where no parent has one.
-        stopping: What ends the building.
+    As a parent of later merges it is a stage: who reads its rows in several passes keeps them
+    (`KeptRows`), since they are computed whenever they are read.
+
+    Args:
         stages: Ids of those parents whose rows are computed whenever they are read.
+
+    Attributes:
+        ref: Name of the stage; empty for the last merge of a recipe.
+        tensors: Tensors by their names, in the order of the output file.
+        stopping: What ends the building.
         spare: Room for what several passes read.
         layers: Layer of a parent that each layer is of the same kind as.
     """
 
     def __init__(
         self,
+        ref: str,
         method: Method,
         parents: Mapping[str, Checkpoint],
         tensors: Sequence[PlannedTensor],
@@ -99,23 +101,23 @@ class MergedModel:
         spare: Spare,
         layers: Sequence[int],
     ) -> None:
-        self.tensors = tuple(tensors)
+        self.ref = ref
+        self.tensors: Mapping[str, PlannedTensor] = {tensor.name: tensor for tensor in tensors}
         self.config = config
         self.layout = layout
         self.tokenizer = tokenizer
         self._method = method
         self._parents = parents
         self.stopping = stopping
-        self.stages = stages
+        self._stages = stages
         self.spare = spare
         self.layers = layers
         self._kept: dict[str, dict[Source, KeptRows]] = {}
-        self._rows_left = {tensor.name: tensor.rows for tensor in self.tensors}
+        self._rows_left = {tensor.name: tensor.rows for tensor in tensors}
         self._counting = threading.Lock()
-        self._by_name = {tensor.name: tensor for tensor in self.tensors}
         self._statistics = {
             tensor.name: SharedComputation(partial(self._collect, tensor))
-            for tensor in self.tensors
+            for tensor in tensors
             if method.statistics is not None
         }
 
@@ -131,7 +133,7 @@ class MergedModel:
             Interrupted: The building was stopped.
             BuildError: The merge made some of finite parents.
         """
-        tensor = self._by_name[name]
+        tensor = self.tensors[name]
         statistics = self._statistics[name].result() if name in self._statistics else None
         merged = self._method.merge(self._read(tensor, start, stop), tensor.settings, statistics)
         rows = rows_as(merged, kind)
@@ -144,9 +146,13 @@ class MergedModel:
         """Return merged rows as `rows_as` does, in float32, shape `(stop - start, cols)`."""
         return self.rows_as(name, start, stop, Type.F32).view(np.float32)
 
+    def stored(self, name: str, start: int, stop: int) -> Stored:
+        """See `Checkpoint`."""
+        return self.rows(name, start, stop)
+
     def read_ahead(self, name: str, start: int, stop: int) -> None:
         """Let the system read what merged rows are made of from the disk."""
-        for source in self._by_name[name].sources:
+        for source in self.tensors[name].sources:
             self._parents[source.parent].read_ahead(source.name, start, stop)
 
     def _note_read(self, name: str, rows: int) -> None:
@@ -202,7 +208,7 @@ class MergedModel:
                 self.spare,
             )
             for source in tensor.sources
-            if source.parent in self.stages
+            if source.parent in self._stages
         }
 
         def read(index: int) -> InputRows:

@@ -18,7 +18,6 @@ from mergesearch.gguf import EMBEDDING, BuiltInLayout, Layout, layer_of, with_la
 from mergesearch.merge.compatibility import check_compatible
 from mergesearch.merge.config import output_config
 from mergesearch.merge.merged_model import MergedModel, PlannedTensor, Source
-from mergesearch.merge.stage import Stage
 from mergesearch.merge.stopping import Stopping
 from mergesearch.merge.vocabulary import align
 from mergesearch.methods.noise import noise_key
@@ -52,8 +51,7 @@ def plan_merge(
     )
     available: dict[str, Checkpoint] = dict(parents)
     for merge in recipe.merges[:-1]:
-        stage = _plan(merge, (recipe.seed, merge.name), available, means)
-        available[merge.name] = Stage(merge.name, stage)
+        available[merge.name] = _plan(merge, (recipe.seed, merge.name), available, means)
     return _plan(recipe.last, (recipe.seed, ""), available, means)
 
 
@@ -75,7 +73,7 @@ def _plan(
     """Plan one merge over parents and earlier stages; seed and stage's name key its noise."""
     taken = {ref: available[ref] for ref in merge.refs}
     check_compatible(taken, same_depth=merge.whole)
-    if not all(parent.layout.built_in for parent in taken.values()):
+    if not all(isinstance(parent.layout, BuiltInLayout) for parent in taken.values()):
         _check_found(merge, taken)
     aligned = align(taken, merge.base_model, merge.tokenizer, means.memo)
     tokenizer = _with_template(aligned.tokenizer, merge, taken, means.memo)
@@ -90,13 +88,13 @@ def _plan(
         index = layer_of(name)
         layer = None if index is None else layers[index]
         tensors.append(_plan_tensor(merge, origin, name, shape, layer))
-    if not layout.layers_alike:
-        _check_sources(tensors, aligned.parents)
+    _check_sources(tensors, aligned.parents)
     context = _context_parent(merge, donor, available)
     config = output_config(donor, context, [layer for _, layer in kinds])
     if tokenizer is not None:  # the donor's rows may stand for other tokens
         config |= {f"{kind}_token_id": row for kind, row in tokenizer.ids.items()}
     return MergedModel(
+        origin[1],
         merge.method,
         aligned.parents,
         tensors,
@@ -104,7 +102,7 @@ def _plan(
         layout,
         tokenizer,
         stopping=means.stopping,
-        stages={ref for ref, parent in taken.items() if isinstance(parent, Stage)},
+        stages={ref for ref, parent in taken.items() if isinstance(parent, MergedModel)},
         spare=means.spare,
         layers=tuple(_first_layer(taken[ref], layer) for ref, layer in kinds),
     )
@@ -112,7 +110,7 @@ def _plan(
 
 def _first_layer(parent: Checkpoint, layer: int) -> int:
     """The layer of a parent of the first stage that tells the kind of a parent's layer."""
-    return parent.layers[layer] if isinstance(parent, Stage) else layer
+    return parent.layers[layer] if isinstance(parent, MergedModel) else layer
 
 
 def _check_found(merge: Merge, taken: Mapping[str, Checkpoint]) -> None:
@@ -226,5 +224,5 @@ def _plan_tensor(
         merge.method.check(settings, [f"{tensor.parent}, {name}" for tensor in sources])
     keys = tuple(noise_key(*origin, tensor.parent, name) for tensor in sources)
     return PlannedTensor(
-        name, shape, None if base is None else tensor_of(base), sources, settings, keys
+        shape, "F32", name, None if base is None else tensor_of(base), sources, settings, keys
     )

@@ -1,4 +1,4 @@
-"""Parents behind one protocol, wherever they lie."""
+"""Parents behind one base class, wherever they lie."""
 
 from mergesearch.parents.contents import ParentFiles
 from mergesearch.parents.opening import (

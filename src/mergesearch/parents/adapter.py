@@ -22,7 +22,7 @@ from mergesearch._system.documents import check, shown, state_of
 from mergesearch.errors import CheckpointError
 from mergesearch.parents.documents import ADAPTER_SETTINGS
 from mergesearch.parents.folder import read_json, refuse_pickles
-from mergesearch.parents.safetensors import SafetensorsFile
+from mergesearch.parents.safetensors import WHOLE_NUMBERS, SafetensorsFile
 from mergesearch.vocabulary.files import documents
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -215,11 +215,12 @@ def _modules(file: SafetensorsFile) -> dict[str, dict[str, _Module]]:
     found: dict[str, dict[str, _Module]] = {}
     for key in file.tensors:
         match = _KEY.fullmatch(key)
-        if match is None or len(key) > _MOST_CHARACTERS:
+        floats = file.tensors[key].dtype not in WHOLE_NUMBERS
+        if match is None or len(key) > _MOST_CHARACTERS or not floats:
             raise CheckpointError(
                 f"unknown tensor {key[:_MOST_CHARACTERS]}",
                 where=file.path,
-                expected="LoRA's A and B, DoRA's lengths, or whole tensors",
+                expected="LoRA's A and B, DoRA's lengths, or whole tensors, all of floats",
             )
         adapter = match["adapter"] or match["saved"] or _DEFAULT
         module = found.setdefault(adapter, {}).setdefault(match["module"], _Module())

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mergesearch._kernels.stored import Float, Stored
+from mergesearch._kernels.stored import Stored
 from mergesearch._system.documents import check, read_json_object
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf import EMBEDDING, HEAD, Layout, check_rope_type, found_layout, layout_of
-from mergesearch.gguf.documents import ANY_CONFIG, MODEL_CONFIG
+from mergesearch.gguf import EMBEDDING, HEAD, BuiltInLayout, Layout, found_layout
+from mergesearch.gguf.documents import ANY_CONFIG
 from mergesearch.gguf.gemma4 import with_heads_of_full_attention
 from mergesearch.parents.documents import SHARDS
-from mergesearch.parents.parent import TensorInfo, check_count, check_tensors
+from mergesearch.parents.parent import (
+    PREDICTING,
+    SHARING,
+    StoredCheckpoint,
+    TensorInfo,
+    check_tensors,
+    checked_layout,
+)
 from mergesearch.parents.safetensors import WHOLE_NUMBERS, SafetensorsFile
 from mergesearch.parents.text_model import reads_images, text_config, text_names
-from mergesearch.parents.tokens import check_token_ids, fitting_tokenizer
+from mergesearch.parents.tokens import fitting_tokenizer
 from mergesearch.vocabulary import Tokenizer, read_tokenizer
 from mergesearch.vocabulary.files import documents
 
@@ -31,19 +38,14 @@ _BUFFERS = (".rotary_emb.inv_freq", ".attention.masked_bias", ".attention.bias")
 
 
 @dataclass(frozen=True)
-class _Place:
-    """The file that holds a tensor, and the tensor's name in it."""
+class _Tensor(TensorInfo):
+    """A tensor with the file that holds it, and its name there."""
 
-    file: SafetensorsFile
-    name: str
-
-    @property
-    def info(self) -> TensorInfo:
-        stored = self.file.tensors[self.name]
-        return TensorInfo(stored.shape, stored.dtype)
+    file: SafetensorsFile = field(compare=False)
+    name: str = field(compare=False)
 
 
-class FolderCheckpoint:
+class FolderCheckpoint(StoredCheckpoint):
     """A checkpoint whose tensors are in memory-mapped safetensors files.
 
     A head that a tied model stores nevertheless is left out.
@@ -59,107 +61,86 @@ class FolderCheckpoint:
         self.ref = ref
         self.folder = folder
         self._notes: list[str] = []
-        self._places = _open_files(folder, self._notes)
+        self.tensors: Mapping[str, _Tensor] = _open_files(folder, self._notes)
         self.config = read_config(folder)
+        if not as_found:
+            self._keep_text_model()
+            ahead = [name for name in self.tensors if name.startswith(_AHEAD)]
+            self._leave_out(ahead, PREDICTING)
+        self._weights = dict.fromkeys(tensor.file.path for tensor in self.tensors.values())
+        self.tensors = {
+            name: tensor
+            for name, tensor in self.tensors.items()
+            if not name.endswith(_BUFFERS) and tensor.dtype not in WHOLE_NUMBERS
+        }
         if as_found:
-            self.tensors: Mapping[str, TensorInfo] = _weights(self._places)
             shapes = {name: tensor.shape for name, tensor in self.tensors.items()}
             self.layout: Layout = found_layout(self.config, shapes)
             return
-        if reads_images(self.config):
-            self._keep_text_model()
-        self._leave_out_prediction()
-        self.tensors = _weights(self._places)
-        check(MODEL_CONFIG, self.config, folder / "config.json", CheckpointError)
+        where = folder / "config.json"
         self.config = with_heads_of_full_attention(self.config)
-        layout = layout_of(self.config, folder / "config.json")
+        layout = checked_layout(self.config, len(self.tensors), where)
         self.layout = layout
-        check_rope_type(layout, self.config, folder / "config.json")
-        check_token_ids(self.config, layout.vocab_rows, folder / "config.json")
-        check_count(self.tensors, self.layout, folder)
-        self._leave_out_unused(self.layout.unused_tensors())
-        self.config["tie_word_embeddings"] = self.layout.tied
-        if self.layout.tied and HEAD in self.tensors:
+        self._leave_out(layout.unused_tensors() & set(self.tensors), SHARING)
+        self.config["tie_word_embeddings"] = layout.tied
+        if layout.tied and HEAD in self.tensors:
             self.tensors = {name: tensor for name, tensor in self.tensors.items() if name != HEAD}
             self._notes.append(f"{HEAD} is left out: the model's head is its embedding")
-        check_tensors(self.tensors, self.layout, folder)
+        check_tensors(self.tensors, layout, folder)
 
     def _keep_text_model(self) -> None:
-        """Go on as if the folder held the text model alone."""
+        """Go on as if the folder held the text model alone, where it reads images too."""
+        if not reads_images(self.config):
+            return
         architecture = (self.config.get("architectures") or ["model"])[0]
-        stored = text_names(self._places)
+        stored = text_names(self.tensors)
         self.config = text_config(self.config, self.folder, has_head=HEAD in stored)
-        others = len(self._places) - len(stored)
-        self._places = {name: self._places[own] for name, own in stored.items()}
-        if EMBEDDING in self._places:  # a config that is silent means what its files hold
-            self.config.setdefault("vocab_size", self._places[EMBEDDING].info.shape[0])
+        others = len(self.tensors) - len(stored)
+        self.tensors = {name: self.tensors[own] for name, own in stored.items()}
+        if EMBEDDING in self.tensors:  # a config that is silent means what its files hold
+            self.config.setdefault("vocab_size", self.tensors[EMBEDDING].shape[0])
         self._notes.append(
             f"the text model of {architecture} is taken; its {others} other tensors are left out"
         )
 
-    def _leave_out_prediction(self) -> None:
-        """Go on without the layers that predict several tokens at once, which the model lacks."""
-        ahead = [name for name in self._places if name.startswith(_AHEAD)]
-        if ahead:
-            self._places = {name: self._places[name] for name in self._places if name not in ahead}
-            self._notes.append(f"{len(ahead)} tensors that predict several tokens are left out")
-
-    def _leave_out_unused(self, unused: set[str]) -> None:
-        """Go on without keys and values of layers that share those of others."""
-        stored = unused & set(self.tensors)
-        if stored:
-            kept = {name: info for name, info in self.tensors.items() if name not in stored}
+    def _leave_out(self, names: Collection[str], which: str) -> None:
+        """Go on without some tensors, and note which they are."""
+        if names:
+            kept = {name: tensor for name, tensor in self.tensors.items() if name not in names}
             self.tensors = kept
-            self._notes.append(
-                f"{len(stored)} tensors are left out, of layers that share the keys of others"
-            )
+            self._notes.append(f"{len(names)} tensors {which}")
 
     @property
-    def files(self) -> dict[str, Path]:
-        """Every file that is read, by its name."""
-        weights = dict.fromkeys(place.file.path for place in self._places.values())
-        return {path.name: path for path in (*weights, *documents(self.folder))}
+    def files(self) -> Mapping[str, Path]:
+        """See `StoredCheckpoint`."""
+        return {path.name: path for path in (*self._weights, *documents(self.folder))}
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was left out or taken otherwise than it is stored; reads the tokenizer."""
+    @cached_property
+    def notes(self) -> Sequence[str]:
+        """See `Checkpoint`; reads the tokenizer."""
         return (*self._notes, *self._fitting[1])
 
-    @property
+    @cached_property
     def tokenizer(self) -> Tokenizer | None:
-        """The parent's tokenizer; None where the folder has no tokenizer.json."""
+        """See `Checkpoint`."""
         return self._fitting[0]
 
     @cached_property
     def _fitting(self) -> tuple[Tokenizer | None, tuple[str, ...]]:
         tokenizer = read_tokenizer(self.folder, self.config)
-        if tokenizer is None or not self.layout.built_in:
+        if tokenizer is None or not isinstance(self.layout, BuiltInLayout):
             return tokenizer, ()
         return fitting_tokenizer(tokenizer, self.layout.vocab_rows, self.folder)
 
-    def rows(self, name: str, start: int, stop: int) -> Float:
-        """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
-        place = self._places[name]
-        return place.file.rows(place.name, start, stop)
-
     def stored(self, name: str, start: int, stop: int) -> Stored:
-        """Return the same rows as the file holds them; see `Checkpoint.stored`."""
-        place = self._places[name]
-        return place.file.stored(place.name, start, stop)
+        """See `Checkpoint`."""
+        tensor = self.tensors[name]
+        return tensor.file.stored(tensor.name, start, stop)
 
     def read_ahead(self, name: str, start: int, stop: int) -> None:
-        """Let the system read rows from the disk; see `Checkpoint.read_ahead`."""
-        place = self._places[name]
-        place.file.read_ahead(place.name, start, stop)
-
-
-def _weights(places: Mapping[str, _Place]) -> dict[str, TensorInfo]:
-    """Every tensor but for buffers: constants of old checkpoints, and whole numbers."""
-    return {
-        name: place.info
-        for name, place in places.items()
-        if not name.endswith(_BUFFERS) and place.info.dtype not in WHOLE_NUMBERS
-    }
+        """See `Checkpoint`."""
+        tensor = self.tensors[name]
+        tensor.file.read_ahead(tensor.name, start, stop)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -191,14 +172,13 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
         raise CheckpointError(f"no {name}", where=folder) from error
 
 
-def _open_files(folder: Path, notes: list[str]) -> dict[str, _Place]:
-    """The place of each stored tensor; what is not as it should be is noted.
+def _open_files(folder: Path, notes: list[str]) -> dict[str, _Tensor]:
+    """Each stored tensor; what is not as it should be is noted.
 
     A single file comes before an index of shards, as it does for `transformers`.
     """
     if (folder / _SINGLE).is_file():
-        file = SafetensorsFile(folder / _SINGLE)
-        return {name: _Place(file, name) for name in file.tensors}
+        return _tensors(SafetensorsFile(folder / _SINGLE))
     if (folder / _INDEX).is_file():
         return _open_shards(folder, notes)
     if any(folder.glob(_SHARD_FILES)):
@@ -226,36 +206,41 @@ def refuse_pickles(folder: Path, expected: str) -> None:
         )
 
 
-def _open_shards(folder: Path, notes: list[str]) -> dict[str, _Place]:
-    """The place of each tensor of an index; where it is wrong, what the shards say is noted."""
+def _open_shards(folder: Path, notes: list[str]) -> dict[str, _Tensor]:
+    """Each tensor of an index; where it is wrong, what the shards say is noted."""
     index = folder / _INDEX
     document = read_json(folder, _INDEX)
     check(SHARDS, document, index, CheckpointError)
     places: dict[str, str] = document["weight_map"]
-    shards = sorted(set(places.values()))
-    files = {shard: _open_shard(folder, shard) for shard in shards}
-    lost = [name for name, shard in places.items() if name not in files[shard].tensors]
+    shards = {shard: _open_shard(folder, shard) for shard in sorted(set(places.values()))}
+    lost = [name for name, shard in places.items() if name not in shards[shard]]
     found = _whole_set(folder) if lost else {}
     for name in lost:
         if name not in found:
             raise CheckpointError(f"{places[name]} does not hold {name}", where=index)
     if lost:
         notes.append(f"{_INDEX} is wrong about {len(lost)} tensors, which other shards hold")
-    return {name: found.get(name) or _Place(files[shard], name) for name, shard in places.items()}
+    return {name: found.get(name) or shards[shard][name] for name, shard in places.items()}
 
 
-def _whole_set(folder: Path) -> dict[str, _Place]:
-    """The place of each tensor that the shards of a folder hold; one that is missing is refused."""
+def _whole_set(folder: Path) -> dict[str, _Tensor]:
+    """Each tensor that the shards of a folder hold; one that is missing is refused."""
     last = max((path.stem for path in folder.glob(_SHARD_FILES)), default="0")
     shards = int(last.rpartition("-")[2])
     names = (f"model-{number:05d}-of-{shards:05d}.safetensors" for number in range(1, shards + 1))
-    files = [_open_shard(folder, name) for name in names]
-    return {name: _Place(file, name) for file in files for name in file.tensors}
+    return {name: tensor for shard in names for name, tensor in _open_shard(folder, shard).items()}
 
 
-def _open_shard(folder: Path, shard: str) -> SafetensorsFile:
+def _open_shard(folder: Path, shard: str) -> dict[str, _Tensor]:
     if not (folder / shard).is_file():
         raise CheckpointError(
             f"the shard {shard} is missing", where=folder, fix="download the checkpoint again"
         )
-    return SafetensorsFile(folder / shard)
+    return _tensors(SafetensorsFile(folder / shard))
+
+
+def _tensors(file: SafetensorsFile) -> dict[str, _Tensor]:
+    return {
+        name: _Tensor(tensor.shape, tensor.dtype, file, name)
+        for name, tensor in file.tensors.items()
+    }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from mergesearch._kernels.stored import Float, Stored
+from mergesearch._kernels.stored import Float, Stored, to_float32
 from mergesearch._system.spare import Spare
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import EMBEDDING, HEAD, layout_of
@@ -18,7 +18,7 @@ from mergesearch.parents.tokens import fitting_tokenizer
 from mergesearch.vocabulary import Tokenizer, read_tokenizer
 
 
-class LoraCheckpoint:
+class LoraCheckpoint(StoredCheckpoint):
     """A parent with an adapter on it; see `Checkpoint`.
 
     Tensors that the adapter stores whole (`modules_to_save`, trained biases) take the place of the
@@ -48,10 +48,7 @@ class LoraCheckpoint:
         for name in sorted(changed - {*stored}):
             raise self._for_another_base(f"it changes {name}, which {base.ref} lacks")
         file = self._adapter.file
-        whole = {
-            name: TensorInfo(file.tensors[key].shape, file.tensors[key].dtype)
-            for name, key in self._adapter.whole.items()
-        }
+        whole = {name: file.tensors[key] for name, key in self._adapter.whole.items()}
         self.tensors: Mapping[str, TensorInfo] = stored | whole
         self.config = dict(base.config)
         if self._unties:
@@ -63,18 +60,18 @@ class LoraCheckpoint:
         check_tensors(self.tensors, self.layout, folder)
 
     @property
-    def files(self) -> dict[str, Path]:
+    def files(self) -> Mapping[str, Path]:
         """The files of the base and of the adapter."""
         base = {f"base/{name}": path for name, path in self._base.files.items()}
         return base | {f"adapter/{path.name}": path for path in self._adapter.files}
 
-    @property
+    @cached_property
     def tokenizer(self) -> Tokenizer | None:
         """The tokenizer beside the adapter, else the base's."""
         return self._fitting[0]
 
-    @property
-    def notes(self) -> tuple[str, ...]:
+    @cached_property
+    def notes(self) -> Sequence[str]:
         """What was left out of the base, of the adapter and of its tokenizer."""
         return (*self._base.notes, *self._adapter.notes, *self._fitting[1])
 
@@ -85,17 +82,16 @@ class LoraCheckpoint:
             return self._base.tokenizer, ()
         return fitting_tokenizer(own, self.layout.vocab_rows, self._adapter.folder)
 
-    def rows(self, name: str, start: int, stop: int) -> Float:
-        """Return rows as float32, shape `(stop - start, cols)`; a vector is one row."""
+    def stored(self, name: str, start: int, stop: int) -> Stored:
+        """Return rows; those that the adapter stores or leaves alone as they are stored."""
         if name in self._adapter.whole:
-            rows = self._adapter.file.rows(self._adapter.whole[name], start, stop)
+            rows = self._adapter.file.stored(self._adapter.whole[name], start, stop)
         else:
-            rows = self._base.rows(self._source(name), start, stop)
-        if name in self._adapter.changes:
-            return self._adapter.changes[name].applied(
-                rows, self._product(name, start, stop), start
-            )
-        return rows
+            rows = self._base.stored(self._source(name), start, stop)
+        if name not in self._adapter.changes:
+            return rows
+        product = self._product(name, start, stop)
+        return self._adapter.changes[name].applied(to_float32(rows), product, start)
 
     def _product(self, name: str, start: int, stop: int) -> Float:
         """Rows of an adapter's product, kept where there is room: candidates do not change them."""
@@ -109,12 +105,6 @@ class LoraCheckpoint:
             if kept is not None:
                 self._products[name, start, stop] = kept
         return found
-
-    def stored(self, name: str, start: int, stop: int) -> Stored:
-        """Return the same rows; those that the adapter leaves alone as the base stores them."""
-        if name in self._adapter.whole or name in self._adapter.changes:
-            return self.rows(name, start, stop)
-        return self._base.stored(self._source(name), start, stop)
 
     def read_ahead(self, name: str, start: int, stop: int) -> None:
         """Let the system read the base's rows from the disk; the adapter is small."""

@@ -19,6 +19,7 @@ from mergesearch._system.documents import check, parse_json, shown
 from mergesearch._system.files import open_regular, why_unreadable
 from mergesearch.errors import CheckpointError
 from mergesearch.parents.documents import METADATA
+from mergesearch.parents.parent import TensorInfo
 from mergesearch.quantize.formats import FLOAT_TYPES
 
 MAX_HEADER = 40 << 20
@@ -34,11 +35,9 @@ _FIX = "download the file again"
 
 
 @dataclass(frozen=True)
-class SafetensorsTensor:
-    """One tensor of a file: dtype, shape, and its bytes `begin:end` in the file."""
+class SafetensorsTensor(TensorInfo):
+    """One tensor of a file, with its bytes `begin:end` in the file."""
 
-    dtype: str
-    shape: tuple[int, ...]
     begin: int
     end: int
 
@@ -53,7 +52,7 @@ class SafetensorsFile:
         self._bytes = mapped(self._file)
 
     def rows(self, name: str, start: int, stop: int) -> Float:
-        """Return rows of a tensor as float32, shape `(stop - start, cols)`; a vector is one row."""
+        """Return rows of a tensor as float32; see `Checkpoint.rows`."""
         return to_float32(self.stored(name, start, stop))
 
     def stored(self, name: str, start: int, stop: int) -> Stored:
@@ -141,7 +140,7 @@ def _tensor(name: str, value: Any, data: int, size: int, path: Path) -> Safetens
         raise CheckpointError(
             f"truncated: {name} ends at byte {data + end} of a file of {size}", where=path, fix=_FIX
         )
-    return SafetensorsTensor(dtype, tuple(shape), data + begin, data + end)
+    return SafetensorsTensor(tuple(shape), dtype, data + begin, data + end)
 
 
 def _are_sizes(value: Any) -> bool:

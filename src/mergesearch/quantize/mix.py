@@ -27,13 +27,25 @@ class ModelTraits:
     Attributes:
         n_layers: Number of layers.
         n_experts: Number of experts of a layer; 0 where the feed-forward part is dense.
-        wide_groups: Whether it is one of the 80-layer models whose few value heads are kept finer:
-            any Qwen2, and a Llama whose key-value heads are fewer than its heads.
+        wide_groups: Whether it is one of the 80-layer models whose few value heads are kept finer.
     """
 
     n_layers: int
     n_experts: int = 0
     wide_groups: bool = False
+
+
+def traits_of(arch: str, n_layers: int, n_experts: int, *, grouped: bool) -> ModelTraits:
+    """Return the traits of a model (`src/models/llama.cpp` and `qwen2.cpp`).
+
+    Args:
+        arch: GGUF's name of the architecture.
+        n_layers: Number of layers.
+        n_experts: Number of experts of a layer; 0 where the feed-forward part is dense.
+        grouped: Whether there are fewer heads of keys and values than heads.
+    """
+    wide = n_layers == 80 and (arch == "qwen2" or (arch == "llama" and grouped))
+    return ModelTraits(n_layers, n_experts, wide)
 
 
 Rule = Callable[[int, int], bool]

@@ -98,7 +98,7 @@ def largest_workload(
     def workload(recipe: Recipe) -> Workload:
         plan = workshop.plan(recipe)
         shape = shape_of(plan.layout, plan.config)
-        largest = max(tensor.rows * tensor.cols for tensor in plan.tensors)
+        largest = max(tensor.rows * tensor.cols for tensor in plan.tensors.values())
         masks = mask_bytes(recipe, largest)
         return Workload(workshop.size(recipe), shape, runtime, threads, cores, masks)
 
