@@ -16,9 +16,9 @@ from mergesearch._system import resources
 from mergesearch.build import Workshop
 from mergesearch.objectives import Objectives, Runtime
 from mergesearch.recipe import Recipe
+from mergesearch.scoring.answers import GenRequest
 from mergesearch.scoring.engine import Engine, log_to
 from mergesearch.scoring.scorer import Scorer
-from mergesearch.scoring.sequences import GenRequest
 from mergesearch.scoring.template import ChatTemplate
 
 RUNTIME = Runtime(n_ctx=512, n_parallel=32, threads=2)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from mergesearch.scoring.chunks import (
     DoesNotFit,
+    PackPlan,
     common_prefix,
     cut_chunks,
     fit_pair,
@@ -15,7 +16,6 @@ from mergesearch.scoring.chunks import (
     rolling_windows,
     shared_header,
 )
-from mergesearch.scoring.sequences import PackPlan
 
 
 def test_chunks_hold_whole_items_of_one_task():

@@ -10,9 +10,9 @@ from helpers import tiny_model
 from helpers.tiny_model import RUNTIME
 
 from mergesearch.errors import ScoringError
+from mergesearch.scoring.answers import GenRequest
 from mergesearch.scoring.engine import Engine
 from mergesearch.scoring.requests import Job
-from mergesearch.scoring.sequences import GenRequest
 
 VOCABULARY = len(tiny_model.vocabulary()[0])
 

@@ -13,8 +13,9 @@ from helpers import pack_rows
 from mergesearch._system import resources
 from mergesearch.errors import ObjectivesError
 from mergesearch.objectives import Objectives, Runtime
+from mergesearch.scoring.answers import Generated, GenRequest
+from mergesearch.scoring.chunks import Likelihood
 from mergesearch.scoring.scorer import Scorer
-from mergesearch.scoring.sequences import Generated, GenRequest, Likelihood
 
 PACKS = ("leaderboard", "balance", "balance_long", "quick")
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from mergesearch.scoring.answers import Generated, GenRequest
+from mergesearch.scoring.chunks import Likelihood
 from mergesearch.scoring.rehearsal import Effort, Pace, Rehearsal, at_depth, measure_pace
 from mergesearch.scoring.requests import Job
-from mergesearch.scoring.sequences import Generated, GenRequest, Likelihood
 
 ANSWERED = Pace(
     "essay",

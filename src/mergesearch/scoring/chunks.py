@@ -11,6 +11,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
+from mergesearch._kernels import kernels
+
 Tokens = tuple[int, ...]
 Key = TypeVar("Key", bound=Hashable)
 
@@ -251,3 +256,81 @@ def pack_groups(
         packs[at].append(group)
         room[at] = room[at][0] - sequences, room[at][1] - cells
     return [tuple(pack) for pack in packs]
+
+
+class PackPlan:
+    """Token arrays of a pack, and which of its rows predict which token of which request."""
+
+    def __init__(self, pack: Sequence[PrefixGroup]) -> None:
+        tokens: list[int] = []
+        positions: list[int] = []
+        first_seq: list[int] = []
+        n_seq: list[int] = []
+        want_at: list[int] = []
+        want_token: list[int] = []
+        self.spans: list[tuple[int, int, int]] = []
+        seq = 0
+        for group in pack:
+            path: list[int] = []  # where the tokens of the sequence at hand are in the pack
+            for request, sequence, shared, targets in zip(
+                group.requests, group.sequences, group.shared, group.targets, strict=True
+            ):
+                path[shared:] = range(len(tokens), len(tokens) + len(sequence) - shared)
+                for at in path[:shared]:
+                    n_seq[at] += 1
+                tokens += sequence[shared:]
+                positions += range(shared, len(sequence))
+                first_seq += [seq] * (len(sequence) - shared)
+                n_seq += [1] * (len(sequence) - shared)
+                seq += 1
+                begin = len(want_at)
+                want_at += [path[at] for at, _ in targets]
+                want_token += [token for _, token in targets]
+                self.spans.append((request, begin, len(want_at)))
+        self.tokens = np.array(tokens, np.int32)
+        self.positions = np.array(positions, np.int32)
+        self.first_seq = np.array(first_seq, np.int32)
+        self.n_seq = np.array(n_seq, np.int32)
+        self.want_at = np.array(want_at, np.int64)
+        self.want_token = np.array(want_token, np.int64)
+        self.wanted = np.zeros(len(tokens), np.int8)
+        self.wanted[self.want_at] = 1
+        self._output = np.flatnonzero(self.wanted)
+        self.rows = np.searchsorted(self._output, self.want_at)
+
+    def parts(self, max_tokens: int, max_rows: int) -> Iterator[tuple[slice, int]]:
+        """Cut the pack into calls of llama.cpp; yields the tokens and the first output row."""
+        start = row = 0
+        while start < len(self.tokens):
+            stop = min(start + max_tokens, len(self.tokens))
+            if row + max_rows < len(self._output):
+                stop = min(stop, int(self._output[row + max_rows]))
+            yield slice(start, stop), row
+            start, row = stop, int(np.searchsorted(self._output, stop))
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Sum of log-probabilities (nat) of a continuation; whether greedy decoding would give it."""
+
+    logprob: float
+    is_greedy: bool
+
+
+def log_chances(
+    logits: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return log-probability and greediness of `tokens[i]` under row `rows[i]` of the logits.
+
+    Sums are the kernels': in float64, in an order that no processor changes. Of equal logits the
+    first is the greedy one.
+
+    Args:
+        logits: Logits, `(n, n_vocab)`.
+        rows: Number of a row for each token, `(tokens,)`.
+        tokens: Tokens, `(tokens,)`.
+    """
+    best, total = np.empty(len(logits), np.int64), np.empty(len(logits), np.float64)
+    kernels().log_sums(logits, best, total)
+    chosen = logits[rows, tokens].astype(np.float64)
+    return chosen - total[rows], best[rows] == tokens

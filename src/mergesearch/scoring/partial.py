@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from mergesearch._system.files import new_file
+from mergesearch.scoring.answers import Generated
+from mergesearch.scoring.chunks import Likelihood
 from mergesearch.scoring.requests import Job
-from mergesearch.scoring.sequences import Generated, Likelihood
 
 
 class PartialScores:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mergesearch.errors import ScoringError
 from mergesearch.objectives import Objectives, Runtime
-from mergesearch.scoring.sequences import GenRequest
+from mergesearch.scoring.answers import GenRequest
 from mergesearch.scoring.template import ChatTemplate
 
 QUESTION = "What is the capital of France? Answer in one sentence."

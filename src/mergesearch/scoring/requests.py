@@ -11,17 +11,23 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from mergesearch.objectives import Thinking
+from mergesearch.scoring.answers import (
+    Generated,
+    GenRequest,
+    Sampling,
+    Thought,
+    item_seed,
+    sampling_options,
+)
 from mergesearch.scoring.chunks import (
     DoesNotFit,
+    Likelihood,
     Tokens,
     cut_chunks,
     fit_pair,
     fit_prompt,
     rolling_windows,
 )
-from mergesearch.scoring.sampling import Sampling, item_seed, sampling_options
-from mergesearch.scoring.sequences import Generated, GenRequest, Likelihood
-from mergesearch.scoring.thought import Thought
 
 DEFAULT_MAX_TOKENS = 256
 """New tokens where a task sets no limit (lm_eval/models/huggingface.py, `max_gen_toks`)."""

@@ -11,19 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from mergesearch.objectives import Runtime
-from mergesearch.scoring.chunks import PrefixGroup, Tokens, group_pairs, pack_groups, shared_header
+from mergesearch.scoring.answers import Answer, Generated, GenRequest, Pieces
+from mergesearch.scoring.chunks import (
+    Likelihood,
+    PackPlan,
+    PrefixGroup,
+    Tokens,
+    group_pairs,
+    log_chances,
+    pack_groups,
+    shared_header,
+)
 from mergesearch.scoring.engine.context import Context
 from mergesearch.scoring.memory import LIKELIHOOD_CELLS, LOGITS_BYTES, rounded_cells
 from mergesearch.scoring.requests import Job
-from mergesearch.scoring.sequences import (
-    Answer,
-    Generated,
-    GenRequest,
-    Likelihood,
-    PackPlan,
-    Pieces,
-    log_chances,
-)
 
 Pair = tuple[Tokens, Tokens]
 
