@@ -15,11 +15,13 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from mergesearch._system import resources
 from mergesearch._system.machine import available_cores
@@ -32,10 +34,11 @@ environment.prepare()  # before llama.cpp is loaded
 import llama_cpp  # noqa: E402
 import numpy as np  # noqa: E402
 
+from mergesearch.scoring.answers import GenRequest  # noqa: E402
 from mergesearch.scoring.engine import Engine, log_to  # noqa: E402
+from mergesearch.scoring.engine.context import Context  # noqa: E402
 from mergesearch.scoring.requests import Job  # noqa: E402
 from mergesearch.scoring.scorer import Scorer  # noqa: E402
-from mergesearch.scoring.sequences import GenRequest  # noqa: E402
 
 ROUNDS, SLOW = 3, 60.0
 CHOICES = 4
@@ -221,14 +224,30 @@ def cost_of_chunks(path: Path, objectives: Objectives) -> None:
     print(f"  against one endless batch: {chunks / endless:.2f} times its time")
 
 
+@contextmanager
+def decoding() -> Iterator[list[float]]:
+    """Collect the seconds of every call of llama.cpp that decodes."""
+    seconds: list[float] = []
+    decode = Context.decode
+
+    def timed(context: Context) -> Any:
+        start = time.perf_counter()
+        logits = decode(context)
+        seconds.append(time.perf_counter() - start)
+        return logits
+
+    with patch.object(Context, "decode", timed):
+        yield seconds
+
+
 def candidate(path: Path, objectives: Objectives) -> None:
     one_thread = replace(objectives, runtime=replace(objectives.runtime, threads=1))
     scorer = Scorer(one_thread)
     shares, taken = [], 0.0
     while len(shares) < ROUNDS and taken < SLOW:
-        with Engine(path, one_thread.runtime) as engine:
+        with Engine(path, one_thread.runtime) as engine, decoding() as seconds:
             taken = wall(lambda: scorer.score_engine(engine, "search"))
-            shares.append(1 - (engine.llama_seconds - engine.load_seconds) / taken)
+            shares.append(1 - sum(seconds) / taken)
     (taken,) = best(cpu, lambda: scorer.score(path, "search"))
     print(f"a candidate, search items, 1 thread: {taken:.2f} s CPU")
     print(f"  Python's share: {min(shares):.1%}")

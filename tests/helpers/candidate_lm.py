@@ -13,7 +13,7 @@ from mergesearch.errors import ScoringError
 from mergesearch.objectives import Objectives
 from mergesearch.scoring.engine import Engine
 from mergesearch.scoring.requests import Outcome, Question, make_chunks
-from mergesearch.scoring.running import run_chunks
+from mergesearch.scoring.scorer import run_chunks
 from mergesearch.scoring.template import ChatTemplate
 
 

@@ -1,3 +1,5 @@
+"""The scoring process: what comes of its life and death, and how long its silence is waited for."""
+
 from __future__ import annotations
 
 import os
@@ -6,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from multiprocessing.connection import Pipe
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,8 +24,10 @@ from mergesearch.errors import (
     ScoringError,
 )
 from mergesearch.objectives import Rung, part_of
-from mergesearch.scoring import ScoringProcess, silence
+from mergesearch.scoring import ScoringProcess
 from mergesearch.scoring.engine.features import Features
+from mergesearch.scoring.process import SilenceLimit
+from mergesearch.scoring.protocol import Progress
 from mergesearch.scoring.scorer import Scorer
 
 
@@ -162,8 +167,8 @@ def test_a_process_that_is_ended_says_why(light):
 def test_a_hang_ends_one_candidate(light, monkeypatch):
     light.score(QUICK, "search")
     pid = light.pid
-    monkeypatch.setattr(silence, "LEAST_SECONDS", 0.5)
-    monkeypatch.setattr(silence, "TIMES", 0)
+    monkeypatch.setattr("mergesearch.scoring.process.LEAST_SECONDS", 0.5)
+    monkeypatch.setattr("mergesearch.scoring.process.TIMES", 0)
     with pytest.raises(ScorerHung, match="said nothing for 0 s"):
         light.score(QUICK, "search", lambda progress: os.kill(light.pid, signal.SIGSTOP))
     assert light.pid is None
@@ -238,3 +243,33 @@ def _alive(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+# -- silence ---------------------------------------------------------------------------------------
+
+
+def test_the_limit_is_a_multiple_of_the_longest_silence() -> None:
+    waiting = SilenceLimit()
+    assert waiting.seconds == 7200
+    for longest, limit in ((1.0, 120), (30.0, 600), (2.0, 600)):
+        waiting.learn(longest)
+        assert waiting.seconds == limit
+
+
+def test_silence_beyond_the_limit_is_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mergesearch.scoring.process.LEAST_SECONDS", 0.2)
+    ours, theirs = Pipe()
+    waiting = SilenceLimit()
+    waiting.learn(0.001)
+    theirs.send(Progress("words", 1, 2))
+    assert waiting.receive(ours) == Progress("words", 1, 2)
+    start = time.monotonic()
+    with pytest.raises(ScorerHung, match="said nothing for 0 s, 20 times as long as ever before"):
+        waiting.receive(ours)
+    assert 0.2 <= time.monotonic() - start < 5
+    theirs.send(Progress("words", 2, 2))
+    assert waiting.receive(ours) == Progress("words", 2, 2)
+    theirs.close()
+    with pytest.raises(EOFError):
+        waiting.receive(ours)
+    ours.close()

@@ -8,7 +8,7 @@ import pytest
 from mergesearch.errors import ObjectivesError, ScoringError
 from mergesearch.objectives import Objectives
 from mergesearch.scoring import ScoringProcess
-from mergesearch.scoring.proxy import margin
+from mergesearch.scoring.results import margin
 from mergesearch.scoring.scorer import Scorer
 
 TEXT = """

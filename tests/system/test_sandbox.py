@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import mmap
 import resource
+import sys
 import time
 
 import jinja2
 import pytest
 
 from mergesearch._system import sandbox
-from mergesearch._system.sandbox import Template, TemplateLimit
+from mergesearch._system.sandbox import Template, TemplateLimit, limited_memory
 
 DAY = dt.date(2024, 7, 26)
 GROWING = "{% set x = namespace(a='x' * 999, b=['x']) %}{% for i in range(99) %}ONE{% endfor %}"
@@ -164,3 +166,14 @@ def test_attributes_of_python_are_out_of_reach() -> None:
         render("{{ lipsum(9) }}")
     with pytest.raises(jinja2.TemplateError, match="no"):
         render("{{ raise_exception('no') }}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone counts the bytes")
+def test_a_process_gets_so_much_more_and_no_more() -> None:
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with limited_memory(64 * 2**20):
+        mmap.mmap(-1, 2**20).close()
+        with pytest.raises(OSError, match="Cannot allocate memory"):
+            mmap.mmap(-1, 256 * 2**20)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    mmap.mmap(-1, 256 * 2**20).close()

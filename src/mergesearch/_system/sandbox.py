@@ -11,18 +11,19 @@ from __future__ import annotations
 import functools
 import json
 import re
+import resource
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 from typing import Any, NoReturn
 
 import jinja2
 from jinja2 import nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-from mergesearch._system.limits import limited_memory
 
 MAX_STEPS = 50_000
 """Turns of loops and calls of macros in one rendering."""
@@ -94,6 +95,26 @@ def _little_memory() -> Iterator[None]:
         raise TemplateLimit(f"it takes more than {MAX_MEMORY >> 20} MiB") from None
     except RecursionError:
         raise TemplateLimit("it is nested too deeply") from None
+
+
+@contextmanager
+def limited_memory(more: int) -> Iterator[None]:
+    """Let the process take so many bytes more, where Linux counts them; then MemoryError is raised.
+
+    All threads share the limit, so that the others should be at rest.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = pages * resource.getpagesize() + more
+    limit = min(bound for bound in (limit, soft, hard) if bound != resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):

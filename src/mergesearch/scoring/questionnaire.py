@@ -9,8 +9,13 @@ from mergesearch.objectives import Items, Objectives, References, Rung, TaskResu
 from mergesearch.scoring.harness.items import Attempt, Item, build_items
 from mergesearch.scoring.harness.loading import load_tasks
 from mergesearch.scoring.harness.tasks import LoadedTask
-from mergesearch.scoring.proxy import check_proxied, needs_answers, proxy_items
-from mergesearch.scoring.results import proxy_result, task_result
+from mergesearch.scoring.results import (
+    check_proxied,
+    needs_answers,
+    proxy_items,
+    proxy_result,
+    task_result,
+)
 from mergesearch.scoring.template import ChatTemplate
 
 Attempts = Mapping[str, Sequence[Attempt]]

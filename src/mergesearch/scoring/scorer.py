@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from mergesearch.objectives import ITEM_RUNGS, Items, Objectives, Rung, TaskResult, Thinking
 from mergesearch.scoring.engine import Engine
@@ -13,7 +15,6 @@ from mergesearch.scoring.protocol import OnProgress, Progress
 from mergesearch.scoring.questionnaire import Attempts, Questionnaire, misfits
 from mergesearch.scoring.rehearsal import Effort, Rehearsal, measure_pace
 from mergesearch.scoring.requests import Chunk, Job, make_chunks, opens_thought
-from mergesearch.scoring.running import run_chunks
 from mergesearch.scoring.template import ChatTemplate
 
 _log = logging.getLogger(__name__)
@@ -136,3 +137,36 @@ class Scorer:
             questions = [question for attempt in tried for question in attempt.questions]
             chunks += make_chunks(name, questions, engine, chunk_items, thinking)
         return chunks
+
+
+def run_chunks(
+    engine: Engine,
+    chunks: Sequence[Chunk],
+    partial: PartialScores | None,
+    on_done: Callable[[Chunk], None],
+) -> None:
+    """Run chunks and enter their results.
+
+    Args:
+        partial: Finished chunks of the candidate, which are not run again; those that finish are
+            added to it.
+        on_done: Function that is told each chunk once its results are entered.
+    """
+    left: list[Chunk] = []
+    for chunk in chunks:
+        stored = None if partial is None else partial.read(chunk.job)
+        if stored is None:
+            left.append(chunk)
+        else:
+            chunk.take(*stored)
+            on_done(chunk)
+    left.sort(key=lambda chunk: -chunk.job.weight)
+
+    def finish(index: int, results: list[Any], seconds: float) -> None:
+        chunk = left[index]
+        if partial is not None:
+            partial.write(chunk.job, results, seconds)
+        chunk.take(results, seconds)
+        on_done(chunk)
+
+    engine.run([chunk.job for chunk in left], finish)

@@ -73,11 +73,6 @@ class Engine(Closing):
 
     # -- life ------------------------------------------------------------------------------------
 
-    @property
-    def llama_seconds(self) -> float:
-        """Seconds inside llama.cpp so far, loading included, summed over decoders."""
-        return self.load_seconds + sum(decoder.seconds for decoder in self._decoders)
-
     def close(self) -> None:
         """Free the contexts and the model; calling it again does nothing."""
         for decoder in self._decoders:

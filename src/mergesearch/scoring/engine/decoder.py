@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from mergesearch.objectives import Runtime
 from mergesearch.scoring.answers import Answer, Generated, GenRequest, Pieces
@@ -54,7 +52,6 @@ class Decoder:
     """
 
     def __init__(self, engine: LoadedModel, model: Any, threads: int) -> None:
-        self.seconds = 0.0
         self._engine = engine
         self._model = model
         self._threads = threads
@@ -79,7 +76,6 @@ class Decoder:
         cells = rounded_cells(cells)
         have = self._contexts.get(unified)
         if have is None or have.cells < cells:
-            start = time.perf_counter()
             if have is not None:
                 have.close()
             have = Context(
@@ -91,15 +87,8 @@ class Decoder:
                 threads=self._threads,
             )
             self._contexts[unified] = have
-            self.seconds += time.perf_counter() - start
         have.clear()
         return have
-
-    def _decode(self, context: Context) -> npt.NDArray[np.float32]:
-        start = time.perf_counter()
-        logits = context.decode()
-        self.seconds += time.perf_counter() - start
-        return logits
 
     # -- generation ------------------------------------------------------------------------------
 
@@ -136,7 +125,7 @@ class Decoder:
         for first in range(0, len(tokens), context.n_batch):
             part = tokens[first : first + context.n_batch]
             context.batch.add(part, start + first, seq, False)
-            self._decode(context)
+            context.decode()
 
     def _step(self, context: Context, active: Mapping[int, Answer]) -> list[int]:
         """Give every active sequence one more token; returns the slots that are done."""
@@ -161,7 +150,7 @@ class Decoder:
     def _advance(
         self, context: Context, active: Mapping[int, Answer], members: Sequence[int]
     ) -> list[int]:
-        logits = self._decode(context)
+        logits = context.decode()
         best = logits.argmax(axis=1).tolist()
         return [
             slot
@@ -198,7 +187,7 @@ class Decoder:
                 plan.n_seq[part],
                 plan.wanted[part],
             )
-            logits = self._decode(context)
+            logits = context.decode()
             mine = np.flatnonzero((plan.want_at >= part.start) & (plan.want_at < part.stop))
             rows = plan.rows[mine] - first_row
             logprobs[mine], greedy[mine] = log_chances(logits, rows, plan.want_token[mine])

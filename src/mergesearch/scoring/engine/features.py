@@ -28,10 +28,9 @@ def features() -> Features:
     """Return the features of the installed llama.cpp, which looks for GPUs without a word."""
     import llama_cpp
 
-    from mergesearch.scoring.engine.context import log_to, logs
+    from mergesearch.scoring.engine.context import log_to
 
-    if not logs():
-        log_to(None)
+    log_to(None)
     backends = parse_backends(llama_cpp.llama_print_system_info().decode())
     return Features(
         llama_cpp.__version__,

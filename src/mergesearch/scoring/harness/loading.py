@@ -16,9 +16,8 @@ from mergesearch._system.yaml_text import as_written
 from mergesearch.errors import ObjectivesError
 from mergesearch.objectives import Objectives, Rung, TaskUse
 from mergesearch.scoring.harness import environment
-from mergesearch.scoring.harness.division import divide_items
 from mergesearch.scoring.harness.installed import installed_tasks
-from mergesearch.scoring.harness.tasks import LoadedTask, Member
+from mergesearch.scoring.harness.tasks import LoadedTask, Member, divide_items
 from mergesearch.scoring.requests import generation_options
 from mergesearch.scoring.task_files import TaskFiles, local_rows, read_tasks
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 from lm_eval.api.metrics import mean, stderr_for_metric
 from lm_eval.api.task import Task
 
-from mergesearch.objectives import Rung
+from mergesearch.errors import ObjectivesError
+from mergesearch.objectives import Rung, TaskUse, split_items
 from mergesearch.scoring.aggregate import BOOTSTRAP_DRAWS
 
 
@@ -98,6 +100,50 @@ class LoadedTask:
         """Return the indices of a member's documents on a rung, in the member's order."""
         numbers = range(member.offset, member.offset + len(member.docs))
         return sorted(number - member.offset for number in self.items(rung) if number in numbers)
+
+
+def divide_items(
+    members: Sequence[Member], use: TaskUse, seed: int
+) -> Mapping[Rung, Sequence[int]]:
+    """Return the numbers of each rung's items in their fixed order, that of a hash of the content.
+
+    The documents of both rungs leave the pools that few-shot examples are drawn from.
+
+    Args:
+        members: Tasks of a group, or a single one.
+        use: Numbers of items.
+
+    Raises:
+        ObjectivesError: There are fewer distinct items than asked for, or too few examples left.
+    """
+    contents = [_content(doc) for member in members for doc in member.docs]
+    search, validate = split_items(contents, use.search_items, use.validate_items, seed)
+    scored = {contents[number] for number in (*search, *validate)}
+    for member in members:
+        _keep_examples_apart(member, scored)
+    return {Rung.SEARCH: search, Rung.VALIDATE: validate}
+
+
+def _keep_examples_apart(member: Member, scored: set[str]) -> None:
+    """Take scored documents out of the pool that few-shot examples are drawn from."""
+    sampler = getattr(member.task, "sampler", None)
+    shots = member.task.get_config("num_fewshot")
+    if not shots or sampler is None:
+        return
+    pool = list(sampler.fewshot_docs())
+    apart = [doc for doc in pool if _content(doc) not in scored]
+    if len(apart) < len(pool):
+        if len(apart) <= shots:
+            raise ObjectivesError(
+                f"{len(apart)} documents are left for {shots} few-shot examples",
+                fix="lower search_items or validate_items",
+            )
+        sampler.fewshot_indices = None
+        sampler.replace_df(apart)
+
+
+def _content(document: Any) -> str:
+    return json.dumps(document, sort_keys=True, ensure_ascii=False, default=str)
 
 
 def _quietly(function: Callable[..., Any]) -> Callable[..., Any]:

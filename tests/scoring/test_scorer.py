@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
-from mergesearch.scoring.running import run_chunks
+from mergesearch.scoring.scorer import run_chunks
 
 
 @dataclass
