@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from helpers.records import AXES, RECIPE, RUN, TRIALS, rung, trial
+from helpers.records import AXES, RECIPE, RUN, TRIALS, measurement, trial
 from mergesearch.objectives import ItemResult, Objectives, Rung, Score
 from mergesearch.report.page.facts import page_of
 from mergesearch.report.page.items import ItemSheet, uses_of
@@ -58,7 +58,7 @@ def page_of_three() -> Page:
     trials = []
     for record in EVERY:
         scores = record.scores() and {**record.scores(), "words": Score(record.number + 2, 1, 9, 0)}
-        found = {"search": rung("search", scores)} if scores else {}
+        found = {"search": measurement(scores)} if scores else {}
         trials.append(replace(record, rungs=found))
     front = Front.of(axes, trials)
     shares = {"instruction": {"a.weight": 0.7, "b.weight": 0.3}, "words": {}}

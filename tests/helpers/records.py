@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from mergesearch.objectives import Score
-from mergesearch.study.records import Axis, RungRecord, RunRecord, State, TrialRecord
+from mergesearch.study.records import Axis, Measurement, RunRecord, State, TrialRecord
 
 START = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 AXES = (Axis("instruction", "maximize", 0.0), Axis("reasoning", "maximize", 0.25))
@@ -36,8 +36,8 @@ def scores(instruction: float, reasoning: float, n: int = 120) -> dict[str, Scor
     }
 
 
-def rung(name: str, found: Mapping[str, Score], failure: str | None = None) -> RungRecord:
-    return RungRecord(name, found, 0.41, 3.2, failure, START)
+def measurement(found: Mapping[str, Score], failure: str | None = None) -> Measurement:
+    return Measurement(found, (), 0.41, 3.2, failure, START)
 
 
 def trial(number: int, instruction: float, reasoning: float, **changes: Any) -> TrialRecord:
@@ -55,15 +55,15 @@ def trial(number: int, instruction: float, reasoning: float, **changes: Any) -> 
         "failure": None,
         "started": START,
         "ended": START + timedelta(seconds=4),
-        "rungs": {"search": rung("search", scores(instruction, reasoning))},
+        "rungs": {"search": measurement(scores(instruction, reasoning))},
     }
     return TrialRecord(**(parts | changes))
 
 
 def validated(number: int, instruction: float, reasoning: float) -> TrialRecord:
     rungs = {
-        "search": rung("search", scores(instruction, reasoning)),
-        "validate": rung("validate", scores(instruction - 0.02, reasoning + 0.01, 300)),
+        "search": measurement(scores(instruction, reasoning)),
+        "validate": measurement(scores(instruction - 0.02, reasoning + 0.01, 300)),
     }
     return trial(number, instruction, reasoning, rungs=rungs)
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from helpers.records import AXES, START, TRIALS, rung, shown, trial, validated
+from helpers.records import AXES, START, TRIALS, measurement, shown, trial, validated
 from rich.console import Console
 
 from mergesearch.errors import Interrupted
@@ -186,7 +186,7 @@ def test_a_long_front_is_thinned_out_but_keeps_its_knee_and_ends() -> None:
 
 def test_plain_lines() -> None:
     state = searching(StopRule(60, None))
-    failed = trial(2, 0.6, 0.55, rungs={"validate": rung("validate", {}, "killed\nby SIGSEGV")})
+    failed = trial(2, 0.6, 0.55, rungs={"validate": measurement({}, "killed\nby SIGSEGV")})
     state.to_validate, state.validated = (0, 2), 1
     lines = [
         render_line(event, state)

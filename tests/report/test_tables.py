@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from helpers.records import AXES, RUN, TRIALS, rung, scores, shown, trial, validated
+from helpers.records import AXES, RUN, TRIALS, measurement, scores, shown, trial, validated
 
 from mergesearch.report.status import Status, render_status
 from mergesearch.report.tables import render_front, render_trial, trial_line
@@ -132,7 +132,7 @@ def test_a_reason_that_would_steer_the_terminal_is_written_out_whole() -> None:
 
 
 def test_a_trial_that_was_not_scored_itself_says_whose_scores_it_has() -> None:
-    rungs = {"search": rung("search", scores(0.5, 0.5))}
+    rungs = {"search": measurement(scores(0.5, 0.5))}
     text = shown(render_trial(trial(9, 0, 0, reused_from=2, rungs=rungs), RUN), 60)
     assert "scores  those of trial 2, the same candidate" in text
     assert "attempt" not in text
@@ -154,11 +154,11 @@ def test_proxies_are_shown_in_nat_with_how_far_they_can_be_trusted() -> None:
     members = []
     for number, (proxy, value) in enumerate([(-0.9, 0.1), (-0.8, 0.3), (-0.7, 0.2), (-0.6, 0.0)]):
         found = {
-            "proxy": rung("proxy", scores(proxy, 0.5)),
-            "search": rung("search", scores(value, 0.5)),
+            "proxy": measurement(scores(proxy, 0.5)),
+            "search": measurement(scores(value, 0.5)),
         }
         members.append(trial(number, 0, 0, rungs=found))
-    assert trial_line(trial(9, 0, 0, rungs={"proxy": rung("proxy", scores(-0.5, 0.4))}), axes) == (
+    assert trial_line(trial(9, 0, 0, rungs={"proxy": measurement(scores(-0.5, 0.4))}), axes) == (
         "instruction -0.500 ± 0.0437 nat (proxy), reasoning 40.0 ± 4.5, 4.0 s"
     )
     unknown = "proxy: rank correlation with the metric not known yet, over 4 promoted trials"

@@ -10,7 +10,7 @@ from mergesearch.errors import InputError
 from mergesearch.objectives import Score
 from mergesearch.study.confirmed import ConfirmedFront, ConfirmedMember
 from mergesearch.study.front import Front
-from mergesearch.study.records import Axis, RaceRecord, RungRecord, State, TrialRecord
+from mergesearch.study.records import Axis, Measurement, RaceRecord, State, TrialRecord
 
 AXES = (Axis("accuracy", "maximize", 0.0), Axis("loss", "minimize", 4.0))
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -32,7 +32,7 @@ def trial(number: int, accuracy: float, loss: float, **changes: Any) -> TrialRec
         "failure": None,
         "started": NOW,
         "ended": NOW,
-        "rungs": {"search": RungRecord("search", scores, 0.5, 3.0, None, NOW)},
+        "rungs": {"search": Measurement(scores, (), 0.5, 3.0, None, NOW)},
         "words": ("a : b = 3 : 1",),
     }
     return TrialRecord(**(parts | changes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from helpers.records import AXES, rung, trial
+from helpers.records import AXES, measurement, trial
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, create_trial
 
@@ -31,7 +31,7 @@ def made(count: int, reasoning: float | None = None) -> tuple[list[FrozenTrial],
             "instruction": Score(first, 0.01, 100, 0),
             "reasoning": Score(value, 0.01, 100, 0),
         }
-        records.append(trial(number, 0, 0, rungs={"search": rung("search", scores)}))
+        records.append(trial(number, 0, 0, rungs={"search": measurement(scores)}))
     return trials, records
 
 

@@ -101,7 +101,7 @@ def test_a_trial_is_built_noted_and_scored() -> None:
     (found,) = measured.trial().values()
     assert found.failure is None
     assert found.scores["instruction"].value == pytest.approx(0.72, abs=0.011)
-    assert [item.text for item in found.results["words"].items] == ["answer to words", None]
+    assert [item.text for item in found.items if item.task == "words"] == ["answer to words", None]
     assert found.build_seconds > 0
     assert found.score_seconds > 0
     digest = RECIPE.digest()
@@ -165,7 +165,7 @@ def test_what_ends_the_run_is_raised() -> None:
 def test_texts_are_left_out_where_they_are_switched_off() -> None:
     silent = Objectives.from_yaml(OBJECTIVES + "keep_texts: false\n", Path())
     (found,) = Measured(objectives=silent).trial().values()
-    (first, _) = found.results["words"].items
+    first = found.items[0]
     assert (first.text, first.tokens_out) == (None, 2)
 
 

@@ -121,13 +121,12 @@ def _race_again(race: Race, recorder: RunRecorder, trial: TrialRecord) -> None:
     bench = Items()
     candidate = bench.build(Recipe.from_dict(dict(trial.recipe)), threading.Event())
     while (items := race.next_part()) is not None:
-        race.take(bench.score(candidate, Rung.SEARCH, lambda report: None, items))
+        results = bench.score(candidate, Rung.SEARCH, lambda report: None, items)
+        race.take([item for result in results.values() for item in result.items])
     assert trial.race is not None
     assert asdict(race.record()) == asdict(trial.race)
     found = {(item.task, item.item) for item in recorder.items(trial.number)}
-    assert found == {
-        (task, item.item) for task, result in race.results.items() for item in result.items
-    }
+    assert found == {(item.task, item.item) for item in race.items}
 
 
 def test_one_process_goes_on_where_several_stopped(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from mergesearch.objectives import ItemResult, MetricValue, Objectives, Score, T
 from mergesearch.recipe import Recipe
 from mergesearch.study.front import Front
 from mergesearch.study.proxies import agreements, candidates, correct_answers, promotes
-from mergesearch.study.records import Axis, RungRecord, State, TrialRecord
+from mergesearch.study.records import Axis, Measurement, State, TrialRecord
 from mergesearch.study.settings import StudySettings
 
 pytestmark = pytest.mark.whole
@@ -170,13 +170,13 @@ def test_a_failure_of_the_metric_leaves_the_proxy(tmp_path: Path) -> None:
 
 
 def _trial(number: int, proxy: float, value: float | None) -> TrialRecord:
-    def rung(name: str, first: float) -> RungRecord:
+    def measured(first: float) -> Measurement:
         scores = {"instruction": Score(first, 0.1, 9, 0), "reasoning": Score(0.5, 0.1, 9, 0)}
-        return RungRecord(name, scores, 0.0, 0.0, None, NOW)
+        return Measurement(scores, ended=NOW)
 
-    rungs = {"proxy": rung("proxy", proxy)}
+    rungs = {"proxy": measured(proxy)}
     if value is not None:
-        rungs["search"] = rung("search", value)
+        rungs["search"] = measured(value)
     return TrialRecord(
         number=number,
         state=State.COMPLETE,
@@ -237,5 +237,6 @@ def test_specialists_must_be_parents_and_know_something() -> None:
     with pytest.raises(
         ObjectivesError, match="answers 4 of 10 items of words right, and a proxy needs 5"
     ):
-        correct_answers(objective, "demo:reason", _answers(4))
-    assert [item.item for item in correct_answers(objective, "x", _answers(5))] == [0, 1, 2, 3, 4]
+        correct_answers(objective, "demo:reason", _answers(4)["words"].items)
+    right = _answers(5)["words"].items
+    assert [item.item for item in correct_answers(objective, "x", right)] == [0, 1, 2, 3, 4]

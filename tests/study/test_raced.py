@@ -10,7 +10,7 @@ from mergesearch.objectives import Rung, Score
 from mergesearch.study import raced
 from mergesearch.study.front import Front
 from mergesearch.study.raced import Racing
-from mergesearch.study.records import Axis, RaceRecord, RungRecord, State, TrialRecord
+from mergesearch.study.records import Axis, Measurement, RaceRecord, State, TrialRecord
 
 AXES = (Axis("a", "maximize", 0.0), Axis("b", "maximize", 0.0))
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -32,7 +32,7 @@ def trial(number: int, values: tuple[float, float], race: RaceRecord | None) -> 
         "failure": None,
         "started": NOW,
         "ended": NOW,
-        "rungs": {Rung.SEARCH: RungRecord(Rung.SEARCH, scores, 1.0, 4.0, None, NOW)},
+        "rungs": {Rung.SEARCH: Measurement(scores, (), 1.0, 4.0, None, NOW)},
     }
     return TrialRecord(**known, race=race)
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from helpers.objectives_file import load
 
-from mergesearch.objectives import ItemResult, MetricValue, TaskResult
+from mergesearch.objectives import ItemResult
 from mergesearch.study.estimation.estimates import Estimates
 from mergesearch.study.parts import BLOCK
-from mergesearch.study.racing import Race, always_scored, chance_to_add, joined_results
+from mergesearch.study.racing import Race, always_scored, chance_to_add
 from mergesearch.study.records import RaceRecord
 from mergesearch.study.scored import ScoredItems
 
@@ -69,21 +69,15 @@ UNCHECKED, CHECKED = 2, 1  # of seed 0
 
 def results_on(items, right):
     """What a candidate gave on items of `say`; of each item two tokens are read and one written."""
-    return TaskResult(
-        "say",
-        {},
-        len(items),
-        0,
-        tuple(
-            ItemResult("say", item, {"exact": float(right(item))}, tokens_in=2, tokens_out=1)
-            for item in items
-        ),
-    )
+    return [
+        ItemResult("say", item, {"exact": float(right(item))}, tokens_in=2, tokens_out=1)
+        for item in items
+    ]
 
 
 def race_of(trial, *, is_start=False, items=60):
     """A race against one trial that has three of four items right."""
-    known = results_on(range(items), lambda item: item % 4 > 0).items
+    known = results_on(range(items), lambda item: item % 4 > 0)
     scored = ScoredItems(OBJECTIVES.objectives, {0: known})
     return Race(OBJECTIVES, {"say": list(range(items))}, scored, trial, 0, is_start=is_start)
 
@@ -93,7 +87,7 @@ def run_part(race, right):
     part = race.next_part()
     if part is None:
         return None
-    race.take({"say": results_on(part["say"], right)})
+    race.take(results_on(part["say"], right))
     return part["say"]
 
 
@@ -146,33 +140,3 @@ def test_a_race_ends_where_no_items_are_left():
 
 def test_before_its_first_part_nothing_is_decided():
     assert race_of(UNCHECKED).record() == RaceRecord(0, 0, None, checked=False, stopped=False)
-
-
-# -- two parts as one ------------------------------------------------------------------------------
-
-
-def part(task, *values, unscored=0):
-    items = [ItemResult(task, at, {"exact": value}) for at, value in enumerate(values)]
-    items += [ItemResult(task, 9, {}, "too long")] * unscored
-    return TaskResult(task, {"exact": MetricValue(0.0, 9.0)}, len(values), unscored, tuple(items))
-
-
-def test_parts_are_joined_item_by_item():
-    first, second = part("say", 1.0, 0.0), part("say", 1.0, 1.0, 0.0, unscored=1)
-    joint = joined_results({"say": first}, {"say": second})["say"]
-    assert joint.items == first.items + second.items
-    assert (joint.task, joint.n, joint.n_unscored) == ("say", 5, 1)
-    # Three of five are right: the variance of the items is 1.2 / 4.
-    assert joint.metrics == {"exact": MetricValue(0.6, pytest.approx((0.3 / 5) ** 0.5))}
-
-
-def test_a_task_of_one_part_stays_as_it_is():
-    say, pick = part("say", 1.0), part("pick", 0.0)
-    assert joined_results({"say": say}, {"pick": pick}) == {"say": say, "pick": pick}
-
-
-def test_a_single_item_has_no_spread_and_two_have():
-    joint = joined_results({"say": part("say", 1.0)}, {"say": part("say")})["say"]
-    assert joint.metrics == {"exact": MetricValue(1.0, 0.0)}
-    joint = joined_results({"say": part("say", 1.0)}, {"say": part("say", 0.0)})["say"]
-    assert joint.metrics == {"exact": MetricValue(0.5, pytest.approx(0.5))}

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from helpers.records import rung, scores, trial
+from helpers.records import measurement, scores, trial
 
 from mergesearch.objectives import ItemResult, Objective, Rung, TaskUse
 from mergesearch.study.standing import standing
@@ -52,7 +52,7 @@ def test_a_parent_alone_is_compared_with_the_others_only() -> None:
 
 def test_validate_items_count_where_both_have_them() -> None:
     confirmed = dataclasses.replace(
-        MIXTURE, rungs=dict(MIXTURE.rungs) | {Rung.VALIDATE: rung("validate", scores(0.9, 0.7))}
+        MIXTURE, rungs=dict(MIXTURE.rungs) | {Rung.VALIDATE: measurement(scores(0.9, 0.7))}
     )
     found = standing(confirmed, [INSTRUCT], items_of, OBJECTIVES)
     assert found.rung is Rung.VALIDATE

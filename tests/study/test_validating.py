@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
-from helpers.records import AXES, RUN, rung, scores, trial
+from helpers.records import AXES, RUN, measurement, scores, trial
 from helpers.study_fakes import search
 
 from mergesearch.objectives import Rung, Score
@@ -51,7 +51,7 @@ class PretendedRecords:
         return bool(self.found[number].scores(Rung.VALIDATE))
 
     def confirm(self, number: int, measured: Measurement) -> TrialRecord:
-        rungs = {"validate": rung("validate", measured.scores, measured.failure)}
+        rungs = {"validate": measurement(measured.scores, measured.failure)}
         before = self.found[number]
         self.found[number] = trial(number, 0, 0, rungs={**before.rungs, **rungs})
         return self.found[number]
@@ -107,7 +107,7 @@ def test_members_are_confirmed_in_the_order_of_the_front() -> None:
 
 def test_what_was_confirmed_before_is_not_scored_again() -> None:
     done: dict[str, Score] = scores(0.79, 0.29)
-    first = trial(0, 0, 0, rungs={**SEARCHED[0].rungs, "validate": rung("validate", done)})
+    first = trial(0, 0, 0, rungs={**SEARCHED[0].rungs, "validate": measurement(done)})
     confirming = Confirming((first, *SEARCHED[1:]))
     confirming.run()
     assert confirming.measured == [2, 1]

@@ -1,6 +1,7 @@
 """Tables for the terminal: pure functions from records and documents to rich renderables."""
 
 from collections.abc import Mapping, Sequence
+from itertools import starmap
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -16,7 +17,7 @@ from mergesearch.report import text
 from mergesearch.report.scatter import KNEE
 from mergesearch.study.front import Front, FrontMember
 from mergesearch.study.proxies import TRUSTED
-from mergesearch.study.records import Axis, RungRecord, RunRecord, State, TrialRecord
+from mergesearch.study.records import Axis, Measurement, RunRecord, State, TrialRecord
 
 
 def render_front(front: Front, width: int) -> RenderableType:
@@ -144,7 +145,7 @@ def render_trial(record: TrialRecord, run: RunRecord) -> RenderableType:
         facts.append(("digest", record.candidate_digest))
     if record.candidate_size is not None:
         facts.append(("size", text.size(record.candidate_size)))
-    facts += [("time", line) for line in map(_times, record.rungs.values()) if line]
+    facts += [("time", line) for line in starmap(_times, record.rungs.items()) if line]
     named = zip(short_names(list(record.shares)), record.shares.values(), strict=True)
     parts = [f"{name} {100 * share:.1f} %" for name, share in named]
     facts += [("shares", ", ".join(parts))] if parts else []
@@ -163,13 +164,16 @@ def _state(record: TrialRecord) -> str:
     return f"{record.state}{attempt}, started {record.started.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def _times(rung: RungRecord) -> str:
+def _times(rung: Rung, measured: Measurement) -> str:
     parts = [
         f"{verb} {text.duration(seconds)}"
-        for verb, seconds in (("built in", rung.build_seconds), ("scored in", rung.score_seconds))
+        for verb, seconds in (
+            ("built in", measured.build_seconds),
+            ("scored in", measured.score_seconds),
+        )
         if seconds
     ]
-    return f"{rung.rung}: {', '.join(parts)}" if parts else ""
+    return f"{rung}: {', '.join(parts)}" if parts else ""
 
 
 def _scores_table(record: TrialRecord, run: RunRecord) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
@@ -16,7 +16,7 @@ from mergesearch.errors import (
     ScoringError,
     StorageError,
 )
-from mergesearch.objectives import Items, Rung, Score, TaskResult
+from mergesearch.objectives import ItemResult, Items, Rung, Score, TaskResult
 from mergesearch.recipe import Recipe
 from mergesearch.scoring import OnProgress
 from mergesearch.study.building import Builder, Built
@@ -111,7 +111,7 @@ class Measuring:
                 results = self.search.score(candidate, Rung.SEARCH, lambda report: None, None)
         return Measurement(
             self.search.objectives.scores(results),
-            results,
+            _items(results),
             build_seconds=built.seconds,
             score_seconds=time.perf_counter() - start,
         )
@@ -149,18 +149,19 @@ class Measuring:
         seconds = 0.0
         while (items := race.next_part()) is not None:
             part = self._score(built, number, Rung.SEARCH, items)
-            race.take(part.results)
+            race.take(part.items)
             seconds += part.score_seconds
             if part.failure is not None:
-                return replace(part, results=race.results, score_seconds=seconds)
+                return replace(part, items=race.items, score_seconds=seconds)
         self.recorder.study.note(number, race=asdict(race.record()))
-        return Measurement(race.scores(), race.results, built.seconds, seconds)
+        return Measurement(race.scores(), race.items, built.seconds, seconds)
 
     def _score(
         self, built: Built, number: int, rung: Rung, items: Items | None = None
     ) -> Measurement:
         """Score a candidate; what fails is the measurement's failure, but for an interruption."""
-        measured = Measurement(build_seconds=built.seconds)
+        found: Sequence[ItemResult] = ()
+        seconds = 0.0
         start = time.perf_counter()
         try:
             self.observe(StageStarted(number, rung, "scoring"))
@@ -168,12 +169,10 @@ class Measuring:
             results = self._twice(
                 number, lambda: self.search.score(built.candidate, rung, progress, items)
             )
-            measured = replace(
-                measured, results=self._kept(results), score_seconds=time.perf_counter() - start
-            )
-            return replace(measured, scores=self._scores(results, rung))
+            found, seconds = self._kept(results), time.perf_counter() - start
+            return Measurement(self._scores(results, rung), found, built.seconds, seconds)
         except _FAILURES as error:
-            return replace(measured, failure=self._reason(error))
+            return Measurement({}, found, built.seconds, seconds, self._reason(error))
 
     def _scores(self, results: Mapping[str, TaskResult], rung: Rung) -> Mapping[str, Score]:
         scores = self.search.objectives.scores(results, rung)
@@ -182,14 +181,11 @@ class Measuring:
                 raise ScoringError(f"{score.value} ± {score.stderr} is not a score", where=name)
         return scores
 
-    def _kept(self, results: Mapping[str, TaskResult]) -> Mapping[str, TaskResult]:
+    def _kept(self, results: Mapping[str, TaskResult]) -> list[ItemResult]:
         """What the ledger keeps of results: all, or all but the texts."""
-        if self.search.objectives.keep_texts:
-            return results
-        return {
-            task: replace(result, items=tuple(replace(item, text=None) for item in result.items))
-            for task, result in results.items()
-        }
+        items = _items(results)
+        keeps_texts = self.search.objectives.keep_texts
+        return items if keeps_texts else [replace(item, text=None) for item in items]
 
     def _promotes(self, number: int, measured: Measurement) -> bool:
         """Whether the metric itself is measured: on the starts, and on what no trial dominates."""
@@ -215,6 +211,10 @@ class Measuring:
             raise error
         self.guard.check()  # a failure of what the signal reached first is an interruption
         return _words(error)
+
+
+def _items(results: Mapping[str, TaskResult]) -> list[ItemResult]:
+    return [item for result in results.values() for item in result.items]
 
 
 def _words(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mergesearch.errors import ObjectivesError
-from mergesearch.objectives import ItemResult, Objective, Objectives, Rung, Score, TaskResult
+from mergesearch.objectives import ItemResult, Objective, Objectives, Rung, Score
 from mergesearch.study.pareto import non_dominated
 from mergesearch.study.records import Axis, Measurement, Reference, TrialRecord
 
@@ -86,7 +86,7 @@ def measured_references(
         for objective in objectives.objectives
         if objective.proxy
         for reference in correct_answers(
-            objective, best[objective.name], measured[best[objective.name]].results
+            objective, best[objective.name], measured[best[objective.name]].items
         )
     )
 
@@ -129,7 +129,7 @@ def specialists(
 
 
 def correct_answers(
-    objective: Objective, specialist: str, results: Mapping[str, TaskResult]
+    objective: Objective, specialist: str, items: Sequence[ItemResult]
 ) -> list[Reference]:
     """Return what a specialist answered right on its objective's search items.
 
@@ -142,7 +142,7 @@ def correct_answers(
     references: list[Reference] = []
     for task in dict.fromkeys(use.task for use in objective.uses):
         metrics = [use.metric for use in objective.uses if use.task == task]
-        generated = [item for item in results[task].items if item.text is not None]
+        generated = [item for item in items if item.task == task and item.text is not None]
         right = [item for item in generated if _is_right(item, metrics)]
         if generated and len(right) < MIN_ANSWERS:
             raise ObjectivesError(

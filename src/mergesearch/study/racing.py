@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from mergesearch.objectives import ItemResult, Items, MetricValue, Objectives, Score, TaskResult
+from mergesearch.objectives import ItemResult, Items, Objectives, Score
 from mergesearch.study.estimation.estimates import Estimates
 from mergesearch.study.pareto import signs_of
 from mergesearch.study.parts import PARTS, next_items, trial_sizes
@@ -49,12 +48,12 @@ class Race:
         self._is_start = is_start
         self._chance: float | None = None
         self._stopped = False
-        self.results: dict[str, TaskResult] = {}
+        self.items: list[ItemResult] = []
         self.parts = 0
 
-    def take(self, results: Mapping[str, TaskResult]) -> None:
+    def take(self, items: Sequence[ItemResult]) -> None:
         """Take in what the candidate gave on the part that `next_part` returned."""
-        self.results = joined_results(self.results, results)
+        self.items += items
         self.parts += 1
 
     def next_part(self) -> Items | None:
@@ -64,7 +63,9 @@ class Race:
         self._stopped = self.parts > 0 and not self._goes_on()
         if self._stopped:
             return None
-        own = {task: [item.item for item in result.items] for task, result in self.results.items()}
+        own: dict[str, list[int]] = {}
+        for item in self.items:
+            own.setdefault(item.task, []).append(item.item)
         rng = np.random.default_rng([self._seed, self._trial, self.parts])
         sizes = trial_sizes(self._objectives)
         items = next_items(self._order, sizes, self._scored.seen(), own, rng)
@@ -76,7 +77,7 @@ class Race:
 
     def record(self) -> RaceRecord:
         """Return what is recorded of the race."""
-        tokens = sum(item.tokens_in + item.tokens_out for item in self._items())
+        tokens = sum(item.tokens_in + item.tokens_out for item in self.items)
         return RaceRecord(self.parts, tokens, self._chance, self._is_checked, self._stopped)
 
     @property
@@ -93,10 +94,7 @@ class Race:
         return self._chance >= THRESHOLD or self._is_checked
 
     def _with_trial(self) -> ScoredItems:
-        return self._scored.with_trial(self._trial, self._items())
-
-    def _items(self) -> list[ItemResult]:
-        return [item for result in self.results.values() for item in result.items]
+        return self._scored.with_trial(self._trial, self.items)
 
 
 def chance_to_add(
@@ -113,33 +111,3 @@ def chance_to_add(
 def always_scored(seed: int, trial: int) -> bool:
     """Return whether racing never stops a trial; decided before it is scored."""
     return bool(np.random.default_rng([seed, trial, 12]).random() < CHECKED)
-
-
-def joined_results(
-    first: Mapping[str, TaskResult], second: Mapping[str, TaskResult]
-) -> dict[str, TaskResult]:
-    """Return the results of two parts as those of one; every metric is a mean over items."""
-    tasks = dict.fromkeys([*first, *second])
-    return {
-        task: _task(task, [part[task] for part in (first, second) if task in part])
-        for task in tasks
-    }
-
-
-def _task(task: str, parts: Sequence[TaskResult]) -> TaskResult:
-    if len(parts) == 1:
-        return parts[0]
-    items = tuple(item for part in parts for item in part.items)
-    names = dict.fromkeys(name for item in items for name in item.metrics)
-    return TaskResult(
-        task,
-        {name: _mean([item.metrics[name] for item in items if item.metrics]) for name in names},
-        sum(part.n for part in parts),
-        sum(part.n_unscored for part in parts),
-        items,
-    )
-
-
-def _mean(values: Sequence[float]) -> MetricValue:
-    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return MetricValue(statistics.fmean(values), error)

@@ -24,7 +24,6 @@ from mergesearch.study.reading import RunRecords
 from mergesearch.study.records import (
     Measurement,
     Reference,
-    RungRecord,
     RunRecord,
     State,
     TrialRecord,
@@ -257,11 +256,9 @@ class RunRecorder(RunRecords):
                 return self._record(trial)
         if self.worker.number is None or not self._rungs(number):
             self._ledger.record(number, measured)
-        searched = measured.get(Rung.SEARCH)
-        if searched is not None and searched.failure is None and self.objectives.scores_parts:
-            items = [item for result in searched.results.values() for item in result.items]
-            if items:
-                self.scored = self.scored.with_trial(number, items)
+        searched = measured.get(Rung.SEARCH, Measurement())
+        if searched.failure is None and searched.items and self.objectives.scores_parts:
+            self.scored = self.scored.with_trial(number, searched.items)
         rungs = self._rungs(number)
         self._tell(number, rungs[self._run.first_rung])
         self._news += self.history.update()
@@ -293,7 +290,7 @@ class RunRecorder(RunRecords):
         """Record the specialists' answers that proxies are made of; once."""
         self._ledger.record_references(references)
 
-    def _tell(self, number: int, first: RungRecord) -> None:
+    def _tell(self, number: int, first: Measurement) -> None:
         if first.failure is not None:
             self.study.tell(number, None, failure=first.failure)
             return
@@ -301,7 +298,7 @@ class RunRecorder(RunRecords):
         errors = {name: score.stderr for name, score in scores.items()}
         self.study.tell(number, [score.value for score in scores.values()], standard_errors=errors)
 
-    def _rungs(self, number: int) -> dict[Rung, RungRecord]:
+    def _rungs(self, number: int) -> dict[Rung, Measurement]:
         return self._ledger.rungs(number).get(number, {})
 
     def _record(self, trial: FrozenTrial) -> TrialRecord:

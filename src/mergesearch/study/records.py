@@ -1,13 +1,13 @@
 """What is on record about a run: frozen records, every field documented."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from mergesearch.objectives import Direction, Rung, Score, TaskResult, scores_to_dict
+from mergesearch.objectives import Direction, ItemResult, Rung, Score, scores_to_dict
 
 
 class State(StrEnum):
@@ -111,24 +111,25 @@ class RaceRecord:
 
 
 @dataclass(frozen=True)
-class RungRecord:
-    """One trial's measurement on one rung.
+class Measurement:
+    """What building and scoring a candidate on one rung gave.
 
     Attributes:
-        rung: Rung that was measured.
         scores: Score of each objective; empty where measuring failed.
+        items: Results of the items, also where too many of them were unscored; the record of a
+            trial is read without them.
         build_seconds: Seconds of reading, merging and quantizing; 0 where nothing was built.
         score_seconds: Seconds of loading and scoring; 0 where nothing was scored.
         failure: Reason why there are no scores, else None.
         ended: Moment at which the measurement ended.
     """
 
-    rung: Rung
-    scores: Mapping[str, Score]
-    build_seconds: float
-    score_seconds: float
-    failure: str | None
-    ended: datetime
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    items: Sequence[ItemResult] = ()
+    build_seconds: float = 0.0
+    score_seconds: float = 0.0
+    failure: str | None = None
+    ended: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ class TrialRecord:
     failure: str | None
     started: datetime
     ended: datetime | None
-    rungs: Mapping[Rung, RungRecord]
+    rungs: Mapping[Rung, Measurement]
     words: tuple[str, ...] = ()
     race: RaceRecord | None = None
     worker: int | None = None
@@ -236,31 +237,12 @@ class TrialRecord:
         document["race"] = None if self.race is None else asdict(self.race)
         document["rungs"] = {
             str(rung): {
-                "scores": scores_to_dict(record.scores),
-                "build_seconds": record.build_seconds,
-                "score_seconds": record.score_seconds,
-                "failure": record.failure,
-                "ended": record.ended.isoformat(),
+                "scores": scores_to_dict(measured.scores),
+                "build_seconds": measured.build_seconds,
+                "score_seconds": measured.score_seconds,
+                "failure": measured.failure,
+                "ended": measured.ended.isoformat(),
             }
-            for rung, record in self.rungs.items()
+            for rung, measured in self.rungs.items()
         }
         return document
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What building and scoring on one rung gave.
-
-    Attributes:
-        scores: Score of each objective; empty where measuring failed.
-        results: Every task's items, also of a measurement that failed for too many unscored ones.
-        build_seconds: Seconds of reading, merging and quantizing.
-        score_seconds: Seconds of loading and scoring.
-        failure: Reason why there are no scores, else None.
-    """
-
-    scores: Mapping[str, Score] = field(default_factory=dict)
-    results: Mapping[str, TaskResult] = field(default_factory=dict)
-    build_seconds: float = 0.0
-    score_seconds: float = 0.0
-    failure: str | None = None

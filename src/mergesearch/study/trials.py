@@ -29,7 +29,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from mergesearch.errors import MergeSearchError, RunFolderError
 from mergesearch.objectives import Rung
 from mergesearch.recipe import Recipe
-from mergesearch.study.records import RaceRecord, RungRecord, RunRecord, State, TrialRecord
+from mergesearch.study.records import Measurement, RaceRecord, RunRecord, State, TrialRecord
 from mergesearch.study.samplers import (
     OPTUNA_STATES,
     Dimension,
@@ -214,11 +214,11 @@ def observation(trial: FrozenTrial, run: RunRecord) -> Observation:
     )
 
 
-def trial_record(trial: FrozenTrial, rungs: Mapping[Rung, RungRecord]) -> TrialRecord:
+def trial_record(trial: FrozenTrial, rungs: Mapping[Rung, Measurement]) -> TrialRecord:
     """Return all that is on record about a trial but its items."""
     known = trial.user_attrs
     state = _STATES[trial.state]
-    ends = [record.ended for rung, record in rungs.items() if rung is not Rung.VALIDATE]
+    ends = [found.ended for rung, found in rungs.items() if rung is not Rung.VALIDATE]
     return TrialRecord(
         number=trial.number,
         state=state,

@@ -6,7 +6,6 @@ made of; keyed by the number of the trial. A measurement that succeeded never ch
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import cache
 
 import sqlalchemy as sa
@@ -14,7 +13,7 @@ import sqlalchemy as sa
 from mergesearch.objectives import ItemResult, Rung, Score
 from mergesearch.study.ledger import rows
 from mergesearch.study.ledger.tables import ITEM, REFERENCE, RUN, RUNG, SCORE
-from mergesearch.study.records import Measurement, Reference, RungRecord, RunRecord
+from mergesearch.study.records import Measurement, Reference, RunRecord
 from mergesearch.study.waiting import ServerWait, waits_for_server
 
 __all__ = ["Ledger", "add_run", "runs"]
@@ -61,13 +60,12 @@ class Ledger:
         Raises:
             ValueError: The trial has scores on one of the rungs already.
         """
-        ended = datetime.now(UTC)
         with self._engine.begin() as connection:
             for rung, measurement in measured.items():
-                self._insert(connection, trial, rung, measurement, ended)
+                self._insert(connection, trial, rung, measurement)
 
     @waits_for_server
-    def rungs(self, trial: int | None = None) -> dict[int, dict[Rung, RungRecord]]:
+    def rungs(self, trial: int | None = None) -> dict[int, dict[Rung, Measurement]]:
         """Return the measurements of one trial, or of all, by trial and rung."""
         with self._engine.connect() as connection:
             measured, scored = (
@@ -79,10 +77,10 @@ class Ledger:
         scores: dict[tuple[int, str], dict[str, Score]] = {}
         for row in scored:
             scores.setdefault((row.trial, row.rung), {})[row.objective] = rows.score_from_row(row)
-        records: dict[int, dict[Rung, RungRecord]] = {}
+        records: dict[int, dict[Rung, Measurement]] = {}
         for row in measured:
-            record = rows.rung_from_row(row, scores.get((row.trial, row.rung), {}))
-            records.setdefault(row.trial, {})[record.rung] = record
+            found = rows.rung_from_row(row, scores.get((row.trial, row.rung), {}))
+            records.setdefault(row.trial, {})[Rung(row.rung)] = found
         return records
 
     @waits_for_server
@@ -138,12 +136,7 @@ class Ledger:
         return of_run if trial is None else of_run & (table.c.trial == trial)
 
     def _insert(
-        self,
-        connection: sa.Connection,
-        trial: int,
-        rung: Rung,
-        measured: Measurement,
-        ended: datetime,
+        self, connection: sa.Connection, trial: int, rung: Rung, measured: Measurement
     ) -> None:
         of_rung = self._of(RUNG, trial) & (RUNG.c.rung == rung)
         before = connection.execute(sa.select(RUNG.c.failure).where(of_rung)).one_or_none()
@@ -155,10 +148,8 @@ class Ledger:
                 connection.execute(table.delete().where(of_rung))
         key = {"run_id": self.run_id, "trial": trial, "rung": rung}
         scores = [rows.score_to_row(name, score) for name, score in measured.scores.items()]
-        items = [
-            rows.item_to_row(item) for result in measured.results.values() for item in result.items
-        ]
-        inserted = {RUNG: [rows.rung_to_row(measured, ended)], SCORE: scores, ITEM: items}
+        items = [rows.item_to_row(item) for item in measured.items]
+        inserted = {RUNG: [rows.rung_to_row(measured)], SCORE: scores, ITEM: items}
         for table, found in inserted.items():
             if found:
                 connection.execute(table.insert(), [key | row for row in found])

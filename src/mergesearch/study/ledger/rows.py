@@ -5,8 +5,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from mergesearch.objectives import ItemResult, Rung, Score
-from mergesearch.study.records import Axis, Measurement, Reference, RungRecord, RunRecord
+from mergesearch.objectives import ItemResult, Score
+from mergesearch.study.records import Axis, Measurement, Reference, RunRecord
 
 Row = dict[str, Any]
 
@@ -41,20 +41,19 @@ def run_from_row(row: Any) -> RunRecord:
     )
 
 
-def rung_to_row(measured: Measurement, ended: datetime) -> Row:
-    """Return the row of a measurement that ended at a moment, without its scores."""
+def rung_to_row(measured: Measurement) -> Row:
+    """Return the row of a measurement, without its scores and items."""
     return {
         "build_seconds": measured.build_seconds,
         "score_seconds": measured.score_seconds,
         "failure": measured.failure,
-        "ended": ended.timestamp(),
+        "ended": measured.ended.timestamp(),
     }
 
 
-def rung_from_row(row: Any, scores: dict[str, Score]) -> RungRecord:
+def rung_from_row(row: Any, scores: dict[str, Score]) -> Measurement:
     """Return the measurement of a row, with its scores."""
-    return RungRecord(
-        rung=Rung(row.rung),
+    return Measurement(
         scores=scores,
         build_seconds=row.build_seconds,
         score_seconds=row.score_seconds,
