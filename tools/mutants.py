@@ -66,7 +66,6 @@ MODULES = (
     "study.pareto",
     "study.progress",
     "study.proxies",
-    "study.raced",
     "study.racing",
     "study.samplers.prior",
     "study.samplers.problem",

@@ -1,14 +1,28 @@
-"""Racing: when a trial goes on, from results that are made up."""
+"""Racing: which items a trial is scored on, when it goes on, and what that brought."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers.objectives_file import load
 
-from mergesearch.objectives import ItemResult
+from mergesearch.objectives import ItemResult, Rung, Score
+from mergesearch.study import racing
 from mergesearch.study.estimation.estimates import Estimates
-from mergesearch.study.parts import BLOCK
-from mergesearch.study.racing import Race, always_scored, chance_to_add
-from mergesearch.study.records import RaceRecord
+from mergesearch.study.front import Front
+from mergesearch.study.racing import (
+    BLOCK,
+    REPEATS,
+    Race,
+    Racing,
+    always_scored,
+    chance_to_add,
+    next_items,
+)
+from mergesearch.study.records import Axis, Measurement, RaceRecord, State, TrialRecord
 from mergesearch.study.scored import ScoredItems
 
 BOTH = ("maximize", "maximize")
@@ -140,3 +154,126 @@ def test_a_race_ends_where_no_items_are_left():
 
 def test_before_its_first_part_nothing_is_decided():
     assert race_of(UNCHECKED).record() == RaceRecord(0, 0, None, checked=False, stopped=False)
+
+
+# -- which items a trial is scored on --------------------------------------------------------------
+
+ORDER = {"answers": [number * 7 % 1000 for number in range(1000)]}
+
+
+def seen_after(trials, size=100, order=ORDER):
+    """How many of so many trials were scored on each item, a part each."""
+    seen = Counter()
+    for trial in range(trials):
+        rng = np.random.default_rng(trial)
+        part = next_items(order, {"answers": size}, {"answers": seen}, {}, rng)["answers"]
+        seen.update(part)
+    return seen
+
+
+def test_a_part_is_whole_blocks_of_the_order():
+    part = list(seen_after(1))
+    order = ORDER["answers"]
+    starts = [order.index(part[index]) for index in range(0, len(part), BLOCK)]
+    assert all(start % BLOCK == 0 for start in starts)
+    assert part == [item for start in starts for item in order[start : start + BLOCK]]
+
+
+def test_the_first_trials_share_the_first_items():
+    seen = seen_after(4)
+    assert set(seen) == set(ORDER["answers"][:200])
+    assert set(seen.values()) == {2}
+
+
+def test_more_items_come_into_use_as_more_is_seen_after():
+    seen = seen_after(60)
+    assert len(seen) == 60 * 100 // REPEATS
+    assert max(seen.values()) <= REPEATS + 4
+
+
+def test_a_trial_that_goes_on_gets_items_it_has_not_seen():
+    rng = np.random.default_rng(0)
+    first = next_items(ORDER, {"answers": 100}, {}, {}, rng)["answers"]
+    second = next_items(ORDER, {"answers": 900}, {}, {"answers": first}, rng)["answers"]
+    assert sorted(first + second) == list(range(1000))
+
+
+def test_what_is_left_is_all_there_is():
+    rng = np.random.default_rng(0)
+    part = next_items({"few": [3, 1, 2]}, {"few": 10}, {}, {}, rng)
+    assert part == {"few": [3, 1, 2]}
+
+
+# -- what racing brought ---------------------------------------------------------------------------
+
+AXES = (Axis("a", "maximize", 0.0), Axis("b", "maximize", 0.0))
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def trial_with(number: int, values: tuple[float, float], race: RaceRecord | None) -> TrialRecord:
+    scores = {name: Score(value, 0.02, 100, 0) for name, value in zip("ab", values, strict=True)}
+    known: dict[str, Any] = {
+        "number": number,
+        "state": State.COMPLETE,
+        "attempt": 1,
+        "parameters": {},
+        "recipe": {},
+        "recipe_digest": "",
+        "shares": {},
+        "candidate_digest": f"c{number}",
+        "candidate_size": 1,
+        "reused_from": None,
+        "failure": None,
+        "started": NOW,
+        "ended": NOW,
+        "rungs": {Rung.SEARCH: Measurement(scores, (), 1.0, 4.0, None, NOW)},
+    }
+    return TrialRecord(**known, race=race)
+
+
+START = RaceRecord(parts=2, tokens=200, chance=None, checked=False, stopped=False)
+WENT_ON = RaceRecord(parts=2, tokens=210, chance=0.8, checked=True, stopped=False)
+STOPPED = RaceRecord(parts=1, tokens=90, chance=0.1, checked=False, stopped=True)
+WAS_CHECKED = RaceRecord(parts=2, tokens=190, chance=0.2, checked=True, stopped=False)
+
+
+def test_what_stopped_trials_would_have_taken_is_saved() -> None:
+    trials = [trial_with(0, (0.5, 0.5), START), trial_with(1, (0.2, 0.2), STOPPED)]
+    assert Racing.of(trials, {0}) == Racing(
+        stopped=1, tokens=290, tokens_saved=90, seconds_saved=4.0, checked=0, wrong=0
+    )
+
+
+def test_of_three_parts_two_are_saved_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(racing, "PARTS", 3)
+    brought = Racing.of([trial_with(0, (0.2, 0.2), STOPPED)], ())
+    assert brought is not None
+    assert (brought.tokens_saved, brought.seconds_saved) == (180, 8.0)
+
+
+def test_a_trial_that_was_scored_on_although_it_looked_bad_tells_whether_that_is_wrong() -> None:
+    """Three looked bad, of which one is a member; at even chances a trial goes on anyway."""
+    even = replace(WAS_CHECKED, chance=0.5)
+    races = [WAS_CHECKED, WAS_CHECKED, WAS_CHECKED, WENT_ON, even]
+    trials = [trial_with(number, (0.5, 0.5), race) for number, race in enumerate(races)]
+    brought = Racing.of(trials, {1, 3, 4})
+    assert brought is not None
+    assert (brought.checked, brought.wrong) == (3, 1)
+
+
+def test_a_run_on_all_items_has_no_race() -> None:
+    assert Racing.of([trial_with(0, (0.5, 0.5), None)], {0}) is None
+    assert "racing" not in Front.of(AXES, [trial_with(0, (0.5, 0.5), None)]).to_dict()
+
+
+def test_a_stopped_trial_is_no_member_whatever_its_estimate() -> None:
+    front = Front.of(AXES, [trial_with(0, (0.5, 0.5), START), trial_with(1, (0.6, 0.6), STOPPED)])
+    assert [member.trial for member in front.members] == [0]
+    assert front.to_dict()["racing"] == {
+        "stopped": 1,
+        "tokens": 290,
+        "tokens_saved": 90,
+        "seconds_saved": 4.0,
+        "checked": 0,
+        "wrong": 0,
+    }

@@ -38,8 +38,8 @@ from mergesearch.runs.kinds import Kind, kind_of, refuse_other
 from mergesearch.runs.rehearsal import rehearse
 from mergesearch.scoring import Rehearsal, ScoringProcess
 from mergesearch.space import Space
-from mergesearch.study.parts import most_items
 from mergesearch.study.proxies import candidates
+from mergesearch.study.racing import most_items
 
 
 def check(

@@ -17,7 +17,7 @@ import numpy as np
 from mergesearch.objectives import Items, Objectives, part_of
 from mergesearch.study.estimation.estimates import Estimates
 from mergesearch.study.pareto import Floats, best_fronts, non_dominated, signs_of
-from mergesearch.study.parts import trial_sizes
+from mergesearch.study.racing import trial_sizes
 from mergesearch.study.records import Axis
 
 if TYPE_CHECKING:

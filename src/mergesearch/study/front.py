@@ -12,7 +12,7 @@ from mergesearch.study.choosing import parse_choice
 from mergesearch.study.confirmed import ConfirmedFront, ConfirmedMember
 from mergesearch.study.pareto import hypervolume, knee, non_dominated, sign_of
 from mergesearch.study.proxies import Agreement, agreements
-from mergesearch.study.raced import Racing
+from mergesearch.study.racing import Racing
 from mergesearch.study.records import Axis, State, TrialRecord
 
 

@@ -11,6 +11,9 @@ import threadpoolctl  # type: ignore[import-untyped]
 from mergesearch.objectives import ItemResult, Objective, Score
 from mergesearch.study.estimation.estimates import Estimates, estimate
 
+Seen = Mapping[str, Mapping[int, int]]
+"""How many trials were scored on each item, by task and item."""
+
 
 class ScoredItems:
     """Item results of trials on one rung; they never change.
@@ -26,7 +29,6 @@ class ScoredItems:
         self._results = {trial: tuple(items) for trial, items in results.items()}
         self._estimates: Estimates | None = None
         self._latest: ScoredItems | None = None  # these with one more trial
-        self._seen: dict[str, Counter[int]] | None = None
 
     def __len__(self) -> int:
         return sum(len(items) for items in self._results.values())
@@ -39,8 +41,6 @@ class ScoredItems:
         results = {**self._results, trial: tuple(items)}
         if self._latest is None or self._latest._results != results:
             self._latest = ScoredItems(self._objectives, results)
-            if self._seen is not None and trial not in self:
-                self._latest._seen = _counted(self._seen, results[trial])
         return self._latest
 
     def without(self, trials: Container[int]) -> ScoredItems:
@@ -48,11 +48,12 @@ class ScoredItems:
         others = {number: items for number, items in self._results.items() if number not in trials}
         return self if len(others) == len(self._results) else ScoredItems(self._objectives, others)
 
-    def seen(self) -> Mapping[str, Mapping[int, int]]:
-        """Return how many trials were scored on each item, by task and item."""
-        if self._seen is None:
-            self._seen = _counted({}, chain.from_iterable(self._results.values()))
-        return self._seen
+    def seen(self) -> Seen:
+        """Return how many trials were scored on each item."""
+        seen: dict[str, Counter[int]] = {}
+        for item in chain.from_iterable(self._results.values()):
+            seen.setdefault(item.task, Counter())[item.item] += 1
+        return seen
 
     def estimates(self) -> Estimates:
         """Return the joint estimates of all trials that have results; computed once."""
@@ -77,13 +78,3 @@ class ScoredItems:
                 unscored,
             )
         return found
-
-
-def _counted(
-    before: Mapping[str, Counter[int]], items: Iterable[ItemResult]
-) -> dict[str, Counter[int]]:
-    """How often each item was scored, by task, with some more results."""
-    seen = {task: Counter(counts) for task, counts in before.items()}
-    for item in items:
-        seen.setdefault(item.task, Counter())[item.item] += 1
-    return seen
