@@ -58,7 +58,6 @@ MODULES = (
     "study.bayesian.improvement",
     "study.bayesian.points",
     "study.choosing",
-    "study.confirmed",
     "study.confirming",
     "study.estimation.estimates",
     "study.estimation.means",

@@ -12,7 +12,7 @@ from helpers.records import AXES, TRIALS
 from mergesearch.errors import InputError
 from mergesearch.objectives import Score
 from mergesearch.report.plot import front_svg, to_png
-from mergesearch.study.confirmed import ConfirmedMember
+from mergesearch.study.confirming import ConfirmedMember
 from mergesearch.study.front import Front
 
 SPACE = "{http://www.w3.org/2000/svg}"

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from helpers.objectives_file import load
 
+from mergesearch.objectives import Score
 from mergesearch.study.confirming import (
-    MemberGroup,
+    ConfirmedFront,
     budget_shares,
     chances_of_membership,
     combined,
@@ -160,24 +161,20 @@ def test_what_is_known_of_one_trial_is_known_of_both_where_the_error_is_shared()
 def test_a_trial_that_is_another_again_is_its_twin_and_does_not_stay():
     estimates = estimates_of([[0.5, 0.5], [0.5, 0.5]], 0.0)
     assert supported(estimates, np.array([0.9, 0.8]), BOTH) == [0]
-    assert grouped(estimates, [0, 1], np.array([0.9, 0.8])) == [MemberGroup(0, 0.9, (1,))]
+    assert grouped(estimates, [0, 1], np.array([0.9, 0.8])) == {0: (1,)}
 
 
 @pytest.mark.parametrize(("gap", "twins"), [(0.027, [(1,)]), (0.029, [(), ()])])
 def test_trials_are_apart_where_zero_is_outside_of_the_interval_of_95_percent(gap, twins):
     """1.96 errors of the difference, 0.0141 here, are 0.0277."""
     estimates = estimates_of([[0.5 + gap, 0.5], [0.5, 0.5 + gap]])
-    assert [group.twins for group in grouped(estimates, [0, 1], np.ones(2))] == twins
+    assert list(grouped(estimates, [0, 1], np.ones(2)).values()) == twins
 
 
 def test_members_that_cannot_be_told_apart_stand_under_the_likeliest():
     estimates = estimates_of([[0.9, 0.1], [0.505, 0.495], [0.5, 0.5], [0.1, 0.9]])
     found = np.array([1.0, 0.6, 0.7, 1.0])
-    assert grouped(estimates, [0, 1, 2, 3], found) == [
-        MemberGroup(0, 1.0, ()),
-        MemberGroup(3, 1.0, ()),
-        MemberGroup(2, 0.7, (1,)),
-    ]
+    assert list(grouped(estimates, [0, 1, 2, 3], found).items()) == [(0, ()), (3, ()), (2, (1,))]
 
 
 def test_a_paired_error_tells_apart_what_lies_close_together():
@@ -185,6 +182,51 @@ def test_a_paired_error_tells_apart_what_lies_close_together():
     estimates = Estimates(
         (0, 1), np.array([[0.505, 0.495], [0.5, 0.5]]), np.stack([covariance] * 2)
     )
-    assert [group.twins for group in grouped(estimates, [0, 1], np.ones(2))] == [(), ()]
+    assert list(grouped(estimates, [0, 1], np.ones(2)).values()) == [(), ()]
     closer = Estimates((0, 1), np.array([[0.501, 0.499], [0.5, 0.5]]), np.stack([covariance] * 2))
-    assert [group.twins for group in grouped(closer, [0, 1], np.ones(2))] == [(1,)]
+    assert list(grouped(closer, [0, 1], np.ones(2)).values()) == [(1,)]
+
+
+# -- the confirmed front ---------------------------------------------------------------------------
+
+AXES = [Axis("a", "maximize", 0.0), Axis("b", "maximize", 0.0)]
+
+
+def confirmed(values, error):
+    trials = tuple(range(len(values)))
+    covariances = np.stack([error**2 * np.eye(len(values))] * 2)
+    scores = {axis.name: Score(0.5, error, 100, 0) for axis in AXES}
+    return ConfirmedFront.of(
+        AXES, Estimates(trials, np.array(values), covariances), dict.fromkeys(trials, scores), 0
+    )
+
+
+def test_what_is_surely_dominated_falls_off():
+    front = confirmed([[0.9, 0.1], [0.5, 0.5], [0.4, 0.4], [0.1, 0.9]], 0.01)
+    assert [member.trial for member in front.members] == [0, 1, 3]
+    assert front.dropped == (2,)
+
+
+def test_members_that_cannot_be_told_apart_are_one():
+    front = confirmed([[0.9, 0.1], [0.51, 0.49], [0.5, 0.5], [0.1, 0.9]], 0.02)
+    assert [member.trial for member in front.members] in ([0, 1, 3], [0, 2, 3])
+    assert sorted(len(member.twins) for member in front.members) == [0, 0, 1]
+
+
+def test_what_another_nearly_dominates_falls_off():
+    """Trial 2 has surely less of b than trial 1, and hardly more of a."""
+    front = confirmed([[0.9, 0.1], [0.5, 0.6], [0.502, 0.5], [0.1, 0.9]], 0.01)
+    assert [member.trial for member in front.members] == [0, 1, 3]
+    assert front.dropped == (2,)
+    assert front.knee == 1
+    assert front.hypervolume == pytest.approx(0.9 * 0.1 + 0.5 * 0.5 + 0.1 * 0.3)
+
+
+def test_the_best_in_an_objective_stays():
+    front = confirmed([[0.502, 0.3], [0.5, 0.6], [0.1, 0.9]], 0.01)
+    assert [member.trial for member in front.members] == [0, 1, 2]
+
+
+def test_the_document_gives_the_front_back():
+    front = confirmed([[0.9, 0.1], [0.5, 0.5], [0.1, 0.9]], 0.01)
+    assert ConfirmedFront.from_dict(front.to_dict()) == front

@@ -8,7 +8,7 @@ import pytest
 
 from mergesearch.errors import InputError
 from mergesearch.objectives import Score
-from mergesearch.study.confirmed import ConfirmedFront, ConfirmedMember
+from mergesearch.study.confirming import ConfirmedFront, ConfirmedMember
 from mergesearch.study.front import Front
 from mergesearch.study.records import Axis, Measurement, RaceRecord, State, TrialRecord
 

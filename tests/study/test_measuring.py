@@ -17,9 +17,8 @@ from mergesearch.objectives import MetricValue, Objectives, Rung, TaskResult
 from mergesearch.recipe import Recipe
 from mergesearch.study.building import Builder
 from mergesearch.study.events import Event, Progressed, StageStarted, TriedAgain
-from mergesearch.study.front import FrontMember
 from mergesearch.study.measuring import Measuring
-from mergesearch.study.records import Measurement, RunRecord
+from mergesearch.study.records import Measurement, RunRecord, TrialRecord
 from mergesearch.study.stopping import SignalGuard
 
 
@@ -209,8 +208,8 @@ def test_starts_and_what_no_trial_dominates_are_measured_on_the_metric(
 # -- members of the front, and parents -------------------------------------------------------------
 
 
-def member(digest: str) -> FrontMember:
-    return FrontMember.of(trial(5, 0.5, 0.5, recipe=RECIPE.to_dict(), candidate_digest=digest))
+def member(digest: str) -> TrialRecord:
+    return trial(5, 0.5, 0.5, recipe=RECIPE.to_dict(), candidate_digest=digest)
 
 
 def test_a_member_is_measured_on_validate_items() -> None:

@@ -88,10 +88,10 @@ class Confirming:
 
     def _measure(self, member: Any, following: Any, items: Any) -> Measurement:
         assert (following(), items) == (None, None)  # nothing is built ahead, and all is scored
-        self.measured.append(member.trial)
-        if member.trial == self._fails:
+        self.measured.append(member.number)
+        if member.number == self._fails:
             return Measurement(failure="the scoring process died")
-        values = self.records.found[member.trial].scores().values()
+        values = self.records.found[member.number].scores().values()
         return Measurement(scores(*(score.value - 0.01 for score in values)))
 
 

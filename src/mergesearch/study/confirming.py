@@ -9,14 +9,22 @@ added to that by their precision.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mergesearch.objectives import Items, Objectives, part_of
+from mergesearch.objectives import Items, Objectives, Score, part_of, scores_to_dict
 from mergesearch.study.estimation.estimates import Estimates
-from mergesearch.study.pareto import Floats, best_fronts, non_dominated, signs_of
+from mergesearch.study.pareto import (
+    Floats,
+    best_fronts,
+    hypervolume,
+    knee,
+    non_dominated,
+    sign_of,
+    signs_of,
+)
 from mergesearch.study.racing import trial_sizes
 from mergesearch.study.records import Axis
 
@@ -170,24 +178,13 @@ def supported(estimates: Estimates, chances: Floats, directions: Sequence[str]) 
     return [estimates.trials[row] for row in sorted(kept)]
 
 
-@dataclass(frozen=True)
-class MemberGroup:
-    """A member of the confirmed front with those that cannot be told apart from it.
+def grouped(
+    estimates: Estimates, members: Sequence[int], chances: Floats
+) -> dict[int, tuple[int, ...]]:
+    """Return the members that are shown, each with its twins, which cannot be told apart from it.
 
-    Attributes:
-        trial: Number of the trial that is shown.
-        chance: Chance that no other finalist dominates it.
-        twins: Numbers of the trials whose 95 % interval of the difference holds 0 in every
-            objective, and that are less likely to belong to the front.
-    """
-
-    trial: int
-    chance: float
-    twins: tuple[int, ...]
-
-
-def grouped(estimates: Estimates, members: Sequence[int], chances: Floats) -> list[MemberGroup]:
-    """Group members that cannot be told apart under the one that likeliest belongs to the front.
+    Of such members the one is shown that likeliest belongs to the front; the 95 % intervals of its
+    differences from the twins hold 0 in every objective.
 
     Args:
         estimates: What is known of the finalists.
@@ -195,13 +192,12 @@ def grouped(estimates: Estimates, members: Sequence[int], chances: Floats) -> li
         chances: Chance of membership of each finalist, in the order of the estimates.
     """
     left = sorted(members, key=lambda trial: (-chances[estimates.rows[trial]], trial))
-    groups = []
+    shown: dict[int, tuple[int, ...]] = {}
     while left:
-        shown, *others = left
-        twins = [trial for trial in others if _alike(estimates, shown, trial)]
-        groups.append(MemberGroup(shown, float(chances[estimates.rows[shown]]), tuple(twins)))
-        left = [trial for trial in others if trial not in twins]
-    return groups
+        first, *others = left
+        shown[first] = tuple(trial for trial in others if _alike(estimates, first, trial))
+        left = [trial for trial in others if trial not in shown[first]]
+    return shown
 
 
 def _alike(estimates: Estimates, first: int, second: int) -> bool:
@@ -220,3 +216,118 @@ def _errors(estimates: Estimates, first: int, second: int) -> Floats:
         - 2 * covariances[:, first, second]
     )
     return np.asarray(np.sqrt(np.maximum(variances, 0.0)))
+
+
+@dataclass(frozen=True)
+class ConfirmedMember:
+    """A member of the confirmed front.
+
+    Attributes:
+        trial: Number of the trial.
+        values: Objectives as search and confirmation together tell them, shrunk for having been
+            picked; `n` counts the validate items.
+        chance: Chance that no other finalist dominates it.
+        twins: Numbers of the trials that cannot be told apart from it and that it stands for.
+    """
+
+    trial: int
+    values: Mapping[str, Score]
+    chance: float
+    twins: tuple[int, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `front.json` adds to a member."""
+        values = scores_to_dict(self.values)
+        return {"confirmed": values, "chance": self.chance, "twins": list(self.twins)}
+
+
+@dataclass(frozen=True)
+class ConfirmedFront:
+    """The front of the finalists.
+
+    Attributes:
+        members: Members, the best in the first objective first.
+        dropped: Numbers of finalists that others dominate, or nearly.
+        hypervolume: Hypervolume of the members' values above the reference point.
+        knee: Number of the trial at the knee.
+    """
+
+    members: tuple[ConfirmedMember, ...]
+    dropped: tuple[int, ...]
+    hypervolume: float
+    knee: int
+
+    @classmethod
+    def of(
+        cls,
+        axes: Sequence[Axis],
+        estimates: Estimates,
+        validated: Mapping[int, Mapping[str, Score]],
+        seed: int,
+    ) -> Self:
+        """Return the front of finalists.
+
+        Args:
+            axes: Objectives in the order of the file.
+            estimates: What is known of the finalists from search and confirmation together.
+            validated: Scores of the finalists on the validate items, by trial.
+            seed: Seed of the draws that the chances are counted on.
+        """
+        directions = [axis.direction for axis in axes]
+        chances = chances_of_membership(estimates, directions, np.random.default_rng([seed, 14]))
+        members = supported(estimates, chances, directions)
+        twins = grouped(estimates, members, chances)
+        rows = estimates.rows
+        sign = sign_of(directions[0])
+        shown = sorted(twins, key=lambda trial: -sign * estimates.values[rows[trial], 0])
+        values = estimates.of(shown).values
+        return cls(
+            members=tuple(
+                ConfirmedMember(
+                    trial,
+                    _scores(axes, estimates, trial, validated[trial]),
+                    float(chances[rows[trial]]),
+                    twins[trial],
+                )
+                for trial in shown
+            ),
+            dropped=tuple(sorted(set(estimates.trials) - set(members))),
+            hypervolume=hypervolume(values, [axis.reference for axis in axes], directions),
+            knee=shown[knee(values, directions)],
+        )
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """Return the front that `to_dict` wrote."""
+        members = tuple(
+            ConfirmedMember(
+                member["trial"],
+                {name: Score(**score) for name, score in member["confirmed"].items()},
+                member["chance"],
+                tuple(member["twins"]),
+            )
+            for member in document["members"]
+        )
+        return cls(members, tuple(document["dropped"]), document["hypervolume"], document["knee"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that `from_dict` reads back."""
+        return {
+            "members": [{"trial": member.trial, **member.facts()} for member in self.members],
+            "dropped": list(self.dropped),
+            "hypervolume": self.hypervolume,
+            "knee": self.knee,
+        }
+
+
+def _scores(
+    axes: Sequence[Axis], estimates: Estimates, trial: int, validated: Mapping[str, Score]
+) -> dict[str, Score]:
+    """Estimates of a trial that count the validate items."""
+    row = estimates.rows[trial]
+    return {
+        axis.name: replace(validated[axis.name], value=float(value), stderr=float(error))
+        for axis, value, error in zip(
+            axes, estimates.values[row], estimates.errors[row], strict=True
+        )
+    }

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mergesearch.errors import InputError
 from mergesearch.space import Space
-from mergesearch.study.confirmed import ConfirmedFront
+from mergesearch.study.confirming import ConfirmedFront
 from mergesearch.study.database import engine_arguments, runs_of
 
 

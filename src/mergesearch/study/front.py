@@ -9,7 +9,7 @@ from typing import Any, Self
 from mergesearch.errors import InputError
 from mergesearch.objectives import Rung, Score, scores_to_dict
 from mergesearch.study.choosing import parse_choice
-from mergesearch.study.confirmed import ConfirmedFront, ConfirmedMember
+from mergesearch.study.confirming import ConfirmedFront, ConfirmedMember
 from mergesearch.study.pareto import hypervolume, knee, non_dominated, sign_of
 from mergesearch.study.proxies import Agreement, agreements
 from mergesearch.study.racing import Racing

@@ -21,11 +21,10 @@ from mergesearch.recipe import Recipe
 from mergesearch.scoring import OnProgress
 from mergesearch.study.building import Builder, Built
 from mergesearch.study.events import Event, Progressed, StageStarted, TriedAgain
-from mergesearch.study.front import FrontMember
 from mergesearch.study.proposing import Proposer
 from mergesearch.study.proxies import promotes
 from mergesearch.study.recording import RunRecorder
-from mergesearch.study.records import Measurement
+from mergesearch.study.records import Measurement, TrialRecord
 from mergesearch.study.settings import Search
 from mergesearch.study.stopping import SignalGuard
 
@@ -85,17 +84,17 @@ class Measuring:
             return {first: Measurement(failure=self._reason(error))}
 
     def member(
-        self, member: FrontMember, following: Following, items: Items | None = None
+        self, member: TrialRecord, following: Following, items: Items | None = None
     ) -> Measurement:
         """Measure a member of the front on validate items; another candidate is a failure."""
-        number, recipe = member.trial, Recipe.from_dict(dict(member.recipe))
+        number, recipe = member.number, Recipe.from_dict(dict(member.recipe))
         try:
             with self._candidate(number, Rung.VALIDATE, recipe) as built:
-                if built.candidate.digest != member.digest:
+                if built.candidate.digest != member.candidate_digest:
                     raise ScoringError(
                         f"the rebuilt candidate is {built.candidate.digest}",
                         where=f"trial {number}",
-                        expected=f"{member.digest}, which the search scored",
+                        expected=f"{member.candidate_digest}, which the search scored",
                     )
                 self._start_building(following)
                 return self._score(built, number, Rung.VALIDATE, items)

@@ -10,7 +10,7 @@ from typing import Self
 from mergesearch._system.closing import Closing
 from mergesearch.errors import RunFolderError
 from mergesearch.objectives import ItemResult, Objectives, Rung
-from mergesearch.study.confirmed import ConfirmedFront
+from mergesearch.study.confirming import ConfirmedFront
 from mergesearch.study.database import Database, is_file, location, runs_of
 from mergesearch.study.front import Front
 from mergesearch.study.importances import Importances, importances

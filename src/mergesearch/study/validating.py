@@ -9,14 +9,18 @@ from itertools import zip_longest
 
 from mergesearch.objectives import Items, Rung
 from mergesearch.recipe import Recipe
-from mergesearch.study.confirmed import ConfirmedFront
-from mergesearch.study.confirming import combined, contenders, finalists_parts
+from mergesearch.study.confirming import (
+    ConfirmedFront,
+    combined,
+    contenders,
+    finalists_parts,
+)
 from mergesearch.study.estimation.estimates import Estimates, independent
 from mergesearch.study.events import Event, Validated, ValidationStarted
-from mergesearch.study.front import FrontMember
 from mergesearch.study.measuring import Measuring
 from mergesearch.study.proposing import Proposer
 from mergesearch.study.recording import RunRecorder
+from mergesearch.study.records import TrialRecord
 from mergesearch.study.scored import ScoredItems
 from mergesearch.study.settings import Search
 from mergesearch.study.stopping import SignalGuard
@@ -82,14 +86,14 @@ class Validating:
         """Score the finalists that have no scores yet, each by the worker that takes it first."""
         trials = self.recorder.trials()
         todo = [trial for trial in parts if not trials[trial].scores(Rung.VALIDATE)]
-        members = [FrontMember.of(trials[trial]) for trial in todo]
+        members = [trials[trial] for trial in todo]
         self.observe(ValidationStarted(reason, tuple(todo)))
         tried: set[int] = set()
         while True:
             for member, following in zip_longest(members, members[1:]):
-                if member.trial not in tried and self._takes(member.trial):
-                    tried.add(member.trial)
-                    self._confirm(member, following, parts[member.trial])
+                if member.number not in tried and self._takes(member.number):
+                    tried.add(member.number)
+                    self._confirm(member, following, parts[member.number])
             if not self.recorder.worker.others_confirm():
                 return
             self.recorder.worker.pause()  # what a lost one leaves is taken in the next round
@@ -105,16 +109,16 @@ class Validating:
         return True
 
     def _confirm(
-        self, member: FrontMember, following: FrontMember | None, items: Items | None
+        self, member: TrialRecord, following: TrialRecord | None, items: Items | None
     ) -> None:
         worker = self.recorder.worker
         self.guard.check()
         measured = self.measuring.member(member, partial(self._recipe, following), items)
-        confirmed = worker.in_turn(lambda: self.recorder.confirm(member.trial, measured))
-        worker.end_confirming(member.trial)
+        confirmed = worker.in_turn(lambda: self.recorder.confirm(member.number, measured))
+        worker.end_confirming(member.number)
         self.observe(Validated(confirmed))
 
-    def _recipe(self, member: FrontMember | None) -> Recipe | None:
+    def _recipe(self, member: TrialRecord | None) -> Recipe | None:
         """The recipe of the member to build while the one before it is scored."""
         if member is None or not self.search.build_ahead:
             return None

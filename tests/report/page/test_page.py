@@ -14,7 +14,7 @@ from mergesearch.objectives import Rung, Score
 from mergesearch.report.page.facts import page_of
 from mergesearch.report.page.html import render_page
 from mergesearch.report.page.items import ItemSheet, uses_of
-from mergesearch.study.confirmed import ConfirmedMember
+from mergesearch.study.confirming import ConfirmedMember
 from mergesearch.study.front import Front
 
 
