@@ -93,6 +93,33 @@ def test_every_trial_is_done_once(
         assert all(member.confirmed is not None for member in records.front().members)
 
 
+def test_a_worker_that_is_suspended_in_its_turn_loses_it(
+    where: StudyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one does what is left; resumed, it does nothing twice and leaves in peace."""
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    settings = StudySettings(trials=8, sampler="sobol", seed=3)
+    share(where, settings)
+    asleep = worker_fakes.start(tmp_path, "proposing", 3, 0.1, where.database, where.name)
+    _, status = os.waitpid(asleep.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+    other = worker_fakes.start(tmp_path, "", 0, 0.1, where.database, where.name)
+    assert other.wait(120) == 0
+    done = trials(where)
+    assert [trial.worker for trial in done] == [1] * 3 + [2] * 5
+    asleep.send_signal(signal.SIGCONT)
+    assert asleep.wait(60) == 0
+    assert trials(where) == done
+    assert [(trial.state, trial.attempt) for trial in done] == [("complete", 1)] * 8
+    run_in(tmp_path / "alone", search(), settings)
+    assert [dict(trial.parameters) for trial in done] == [
+        parameters for _, parameters, *_ in told(tmp_path / "alone")
+    ]
+    with RunRecords.of(where) as records:
+        assert all(worker.has_left for worker in records.workers())
+        assert all(member.confirmed is not None for member in records.front().members)
+
+
 Start = Callable[..., subprocess.Popen[str]]
 SEARCH = (sys.executable, "-m", "mergesearch")
 

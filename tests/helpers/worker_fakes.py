@@ -1,8 +1,9 @@
 """Workers of a shared run with a pretended builder and scorer.
 
 Run as a script it is one worker in a process of its own: `FOLDER URL NAME`, then optionally the
-stage (`building`, `scoring`) and the count at which it kills itself, and the seconds that each
-scoring takes. URL is "" for the file in the folder.
+stage (`building`, `scoring`) and the count at which it kills itself, or the trial in whose proposal
+(`proposing`) it suspends itself, and the seconds that each scoring takes. URL is "" for the file in
+the folder.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from helpers.study_fakes import Bench, files, search
 from mergesearch.study import workers
 from mergesearch.study.front import Front
-from mergesearch.study.loop import join_study, stop_rule
+from mergesearch.study.loop import join_study
+from mergesearch.study.proposing import Proposer
+from mergesearch.study.samplers import Observation, Proposal
 from mergesearch.study.settings import Search, StudyFiles, StudySettings
 from mergesearch.study.sharing import Terms, share_study, shared_run
+from mergesearch.study.stopping import StopRule
 
 HEARTBEAT, LOST = 0.2, 1.5
 
@@ -38,7 +43,7 @@ def files_of(folder: Path, url: str = "", name: str = "night") -> StudyFiles:
 def share(where: StudyFiles, settings: StudySettings, searched: Search | None = None) -> None:
     """Put a shared run on record."""
     searched = searched or search()
-    terms = Terms(stop_rule(settings), settings.confirm)
+    terms = Terms(StopRule.of(settings, time.time()), settings.confirm)
     where.lock.parent.mkdir(parents=True, exist_ok=True)
     share_study(where, searched, settings, terms, lambda: None)
 
@@ -70,8 +75,10 @@ def start(
 def main(
     folder: str, url: str, name: str, stage: str = "", at: str = "0", seconds: str = "0"
 ) -> None:
-    """Work as one worker; kill it with SIGKILL at a count of a stage."""
+    """Work as one worker; kill it with SIGKILL at a count of a stage, or suspend it."""
     hurry()
+    if stage == "proposing":
+        _suspend_in_turn(int(at))
 
     def before_build(count: int) -> None:
         if stage == "building" and count == int(at):
@@ -86,6 +93,19 @@ def main(
         files_of(Path(folder), url, name),
         Bench(before_build=before_build, before_score=before_score),
     )
+
+
+def _suspend_in_turn(number: int) -> None:
+    """Let this process suspend itself once, when it proposes a trial."""
+    propose, suspended = Proposer.propose, []
+
+    def propose_asleep(proposer: Proposer, history: Sequence[Observation]) -> Proposal:
+        if len(history) == number and not suspended:
+            suspended.append(number)
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return propose(proposer, history)
+
+    Proposer.propose = propose_asleep  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

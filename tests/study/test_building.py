@@ -316,6 +316,7 @@ def test_what_was_built_when_time_is_up_leaves_no_trial_behind(
 ) -> None:
     clock = SimpleNamespace(now=1e9)
     pretended = SimpleNamespace(time=lambda: clock.now, perf_counter=lambda: clock.now)
+    monkeypatch.setattr("mergesearch.study.searching.time", pretended)
     monkeypatch.setattr("mergesearch.study.loop.time", pretended)
 
     def score_ten_minutes(count: int) -> None:

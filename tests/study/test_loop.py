@@ -36,7 +36,7 @@ from mergesearch.errors import (
 from mergesearch.objectives import Objectives
 from mergesearch.space import Space
 from mergesearch.study import events
-from mergesearch.study.lock import is_running
+from mergesearch.study.locks import is_running
 from mergesearch.study.settings import StudySettings
 
 pytestmark = pytest.mark.whole
@@ -298,7 +298,7 @@ def test_the_clock_ends_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Each build takes ten minutes of a pretended clock."""
     clock = SimpleNamespace(now=1e9)
     pretended = SimpleNamespace(time=lambda: clock.now, perf_counter=lambda: clock.now)
-    for module in ("loop", "measuring", "building"):
+    for module in ("loop", "searching", "measuring", "building"):
         monkeypatch.setattr(f"mergesearch.study.{module}.time", pretended)
 
     def build(count: int) -> None:

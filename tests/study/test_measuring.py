@@ -16,7 +16,7 @@ from mergesearch.errors import BuildError, ObjectivesError, ScorerCrashed, Score
 from mergesearch.objectives import MetricValue, Objectives, Rung, TaskResult
 from mergesearch.recipe import Recipe
 from mergesearch.study.building import Builder
-from mergesearch.study.events import Event, Progressed, StageStarted, TriedAgain
+from mergesearch.study.events import Event, ParentMeasured, Progressed, StageStarted, TriedAgain
 from mergesearch.study.measuring import Measuring
 from mergesearch.study.records import Measurement, RunRecord, TrialRecord
 from mergesearch.study.stopping import SignalGuard
@@ -41,7 +41,9 @@ class PretendedRecords:
         self.notes: dict[str, Any] = {}
         self.study = SimpleNamespace(note=lambda number, **facts: self.notes.update(facts))
         self.history = SimpleNamespace(
-            with_candidate=lambda digest: 2 if digest == known else None, values=values
+            with_recipe=lambda digest: None,
+            with_candidate=lambda digest: 2 if digest == known else None,
+            values=values,
         )
         self._run = run
 
@@ -234,7 +236,11 @@ def test_a_parent_is_measured_as_it_is_and_must_not_fail() -> None:
     measured = Measured(parents={"demo:instruct": RECIPE})
     found = measured.measuring.parent("demo:instruct")
     assert found.scores["reasoning"].value == pytest.approx(0.03, abs=0.011)
-    assert (measured.seen, measured.bench.built) == ([], [RECIPE])
+    (told,) = measured.seen
+    assert isinstance(told, ParentMeasured)
+    assert (told.parent, told.scores) == ("demo:instruct", found.scores)
+    assert told.seconds == found.build_seconds + found.score_seconds
+    assert measured.bench.built == [RECIPE]
     broken = Measured(Bench(before_build=fail(BuildError("gone"))), parents={"a": RECIPE})
     with pytest.raises(BuildError, match="gone"):
         broken.measuring.parent("a")

@@ -12,7 +12,7 @@ import pytest
 
 from mergesearch.errors import Interrupted, RunFolderError
 from mergesearch.study import stopping
-from mergesearch.study.lock import is_running, run_lock
+from mergesearch.study.locks import is_running, run_lock
 from mergesearch.study.settings import StudySettings
 from mergesearch.study.stopping import Reached, SignalGuard, StopRule
 
@@ -41,34 +41,35 @@ def test_a_search_begins_with_nothing_but_its_trials() -> None:
 def test_the_earlier_of_two_clocks_ends_it() -> None:
     until = datetime(2030, 1, 2, 6, 30)
     now = datetime(2030, 1, 2, 1, 0).timestamp()
-    rule = StopRule.of(StudySettings(hours=8, until=until), now)
+    rule = StopRule.of(StudySettings(hours=8, until=until, confirm=0.0), now)
     assert rule.deadline == until.timestamp()
     assert rule.reason(Reached(9), rule.deadline - 1) is None
     assert rule.reason(Reached(9), rule.deadline) == "it is 06:30"
-    rule = StopRule.of(StudySettings(hours=2, until=until), now)
+    rule = StopRule.of(StudySettings(hours=2, until=until, confirm=0.0), now)
     assert rule.end == pytest.approx(now + 7200)
 
 
 def test_hours_are_those_in_which_the_machine_is_awake(monkeypatch: pytest.MonkeyPatch) -> None:
     slept = [1000.0]
     monkeypatch.setattr(stopping, "seconds_asleep", lambda: slept[0])
-    rule = StopRule.of(StudySettings(hours=8), now=0.0)
+    rule = StopRule.of(StudySettings(hours=8, confirm=0.0), now=0.0)
     assert rule.reason(Reached(9), 8 * 3600.0 - 1) is None
     assert rule.reason(Reached(9), 8 * 3600.0) is not None
     slept[0] += 3600.0
     assert rule.reason(Reached(9), 9 * 3600.0 - 1) is None
     assert rule.reason(Reached(9), 9 * 3600.0) is not None
     assert rule.from_now_on().end == 8 * 3600.0
-    fixed = StopRule.of(StudySettings(until=datetime.fromtimestamp(8 * 3600.0)), now=0.0)
+    until = datetime.fromtimestamp(8 * 3600.0)
+    fixed = StopRule.of(StudySettings(until=until, confirm=0.0), now=0.0)
     slept[0] += 3600.0
     assert fixed.end == 8 * 3600.0
 
 
 def test_a_share_of_the_time_is_left_to_confirm_the_front() -> None:
-    rule = StopRule.of(StudySettings(hours=10), now=0.0, reserved=0.2)
+    rule = StopRule.of(StudySettings(hours=10), now=0.0)
     assert rule.awake_deadline == 8 * 3600.0
     until = datetime.fromtimestamp(10 * 3600.0)
-    assert StopRule.of(StudySettings(until=until), 0.0, reserved=0.2).deadline == 8 * 3600.0
+    assert StopRule.of(StudySettings(until=until), 0.0).deadline == 8 * 3600.0
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_the_lock_holds_against_other_processes_and_ends_with_its_own(tmp_path: 
     lock = tmp_path / "run" / ".lock"
     assert not is_running(lock)
     code = (
-        "import sys; from pathlib import Path; from mergesearch.study.lock import run_lock\n"
+        "import sys; from pathlib import Path; from mergesearch.study.locks import run_lock\n"
         "with run_lock(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

@@ -32,13 +32,12 @@ from mergesearch.study.events import (
     ValidationStarted,
 )
 from mergesearch.study.front import Front
-from mergesearch.study.lock import run_lock
-from mergesearch.study.loop import stop_rule
+from mergesearch.study.locks import run_lock
 from mergesearch.study.reading import RunRecords
 from mergesearch.study.servers import secrets_of
 from mergesearch.study.settings import Search, StudyFiles, StudySettings
 from mergesearch.study.sharing import Terms, lose_process, share_study
-from mergesearch.study.stopping import SignalGuard
+from mergesearch.study.stopping import SignalGuard, StopRule
 
 _LOOK_SECONDS = 0.2
 _FAREWELL_SECONDS = 15.0
@@ -121,7 +120,7 @@ def run_crew(
         MergeSearchError: A worker failed, or something outside ended all of them.
     """
     terms = Terms(
-        rule=stop_rule(settings),
+        rule=StopRule.of(settings, time.time()),
         confirm=settings.confirm,
         pins=crew.pins,
         task_folder=bundled_tasks(search.objectives),

@@ -14,7 +14,7 @@ from mergesearch._system.documents import parse_json
 from mergesearch._system.files import read_text, write_json
 from mergesearch.errors import RunFolderError
 from mergesearch.runs.goal import Goal
-from mergesearch.study.lock import was_started
+from mergesearch.study.locks import was_started
 from mergesearch.study.settings import StudyFiles
 from mergesearch.study.warm_start import WarmStart
 

@@ -25,7 +25,7 @@ from mergesearch.runs.kinds import Kind, refuse_other
 from mergesearch.study.against import HypervolumeDifference, hypervolume_difference
 from mergesearch.study.front import Front
 from mergesearch.study.importances import Importances, constant_objectives
-from mergesearch.study.lock import is_running
+from mergesearch.study.locks import is_running
 from mergesearch.study.reading import RunRecords
 from mergesearch.study.records import RunRecord, State, TrialRecord, WorkerRecord
 from mergesearch.study.standing import Standing, standing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mergesearch._system.documents import digest_of
 from mergesearch.errors import RunFolderError
 from mergesearch.study.database import is_file, location, runs_of
-from mergesearch.study.lock import was_started
+from mergesearch.study.locks import was_started
 from mergesearch.study.records import Axis, RunRecord
 from mergesearch.study.samplers import chosen_sampler
 from mergesearch.study.settings import Search, StudyFiles, StudySettings, package_versions

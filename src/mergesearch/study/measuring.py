@@ -20,7 +20,7 @@ from mergesearch.objectives import ItemResult, Items, Rung, Score, TaskResult
 from mergesearch.recipe import Recipe
 from mergesearch.scoring import OnProgress
 from mergesearch.study.building import Builder, Built
-from mergesearch.study.events import Event, Progressed, StageStarted, TriedAgain
+from mergesearch.study.events import Event, ParentMeasured, Progressed, StageStarted, TriedAgain
 from mergesearch.study.proposing import Proposer
 from mergesearch.study.proxies import promotes
 from mergesearch.study.recording import RunRecorder
@@ -60,15 +60,18 @@ class Measuring:
     def trial(self, number: int, recipe: Recipe, following: Following) -> dict[Rung, Measurement]:
         """Measure a trial on the first rung; after a proxy on the search rung too, if promoted.
 
-        A candidate that an earlier trial measured is not scored again. Whatever fails on the way is
-        the measurement's failure.
+        What an earlier trial measured, the recipe or its candidate, is not measured again. Whatever
+        fails on the way is the measurement's failure.
         """
-        first = self.recorder.run().first_rung
+        first, history = self.recorder.run().first_rung, self.recorder.history
+        twin = history.with_recipe(recipe.digest())
+        if twin is not None:
+            return {first: self.recorder.reuse(number, twin)}
         try:
             with self._candidate(number, first, recipe) as built:
                 candidate = built.candidate
                 self.recorder.study.note(number, digest=candidate.digest, size=candidate.size)
-                twin = self.recorder.history.with_candidate(candidate.digest)
+                twin = history.with_candidate(candidate.digest)
                 if twin is not None:
                     same = self.recorder.reuse(number, twin)
                     return {first: replace(same, build_seconds=built.seconds)}
@@ -108,12 +111,10 @@ class Measuring:
             with built.candidate as candidate:
                 start = time.perf_counter()
                 results = self.search.score(candidate, Rung.SEARCH, lambda report: None, None)
-        return Measurement(
-            self.search.objectives.scores(results),
-            _items(results),
-            build_seconds=built.seconds,
-            score_seconds=time.perf_counter() - start,
-        )
+                seconds = time.perf_counter() - start
+        scores = self.search.objectives.scores(results)
+        self.observe(ParentMeasured(parent, scores, built.seconds + seconds))
+        return Measurement(scores, _items(results), built.seconds, seconds)
 
     @contextmanager
     def _candidate(self, number: int, rung: Rung, recipe: Recipe) -> Iterator[Built]:

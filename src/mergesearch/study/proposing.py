@@ -15,18 +15,11 @@ from mergesearch.study.settings import Search
 
 
 class Proposer:
-    """Proposes the trials of a run.
-
-    Attributes:
-        lags: Whether a proposal never depends on the trial right before it, so where a GPU scores:
-            whether that one was still scored then, and whether there was memory to build ahead,
-            makes no difference.
-    """
+    """Proposes the trials of a run."""
 
     def __init__(self, search: Search, run: RunRecord) -> None:
         self._space = search.space
         self._sampler = run.sampler
-        self.lags = search.objectives.runtime.n_gpu_layers > 0
         warm = search.warm_start
         starts: list[Mapping[str, Any]] = [*search.space.starts()]
         starts += [start for start in (warm.starts if warm else ()) if start not in starts]

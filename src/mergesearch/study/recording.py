@@ -19,6 +19,7 @@ from mergesearch.study.database import Database, is_file
 from mergesearch.study.history import History
 from mergesearch.study.identity import identify
 from mergesearch.study.ledger import Ledger, add_run
+from mergesearch.study.locks import file_turns, server_turns
 from mergesearch.study.racing import Race
 from mergesearch.study.reading import RunRecords
 from mergesearch.study.records import (
@@ -32,7 +33,6 @@ from mergesearch.study.samplers import Dimension, Observation, Proposal, lagged
 from mergesearch.study.scored import ScoredItems
 from mergesearch.study.settings import Search, StudyFiles, StudySettings
 from mergesearch.study.trials import Trials, observation, trial_record
-from mergesearch.study.turns import file_turns, server_turns
 from mergesearch.study.workers import SharedWorker, Worker
 
 
@@ -209,6 +209,7 @@ class RunRecorder(RunRecords):
     def start_trial_again(self, trial: FrozenTrial) -> None:
         """Record that an unfinished trial is done again from now on, by this worker."""
         owner = {} if self.worker.number is None else {"worker": self.worker.number}
+        self.worker.check_turn()
         self.study.start_again(trial, **owner)
 
     def race(self, trial: int, order: Items, *, is_start: bool) -> Race:
@@ -255,6 +256,7 @@ class RunRecorder(RunRecords):
             if trial.state.is_finished():  # the server went away right after that
                 return self._record(trial)
         if self.worker.number is None or not self._rungs(number):
+            self.worker.check_turn()
             self._ledger.record(number, measured)
         searched = measured.get(Rung.SEARCH, Measurement())
         if searched.failure is None and searched.items and self.objectives.scores_parts:
@@ -267,6 +269,7 @@ class RunRecorder(RunRecords):
     def confirm(self, number: int, measured: Measurement) -> TrialRecord:
         """Record what a member of the front gave on the validate items."""
         if self.worker.number is None or not self.is_validated(number):
+            self.worker.check_turn()
             self._ledger.record(number, {Rung.VALIDATE: measured})
         return self._record(self.history.trials[number])
 
@@ -288,9 +291,11 @@ class RunRecorder(RunRecords):
 
     def record_references(self, references: Sequence[Reference]) -> None:
         """Record the specialists' answers that proxies are made of; once."""
+        self.worker.check_turn()
         self._ledger.record_references(references)
 
     def _tell(self, number: int, first: Measurement) -> None:
+        self.worker.check_turn()
         if first.failure is not None:
             self.study.tell(number, None, failure=first.failure)
             return

@@ -6,7 +6,9 @@ handed to another program holds one.
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,10 +27,10 @@ _LIVELY = {
     "tcp_user_timeout": 60_000,
     # So does the server notice a worker, and lets others have what it held.
     "options": "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
-    "application_name": "mergesearch",
     # Statements prepared on one connection are unknown to the next one of PgBouncer.
     "prepare_threshold": None,
 }
+_LONGEST_NAME = 63  # bytes that a server keeps of a name
 _passwords: dict[str, dict[str, str]] = {}  # passwords that libpq does not find by itself
 
 
@@ -75,13 +77,19 @@ def remember_secrets(address: str, secrets: dict[str, str]) -> None:
         _passwords[address] = dict(secrets)
 
 
+def session_name(host: str, pid: int) -> str:
+    """Return the name by which a server knows the sessions of a process."""
+    return f"mergesearch {pid} {host}"[:_LONGEST_NAME]
+
+
 def connection_options(address: str) -> dict[str, Any]:
     """Return the arguments of a connection to a server that its address does not name."""
     url = sa.make_url(address)
     if url.get_backend_name() != "postgresql":
         return {}
-    lively = {name: value for name, value in _LIVELY.items() if name not in url.query}
-    return lively | secrets_of(address)
+    known = _LIVELY | {"application_name": session_name(socket.gethostname(), os.getpid())}
+    options = {name: value for name, value in known.items() if name not in url.query}
+    return options | secrets_of(address)
 
 
 def is_away(context: sa.engine.ExceptionContext) -> bool:

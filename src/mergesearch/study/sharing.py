@@ -64,7 +64,7 @@ def share_study(
     with RunRecorder.start(files, search, settings, on_wait) as recorder:
         recorder.sharing().publish(terms.to_dict())
         if is_file(files.database):  # whoever holds its lock knows that nobody else is there
-            recorder.sharing().leave_all()
+            recorder.sharing().leave()
 
 
 def is_shared(url: str, name: str) -> bool:
@@ -114,4 +114,4 @@ def lose_process(url: str, name: str, host: str, pid: int) -> None:
     known = [run_id for run_id, run in runs_of(url).items() if is_file(url) or run.name == name]
     with Database.create(url) as database:
         for run_id in known:
-            Sharing(database.engine, run_id).leave_by_process(host, pid)
+            Sharing(database.engine, run_id).leave(host=host, pid=pid)

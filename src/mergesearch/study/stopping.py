@@ -56,13 +56,12 @@ class StopRule:
     asleep: float = field(default_factory=lambda: seconds_asleep(), compare=False)
 
     @classmethod
-    def of(cls, settings: StudySettings, now: float, reserved: float = 0.0) -> Self:
+    def of(cls, settings: StudySettings, now: float) -> Self:
         """Return the rule for a run that starts `now` (seconds since 1970).
 
-        Args:
-            reserved: Share of the time that is left to confirm the front.
+        A share of the time is left to confirm the front.
         """
-        search = 1 - reserved
+        search = 1 - settings.confirm
         until = None if settings.until is None else settings.until.timestamp() - now
         return cls(
             settings.trials,

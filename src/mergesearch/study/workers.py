@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from mergesearch._system.closing import Closing
 from mergesearch.errors import MergeSearchError
 from mergesearch.study.ledger.sharing import Sharing
-from mergesearch.study.turns import Check, Turns
+from mergesearch.study.locks import Check, Turns
 from mergesearch.study.waiting import ServerWait
 
 HEARTBEAT_SECONDS = 10.0
@@ -93,8 +93,7 @@ class SharedWorker(Worker):
         self._server_wait = server_wait
         self._check = check
         self._check_turn: Check = lambda: None
-        join = lambda: sharing.join(socket.gethostname(), os.getpid())  # noqa: E731
-        self._joined: int = self.in_turn(join)
+        self._joined = server_wait(lambda: sharing.join(socket.gethostname(), os.getpid()))
         self.number = self._joined
         self._signs: _SignsOfLife | None = _SignsOfLife(sharing, self._joined)
 
@@ -137,7 +136,7 @@ class SharedWorker(Worker):
         self._signs.close()
         self._signs = None
         try:
-            self._sharing.leave(self._joined)
+            self._sharing.leave(worker=self._joined)
         except MergeSearchError as error:  # others find out by its silence
             _log.warning("the database was not told that this worker left: %s", error.what)
 
@@ -207,4 +206,5 @@ class _SignsOfLife(Closing):
                 (sign, since) if sign == worker.seen else (worker.seen, now)
             )
             if sign == worker.seen and now - since > LOST_SECONDS:
-                self._sharing.leave(worker.number)
+                self._sharing.leave(worker=worker.number)
+                self._sharing.end_sessions(worker.host, worker.pid)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from mergesearch.study.ledger.tables import table_of_run
 from mergesearch.study.records import WorkerRecord
+from mergesearch.study.servers import session_name
 
 _metadata = sa.MetaData()
 TERMS = table_of_run("terms", sa.Column("document", sa.JSON, nullable=False), within=_metadata)
@@ -65,30 +66,41 @@ class Sharing:
             return connection.execute(sa.select(TERMS.c.document).where(self._of(TERMS))).scalar()
 
     def join(self, host: str, pid: int) -> int:
-        """Record a worker, and return its number; in the turn of the process (see `turns`)."""
+        """Record a worker, and return its number."""
         now = self._now()
-        with self.engine.begin() as connection:
-            highest = sa.select(sa.func.max(WORKER.c.worker)).where(self._of(WORKER))
-            number: int = (connection.execute(highest).scalar() or 0) + 1
-            row = {"run_id": self._run_id, "worker": number, "host": host, "pid": pid}
-            connection.execute(WORKER.insert().values(**row, joined=now, seen=now))
-        return number
+        highest = sa.select(sa.func.coalesce(sa.func.max(WORKER.c.worker), 0))
+        number = highest.where(self._of(WORKER)).scalar_subquery() + 1
+        row = {"run_id": self._run_id, "worker": number, "host": host, "pid": pid}
+        insert = WORKER.insert().values(**row, joined=now, seen=now).returning(WORKER.c.worker)
+        while True:
+            try:
+                with self.engine.begin() as connection:
+                    return int(connection.execute(insert).scalar_one())
+            except sa.exc.IntegrityError:
+                continue  # another one has taken the number
 
     def give_sign(self, worker: int) -> None:
         """Record that a worker is alive, even if it was taken for lost."""
         self._change(WORKER.c.worker == worker, seen=self._now(), left=None)
 
-    def leave(self, worker: int) -> None:
-        """Record that a worker has left or was lost; what it had started is for others."""
-        self._leave(WORKER.c.worker == worker)
+    def leave(self, **who: int | str) -> None:
+        """Record that workers have left or were lost; what they had started is for others.
 
-    def leave_by_process(self, host: str, pid: int) -> None:
-        """Record that a process, which was perhaps a worker, has ended."""
-        self._leave((WORKER.c.host == host) & (WORKER.c.pid == pid))
+        Args:
+            **who: Value of columns by which they are known, such as `worker`; none for all.
+        """
+        are_they = [WORKER.c[name] == value for name, value in who.items()]
+        self._change(sa.and_(WORKER.c.left.is_(None), *are_they), left=self._now())
 
-    def leave_all(self) -> None:
-        """Record that no worker is left of earlier starts."""
-        self._leave(sa.true())
+    def end_sessions(self, host: str, pid: int) -> None:
+        """Let the server end all that a process holds, such as the turn in which it sleeps."""
+        if self.engine.dialect.name == "postgresql":
+            sessions = sa.text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name = :name"
+            )
+            with self.engine.begin() as connection:
+                connection.execute(sessions, {"name": session_name(host, pid)})
 
     def workers(self) -> tuple[WorkerRecord, ...]:
         """Return every worker that ever joined, by number."""
@@ -132,9 +144,6 @@ class Sharing:
 
     def _of(self, table: sa.Table) -> sa.ColumnElement[bool]:
         return table.c.run_id == self._run_id
-
-    def _leave(self, which: sa.ColumnElement[bool]) -> None:
-        self._change(WORKER.c.left.is_(None) & which, left=self._now())
 
     def _change(self, which: sa.ColumnElement[bool], **values: Any) -> None:
         with self.engine.begin() as connection:
