@@ -63,7 +63,6 @@ MODULES = (
     "study.estimation.means",
     "study.front",
     "study.pareto",
-    "study.progress",
     "study.proxies",
     "study.racing",
     "study.samplers.prior",

@@ -5,8 +5,7 @@ from helpers.records import AXES, trial
 
 from mergesearch.objectives import PairedDifference, Rung
 from mergesearch.report.standing import standing_lines, sweep_line
-from mergesearch.study.against import HypervolumeDifference
-from mergesearch.study.standing import AgainstParent, Standing
+from mergesearch.study.standing import AgainstParent, HypervolumeDifference, Standing
 
 
 def test_a_standing_is_a_line_of_intervals_and_two_for_each_parent() -> None:

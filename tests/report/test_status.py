@@ -8,7 +8,7 @@ from dataclasses import replace
 from helpers.records import RUN, RUNNING, START, TRIALS, scores, shown, trial
 
 from mergesearch.report.status import Status, render_status
-from mergesearch.study.confirmed import ConfirmedMember
+from mergesearch.study.confirming import ConfirmedMember
 from mergesearch.study.front import Front
 from mergesearch.study.records import RaceRecord, TrialRecord, WorkerRecord
 

@@ -1,7 +1,7 @@
 import pytest
 
 from mergesearch.errors import InputError
-from mergesearch.study.choosing import Choice, Limit, chance_better, parse_choice
+from mergesearch.study.choosing import Choice, Limit, parse_choice
 
 DIRECTIONS = {"instruction": "maximize", "reasoning": "maximize", "length": "minimize"}
 MEMBERS = [
@@ -88,21 +88,3 @@ def test_what_is_no_expression_is_answered_with_all_that_there_are():
         "knee, best:OBJECTIVE, 'max:OBJECTIVE where OTHER>=0.3', weighted:OBJECTIVE=2,OTHER=1,"
         " trial:NUMBER, or the name of a parent"
     )
-
-
-@pytest.mark.parametrize(
-    ("value", "stderr", "direction", "chance"),
-    [
-        (0.0196, 0.01, "maximize", 0.975),
-        (0.0196, 0.01, "minimize", 0.025),
-        (0.0, 0.01, "maximize", 0.5),
-        (0.1, 0.0, "maximize", 1.0),
-        (0.1, 0.0, "minimize", 0.0),
-        (-0.1, 0.0, "minimize", 1.0),
-        (0.0, 0.0, "minimize", 0.5),
-    ],
-)
-def test_the_chance_of_being_better_is_that_of_the_normal_distribution(
-    value, stderr, direction, chance
-):
-    assert chance_better(value, stderr, direction) == pytest.approx(chance, abs=1e-4)

@@ -23,6 +23,7 @@ from mergesearch.study.recording import RunRecorder
 from mergesearch.study.records import TrialRecord
 from mergesearch.study.samplers.problem import running
 from mergesearch.study.settings import StudySettings
+from mergesearch.study.trials import observation
 
 pytestmark = pytest.mark.whole
 
@@ -102,7 +103,7 @@ def test_a_trial_was_proposed_and_raced_by_what_was_known_then(
             later = {*range(trial.number, TRIALS), *trial.unseen}
             scored = recorder.scored.without(later)
             recorder.history.trials = found[: trial.number]
-            known = [recorder._observation(before) for before in found[: trial.number]]
+            known = [observation(before, run) for before in found[: trial.number]]
             known = [
                 running(before) if place in later else before for place, before in enumerate(known)
             ]

@@ -11,7 +11,7 @@ from helpers.objectives_file import load
 
 from mergesearch.objectives import ItemResult, Rung, Score
 from mergesearch.study import racing
-from mergesearch.study.estimation.estimates import Estimates
+from mergesearch.study.estimation.estimates import Estimates, ScoredItems
 from mergesearch.study.front import Front
 from mergesearch.study.racing import (
     BLOCK,
@@ -23,7 +23,6 @@ from mergesearch.study.racing import (
     next_items,
 )
 from mergesearch.study.records import Axis, Measurement, RaceRecord, State, TrialRecord
-from mergesearch.study.scored import ScoredItems
 
 BOTH = ("maximize", "maximize")
 

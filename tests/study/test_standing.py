@@ -6,7 +6,7 @@ import pytest
 from helpers.records import measurement, scores, trial
 
 from mergesearch.objectives import ItemResult, Objective, Rung, TaskUse
-from mergesearch.study.standing import standing
+from mergesearch.study.standing import chance_better, standing
 
 OBJECTIVES = (
     Objective("instruction", (TaskUse("words", "exact"),), "maximize", 0.0),
@@ -85,3 +85,21 @@ def test_the_document_is_what_json_has() -> None:
     assert (parent["parent"], parent["trial"], parent["rung"]) == ("instruct", 0, "search")
     assert parent["differences"]["instruction"] == {"value": 0.25, "stderr": 0.25, "n": 4}
     assert parent["chances"]["instruction"] == pytest.approx(0.8413, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("value", "stderr", "direction", "chance"),
+    [
+        (0.0196, 0.01, "maximize", 0.975),
+        (0.0196, 0.01, "minimize", 0.025),
+        (0.0, 0.01, "maximize", 0.5),
+        (0.1, 0.0, "maximize", 1.0),
+        (0.1, 0.0, "minimize", 0.0),
+        (-0.1, 0.0, "minimize", 1.0),
+        (0.0, 0.0, "minimize", 0.5),
+    ],
+)
+def test_the_chance_of_being_better_is_that_of_the_normal_distribution(
+    value, stderr, direction, chance
+):
+    assert chance_better(value, stderr, direction) == pytest.approx(chance, abs=1e-4)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from mergesearch.objectives import Score
 from mergesearch.recipe.shares import short_names
 from mergesearch.report import text
-from mergesearch.study.against import HypervolumeDifference
 from mergesearch.study.records import Axis
-from mergesearch.study.standing import Standing
+from mergesearch.study.standing import HypervolumeDifference, Standing
 
 
 def standing_lines(standing: Standing, axes: Sequence[Axis]) -> list[str]:

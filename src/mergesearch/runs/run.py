@@ -22,13 +22,17 @@ from mergesearch.runs.export import recipe_header
 from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.kept_importances import kept_importances
 from mergesearch.runs.kinds import Kind, refuse_other
-from mergesearch.study.against import HypervolumeDifference, hypervolume_difference
 from mergesearch.study.front import Front
 from mergesearch.study.importances import Importances, constant_objectives
 from mergesearch.study.locks import is_running
 from mergesearch.study.reading import RunRecords
 from mergesearch.study.records import RunRecord, State, TrialRecord, WorkerRecord
-from mergesearch.study.standing import Standing, standing
+from mergesearch.study.standing import (
+    HypervolumeDifference,
+    Standing,
+    hypervolume_difference,
+    standing,
+)
 from mergesearch.study.workers import LOST_SECONDS
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from mergesearch.runs.inputs import Place, read_space
 from mergesearch.runs.run import Run
 from mergesearch.runs.start import built_in_objectives, search
 from mergesearch.space import Space
-from mergesearch.study.against import HypervolumeDifference
 from mergesearch.study.events import Observer
+from mergesearch.study.standing import HypervolumeDifference
 
 FEWEST = 3
 """Least number of trials of a sweep: both ends and the two rounds."""

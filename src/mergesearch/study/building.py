@@ -36,14 +36,15 @@ class Builder(Closing):
 
     def __init__(self, build: BuildFunction) -> None:
         self._build = build
-        self._started: _Building | None = None
         self._thread = ThreadPoolExecutor(1, "build")  # kept: to start one takes memory
+        self._stop = threading.Event()
+        self._started: tuple[Recipe, Future[Built]] | None = None
 
     def start(self, recipe: Recipe) -> None:
         """Start building, in place of anything that was started before."""
         self._discard()
-        self._started = _Building(self._build, recipe)
-        self._started.start(self._thread)
+        self._stop = threading.Event()
+        self._started = recipe, self._thread.submit(self._run, recipe, self._stop)
 
     def build(self, recipe: Recipe) -> Built:
         """Return a recipe's finished candidate, which the caller closes, started before or now.
@@ -51,50 +52,32 @@ class Builder(Closing):
         Raises:
             What building raises.
         """
-        if self._started is None or self._started.recipe != recipe:
+        if self._started is None or self._started[0] != recipe:
             self.start(recipe)
-        started = self._started
-        assert started is not None
-        assert started.future is not None
-        while wait([started.future], _TURN).not_done:
+        assert self._started is not None
+        _, future = self._started
+        while wait([future], _TURN).not_done:
             pass  # an interruption leaves it to `close`
         self._started = None
-        return started.future.result()
+        return future.result()
 
     def close(self) -> None:
         """Stop what was started and give its memory back; may be called again."""
         self._discard()
         self._thread.shutdown()
 
-    def _discard(self) -> None:
-        if self._started is not None:
-            self._started.discard()
-            self._started = None
-
-
-class _Building:
-    """One build in another thread; signals reach the main thread only."""
-
-    def __init__(self, build: BuildFunction, recipe: Recipe) -> None:
-        self.recipe = recipe
-        self.future: Future[Built] | None = None
-        self._build = build
-        self._stop_event = threading.Event()
-
-    def start(self, thread: ThreadPoolExecutor) -> None:
-        """Let a thread build."""
-        self.future = thread.submit(self._run)
-
-    def _run(self) -> Built:
+    def _run(self, recipe: Recipe, stop: threading.Event) -> Built:
         start = time.perf_counter()
-        candidate = self._build(self.recipe, self._stop_event)
+        candidate = self._build(recipe, stop)
         return Built(candidate, time.perf_counter() - start)
 
-    def discard(self) -> None:
+    def _discard(self) -> None:
         """Stop, wait for the end, and close the candidate where there is one already."""
-        self._stop_event.set()
-        if self.future is None or self.future.cancel():  # a signal came before it started
+        self._stop.set()
+        if self._started is None:
             return
-        if self.future.exception() is None:
-            with self.future.result().candidate:
+        _, future = self._started
+        if not future.cancel() and future.exception() is None:
+            with future.result().candidate:
                 pass
+        self._started = None

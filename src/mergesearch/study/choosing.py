@@ -1,4 +1,4 @@
-"""Choosing a member of a front by an expression, and how sure it is that it beats another.
+"""Choosing a member of a front by an expression.
 
 | expression | choice |
 |---|---|
@@ -149,17 +149,3 @@ def _number(text: str, whole: str) -> float:
     if not math.isfinite(number):
         raise InputError(f"{text!r} is not a number", where=f"pick {whole!r}")
     return number
-
-
-def chance_better(difference: float, stderr: float, direction: str) -> float:
-    """Return the chance that the first of two candidates really is better in an objective.
-
-    Args:
-        difference: Their paired difference, first minus second.
-        stderr: Standard error of the difference.
-        direction: `maximize` or `minimize`.
-    """
-    gain = sign_of(direction) * difference
-    if stderr == 0.0:
-        return 0.5 if gain == 0.0 else float(gain > 0.0)
-    return 0.5 * math.erfc(-gain / stderr / math.sqrt(2))

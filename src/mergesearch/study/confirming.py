@@ -22,6 +22,7 @@ from mergesearch.study.pareto import (
     hypervolume,
     knee,
     non_dominated,
+    not_dominated,
     sign_of,
     signs_of,
 )
@@ -68,11 +69,7 @@ def chances_of_membership(
 ) -> Floats:
     """Return the chance of each trial that no other of them dominates it, (trials,)."""
     gains = estimates.draws(DRAWS, rng) * signs_of(directions)
-    members = np.zeros(gains.shape[1])
-    for draw in gains:
-        better = (draw[:, None] >= draw).all(axis=-1) & (draw[:, None] > draw).any(axis=-1)
-        members += ~better.any(axis=0)
-    return members / len(gains)
+    return np.asarray(sum(map(not_dominated, gains)) / len(gains))
 
 
 def finalists(

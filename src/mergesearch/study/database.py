@@ -104,9 +104,18 @@ def runs_of(url: str) -> dict[int, RunRecord]:
         return runs(engine) if _has_schema(engine, url) else {}
 
 
-def sqlite_url(file: Path) -> str:
-    """Return the URL of a database file; any character may be in its path."""
-    return _file_url(file)
+def sqlite_url(file: Path, **options: str) -> str:
+    """Return the URL of a database file; any character may be in its path.
+
+    Args:
+        **options: Options of SQLite's URI.
+    """
+    url = sa.URL.create(
+        "sqlite",
+        database=f"file:{quote(str(file.absolute()))}",  # a URI, whose escapes allow for all
+        query={**options, "uri": "true"},
+    )
+    return url.render_as_string(hide_password=False)
 
 
 def location(url: str) -> Path | str:
@@ -128,16 +137,6 @@ def _file(url: str) -> Path | None:
     return Path(unquote(name.removeprefix("file:")) if name.startswith("file:") else name)
 
 
-def _file_url(file: Path, **options: str) -> str:
-    """A URL that names a file by a URI within it, whose escapes allow for every character."""
-    url = sa.URL.create(
-        "sqlite",
-        database=f"file:{quote(str(file.absolute()))}",
-        query={**options, "uri": "true"},
-    )
-    return url.render_as_string(hide_password=False)
-
-
 def _reading(url: str) -> str:
     """The URL that opens a database for reading only, where its kind knows the difference."""
     file = _file(url)
@@ -145,8 +144,8 @@ def _reading(url: str) -> str:
         return url
     log = file.with_name(f"{file.name}-wal")
     if not os.access(file.parent, os.W_OK) and not log.exists():
-        return _file_url(file, immutable="1")  # the medium cannot be written
-    return _file_url(file, mode="ro")
+        return sqlite_url(file, immutable="1")  # the medium cannot be written
+    return sqlite_url(file, mode="ro")
 
 
 def _options(url: str, on_wait: Callable[[], None] | None = None) -> dict[str, Any]:

@@ -65,6 +65,12 @@ def _non_dominated_pairs(gains: Floats) -> list[int]:
     return sorted(members.tolist())
 
 
+def not_dominated(gains: Floats) -> NDArray[np.bool_]:
+    """Which of a few rows of `gains` (rows, objectives) no other row dominates: all at once."""
+    better = (gains[:, None] >= gains).all(axis=-1) & (gains[:, None] > gains).any(axis=-1)
+    return np.asarray(~better.any(axis=0))
+
+
 def members_of(
     values: Mapping[int, Sequence[float]], directions: Sequence[str]
 ) -> dict[int, Sequence[float]]:

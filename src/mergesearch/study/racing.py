@@ -14,10 +14,9 @@ from typing import Self
 import numpy as np
 
 from mergesearch.objectives import ItemResult, Items, Objectives, Rung, Score
-from mergesearch.study.estimation.estimates import Estimates
+from mergesearch.study.estimation.estimates import Estimates, ScoredItems, Seen
 from mergesearch.study.pareto import signs_of
 from mergesearch.study.records import RaceRecord, State, TrialRecord
-from mergesearch.study.scored import ScoredItems, Seen
 
 BLOCK = 20
 """Items of a task that are always scored together."""

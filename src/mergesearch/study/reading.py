@@ -12,12 +12,12 @@ from mergesearch.errors import RunFolderError
 from mergesearch.objectives import ItemResult, Objectives, Rung
 from mergesearch.study.confirming import ConfirmedFront
 from mergesearch.study.database import Database, is_file, location, runs_of
+from mergesearch.study.estimation.estimates import ScoredItems
 from mergesearch.study.front import Front
 from mergesearch.study.importances import Importances, importances
 from mergesearch.study.ledger import Ledger
 from mergesearch.study.ledger.sharing import Sharing
 from mergesearch.study.records import Reference, RunRecord, TrialRecord, WorkerRecord
-from mergesearch.study.scored import ScoredItems
 from mergesearch.study.settings import StudyFiles
 from mergesearch.study.trials import Trials, trial_record
 
@@ -26,6 +26,7 @@ class RunRecords(Closing):
     """All that is on record about one run.
 
     Attributes:
+        study: Trials of the run.
         objectives: Objectives of the run, without their task folder.
     """
 
@@ -33,7 +34,7 @@ class RunRecords(Closing):
         self._database = database
         self._ledger = ledger
         self._run = run
-        self._study = study
+        self.study = study
         self.objectives = Objectives.from_record(run.objectives)
 
     @classmethod
@@ -104,7 +105,7 @@ class RunRecords(Closing):
         Where trials are scored on parts of the items, their scores are what all results on record
         tell by now.
         """
-        trials = self._study.all()  # first: what has finished by now is in the ledger
+        trials = self.study.all()  # first: what has finished by now is in the ledger
         rungs = self._ledger.rungs()
         records = [trial_record(trial, rungs.get(trial.number, {})) for trial in trials]
         if self.objectives.scores_parts:
@@ -120,7 +121,7 @@ class RunRecords(Closing):
         A trial that reused the scores of another has the other's.
         """
         items = self._ledger.items(number, rung, task)
-        trials = [] if items else self._study.all()
+        trials = [] if items else self.study.all()
         if not 0 <= number < len(trials):
             return items
         twin = trials[number].user_attrs.get("reused_from")
@@ -132,7 +133,7 @@ class RunRecords(Closing):
 
     def _scored_items(self) -> ScoredItems:
         """What complete trials gave on the search items; nothing where all see the same ones."""
-        complete = {trial.number for trial in self._study.all() if trial.values is not None}
+        complete = {trial.number for trial in self.study.all() if trial.values is not None}
         results = self._ledger.results(Rung.SEARCH) if self.objectives.scores_parts else {}
         return ScoredItems(
             self.objectives.objectives,
@@ -146,7 +147,7 @@ class RunRecords(Closing):
             trials: What `trials` returned; None for reading them.
         """
         records = self.trials() if trials is None else trials
-        return importances(self._run.axes, self._study.all(), records)
+        return importances(self._run.axes, self.study.all(), records)
 
     def front(self, trials: Sequence[TrialRecord] | None = None) -> Front:
         """Return the Pareto front as it is now.
@@ -154,7 +155,7 @@ class RunRecords(Closing):
         Args:
             trials: What `trials` returned; None for reading them.
         """
-        found = self._study.conclusion()
+        found = self.study.conclusion()
         confirmed = None if found is None else ConfirmedFront.from_dict(found)
         return Front.of(self._run.axes, self.trials() if trials is None else trials, confirmed)
 

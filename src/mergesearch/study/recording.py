@@ -16,21 +16,15 @@ from optuna.trial import FrozenTrial
 
 from mergesearch.objectives import ItemResult, Items, Rung
 from mergesearch.study.database import Database, is_file
+from mergesearch.study.estimation.estimates import Estimates, ScoredItems
 from mergesearch.study.history import History
 from mergesearch.study.identity import identify
 from mergesearch.study.ledger import Ledger, add_run
 from mergesearch.study.locks import file_turns, server_turns
 from mergesearch.study.racing import Race
 from mergesearch.study.reading import RunRecords
-from mergesearch.study.records import (
-    Measurement,
-    Reference,
-    RunRecord,
-    State,
-    TrialRecord,
-)
+from mergesearch.study.records import Measurement, Reference, RunRecord, State, TrialRecord
 from mergesearch.study.samplers import Dimension, Observation, Proposal, lagged
-from mergesearch.study.scored import ScoredItems
 from mergesearch.study.settings import Search, StudyFiles, StudySettings
 from mergesearch.study.trials import Trials, observation, trial_record
 from mergesearch.study.workers import SharedWorker, Worker
@@ -40,7 +34,6 @@ class RunRecorder(RunRecords):
     """The records of a run, for a process that adds to them.
 
     Attributes:
-        study: Trials of the run.
         history: Trials of the run as the search looks at them.
         scored: Results of the trials on the search items, where they are scored on parts.
         worker: Part that this process has in the run.
@@ -48,12 +41,10 @@ class RunRecorder(RunRecords):
 
     def __init__(self, database: Database, ledger: Ledger, run: RunRecord, study: Trials) -> None:
         super().__init__(database, ledger, run, study)
-        self.study = study
         self.history = History(study)
         self.scored = self._scored_items()
         self.worker = Worker()
         self._news: list[FrozenTrial] = []  # finished, and not told by `news` yet
-        self._observed: dict[int, Observation] = {}  # finished trials, which never change
 
     @classmethod
     def start(
@@ -111,7 +102,7 @@ class RunRecorder(RunRecords):
             lagging: Whether the last trial counts as one that still runs, whatever has become of
                 it since.
         """
-        known = [self._observation(trial) for trial in self.history.trials]
+        known = [observation(trial, self._run) for trial in self.history.trials]
         scored = self.scored
         if lagging:
             known = lagged(known)
@@ -120,12 +111,15 @@ class RunRecorder(RunRecords):
             return known
         return self._estimated(known, scored) if self.objectives.scores_parts else known
 
-    def _observation(self, trial: FrozenTrial) -> Observation:
-        if not trial.state.is_finished():
-            return observation(trial, self._run)
-        if trial.number not in self._observed:
-            self._observed[trial.number] = observation(trial, self._run)
-        return self._observed[trial.number]
+    def _estimated(self, known: Sequence[Observation], scored: ScoredItems) -> list[Observation]:
+        """What all item results together tell of complete trials."""
+        estimates = scored.estimates()
+        return [
+            _as_estimated(observed, estimates, trial.user_attrs.get("reused_from", trial.number))
+            if observed.state is State.COMPLETE
+            else observed
+            for trial, observed in zip(self.history.trials, known, strict=True)
+        ]
 
     def searched(self) -> dict[int, Observation]:
         """Return what the search items tell of every trial that was scored on them, by number.
@@ -133,35 +127,16 @@ class RunRecorder(RunRecords):
         A trial that reused the scores of another is that other one again, and left out.
         """
         estimates = self.scored.estimates()
-        roots = estimates.roots()
         found = {}
         for trial in self.trials():
-            scores = [trial.scores().get(axis.name) for axis in self._run.axes]
-            if trial.state is State.COMPLETE and trial.reused_from is None and all(scores):
-                row = estimates.rows.get(trial.number)
-                found[trial.number] = Observation(
+            if trial.state is State.COMPLETE and trial.reused_from is None and trial.scores():
+                scores = [trial.scores()[axis.name] for axis in self._run.axes]
+                searched = Observation(
                     parameters=trial.parameters,
-                    values=tuple(score.value for score in scores if score),
-                    standard_errors=tuple(score.stderr for score in scores if score),
-                    errors=[] if row is None else [root[row] for root in roots],
+                    values=tuple(score.value for score in scores),
+                    standard_errors=tuple(score.stderr for score in scores),
                 )
-        return found
-
-    def _estimated(self, known: Sequence[Observation], scored: ScoredItems) -> list[Observation]:
-        """Give complete trials the values that all item results together tell of them."""
-        estimates = scored.estimates()
-        roots = estimates.roots()
-        found = []
-        for number, (trial, observed) in enumerate(zip(self.history.trials, known, strict=True)):
-            row = estimates.rows.get(trial.user_attrs.get("reused_from", number))
-            if observed.state is State.COMPLETE and row is not None:
-                observed = replace(
-                    observed,
-                    values=tuple(estimates.values[row].tolist()),
-                    standard_errors=tuple(estimates.errors[row].tolist()),
-                    errors=[root[row] for root in roots],
-                )
-            found.append(observed)
+                found[trial.number] = _as_estimated(searched, estimates, trial.number)
         return found
 
     def hear(self) -> None:
@@ -308,3 +283,16 @@ class RunRecorder(RunRecords):
 
     def _record(self, trial: FrozenTrial) -> TrialRecord:
         return trial_record(trial, self._rungs(trial.number))
+
+
+def _as_estimated(observed: Observation, estimates: Estimates, trial: int) -> Observation:
+    """An observation with the estimates of a trial and their joint errors, where there are any."""
+    row = estimates.rows.get(trial)
+    if row is None:
+        return observed
+    return replace(
+        observed,
+        values=tuple(estimates.values[row].tolist()),
+        standard_errors=tuple(estimates.errors[row].tolist()),
+        errors=[root[row] for root in estimates.roots],
+    )

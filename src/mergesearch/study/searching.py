@@ -11,13 +11,12 @@ from mergesearch.errors import MergeSearchError
 from mergesearch.recipe import Recipe
 from mergesearch.study.events import Noted, Observer, StageStarted, TrialFinished
 from mergesearch.study.measuring import Measuring
-from mergesearch.study.progress import SearchProgress
 from mergesearch.study.proposing import Proposer
 from mergesearch.study.recording import RunRecorder
 from mergesearch.study.records import Measurement, State, TrialRecord
 from mergesearch.study.samplers import STARTUP, Proposal
 from mergesearch.study.settings import Search, StudySettings
-from mergesearch.study.stopping import Reached, SignalGuard, StopRule
+from mergesearch.study.stopping import Reached, SearchProgress, SignalGuard, StopRule
 
 LATER_FAILURES = 5
 """How many times as many failures in a row are borne once a trial was complete."""

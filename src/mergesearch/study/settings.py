@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 from mergesearch import __version__
@@ -18,7 +18,7 @@ from mergesearch.space import Space
 from mergesearch.study.warm_start import WarmStart
 
 
-class BuiltCandidate(Protocol):
+class BuiltCandidate(AbstractContextManager[Any], Protocol):
     """A built candidate; leaving its context gives its memory back."""
 
     @property
@@ -28,18 +28,6 @@ class BuiltCandidate(Protocol):
     @property
     def size(self) -> int:
         """Bytes of the GGUF."""
-
-    def __enter__(self) -> Any:
-        """Return the candidate."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> bool | None:
-        """Give the candidate's memory back."""
 
 
 BuildFunction = Callable[[Recipe, threading.Event], BuiltCandidate]

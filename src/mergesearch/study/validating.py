@@ -15,13 +15,12 @@ from mergesearch.study.confirming import (
     contenders,
     finalists_parts,
 )
-from mergesearch.study.estimation.estimates import Estimates, independent
+from mergesearch.study.estimation.estimates import Estimates, ScoredItems, independent
 from mergesearch.study.events import Event, Validated, ValidationStarted
 from mergesearch.study.measuring import Measuring
 from mergesearch.study.proposing import Proposer
 from mergesearch.study.recording import RunRecorder
 from mergesearch.study.records import TrialRecord
-from mergesearch.study.scored import ScoredItems
 from mergesearch.study.settings import Search
 from mergesearch.study.stopping import SignalGuard
 

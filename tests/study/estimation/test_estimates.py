@@ -68,7 +68,7 @@ def test_a_draw_is_the_value_and_so_many_errors():
 def test_rows_of_a_root_multiply_to_the_covariance():
     """Errors that are all in common, and errors of two trials in three quarters."""
     covariances = np.array([[[0.01, 0.01], [0.01, 0.01]], [[0.04, 0.03], [0.03, 0.04]]])
-    roots = Estimates((0, 1), np.zeros((2, 2)), covariances).roots()
+    roots = Estimates((0, 1), np.zeros((2, 2)), covariances).roots
     assert roots @ roots.transpose(0, 2, 1) == pytest.approx(covariances)
 
 

@@ -25,7 +25,7 @@ from mergesearch.study.bayesian.improvement import (
     free_boxes,
     improvement_slopes,
 )
-from mergesearch.study.pareto import Floats
+from mergesearch.study.pareto import Floats, not_dominated
 
 Counts = NDArray[np.int64]
 
@@ -67,7 +67,7 @@ class ExpectedGain:
         self._processes = processes
         self._truths = [_draws(process, rng) for process in processes]
         fronts = np.stack(self._truths, axis=-1)
-        self._boxes = [free_boxes(front[non_dominated_rows(front)], reference) for front in fronts]
+        self._boxes = [free_boxes(front[not_dominated(front)], reference) for front in fronts]
         self._draw_of_box = np.repeat(np.arange(DRAWS), [len(lows) for lows, _ in self._boxes])
         self._lows = np.vstack([lows for lows, _ in self._boxes])
         self._highs = np.vstack([highs for _, highs in self._boxes])
@@ -117,7 +117,7 @@ class CautiousGain:
         known = _cautious(
             np.column_stack(means), np.column_stack([np.diag(errors) for errors in covariances])
         )
-        self._lows, self._highs = free_boxes(known[non_dominated_rows(known)], reference)
+        self._lows, self._highs = free_boxes(known[not_dominated(known)], reference)
 
     def __call__(self, points: Floats) -> Floats:
         """Return the improvement of each point, (points,)."""
@@ -156,12 +156,6 @@ def _draws(process: Process, rng: np.random.Generator) -> Floats:
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     draws: Floats = mean + rng.standard_normal((DRAWS, len(mean))) @ root.T
     return draws
-
-
-def non_dominated_rows(gains: Floats) -> NDArray[np.bool_]:
-    """Return which rows of `gains` (rows, objectives) no other row dominates."""
-    better = (gains[:, None] >= gains).all(axis=-1) & (gains[:, None] > gains).any(axis=-1)
-    return np.asarray(~better.any(axis=0))
 
 
 def best_point(

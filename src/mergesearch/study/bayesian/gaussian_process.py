@@ -72,17 +72,16 @@ class Process:
     @cached_property
     def posterior(self) -> tuple[Floats, Floats]:
         """Mean (points,) and covariance (points, points) of the process at the observed points."""
-        factor = cho_factor(self.prior + self.noise, lower=True)
-        mean = self.mean + self.prior @ cho_solve(factor, self.values)
-        covariance = self.prior - self.prior @ cho_solve(factor, self.prior)
-        return mean, (covariance + covariance.T) / 2
+        return self._posterior(self.prior)
 
     def posterior_with_mean(self, variance: float) -> tuple[Floats, Floats]:
         """The posterior where the mean is not known either, but normal with this variance.
 
         An error that all observations share is then not taken for the mean.
         """
-        prior = self.prior + variance
+        return self._posterior(self.prior + variance)
+
+    def _posterior(self, prior: Floats) -> tuple[Floats, Floats]:
         factor = cho_factor(prior + self.noise, lower=True)
         mean = self.mean + prior @ cho_solve(factor, self.values)
         covariance = prior - prior @ cho_solve(factor, prior)

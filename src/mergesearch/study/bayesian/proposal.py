@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mergesearch.study.bayesian.acquisition import (
-    CautiousGain,
-    ExpectedGain,
-    best_point,
-    non_dominated_rows,
-)
+from mergesearch.study.bayesian.acquisition import CautiousGain, ExpectedGain, best_point
 from mergesearch.study.bayesian.gaussian_process import Process, fit_process
 from mergesearch.study.bayesian.geometry import Geometry
-from mergesearch.study.pareto import Floats
+from mergesearch.study.pareto import Floats, not_dominated
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,7 @@ def next_point(
         _process(observed, objective, geometry) for objective in range(observed.gains.shape[1])
     ]
     expected = np.column_stack([process.posterior[0] for process in processes])
-    promising = processes[0].points[non_dominated_rows(expected)]
+    promising = processes[0].points[not_dominated(expected)]
     if cautious:
         sure = CautiousGain(processes, reference)
         point = best_point(sure, promising, choices, rng)
@@ -99,15 +94,11 @@ def _process(observed: Observed, objective: int, geometry: Geometry) -> Process:
     if not len(observed.running):
         return process
     expected, _ = process.given(process.posterior[0][None], observed.running)
-    return Process(
-        np.vstack([points, observed.running]),
-        geometry,
-        process.scales,
-        process.amplitude,
-        process.roughness,
-        np.r_[process.values, expected[0] - process.mean],
-        _extended(process.noise, len(observed.running), typical),
-        process.mean,
+    return replace(
+        process,
+        points=np.vstack([points, observed.running]),
+        values=np.r_[process.values, expected[0] - process.mean],
+        noise=_extended(process.noise, len(observed.running), typical),
     )
 
 

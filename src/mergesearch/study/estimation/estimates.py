@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
+import threadpoolctl  # type: ignore[import-untyped]
 
 from mergesearch.objectives import ItemResult, Objective, Score, TaskUse
 from mergesearch.study.estimation.means import Means, estimate_means
 from mergesearch.study.pareto import Floats
 
 Results = Mapping[int, Iterable[ItemResult]]
+Seen = Mapping[str, Mapping[int, int]]
+"""How many trials were scored on each item, by task and item."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,9 @@ class Estimates:
         covariances = self.covariances[:, rows][:, :, rows]
         return Estimates(tuple(trials), self.values[rows], covariances)
 
+    @cached_property
     def roots(self) -> Floats:
-        """Return a root of each covariance, (objectives, trials, trials).
+        """A root of each covariance, (objectives, trials, trials).
 
         The covariance of two trials' errors is the product of their rows.
         """
@@ -58,9 +64,74 @@ class Estimates:
         """Return what the true values may be, (draws, trials, objectives)."""
         columns = [
             value + rng.standard_normal((count, len(value))) @ root.T
-            for value, root in zip(self.values.T, self.roots(), strict=True)
+            for value, root in zip(self.values.T, self.roots, strict=True)
         ]
         return np.stack(columns, axis=-1)
+
+
+class ScoredItems:
+    """Item results of trials on one rung; they never change.
+
+    Args:
+        results: Item results by the trial's number.
+    """
+
+    def __init__(
+        self, objectives: Sequence[Objective], results: Mapping[int, Iterable[ItemResult]]
+    ) -> None:
+        self._objectives = objectives
+        self._results = {trial: tuple(items) for trial, items in results.items()}
+        self._estimates: Estimates | None = None
+        self._latest: ScoredItems | None = None  # these with one more trial
+
+    def __len__(self) -> int:
+        return sum(len(items) for items in self._results.values())
+
+    def __contains__(self, trial: int) -> bool:
+        return trial in self._results
+
+    def with_trial(self, trial: int, items: Iterable[ItemResult]) -> ScoredItems:
+        """Return these results with those of one more trial; the same again for the same."""
+        results = {**self._results, trial: tuple(items)}
+        if self._latest is None or self._latest._results != results:
+            self._latest = ScoredItems(self._objectives, results)
+        return self._latest
+
+    def without(self, trials: Container[int]) -> ScoredItems:
+        """Return these results without those of some trials."""
+        others = {number: items for number, items in self._results.items() if number not in trials}
+        return self if len(others) == len(self._results) else ScoredItems(self._objectives, others)
+
+    def seen(self) -> Seen:
+        """Return how many trials were scored on each item."""
+        seen: dict[str, Counter[int]] = {}
+        for item in chain.from_iterable(self._results.values()):
+            seen.setdefault(item.task, Counter())[item.item] += 1
+        return seen
+
+    def estimates(self) -> Estimates:
+        """Return the joint estimates of all trials that have results; computed once."""
+        if self._estimates is None:
+            # Matrices of a few hundred rows: more threads would cost several times what one does.
+            with threadpoolctl.threadpool_limits(1):
+                self._estimates = estimate(self._objectives, self._results)
+        return self._estimates
+
+    def scores(self, trial: int) -> dict[str, Score]:
+        """Return what all results together tell of a trial's objectives."""
+        estimates, found = self.estimates(), {}
+        row = estimates.rows[trial]
+        for column, objective in enumerate(self._objectives):
+            tasks = {use.task for use in objective.uses}
+            own = [item for item in self._results[trial] if item.task in tasks]
+            unscored = sum(item.unscored is not None for item in own)
+            found[objective.name] = Score(
+                float(estimates.values[row, column]),
+                float(estimates.errors[row, column]),
+                len(own) - unscored,
+                unscored,
+            )
+        return found
 
 
 def estimate(objectives: Sequence[Objective], results: Results) -> Estimates:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mergesearch.objectives import ItemResult, Objective, Rung, TaskUse
-from mergesearch.study.against import HypervolumeDifference, hypervolume_difference
 from mergesearch.study.records import Axis
+from mergesearch.study.standing import HypervolumeDifference, hypervolume_difference
 
 AXES = (Axis("words", "maximize", 0.0), Axis("sums", "maximize", 0.0))
 OBJECTIVES = tuple(

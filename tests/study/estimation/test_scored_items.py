@@ -3,7 +3,7 @@
 import pytest
 
 from mergesearch.objectives import ItemResult, Objective, TaskUse
-from mergesearch.study.scored import ScoredItems
+from mergesearch.study.estimation.estimates import ScoredItems
 
 OBJECTIVES = (Objective("a", (TaskUse("words", "exact"),), "maximize", 0.0),)
 
