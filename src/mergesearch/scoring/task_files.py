@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.util
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -119,7 +118,7 @@ def read_tasks(folder: Path, *, trusted: bool = False) -> TaskFiles:
     groups: dict[str, dict[str, Any]] = {}
     tags: dict[str, list[str]] = {}
     for path in _yaml_files(folder):
-        for config in _definitions(path, _TrustingLoader if trusted else _Loader):
+        for config in _definitions(path, _TrustingLoader if trusted else _Loader, set()):
             is_group = isinstance(config.get("task"), list)
             name = str(config["group" if is_group else "task"])
             if name in tasks or name in groups:
@@ -137,9 +136,13 @@ def _yaml_files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.yaml"))
 
 
-def _definitions(path: Path, loader: type[Loader]) -> list[dict[str, Any]]:
-    """The tasks and groups of a YAML; none where it is only there to be included."""
-    config = _with_includes(path, loader, ())
+def _definitions(path: Path, loader: type[Loader], included: set[Path]) -> list[dict[str, Any]]:
+    """The tasks and groups of a YAML; none where it is only there to be included.
+
+    Args:
+        included: Set to which the YAMLs that it includes are added.
+    """
+    config = _with_includes(path, loader, (), included)
     listed = _listed(config.pop("task_list", None))
     if not listed:
         defined = "group" in config if isinstance(config.get("task"), list) else "task" in config
@@ -149,18 +152,22 @@ def _definitions(path: Path, loader: type[Loader]) -> list[dict[str, Any]]:
     return [config | _with_absolute_files(entry, path.parent) for entry in listed]
 
 
-def _with_includes(path: Path, loader: type[Loader], above: tuple[Path, ...]) -> dict[str, Any]:
+def _with_includes(
+    path: Path, loader: type[Loader], above: tuple[Path, ...], included: set[Path]
+) -> dict[str, Any]:
     """A YAML over what it includes: its own keys come first, then those of later includes."""
     if path in above:
         raise ObjectivesError("a YAML includes itself", where=path)
     if not path.is_file():
         raise ObjectivesError("no such file to include", where=path)
-    config = _read(path, loader)
+    config = read_document(read_text(path), ObjectivesError, path, loader)
     if not isinstance(config, dict):
         return {}
     merged: dict[str, Any] = {}
     for include in _listed(config.pop("include", None)):
-        inner = _with_includes((path.parent / str(include)).resolve(), loader, (*above, path))
+        place = (path.parent / str(include)).resolve()
+        included.add(place)
+        inner = _with_includes(place, loader, (*above, path), included)
         inner.pop("task_list", None)
         merged |= inner
     return merged | _with_absolute_files(config, path.parent)
@@ -169,10 +176,6 @@ def _with_includes(path: Path, loader: type[Loader], above: tuple[Path, ...]) ->
 def _listed(value: Any) -> list[Any]:
     """A value that may be a list, as one."""
     return [] if value is None else value if isinstance(value, list) else [value]
-
-
-def _read(path: Path, loader: type[Loader]) -> Any:
-    return read_document(read_text(path), ObjectivesError, path, loader)
 
 
 def _with_absolute_files(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -218,8 +221,7 @@ def outside_data(folder: Path | None) -> str | None:
         return None
     found: set[Path] = set()
     for path in _yaml_files(folder):
-        found |= set(_included(path))
-        for config in _definitions(path, _PlainLoader):
+        for config in _definitions(path, _PlainLoader, found):
             found |= set(_data_files(config))
     digest = hashlib.sha256()
     outside = sorted(path for path in found if not path.is_relative_to(folder.resolve()))
@@ -228,16 +230,6 @@ def outside_data(folder: Path | None) -> str | None:
             raise ObjectivesError(f"no data file {path}", where=folder)
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest() if outside else None
-
-
-def _included(path: Path) -> Iterator[Path]:
-    """Every YAML that one includes."""
-    config = _read(path, _PlainLoader)
-    for include in _listed(config.get("include") if isinstance(config, dict) else None):
-        inner = (path.parent / str(include)).resolve()
-        yield inner
-        if inner.is_file():
-            yield from _included(inner)
 
 
 def _data_files(config: Mapping[str, Any]) -> list[Path]:
