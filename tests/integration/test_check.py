@@ -180,7 +180,7 @@ def test_the_time_that_is_told_is_the_time_that_it_takes(
 class Crashing:
     """A scorer that dies of every model."""
 
-    def rehearse(self, candidate: object, effort: object) -> Rehearsal:
+    def rehearse(self, candidate: object, *, to_the_end: bool) -> Rehearsal:
         raise ScorerCrashed("the scoring process died (SIGSEGV)")
 
 

@@ -323,7 +323,6 @@ objectives:
 
 
 def test_metrics_see_what_follows_the_thought(folder, tmp_path):
-    from mergesearch.scoring.rehearsal import Effort
     from mergesearch.scoring.scorer import Scorer
 
     opens = "{{ '<|bot|>' }}{% if enable_thinking %}{{ '<think>' }}{% endif %}"
@@ -340,6 +339,6 @@ def test_metrics_see_what_follows_the_thought(folder, tmp_path):
     always = template.replace("{% if enable_thinking %}", "{% if true %}")
     path = tiny_model.write_gguf(tmp_path / "y.gguf", weights, quantized=True, template=always)
     silent = Scorer(Objectives.from_yaml(TASKS.replace("thinking:", "# thinking:"), folder))
-    notes = silent.rehearse(path, Effort(0.01, to_the_end=False)).notes
+    notes = silent.rehearse(path, to_the_end=False).notes
     assert "begins each answer with <think>" in notes[0]
-    assert scorer.rehearse(path, Effort(0.01, to_the_end=False)).notes == ()
+    assert scorer.rehearse(path, to_the_end=False).notes == ()

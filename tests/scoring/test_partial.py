@@ -47,12 +47,17 @@ def test_a_damaged_chunk_is_an_unfinished_one(
 
 
 def test_chunks_of_another_candidate_or_of_other_objectives_are_removed(tmp_path: Path) -> None:
-    folder = tmp_path / "partial"
+    folder, before = tmp_path / "partial", None
     for candidate, fingerprint in (("ab", "cd"), ("ef", "cd"), ("ef", "01")):
         scores = PartialScores(folder, candidate * 32, fingerprint * 32)
+        if before is not None:
+            before.give_way_to(scores)
+        before = scores
         assert scores.read(PROMPTS) is None
         scores.write(PROMPTS, ANSWERS, 1.5)
         assert len(list(folder.iterdir())) == 1
+    scores.give_way_to(PartialScores(folder, "ef" * 32, "01" * 32))
+    assert scores.read(PROMPTS) is not None
 
 
 def test_what_cannot_be_kept_is_done_without(scores: PartialScores, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from mergesearch.scoring.protocol import (
     UseReferences,
     failure,
 )
-from mergesearch.scoring.rehearsal import Effort, Pace, Rehearsal
+from mergesearch.scoring.rehearsal import Pace, Rehearsal
 from mergesearch.scoring.texts import ItemText
 
 ITEMS = (
@@ -35,11 +35,11 @@ OBJECTIVES = Objectives.from_yaml(
     "objectives: {a: {tasks: [{task: quiz, metric: acc}], reference: 0}}", Path()
 )
 MESSAGES = [
-    Setup(OBJECTIVES, trust_tasks=True, partial=None, shares_partial=False),
+    Setup(OBJECTIVES, trust_tasks=True, partial=None),
     UseReferences({"quiz": {3: "yes", 11: "no"}}),
     ScoreCandidate(Path("a.gguf"), Rung.PROXY, "ab" * 32, None),
     ScoreCandidate(Path("a.gguf"), Rung.SEARCH, "", {"quiz": [3, 1]}),
-    RehearseCandidate(Path("a.gguf"), Effort(1.5, to_the_end=True)),
+    RehearseCandidate(Path("a.gguf"), to_the_end=True),
     ReadItems({"quiz": [3, 1]}),
     Loaded({Rung.SEARCH: {"quiz": [3, 1]}}, {"quiz": ["acc"]}),
     Progress("quiz", 3, 20),

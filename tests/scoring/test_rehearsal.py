@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from mergesearch.scoring import rehearsal
 from mergesearch.scoring.answers import Generated, GenRequest
 from mergesearch.scoring.chunks import Likelihood
-from mergesearch.scoring.rehearsal import Effort, Pace, Rehearsal, at_depth, measure_pace
+from mergesearch.scoring.rehearsal import Pace, Rehearsal, at_depth, measure_pace
 from mergesearch.scoring.requests import Job
 
 ANSWERED = Pace(
@@ -103,7 +104,7 @@ def _prompts(count: int) -> Job:
 
 def test_speeds_are_those_of_the_runner() -> None:
     jobs = {"search": [_prompts(10), _prompts(5)], "validate": [_prompts(20)]}
-    pace = measure_pace(Steady(30), "essay", jobs, Effort(1.0, to_the_end=True))
+    pace = measure_pace(Steady(30), "essay", jobs, to_the_end=True)
     assert (pace.task, pace.generates) == ("essay", True)
     assert pace.read == {"search": 600, "validate": 800}
     assert pace.written == {"search": 900, "validate": 1200}
@@ -112,18 +113,22 @@ def test_speeds_are_those_of_the_runner() -> None:
     assert pace.share == 0.5
 
 
-def test_answers_are_not_waited_for_where_they_mean_nothing_or_take_too_long() -> None:
+def test_answers_are_not_waited_for_where_they_mean_nothing_or_take_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     jobs = {"search": [_prompts(10)], "validate": []}
-    for effort in (Effort(1.0, to_the_end=False), Effort(0.001, to_the_end=True)):
-        pace = measure_pace(Steady(60), "essay", jobs, effort)
+    for seconds, to_the_end in ((1.0, False), (0.001, True)):
+        monkeypatch.setattr(rehearsal, "SAMPLE_SECONDS", seconds)
+        pace = measure_pace(Steady(60), "essay", jobs, to_the_end=to_the_end)
         assert pace.share is None
         assert pace.write_seconds > 0
 
 
-def test_the_sample_is_what_the_time_allows() -> None:
+def test_the_sample_is_what_the_time_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "SAMPLE_SECONDS", 0.01)
     pairs = Job(tuple(((0,) * 100, (0,) * 100) for _ in range(50)), generates=False)
     runner = Steady(0)
-    pace = measure_pace(runner, "quiz", {"search": [pairs]}, Effort(0.01, to_the_end=True))
+    pace = measure_pace(runner, "quiz", {"search": [pairs]}, to_the_end=True)
     assert pace.read == {"search": 10_000}
     assert (pace.write_seconds, pace.share) == (0.0, None)
     assert runner.sizes[:2] == [1, 1]  # the longest request, in both decoders
@@ -132,5 +137,5 @@ def test_the_sample_is_what_the_time_allows() -> None:
 
 def test_a_task_without_requests_takes_no_time() -> None:
     empty = {"search": [Job((), generates=False)]}
-    pace = measure_pace(Steady(0), "quiz", empty, Effort(1.0, to_the_end=True))
+    pace = measure_pace(Steady(0), "quiz", empty, to_the_end=True)
     assert pace.seconds("search", proxied=False) == 0.0

@@ -9,11 +9,10 @@ from mergesearch.build import Workshop
 from mergesearch.errors import RecipeError, ScorerCrashed
 from mergesearch.parents import Checkpoint
 from mergesearch.recipe import Recipe
-from mergesearch.scoring import Effort, Rehearsal, ScoringProcess, at_depth
+from mergesearch.scoring import Rehearsal, ScoringProcess, at_depth
 from mergesearch.scoring.memory import SMALL_MODEL_BYTES
 
 _DEPTHS = (1, 4)  # layers of the models that stand for a larger one
-_SAMPLE_SECONDS = 2.0  # seconds of reading, for each task and model
 
 
 def rehearse(workshop: Workshop, recipe: Recipe, scorer: ScoringProcess) -> Rehearsal | str:
@@ -35,7 +34,7 @@ def rehearse(workshop: Workshop, recipe: Recipe, scorer: ScoringProcess) -> Rehe
         model = recipe if whole else first_layers(recipe, workshop.parents, depth)
         try:
             with workshop.candidate(model) as built:
-                measured[depth] = scorer.rehearse(built, Effort(_SAMPLE_SECONDS, to_the_end=whole))
+                measured[depth] = scorer.rehearse(built, to_the_end=whole)
         except (RecipeError, ScorerCrashed) as error:
             if whole:
                 raise

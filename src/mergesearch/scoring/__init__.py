@@ -5,6 +5,6 @@ Importing this package is cheap; lm_eval and llama_cpp are loaded by what needs 
 
 from mergesearch.scoring.process import ScoringProcess
 from mergesearch.scoring.protocol import OnProgress, Progress
-from mergesearch.scoring.rehearsal import Effort, Rehearsal, at_depth
+from mergesearch.scoring.rehearsal import Rehearsal, at_depth
 
-__all__ = ["Effort", "OnProgress", "Progress", "Rehearsal", "ScoringProcess", "at_depth"]
+__all__ = ["OnProgress", "Progress", "Rehearsal", "ScoringProcess", "at_depth"]

@@ -98,8 +98,8 @@ class Server:
                     on_progress=self._connection.send,
                     partial=self._partial_scores(digest),
                 )
-            case RehearseCandidate(path, effort):
-                return self._scorer.rehearse(path, effort)
+            case RehearseCandidate(path, to_the_end):
+                return self._scorer.rehearse(path, to_the_end=to_the_end)
             case ReadItems(items):
                 return texts_of(self._scorer.questionnaire.tasks, items)
             case _:
@@ -110,16 +110,11 @@ class Server:
 
         if self._setup.partial is None:
             return None
-        before = self._chunks
-        self._chunks = PartialScores(
-            self._setup.partial,
-            digest,
-            self._scorer.fingerprint,
-            is_shared=self._setup.shares_partial,
-        )
-        if before is not None:
-            before.give_way_to(self._chunks)
-        return self._chunks
+        chunks = PartialScores(self._setup.partial, digest, self._scorer.fingerprint)
+        if self._chunks is not None:
+            self._chunks.give_way_to(chunks)
+        self._chunks = chunks
+        return chunks
 
 
 def _load(objectives: Objectives, trust_tasks: bool) -> Scorer:

@@ -22,24 +22,19 @@ from mergesearch.scoring.requests import Job
 
 
 class PartialScores:
-    """The finished chunks of one candidate, a file each; those of all others are removed.
+    """The finished chunks of one candidate, a file each.
 
     Args:
         folder: Folder that holds nothing else; made where it is missing, in one that is there.
         candidate: SHA-256 (hex) of the GGUF.
-        is_shared: Whether other processes keep their candidates' chunks there, which stay.
+        fingerprint: Fingerprint of the objectives.
     """
 
-    def __init__(
-        self, folder: Path, candidate: str, fingerprint: str, *, is_shared: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, candidate: str, fingerprint: str) -> None:
         self._folder = folder / f"{candidate[:32]}-{fingerprint[:16]}"
         with suppress(OSError):
             folder.mkdir(exist_ok=True)
             self._folder.mkdir(exist_ok=True)
-            for other in [] if is_shared else folder.iterdir():
-                if other != self._folder:
-                    shutil.rmtree(other, ignore_errors=True)
 
     def give_way_to(self, other: PartialScores) -> None:
         """Remove the chunks, now that another candidate is scored; unless it is the same one."""

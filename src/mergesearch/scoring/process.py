@@ -33,7 +33,7 @@ from mergesearch.scoring.protocol import (
     Setup,
     UseReferences,
 )
-from mergesearch.scoring.rehearsal import Effort, Rehearsal
+from mergesearch.scoring.rehearsal import Rehearsal
 from mergesearch.scoring.texts import Texts
 
 _FAREWELL_SECONDS = 5.0
@@ -148,9 +148,7 @@ class ScoringProcess:
         self._process, self._connection = start_child("mergesearch.scoring.child", self._output)
         partial = None if self._partial is None else self._partial.resolve()
         try:
-            self._loaded = self._ask(
-                Setup(self._objectives, self._trust_tasks, partial, self._shares_partial)
-            )
+            self._loaded = self._ask(Setup(self._objectives, self._trust_tasks, partial))
             if self._references:
                 self._ask(UseReferences(self._references))
         except BaseException:
@@ -196,14 +194,17 @@ class ScoringProcess:
         request = ScoreCandidate(candidate.path, rung, candidate.digest, items)
         return self._ask(request, on_progress)
 
-    def rehearse(self, candidate: ScoredCandidate, effort: Effort) -> Rehearsal:
+    def rehearse(self, candidate: ScoredCandidate, *, to_the_end: bool) -> Rehearsal:
         """Measure on a few requests of every task how fast a candidate is scored.
+
+        Args:
+            to_the_end: Whether its answers mean anything, so that their length is worth knowing.
 
         Raises:
             ScoringError, ScorerCrashed: As `score`.
         """
         self.start()
-        return self._ask(RehearseCandidate(candidate.path, effort))
+        return self._ask(RehearseCandidate(candidate.path, to_the_end))
 
     def item_texts(self, items: Items) -> Texts:
         """Return what items ask, for people.

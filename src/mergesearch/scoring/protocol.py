@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from mergesearch.errors import MergeSearchError, ScorerOutOfMemory, ScoringError
 from mergesearch.objectives import Items, Objectives, References, Rung, TaskResult
-from mergesearch.scoring.rehearsal import Effort, Rehearsal
+from mergesearch.scoring.rehearsal import Rehearsal
 from mergesearch.scoring.texts import Texts
 
 Answer = TypeVar("Answer")
@@ -45,13 +45,11 @@ class Setup(Request[Loaded]):
         objectives: Objectives file.
         trust_tasks: Whether task files may run code of their own.
         partial: Folder for finished chunks; None: they are not kept.
-        shares_partial: Whether other processes keep theirs in the folder too.
     """
 
     objectives: Objectives
     trust_tasks: bool
     partial: Path | None
-    shares_partial: bool
 
 
 @dataclass(frozen=True)
@@ -80,10 +78,15 @@ class ScoreCandidate(Request[dict[str, TaskResult]]):
 
 @dataclass(frozen=True)
 class RehearseCandidate(Request[Rehearsal]):
-    """Measure on a few requests how fast a candidate, opened by its path, is scored."""
+    """Measure on a few requests how fast a candidate, opened by its path, is scored.
+
+    Attributes:
+        path: Path that opens the candidate.
+        to_the_end: Whether its answers mean anything, so that their length is worth knowing.
+    """
 
     path: Path
-    effort: Effort
+    to_the_end: bool
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from typing import Any, Protocol
 from mergesearch.objectives import Rung
 from mergesearch.scoring.requests import Job
 
+SAMPLE_SECONDS = 2.0
+"""Seconds that reading a sample of a task's requests may take."""
 _NEW_TOKENS = 16  # enough to tell what one more token of every answer takes
 _TO_THE_END = 4.0  # times the seconds of reading that finishing the answers may take
 
@@ -124,34 +126,21 @@ class Runner(Protocol):
         """Run chunks, and tell each one's index, results and seconds."""
 
 
-@dataclass(frozen=True)
-class Effort:
-    """How much a rehearsal may take.
-
-    Attributes:
-        seconds: Seconds that reading a task's sample may take.
-        to_the_end: Whether answers mean anything, so that their length is worth knowing.
-    """
-
-    seconds: float
-    to_the_end: bool
-
-
 def measure_pace(
-    engine: Runner, task: str, jobs: Mapping[Rung, Sequence[Job]], effort: Effort
+    engine: Runner, task: str, jobs: Mapping[Rung, Sequence[Job]], *, to_the_end: bool
 ) -> Pace:
     """Measure how fast requests are taken, on some of the first chunk of the search.
 
     Args:
         jobs: Chunks of all requests of one type, by rung.
-        effort: How much it may take.
+        to_the_end: Whether answers mean anything, so that their length is worth knowing.
     """
     read = {rung: sum(map(_read, of_rung)) for rung, of_rung in jobs.items()}
     written = {rung: sum(map(_written, of_rung)) for rung, of_rung in jobs.items()}
     chunk = next((job for job in jobs[Rung.SEARCH] if job.requests), None)
     if chunk is None:
         return Pace(task, False, read, written, 0.0, 0.0, 0.0)
-    sample = _sample(engine, chunk, effort.seconds)
+    sample = _sample(engine, chunk)
     seconds, results = _best(engine, _capped(sample, 1))
     pace = Pace(task, chunk.generates, read, written, seconds / max(1, _read(sample)))
     if not chunk.generates:
@@ -160,7 +149,7 @@ def measure_pace(
     longer, results = _best(engine, _capped(sample, 1 + _NEW_TOKENS))
     pace = replace(pace, write_seconds=_each(longer - seconds, _tokens(results) - first))
     all_of_it = pace.write_seconds * _written(sample)
-    if not effort.to_the_end or all_of_it > _TO_THE_END * effort.seconds:
+    if not to_the_end or all_of_it > _TO_THE_END * SAMPLE_SECONDS:
         return pace
     longer, results = _best(engine, sample)
     return replace(
@@ -170,14 +159,14 @@ def measure_pace(
     )
 
 
-def _sample(engine: Runner, chunk: Job, within: float) -> Job:
-    """As many requests of a chunk as are read in so many seconds, by the time of the longest.
+def _sample(engine: Runner, chunk: Job) -> Job:
+    """As many requests of a chunk as may be read, by the time of the longest.
 
     Trying the longest one also makes the contexts, whose time is not to be measured.
     """
     longest = max(chunk.requests, key=lambda request: Job((request,), chunk.generates).weight)
     seconds, _ = _timed(engine, _capped(Job((longest,), chunk.generates), 1))
-    count = max(1, int(within / max(seconds, 1e-9)))
+    count = max(1, int(SAMPLE_SECONDS / max(seconds, 1e-9)))
     return Job(chunk.requests[:count], chunk.generates)
 
 

@@ -13,7 +13,7 @@ from mergesearch.scoring.engine import Engine
 from mergesearch.scoring.partial import PartialScores
 from mergesearch.scoring.protocol import OnProgress, Progress
 from mergesearch.scoring.questionnaire import Attempts, Questionnaire, misfits
-from mergesearch.scoring.rehearsal import Effort, Rehearsal, measure_pace
+from mergesearch.scoring.rehearsal import Rehearsal, measure_pace
 from mergesearch.scoring.requests import Chunk, Job, make_chunks, opens_thought
 from mergesearch.scoring.template import ChatTemplate
 
@@ -89,8 +89,11 @@ class Scorer:
         run_chunks(engine, chunks, partial, report)
         return self.questionnaire.results(rung, attempts)
 
-    def rehearse(self, path: Path | str, effort: Effort) -> Rehearsal:
+    def rehearse(self, path: Path | str, *, to_the_end: bool) -> Rehearsal:
         """Measure on a few requests of every task how fast a model is scored, and what fits.
+
+        Args:
+            to_the_end: Whether its answers mean anything, so that their length is worth knowing.
 
         Raises:
             ScoringError: As `score`.
@@ -109,7 +112,8 @@ class Scorer:
                 prepare_seconds[rung] = time.perf_counter() - start
                 notes += [f"{note} ({rung})" for note in misfits(attempts)]
             paces = tuple(
-                measure_pace(engine, task, by_rung, effort) for (task, _), by_rung in jobs.items()
+                measure_pace(engine, task, by_rung, to_the_end=to_the_end)
+                for (task, _), by_rung in jobs.items()
             )
             return Rehearsal(engine.load_seconds, prepare_seconds, paces, tuple(notes))
 
