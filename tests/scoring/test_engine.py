@@ -261,7 +261,6 @@ def test_a_damaged_file_is_an_error(folder, tmp_path):
 def test_vocabulary(q4):
     assert q4.bos is None
     assert q4.eos == 0
-    assert not q4.adds_bos
     assert q4.tokenize("<|user|>the<|bot|>") == (1, 260, 2)
     assert q4.piece(1) == b""
     assert q4.piece(1, special=True) == b"<|user|>"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mergesearch.objectives import Items, Objectives
 
 if TYPE_CHECKING:
-    from mergesearch.scoring.harness.tasks import LoadedTask, Member
+    from mergesearch.scoring.harness.tasks import LoadedTask
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,9 @@ def _text(task: LoadedTask, number: int) -> ItemText:
         question = "" if member.task.multiple_input else member.task.doc_to_text(doc)
         expected = " | ".join(choices[answer].strip() for answer in right)
         return ItemText(_written(question), tuple(choice.strip() for choice in choices), expected)
-    return ItemText(_written(member.task.doc_to_text(doc)), (), _written(_target(member, doc)))
-
-
-def _target(member: Member, doc: Any) -> Any:
-    return member.task.doc_to_target(doc)
+    return ItemText(
+        _written(member.task.doc_to_text(doc)), (), _written(member.task.doc_to_target(doc))
+    )
 
 
 def _written(value: Any) -> str:

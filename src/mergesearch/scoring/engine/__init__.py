@@ -69,7 +69,8 @@ class Engine(Closing):
         threads = runtime.threads or available_cores()
         self.n_decoders = n_decoders(size, runtime, threads)
         for _ in range(self.n_decoders):
-            self._decoders.append(Decoder(self, self._model, threads // self.n_decoders))
+            own = threads // self.n_decoders
+            self._decoders.append(Decoder(self._model, self, self.n_vocab, runtime, own))
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -99,11 +100,6 @@ class Engine(Closing):
         return None if value is None else int(value)
 
     @property
-    def adds_bos(self) -> bool:
-        """Whether the vocabulary asks for a leading beginning-of-text token."""
-        return self.bos is not None and bool(llama.llama_vocab_get_add_bos(self._vocab))
-
-    @property
     def chat_template(self) -> str | None:
         """The chat template (Jinja) in the GGUF's metadata."""
         text = llama.llama_model_chat_template(self._model, None)
@@ -116,7 +112,7 @@ class Engine(Closing):
         and the text does not bring its own; there are never two.
         """
         raw, bos = text.encode(), self.bos
-        brings_own = bos is not None and raw.startswith(self.piece(bos, special=True))
+        begins = bos is not None and not raw.startswith(self.piece(bos, special=True))
         size = len(raw) + 2
         buffer = (llama.llama_token * size)()
         count = llama.llama_tokenize(
@@ -125,7 +121,7 @@ class Engine(Closing):
             len(raw),
             buffer,
             size,
-            add_special and self.adds_bos and not brings_own,
+            add_special and begins and llama.llama_vocab_get_add_bos(self._vocab),
             True,
         )
         if count < 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -29,13 +29,6 @@ Pair = tuple[Tokens, Tokens]
 _LIKELIHOOD_SEQUENCES = 64  # sequences of one pack; llama.cpp allows 256
 
 
-class LoadedModel(Pieces, Protocol):
-    """What a decoder needs to know of the model that is loaded."""
-
-    runtime: Runtime
-    n_vocab: int
-
-
 def generation_cells(requests: Sequence[GenRequest]) -> int:
     """Return the KV cells that each sequence of a chunk is given."""
     return rounded_cells(
@@ -51,12 +44,15 @@ class Decoder:
     prefix carry the ids of all sequences that share it.
     """
 
-    def __init__(self, engine: LoadedModel, model: Any, threads: int) -> None:
-        self._engine = engine
+    def __init__(
+        self, model: Any, vocabulary: Pieces, n_vocab: int, runtime: Runtime, threads: int
+    ) -> None:
         self._model = model
+        self._vocabulary = vocabulary
+        self._runtime = runtime
         self._threads = threads
         self._contexts: dict[bool, Context] = {}
-        self._rows = max(1, LOGITS_BYTES // (4 * engine.n_vocab))
+        self._rows = max(1, LOGITS_BYTES // (4 * n_vocab))
 
     def run(self, job: Job) -> list[Any]:
         """Run a chunk."""
@@ -80,7 +76,7 @@ class Decoder:
                 have.close()
             have = Context(
                 self._model,
-                self._engine.runtime,
+                self._runtime,
                 unified=unified,
                 cells=cells,
                 sequences=sequences,
@@ -99,7 +95,7 @@ class Decoder:
         """
         if not requests:
             return []
-        places = self._engine.runtime.n_parallel
+        places = self._runtime.n_parallel
         context = self._context(False, generation_cells(requests), places + 1)
         header = shared_header([request.tokens for request in requests])
         self._read(context, requests[0].tokens[:header], 0, places)
@@ -110,7 +106,7 @@ class Decoder:
         while waiting or active:
             while waiting and free:
                 index, slot = waiting.pop(), free.pop()
-                active[slot] = Answer(index, requests[index], self._engine, header)
+                active[slot] = Answer(index, requests[index], self._vocabulary, header)
                 if header:
                     context.copy(places, slot)
             for slot in self._step(context, active):
