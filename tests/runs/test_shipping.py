@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from mergesearch._system.resources import parent_folder
 from mergesearch.build import Workshop
 from mergesearch.errors import InputError
 from mergesearch.recipe import Recipe
-from mergesearch.runs.shipping import label_of, ship
+from mergesearch.runs.shipping import label_of, public_names, ship
 
 CARD = "---\nlicense: {license}\nlanguage: {language}\n---\n# A parent\n"
 
@@ -55,12 +56,45 @@ def test_a_folder_has_all_that_an_upload_needs(
     assert fields["general.license"].contents() == "other"
     assert fields["general.languages"].contents() == ["en"]
     again = Recipe.from_yaml((folder / "recipe.yaml").read_text())
-    with workshop.candidate(again) as candidate:
+    assert again.parents() == ("instruct", "reason")
+    places = {Path(ref).name: Path(ref) for ref in recipe.parents()}
+    with Workshop.for_recipe(again, overrides=places).candidate(again) as candidate:
         assert fields["mergesearch.candidate_sha256"].contents() == candidate.digest
         assert f"`Night-Q4_0.gguf`: `{candidate.digest}`" in (folder / "README.md").read_text()
     instructions = parsed((folder / "Modelfile").read_text())
     assert instructions[0] == ("FROM", "./Night-Q4_0.gguf")
     assert ("PARAMETER stop", "<|end|>") in instructions
+
+
+def test_no_file_names_a_place_of_the_machine(
+    recipe: Recipe, workshop: Workshop, tmp_path: Path
+) -> None:
+    """Not even one that a parent's settings had from the machine that it was saved on."""
+    settings = [Path(ref) / "config.json" for ref in recipe.parents()]
+    texts = [file.read_text() for file in settings]
+    for file in settings:
+        document = json.loads(file.read_text()) | {"_name_or_path": str(file.parent)}
+        file.write_text(json.dumps(document))
+    try:
+        folder = tmp_path / "Night"
+        ship(Workshop.for_recipe(recipe, threads=2), recipe, folder, ["Q4_0"])
+    finally:
+        for file, text in zip(settings, texts, strict=True):
+            file.write_text(text)
+    for written in folder.iterdir():
+        for ref in recipe.parents():
+            assert str(Path(ref).parent).encode() not in written.read_bytes(), written
+    command = "search build recipe.yaml --to gguf -o model.gguf --parent instruct=DIR"
+    assert command in (folder / "README.md").read_text()
+
+
+def test_parents_that_share_a_name_or_have_that_of_a_stage_are_numbered() -> None:
+    half = {"parameters": {"weight": 0.5}}
+    models = [{"model": ref} | half for ref in ("/a/model", "/b/model", "org/name", "demo:base")]
+    stage = {"name": "model-2", "merge_method": "linear", "models": models}
+    last = {"merge_method": "linear", "models": [{"model": "model-2"} | half]}
+    recipe = Recipe.from_dict({"stages": [stage]} | last)
+    assert public_names(recipe) == {"/a/model": "model", "/b/model": "model-3"}
 
 
 def test_the_hubs_client_reads_the_card(recipe: Recipe, workshop: Workshop, tmp_path: Path) -> None:

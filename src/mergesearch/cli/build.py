@@ -126,7 +126,7 @@ def _ship(
 
     with progress("building", "blocks") as on_progress:
         licenses = ship(
-            workshop, recipe, folder, mixes, origin=origin, replace=force, on_progress=on_progress
+            workshop, recipe, folder, mixes, origin=origin, overwrite=force, on_progress=on_progress
         )
     for note in licenses:
         say_sentence(note, error=True)

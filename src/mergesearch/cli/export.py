@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import enum
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mergesearch._system.terminal import say_sentence
+from mergesearch._system.terminal import say, say_sentence
 from mergesearch.cli.options import Folder, Parents, Pick, TemplateFile, parse_parents
 from mergesearch.cli.output import STANDARD_OUTPUT, Force, deliver, out_option, refuse_existing
-from mergesearch.report.card import Card, card_text
+from mergesearch.cli.resuming import remembered
 from mergesearch.report.progress import working
 from mergesearch.report.standing import standing_lines
 from mergesearch.runs.export import mergekit_yaml, recipe_header
 from mergesearch.runs.inputs import open_workshop
 from mergesearch.runs.run import Run
-from mergesearch.runs.shipping import PICTURE, found_by, label_of, modelfile_of, write_picture
+from mergesearch.runs.shipping import PICTURE, card_of, label_of, modelfile_of, write_picture
 from mergesearch.study.records import TrialRecord
 
 
@@ -65,7 +66,7 @@ def command(
             text = recipe_header(trial, run.record) + mergekit_yaml(run.recipe_of(trial))
         case _:
             picture = _picture(run, out, force) if format is Format.CARD else ""
-            text = _described(run, trial, format, picture, parent, template)
+            text = _described(run, trial, format, out, picture, parent, template)
     deliver(text, out, force, f"trial {trial.number} -> {out}")
     for line in standing_lines(standing, run.record.axes):
         say_sentence(line, error=out == STANDARD_OUTPUT)
@@ -85,18 +86,25 @@ def _described(
     run: Run,
     trial: TrialRecord,
     format: Format,
+    out: Path,
     picture: str,
     parent: list[str],
     template: Path | None,
 ) -> str:
-    """A card or a Modelfile, for which the parents are opened."""
+    """A card or a Modelfile, for which the parents are opened; what comes next is said."""
     recipe = run.recipe_of(trial)
     workshop = open_workshop(recipe, parse_parents(parent), template)
     name = f"{run.record.name}-trial-{trial.number}"
     with working("reading the parents"):
         label, notes = label_of(workshop, recipe, name)
     if format is Format.MODELFILE:
-        return modelfile_of(workshop, label, f"{name}-{recipe.quantize.mix}.gguf")
+        file = f"{name}-{recipe.quantize.mix}.gguf"
+        target = str(Path(file) if out == STANDARD_OUTPUT else out.with_name(file))
+        which = [str(run.folder.path), "--pick", f"trial:{trial.number}", "-o", target]
+        options = remembered(parent, template, None, None, False)
+        build = shlex.join(["search", "build", *which, *options])
+        say(f"next, for the GGUF that it names: {build}", error=True)
+        return modelfile_of(workshop, recipe, label, file)
     for note in notes:
         say_sentence(note, error=True)
-    return card_text(Card(label, found_by(run, trial, picture), {}, workshop.notes(recipe)))
+    return card_of(workshop, recipe, label, (run, trial), picture=picture)

@@ -126,6 +126,13 @@ def is_parent(ref: str) -> bool:
     return hub.is_id(ref) and not Path(ref).parent.is_dir()
 
 
+def is_place(ref: str) -> bool:
+    """Return whether an id is a path of this machine, not `demo:NAME` or `ORG/NAME` on the hub."""
+    if ref.startswith(DEMO_PREFIX) and ADAPTER not in ref:
+        return False
+    return not hub.is_id(ref) or _local(ref, {}) is not None
+
+
 def ids_in(ref: str) -> Iterator[str]:
     """Yield a parent's id and every part of it that an override may stand for."""
     yield ref

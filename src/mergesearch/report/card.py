@@ -6,6 +6,7 @@ Metadata: huggingface_hub, `ModelCardData`; https://huggingface.co/docs/hub/mode
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -51,12 +52,14 @@ class Card:
         found: The trial that it is; None for a recipe that no run found.
         files: SHA-256 (hex) of the candidate in each GGUF, by the file's name.
         notes: What a person should know of the recipe and its parents.
+        unknown: Names of parents that only the machine knows that built the model.
     """
 
     label: Label
     found: Found | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    unknown: Sequence[str] = ()
 
 
 def card_text(card: Card) -> str:
@@ -144,17 +147,25 @@ def _tasks(objective: Mapping[str, object]) -> str:
 
 def _rebuilding(card: Card) -> list[str]:
     """How the model is built again, and what its bytes are then."""
-    blocks = [
-        "## Building it again\n",
-        "```\npip install mergesearch\nsearch build recipe.yaml --to gguf -o model.gguf\n```\n",
+    named = "".join(f" --parent {shlex.quote(name)}=DIR" for name in card.unknown)
+    command = f"search build recipe.yaml --to gguf -o model.gguf{printable(named)}"
+    blocks = ["## Building it again\n", f"```\npip install mergesearch\n{command}\n```\n"]
+    if card.unknown:
+        blocks.append(
+            f"Only the machine that built it knows {_listed(card.unknown)}:"
+            " put the places of your copies for DIR. The random numbers of dare and della follow"
+            " the parents' names, so under these names such a merge has other bytes.\n"
+        )
+    if not card.files:
+        return blocks
+    digests = "\n".join(f"- `{name}`: `{digest}`" for name, digest in card.files.items())
+    return [
+        *blocks,
         "The same recipe gives the same bytes. The GGUFs here carry a label"
         " (`general.*` and `mergesearch.*` in their metadata) beside the same weights; without it"
         " their SHA-256 is:\n",
+        digests + "\n",
     ]
-    if not card.files:
-        return blocks[:2]
-    digests = "\n".join(f"- `{name}`: `{digest}`" for name, digest in card.files.items())
-    return [*blocks, digests + "\n"]
 
 
 def _fenced(document: str) -> str:
