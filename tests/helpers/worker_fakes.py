@@ -22,7 +22,8 @@ from mergesearch.study import workers
 from mergesearch.study.front import Front
 from mergesearch.study.loop import join_study
 from mergesearch.study.proposing import Proposer
-from mergesearch.study.samplers import Observation, Proposal
+from mergesearch.study.records import Observation
+from mergesearch.study.samplers.problem import Proposal
 from mergesearch.study.settings import Search, StudyFiles, StudySettings
 from mergesearch.study.sharing import Terms, share_study, shared_run
 from mergesearch.study.stopping import StopRule

@@ -17,8 +17,7 @@ from mergesearch.study.confirming import (
     supported,
 )
 from mergesearch.study.estimation.estimates import Estimates
-from mergesearch.study.records import Axis
-from mergesearch.study.samplers import Observation
+from mergesearch.study.records import Axis, Observation
 
 BOTH = ("maximize", "maximize")
 

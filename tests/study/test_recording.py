@@ -13,7 +13,7 @@ from mergesearch.objectives import Rung
 from mergesearch.study.reading import RunRecords
 from mergesearch.study.recording import RunRecorder
 from mergesearch.study.records import Measurement
-from mergesearch.study.samplers import Proposal
+from mergesearch.study.samplers.problem import Proposal
 from mergesearch.study.settings import StudySettings
 
 pytestmark = pytest.mark.whole

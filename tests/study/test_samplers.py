@@ -10,20 +10,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from mergesearch.errors import InputError
 from mergesearch.space import Dimension
-from mergesearch.study.records import State
-from mergesearch.study.samplers import (
-    SAMPLERS,
-    STARTUP,
-    Observation,
-    Problem,
-    Proposal,
-    check_sampler,
-    chosen_sampler,
-    distributions,
-    lagged,
-    propose,
-    sobol_point,
-)
+from mergesearch.study.records import Observation, State
+from mergesearch.study.samplers import SAMPLERS, check_sampler, chosen_sampler, propose
+from mergesearch.study.samplers.from_optuna import distributions
+from mergesearch.study.samplers.problem import STARTUP, Problem, Proposal, lagged
+from mergesearch.study.samplers.sobol import sobol_point
 
 DIMENSIONS = (
     Dimension("a", 0.0, 1.5),

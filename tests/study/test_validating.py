@@ -13,8 +13,7 @@ from mergesearch.objectives import Rung, Score
 from mergesearch.study.estimation.estimates import independent
 from mergesearch.study.events import Event, Validated, ValidationStarted
 from mergesearch.study.front import Front
-from mergesearch.study.records import Measurement, TrialRecord
-from mergesearch.study.samplers import Observation
+from mergesearch.study.records import Measurement, Observation, TrialRecord
 from mergesearch.study.validating import Validating
 from mergesearch.study.workers import Worker
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -27,10 +27,7 @@ from mergesearch.study.pareto import (
     signs_of,
 )
 from mergesearch.study.racing import trial_sizes
-from mergesearch.study.records import Axis
-
-if TYPE_CHECKING:
-    from mergesearch.study.samplers.problem import Observation
+from mergesearch.study.records import Axis, Observation
 
 SMALLEST_VARIANCE = 1e-12
 CONTENDERS = 200

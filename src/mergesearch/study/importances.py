@@ -13,7 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, create_trial
 
 from mergesearch.study.records import Axis, TrialRecord
-from mergesearch.study.samplers import quiet
+from mergesearch.study.samplers.from_optuna import quiet
 
 FEWEST = 10
 """Complete trials below which a forest says nothing."""

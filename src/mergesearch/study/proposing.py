@@ -8,9 +8,10 @@ from typing import Any
 from mergesearch.errors import MergeSearchError
 from mergesearch.recipe import Recipe
 from mergesearch.study.estimation.estimates import Estimates
-from mergesearch.study.records import RunRecord, State
-from mergesearch.study.samplers import Observation, Problem, Proposal, propose
+from mergesearch.study.records import Observation, RunRecord, State
+from mergesearch.study.samplers import propose
 from mergesearch.study.samplers.noisy import shrunk_estimates
+from mergesearch.study.samplers.problem import Problem, Proposal
 from mergesearch.study.settings import Search
 
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 from optuna.trial import FrozenTrial
 
 from mergesearch.objectives import ItemResult, Items, Rung
+from mergesearch.space import Dimension
 from mergesearch.study.database import Database, is_file
 from mergesearch.study.estimation.estimates import Estimates, ScoredItems
 from mergesearch.study.history import History
@@ -23,8 +24,15 @@ from mergesearch.study.ledger import Ledger, add_run
 from mergesearch.study.locks import file_turns, server_turns
 from mergesearch.study.racing import Race
 from mergesearch.study.reading import RunRecords
-from mergesearch.study.records import Measurement, Reference, RunRecord, State, TrialRecord
-from mergesearch.study.samplers import Dimension, Observation, Proposal, lagged
+from mergesearch.study.records import (
+    Measurement,
+    Observation,
+    Reference,
+    RunRecord,
+    State,
+    TrialRecord,
+)
+from mergesearch.study.samplers.problem import Proposal, lagged
 from mergesearch.study.settings import Search, StudyFiles, StudySettings
 from mergesearch.study.trials import Trials, observation, trial_record
 from mergesearch.study.workers import SharedWorker, Worker

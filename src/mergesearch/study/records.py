@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mergesearch.objectives import Direction, ItemResult, Rung, Score, scores_to_dict
 
 
@@ -130,6 +133,28 @@ class Measurement:
     score_seconds: float = 0.0
     failure: str | None = None
     ended: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a sampler knows of a trial.
+
+    Attributes:
+        parameters: Value of each dimension.
+        state: What has become of the trial.
+        values: Value of each objective; empty unless it is complete.
+        standard_errors: Standard error of each value.
+        errors: Vector of each objective such that the covariance of two trials' errors is the
+            product of theirs; empty where the errors are independent.
+        notes: Notes that the sampler itself made when it proposed the trial.
+    """
+
+    parameters: Mapping[str, Any]
+    state: State = State.COMPLETE
+    values: tuple[float, ...] = ()
+    standard_errors: tuple[float, ...] = ()
+    errors: Sequence[NDArray[np.float64]] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from mergesearch.study.measuring import Measuring
 from mergesearch.study.proposing import Proposer
 from mergesearch.study.recording import RunRecorder
 from mergesearch.study.records import Measurement, State, TrialRecord
-from mergesearch.study.samplers import STARTUP, Proposal
+from mergesearch.study.samplers.problem import STARTUP, Proposal
 from mergesearch.study.settings import Search, StudySettings
 from mergesearch.study.stopping import Reached, SearchProgress, SignalGuard, StopRule
 

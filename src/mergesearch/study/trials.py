@@ -29,15 +29,17 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from mergesearch.errors import MergeSearchError, RunFolderError
 from mergesearch.objectives import Rung
 from mergesearch.recipe import Recipe
-from mergesearch.study.records import Measurement, RaceRecord, RunRecord, State, TrialRecord
-from mergesearch.study.samplers import (
-    OPTUNA_STATES,
-    Dimension,
+from mergesearch.space import Dimension
+from mergesearch.study.records import (
+    Measurement,
     Observation,
-    Proposal,
-    distributions,
-    quiet,
+    RaceRecord,
+    RunRecord,
+    State,
+    TrialRecord,
 )
+from mergesearch.study.samplers.from_optuna import OPTUNA_STATES, distributions, quiet
+from mergesearch.study.samplers.problem import Proposal
 from mergesearch.study.trial_rows import (
     clear_study_attribute,
     finish_trial,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mergesearch.study.records import State
+from mergesearch.study.records import Observation, State
 from mergesearch.study.samplers.prior import DOUBT, FADE, with_prior
-from mergesearch.study.samplers.problem import Observation
 from mergesearch.study.warm_start import PriorTrial, WarmStart
 
 PRIOR = tuple(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mergesearch.study.records import State
+from mergesearch.study.records import Observation, State
 from mergesearch.study.samplers.problem import (
     STARTUP,
-    Observation,
     Problem,
     lagged,
     n_complete,

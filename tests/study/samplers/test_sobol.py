@@ -10,8 +10,8 @@ import pytest
 from scipy.stats import qmc
 
 from mergesearch.space import Dimension
-from mergesearch.study.records import State
-from mergesearch.study.samplers.problem import Observation, Problem, Proposal, trial_seed
+from mergesearch.study.records import Observation, State
+from mergesearch.study.samplers.problem import Problem, Proposal, trial_seed
 from mergesearch.study.samplers.sobol import after_startup, sobol, sobol_point
 from mergesearch.study.warm_start import PriorTrial
 

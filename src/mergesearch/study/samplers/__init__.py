@@ -14,50 +14,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mergesearch.errors import InputError
-from mergesearch.space import Dimension
-from mergesearch.study.samplers.from_optuna import (
-    OPTUNA_STATES,
-    distributions,
-    nsga2,
-    nsga3,
-    optuna_gp,
-    quiet,
-    random,
-    tpe,
-)
-from mergesearch.study.samplers.problem import (
-    STARTUP,
-    Observation,
-    Parameters,
-    Problem,
-    Proposal,
-    Sampler,
-    lagged,
-    running,
-    trial_seed,
-)
-from mergesearch.study.samplers.sobol import after_startup, sobol, sobol_point
+from mergesearch.study.records import Observation
+from mergesearch.study.samplers.from_optuna import nsga2, nsga3, optuna_gp, random, tpe
+from mergesearch.study.samplers.problem import Problem, Proposal, Sampler
+from mergesearch.study.samplers.sobol import after_startup, sobol
 from mergesearch.study.samplers.weighted import cmaes
-
-__all__ = [
-    "OPTUNA_STATES",
-    "SAMPLERS",
-    "STARTUP",
-    "Dimension",
-    "Observation",
-    "Parameters",
-    "Problem",
-    "Proposal",
-    "check_sampler",
-    "chosen_sampler",
-    "distributions",
-    "lagged",
-    "propose",
-    "quiet",
-    "running",
-    "sobol_point",
-    "trial_seed",
-]
 
 _log = logging.getLogger(__name__)
 

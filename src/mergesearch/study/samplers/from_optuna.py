@@ -14,15 +14,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from mergesearch.space import Dimension
-from mergesearch.study.records import State
-from mergesearch.study.samplers.problem import (
-    STARTUP,
-    Observation,
-    Problem,
-    Proposal,
-    n_complete,
-    trial_seed,
-)
+from mergesearch.study.records import Observation, State
+from mergesearch.study.samplers.problem import STARTUP, Problem, Proposal, n_complete, trial_seed
 from mergesearch.study.samplers.sobol import sobol
 
 POPULATION = 20

@@ -13,8 +13,8 @@ from mergesearch.study.bayesian.points import parameters_of, point_of
 from mergesearch.study.bayesian.proposal import Observed, next_point, shrunk
 from mergesearch.study.estimation.estimates import Estimates
 from mergesearch.study.pareto import Floats, best_fronts, signs_of
-from mergesearch.study.records import State
-from mergesearch.study.samplers.problem import Observation, Problem, Proposal, trial_seed
+from mergesearch.study.records import Observation, State
+from mergesearch.study.samplers.problem import Problem, Proposal, trial_seed
 
 _log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 
 from mergesearch.study.pareto import Floats
-from mergesearch.study.records import State
-from mergesearch.study.samplers.problem import Observation, n_complete
+from mergesearch.study.records import Observation, State
+from mergesearch.study.samplers.problem import n_complete
 from mergesearch.study.warm_start import PriorTrial
 
 FADE = 40

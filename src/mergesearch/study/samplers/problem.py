@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mergesearch.space import Dimension
-from mergesearch.study.records import State
+from mergesearch.study.records import Observation, State
 from mergesearch.study.warm_start import PriorTrial
 
 Parameters = dict[str, Any]
@@ -41,28 +40,6 @@ class Problem:
     reference: Sequence[float]
     prior: Sequence[PriorTrial] = ()
     relevance: Callable[[], Mapping[str, float]] = dict
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What a sampler knows of a trial.
-
-    Attributes:
-        parameters: Value of each dimension.
-        state: What has become of the trial.
-        values: Value of each objective; empty unless it is complete.
-        standard_errors: Standard error of each value.
-        errors: Vector of each objective such that the covariance of two trials' errors is the
-            product of theirs; empty where the errors are independent.
-        notes: Notes that the sampler itself made when it proposed the trial.
-    """
-
-    parameters: Mapping[str, Any]
-    state: State = State.COMPLETE
-    values: tuple[float, ...] = ()
-    standard_errors: tuple[float, ...] = ()
-    errors: Sequence[NDArray[np.float64]] = ()
-    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

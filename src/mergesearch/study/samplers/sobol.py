@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from mergesearch.space import Dimension
+from mergesearch.study.records import Observation
 from mergesearch.study.samplers.prior import with_prior
 from mergesearch.study.samplers.problem import (
     STARTUP,
-    Observation,
     Parameters,
     Problem,
     Proposal,
