@@ -91,8 +91,12 @@ class Database(Closing):
         self.engine.dispose()
 
 
-def runs_of(url: str) -> dict[int, RunRecord]:
+def runs_of(url: str, name: str | None = None) -> dict[int, RunRecord]:
     """Return the runs on record by their id in the ledger; none where there is no database yet.
+
+    Args:
+        url: SQLAlchemy URL of the database.
+        name: Name of the run that is meant, None for any; a file holds one run, whatever its name.
 
     Raises:
         RunFolderError: The database cannot be read, or was written by another version.
@@ -101,7 +105,9 @@ def runs_of(url: str) -> dict[int, RunRecord]:
     if file is not None and not file.is_file():
         return {}
     with _engine(_reading(url)) as engine, _explained(url):
-        return runs(engine) if _has_schema(engine, url) else {}
+        found = runs(engine) if _has_schema(engine, url) else {}
+    any_name = name is None or is_file(url)
+    return {run_id: run for run_id, run in found.items() if any_name or run.name == name}
 
 
 def sqlite_url(file: Path, **options: str) -> str:

@@ -23,12 +23,11 @@ def identify(
         InputError: An unknown sampler.
     """
     url = files.database
-    for run_id, before in runs_of(url).items():
-        if is_file(url) or before.name == files.name:
-            seed = before.seed if settings.seed is None else settings.seed
-            sampler = settings.sampler or before.sampler
-            _refuse_other(before, _describe(search, before.name, seed, sampler), url)
-            return run_id, before
+    for run_id, before in runs_of(url, files.name).items():
+        seed = before.seed if settings.seed is None else settings.seed
+        sampler = settings.sampler or before.sampler
+        _refuse_other(before, _describe(search, before.name, seed, sampler), url)
+        return run_id, before
     if is_file(url) and was_started(files.lock):
         raise RunFolderError(
             "the run that was started here is not on record: the file is lost or empty",

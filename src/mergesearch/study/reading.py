@@ -11,7 +11,7 @@ from mergesearch._system.closing import Closing
 from mergesearch.errors import RunFolderError
 from mergesearch.objectives import ItemResult, Objectives, Rung
 from mergesearch.study.confirming import ConfirmedFront
-from mergesearch.study.database import Database, is_file, location, runs_of
+from mergesearch.study.database import Database, location, runs_of
 from mergesearch.study.estimation.estimates import ScoredItems
 from mergesearch.study.front import Front
 from mergesearch.study.importances import Importances, importances
@@ -43,7 +43,7 @@ class RunRecords(Closing):
 
         Args:
             url: SQLAlchemy URL of the database; `database.sqlite_url` gives that of a file.
-            name: Name of the run; None where the database holds one run only.
+            name: Name of the run; None where the database holds one run only, as a file does.
 
         Raises:
             RunFolderError: There is no such database or run, or another version wrote it.
@@ -59,10 +59,10 @@ class RunRecords(Closing):
                 fix="name the folder that `search run` wrote (its --out); `search list` shows those"
                 " in results",
             )
-        run_id, run = _choose(runs_of(url), name, url)
+        run_id, run = _choose(url, name)
         database = Database.open(url)
         try:
-            study = Trials.open(database.storage, run)
+            study = Trials.open(database, run)
         except BaseException:
             database.close()
             raise
@@ -75,8 +75,7 @@ class RunRecords(Closing):
         Raises:
             RunFolderError: There is no such database or run, or another version wrote it.
         """
-        name = None if is_file(files.database) else files.name
-        return cls.open(files.database, name)
+        return cls.open(files.database, files.name)
 
     def tokens(self, trial: int | None = None) -> dict[int, int]:
         """Return how many tokens scoring one trial took, or scoring each, by trial."""
@@ -169,11 +168,12 @@ def _estimated(record: TrialRecord, scored: ScoredItems) -> TrialRecord:
     return replace(record, rungs={**record.rungs, Rung.SEARCH: searched})
 
 
-def _choose(known: dict[int, RunRecord], name: str | None, url: str) -> tuple[int, RunRecord]:
+def _choose(url: str, name: str | None) -> tuple[int, RunRecord]:
     """The run of this name with its id in the ledger; the only one for None."""
-    chosen = [(run_id, run) for run_id, run in known.items() if name in (None, run.name)]
+    chosen = runs_of(url, name)
     if len(chosen) == 1:
-        return chosen[0]
+        return next(iter(chosen.items()))
+    known = runs_of(url)
     names = ", ".join(run.name for run in known.values())
     if chosen:
         what = "it holds several runs, and none was named"

@@ -76,7 +76,7 @@ class RunRecorder(RunRecords):
         database = Database.create(files.database, on_wait)
         try:
             known = run_id is not None or is_file(files.database)
-            study = Trials.create(database.storage, run, database.server_wait, load_if_exists=known)
+            study = Trials.create(database, run, load_if_exists=known)
             if run_id is None:
                 run_id = add_run(database.engine, run)
         except BaseException:
@@ -169,16 +169,19 @@ class RunRecorder(RunRecords):
         return heard
 
     def left_behind(self) -> FrozenTrial | None:
-        """Return the first trial that was started, is not measured, and is for this worker."""
-        for trial in self.history.unfinished():
-            if self.worker.may_take(trial.user_attrs.get("worker")):
-                return trial
-        return None
+        """Return the first trial that was started, is not measured, and is for this worker.
+
+        Its own one is: this is asked between two trials, so that one was never started in earnest.
+        """
+        others = self.worker.others()
+        unfinished = self.history.unfinished()
+        left = (trial for trial in unfinished if trial.user_attrs.get("worker") not in others)
+        return next(left, None)
 
     def others_run(self) -> bool:
         """Whether other workers have trials under way."""
-        unfinished = self.history.unfinished()
-        return not all(self.worker.may_take(trial.user_attrs.get("worker")) for trial in unfinished)
+        others = self.worker.others()
+        return any(trial.user_attrs.get("worker") in others for trial in self.history.unfinished())
 
     def start_trial(self, proposal: Proposal, dimensions: Sequence[Dimension], **known: Any) -> int:
         """Record a proposal as a trial that is started now, and return its number."""

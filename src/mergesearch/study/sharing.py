@@ -78,11 +78,11 @@ def is_shared(url: str, name: str) -> bool:
         RunFolderError: Another version of mergesearch wrote the database.
         DatabaseAway: The server cannot be reached.
     """
-    known = [run_id for run_id, run in runs_of(url).items() if run.name == name]
+    known = runs_of(url, name)
     if not known:
         return False
     with Database.open(url) as database:
-        return Sharing(database.engine, known[0]).terms() is not None
+        return Sharing(database.engine, min(known)).terms() is not None
 
 
 def shared_run(url: str, name: str) -> tuple[RunRecord, Terms]:
@@ -90,13 +90,13 @@ def shared_run(url: str, name: str) -> tuple[RunRecord, Terms]:
 
     Args:
         url: SQLAlchemy URL of the database.
-        name: Name of the run; a file holds one run only, which may have another one.
+        name: Name of the run.
 
     Raises:
         RunFolderError: There is no such run, or it is not shared.
         DatabaseAway: The server cannot be reached.
     """
-    with RunRecords.open(url, None if is_file(url) else name) as records:
+    with RunRecords.open(url, name) as records:
         terms = records.sharing().terms()
         if terms is None:
             raise RunFolderError(
@@ -111,7 +111,7 @@ def lose_process(url: str, name: str, host: str, pid: int) -> None:
     Raises:
         StorageError: The database cannot be used; the other workers find out by its silence.
     """
-    known = [run_id for run_id, run in runs_of(url).items() if is_file(url) or run.name == name]
+    known = runs_of(url, name)
     with Database.create(url) as database:
         for run_id in known:
             Sharing(database.engine, run_id).leave(host=host, pid=pid)

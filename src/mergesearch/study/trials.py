@@ -30,6 +30,7 @@ from mergesearch.errors import MergeSearchError, RunFolderError
 from mergesearch.objectives import Rung
 from mergesearch.recipe import Recipe
 from mergesearch.space import Dimension
+from mergesearch.study.database import Database
 from mergesearch.study.records import (
     Measurement,
     Observation,
@@ -46,7 +47,7 @@ from mergesearch.study.trial_rows import (
     insert_trial,
     set_attributes,
 )
-from mergesearch.study.waiting import ServerWait, waits_for_server
+from mergesearch.study.waiting import waits_for_server
 
 _CONFIRMED = "confirmed"
 """Attribute of the study that holds the confirmed front."""
@@ -59,32 +60,20 @@ class Trials:
     What is read is kept: only trials that were not finished are read again.
     """
 
-    def __init__(
-        self,
-        storage: optuna.storages.RDBStorage,
-        study: optuna.Study,
-        server_wait: ServerWait | None = None,
-    ) -> None:
-        self.server_wait = server_wait or ServerWait()
-        self._storage = storage
+    def __init__(self, database: Database, study: optuna.Study) -> None:
+        self.server_wait = database.server_wait
+        self._storage = database.storage
         self._study = study
-        self._study_id = storage.get_study_id_from_name(study.study_name)
+        self._study_id = self._storage.get_study_id_from_name(study.study_name)
         self._ids: dict[int, int] = {}  # Optuna's id of a trial, by its number
 
     @classmethod
-    def open(cls, storage: optuna.storages.RDBStorage, run: RunRecord) -> Self:
+    def open(cls, database: Database, run: RunRecord) -> Self:
         """Open the study of a run on record."""
-        return cls(storage, optuna.load_study(study_name=run.name, storage=storage))
+        return cls(database, optuna.load_study(study_name=run.name, storage=database.storage))
 
     @classmethod
-    def create(
-        cls,
-        storage: optuna.storages.RDBStorage,
-        run: RunRecord,
-        server_wait: ServerWait | None = None,
-        *,
-        load_if_exists: bool,
-    ) -> Self:
+    def create(cls, database: Database, run: RunRecord, *, load_if_exists: bool) -> Self:
         """Make the study of a run, or open it.
 
         Raises:
@@ -94,7 +83,7 @@ class Trials:
             with quiet():
                 study = optuna.create_study(
                     study_name=run.name,
-                    storage=storage,
+                    storage=database.storage,
                     directions=[axis.direction for axis in run.axes],
                     load_if_exists=load_if_exists,
                 )
@@ -105,7 +94,7 @@ class Trials:
             ) from None
         with quiet():
             study.set_metric_names([axis.name for axis in run.axes])
-        return cls(storage, study, server_wait)
+        return cls(database, study)
 
     @waits_for_server
     def all(self) -> list[FrozenTrial]:

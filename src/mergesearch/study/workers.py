@@ -56,9 +56,9 @@ class Worker(Closing):
             DatabaseAway: It was.
         """
 
-    def may_take(self, owner: int | None) -> bool:
-        """Whether an unfinished trial of a worker may be done again by this one."""
-        return True
+    def others(self) -> set[int]:
+        """Numbers of the other workers that are at work; what anyone else began is for this one."""
+        return set()
 
     def may_confirm(self, trial: int) -> bool:
         """Take the scoring of a member of the front, unless another worker has it."""
@@ -105,16 +105,22 @@ class SharedWorker(Worker):
         """Make sure that the turn was not lost with the connection to the server."""
         self._check_turn()
 
-    def may_take(self, owner: int | None) -> bool:
-        """Whether an unfinished trial of a worker may be done again by this one.
-
-        Its own one is: it is asked between two trials, so that one was never started in earnest.
-        """
-        return owner not in self._others()
+    def others(self) -> set[int]:
+        """Numbers of the other workers that are at work."""
+        workers = self._server_wait(self._sharing.workers)
+        return {worker.number for worker in workers if not worker.has_left} - {self._joined}
 
     def may_confirm(self, trial: int) -> bool:
         """Take the scoring of a member of the front, unless another worker has it."""
-        return self.in_turn(lambda: self._may_confirm(trial))
+
+        def take() -> bool:
+            owner, _ = self._sharing.confirming().get(trial, (None, False))
+            if owner in self.others():
+                return False
+            self._sharing.start_confirming(trial, self._joined)
+            return True
+
+        return self.in_turn(take)
 
     def end_confirming(self, trial: int) -> None:
         """Note that a member of the front is scored, or could not be."""
@@ -122,7 +128,8 @@ class SharedWorker(Worker):
 
     def others_confirm(self) -> bool:
         """Whether other workers are scoring members of the front."""
-        return self._server_wait(self._others_confirm)
+        others, confirming = self.others(), self._server_wait(self._sharing.confirming)
+        return any(owner in others and not done for owner, done in confirming.values())
 
     def pause(self) -> None:
         """Let a moment pass in which others get on."""
@@ -143,24 +150,6 @@ class SharedWorker(Worker):
     def _take_turn(self, action: Callable[[], Result]) -> Result:
         with self._turns() as self._check_turn:
             return action()
-
-    def _others(self) -> set[int]:
-        """Numbers of the other workers that are at work."""
-        workers = self._sharing.workers()
-        return {worker.number for worker in workers if not worker.has_left} - {self._joined}
-
-    def _may_confirm(self, trial: int) -> bool:
-        owner, _ = self._sharing.confirming().get(trial, (None, False))
-        if owner in self._others():
-            return False
-        self._sharing.start_confirming(trial, self._joined)
-        return True
-
-    def _others_confirm(self) -> bool:
-        others = self._others()
-        return any(
-            owner in others and not done for owner, done in self._sharing.confirming().values()
-        )
 
 
 class _SignsOfLife(Closing):

@@ -13,17 +13,7 @@ Row = dict[str, Any]
 
 def run_to_row(run: RunRecord) -> Row:
     """Return the row of a run."""
-    return {
-        "name": run.name,
-        "created": run.created.timestamp(),
-        "space": run.space,
-        "objectives": dict(run.objectives),
-        "axes": [asdict(axis) for axis in run.axes],
-        "fingerprints": dict(run.fingerprints),
-        "versions": dict(run.versions),
-        "seed": run.seed,
-        "sampler": run.sampler,
-    }
+    return asdict(run) | {"created": run.created.timestamp()}
 
 
 def run_from_row(row: Any) -> RunRecord:
