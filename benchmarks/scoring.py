@@ -27,6 +27,7 @@ from mergesearch._system import resources
 from mergesearch._system.machine import available_cores
 from mergesearch.objectives import Objectives, Runtime
 from mergesearch.scoring import ScoringProcess
+from mergesearch.scoring.chunks import Job
 from mergesearch.scoring.harness import environment
 
 environment.prepare()  # before llama.cpp is loaded
@@ -37,7 +38,6 @@ import numpy as np  # noqa: E402
 from mergesearch.scoring.answers import GenRequest  # noqa: E402
 from mergesearch.scoring.engine import Engine, log_to  # noqa: E402
 from mergesearch.scoring.engine.context import Context  # noqa: E402
-from mergesearch.scoring.requests import Job  # noqa: E402
 from mergesearch.scoring.scorer import Scorer  # noqa: E402
 
 ROUNDS, SLOW = 3, 60.0

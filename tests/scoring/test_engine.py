@@ -11,8 +11,8 @@ from helpers.tiny_model import RUNTIME
 
 from mergesearch.errors import ScoringError
 from mergesearch.scoring.answers import GenRequest
+from mergesearch.scoring.chunks import Job
 from mergesearch.scoring.engine import Engine
-from mergesearch.scoring.requests import Job
 
 VOCABULARY = len(tiny_model.vocabulary()[0])
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from mergesearch.scoring.answers import Generated, GenRequest
-from mergesearch.scoring.chunks import Likelihood
+from mergesearch.scoring.chunks import Job, Likelihood
 from mergesearch.scoring.partial import PartialScores
-from mergesearch.scoring.requests import Job
 
 PROMPTS = Job((GenRequest((1, 2), 5), GenRequest((3,), 5, until=("x",))), generates=True)
 PAIRS = Job((((1, 2), (3,)),), generates=False)

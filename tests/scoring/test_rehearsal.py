@@ -11,9 +11,8 @@ import pytest
 
 from mergesearch.scoring import rehearsal
 from mergesearch.scoring.answers import Generated, GenRequest
-from mergesearch.scoring.chunks import Likelihood
+from mergesearch.scoring.chunks import Job, Likelihood
 from mergesearch.scoring.rehearsal import Pace, Rehearsal, at_depth, measure_pace
-from mergesearch.scoring.requests import Job
 
 ANSWERED = Pace(
     "essay",

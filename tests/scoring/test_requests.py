@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mergesearch.scoring.answers import Generated, GenRequest, Sampling, item_seed
-from mergesearch.scoring.chunks import Likelihood
-from mergesearch.scoring.requests import Job, Outcome, Question, generation_options, make_chunks
+from mergesearch.scoring.chunks import Job, Likelihood
+from mergesearch.scoring.requests import Outcome, Question, generation_options, make_chunks
 
 
 def vocabulary(n_ctx: int, bos: int | None = None) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,31 @@ Key = TypeVar("Key", bound=Hashable)
 
 class DoesNotFit(Exception):
     """A request cannot be made to fit the context; the message is the item's reason."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the engine takes: prompts to continue, or (context, continuation) pairs."""
+
+    requests: tuple[Any, ...]
+    generates: bool
+
+    @property
+    def read(self) -> int:
+        """Number of tokens of the prompts, or of the contexts and continuations."""
+        if self.generates:
+            return sum(len(prompt.tokens) for prompt in self.requests)
+        return sum(len(context) + len(continuation) for context, continuation in self.requests)
+
+    @property
+    def written(self) -> int:
+        """Number of tokens that the answers may have at most."""
+        return sum(prompt.most_tokens for prompt in self.requests) if self.generates else 0
+
+    @property
+    def weight(self) -> int:
+        """Number of tokens it may take, a rough measure of its time."""
+        return self.read + self.written
 
 
 def cut_chunks(owners: Sequence[tuple[str, Key]], chunk_items: int) -> list[range]:

@@ -17,8 +17,7 @@ from typing import Any
 
 from mergesearch._system.files import new_file
 from mergesearch.scoring.answers import Generated
-from mergesearch.scoring.chunks import Likelihood
-from mergesearch.scoring.requests import Job
+from mergesearch.scoring.chunks import Job, Likelihood
 
 
 class PartialScores:

@@ -11,10 +11,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from mergesearch.objectives import Rung
-from mergesearch.scoring.requests import Job
+from mergesearch.scoring.chunks import Job
+
+if TYPE_CHECKING:
+    from mergesearch.scoring.engine import Engine
 
 SAMPLE_SECONDS = 2.0
 """Seconds that reading a sample of a task's requests may take."""
@@ -117,17 +120,8 @@ def at_depth(measured: Mapping[int, Rehearsal], n_layers: int) -> Rehearsal:
     return replace(first, load_seconds=line(first.load_seconds, last.load_seconds), paces=paces)
 
 
-class Runner(Protocol):
-    """What is needed of an engine."""
-
-    n_decoders: int
-
-    def run(self, jobs: Sequence[Job], on_done: Any) -> None:
-        """Run chunks, and tell each one's index, results and seconds."""
-
-
 def measure_pace(
-    engine: Runner, task: str, jobs: Mapping[Rung, Sequence[Job]], *, to_the_end: bool
+    engine: Engine, task: str, jobs: Mapping[Rung, Sequence[Job]], *, to_the_end: bool
 ) -> Pace:
     """Measure how fast requests are taken, on some of the first chunk of the search.
 
@@ -135,31 +129,31 @@ def measure_pace(
         jobs: Chunks of all requests of one type, by rung.
         to_the_end: Whether answers mean anything, so that their length is worth knowing.
     """
-    read = {rung: sum(map(_read, of_rung)) for rung, of_rung in jobs.items()}
-    written = {rung: sum(map(_written, of_rung)) for rung, of_rung in jobs.items()}
+    read = {rung: sum(job.read for job in of_rung) for rung, of_rung in jobs.items()}
+    written = {rung: sum(job.written for job in of_rung) for rung, of_rung in jobs.items()}
     chunk = next((job for job in jobs[Rung.SEARCH] if job.requests), None)
     if chunk is None:
         return Pace(task, False, read, written, 0.0, 0.0, 0.0)
     sample = _sample(engine, chunk)
     seconds, results = _best(engine, _capped(sample, 1))
-    pace = Pace(task, chunk.generates, read, written, seconds / max(1, _read(sample)))
+    pace = Pace(task, chunk.generates, read, written, seconds / max(1, sample.read))
     if not chunk.generates:
         return pace
     first = _tokens(results)
     longer, results = _best(engine, _capped(sample, 1 + _NEW_TOKENS))
     pace = replace(pace, write_seconds=_each(longer - seconds, _tokens(results) - first))
-    all_of_it = pace.write_seconds * _written(sample)
+    all_of_it = pace.write_seconds * sample.written
     if not to_the_end or all_of_it > _TO_THE_END * SAMPLE_SECONDS:
         return pace
     longer, results = _best(engine, sample)
     return replace(
         pace,
         write_seconds=_each(longer - seconds, _tokens(results) - first),
-        share=_tokens(results) / _written(sample),
+        share=_tokens(results) / sample.written,
     )
 
 
-def _sample(engine: Runner, chunk: Job) -> Job:
+def _sample(engine: Engine, chunk: Job) -> Job:
     """As many requests of a chunk as may be read, by the time of the longest.
 
     Trying the longest one also makes the contexts, whose time is not to be measured.
@@ -170,12 +164,12 @@ def _sample(engine: Runner, chunk: Job) -> Job:
     return Job(chunk.requests[:count], chunk.generates)
 
 
-def _best(engine: Runner, job: Job) -> tuple[float, list[Any]]:
+def _best(engine: Engine, job: Job) -> tuple[float, list[Any]]:
     """The better of two times: what else the machine does would be multiplied by the layers."""
     return min((_timed(engine, job) for _ in range(2)), key=lambda timed: timed[0])
 
 
-def _timed(engine: Runner, job: Job) -> tuple[float, list[Any]]:
+def _timed(engine: Engine, job: Job) -> tuple[float, list[Any]]:
     """Run a chunk in every decoder at once; the seconds that one takes then, and its results."""
     found: list[Any] = []
     start = time.perf_counter()
@@ -192,14 +186,6 @@ def _capped(job: Job, tokens: int) -> Job:
         for request in job.requests
     )
     return replace(job, requests=tuple(requests))
-
-
-def _read(job: Job) -> int:
-    return job.weight - _written(job)
-
-
-def _written(job: Job) -> int:
-    return sum(request.most_tokens for request in job.requests) if job.generates else 0
 
 
 def _tokens(results: Iterable[Any]) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mergesearch.objectives import Thinking
 from mergesearch.scoring.answers import (
@@ -21,6 +21,7 @@ from mergesearch.scoring.answers import (
 )
 from mergesearch.scoring.chunks import (
     DoesNotFit,
+    Job,
     Likelihood,
     Tokens,
     cut_chunks,
@@ -28,6 +29,9 @@ from mergesearch.scoring.chunks import (
     fit_prompt,
     rolling_windows,
 )
+
+if TYPE_CHECKING:
+    from mergesearch.scoring.engine import Engine
 
 DEFAULT_MAX_TOKENS = 256
 """New tokens where a task sets no limit (lm_eval/models/huggingface.py, `max_gen_toks`)."""
@@ -47,23 +51,6 @@ class Instance(Protocol):
     @property
     def args(self) -> tuple[Any, ...]:
         """What the request type takes: texts, and options of a generation."""
-
-
-class EngineVocabulary(Protocol):
-    """What turning texts into requests needs from the engine."""
-
-    n_ctx: int
-
-    @property
-    def bos(self) -> int | None:
-        """Token that begins a text."""
-
-    @property
-    def eos(self) -> int | None:
-        """Token that ends a text."""
-
-    def tokenize(self, text: str, *, add_special: bool = True) -> Tokens:
-        """Return the tokens of a text."""
 
 
 @dataclass
@@ -119,21 +106,6 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Job:
-    """What the engine takes: prompts to continue, or (context, continuation) pairs."""
-
-    requests: tuple[Any, ...]
-    generates: bool
-
-    @property
-    def weight(self) -> int:
-        """Number of tokens it may take, a rough measure of its time."""
-        if self.generates:
-            return sum(len(prompt.tokens) + prompt.most_tokens for prompt in self.requests)
-        return sum(len(context) + len(continuation) for context, continuation in self.requests)
-
-
-@dataclass(frozen=True)
 class Chunk:
     """Requests of one type and task that go through llama.cpp together, from an empty KV cache.
 
@@ -182,7 +154,7 @@ def _tokens(request: GenRequest | tuple[Tokens, Tokens]) -> tuple[int, int]:
 def make_chunks(
     task: str,
     questions: Sequence[Question],
-    vocabulary: EngineVocabulary,
+    engine: Engine,
     chunk_items: int,
     thinking: Thinking | None = None,
 ) -> list[Chunk]:
@@ -195,7 +167,7 @@ def make_chunks(
         chunk_items: Number of items in a chunk.
         thinking: How thoughts are told from answers.
     """
-    encoder = _Encoder(vocabulary, thinking)
+    encoder = _Encoder(engine, thinking)
     chunks: list[Chunk] = []
     for kind in dict.fromkeys(question.request.request_type for question in questions):
         slots = [
@@ -227,8 +199,8 @@ def make_chunks(
 class _Encoder:
     """Makes the engine's requests of lm-eval's."""
 
-    def __init__(self, vocabulary: EngineVocabulary, thinking: Thinking | None) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, engine: Engine, thinking: Thinking | None) -> None:
+        self._engine = engine
         self._thinking = thinking
         self._contexts: dict[str, Tokens] = {}
 
@@ -254,8 +226,8 @@ class _Encoder:
         max_tokens, until, sampling = generation_options(options)
         thought = None if self._thinking is None else self._thought(self._thinking, prompt)
         most_tokens = max_tokens + (0 if thought is None else thought.most_tokens)
-        tokens = self._vocabulary.tokenize(prompt)
-        kept, cut = fit_prompt(tokens, most_tokens, self._vocabulary.n_ctx)
+        tokens = self._engine.tokenize(prompt)
+        kept, cut = fit_prompt(tokens, most_tokens, self._engine.n_ctx)
         if sampling is not None:
             seed = item_seed(str(request.task_name), request.doc_id, request.idx, repeat)
             sampling = replace(sampling, seed=seed)
@@ -266,7 +238,7 @@ class _Encoder:
             opened=opens_thought(prompt, thinking),
             start=thinking.start.encode(),
             end=thinking.end.encode(),
-            closing=self._vocabulary.tokenize(thinking.end, add_special=False),
+            closing=self._engine.tokenize(thinking.end, add_special=False),
             budget=thinking.budget,
         )
 
@@ -274,19 +246,19 @@ class _Encoder:
         if self._thinking is not None and opens_thought(context, self._thinking):
             context = f"{context.rstrip()}\n\n{self._thinking.end}\n\n"  # an empty thought
         encoded = self._encode_pair(context, continuation)
-        first, second, cut = fit_pair(*encoded, self._vocabulary.n_ctx)
+        first, second, cut = fit_pair(*encoded, self._engine.n_ctx)
         return [(first, second)], cut
 
     def _rolling(self, text: str) -> tuple[list[tuple[Tokens, Tokens]], int]:
-        tokens = self._vocabulary.tokenize(text, add_special=False)
-        windows = rolling_windows(tokens, self._prefix_token(), self._vocabulary.n_ctx)
+        tokens = self._engine.tokenize(text, add_special=False)
+        windows = rolling_windows(tokens, self._prefix_token(), self._engine.n_ctx)
         if not windows:
             raise DoesNotFit("the text has no tokens")
         return windows, 0
 
     def _encode_pair(self, context: str, continuation: str) -> tuple[Tokens, Tokens]:
         """Tokenize both together and cut at the context's length (lm_eval/api/model.py)."""
-        tokenize = self._vocabulary.tokenize
+        tokenize = self._engine.tokenize
         if not context:
             tokens = tokenize(continuation, add_special=False)
             prefix = self._prefix_token()
@@ -301,7 +273,7 @@ class _Encoder:
         return first, tokenize(context + continuation)[len(first) :]
 
     def _prefix_token(self) -> int:
-        for token in (self._vocabulary.bos, self._vocabulary.eos):
+        for token in (self._engine.bos, self._engine.eos):
             if token is not None:
                 return token
         raise DoesNotFit("a text without context needs a token that begins or ends a text")

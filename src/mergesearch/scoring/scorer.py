@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mergesearch.objectives import ITEM_RUNGS, Items, Objectives, Rung, TaskResult, Thinking
+from mergesearch.scoring.chunks import Job
 from mergesearch.scoring.engine import Engine
 from mergesearch.scoring.partial import PartialScores
 from mergesearch.scoring.protocol import OnProgress, Progress
 from mergesearch.scoring.questionnaire import Attempts, Questionnaire, misfits
 from mergesearch.scoring.rehearsal import Rehearsal, measure_pace
-from mergesearch.scoring.requests import Chunk, Job, make_chunks, opens_thought
+from mergesearch.scoring.requests import Chunk, make_chunks, opens_thought
 from mergesearch.scoring.template import ChatTemplate
 
 _log = logging.getLogger(__name__)

@@ -6,33 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from mergesearch._system.sandbox import Template
 from mergesearch.errors import ScoringError
 from mergesearch.objectives import Objectives
 
+if TYPE_CHECKING:
+    from mergesearch.scoring.engine import Engine
+
 ChatMessage = Mapping[str, Any]
 _THINKING_SWITCHES = ("enable_thinking", "thinking")  # Qwen and others; DeepSeek, Granite
-
-
-class Model(Protocol):
-    """What is asked of a model whose chat template is wanted."""
-
-    @property
-    def chat_template(self) -> str | None:
-        """Text of the template."""
-
-    @property
-    def bos(self) -> int | None:
-        """Token that begins a text."""
-
-    @property
-    def eos(self) -> int | None:
-        """Token that ends a text."""
-
-    def piece(self, token: int, *, special: bool = False) -> bytes:
-        """Return the bytes a token stands for."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +38,7 @@ class ChatTemplate:
     thinks: bool | None = None
 
     @classmethod
-    def of(cls, model: Model, objectives: Objectives) -> ChatTemplate:
+    def of(cls, model: Engine, objectives: Objectives) -> ChatTemplate:
         """Return a loaded model's chat template.
 
         Raises:

@@ -24,11 +24,10 @@ from mergesearch._system.machine import available_cores, available_memory
 from mergesearch.errors import ScoringError
 from mergesearch.objectives import Runtime
 from mergesearch.scoring.answers import Generated, GenRequest
-from mergesearch.scoring.chunks import Likelihood, Tokens
+from mergesearch.scoring.chunks import Job, Likelihood, Tokens
 from mergesearch.scoring.engine.context import log_to
 from mergesearch.scoring.engine.decoder import Decoder, Pair, generation_cells
 from mergesearch.scoring.memory import check_fits, kv_bytes, n_decoders
-from mergesearch.scoring.requests import Job
 
 __all__ = ["Engine", "log_to"]
 

@@ -11,6 +11,7 @@ import numpy as np
 from mergesearch.objectives import Runtime
 from mergesearch.scoring.answers import Answer, Generated, GenRequest, Pieces
 from mergesearch.scoring.chunks import (
+    Job,
     Likelihood,
     PackPlan,
     PrefixGroup,
@@ -22,7 +23,6 @@ from mergesearch.scoring.chunks import (
 )
 from mergesearch.scoring.engine.context import Context
 from mergesearch.scoring.memory import LIKELIHOOD_CELLS, LOGITS_BYTES, rounded_cells
-from mergesearch.scoring.requests import Job
 
 Pair = tuple[Tokens, Tokens]
 
