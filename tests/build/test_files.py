@@ -23,9 +23,9 @@ from mergesearch.build.files import (
     file_digest,
     full_disk_is_build_error,
     row_blocks,
-    run,
     scratch_file,
     write_at,
+    write_pieces,
 )
 from mergesearch.errors import BuildError
 from mergesearch.merge.stopping import Stopping
@@ -45,13 +45,14 @@ def nothing() -> None:
 @pytest.mark.parametrize("threads", [1, 2, 5, None])
 def test_every_piece_is_written_once(threads: int | None) -> None:
     written: list[int] = []
-    finished: list[int] = []
+    finished: list[tuple[int, int]] = []
     pieces = [
         Piece(("", 0), index, lambda index=index: written.append(index), nothing)
         for index in range(9)
     ]
-    run(pieces, threads, Stopping(), finished.append)
-    assert sorted(written) == sorted(finished) == list(range(9))
+    write_pieces(pieces, threads, Stopping(), lambda done, of: finished.append((done, of)))
+    assert sorted(written) == list(range(9))
+    assert sorted(finished) == [(done, 9) for done in range(1, 10)]
 
 
 def test_pieces_that_come_later_are_read_ahead_once_each() -> None:
@@ -60,7 +61,7 @@ def test_pieces_that_come_later_are_read_ahead_once_each() -> None:
         Piece(("", 0), index, nothing, lambda index=index: ahead.append(index))
         for index in range(9)
     ]
-    run(pieces, 1, Stopping())
+    write_pieces(pieces, 1, Stopping())
     assert ahead == list(range(1, 9))
 
 
@@ -73,7 +74,7 @@ def test_the_first_failure_ends_all_and_is_raised() -> None:
     pieces = [Piece(("", 0), 0, fail, nothing)]
     pieces += [Piece(("", 0), index, lambda: written.append(1), nothing) for index in range(1, 500)]
     with pytest.raises(BuildError, match="no"):
-        run(pieces, 1, Stopping())
+        write_pieces(pieces, 1, Stopping())
     assert written == []
 
 
@@ -97,7 +98,7 @@ def test_of_two_failures_the_first_in_the_file_is_raised() -> None:
         raise BuildError("second")
 
     with pytest.raises(BuildError, match="first"):
-        run(
+        write_pieces(
             [Piece(("", 0), 0, fail_late, nothing), Piece(("", 0), 1, fail, nothing)], 2, Stopping()
         )
 
@@ -117,7 +118,7 @@ def test_an_interruption_ends_what_is_under_way() -> None:
     ]
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        run(pieces, 2, stopping)
+        write_pieces(pieces, 2, stopping)
     assert time.monotonic() - begun < 2
 
 
@@ -144,10 +145,11 @@ def test_the_digest_is_right_with_threads(fd: int) -> None:
             barrier.wait(10)
         place = index << 16
         os.pwrite(fd, content[place : place + (1 << 16)], place)
+        digest.finished(index)
 
     pieces = [Piece(("", 0), i << 16, lambda index=i: write(index), nothing) for i in range(40)]
     digest = RunningDigest(fd, pieces)
-    run(pieces, 2, Stopping(), digest.finished)
+    write_pieces(pieces, 2, Stopping())
     assert digest.hexdigest(len(content)) == hashlib.sha256(content).hexdigest()
 
 
@@ -203,5 +205,5 @@ def test_threads_are_started_once() -> None:
             together.wait()
 
         pieces = [Piece(("", row), row, write, nothing) for row in range(2)]
-        run(pieces, 2, Stopping())
+        write_pieces(pieces, 2, Stopping())
     assert len(seen) == 2

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import gguf
 import pytest
 
 import mergesearch
 from mergesearch.build import Workshop
-from mergesearch.build.files import Piece, write_outputs
+from mergesearch.build.files import Piece, in_one_pass, write_pieces
 from mergesearch.build.label import CANDIDATE, NOT_KNOWN_YET, Label
 from mergesearch.merge.stopping import Stopping
 from mergesearch.recipe import Recipe
@@ -113,14 +112,14 @@ def test_nothing_is_written_where_nothing_is_known() -> None:
 def test_files_are_written_side_by_side_so_that_rows_are_read_once() -> None:
     order: list[tuple[str, int]] = []
 
-    def output(name: str) -> SimpleNamespace:
-        pieces = [
+    def pieces_of(name: str) -> list[Piece]:
+        return [
             Piece(source, 0, lambda source=source: order.append(source), lambda: None)
             for source in ([("b", 0), ("b", 8), ("a", 0)] if name == "x" else [("a", 0), ("b", 0)])
         ]
-        return SimpleNamespace(pieces=pieces, finished=lambda index: None)
 
     told: list[tuple[int, int]] = []
-    write_outputs([output("x"), output("y")], 1, Stopping(), lambda *counts: told.append(counts))
+    pieces = in_one_pass([pieces_of("x"), pieces_of("y")])
+    write_pieces(pieces, 1, Stopping(), lambda *counts: told.append(counts))
     assert order == [("b", 0), ("b", 0), ("b", 8), ("a", 0), ("a", 0)]
     assert told == [(done, 5) for done in range(1, 6)]

@@ -8,13 +8,13 @@ import itertools
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from mergesearch.merge.stopping import Stopping
 
 _SHORTAGES = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
 HASHED_AT_ONCE = 1 << 20
+_SIGNAL_SECONDS = 0.5  # a signal just before the main thread waits does not wake it
 OnProgress = Callable[[int, int], None]
 """Takes how many parts of some work are done, and how many there are."""
 
@@ -55,23 +56,47 @@ class Piece:
     read_ahead: Callable[[], None]
 
 
-def run(
+@contextmanager
+def full_disk_is_build_error() -> Iterator[None]:
+    """Turn a failed write into a BuildError."""
+    try:
+        yield
+    except OSError as error:
+        kind = OutOfResources if error.errno in _SHORTAGES else BuildError
+        raise kind(f"the model could not be written: {error.strerror}") from error
+
+
+def in_one_pass(files: Iterable[Sequence[Piece]]) -> list[Piece]:
+    """Return the pieces of several files of one merged model in the order to write them in.
+
+    What is made of the same rows comes together, so that the parents are read from the disk once.
+    """
+    pieces = [piece for file in files for piece in file]
+    ranks: dict[str, int] = {}
+    for piece in pieces:
+        ranks.setdefault(piece.source[0], len(ranks))
+    return sorted(pieces, key=lambda piece: (ranks[piece.source[0]], piece.source[1]))
+
+
+@full_disk_is_build_error()
+def write_pieces(
     pieces: Sequence[Piece],
     threads: int | None,
     stopping: Stopping,
-    finished: Callable[[int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> None:
     """Write pieces in order on several threads, reading ahead.
 
-    None is started after one has failed; of those that fail the first in the file is raised.
+    None is started after one has failed; of those that fail the first is raised.
 
     Args:
         pieces: Pieces that do not depend on each other.
         threads: Number of threads; None for one per processor.
         stopping: What ends the pieces that are under way where the caller is interrupted.
-        finished: Function that is called with the number of every piece that has been written.
+        on_progress: Function that is called with the number of written and of all pieces, from
+            any thread.
     """
-    todo = iter(range(len(pieces)))
+    todo, written = iter(range(len(pieces))), itertools.count(1)
     failures: dict[int, BaseException] = {}
 
     def write(index: int) -> None:
@@ -79,8 +104,8 @@ def run(
         for later in pieces[index + first : index + AHEAD + 1]:
             later.read_ahead()
         pieces[index].write()
-        if finished is not None:
-            finished(index)
+        if on_progress is not None:
+            on_progress(next(written), len(pieces))
 
     def work() -> None:
         while not failures and (index := next(todo, None)) is not None:
@@ -94,7 +119,8 @@ def run(
     try:
         for _ in range(count):
             workers.append(_pool(count).submit(work))
-        wait(workers)
+        while wait(workers, timeout=_SIGNAL_SECONDS).not_done:
+            pass
     except BaseException as error:  # someone interrupts it
         failures[-1] = error
         stopping.stop()
@@ -107,57 +133,6 @@ def run(
 def _pool(count: int) -> ThreadPoolExecutor:
     """Threads that build; they are kept, as one that starts while memory is short may hang."""
     return ThreadPoolExecutor(count, "build")
-
-
-class Output(Protocol):
-    """A file under construction."""
-
-    @property
-    def pieces(self) -> Sequence[Piece]:
-        """Blocks of the file, in its order."""
-        ...
-
-    def finished(self, index: int) -> None:
-        """Note that a piece has been written."""
-        ...
-
-
-def write_outputs(
-    outputs: Sequence[Output],
-    threads: int | None,
-    stopping: Stopping,
-    on_progress: OnProgress | None = None,
-) -> None:
-    """Write files of one merged model in a single pass over the parents.
-
-    What is made of the same rows is written by all files one after the other, so that the parents
-    are read from the disk once.
-
-    Args:
-        outputs: Files under construction.
-        threads: Number of threads; None for one per processor.
-        stopping: What ends the pieces that are under way where the caller is interrupted.
-        on_progress: Function that is called with the number of written and of all pieces, from
-            any thread.
-    """
-    jobs = [
-        (output, index, piece) for output in outputs for index, piece in enumerate(output.pieces)
-    ]
-    if len(outputs) > 1:
-        ranks: dict[str, int] = {}
-        for _, _, piece in jobs:
-            ranks.setdefault(piece.source[0], len(ranks))
-        jobs.sort(key=lambda job: (ranks[job[2].source[0]], job[2].source[1]))
-    written = itertools.count(1)
-
-    def finished(number: int) -> None:
-        output, index, _ = jobs[number]
-        output.finished(index)
-        if on_progress is not None:
-            on_progress(next(written), len(jobs))
-
-    with full_disk_is_build_error():
-        run([piece for _, _, piece in jobs], threads, stopping, finished)
 
 
 class RunningDigest:
@@ -230,13 +205,3 @@ def file_digest(fd: int) -> str:
         digest.update(chunk)
         offset += len(chunk)
     return digest.hexdigest()
-
-
-@contextmanager
-def full_disk_is_build_error() -> Iterator[None]:
-    """Turn a failed write into a BuildError."""
-    try:
-        yield
-    except OSError as error:
-        kind = OutOfResources if error.errno in _SHORTAGES else BuildError
-        raise kind(f"the model could not be written: {error.strerror}") from error

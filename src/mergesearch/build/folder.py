@@ -24,46 +24,11 @@ from mergesearch.vocabulary import write_tokenizer
 SHARD_BYTES = 4_000_000_000
 
 
-class ShardOutput:
-    """A safetensors file under construction.
-
-    Args:
-        path: File to write.
-        tensors: Tensors of the file, in its order.
-        dtype: Type of the stored values.
-        metadata: Strings of the header.
-
-    Attributes:
-        pieces: Blocks of the file, in its order.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        merged: MergedModel,
-        tensors: Sequence[PlannedTensor],
-        dtype: FloatType,
-        metadata: Mapping[str, str],
-    ) -> None:
-        header = _header(tensors, dtype, metadata)
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        with full_disk_is_build_error():
-            os.pwrite(self._fd, header, 0)
-        self.pieces = list(_pieces(self._fd, merged, tensors, dtype, len(header)))
-
-    def finished(self, index: int) -> None:
-        """Note that a piece has been written."""
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._fd)
-
-
 @contextmanager
-def folder_outputs(
+def open_shards(
     folder: Path, merged: MergedModel, dtype: str, label: Label | None = None
-) -> Iterator[list[ShardOutput]]:
-    """Open the files of a merged model in an empty folder; yields those that are to be written.
+) -> Iterator[list[list[Piece]]]:
+    """Open the shards of a merged model in an empty folder; yields the pieces of each.
 
     Config, tokenizer and the index of the shards are written at once; see `Workshop.safetensors`.
 
@@ -95,11 +60,28 @@ def folder_outputs(
         write_tokenizer(merged.tokenizer, folder)
     metadata = {"format": "pt"} | ({} if label is None else label.origin())
     with ExitStack() as stack:
-        outputs = []
-        for name, tensors in zip(names, shards, strict=True):
-            outputs.append(ShardOutput(folder / name, merged, tensors, kind, metadata))
-            stack.callback(outputs[-1].close)
-        yield outputs
+        yield [
+            stack.enter_context(_open_shard(folder / name, merged, tensors, kind, metadata))
+            for name, tensors in zip(names, shards, strict=True)
+        ]
+
+
+@contextmanager
+def _open_shard(
+    path: Path,
+    merged: MergedModel,
+    tensors: Sequence[PlannedTensor],
+    dtype: FloatType,
+    metadata: Mapping[str, str],
+) -> Iterator[list[Piece]]:
+    header = _header(tensors, dtype, metadata)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        with full_disk_is_build_error():
+            os.pwrite(fd, header, 0)
+        yield list(_pieces(fd, merged, tensors, dtype, len(header)))
+    finally:
+        os.close(fd)
 
 
 def _shards(merged: MergedModel, item: int) -> list[list[PlannedTensor]]:

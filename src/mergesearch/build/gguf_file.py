@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from mergesearch.build.files import (
     RunningDigest,
     full_disk_is_build_error,
     write_at,
-    write_outputs,
+    write_pieces,
 )
 from mergesearch.build.label import Label
 from mergesearch.errors import RecipeError
@@ -104,12 +104,12 @@ class GgufOutput:
             for place, values in self._layout.constants.items():
                 write_at(fd, values, place)
             os.ftruncate(fd, self._layout.size)
-        self.pieces = list(_pieces(fd, merged, self._layout.tensors))
-        self._digest = RunningDigest(fd, self.pieces, self._layout.data, _before_data(plain))
-
-    def finished(self, index: int) -> None:
-        """Note that a piece has been written."""
-        self._digest.finished(index)
+        pieces = list(_pieces(fd, merged, self._layout.tensors))
+        self._digest = RunningDigest(fd, pieces, self._layout.data, _before_data(plain))
+        self.pieces = [
+            replace(piece, write=partial(_write_and_hash, piece.write, self._digest, number))
+            for number, piece in enumerate(pieces)
+        ]
 
     def close(self) -> tuple[int, str]:
         """Return the size of the finished file in bytes, and the SHA-256 (hex) of the candidate.
@@ -133,7 +133,7 @@ def write_gguf(
 ) -> tuple[int, str]:
     """Write a whole candidate and return its size in bytes and its SHA-256 (hex)."""
     output = GgufOutput(fd, merged, contents, quantization)
-    write_outputs([output], threads, merged.stopping, on_progress)
+    write_pieces(output.pieces, threads, merged.stopping, on_progress)
     return output.close()
 
 
@@ -215,6 +215,11 @@ def _pieces(fd: int, merged: MergedModel, tensors: Sequence[PlacedTensor]) -> It
                     partial(merged.read_ahead, name, start, stop),
                 )
                 offset += (block.stop - block.start) * tensor.pitch
+
+
+def _write_and_hash(write: Callable[[], None], digest: RunningDigest, number: int) -> None:
+    write()
+    digest.finished(number)
 
 
 def _merged_rows(segment: Segment, tensor: StoredTensor) -> tuple[str, int, int]:

@@ -15,8 +15,8 @@ from mergesearch.build.blueprint import Blueprint, read_blueprint
 from mergesearch.build.candidate import Candidate
 from mergesearch.build.contents import Contents, built_in_contents
 from mergesearch.build.estimate import Estimate, estimate
-from mergesearch.build.files import OnProgress, scratch_file, write_outputs
-from mergesearch.build.folder import folder_outputs
+from mergesearch.build.files import OnProgress, in_one_pass, scratch_file, write_pieces
+from mergesearch.build.folder import open_shards
 from mergesearch.build.gguf_file import GgufOutput, file_layout, write_gguf
 from mergesearch.build.label import Label
 from mergesearch.errors import InputError
@@ -237,7 +237,7 @@ class Workshop:
         """
         with self._unchanged(), ExitStack() as stack:
             merged = self.plan(recipe)
-            shards = stack.enter_context(folder_outputs(folder, merged, recipe.last.dtype, label))
+            shards = stack.enter_context(open_shards(folder, merged, recipe.last.dtype, label))
             contents = self._contents(recipe, merged) if mixes else None
             files: dict[str, GgufOutput] = {}
             for mix, path in mixes.items():
@@ -246,7 +246,8 @@ class Workshop:
                 quantization = recipe.quantize if own else Quantization(mix)
                 fd = stack.enter_context(new_file(path))
                 files[mix] = GgufOutput(fd, merged, contents, quantization, label)
-            write_outputs([*files.values(), *shards], self.threads, merged.stopping, on_progress)
+            pieces = in_one_pass([*(output.pieces for output in files.values()), *shards])
+            write_pieces(pieces, self.threads, merged.stopping, on_progress)
             return {mix: output.close()[1] for mix, output in files.items()}
 
     def _write(
