@@ -26,6 +26,9 @@ _CASED = rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+%s|[^\r\n\p{{L}}\p{{N}}]?{_U
 _CASED_END = rf" ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_SPACES}"
 _ASCII_SYMBOLS = r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]"
 _CJK = "[一-龥\u3040-ゟ゠-ヿ]+"
+_DEEPSEEK_CJK = "[一-龥ࠀ-一가-퟿]+"
+_CASED_WORDS = _CASED % (_CONTRACTIONS + "?", _CONTRACTIONS + "?")
+_MARKED_WORDS = rf"{_ASCII_SYMBOLS}[A-Za-z]+|[^\r\n\p{{L}}\p{{P}}\p{{S}}]?[\p{{L}}\p{{M}}]+"
 _SENTENCES = " ?[^(\\s|.,!?…。，、।۔،)]+"
 
 BYTE_LEVEL = {
@@ -47,6 +50,11 @@ def _split(regex: str) -> dict[str, Any]:
         "behavior": "Isolated",
         "invert": False,
     }
+
+
+def _steps(*steps: str | dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Regular expressions and other steps, then the bytes as letters."""
+    return (*(_split(step) if isinstance(step, str) else step for step in steps), BYTE_LEVEL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,24 +92,17 @@ PRE_TOKENIZERS = (
     ),
     PreTokenizer(
         ("qwen2", "deepseek-r1-qwen", "megrez", "kormo", "f2llmv2"),
-        (_split(WORDS % ""), BYTE_LEVEL),
+        _steps(WORDS % ""),
         alike=("stablelm2", "hunyuan", "solar-open", "grok-2", "bailingmoe", "bailingmoe2"),
     ),
     PreTokenizer(
         ("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"),
-        (_split(WORDS % "{1,3}"), BYTE_LEVEL),
+        _steps(WORDS % "{1,3}"),
         takes_words=True,
         adds_bos=True,
     ),
-    PreTokenizer(
-        ("glm4", "glm5"),
-        (_split(WORDS % "{1,3}"), BYTE_LEVEL),
-        alike=("minicpm5",),
-        takes_words=True,
-    ),
-    PreTokenizer(
-        ("dbrx", "smaug-bpe"), (_split(WORDS % "{1,3}"), BYTE_LEVEL), alike=("chatglm-bpe",)
-    ),
+    PreTokenizer(("glm4", "glm5"), _steps(WORDS % "{1,3}"), alike=("minicpm5",), takes_words=True),
+    PreTokenizer(("dbrx", "smaug-bpe"), _steps(WORDS % "{1,3}"), alike=("chatglm-bpe",)),
     PreTokenizer(
         ("smollm",),
         (_DIGITS, _GPT2),
@@ -109,133 +110,83 @@ PRE_TOKENIZERS = (
     ),
     PreTokenizer(
         ("tekken",),
-        (_split(rf"{_CASED % ('', '')}|\p{{N}}|{_CASED_END}"), BYTE_LEVEL),
+        _steps(rf"{_CASED % ('', '')}|\p{{N}}|{_CASED_END}"),
         takes_words=True,
         adds_bos=True,
     ),
     PreTokenizer(
         ("gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"),
-        (
-            _split(
-                rf"{_CASED % (_CONTRACTIONS + '?', _CONTRACTIONS + '?')}|\p{{N}}{{1,3}}"
-                rf"|{_CASED_END}"
-            ),
-            BYTE_LEVEL,
-        ),
+        _steps(rf"{_CASED_WORDS}|\p{{N}}{{1,3}}|{_CASED_END}"),
     ),
     PreTokenizer(
         ("qwen35",),
-        (
-            _split(
-                rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}"
-                rf"| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*|{_SPACES}"
-            ),
-            BYTE_LEVEL,
+        _steps(
+            rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}"
+            rf"| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*|{_SPACES}"
         ),
     ),
     PreTokenizer(
         ("deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"),
-        (
-            _split(r"\p{N}{1,3}"),
-            _split(_CJK),
-            _split(
-                rf"{_ASCII_SYMBOLS}[A-Za-z]+|[^\r\n\p{{L}}\p{{P}}\p{{S}}]?[\p{{L}}\p{{M}}]+"
-                rf"| ?[\p{{P}}\p{{S}}]+[\r\n]*|{_SPACES}"
-            ),
-            BYTE_LEVEL,
-        ),
+        _steps(r"\p{N}{1,3}", _CJK, rf"{_MARKED_WORDS}| ?[\p{{P}}\p{{S}}]+[\r\n]*|{_SPACES}"),
     ),
     PreTokenizer(
         ("spark2_5",),
-        (
-            _split(r"\p{N}{1,3}"),
-            _split(_CJK),
-            _split(
-                rf"{_ASCII_SYMBOLS}[A-Za-z]+|[^\r\n\p{{L}}\p{{P}}\p{{S}}]?[\p{{L}}\p{{M}}]+"
-                r"| ?[\p{P}\p{S}]+|[\r\n]|\s+(?!\S)|\s+"
-            ),
-            _split(r"\p{N}"),
-            BYTE_LEVEL,
+        _steps(
+            r"\p{N}{1,3}",
+            _CJK,
+            rf"{_MARKED_WORDS}| ?[\p{{P}}\p{{S}}]+|[\r\n]|\s+(?!\S)|\s+",
+            r"\p{N}",
         ),
     ),
-    PreTokenizer(("laguna",), (_split(r"[^\n]+|[\n]+"), _split(WORDS % ""), BYTE_LEVEL)),
-    PreTokenizer(("superbpe",), (_split(r"\p{N}+"), _split(r"(?=(\d{3})+(?!\d))"), BYTE_LEVEL)),
+    PreTokenizer(("laguna",), _steps(r"[^\n]+|[\n]+", WORDS % "")),
+    PreTokenizer(("superbpe",), _steps(r"\p{N}+", r"(?=(\d{3})+(?!\d))")),
     PreTokenizer(
         ("deepseek-coder",),
-        (
-            _split(r"[\r\n]"),
-            _split(r"\s?\p{L}+"),
-            _split(r"\s?\p{P}+"),
-            _split("[一-龥ࠀ-一가-퟿]+"),
-            _DIGITS,
-            BYTE_LEVEL,
-        ),
+        _steps(r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _DEEPSEEK_CJK, _DIGITS),
     ),
     PreTokenizer(
         ("deepseek-llm",),
-        (
-            _split(r"[\r\n]"),
-            _split(r"\s?[\p{Lu}\p{Ll}\p{Lt}]+"),
-            _split("\\s?[!-/:-~！-／：-～‘-‟\u3000-。]+"),
-            _split(r"\s+$"),
-            _split("[一-龥ࠀ-一가-퟿]+"),
+        _steps(
+            r"[\r\n]",
+            r"\s?[\p{Lu}\p{Ll}\p{Lt}]+",
+            "\\s?[!-/:-~！-／：-～‘-‟\u3000-。]+",
+            r"\s+$",
+            _DEEPSEEK_CJK,
             _DIGITS,
-            BYTE_LEVEL,
         ),
     ),
     PreTokenizer(("falcon",), (_PUNCTUATION, _GPT2, _NUMBERS, _split("[0-9][0-9][0-9]"))),
-    PreTokenizer(
-        ("bloom", "gpt3-finnish"), alike=("poro-chat",), steps=(_split(_SENTENCES), BYTE_LEVEL)
-    ),
-    PreTokenizer(("viking",), (_split(_SENTENCES), _DIGITS, BYTE_LEVEL)),
+    PreTokenizer(("bloom", "gpt3-finnish"), _steps(_SENTENCES), alike=("poro-chat",)),
+    PreTokenizer(("viking",), _steps(_SENTENCES, _DIGITS)),
     PreTokenizer(
         ("tiny_aya", "cohere2moe"),
-        (
-            _split(r"\d{1,3}(?=(?:\d{3})*\b)"),
-            _split(
-                rf"{_CASED % (_CONTRACTIONS + '?', _CONTRACTIONS + '?')}|\p{{N}}{{1,3}}"
-                rf"|{_CASED_END}"
-            ),
-            BYTE_LEVEL,
-        ),
+        _steps(r"\d{1,3}(?=(?:\d{3})*\b)", rf"{_CASED_WORDS}|\p{{N}}{{1,3}}|{_CASED_END}"),
     ),
     PreTokenizer(
         ("seed-coder",),
-        (
-            _split(
-                rf"{_CONTRACTIONS}|{_LETTERS}|\p{{N}}{{1}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|{_SPACES}"
-            ),
-            BYTE_LEVEL,
-        ),
+        _steps(rf"{_CONTRACTIONS}|{_LETTERS}|\p{{N}}{{1}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|{_SPACES}"),
     ),
-    PreTokenizer(("ufakzeka",), (_split(rf"{_LETTERS}|\p{{N}}|{_SYMBOLS}|{_SPACES}"), BYTE_LEVEL)),
+    PreTokenizer(("ufakzeka",), _steps(rf"{_LETTERS}|\p{{N}}|{_SYMBOLS}|{_SPACES}")),
     PreTokenizer(
         ("exaone-moe",),
-        (
-            _split(
-                rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?(?:\p{{L}}\p{{M}}*(?: \p{{L}}\p{{M}}*)*)+"
-                rf"|\p{{N}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"
-            ),
-            BYTE_LEVEL,
+        _steps(
+            rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?(?:\p{{L}}\p{{M}}*(?: \p{{L}}\p{{M}}*)*)+"
+            rf"|\p{{N}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"
         ),
     ),
     PreTokenizer(
         ("jais-2",),
-        (
-            _split(
-                rf"{_CONTRACTIONS}|{_LETTERS}|\p{{N}}{{1,3}}|{_SYMBOLS}|\s*[\r\n]+|"
-                + "|".join(rf"\s{{{1 << power}}}(?!\S)" for power in range(9, 1, -1))
-                + r"|\s{1,2}(?!\S)|\s{1}"
-            ),
-            BYTE_LEVEL,
+        _steps(
+            rf"{_CONTRACTIONS}|{_LETTERS}|\p{{N}}{{1,3}}|{_SYMBOLS}|\s*[\r\n]+|"
+            + "|".join(rf"\s{{{1 << power}}}(?!\S)" for power in range(9, 1, -1))
+            + r"|\s{1,2}(?!\S)|\s{1}"
         ),
     ),
     PreTokenizer(
         ("youtu",),
-        (
-            _split("[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|" + _CJK),
-            _split(rf"{_CASED % (_CONTRACTIONS + '?', _CONTRACTIONS + '?')}|\p{{N}}|{_CASED_END}"),
-            BYTE_LEVEL,
+        _steps(
+            "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|" + _CJK,
+            rf"{_CASED_WORDS}|\p{{N}}|{_CASED_END}",
         ),
         takes_words=True,
     ),
