@@ -76,7 +76,7 @@ def print_demo(runs: int) -> None:
     """Median seconds of the demo's candidates per method and thread count."""
     print(f"{'method':16} {'threads':>7} {'seconds':>8} {'bytes':>10}")
     for method, recipe in demo_recipes().items():
-        parents = open_parents(recipe)
+        parents = open_parents(recipe.parents())
         for threads in (1, 2):
             taken, size = [], 0
             for _ in range(runs):
@@ -200,7 +200,7 @@ def print_share(recipe: Recipe, files: Sequence[Path], runs: int) -> None:
     set_cache(files, True)
     quantizing, reading = quantizing_bound(recipe), reading_bound(files)
     taken = []
-    parents = open_parents(recipe)
+    parents = open_parents(recipe.parents())
     for _ in range(runs + 1):  # a search opens its parents once: the first build maps their pages
         with Workshop(parents).candidate(recipe) as built:
             taken.append(built.seconds)

@@ -35,7 +35,7 @@ def convert(folder: Path, target: Path, quant: str = "F32") -> Path:
 
 
 def through_template(recipe: Recipe, template: Path, target: Path, quant: str = "Q4_K_M") -> Path:
-    parents = open_parents(recipe, as_found=True)
+    parents = open_parents(recipe.parents(), as_found=True)
     proved = read_blueprint(template, parents)
     Workshop(parents, blueprint=proved).gguf(recipe, target, quant=quant)
     return target
@@ -130,7 +130,7 @@ def test_an_unknown_architecture(arch: str, quant: str, joined: bool, tmp_path: 
         change_weights(folder, lambda weights: unknown(weights, joined))
         change_config(folder, architectures=["NobodyForCausalLM"], model_type="nobody")
     with pytest.raises(CheckpointError, match="--template"):
-        open_parents(recipe)
+        open_parents(recipe.parents())
     through_template(recipe, template, found)
     assert found.read_bytes() == expected.read_bytes()
 
@@ -141,7 +141,7 @@ def test_safetensors_of_an_unknown_architecture(tmp_path: Path) -> None:
     change_weights(folder, lambda weights: unknown(weights, True))
     change_config(folder, architectures=["NobodyForCausalLM"], num_hidden_layers=None)
     recipe = recipe_of(folder)
-    Workshop(open_parents(recipe, as_found=True)).safetensors(recipe, tmp_path / "m")
+    Workshop(open_parents(recipe.parents(), as_found=True)).safetensors(recipe, tmp_path / "m")
     before, after = (load_file(place / "model.safetensors") for place in (folder, tmp_path / "m"))
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -171,7 +171,7 @@ def experts_of(folder: Path, target: Path) -> None:
 def test_experts_are_joined(tmp_path: Path) -> None:
     experts_of(tmp_path / "a", tmp_path / "t.gguf")
     recipe = recipe_of(tmp_path / "a")
-    proved = read_blueprint(tmp_path / "t.gguf", open_parents(recipe, as_found=True))
+    proved = read_blueprint(tmp_path / "t.gguf", open_parents(recipe.parents(), as_found=True))
     segments = next(tensor.segments for tensor in proved.tensors if "exps" in tensor.name)
     assert [(part.name.split(".")[5], part.start, part.stop) for part in segments] == [
         (str(expert), 0, 96) for expert in (1, 2, 3, 4)
@@ -188,14 +188,14 @@ def test_experts_are_joined(tmp_path: Path) -> None:
 def test_how_the_rows_are_stored_is_derived(tmp_path: Path) -> None:
     a = make_parent(tmp_path / "a", arch="llama", attention_bias=True)
     template = convert(a, tmp_path / "t.gguf")
-    proved = read_blueprint(template, open_parents(recipe_of(a), as_found=True))
+    proved = read_blueprint(template, open_parents(recipe_of(a).parents(), as_found=True))
     segments = {tensor.name: tensor.segments for tensor in proved.tensors}
     for name in ("blk.0.attn_q.weight", "blk.1.attn_k.bias"):
         assert [part.change for part in segments[name]] == [RowChange(together=16)]
     assert [part.change for part in segments["blk.0.attn_v.weight"]] == [RowChange()]
     gemma = make_parent(tmp_path / "g", arch="gemma2")
     proved = read_blueprint(
-        convert(gemma, tmp_path / "g.gguf"), open_parents(recipe_of(gemma), as_found=True)
+        convert(gemma, tmp_path / "g.gguf"), open_parents(recipe_of(gemma).parents(), as_found=True)
     )
     segments = {tensor.name: tensor.segments for tensor in proved.tensors}
     assert segments["output_norm.weight"][0].change == RowChange(added=1.0)
@@ -206,7 +206,7 @@ def test_a_template_of_another_model_is_refused(quant: str, tmp_path: Path) -> N
     a, other = (make_parent(tmp_path / n, s, **WIDE) for s, n in enumerate("ao"))
     template = convert(other, tmp_path / "t.gguf", quant)
     with pytest.raises(CheckpointError, match=r"\.(weight|bias): its values are not found"):
-        read_blueprint(template, open_parents(recipe_of(a), as_found=True))
+        read_blueprint(template, open_parents(recipe_of(a).parents(), as_found=True))
 
 
 def test_one_changed_value_is_refused_by_its_tensors_name(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_one_changed_value_is_refused_by_its_tensors_name(tmp_path: Path) -> Non
     tensor.data[5, 7] += 0.25
     reader.data.flush()
     with pytest.raises(CheckpointError, match=r"blk\.1\.ffn_up\.weight"):
-        read_blueprint(template, open_parents(recipe_of(a), as_found=True))
+        read_blueprint(template, open_parents(recipe_of(a).parents(), as_found=True))
 
 
 def test_tensors_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
@@ -233,10 +233,12 @@ def test_tensors_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
     a = make_parent(tmp_path / "a")
     change_weights(a, saved)
     template = convert(a, tmp_path / "t.gguf")
-    assert read_blueprint(template, open_parents(recipe_of(a), as_found=True)).parent.ref == str(a)
+    assert read_blueprint(
+        template, open_parents(recipe_of(a).parents(), as_found=True)
+    ).parent.ref == str(a)
     change_weights(a, lambda weights: unknown(weights, False))
     with pytest.raises(CheckpointError, match=r"first\.weight and .*second\.weight explain it"):
-        read_blueprint(template, open_parents(recipe_of(a), as_found=True))
+        read_blueprint(template, open_parents(recipe_of(a).parents(), as_found=True))
 
 
 def slices(*spans: tuple[Path, int, int]) -> list[dict[str, Any]]:
@@ -321,4 +323,4 @@ def test_other_context_settings_are_refused(tmp_path: Path) -> None:
 def test_only_folders_are_read_as_they_are_found(tmp_path: Path) -> None:
     template = convert(make_parent(tmp_path / "a"), tmp_path / "t.gguf")
     with pytest.raises(CheckpointError, match="is a GGUF"):
-        open_parents(recipe_of(template), as_found=True)
+        open_parents(recipe_of(template).parents(), as_found=True)

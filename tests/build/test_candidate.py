@@ -18,7 +18,7 @@ def test_closing_is_idempotent_and_removes_temporary_files(
 ) -> None:
     """Where there is no memfd, the temporary file goes with the candidate."""
     recipe = recipe_of(family)
-    parents = open_parents(recipe)
+    parents = open_parents(recipe.parents())
     monkeypatch.delattr(build_module.files.os, "memfd_create")
     monkeypatch.setattr(build_module.files.tempfile, "tempdir", str(tmp_path))
     built = Workshop(parents).candidate(recipe)

@@ -38,7 +38,7 @@ def test_safetensors_are_sharded(
 ) -> None:
     """Weights above the limit are cut into shards that are read back to the same merge."""
     recipe = recipe_of(family, dtype="float32")
-    parents = open_parents(recipe)
+    parents = open_parents(recipe.parents())
     monkeypatch.setattr("mergesearch.build.folder.SHARD_BYTES", 1_000_000)
     Workshop(parents).safetensors(recipe, tmp_path / "m")
     assert len(list((tmp_path / "m").glob("model-*-of-*.safetensors"))) > 2

@@ -27,7 +27,7 @@ def test_block_size_does_not_change_the_values(
 ) -> None:
     """Rows merged in small pieces equal whole tensors, ties' thresholds included."""
     recipe = recipe_of(family, "ties")
-    parents = open_parents(recipe)
+    parents = open_parents(recipe.parents())
     with Workshop(parents).candidate(recipe) as whole:
         expected = whole.digest
     monkeypatch.setattr("mergesearch.merge.rows.BLOCK_ELEMENTS", 1 << 11)
@@ -100,7 +100,7 @@ def test_logits_equal_transformers(
     """llama.cpp on the F32 GGUF and transformers on the safetensors folder agree."""
     family = make_family(tmp_path / "parents", arch=arch, tokenizer=tokenizer, **changes)
     recipe = recipe_of(family, dtype="float32")
-    parents = open_parents(recipe)
+    parents = open_parents(recipe.parents())
     Workshop(parents).gguf(recipe, tmp_path / "m.gguf", quant="F32")
     Workshop(parents).safetensors(recipe, tmp_path / "m")
     ids = [(7 + 31 * place * place) % 350 for place in range(40)]

@@ -39,7 +39,7 @@ def test_bytes_do_not_depend_on_threads_or_place(
 ) -> None:
     """One thread or two, memory or file: one digest, that of the file's bytes."""
     recipe = recipe_of(family, method)
-    parents = open_parents(recipe)
+    parents = open_parents(recipe.parents())
     with (
         Workshop(parents, threads=1).candidate(recipe) as one,
         Workshop.for_recipe(recipe, threads=2).candidate(recipe) as two,
@@ -125,7 +125,7 @@ def test_numbers_that_are_not_finite_leave_nothing(family: dict[str, str], tmp_p
         {"model": family["b"], "parameters": {"weight": -1.0}},
     ]
     recipe = Recipe.from_dict({"merge_method": "linear", "models": models})
-    parents = open_parents(recipe)
+    parents = open_parents(recipe.parents())
     before = len(os.listdir("/proc/self/fd"))
     for build in (
         lambda: Workshop(parents).candidate(recipe),
@@ -143,7 +143,7 @@ def test_a_build_that_is_stopped_leaves_nothing(
     threads: int, family: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, stop, written = recipe_of(family), threading.Event(), []
-    parents = open_parents(recipe)
+    parents = open_parents(recipe.parents())
     Workshop(parents).candidate(recipe).close()
     write_rows = gguf_file._write_rows
 
@@ -168,7 +168,7 @@ def test_ctrl_c_in_a_pass_over_a_whole_tensor_ends_the_build_at_once(
 ) -> None:
     """The pass is made to take seconds; half a second after the signal the build has ended."""
     recipe = recipe_of(family, method)
-    parents = open_parents(recipe)
+    parents = open_parents(recipe.parents())
     stored, sent = FolderCheckpoint.stored, []
 
     def slow(checkpoint: FolderCheckpoint, name: str, start: int, stop: int) -> Any:

@@ -144,7 +144,7 @@ BEYOND_IMPORTANCE = np.where(np.isin(np.arange(32), (26, 29)), 1, 1e-15).astype(
 def real_weights() -> dict[str, Floats]:
     """The first rows of every matrix of a bundled parent."""
     recipe = Recipe.from_dict({"merge_method": "linear", "models": [{"model": "demo:instruct"}]})
-    parent = open_parents(recipe)["demo:instruct"]
+    parent = open_parents(recipe.parents())["demo:instruct"]
     matrices = [name for name, tensor in parent.tensors.items() if len(tensor.shape) == 2]
     return {name: parent.rows(name, 0, 8) for name in matrices}
 

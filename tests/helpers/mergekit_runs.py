@@ -31,7 +31,7 @@ def compare_with_mergekit(
 
 def largest_difference(recipe: Recipe, expected: dict[str, Any]) -> float:
     """Largest difference of any tensor of our plan, relative to its largest value."""
-    plan = plan_merge(recipe, open_parents(recipe))
+    plan = plan_merge(recipe, open_parents(recipe.parents()))
     assert set(plan.tensors) == set(expected)
     worst = 0.0
     for tensor in plan.tensors.values():

@@ -196,14 +196,14 @@ def test_a_crash_on_a_few_layers_says_nothing_of_the_whole(monkeypatch: pytest.M
 
 def test_layers_come_from_the_parent_that_gives_the_tokens() -> None:
     recipe = Recipe.from_yaml(RECIPE + "tokenizer_source: demo:reason\nquantize: Q4_0\n")
-    first = rehearsal.first_layers(recipe, open_parents(recipe), 2)
+    first = rehearsal.first_layers(recipe, open_parents(recipe.parents()), 2)
     assert first.to_dict() == {
         "merge_method": "passthrough",
         "slices": [{"sources": [{"model": "demo:reason", "layer_range": [0, 2]}]}],
         "dtype": "bfloat16",
         "quantize": "Q4_0",
     }
-    plain = rehearsal.first_layers(Recipe.from_yaml(RECIPE), open_parents(recipe), 1)
+    plain = rehearsal.first_layers(Recipe.from_yaml(RECIPE), open_parents(recipe.parents()), 1)
     assert plain.parents() == ("demo:base",)  # the base's tokens, not a stage's
 
 

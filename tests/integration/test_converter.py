@@ -114,7 +114,7 @@ def tensors(path: Path) -> dict[str, tuple[str, list[int], bytes]]:
 def test_files_equal_the_converters(arch: str, changes: dict[str, Any], tmp_path: Path) -> None:
     folder = make_parent(tmp_path / "a", arch=arch, **changes)
     recipe = Recipe.from_dict({"merge_method": "linear", "models": [{"model": str(folder)}]})
-    parents = open_parents(recipe)
+    parents = open_parents(recipe.parents())
     for outtype in ("f32", "f16"):
         ours, theirs = tmp_path / "ours.gguf", tmp_path / "theirs.gguf"
         convert(folder, theirs, outtype)

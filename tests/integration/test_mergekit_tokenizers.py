@@ -193,7 +193,7 @@ def check(document: dict[str, Any], family: dict[str, str], out: Path) -> None:
 
 def compare(recipe: Recipe, expected: dict[str, Any], out: Path) -> None:
     """Every tensor within 1e-6 of its largest value, vocabulary rows token by token."""
-    plan = plan_merge(recipe, open_parents(recipe))
+    plan = plan_merge(recipe, open_parents(recipe.parents()))
     assert plan.tokenizer is not None
     theirs = AutoTokenizer.from_pretrained(out).get_vocab()
     ours = {text: row for row, text in plan.tokenizer.tokens.items()}

@@ -12,7 +12,7 @@ from helpers.parents import make_config, make_tokenizer, make_weights, write_par
 from mergesearch._system import resources
 from mergesearch.build import Workshop
 from mergesearch.merge import plan_merge
-from mergesearch.parents import Checkpoint, open_all
+from mergesearch.parents import Checkpoint, open_parents
 from mergesearch.runs import rehearsal
 from mergesearch.space import Space
 
@@ -42,7 +42,7 @@ def folders(space: Space, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 @pytest.fixture(scope="module")
 def parents(space: Space, folders: dict[str, Path]) -> dict[str, Checkpoint]:
-    return open_all(space.parents(), space.stages(), folders)
+    return open_parents(space.parents(), space.stages(), folders)
 
 
 def test_it_names_the_parents_of_the_card(space: Space) -> None:

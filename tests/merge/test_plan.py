@@ -31,7 +31,7 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def plan(document: dict[str, Any], family: dict[str, str]) -> tuple[MergedModel, Any]:
     recipe = Recipe.from_dict(document).renamed(family)
-    parents = open_parents(recipe)
+    parents = open_parents(recipe.parents())
     return plan_merge(recipe, parents), parents
 
 

@@ -42,7 +42,7 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def merged(document: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     recipe = Recipe.from_dict(document).renamed(names)
-    plan = plan_merge(recipe, open_parents(recipe))
+    plan = plan_merge(recipe, open_parents(recipe.parents()))
     return {tensor.name: plan.rows(tensor.name, 0, tensor.rows) for tensor in plan.tensors.values()}
 
 
@@ -104,7 +104,7 @@ def test_two_random_stages_draw_different_numbers(family: dict[str, str]) -> Non
 
 def test_the_number_of_threads_changes_nothing(family: dict[str, str]) -> None:
     recipe = Recipe.from_dict(LAST | {"stages": [FIRST]}).renamed(family)
-    parents = open_parents(recipe)
+    parents = open_parents(recipe.parents())
     with (
         Workshop(parents, threads=1).candidate(recipe) as one,
         Workshop(parents, threads=3).candidate(recipe) as three,
@@ -145,7 +145,7 @@ def test_a_stage_is_computed_once_where_there_is_room(
     b = family["b"]
     parents = {
         ref: Counting(parent, read) if ref == b else parent
-        for ref, parent in open_parents(recipe).items()
+        for ref, parent in open_parents(recipe.parents()).items()
     }
     memory = 10**9 if room == "memory" else 0
     spare = Spare(memory, tmp_path if room != "none" else tmp_path / "gone")
@@ -168,13 +168,13 @@ def test_context_settings_come_from_the_named_parent(tmp_path: Path) -> None:
     document = {"merge_method": "linear", "models": [{"model": str(a)}, {"model": str(b)}]}
     for source, window in ((None, 128), ("base", 128), (str(b), None)):
         recipe = Recipe.from_dict(document | ({} if source is None else {"context_source": source}))
-        config = plan_merge(recipe, open_parents(recipe)).config
+        config = plan_merge(recipe, open_parents(recipe.parents())).config
         assert config.get("sliding_window") == window
         assert config["max_position_embeddings"] == (256 if window else 4096)
         assert config["rope_theta"] == (1e4 if window else 1e7)
     recipe = Recipe.from_dict(document | {"context_source": "c"})
     with pytest.raises(RecipeError, match="context_source 'c' is not a parent"):
-        plan_merge(recipe, open_parents(recipe))
+        plan_merge(recipe, open_parents(recipe.parents()))
 
 
 def test_numbers_that_are_not_finite_are_traced_to_the_parent(
@@ -196,7 +196,7 @@ def test_an_unknown_name_is_neither_stage_nor_parent(family: dict[str, str]) -> 
     last = {"merge_method": "linear", "models": [{"model": "mix"}, {"model": "mxi"}]}
     recipe = Recipe.from_dict(last | {"stages": [FIRST]}).renamed(family)
     with pytest.raises(RecipeError, match="'mxi' is neither a stage nor") as caught:
-        open_parents(recipe)
+        open_parents(recipe.parents(), recipe.stages())
     assert caught.value.expected == "a folder, or one of the stages mix"
 
 
@@ -234,7 +234,7 @@ def test_an_ended_plan_reads_no_further_block_not_even_of_a_stage(
             return self._parent.stored(*arguments)
 
     monkeypatch.setattr("mergesearch.merge.rows.BLOCK_ELEMENTS", 1024)
-    parents = {ref: Ending(parent) for ref, parent in open_parents(recipe).items()}
+    parents = {ref: Ending(parent) for ref, parent in open_parents(recipe.parents()).items()}
     plan = plan_merge(recipe, parents, ended)
     largest = max(plan.tensors.values(), key=lambda tensor: tensor.rows * tensor.cols)
     with pytest.raises(Interrupted, match="the build was stopped"):

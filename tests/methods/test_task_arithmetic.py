@@ -53,7 +53,7 @@ def merged(family: dict[str, str], method: str, inputs: str = "ab", **change: An
     models = [{"model": name, "parameters": {"density": 0.5}} for name in inputs]
     document = {"merge_method": method, "base_model": "base", "models": models} | change
     recipe = Recipe.from_dict(document)
-    opened = open_parents(recipe.renamed(family))
+    opened = open_parents(recipe.renamed(family).parents())
     return plan_merge(recipe, {name: opened[family[name]] for name in recipe.parents()})
 
 

@@ -334,7 +334,7 @@ def test_parents_that_differ(changes: dict[str, object], message: str, tmp_path:
     b = make_parent(tmp_path / "b", 1, **changes)  # type: ignore[arg-type]
     recipe = linear(a, b)
     with pytest.raises(CheckpointError, match=message):
-        plan_merge(recipe, open_parents(recipe))
+        plan_merge(recipe, open_parents(recipe.parents()))
 
 
 def test_slices_may_mix_depths(tmp_path: Path) -> None:
@@ -346,7 +346,7 @@ def test_slices_may_mix_depths(tmp_path: Path) -> None:
         {"sources": [{"model": str(b), "layer_range": [1, 4]}]},
     ]
     recipe = Recipe.from_dict({"merge_method": "linear", "slices": slices})
-    assert plan_merge(recipe, open_parents(recipe)).layout.n_layers == 5
+    assert plan_merge(recipe, open_parents(recipe.parents())).layout.n_layers == 5
 
 
 def test_mixed_dtypes_are_read(tmp_path: Path) -> None:

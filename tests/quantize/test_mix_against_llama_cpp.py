@@ -100,7 +100,7 @@ def test_files_equal_llama_model_quantize(shape: str, tmp_path: Path) -> None:
     One projection of Gemma 4 it leaves in the type of its source, as which it has F16 elsewhere.
     """
     recipe = merge_of(tmp_path, SHAPES[shape])
-    parents = open_parents(recipe)
+    parents = open_parents(recipe.parents())
     plain, ours, theirs = (tmp_path / f"{name}.gguf" for name in ("plain", "ours", "theirs"))
     Workshop(parents).gguf(recipe, plain, quant="F32")
     # The types of a float mix depend on ranks alone, which the first shape has all of.
@@ -123,7 +123,7 @@ def test_overrides_equal_llama_model_quantize(tmp_path: Path) -> None:
     tensors |= {"token_embd": "Q4_1", "^output.weight$": "Q5_0", "attn_output": "BF16"}
     shape = WIDE | {"arch": "llama", "num_hidden_layers": 9, "intermediate_size": 352}
     recipe = merge_of(tmp_path, shape, quantize={"mix": "Q4_K_M", "tensors": tensors})
-    parents = open_parents(recipe)
+    parents = open_parents(recipe.parents())
     plain, ours, theirs = (tmp_path / f"{name}.gguf" for name in ("plain", "ours", "theirs"))
     Workshop(parents).gguf(recipe, plain, quant="F32")
     Workshop(parents).gguf(recipe, ours)

@@ -22,7 +22,7 @@ from mergesearch.build.label import Label
 from mergesearch.errors import InputError
 from mergesearch.merge import MergedModel, plan_merge
 from mergesearch.merge.differences import differences, unmatched_filters
-from mergesearch.parents import ParentFiles, StoredCheckpoint, open_all
+from mergesearch.parents import ParentFiles, StoredCheckpoint, open_parents
 from mergesearch.recipe import Quantization, Recipe
 
 
@@ -87,7 +87,7 @@ class Workshop:
         """
         spare = Spare.of_machine(scratch)
         pinned = {ref: (pins or {}).get(ref, ref) for ref in refs}
-        opened = open_all(
+        opened = open_parents(
             pinned.values(), tuple(stages), overrides, as_found=template is not None, spare=spare
         )
         parents = dict(zip(pinned, opened.values(), strict=True))

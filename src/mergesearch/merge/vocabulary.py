@@ -25,9 +25,6 @@ from mergesearch.vocabulary.to_gguf import SENTENCEPIECE_SPACE
 _Sized: TypeAlias = tuple[str, Tokenizer | None, int]
 """A parent's id, its tokenizer, and the number of rows of its embedding."""
 
-_Tokens: TypeAlias = tuple[tuple[str, TokenSource], ...]
-"""Texts of tokens with the rows that a recipe names for them."""
-
 
 @dataclass(frozen=True)
 class Aligned:
@@ -74,9 +71,7 @@ def align(
         sized = tuple(
             (ref, parent.tokenizer, parent.layout.vocab_rows) for ref, parent in parents.items()
         )
-        tokens = tuple(choice.tokens.items())
-        multiple = choice.pad_to_multiple_of or 1
-        tokenizer, sources = memo(_chosen, sized, base is not None, choice.source, tokens, multiple)
+        tokenizer, sources = memo(_chosen, sized, base is not None, choice)
     tied = all(parent.layout.tied for parent in parents.values())
     members = tuple(parents.values())
     aligned = {
@@ -147,36 +142,29 @@ def _padded(own: int, rows: int) -> RowSources:
 
 
 def _chosen(
-    parents: tuple[_Sized, ...], from_base: bool, source: str, tokens: _Tokens, multiple: int
+    parents: tuple[_Sized, ...], from_base: bool, choice: TokenizerChoice
 ) -> tuple[Tokenizer, list[RowSources]]:
     """The tokenizer that a recipe asks for, and where the rows of each parent come from.
 
     Args:
         parents: Parents in order, the base first.
         from_base: Whether a token that the base has comes from it alone.
-        source: Id of the parent that gives the tokenizer, `base`, or `union`.
-        tokens: Rows of some tokens.
-        multiple: Number that the number of rows is a multiple of.
     """
     first, fallback, _ = parents[0]
-    choice = TokenizerChoice(source, dict(tokens), multiple)
     tokenizer = chosen_tokenizer(
         {ref: None if own is None else (own, rows) for ref, own, rows in parents}, first, choice
     )
     sized = tuple((ref, own or fallback, rows) for ref, own, rows in parents)
-    return tokenizer, _row_sources(tokenizer, sized, tokens, multiple, from_base)
+    return tokenizer, _row_sources(tokenizer, sized, choice, from_base)
 
 
 def _row_sources(
-    tokenizer: Tokenizer,
-    parents: tuple[_Sized, ...],
-    tokens: _Tokens,
-    multiple: int,
-    from_base: bool,
+    tokenizer: Tokenizer, parents: tuple[_Sized, ...], choice: TokenizerChoice, from_base: bool
 ) -> list[RowSources]:
     """Where the rows of each parent come from, in order."""
     texts = tokenizer.tokens
     n_tokens = max(texts, default=-1) + 1
+    multiple = choice.pad_to_multiple_of or 1
     rows = -(-n_tokens // multiple) * multiple
     rows_by_text = [_rows_by_text(own, own_rows) for _, own, own_rows in parents]
     own_rows = [_own_rows(rows, texts, by_text) for by_text in rows_by_text]
@@ -186,14 +174,13 @@ def _row_sources(
             numbers[own_rows[0] != ABSENT] = ABSENT
     forced = np.zeros(rows, dtype=bool)
     result_rows = {text: row for row, text in texts.items()}
-    refs = [ref for ref, _, _ in parents]
-    for text, source in tokens:
+    for text, source in choice.tokens.items():
         row = result_rows[text]
         forced[row] = source.force
         for numbers in donor_rows:
             numbers[row] = ABSENT
         if source.model is not None:
-            place = _place(text, source, refs)
+            place = _place(text, source, [ref for ref, _, _ in parents])
             donor_rows[place][row] = _donor_row(
                 text, source, rows_by_text[place], parents[place][2]
             )

@@ -4,7 +4,6 @@ from mergesearch.parents.contents import ParentFiles
 from mergesearch.parents.opening import (
     ids_in,
     is_parent,
-    open_all,
     open_checkpoint,
     open_parents,
     pin_parents,
@@ -18,7 +17,6 @@ __all__ = [
     "TensorInfo",
     "ids_in",
     "is_parent",
-    "open_all",
     "open_checkpoint",
     "open_parents",
     "pin_parents",

@@ -14,25 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from mergesearch.errors import CheckpointError
+from mergesearch.vocabulary.files import DOCUMENTS
 
 FILES = (
     "README.md",
-    "config.json",
-    "generation_config.json",
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "model-*.safetensors",
-    "adapter_config.json",
-    "adapter_model.safetensors",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
+    *("model.safetensors", "model.safetensors.index.json", "model-*.safetensors"),
+    *("adapter_config.json", "adapter_model.safetensors"),
+    *DOCUMENTS,
 )
 """What is downloaded of a repository's top level."""
 

@@ -16,34 +16,26 @@ from mergesearch.parents.gguf_file import GgufCheckpoint, gguf_inside
 from mergesearch.parents.links import check_links
 from mergesearch.parents.lora import LoraCheckpoint
 from mergesearch.parents.parent import StoredCheckpoint
-from mergesearch.recipe import Recipe
 from mergesearch.recipe.references import ADAPTER, unescaped
 
 
 def open_parents(
-    recipe: Recipe, overrides: Mapping[str, Path] | None = None, *, as_found: bool = False
-) -> dict[str, StoredCheckpoint]:
-    """Open every parent of a recipe, those of its stages too.
-
-    Raises:
-        RecipeError: A name is neither a stage nor a folder.
-        CheckpointError: As for `open_checkpoint`.
-    """
-    return open_all(recipe.parents(), recipe.stages(), overrides, as_found=as_found)
-
-
-def open_all(
     refs: Iterable[str],
-    stages: Sequence[str],
+    stages: Sequence[str] = (),
     overrides: Mapping[str, Path] | None = None,
     *,
     as_found: bool = False,
     spare: Spare | None = None,
 ) -> dict[str, StoredCheckpoint]:
-    """Open parents by their ids; the names of stages are for the message about an unknown one.
+    """Open parents by their ids; see `open_checkpoint`.
+
+    Args:
+        refs: Ids of the parents.
+        stages: Names of merges that feed others, for the message about an unknown parent.
 
     Raises:
-        As `open_parents`.
+        RecipeError: A name is neither a stage nor a folder.
+        CheckpointError: As for `open_checkpoint`.
     """
     parents = {}
     for ref in refs:
@@ -84,7 +76,7 @@ def open_checkpoint(
     local = _local(ref, overrides or {})
     if local is None and ADAPTER in ref:
         _refuse_as_found(as_found, ref, "an adapter")
-        base, _, adapter = ref.rpartition(ADAPTER)
+        base, adapter = _sides(ref)
         if not base or not adapter:
             raise CheckpointError(
                 f"the parent {ref!r} lacks one side of its +", expected="BASE+ADAPTER"
@@ -121,8 +113,7 @@ def is_parent(ref: str) -> bool:
     if _local(ref, {}) is not None:
         return True
     if ADAPTER in ref:
-        base, _, adapter = ref.rpartition(ADAPTER)
-        return is_parent(base) and is_parent(adapter)
+        return all(map(is_parent, _sides(ref)))
     return hub.is_id(ref) and not Path(ref).parent.is_dir()
 
 
@@ -137,7 +128,7 @@ def ids_in(ref: str) -> Iterator[str]:
     """Yield a parent's id and every part of it that an override may stand for."""
     yield ref
     if ADAPTER in ref:
-        base, _, adapter = ref.rpartition(ADAPTER)
+        base, adapter = _sides(ref)
         yield from ids_in(base)
         yield adapter
 
@@ -157,9 +148,14 @@ def _pinned(ref: str, overrides: Mapping[str, Path]) -> str:
     if _local(ref, overrides) is not None:
         return ref
     if ADAPTER in ref:
-        base, _, adapter = ref.rpartition(ADAPTER)
-        return _pinned(base, overrides) + ADAPTER + _pinned(adapter, overrides)
+        return ADAPTER.join(_pinned(side, overrides) for side in _sides(ref))
     return hub.pinned(ref) if hub.is_id(ref) else ref
+
+
+def _sides(ref: str) -> tuple[str, str]:
+    """The base and the adapter."""
+    base, _, adapter = ref.rpartition(ADAPTER)
+    return base, adapter
 
 
 def _local(ref: str, overrides: Mapping[str, Path]) -> Path | None:

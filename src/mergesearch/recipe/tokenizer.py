@@ -49,7 +49,7 @@ class TokenizerChoice:
     """
 
     source: str = "union"
-    tokens: Mapping[str, TokenSource] = field(default_factory=dict)
+    tokens: Mapping[str, TokenSource] = field(default_factory=dict, hash=False)
     pad_to_multiple_of: int | None = None
 
     def to_document(self) -> dict[str, Any]:

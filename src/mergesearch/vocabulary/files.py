@@ -172,9 +172,13 @@ def _stored(
     return stored if same else None
 
 
+DOCUMENTS = (CONFIG, *_COPIED)
+"""The files that configure a model and its tokenizer, in a fixed order."""
+
+
 def documents(folder: Path) -> list[Path]:
-    """Return the files of a folder that configure its model and tokenizer, in a fixed order."""
-    files = [folder / name for name in (CONFIG, *_COPIED)]
+    """Return the files of a folder that configure its model and tokenizer, in that order."""
+    files = [folder / name for name in DOCUMENTS]
     return [file for file in files if file.is_file()] + _more_templates(folder)
 
 
