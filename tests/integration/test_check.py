@@ -19,7 +19,7 @@ from mergesearch.errors import ScorerCrashed
 from mergesearch.objectives import Objective, Objectives, TaskResult, TaskUse
 from mergesearch.parents import open_parents
 from mergesearch.recipe import Recipe
-from mergesearch.runs import rehearsal
+from mergesearch.runs import check as checking
 from mergesearch.runs.check import scoring_report
 from mergesearch.scoring import Rehearsal, ScoringProcess
 from mergesearch.scoring.rehearsal import Pace
@@ -165,8 +165,8 @@ def test_the_time_that_is_told_is_the_time_that_it_takes(
         seconds = time.perf_counter() - begun
     for whole in (True, False):
         if not whole:
-            monkeypatch.setattr(rehearsal, "SMALL_MODEL_BYTES", 0)
-        found = rehearsal.rehearse(workshop, PARENT, scorer)
+            monkeypatch.setattr(checking, "SMALL_MODEL_BYTES", 0)
+        found = checking.rehearse(workshop, PARENT, scorer)
         assert isinstance(found, Rehearsal)
         assert found.at_most == (not whole)
         for pace in found.paces:
@@ -188,22 +188,22 @@ def test_a_crash_on_a_few_layers_says_nothing_of_the_whole(monkeypatch: pytest.M
     scorer: Any = Crashing()
     workshop = Workshop.for_recipe(PARENT)
     with pytest.raises(ScorerCrashed):
-        rehearsal.rehearse(workshop, PARENT, scorer)
-    monkeypatch.setattr(rehearsal, "SMALL_MODEL_BYTES", 0)
-    found = rehearsal.rehearse(workshop, PARENT, scorer)
+        checking.rehearse(workshop, PARENT, scorer)
+    monkeypatch.setattr(checking, "SMALL_MODEL_BYTES", 0)
+    found = checking.rehearse(workshop, PARENT, scorer)
     assert found == "1 of 6 layers cannot be tried: the scoring process died (SIGSEGV)"
 
 
 def test_layers_come_from_the_parent_that_gives_the_tokens() -> None:
     recipe = Recipe.from_yaml(RECIPE + "tokenizer_source: demo:reason\nquantize: Q4_0\n")
-    first = rehearsal.first_layers(recipe, open_parents(recipe.parents()), 2)
+    first = checking.first_layers(recipe, open_parents(recipe.parents()), 2)
     assert first.to_dict() == {
         "merge_method": "passthrough",
         "slices": [{"sources": [{"model": "demo:reason", "layer_range": [0, 2]}]}],
         "dtype": "bfloat16",
         "quantize": "Q4_0",
     }
-    plain = rehearsal.first_layers(Recipe.from_yaml(RECIPE), open_parents(recipe.parents()), 1)
+    plain = checking.first_layers(Recipe.from_yaml(RECIPE), open_parents(recipe.parents()), 1)
     assert plain.parents() == ("demo:base",)  # the base's tokens, not a stage's
 
 
@@ -235,8 +235,8 @@ def test_with_a_template(template: str, objectives: Path, monkeypatch: pytest.Mo
     facts = json.loads(search(*arguments, "--json").out)
     assert facts["scoring_seconds"]["search"] > 0
     assert facts["disk"]["gguf"] > 10_000
-    monkeypatch.setattr(rehearsal, "SMALL_MODEL_BYTES", 0)
-    monkeypatch.setattr(rehearsal, "_DEPTHS", (1,))
+    monkeypatch.setattr(checking, "SMALL_MODEL_BYTES", 0)
+    monkeypatch.setattr(checking, "_DEPTHS", (1,))
     outcome = search(*arguments)
     assert outcome.code == 0, outcome
     assert "unknown: with a template no layers can be left out" in outcome.out

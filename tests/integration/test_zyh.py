@@ -13,7 +13,7 @@ from mergesearch._system import resources
 from mergesearch.build import Workshop
 from mergesearch.merge import plan_merge
 from mergesearch.parents import Checkpoint, open_parents
-from mergesearch.runs import rehearsal
+from mergesearch.runs import check as checking
 from mergesearch.space import Space
 
 INSTRUCT, LONG = "Qwen/Qwen2.5-14B-Instruct", "Qwen/Qwen2.5-14B-Instruct-1M"
@@ -84,7 +84,7 @@ def test_it_is_checked(
     folders: dict[str, Path], objectives: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the large model that the tiny one stands for, 1 and 4 of 5 layers are scored."""
-    monkeypatch.setattr(rehearsal, "SMALL_MODEL_BYTES", 0)
+    monkeypatch.setattr(checking, "SMALL_MODEL_BYTES", 0)
     named = [part for ref, folder in folders.items() for part in ("--parent", f"{ref}={folder}")]
     outcome = search("check", "zyh-v4", "--objectives", objectives, *named, "--json")
     assert outcome.code == 0, outcome

@@ -13,7 +13,7 @@ from helpers.study_fakes import files
 from mergesearch.errors import Interrupted, MergeSearchError
 from mergesearch.objectives import Rung
 from mergesearch.runs import crew
-from mergesearch.runs.crew import Crew, CrewSettings, WorkerSetup, joining
+from mergesearch.runs.crew import Crew, WorkerSetup, joining, worker_setups
 from mergesearch.runs.workplace import WorkerSettings
 from mergesearch.study.events import Event, Noted, RunStarted, StageStarted, TrialFinished
 from mergesearch.study.stopping import StopRule
@@ -99,6 +99,6 @@ def test_workers_that_were_all_killed_are_said_to_be(tmp_path: Path, setup: Work
 
 def test_workers_take_gpus_in_turn(tmp_path: Path, setup: WorkerSetup) -> None:
     each = replace(setup.settings, workers=3)
-    setups = CrewSettings(each, {}, ["0", "1"]).setups(setup.files)
+    setups = worker_setups(setup.files, each, ["0", "1"])
     assert [(told.index, told.gpu) for told in setups] == [(0, "0"), (1, "1"), (2, "0")]
-    assert [told.gpu for told in CrewSettings(each, {}).setups(setup.files)] == [None] * 3
+    assert [told.gpu for told in worker_setups(setup.files, each, [])] == [None] * 3

@@ -15,10 +15,16 @@ from mergesearch.cli.output import STANDARD_OUTPUT, Force, deliver, out_option, 
 from mergesearch.cli.resuming import remembered
 from mergesearch.report.progress import working
 from mergesearch.report.standing import standing_lines
-from mergesearch.runs.export import mergekit_yaml, recipe_header
 from mergesearch.runs.inputs import open_workshop
-from mergesearch.runs.run import Run
-from mergesearch.runs.shipping import PICTURE, card_of, label_of, modelfile_of, write_picture
+from mergesearch.runs.run import Run, recipe_header
+from mergesearch.runs.shipping import (
+    PICTURE,
+    card_of,
+    label_of,
+    mergekit_yaml,
+    modelfile_of,
+    write_picture,
+)
 from mergesearch.study.records import TrialRecord
 
 

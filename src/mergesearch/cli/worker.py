@@ -22,7 +22,7 @@ from mergesearch.errors import InputError
 from mergesearch.report import text
 from mergesearch.report.live import watch
 from mergesearch.report.terminal import SafeConsole
-from mergesearch.runs.joining import join
+from mergesearch.runs.worker import join
 
 StudyName = Annotated[
     str | None, typer.Option(metavar="NAME", help="Name of the study, as `search run` prints it.")

@@ -4,8 +4,7 @@ import statistics
 from dataclasses import dataclass, field
 
 from mergesearch.objectives import Rung
-from mergesearch.report.growth import Growth
-from mergesearch.report.news import front_news
+from mergesearch.report.growth import Growth, front_news
 from mergesearch.study.events import (
     Event,
     Progressed,

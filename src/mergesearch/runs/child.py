@@ -16,8 +16,8 @@ from multiprocessing.connection import Connection
 from mergesearch._system.machine import take_share_of_cores
 from mergesearch.errors import Interrupted, MergeSearchError
 from mergesearch.runs.crew import WorkerSetup
-from mergesearch.runs.gpus import use_gpu
 from mergesearch.runs.worker import work
+from mergesearch.runs.workplace import use_gpu
 from mergesearch.scoring.protocol import failure
 from mergesearch.study.servers import remember_secrets
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import signal
 import socket
@@ -62,32 +63,6 @@ class WorkerSetup:
     gpu: str | None = None
 
 
-@dataclass(frozen=True)
-class CrewSettings:
-    """How the workers of a machine work.
-
-    Attributes:
-        each: How each of them works.
-        pins: Commits of the parents that come from the hub: id -> `ID@COMMIT`.
-        gpus: GPUs that they take in turn; empty for all to each.
-    """
-
-    each: WorkerSettings
-    pins: Mapping[str, str]
-    gpus: Sequence[str] = ()
-
-    def setups(self, files: StudyFiles) -> list[WorkerSetup]:
-        """Return what each worker is told when it starts on the run in some files."""
-        secrets = secrets_of(files.database)
-        gpus = [
-            self.gpus[index % len(self.gpus)] if self.gpus else None
-            for index in range(self.each.workers)
-        ]
-        return [
-            WorkerSetup(files, secrets, self.each, index, gpu) for index, gpu in enumerate(gpus)
-        ]
-
-
 @dataclass
 class _Member:
     """A worker that was started.
@@ -109,10 +84,17 @@ def run_crew(
     files: StudyFiles,
     search: Search,
     settings: StudySettings,
-    crew: CrewSettings,
+    each: WorkerSettings,
+    pins: Mapping[str, str],
+    gpus: Sequence[str],
     observe: Observer,
 ) -> Front:
     """Run a search by several workers, or resume it; return its front, which is also written.
+
+    Args:
+        each: How each of the workers works.
+        pins: Commits of the parents that come from the hub: id -> `ID@COMMIT`.
+        gpus: GPUs that they take in turn; empty for all to each.
 
     Raises:
         RunFolderError: Another process is at work in the folder, or the run is another search's.
@@ -122,7 +104,7 @@ def run_crew(
     terms = Terms(
         rule=StopRule.of(settings, time.time()),
         confirm=settings.confirm,
-        pins=crew.pins,
+        pins=pins,
         task_folder=bundled_tasks(search.objectives),
         warm_start=None if search.warm_start is None else search.warm_start.to_dict(),
     )
@@ -136,7 +118,7 @@ def run_crew(
             guard.check()
             lock.check()
 
-        with Crew(crew.setups(files), crew.each.log) as started:
+        with Crew(worker_setups(files, each, gpus), each.log) as started:
             started.watch(check, observe)
         files.turns.unlink(missing_ok=True)
         with RunRecords.of(files) as records:
@@ -144,6 +126,18 @@ def run_crew(
         write_json(files.front, front.to_dict())
         observe(RunFinished(front))
     return front
+
+
+def worker_setups(
+    files: StudyFiles, each: WorkerSettings, gpus: Sequence[str]
+) -> list[WorkerSetup]:
+    """Return what each worker is told when it starts on the run in some files."""
+    secrets = secrets_of(files.database)
+    turns = itertools.cycle(gpus or (None,))
+    return [
+        WorkerSetup(files, secrets, each, index, gpu)
+        for index, gpu in zip(range(each.workers), turns, strict=False)
+    ]
 
 
 def joining(files: StudyFiles) -> str:

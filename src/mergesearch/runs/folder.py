@@ -198,7 +198,7 @@ class RunFolder:
             RunFolderError: The folder cannot be written.
         """
         existed = self.path.exists()
-        self._make()
+        self.make()
         try:
             yield
         finally:
@@ -209,7 +209,12 @@ class RunFolder:
                 if not existed:
                     self.path.rmdir()
 
-    def _make(self) -> None:
+    def make(self) -> None:
+        """Make the folder and its log.
+
+        Raises:
+            RunFolderError: The folder cannot be written.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.log.touch()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mergesearch._system.alike import did_you_mean
 from mergesearch._system.files import write_text
+from mergesearch._system.terminal import printable
 from mergesearch.errors import InputError
 from mergesearch.objectives import (
     ItemResult,
@@ -18,7 +19,7 @@ from mergesearch.objectives import (
 )
 from mergesearch.recipe import Recipe
 from mergesearch.recipe.shares import short_names
-from mergesearch.runs.export import recipe_header
+from mergesearch.report.tables import scores_line
 from mergesearch.runs.folder import RunFolder
 from mergesearch.runs.kept_importances import kept_importances
 from mergesearch.runs.kinds import Kind, refuse_other
@@ -353,3 +354,17 @@ def _row(trial: TrialRecord) -> dict[str, Any]:
             row[f"{objective}{suffix}.stderr"] = score.stderr
     row |= {f"share:{parent}": share for parent, share in trial.shares.items()}
     return row | {f"parameter:{name}": value for name, value in trial.parameters.items()}
+
+
+def recipe_header(trial: TrialRecord, run: RunRecord) -> str:
+    """Return comment lines that say where a recipe comes from, what it is and what it scored."""
+    lines = [f"mergesearch: trial {trial.number} of {run.name}", *trial.words]
+    for rung, record in trial.rungs.items():
+        if record.scores:
+            lines.append(f"{rung} items: {scores_line(record.scores, run.axes, rung)}")
+    lines.append(f"sha256 of the GGUF: {trial.candidate_digest}")
+    if "parents" in run.fingerprints:
+        lines.append(f"sha256 of the parents: {run.fingerprints['parents']}")
+    lines.append(f"found by {run.sampler}, seed {run.seed}")
+    lines.append(", ".join(f"{name} {version}" for name, version in run.versions.items()))
+    return "".join(f"# {printable(' '.join(line.split()))}\n" for line in lines if line)

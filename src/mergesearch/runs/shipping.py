@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mergesearch._system import resources
 from mergesearch._system.documents import read_json_object
 from mergesearch._system.files import new_folder, write_json, write_text
 from mergesearch.build import Workshop
@@ -21,8 +22,7 @@ from mergesearch.recipe.references import ADAPTER
 from mergesearch.report.card import Card, Found, card_text
 from mergesearch.report.modelfile import modelfile
 from mergesearch.report.plot import front_svg
-from mergesearch.runs.export import recipe_header
-from mergesearch.runs.run import Run
+from mergesearch.runs.run import Run, recipe_header
 from mergesearch.study.records import TrialRecord
 
 PICTURE = "front.svg"
@@ -208,3 +208,17 @@ def write_picture(folder: Path, run: Run) -> str:
     except InputError:
         return ""
     return PICTURE
+
+
+def mergekit_yaml(recipe: Recipe) -> str:
+    """Return a recipe as mergekit runs it, with folders for the bundled parents.
+
+    Raises:
+        RecipeError: Mergekit does not have a method.
+    """
+    folders = {
+        ref: str(resources.parent_folder(ref))
+        for ref in recipe.parents()
+        if ref.startswith(resources.DEMO_PREFIX)
+    }
+    return recipe.to_mergekit(folders)

@@ -14,10 +14,9 @@ from mergesearch.errors import InputError, RunFolderError
 from mergesearch.objectives import Objectives
 from mergesearch.parents import pin_parents
 from mergesearch.report.live import log_events
-from mergesearch.runs.crew import CrewSettings, run_crew
+from mergesearch.runs.crew import run_crew
 from mergesearch.runs.folder import RunFolder, Storage
 from mergesearch.runs.goal import DEFAULT_TRIALS, Goal
-from mergesearch.runs.gpus import check_gpu, use_gpu
 from mergesearch.runs.inputs import (
     Place,
     errors_of_objectives,
@@ -33,7 +32,7 @@ from mergesearch.runs.inputs import (
 from mergesearch.runs.report import write_report
 from mergesearch.runs.run import Run
 from mergesearch.runs.warm_start import notes_of, read_warm_start
-from mergesearch.runs.workplace import WorkerSettings, Workplace, workplace
+from mergesearch.runs.workplace import WorkerSettings, Workplace, check_gpu, use_gpu, workplace
 from mergesearch.space import Space
 from mergesearch.study.events import Noted, Observer, Preparing, RunOpened, broadcast
 from mergesearch.study.identity import identify
@@ -227,8 +226,8 @@ class _Start:
             return
         place.scorer.close(keep_partial=True)  # each worker has one of its own
         pinned = {ref: pin for ref, pin in self.pins.items() if ref != pin}
-        crew = CrewSettings(replace(worker, shares_partial=True), pinned, gpus)
-        run_crew(files, place.search, self.settings, crew, observe)
+        each = replace(worker, shares_partial=True)
+        run_crew(files, place.search, self.settings, each, pinned, gpus, observe)
 
     def _write_inputs(self) -> None:
         """Put beside a new run's database what it is made from, and what ends the search now."""

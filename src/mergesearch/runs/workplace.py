@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -11,15 +14,19 @@ from pathlib import Path
 from mergesearch._system.documents import digest_of
 from mergesearch._system.memory_watch import MemoryWatch
 from mergesearch.build import Workshop
+from mergesearch.errors import InputError
 from mergesearch.merge.masses import masses
 from mergesearch.objectives import Objectives
 from mergesearch.recipe import Recipe
 from mergesearch.runs.budget import builds_ahead, largest_workload, share_out
-from mergesearch.runs.fingerprints import fingerprints
 from mergesearch.scoring import ScoringProcess
+from mergesearch.scoring.task_files import outside_data
 from mergesearch.space import Space
-from mergesearch.study.settings import Search
+from mergesearch.study.settings import Search, package_versions
 from mergesearch.study.warm_start import WarmStart
+
+_SCORING_PACKAGES = ("mergesearch", "llama-cpp-python", "lm-eval")
+_GPU_SWITCHES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "GGML_VK_VISIBLE_DEVICES")
 
 
 @dataclass(frozen=True)
@@ -111,10 +118,29 @@ def workplace(
             space_text=space_text,
             warm_start=warm,
             relevance=cache(lambda: space.relevances(masses(workshop.parents, space.base()))),
-            fingerprints=fingerprints(workshop, objectives)
-            | ({"warm start": digest_of(warm.to_dict())} if warm else {}),
+            fingerprints=_fingerprints(workshop, objectives, warm),
         )
         yield Workplace(search, scorer)
+
+
+def _fingerprints(
+    workshop: Workshop, objectives: Objectives, warm: WarmStart | None
+) -> dict[str, str]:
+    """What must be the same for a run to be resumed: parents, task data, versions, warm start."""
+    versions = package_versions()
+    found = {
+        "parents": workshop.files.digest,
+        "scoring": ", ".join(f"{name} {versions[name]}" for name in _SCORING_PACKAGES),
+        "template": None if workshop.blueprint is None else _digest(workshop.blueprint.path),
+        "data": outside_data(objectives.task_folder),
+        "warm start": None if warm is None else digest_of(warm.to_dict()),
+    }
+    return {name: digest for name, digest in found.items() if digest is not None}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def parent_alone_recipe(ref: str) -> Recipe:
@@ -139,3 +165,19 @@ def _memory_watch(
         )
 
     return MemoryWatch(settings.memory // settings.workers, others, exceeded)
+
+
+def check_gpu(gpu: str) -> str:
+    """Return a GPU as it was named, by its number or by the id that its driver shows.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if not re.fullmatch(r"\d+|[A-Za-z]+-[0-9a-fA-F-]+", gpu):
+        raise InputError(f"{gpu!r} is not a GPU", where="--gpu", expected="a number such as 1")
+    return gpu
+
+
+def use_gpu(gpu: str) -> None:
+    """Let scoring processes that start from now on see one GPU only."""
+    os.environ |= dict.fromkeys(_GPU_SWITCHES, gpu)

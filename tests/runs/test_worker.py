@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mergesearch.errors import DatabaseAway, MergeSearchError
-from mergesearch.runs import joining
+from mergesearch.runs import worker
 from mergesearch.study.events import Event, Noted
 
 
@@ -26,14 +26,14 @@ def test_what_is_waited_for_is_said_once(tmp_path: Path, monkeypatch: pytest.Mon
     def work(*arguments: object) -> None:
         raise next(works)
 
-    monkeypatch.setattr(joining, "is_shared", is_shared)
-    monkeypatch.setattr(joining, "work", work)
-    monkeypatch.setattr(joining, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "is_shared", is_shared)
+    monkeypatch.setattr(worker, "work", work)
+    monkeypatch.setattr(worker, "_LOOK_SECONDS", 0.0)
     said: list[Event] = []
 
     def join(folder: str, *, wait: bool) -> None:
         url = "postgresql://me@host/studies"
-        joining.join(url, "night", tmp_path / folder, wait=wait, on_event=said.append)
+        worker.join(url, "night", tmp_path / folder, wait=wait, on_event=said.append)
 
     with pytest.raises(MergeSearchError, match="at work"):
         join("patient", wait=True)

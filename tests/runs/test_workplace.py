@@ -7,7 +7,7 @@ import os
 import pytest
 
 from mergesearch.errors import InputError
-from mergesearch.runs.gpus import check_gpu, use_gpu
+from mergesearch.runs.workplace import check_gpu, use_gpu
 
 
 @pytest.mark.parametrize("gpu", ["0", "12", "GPU-8f6d1a2b-0000-1111-2222-333344445555"])
