@@ -247,6 +247,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "architectures that are a text": (_config(architectures="x"), '"x" is not a list'),
     "a norm without a size": (_config(rms_norm_eps=float("nan")), "rms_norm_eps: NaN is out of"),
     "positions that do not turn": (_config(rope_theta=0), "rope_theta: 0 is out of range"),
+    "a norm that no file can hold": (_config(rms_norm_eps=1e-50), "1e-50 is too close to 0"),
     "another activation": (_config(hidden_act="tanh"), r'config\.json: hidden_act is "tanh"'),
     "heads that cannot share": (_config(num_key_value_heads=3), "4 attention heads share 3 heads"),
     "half a pair": (_config(head_dim=15), "heads of 15 rows"),

@@ -8,16 +8,23 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter
 from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
 
-from mergesearch._system.documents import one_or_several
+from mergesearch._system.documents import one_or_several, refused
+
+
+def _check_float32(value: float) -> float:
+    if value < 1e-30:  # the least would be 0 in a file
+        raise refused("is too close to 0")
+    return value
+
 
 Text = Annotated[str, Field(strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
 Size = Annotated[int, Field(strict=True, ge=1, lt=1 << 31)]
 Count = Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]
-Positive = Annotated[float, Field(strict=True, gt=0, le=1e30)]
+Positive = Annotated[float, Field(strict=True, gt=0, le=1e30), AfterValidator(_check_float32)]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
 ContextLength = Annotated[int, Field(strict=True, ge=2, lt=1 << 31)]
 
