@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 from itertools import combinations
 
 import numpy as np
@@ -12,6 +13,7 @@ from mergesearch.methods.combination import Combination
 from mergesearch.methods.declaration import WEIGHT, Base, Method, T, switch
 from mergesearch.methods.gram import (
     Float64,
+    gram,
     gram_of_columns,
     gram_of_rows,
     gram_of_tensor,
@@ -29,7 +31,7 @@ def slerp_statistics(tensor: InputTensor, settings: Settings) -> tuple[float, fl
 
     Tensors count as vectors; nearly parallel ones (|cos| above 0.9995) are interpolated linearly.
     """
-    products = gram_of_tensor(tensor, with_base_as_input)
+    products = reduce(np.add, tensor.map(lambda _, rows: gram(with_base_as_input(rows))))
     norms = [math.sqrt(squares) for squares in np.diag(products)]
     length = math.prod(norm if norm > _SMALLEST_NORM else 1.0 for norm in norms)
     cosine = max(-1.0, min(1.0, float(products[0, 1]) / length))

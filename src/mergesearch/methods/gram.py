@@ -7,7 +7,6 @@ are summed in float64 over fixed blocks in order; the combination itself is floa
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import reduce
 
 import numpy as np
@@ -17,13 +16,6 @@ from mergesearch._kernels import kernels
 from mergesearch.methods.inputs import InputRows, InputTensor
 
 Float64 = npt.NDArray[np.float64]
-Vectors = Callable[[InputRows], InputRows]
-"""The rows whose inputs, or their deltas on a base, are the vectors whose inner products count."""
-
-
-def as_given(rows: InputRows) -> InputRows:
-    """Return the same rows."""
-    return rows
 
 
 def with_base_as_input(rows: InputRows) -> InputRows:
@@ -50,11 +42,9 @@ def gram_of_rows(rows: InputRows) -> Float64:
     return _square(sums.T, len(rows.stored_inputs))
 
 
-def gram_of_tensor(
-    tensor: InputTensor, vectors: Vectors = as_given, from_middle: bool = False
-) -> Float64:
-    """Return the inner products over the whole tensor, shape `(n, n)`."""
-    return reduce(np.add, tensor.map(lambda _, rows: gram(vectors(rows), from_middle=from_middle)))
+def gram_of_tensor(tensor: InputTensor, from_middle: bool = False) -> Float64:
+    """Return the inner products over the whole tensor, shape `(n, n)`; arguments as of `gram`."""
+    return reduce(np.add, tensor.map(lambda _, rows: gram(rows, from_middle)))
 
 
 def gram_of_columns(tensor: InputTensor) -> Float64:
