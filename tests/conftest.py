@@ -14,8 +14,10 @@ from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
+from helpers.shared_run import demo_tasks as demo_tasks
 from helpers.shared_run import objectives as objectives
 from helpers.shared_run import run as run
+from helpers.shared_run import swept as swept
 from hypothesis import HealthCheck, settings
 
 # They stand before anything reads them. Tests run side by side: each has one thread for matrices,

@@ -14,7 +14,7 @@ import typer
 import yaml
 from helpers.command import search
 from helpers.scorer_thread import scorer_in_thread
-from helpers.shared_run import TRIALS, Run
+from helpers.shared_run import TRIALS
 
 from mergesearch.cli import COMMANDS, app
 
@@ -93,12 +93,14 @@ def _scorer_in_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def workplace(run: Run, objectives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder that pages are written for: a space, objectives, and a finished run."""
-    shutil.copy(run.folder / "space.yaml", tmp_path)
+def workplace(
+    swept: Path, objectives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder that pages are written for: a space, objectives, and a run that is finished."""
+    shutil.copy(swept / "space.yaml", tmp_path)
     shutil.copy(objectives, tmp_path / "objectives.yaml")
     for name in ("demo", "night"):
-        shutil.copytree(run.folder, tmp_path / "results" / name)
+        shutil.copytree(swept, tmp_path / "results" / name)
     monkeypatch.chdir(tmp_path)
 
 

@@ -43,11 +43,13 @@ task_folder: {folder}
 """
 
 
-def demo_objectives(pattern: str, items: Any) -> str:
+DEMO_TASKS = resources.objectives_folder() / "demo"
+
+
+def demo_objectives(pattern: str, items: Any, tasks: Path = DEMO_TASKS) -> str:
     """The demo's objectives file with other numbers of items, and its task folder named."""
     text = resources.objectives_file("demo").read_text(encoding="utf-8")
-    folder = resources.objectives_folder() / "demo"
-    return re.sub(pattern, items, text.replace("task_folder: demo", f"task_folder: {folder}"))
+    return re.sub(pattern, items, text.replace("task_folder: demo", f"task_folder: {tasks}"))
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +141,10 @@ PARENT = Recipe.from_dict({"merge_method": "passthrough", "models": [{"model": "
 
 @pytest.fixture(scope="module")
 def scorer(objectives: Path) -> Iterator[ScoringProcess]:
-    """A warm one of the demo's objectives with few items."""
-    wanted = Objectives.from_yaml(objectives.read_text(encoding="utf-8"), objectives.parent)
+    """A warm one, with items enough for seconds that can be compared."""
+    text = objectives.read_text(encoding="utf-8")
+    twice = re.sub(r"(?<=_items: )\d+", lambda number: str(2 * int(number[0])), text)
+    wanted = Objectives.from_yaml(twice, objectives.parent)
     with ScoringProcess(wanted) as scorer:
         scorer.start()
         yield scorer
@@ -207,10 +211,9 @@ def test_layers_come_from_the_parent_that_gives_the_tokens() -> None:
     assert plain.parents() == ("demo:base",)  # the base's tokens, not a stage's
 
 
-def test_a_space_with_a_proxy(tmp_path: Path) -> None:
-    text = demo_objectives(
-        r"search_items: .*?validate_items: \d+", "search_items: 8, validate_items: 4"
-    )
+def test_a_space_with_a_proxy(demo_tasks: Path, tmp_path: Path) -> None:
+    few = "search_items: 8, validate_items: 4"
+    text = demo_objectives(r"search_items: .*?validate_items: \d+", few, demo_tasks)
     path = tmp_path / "o.yaml"
     for specialist, code in (("demo:reason", 0), ("demo:reader", 2)):
         proxy = f"reference: 0.15\n    proxy: likelihood\n    specialist: {specialist}"
@@ -255,7 +258,7 @@ def test_what_would_fail_at_night_fails_now(tmp_path: Path) -> None:
     for text, message in (
         (RECIPE.replace("demo:base", "demo:bas"), "demo:bas"),
         (RECIPE.replace("ties", "tise"), "unknown merge_method 'tise'"),
-        (UNKNOWN_METRIC.format(folder=resources.objectives_folder() / "demo"), "'bleu'"),
+        (UNKNOWN_METRIC.format(folder=DEMO_TASKS), "'bleu'"),
     ):
         (tmp_path / "f.yaml").write_text(text, encoding="utf-8")
         outcome = search("check", tmp_path / "f.yaml")

@@ -57,7 +57,7 @@ def test_two_trials_are_compared_by_what_they_are_called(run: Run) -> None:
     instruction = found["differences"]["instruction"]
     trials = [ReadRun(run.folder).trial(number).scores()["instruction"].value for number in (0, 1)]
     assert instruction["value"] == pytest.approx(trials[0] - trials[1])
-    assert [task["n"] for task in found["differences"]["reasoning"]["tasks"]] == [12, 12]
+    assert [task["n"] for task in found["differences"]["reasoning"]["tasks"]] == [6, 6]
 
 
 def test_a_trial_is_compared_with_a_file_and_with_another_run(run: Run, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_every_trial_is_complete_and_the_front_is_validated(run: Run) -> None:
         assert sum(member["shares"].values()) == pytest.approx(1.0)
         for rung in ("values", "validated"):
             for score in member[rung].values():
-                assert (score["n"], score["n_unscored"]) == (24, 0)
+                assert (score["n"], score["n_unscored"]) == (12, 0)
         assert Recipe.from_dict(member["recipe"])
 
 

@@ -7,28 +7,25 @@ from pathlib import Path
 
 from helpers.command import search
 
-from mergesearch._system import resources
-
 OBJECTIVES = """
 objectives:
   instruction:
     proxy: likelihood
     specialist: demo:instruct
     tasks:
-      - {task: demo_instruct, metric: prompt_strict, search_items: 30, validate_items: 10}
+      - {task: demo_instruct, metric: prompt_strict, search_items: 16, validate_items: 8}
   reasoning:
     proxy: likelihood
     specialist: demo:reason
     reference: 0.15
-    tasks: [{task: demo_choice, metric: acc, search_items: 30, validate_items: 10}]
+    tasks: [{task: demo_choice, metric: acc, search_items: 24, validate_items: 8}]
 task_folder: TASKS
-runtime: {n_ctx: 512, n_parallel: 32, chunk_items: 30, flash_attention: true}
+runtime: {n_ctx: 512, n_parallel: 32, chunk_items: 24, flash_attention: true, threads: 1}
 """
 
 
-def test_a_search_by_proxies_has_a_front_of_metrics(tmp_path: Path) -> None:
-    tasks = resources.objectives_folder() / "demo"
-    (tmp_path / "o.yaml").write_text(OBJECTIVES.replace("TASKS", str(tasks)))
+def test_a_search_by_proxies_has_a_front_of_metrics(demo_tasks: Path, tmp_path: Path) -> None:
+    (tmp_path / "o.yaml").write_text(OBJECTIVES.replace("TASKS", str(demo_tasks)))
     out = tmp_path / "out"
     ran = search("run", "demo", "--objectives", tmp_path / "o.yaml", "--trials", 6, "--out", out)
     assert ran.code == 0, ran.err

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import pytest
 from helpers.command import search
-from helpers.shared_run import Run
+from helpers.shared_run import Run, front_of
 
 from mergesearch.runs.run import Run as ReadRun
 from mergesearch.runs.sweep import paid_for, sweep
 
 
-def test_a_run_is_swept_in_its_folder_and_compared(run: Run, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    shutil.copytree(run.folder, folder)
-    assert "sweep" not in json.loads(search("front", folder, "--json").out)
-    swept = search("sweep", folder, "--trials", 3)
-    assert swept.code == 0, swept
-    assert "hypervolume: the search " in swept.out
-    shares = [trial.shares["demo:instruct"] for trial in ReadRun(folder / "sweep").trials()]
+def test_a_run_is_swept_in_its_folder_and_compared(run: Run, swept: Path) -> None:
+    assert "sweep" not in front_of(run.folder)
+    shares = [trial.shares["demo:instruct"] for trial in ReadRun(swept / "sweep").trials()]
     assert shares == pytest.approx([1.0, 0.0, 0.625], abs=1e-3)
-    found = json.loads(search("front", folder, "--json").out)["sweep"]
+    found = front_of(swept)["sweep"]
     low, high = found["interval"]
     assert low <= found["difference"] <= high
     assert found["rung"] == "validate"
     assert {member["trial"] for member in found["front"]} <= {0, 1, 2}
-    shown = search("front", folder).out
-    assert "hypervolume: the search " in shown
-    again = search("sweep", folder, "--trials", 3)
+    again = search("sweep", swept, "--trials", 3)
     assert (again.code, "nothing to do" in again.out) == (0, True), again
+    for shown in (again.out, search("front", swept).out):
+        assert "hypervolume: the search " in shown
 
 
 def test_a_sweep_costs_what_the_run_cost(run: Run) -> None:

@@ -230,7 +230,7 @@ def test_builds_that_cannot_be_written(
     assert Path("pipe").is_fifo()
 
 
-def test_scoring_something_that_is_no_model(tmp_path: Path) -> None:
+def test_scoring_something_that_is_no_model(objectives: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(100))
     (tmp_path / "text.gguf").write_text("hello")
     for name, code, message in (
@@ -238,16 +238,16 @@ def test_scoring_something_that_is_no_model(tmp_path: Path) -> None:
         ("text.gguf", 2, "not a GGUF file"),
         ("broken.gguf", 1, "broken.gguf: llama.cpp cannot load this GGUF"),
     ):
-        outcome = search("score", tmp_path / name, "--objectives", "demo")
+        outcome = search("score", tmp_path / name, "--objectives", objectives)
         assert (outcome.code, message in outcome.err) == (code, True), outcome
 
 
-def test_prompts_that_lose_their_beginning_are_told(tmp_path: Path) -> None:
+def test_prompts_that_lose_their_beginning_are_told(demo_tasks: Path, tmp_path: Path) -> None:
     path = tmp_path / "objectives.yaml"
     path.write_text(
         "objectives: {o: {tasks: [{task: demo_instruct, metric: prompt_strict,"
         " search_items: 8, validate_items: 8}]}}\nruntime: {n_ctx: 64}\n"
-        f"task_folder: {resources.objectives_folder() / 'demo'}\n"
+        f"task_folder: {demo_tasks}\n"
     )
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     outcome = search("score", tmp_path / "recipe.yaml", "--objectives", path)
