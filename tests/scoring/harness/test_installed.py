@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import lm_eval.tasks
 import pytest
 from lm_eval.tasks import TaskManager
 
+from mergesearch.scoring.harness import installed
 from mergesearch.scoring.harness.installed import installed_tasks
 
 INSTALLED = Path(lm_eval.tasks.__file__).parent
@@ -54,3 +56,11 @@ def test_names_are_found_as_lm_eval_finds_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["bbh", "gsm8k", "leaderboard", "mmlu_pro", "squadv2"])
 def test_installed_tasks_are_those_of_lm_eval(folder: str) -> None:
     assert_alike(INSTALLED / folder)
+
+
+def test_another_lm_eval_makes_its_own_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval.tasks._index", None)
+    monkeypatch.setattr(installed, "TaskManager", lambda: "its own")
+    assert installed_tasks(tmp_path) == "its own"

@@ -12,7 +12,6 @@ from typing import Any
 import lm_eval.tasks
 import yaml
 from lm_eval.tasks import TaskManager
-from lm_eval.tasks._index import TaskIndex
 
 _KEYS = {"task", "group", "tag", "class", "include"}
 _Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -22,12 +21,19 @@ _Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 def installed_tasks(folder: Path = Path(lm_eval.tasks.__file__).parent) -> TaskManager:
     """Return lm-eval's manager of the tasks, groups and tags that YAMLs in a folder define.
 
-    Its `task_index` is the one that lm-eval makes itself (lm_eval/tasks/_index.py).
+    Its `task_index` is the one that lm-eval makes itself (lm_eval/tasks/_index.py). A release of
+    lm-eval that indexes tasks in another way makes its own, of its own folder.
     """
+    try:
+        from lm_eval.tasks._index import TaskIndex
+
+        enter = TaskIndex.process_cfg
+    except (ImportError, AttributeError):
+        return TaskManager()
     manager = TaskManager(include_defaults=False)
     for path in sorted(folder.rglob("*.yaml"), key=Path.as_posix):
         try:
-            TaskIndex.process_cfg(_names(path), path, manager.task_index)
+            enter(_names(path), path, manager.task_index)
         except Exception:  # what is only included, or damaged, defines nothing, as in lm-eval
             continue
     return manager
