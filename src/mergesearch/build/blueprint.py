@@ -199,7 +199,6 @@ def read_blueprint(path: Path, parents: Mapping[str, Checkpoint]) -> Blueprint:
     """Read a template and prove it on the parent that it was converted from.
 
     Args:
-        path: Template, a GGUF.
         parents: Parents of the merge, opened as they are found; one of them was converted.
 
     Raises:

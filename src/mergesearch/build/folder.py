@@ -34,7 +34,6 @@ def open_shards(
 
     Args:
         folder: Folder to write into.
-        merged: Merged model.
         dtype: Type of the stored values.
         label: What the files say of themselves; None for nothing.
     """

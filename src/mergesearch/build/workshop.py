@@ -116,7 +116,6 @@ class Workshop:
         """Return every tensor of a recipe's model, computed on demand.
 
         Args:
-            recipe: Recipe to plan.
             stop: Event that ends the reading of blocks once it is set.
         """
         return plan_merge(recipe, self.parents, stop, self._memo, self.spare)
@@ -153,7 +152,6 @@ class Workshop:
         """Build a recipe's GGUF in memory, in the recipe's own mix.
 
         Args:
-            recipe: Recipe to build.
             stop: Event that ends the build soon after another thread sets it.
             on_progress: Function that takes the numbers of blocks written and of all blocks.
 
@@ -179,7 +177,6 @@ class Workshop:
         """Build a recipe's GGUF as a file, whole or not at all, and return its SHA-256 (hex).
 
         Args:
-            recipe: Recipe to build.
             path: File to write; an existing one is replaced.
             quant: Key of `quantize.MIXES`; None for the recipe's own mix.
             on_progress: Function that takes the numbers of blocks written and of all blocks.
@@ -203,8 +200,6 @@ class Workshop:
         parent that the recipe takes it from, or written where it is a new one.
 
         Args:
-            recipe: Recipe to build.
-            folder: Folder to write.
             replace: Whether another model in the folder's place is removed.
             on_progress: Function that takes the numbers of blocks written and of all blocks.
 
@@ -226,7 +221,6 @@ class Workshop:
         """Write a recipe's model as safetensors and GGUFs, in one pass over the parents.
 
         Args:
-            recipe: Recipe to build.
             folder: Empty folder for the safetensors.
             mixes: File to write for each key of `quantize.MIXES`.
             label: What the files say of themselves; None for nothing.

@@ -350,9 +350,6 @@ def unsupported(
 
     Args:
         name: Name of the architecture; None where there is none.
-        where: Place that the message names.
-        supported: Names of those that are built in.
-        fix: What to do; None where there is nothing.
     """
     what = "names no architecture" if name is None else f"unsupported architecture {shown(name)}"
     return CheckpointError(what, where=where, expected=", ".join(supported), fix=fix)

@@ -80,7 +80,6 @@ def layer_kinds(
     Args:
         kinds: Kind of attention of each layer.
         config: Completed `config.json`.
-        where: Place that messages name.
 
     Raises:
         CheckpointError: There are experts, or the layers share keys and values of other layers
@@ -107,7 +106,6 @@ def sizes_by_kind(config: Mapping[str, Any], where: str | Path) -> dict[str, dic
 
     Args:
         config: Completed `config.json`.
-        where: Place that messages name.
     """
     heads = positive_size(config, "num_attention_heads", where)
     groups = positive_size(config, "num_key_value_heads", where)
@@ -178,7 +176,6 @@ def own_keys(kinds: Sequence[str], config: Mapping[str, Any], where: str | Path)
     Args:
         kinds: Kind of each layer.
         config: Completed `config.json`.
-        where: Place that messages name.
     """
     sizes = sizes_by_kind(config, where)
     head, full_head = sizes[SLIDING]["head"], sizes[FULL]["head"]
@@ -229,7 +226,6 @@ def own_settings(
     """Return the settings of a config.json that only Gemma 4 has, out of a GGUF.
 
     Args:
-        fields: Metadata.
         shapes: Shape of every tensor by its GGUF name.
         factors: Factors of the frequencies of full attention, shape `(global_head_dim / 2,)`.
 

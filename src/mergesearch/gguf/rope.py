@@ -40,11 +40,6 @@ def rope_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
 def check_rope_type(layout: BuiltInLayout, config: Mapping[str, Any], where: Path) -> None:
     """Refuse rotary positions that llama.cpp does not compute in this architecture.
 
-    Args:
-        layout: Shape of the model.
-        config: `config.json` of the model.
-        where: File that messages name.
-
     Raises:
         CheckpointError: Their type is unknown, also where it is written with other capitals (to
             `transformers` that is another type), or lacks its factor.

@@ -16,7 +16,6 @@ def positive_size(
     """Return a size that a `config.json` names.
 
     Args:
-        where: Place that messages name.
         default: Size where the key is missing; None where it has to be there.
 
     Raises:

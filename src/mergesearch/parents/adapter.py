@@ -89,7 +89,6 @@ class LowRankChange:
 
         Args:
             into: Array of the rows, shape `(rows, cols)`.
-            start: First row.
         """
         stop = start + len(into)
         factor = self.file.rows(self.a, 0, self.file.tensors[self.a].shape[0])

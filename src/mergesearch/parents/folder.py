@@ -51,8 +51,6 @@ class FolderCheckpoint(StoredCheckpoint):
     A head that a tied model stores nevertheless is left out.
 
     Args:
-        ref: Id of the parent.
-        folder: Folder to read.
         as_found: Whether the tensors are taken as they are, whatever the architecture, for a
             blueprint that says what they mean.
     """

@@ -26,9 +26,7 @@ class LoraCheckpoint(StoredCheckpoint):
     no longer agree. A tokenizer beside the adapter is used instead of the base's.
 
     Args:
-        ref: Id of the parent.
         base: Parent that the adapter is for.
-        folder: Folder of the adapter.
         spare: Room to keep products in; None: they are computed whenever they are read.
     """
 

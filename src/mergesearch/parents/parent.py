@@ -86,10 +86,8 @@ def checked_layout(config: Mapping[str, Any], n_tensors: int, where: Path) -> Bu
     """Return the layout that a `config.json` describes, of a built-in architecture.
 
     Args:
-        config: `config.json` of the model.
         n_tensors: Number of tensors that are stored, those of each expert counted apart. Where
             layers and experts need more, no name is made for any of them.
-        where: File that messages name.
 
     Raises:
         CheckpointError: The config.json is damaged, does not fit the number of tensors, or asks for

@@ -53,7 +53,6 @@ def text_config(config: Mapping[str, Any], where: Path, *, has_head: bool) -> di
 
     Args:
         config: `config.json` of the whole.
-        where: Folder that messages name.
         has_head: Whether a head is stored. Where the config of the whole agrees with that, it
             counts before that of the text, as for transformers.
 

@@ -17,9 +17,7 @@ def check_token_ids(config: Mapping[str, Any], rows: int, where: Path) -> None:
     """Refuse special tokens that are needed and that the embedding has no row for.
 
     Args:
-        config: `config.json` of the model.
         rows: Rows of the embedding.
-        where: File that messages name.
 
     Raises:
         CheckpointError: Names the first such token.
@@ -42,9 +40,7 @@ def fitting_tokenizer(
     other tokens.
 
     Args:
-        tokenizer: Tokenizer as its files have it.
         rows: Rows of the embedding.
-        where: Folder that messages name.
 
     Raises:
         CheckpointError: The chat template, or a special token other than padding, needs one.

@@ -67,7 +67,6 @@ def tokenizer_from_gguf(fields: Mapping[str, Any], where: Path) -> Tokenizer:
 
     Args:
         fields: Metadata of the file by key, with a list of tokens.
-        where: Path of the file, for messages.
 
     Raises:
         CheckpointError: A kind of tokenizer, or a pre-tokenizer, that is not known here.

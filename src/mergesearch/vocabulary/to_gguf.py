@@ -87,7 +87,6 @@ def read_vocabulary(tokenizer: Tokenizer, rows: int, spaced: str = "llama") -> V
     from, they are as they are there.
 
     Args:
-        tokenizer: Tokenizer of the model.
         rows: Rows of the token embedding.
         spaced: Kind of a tokenizer in which spaces are letters and bytes are tokens, where no GGUF
             says which.
