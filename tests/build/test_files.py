@@ -10,8 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +20,6 @@ from mergesearch.build.files import (
     RunningDigest,
     file_digest,
     full_disk_is_build_error,
-    row_blocks,
     scratch_file,
     write_at,
     write_pieces,
@@ -162,12 +159,6 @@ def test_arrays_are_written_whole_where_they_belong(
     array = np.arange(24, dtype=np.uint16).reshape(4, 6)[:, ::2]
     write_at(fd, array, 3)
     assert os.pread(fd, 100, 0) == bytes(3) + array.tobytes()
-
-
-def test_blocks_of_rows_cover_a_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "rows_per_block", lambda cols: 3)
-    tensor: Any = SimpleNamespace(rows=7, cols=10)
-    assert list(row_blocks(tensor)) == [(0, 3), (3, 6), (6, 7)]
 
 
 def test_a_scratch_file_is_new_and_writable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -223,15 +223,14 @@ def read_blueprint(path: Path, parents: Mapping[str, Checkpoint]) -> Blueprint:
     )
 
 
+@dataclass(eq=False)
 class _Unexplained(Exception):
-    """A tensor of the template that a parent does not explain."""
+    """A tensor of the template that a parent does not explain, and how many it does."""
 
-    def __init__(self, name: str, reason: str, ref: str, explained: int) -> None:
-        super().__init__(name)
-        self.name = name
-        self.reason = reason
-        self.ref = ref
-        self.explained = explained
+    name: str
+    reason: str
+    ref: str
+    explained: int
 
 
 def _derive(file: GgufFile, parent: Checkpoint) -> list[StoredTensor]:

@@ -18,7 +18,7 @@ from gguf import GGMLQuantizationType as Type
 
 from mergesearch._kernels.stored import Float
 from mergesearch.gguf import RowChange, Segment
-from mergesearch.merge.rows import rows_per_block
+from mergesearch.merge.rows import row_blocks
 from mergesearch.quantize import quantize_rows
 from mergesearch.quantize.formats import FLOATS
 
@@ -137,7 +137,7 @@ def _everywhere(
     target: Matrix, row: Float, sources: Sequence[Matrix]
 ) -> Iterator[tuple[Matrix, int]]:
     for source in sources:
-        for start, stop in _blocks(0, source.rows, source.cols):
+        for start, stop in row_blocks(0, source.rows, source.cols):
             values = source.read(start, stop)
             equal = equal_rows(np.broadcast_to(row, values.shape), values, target.kind)
             for place in np.flatnonzero(equal):
@@ -160,18 +160,12 @@ def _agreeing(target: Matrix, place: int, source: Matrix, start: int, change: Ro
     """How many rows agree from two places on, in whole heads."""
     together = change.together
     most = min(target.rows - place, source.rows - start) // together * together
-    for first, stop in _blocks(0, most, target.cols, together):
+    for first, stop in row_blocks(0, most, target.cols, together):
         values = change.to_gguf(source.read(start + first, start + stop))
         same = equal_rows(target.read(place + first, place + stop), values, target.kind)
         if not same.all():
             return first + int(same.argmin()) // together * together
     return most
-
-
-def _blocks(first: int, stop: int, cols: int, together: int = 1) -> Iterator[tuple[int, int]]:
-    step = rows_per_block(cols, together)
-    for start in range(first, stop, step):
-        yield start, min(start + step, stop)
 
 
 def _with_constant(target: Matrix, source: Matrix) -> tuple[Segment, ...] | None:

@@ -21,8 +21,7 @@ import numpy.typing as npt
 
 from mergesearch._system.machine import available_cores
 from mergesearch.errors import BuildError, OutOfResources
-from mergesearch.merge import PlannedTensor
-from mergesearch.merge.rows import AHEAD, rows_per_block
+from mergesearch.merge.rows import AHEAD
 from mergesearch.merge.stopping import Stopping
 
 _SHORTAGES = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
@@ -30,13 +29,6 @@ HASHED_AT_ONCE = 1 << 20
 _SIGNAL_SECONDS = 0.5  # a signal just before the main thread waits does not wake it
 OnProgress = Callable[[int, int], None]
 """Takes how many parts of some work are done, and how many there are."""
-
-
-def row_blocks(tensor: PlannedTensor) -> Iterator[tuple[int, int]]:
-    """Cut a tensor into blocks: first row, and one after the last."""
-    step = rows_per_block(tensor.cols)
-    for start in range(0, tensor.rows, step):
-        yield start, min(start + step, tensor.rows)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ import numpy as np
 from gguf import GGMLQuantizationType as Type
 
 from mergesearch._system.files import write_json
-from mergesearch.build.files import Piece, full_disk_is_build_error, row_blocks, write_at
+from mergesearch.build.files import Piece, full_disk_is_build_error, write_at
 from mergesearch.build.label import Label
 from mergesearch.errors import BuildError
 from mergesearch.merge import MergedModel, PlannedTensor
+from mergesearch.merge.rows import row_blocks
 from mergesearch.quantize.formats import FLOAT_TYPES, FloatType
 from mergesearch.vocabulary import write_tokenizer
 
@@ -122,7 +123,7 @@ def _pieces(
     """Every block of rows, in file order; `data` is the place of the first byte."""
     for tensor in tensors:
         pitch = tensor.cols * dtype.size
-        for start, stop in row_blocks(tensor):
+        for start, stop in row_blocks(0, tensor.rows, tensor.cols):
             place = data + start * pitch
             yield Piece(
                 (tensor.name, start),

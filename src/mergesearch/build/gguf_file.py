@@ -28,7 +28,7 @@ from mergesearch.errors import RecipeError
 from mergesearch.gguf import Segment, StoredTensor
 from mergesearch.gguf.pack import TensorHeader, aligned, packed_header
 from mergesearch.merge import MergedModel
-from mergesearch.merge.rows import rows_per_block
+from mergesearch.merge.rows import row_blocks
 from mergesearch.quantize import MIXES, is_quantized, quantize_rows, row_bytes, tensor_types
 from mergesearch.recipe import Quantization
 
@@ -234,9 +234,9 @@ def blocks_of_segment(segment: Segment, tensor: StoredTensor) -> Iterator[Segmen
     if tensor.is_vector or segment.transposed:
         yield segment
         return
-    step = rows_per_block(tensor.cols, segment.change.together)
-    for start in range(segment.start, segment.stop, step):
-        yield replace(segment, start=start, stop=min(start + step, segment.stop))
+    together = segment.change.together
+    for start, stop in row_blocks(segment.start, segment.stop, tensor.cols, together):
+        yield replace(segment, start=start, stop=stop)
 
 
 def _write_rows(

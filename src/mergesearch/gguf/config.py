@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +202,14 @@ def _llama3_scaling(config: Mapping[str, Any], factors: Float, where: Path) -> d
     """
     layout = layout_of(config, where)
     fits = factors.size * 2 == layout.head_dim
-    for scaling in _llama3_candidates(float(factors.max())) if fits else ():
+    for original in (_PUBLISHED_CONTEXT, *_CONTEXTS) if fits else ():
+        scaling = {
+            "rope_type": "llama3",
+            "factor": float(factors.max()),
+            "low_freq_factor": _LOW,
+            "high_freq_factor": _HIGH,
+            "original_max_position_embeddings": original,
+        }
         tried = {**config, "rope_scaling": scaling}
         found = extra_tensors(layout, tried).get(ROPE_FACTORS)
         if found is not None and np.allclose(found, factors, rtol=1e-5, atol=0.0):
@@ -212,14 +219,3 @@ def _llama3_scaling(config: Mapping[str, Any], factors: Float, where: Path) -> d
         where=where,
         expected=f"bounds {_LOW:g} and {_HIGH:g}, and an original context of a power of two",
     )
-
-
-def _llama3_candidates(largest: float) -> Iterator[dict[str, Any]]:
-    for original in (_PUBLISHED_CONTEXT, *_CONTEXTS):
-        yield {
-            "rope_type": "llama3",
-            "factor": largest,
-            "low_freq_factor": _LOW,
-            "high_freq_factor": _HIGH,
-            "original_max_position_embeddings": original,
-        }

@@ -17,8 +17,7 @@ from mergesearch._kernels.stored import Float, Stored
 from mergesearch._system.spare import Spare
 from mergesearch.errors import BuildError, CheckpointError
 from mergesearch.gguf import Layout
-from mergesearch.merge.kept_rows import KeptRows
-from mergesearch.merge.rows import AHEAD, rows_per_block
+from mergesearch.merge.rows import AHEAD, KeptRows, row_blocks, rows_per_block
 from mergesearch.merge.shared_computation import SharedComputation
 from mergesearch.merge.stopping import Stopping
 from mergesearch.methods import InputRows, InputTensor, Method, Settings
@@ -164,12 +163,9 @@ class MergedModel(Checkpoint):
 
     def _not_finite(self, tensor: PlannedTensor) -> BuildError | CheckpointError:
         """The error that names the first parent whose tensor is not finite, else the merge."""
-        step = rows_per_block(tensor.cols)
-        for start in range(0, tensor.rows, step):
+        for start, stop in row_blocks(0, tensor.rows, tensor.cols):
             for source in tensor.sources:
-                rows = self._parents[source.parent].rows(
-                    source.name, start, min(start + step, tensor.rows)
-                )
+                rows = self._parents[source.parent].rows(source.name, start, stop)
                 if not np.isfinite(rows).all():
                     return CheckpointError(
                         f"{source.name} holds numbers that are not finite",

@@ -137,14 +137,16 @@ def pieced_digest(path: Path, stamp: Stamp) -> str:
         print(message, file=sys.stderr, flush=True)
     digest = _read_digest(path, stamp)
     if time.time() - stamp.changed / 1e9 > _SETTLED_SECONDS:
-        _keep(kept, known | {"digest": digest})
+        with suppress(OSError):  # without a cache the file is read the next time too
+            write_json(kept, known | {"digest": digest})
     return digest
 
 
 def _read_digest(path: Path, stamp: Stamp) -> str:
     places = range(0, stamp.size, _PIECE)
+    threads = max(1, min(len(places), available_cores()))
     try:
-        with path.open("rb") as file, ThreadPoolExecutor(_threads(len(places))) as pool:
+        with path.open("rb") as file, ThreadPoolExecutor(threads) as pool:
             pieces = [
                 pool.submit(_piece_digest, file.fileno(), place, min(_PIECE, stamp.size - place))
                 for place in places
@@ -155,10 +157,6 @@ def _read_digest(path: Path, stamp: Stamp) -> str:
     if Stamp.of(path) != stamp:
         raise _changed(path, "is written while it is read")
     return whole.hexdigest()
-
-
-def _threads(pieces: int) -> int:
-    return max(1, min(pieces, available_cores()))
 
 
 def _piece_digest(descriptor: int, place: int, size: int) -> bytes:
@@ -172,11 +170,6 @@ def _piece_digest(descriptor: int, place: int, size: int) -> bytes:
 def _cache_folder() -> Path:
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "mergesearch" / "digests"
-
-
-def _keep(kept: Path, document: Mapping[str, object]) -> None:
-    with suppress(OSError):  # without a cache the file is read the next time too
-        write_json(kept, document)
 
 
 def _changed(path: Path, what: str) -> ParentChanged:

@@ -68,19 +68,19 @@ def download(ref: str) -> Path:
     name, _, commit = pinned(ref).partition("@")
     with _hub_errors(ref):
         try:
-            files = _snapshot(name, commit, dry_run=True, tqdm_class=_without_bars())
+            files = _snapshot(name, commit, dry_run=True, tqdm_class=_no_bar())
         except DryRunError as error:
             return _cached(name, commit, error)
         _check_safetensors([file.filename for file in files], ref)
         missing = [file.file_size or 0 for file in files if file.will_download]
         if not missing:
-            return Path(_snapshot(name, commit, tqdm_class=_without_bars()))
+            return Path(_snapshot(name, commit, tqdm_class=_no_bar()))
         print(
             f"downloading {name}@{commit[:12]}: {len(missing)} files, {sum(missing) / 1e9:.3g} GB",
             file=sys.stderr,
             flush=True,
         )
-        bars = {} if _can_draw() else {"tqdm_class": _lines()}
+        bars = {} if _can_draw() else {"tqdm_class": _no_bar(lines=True)}
         return Path(_snapshot(name, commit, **bars))
 
 
@@ -112,40 +112,29 @@ def _snapshot(name: str, revision: str, **options: Any) -> Any:
     )
 
 
-def _without_bars() -> type[Any]:
-    """The hub's progress bar, switched off."""
-    from huggingface_hub.utils import tqdm
-
-    class Hidden(tqdm):  # type: ignore[misc]
-        def __init__(self, *values: Any, **options: Any) -> None:
-            super().__init__(*values, **(options | {"disable": True}))
-
-    return Hidden
-
-
 def _can_draw() -> bool:
     """Whether the hub's bars can be drawn: on a terminal where nothing else is drawn now."""
     return sys.stderr.isatty() and sys.stderr is sys.__stderr__
 
 
-def _lines() -> type[Any]:
-    """The hub's progress bar of bytes as a line now and then."""
+def _no_bar(*, lines: bool = False) -> type[Any]:
+    """The hub's progress bar, which is not drawn; that of bytes may be a line now and then."""
     from huggingface_hub.utils import tqdm
 
-    class Lines(tqdm):  # type: ignore[misc]
+    class NoBar(tqdm):  # type: ignore[misc]
         def __init__(self, *values: Any, **options: Any) -> None:
-            self._counts_bytes = options.get("name") == _BYTES
+            self._says = lines and options.get("name") == _BYTES
             self._said = time.monotonic()
             super().__init__(*values, **(options | {"disable": True}))
 
         def update(self, n: float | None = 1) -> None:
             self.n += n or 0
-            if self._counts_bytes and time.monotonic() - self._said >= QUIET_SECONDS:
+            if self._says and time.monotonic() - self._said >= QUIET_SECONDS:
                 self._said = time.monotonic()
                 done = f"downloaded {self.n / 1e9:.3g} of {self.total / 1e9:.3g} GB"
                 print(done, file=sys.stderr, flush=True)
 
-    return Lines
+    return NoBar
 
 
 @contextmanager

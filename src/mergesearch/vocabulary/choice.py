@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from mergesearch.errors import CheckpointError, RecipeError
 from mergesearch.recipe import TokenizerChoice
+from mergesearch.vocabulary.documents import pieces_of
 from mergesearch.vocabulary.files import LISTED, Tokenizer, text_of
 
 Sized: TypeAlias = tuple[Tokenizer, int]
@@ -61,7 +62,10 @@ def without_rows_beyond(tokenizer: Tokenizer, rows: int) -> Tokenizer:
     model = dict(document["model"])
     model["vocab"] = {text: row for text, row in model["vocab"].items() if row < rows}
     merges = model.get("merges") or []
-    model["merges"] = [merge for merge in merges if not gone & set(_pieces(merge))]
+    made = [(merge, *pieces_of(merge)) for merge in merges]
+    model["merges"] = [
+        merge for merge, left, right in made if not gone & {left, right, left + right}
+    ]
     document["model"] = model
     added = document.get("added_tokens") or []
     document["added_tokens"] = [entry for entry in added if entry["id"] < rows]
@@ -75,12 +79,6 @@ def without_rows_beyond(tokenizer: Tokenizer, rows: int) -> Tokenizer:
         settings[LISTED] = {row: entry for row, entry in listed.items() if int(row) < rows}
     ids = {kind: row for kind, row in tokenizer.ids.items() if row < rows}
     return replace(tokenizer, document=document, settings=settings, ids=ids, files=None)
-
-
-def _pieces(merge: str | list[str]) -> list[str]:
-    """The two pieces of a merge and what they make."""
-    left, right = merge.split(" ") if isinstance(merge, str) else merge
-    return [left, right, left + right]
 
 
 def with_tokens(tokenizer: Tokenizer, entries: Mapping[str, Mapping[str, Any]]) -> Tokenizer:

@@ -10,15 +10,19 @@ from pydantic import AfterValidator, Field, TypeAdapter
 from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
 
 from mergesearch._system.documents import refused
+from mergesearch.gguf.documents import Switch, Text
 
-Text = Annotated[str, Field(strict=True)]
-Switch = Annotated[bool, Field(strict=True)]
 Row = Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]
+
+
+def pieces_of(merge: Any) -> Any:
+    """Return the two pieces of a merge, which older files write with a space between."""
+    return merge.split(" ") if isinstance(merge, str) else merge
 
 
 def _merges(value: Any) -> Any:
     for merge in value:
-        pair = merge.split(" ") if isinstance(merge, str) else merge
+        pair = pieces_of(merge)
         if not isinstance(pair, list) or len(pair) != 2 or not all(map(_is_text, pair)):
             raise refused("holds a merge that is not two pieces")
     return value

@@ -18,6 +18,7 @@ from mergesearch.vocabulary.documents import (
     SETTINGS_DOCUMENT,
     SPECIAL_TOKENS_DOCUMENT,
     TOKENIZER_DOCUMENT,
+    pieces_of,
 )
 from mergesearch.vocabulary.sentencepiece_model import read_sentencepiece
 from mergesearch.vocabulary.stored import StoredTokens
@@ -147,7 +148,7 @@ def _check_merges(model: Mapping[str, Any], where: Path) -> None:
     """Refuse merges of what is not a token, as the library `tokenizers` does."""
     vocab = model["vocab"]
     for merge in model.get("merges") or ():
-        for piece in merge.split(" ") if isinstance(merge, str) else merge:
+        for piece in pieces_of(merge):
             if piece not in vocab:
                 raise CheckpointError(
                     f"model.merges: {shown(piece)} is not in the vocabulary", where=where

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from mergesearch._system.documents import shown
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.pack import Metadata
 from mergesearch.vocabulary import Tokenizer
+from mergesearch.vocabulary.documents import pieces_of
 from mergesearch.vocabulary.files import KINDS, text_of
 from mergesearch.vocabulary.pre_tokenizers import names, recognized
 from mergesearch.vocabulary.special import SpecialTokens, special_tokens
@@ -118,7 +119,7 @@ def read_vocabulary(tokenizer: Tokenizer, rows: int, spaced: str = "llama") -> V
         pre=_pre_tokenizer(tokenizer, where) if model == "gpt2" else _PRE[model],
         tokens=tokens,
         types=types,
-        scores=_SCORES[model](document, tokens, types),
+        scores=_scores(model, document, tokens, types),
         merges=[] if model == "llama" else list(_merges(document)),
         space_prefix=False if model != "gpt2" and not _prefixes_space(document) else None,
         special=special_tokens(tokenizer, rows),
@@ -156,8 +157,7 @@ def _take_over(
 def _merges(document: Mapping[str, Any]) -> Iterator[str]:
     """The merges, in which a space within a piece is written as byte-level tokens write it."""
     for merge in document["model"].get("merges") or []:
-        pair = merge.split(" ") if isinstance(merge, str) else merge
-        yield " ".join(piece.replace(" ", BYTE_LEVEL_SPACE) for piece in pair)
+        yield " ".join(piece.replace(" ", BYTE_LEVEL_SPACE) for piece in pieces_of(merge))
 
 
 def _pre_tokenizer(tokenizer: Tokenizer, where: str | Path) -> str:
@@ -250,16 +250,20 @@ def _token_types(
     return [int(kind(row)) for row in range(rows)]
 
 
-def _scores(document: Mapping[str, Any], tokens: list[str], types: list[int]) -> list[float]:
-    """Scores that make llama.cpp join pairs in the order of the merges: minus the rank.
+def _scores(
+    model: str, document: Mapping[str, Any], tokens: list[str], types: list[int]
+) -> list[float] | None:
+    """Scores of a vocabulary without merges, which make llama.cpp join pairs in their order.
 
-    Single characters, which no merge makes, come after every merge, as SentencePiece stores them.
+    They are minus the rank of the merge. Single characters, which no merge makes, come after every
+    merge, as SentencePiece stores them. Beside merges all scores of Gemma 4 are the same.
     """
+    if model != "llama":
+        return None if model == "gpt2" else [_ADDED_SCORE] * len(tokens)
     ranks: dict[str, int] = {}
     merges = document["model"].get("merges") or []
     for rank, merge in enumerate(merges):
-        pair = merge.split(" ") if isinstance(merge, str) else merge
-        ranks.setdefault("".join(pair), rank)
+        ranks.setdefault("".join(pieces_of(merge)), rank)
     fixed = {
         gguf.TokenType.UNUSED: _UNUSED_SCORE,
         gguf.TokenType.CONTROL: 0.0,
@@ -272,22 +276,6 @@ def _scores(document: Mapping[str, Any], tokens: list[str], types: list[int]) ->
         fixed.get(gguf.TokenType(kind), -float(ranks.get(token, last)))
         for token, kind in zip(tokens, types, strict=True)
     ]
-
-
-def _no_scores(document: Mapping[str, Any], tokens: list[str], types: list[int]) -> None:
-    """Nothing: merges say what is joined."""
-
-
-def _same_scores(document: Mapping[str, Any], tokens: list[str], types: list[int]) -> list[float]:
-    """The same score for all, beside merges that say what is joined."""
-    return [_ADDED_SCORE] * len(tokens)
-
-
-_SCORES: Mapping[str, Callable[[Mapping[str, Any], list[str], list[int]], list[float] | None]] = {
-    "gpt2": _no_scores,
-    "llama": _scores,
-    "gemma4": _same_scores,
-}
 
 
 def _prefixes_space(document: Mapping[str, Any]) -> bool:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mergesearch._system.spare import Spare
-from mergesearch.merge.kept_rows import KeptRows
+from mergesearch.merge import rows
+from mergesearch.merge.rows import KeptRows, row_blocks
 
 ROWS, COLS, STEP = 10, 3, 4
 WHOLE = np.arange(ROWS * COLS, dtype=np.float32).reshape(ROWS, COLS)
@@ -56,3 +57,10 @@ def test_without_room_rows_are_computed_each_time(tmp_path: Path) -> None:
     for _ in range(2):
         assert np.array_equal(read(kept, 0, 4, 8, 10), WHOLE)
     assert len(computing.spans) == 6
+
+
+def test_blocks_of_rows_cover_a_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "BLOCK_ELEMENTS", 30)
+    assert list(row_blocks(0, 7, 10)) == [(0, 3), (3, 6), (6, 7)]
+    assert list(row_blocks(2, 10, 10, together=2)) == [(2, 4), (4, 6), (6, 8), (8, 10)]
+    assert list(row_blocks(5, 5, 10)) == []
