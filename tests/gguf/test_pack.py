@@ -12,7 +12,7 @@ from gguf import GGUFValueType as ValueType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mergesearch.gguf.pack import Metadata, TensorHeader, aligned, packed_header
+from mergesearch.gguf.pack import Metadata, PlacedTensor, aligned, packed_header
 
 texts = st.text(max_size=20)
 whole = st.integers(0, 2**31 - 1)
@@ -28,7 +28,7 @@ values = st.one_of(
 )
 
 
-def written_by_gguf(path: Path, keys: dict[str, object], tensors: list[TensorHeader]) -> bytes:
+def written_by_gguf(path: Path, keys: dict[str, object], tensors: list[PlacedTensor]) -> bytes:
     """The header that `gguf.GGUFWriter` writes."""
     writer = gguf.GGUFWriter(path, "llama")
     for key, value in keys.items():
@@ -60,9 +60,9 @@ def test_headers_equal_those_of_gguf(
     keys: dict[str, object], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     tensors = [
-        TensorHeader("vector", (5,), Type.F32, 0),
-        TensorHeader("matrix", (3, 7), Type.F32, aligned(20)),
-        TensorHeader("experts", (2, 3, 4), Type.F32, aligned(20) + aligned(84)),
+        PlacedTensor("vector", (5,), (), Type.F32, 0),
+        PlacedTensor("matrix", (3, 7), (), Type.F32, aligned(20)),
+        PlacedTensor("experts", (2, 3, 4), (), Type.F32, aligned(20) + aligned(84)),
     ]
     expected = written_by_gguf(tmp_path_factory.mktemp("g") / "m.gguf", keys, tensors)
     made = Metadata("llama")

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -93,18 +94,15 @@ class Blueprint:
         beyond = [layer for layer in layers if layer >= n_layers]
         if beyond:
             raise self._refuse(f"a layer like number {beyond[0]}", f"one of {n_layers} layers")
-        places = [
-            place for place, tensor in enumerate(self.tensors) if layer_of(tensor.name) is not None
-        ]
         of_layers = [
             _of_layer(tensor, layer)
             for layer, kind in enumerate(layers)
             for tensor in self.tensors
             if layer_of(tensor.name) == kind
         ]
-        apart = [tensor for tensor in self.tensors if layer_of(tensor.name) is None]
-        before = sum(layer_of(tensor.name) is None for tensor in self.tensors[: places[0]])
-        return [*apart[:before], *of_layers, *apart[before:]]
+        outside = [tensor for tensor in self.tensors if layer_of(tensor.name) is None]
+        before = list(takewhile(lambda tensor: layer_of(tensor.name) is None, self.tensors))
+        return [*before, *of_layers, *outside[len(before) :]]
 
     def _changed(self, merged: MergedModel) -> dict[str, Any]:
         """Metadata that is not the template's: number and kinds of layers, the chat template."""

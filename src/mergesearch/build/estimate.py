@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from mergesearch._system.machine import available_cores
 from mergesearch.build.contents import Contents
 from mergesearch.build.gguf_file import (
-    PlacedTensor,
     blocks_of_segment,
     file_layout,
     stored_rows,
 )
 from mergesearch.gguf import layer_of
+from mergesearch.gguf.pack import PlacedTensor
 from mergesearch.merge import MergedModel
 from mergesearch.recipe import Quantization
 
@@ -46,7 +46,7 @@ def estimate(
     layer = [tensor for tensor in layout.tensors if layer_of(tensor.name) == n_layers // 2]
     outside = [tensor for tensor in layout.tensors if layer_of(tensor.name) is None]
     return Estimate(
-        sum(tensor.rows * tensor.cols for tensor in layout.tensors),
+        sum(tensor.rows * tensor.cols for tensor in contents.tensors),
         layout.size,
         n_layers * _seconds(merged, layer, None, threads)
         + _seconds(merged, outside, _OUTSIDE_ROWS, threads),

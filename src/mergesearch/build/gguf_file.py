@@ -26,29 +26,11 @@ from mergesearch.build.files import (
 from mergesearch.build.label import Label
 from mergesearch.errors import RecipeError
 from mergesearch.gguf import Segment, StoredTensor
-from mergesearch.gguf.pack import TensorHeader, aligned, packed_header
+from mergesearch.gguf.pack import PlacedTensor, aligned, packed_header
 from mergesearch.merge import MergedModel
 from mergesearch.merge.rows import row_blocks
 from mergesearch.quantize import MIXES, is_quantized, quantize_rows, row_bytes, tensor_types
 from mergesearch.recipe import Quantization
-
-
-@dataclass(frozen=True)
-class PlacedTensor(StoredTensor):
-    """A tensor of the output file.
-
-    Attributes:
-        kind: Type of its rows.
-        offset: Place of its first byte in the file.
-    """
-
-    kind: Type
-    offset: int
-
-    @property
-    def pitch(self) -> int:
-        """Bytes of one row, or of one element of a vector."""
-        return row_bytes(self.kind, self.cols)
 
 
 @dataclass(frozen=True)
@@ -57,14 +39,14 @@ class FileLayout:
 
     Attributes:
         header: Bytes before the data.
-        constants: Vectors that are stored as they are, by the place of their first byte.
-        tensors: Merged tensors in the order of the file.
+        constants: Vectors that are stored as they are, by name.
+        tensors: Tensors in the order of the file; constants are made of no segments.
         data: Place of the first byte after the header and its padding.
         size: Size of the file in bytes.
     """
 
     header: bytes
-    constants: Mapping[int, Float]
+    constants: Mapping[str, Float]
     tensors: Sequence[PlacedTensor]
     data: int
     size: int
@@ -101,10 +83,12 @@ class GgufOutput:
         self._layout = plain if label is None else self._layout_with(label.gguf_keys())
         with full_disk_is_build_error():
             os.pwrite(fd, self._layout.header, 0)
-            for place, values in self._layout.constants.items():
-                write_at(fd, values, place)
+            for tensor in self._layout.tensors:
+                if tensor.name in self._layout.constants:
+                    constant = self._layout.constants[tensor.name]
+                    write_at(fd, constant, self._layout.data + tensor.offset)
             os.ftruncate(fd, self._layout.size)
-        pieces = list(_pieces(fd, merged, self._layout.tensors))
+        pieces = list(_pieces(fd, merged, self._layout))
         self._digest = RunningDigest(fd, pieces, self._layout.data, _before_data(plain))
         self.pieces = [
             replace(piece, write=partial(_write_and_hash, piece.write, self._digest, number))
@@ -157,29 +141,16 @@ def file_layout(
         CheckpointError: The vocabulary cannot be stored as GGUF.
     """
     types = _types(contents, quantization)
-    shapes = {name: values.shape for name, values in contents.constants.items()}
-    shapes |= {tensor.name: tensor.shape for tensor in contents.tensors}
-    headers, offset = [], 0
-    for name, shape in shapes.items():
-        kind = types.get(name, Type.F32)
-        headers.append(TensorHeader(name, shape, kind, offset))
-        offset += aligned(math.prod(shape[:-1]) * row_bytes(kind, shape[-1]))
+    constants = [StoredTensor(name, own.shape, ()) for name, own in contents.constants.items()]
+    tensors, size = [], 0
+    for tensor in (*constants, *contents.tensors):
+        kind = types.get(tensor.name, Type.F32)
+        tensors.append(PlacedTensor(tensor.name, tensor.shape, tensor.segments, kind, size))
+        size += aligned(math.prod(tensor.shape[:-1]) * row_bytes(kind, tensor.shape[-1]))
     metadata = contents.metadata(MIXES[quantization.mix].file_type, label or {})
-    header = packed_header(metadata, headers)
+    header = packed_header(metadata, tensors)
     data = aligned(len(header))
-    places = {tensor.name: data + tensor.offset for tensor in headers}
-    return FileLayout(
-        header,
-        {places[name]: values for name, values in contents.constants.items()},
-        [
-            PlacedTensor(
-                tensor.name, tensor.shape, tensor.segments, types[tensor.name], places[tensor.name]
-            )
-            for tensor in contents.tensors
-        ],
-        data,
-        data + offset,
-    )
+    return FileLayout(header, contents.constants, tensors, data, data + size)
 
 
 def _types(contents: Contents, quantization: Quantization) -> dict[str, Type]:
@@ -201,10 +172,10 @@ def _types(contents: Contents, quantization: Quantization) -> dict[str, Type]:
     return tensor_types(quantization.mix, shapes, contents.traits, overrides)
 
 
-def _pieces(fd: int, merged: MergedModel, tensors: Sequence[PlacedTensor]) -> Iterator[Piece]:
+def _pieces(fd: int, merged: MergedModel, layout: FileLayout) -> Iterator[Piece]:
     """Every block of rows, in file order."""
-    for tensor in tensors:
-        offset = tensor.offset
+    for tensor in layout.tensors:
+        offset = layout.data + tensor.offset
         for segment in tensor.segments:
             for block in blocks_of_segment(segment, tensor):
                 name, start, stop = _merged_rows(block, tensor)

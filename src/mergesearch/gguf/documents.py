@@ -5,13 +5,16 @@ Keys that are not named here are not looked at, and may hold anything.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, TypeAdapter
 from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
 
-from mergesearch._system.documents import one_or_several, refused
+from mergesearch._system.documents import one_or_several, refused, state_of
+from mergesearch.errors import CheckpointError
 
 
 def _check_float32(value: float) -> float:
@@ -157,3 +160,20 @@ class _Generation(TypedDict, total=False):
 ANY_CONFIG: TypeAdapter[Any] = TypeAdapter(_AnyConfig)
 MODEL_CONFIG: TypeAdapter[Any] = TypeAdapter(_ModelConfig)
 GENERATION: TypeAdapter[Any] = TypeAdapter(_Generation)
+
+
+def positive_size(
+    config: Mapping[str, Any], key: str, where: str | Path, default: int | None = None
+) -> int:
+    """Return a size that a `config.json` names.
+
+    Args:
+        default: Size where the key is missing; None where it has to be there.
+
+    Raises:
+        CheckpointError: It is missing, or not a positive whole number.
+    """
+    value = config.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise CheckpointError(state_of(key, value), where=where, expected="a positive whole number")
+    return value

@@ -10,9 +10,9 @@ from mergesearch._system.documents import state_of
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf import gemma4
 from mergesearch.gguf.architectures import ARCHITECTURES, unsupported
+from mergesearch.gguf.documents import positive_size
 from mergesearch.gguf.family import Family, completed
 from mergesearch.gguf.layout import BuiltInLayout, LinearAttention
-from mergesearch.gguf.sizes import positive_size
 
 _FIX = "convert one parent with llama.cpp and name the file: --template FILE.gguf"
 

@@ -18,8 +18,8 @@ import numpy as np
 from mergesearch._kernels.stored import Float
 from mergesearch._system.documents import state_of
 from mergesearch.errors import CheckpointError
+from mergesearch.gguf.documents import positive_size
 from mergesearch.gguf.fields import Fields
-from mergesearch.gguf.sizes import positive_size
 
 ARCHITECTURE = "Gemma4ForCausalLM"
 SLIDING, FULL = "sliding_attention", "full_attention"

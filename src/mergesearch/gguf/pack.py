@@ -7,13 +7,16 @@ and is the same for all candidates of a search.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gguf
 from gguf import GGMLQuantizationType as Type
 from gguf import GGUFValueType as ValueType
+
+from mergesearch.gguf.rows import StoredTensor
+from mergesearch.quantize import row_bytes
 
 NUMBERS = {
     ValueType.UINT8: "B",
@@ -102,31 +105,29 @@ def _string(text: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class TensorHeader:
-    """A tensor in the header.
+class PlacedTensor(StoredTensor):
+    """A tensor of a file.
 
     Attributes:
-        name: GGUF name.
-        shape: Shape, the columns last.
         kind: Type of the stored rows.
-        offset: Place of the data in bytes from the beginning of all data.
+        offset: Place of the first byte, from the beginning of all data.
     """
 
-    name: str
-    shape: tuple[int, ...]
     kind: Type
     offset: int
 
+    @property
+    def pitch(self) -> int:
+        """Bytes of one row, or of one element of a vector."""
+        return row_bytes(self.kind, self.cols)
 
-def packed_header(sections: Sequence[Section], tensors: Sequence[TensorHeader]) -> bytes:
+
+def packed_header(sections: Sequence[Section], tensors: Sequence[PlacedTensor]) -> bytes:
     """Return the whole header: magic, version, counts, metadata, tensors."""
-    counts = len(tensors), sum(count for count, _ in sections)
-    start = struct.pack("<IIQQ", gguf.GGUF_MAGIC, gguf.GGUF_VERSION, *counts)
-    return start + b"".join(keys for _, keys in sections) + _packed_tensors(tensors)
-
-
-def _packed_tensors(tensors: Iterable[TensorHeader]) -> bytes:
-    packed = bytearray()
+    packed = bytearray(struct.pack("<II", gguf.GGUF_MAGIC, gguf.GGUF_VERSION))
+    packed += struct.pack("<QQ", len(tensors), sum(count for count, _ in sections))
+    for _, keys in sections:
+        packed += keys
     for tensor in tensors:
         dimensions = len(tensor.shape)
         packed += _string(tensor.name)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ _KEY = re.compile(
     r"|(?:base_layer\.|modules_to_save\.(?:(?P<saved>[^.]+)\.)?)?(?P<whole>weight|bias))"
 )
 
+_WHOLE = ("weight", "bias")
 _MOST_CHARACTERS = 200
 """Characters of a module's name, to which patterns are compared."""
 
@@ -152,14 +153,6 @@ class Adapter:
         return [self.file.path, self.folder / CONFIG, *documents(self.folder)]
 
 
-@dataclass
-class _Module:
-    """The names in the file of what an adapter holds for one module, by their kinds."""
-
-    factors: dict[str, str] = field(default_factory=dict)
-    whole: dict[str, str] = field(default_factory=dict)
-
-
 def read_adapter(folder: Path) -> Adapter:
     """Read a PEFT adapter; of several in its file, the one named `default`.
 
@@ -183,16 +176,12 @@ def read_adapter(folder: Path) -> Adapter:
         )
     modules = by_adapter.pop(chosen)
     notes = [f"the adapter {name} in the same file is left out" for name in by_adapter]
-    changes = {
-        f"{name}.weight": _change(file, config, name, module.factors)
-        for name, module in modules.items()
-        if module.factors
-    }
-    whole = {
-        f"{name}.{kind}": key
-        for name, module in modules.items()
-        for kind, key in module.whole.items()
-    }
+    changes: dict[str, LowRankChange] = {}
+    whole: dict[str, str] = {}
+    for name, parts in modules.items():
+        whole |= {f"{name}.{part}": parts.pop(part) for part in _WHOLE if part in parts}
+        if parts:
+            changes[f"{name}.weight"] = _change(file, config, name, parts)
     return Adapter(folder, file, whole, changes, tuple(notes))
 
 
@@ -209,9 +198,9 @@ def _with_weights(folder: Path) -> Path:
     )
 
 
-def _modules(file: SafetensorsFile) -> dict[str, dict[str, _Module]]:
-    """What a file holds, by the name of the adapter and that of the module."""
-    found: dict[str, dict[str, _Module]] = {}
+def _modules(file: SafetensorsFile) -> dict[str, dict[str, dict[str, str]]]:
+    """The names in a file by adapter, by module, and by the part of it that they are."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
     for key in file.tensors:
         match = _KEY.fullmatch(key)
         floats = file.tensors[key].dtype not in WHOLE_NUMBERS
@@ -222,11 +211,8 @@ def _modules(file: SafetensorsFile) -> dict[str, dict[str, _Module]]:
                 expected="LoRA's A and B, DoRA's lengths, or whole tensors, all of floats",
             )
         adapter = match["adapter"] or match["saved"] or _DEFAULT
-        module = found.setdefault(adapter, {}).setdefault(match["module"], _Module())
-        if match["part"] is not None:
-            module.factors[match["part"]] = key
-        else:
-            module.whole[match["whole"]] = key
+        module = found.setdefault(adapter, {}).setdefault(match["module"], {})
+        module[match["part"] or match["whole"]] = key
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,13 @@ def download(ref: str) -> Path:
             files = _snapshot(name, commit, dry_run=True, tqdm_class=_no_bar())
         except DryRunError as error:
             return _cached(name, commit, error)
-        _check_safetensors([file.filename for file in files], ref)
+        if not any(file.filename.endswith(".safetensors") for file in files):
+            raise CheckpointError(
+                "the repository holds no safetensors",
+                where=ref,
+                expected="model.safetensors, or shards with model.safetensors.index.json",
+                fix="convert its weights to safetensors; for a GGUF, download it and name the file",
+            )
         missing = [file.file_size or 0 for file in files if file.will_download]
         if not missing:
             return Path(_snapshot(name, commit, tqdm_class=_no_bar()))
@@ -92,16 +98,6 @@ def _cached(name: str, commit: str, error: Exception) -> Path:
         return Path(_snapshot(name, commit, local_files_only=True))
     except LocalEntryNotFoundError as missing:
         raise error.__cause__ or missing from error
-
-
-def _check_safetensors(names: Sequence[str], ref: str) -> None:
-    if not any(name.endswith(".safetensors") for name in names):
-        raise CheckpointError(
-            "the repository holds no safetensors",
-            where=ref,
-            expected="model.safetensors, or shards with model.safetensors.index.json",
-            fix="convert its weights to safetensors; for a GGUF, download it and name the file",
-        )
 
 
 def _snapshot(name: str, revision: str, **options: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf.sizes import positive_size
+from mergesearch.gguf.documents import positive_size
 
 
 def test_what_is_read() -> None:
