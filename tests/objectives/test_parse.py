@@ -33,7 +33,7 @@ def changed(path: tuple[Any, ...], value: object) -> str:
     [
         (("objectives",), {}, "objectives file: needs `objectives`, at least one"),
         (("objectives",), [], "objectives: a list is not a mapping"),
-        (("objectives", 3), {}, "objectives.3: 3 is not a string"),
+        (("objectives", 3), {}, "objectives: the key 3 is not a string: put it in quotes"),
         (("objectives", "reason"), None, "objectives.reason: null is not a mapping"),
         (("typo",), 1, "objectives file: unknown key 'typo'\n  expected: objectives, runtime, "),
         (("split_seed",), -1, "split_seed: -1 is out of range\n  expected: at least 0"),
@@ -86,6 +86,13 @@ def test_wrong_files_are_refused_by_the_key_s_path(
     with pytest.raises(ObjectivesError) as caught:
         load(changed(path, value))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a\x1b[31m", "a\u202eb", "a\u200bb"])
+def test_the_name_of_an_objective_is_a_printable_line(name: str) -> None:
+    entry = {"tasks": [{"task": "say", "metric": "exact"}]}
+    with pytest.raises(ObjectivesError, match="cannot be printed in one line"):
+        load(changed(("objectives", name), entry))
 
 
 NO_FILES = ["", "3", "[]", "objectives: 3", "{", "[" * 3000]

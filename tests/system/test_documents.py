@@ -61,6 +61,8 @@ def test_a_long_value_is_cut() -> None:
         (b'{"a":\n 1,,}', "x, line 2: not valid JSON: expecting property name"),
         (b'{"a": {"b": 1, "c": 2, "b": 1}}', 'x: not valid JSON: the key "b" occurs twice'),
         (b"[1]", "a list is not a JSON object"),
+        (b"\xef\xbb\xbf{}", "x, line 1: not valid JSON: a byte order mark"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS"),
         (b"[" * 100_000, "x: not valid JSON: nested too deeply"),
         (b'{"a": "\\uD800"}', "not valid JSON: half of a character"),
         (b'{"a": 1' + b"0" * 5000 + b"}", "a number of over 4300 digits"),

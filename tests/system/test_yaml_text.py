@@ -50,7 +50,15 @@ def test_several_documents() -> None:
         ("a: !!bool maybe", "'maybe' is not a value of type bool"),
         ("a: !!timestamp x", "'x' is not a value of type timestamp"),
         ("a: 2026-02-31", "'2026-02-31' is not a value of type timestamp"),
-        ("a: !!python/object:os.system x", "could not determine a constructor for the tag"),
+        ("a: !!python/object:os.system x", "the tag !!python/object:os.system is unknown here"),
+        ("a: !own [1]", "x, line 1: not valid YAML: the tag !own is unknown here"),
+        ("a: =", "the tag !!value is unknown here"),
+        ("a: 1\nb: 010", "line 2: not valid YAML: 010 stands for 8 in YAML: write that, or '010' "),
+        ("a: 1:30", "1:30 stands for 90 in YAML"),
+        ("a: -1:30.5", "-1:30.5 stands for -90.5 in YAML"),
+        ("yes: 1\ntrue: 2", "x, line 2: not valid YAML: the key 'true' is in line 1 already"),
+        ("16: 1\n0x10: 2", "the key '0x10' is in line 1 already"),
+        ("a: &a {b: 1}\nc: {<<: *a, <<: *a}", "line 2: not valid YAML: the key '<<' is in line 2"),
         ("a: [1, 2\nb: 3", "x, line 2: not valid YAML: expected ',' or ']'"),
         ("a: *b", "found undefined alias"),
         ("a: \x07", "not valid YAML: "),
@@ -64,6 +72,12 @@ def test_slips_are_refused_by_their_line(text: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         read_document(text, InputError, "x")
     assert message in str(caught.value)
+
+
+def test_numbers_that_cannot_be_misread_are_taken() -> None:
+    numbers = "[0, 0.5, -0.25, 1_000, 0x10, 0b11, .5, 1.5e+3, '010', '1:30']"
+    read = [0, 0.5, -0.25, 1000, 16, 3, 0.5, 1500.0, "010", "1:30"]
+    assert read_document(numbers, InputError, "x") == read
 
 
 def test_aliases_cannot_make_a_document_huge() -> None:

@@ -21,6 +21,9 @@ MAX_JSON = 40 << 20
 """Bytes of a JSON file. The longest tokenizers have 35 MB; nonsense takes 20 times its size."""
 
 
+_MARK = "\ufeff".encode()
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is wrong with a document.
@@ -78,7 +81,8 @@ def parse_json(text: bytes, where: str | Path, fail: type[MergeSearchError]) -> 
         if b"\\ud" in text.lower():  # half a character cannot be written again
             json.dumps(document, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        problem = f"not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
+        said = "a byte order mark" if text.startswith(_MARK) else error.msg
+        problem = f"not valid JSON: {said[:1].lower()}{said[1:]}"
         raise fail(problem, where=f"{where}, line {error.lineno}") from error
     except UnicodeDecodeError as error:
         raise fail(f"not UTF-8 text (byte {error.start})", where=where) from error
@@ -191,6 +195,8 @@ def described(problem: ErrorDetails) -> Problem:
     """Return what pydantic found, in the words of this program."""
     path, kind, context = problem["loc"], problem["type"], problem.get("ctx", {})
     value = shown(problem["input"])
+    if path[-1:] == ("[key]",):
+        return Problem(f"the key {value} is not a string: put it in quotes", joined(path[:-2]))
     if kind == "missing":
         return Problem(f"needs `{path[-1]}`", joined(path[:-1]))
     if kind == "too_short":
@@ -214,7 +220,7 @@ def state_of(key: str, value: Any) -> str:
 
 def joined(path: tuple[str | int, ...]) -> str:
     """Return keys with a dot between; long ones are cut."""
-    return ".".join(_cut(str(key)) for key in path if key != "[key]")
+    return ".".join(_cut(str(key)) for key in path)
 
 
 def shown(value: Any) -> str:

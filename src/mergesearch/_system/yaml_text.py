@@ -7,6 +7,7 @@ tagged value, and follows any depth of nesting and any number of aliases.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,11 @@ _LONGEST = 80
 """Characters of a value in a message."""
 MAX_NODES = 100_000
 """Keys and values of a document, those that an alias repeats counted each time."""
+
+
+_PREFIX = "tag:yaml.org,2002:"
+_MISREAD = re.compile(r"[-+]?(0[0-9_]|[0-9_]+:)")
+"""Numbers to base 8 (`010`) and 60 (`1:30`)."""
 
 
 class Loader(yaml.SafeLoader):
@@ -47,11 +53,12 @@ class Loader(yaml.SafeLoader):
         return super().construct_document(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Construct a mapping that has each key once."""
-        lines: dict[tuple[str, str], int] = {}
+        """Construct a mapping that has each key once, however it is written."""
+        lines: dict[Hashable, int] = {}
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                name = key.tag, key.value
+            if isinstance(key, yaml.ScalarNode):
+                merges = key.tag == f"{_PREFIX}merge"
+                name = key.tag if merges else self.construct_object(key)
                 if name in lines:
                     problem = f"the key {key.value!r} is in line {lines[name]} already"
                     raise _refusal(problem, key.start_mark)
@@ -68,6 +75,27 @@ class Loader(yaml.SafeLoader):
             kind = node.tag.rpartition(":")[2]
             problem = f"{node.value!r} is not a value of type {kind}"
             raise _refusal(problem, node.start_mark) from error
+
+
+def _number(loader: Loader, node: yaml.ScalarNode) -> int | float:
+    """Construct a number; one that people read otherwise than YAML 1.1 is refused."""
+    kind = node.tag.removeprefix(_PREFIX)
+    number: int | float = getattr(loader, f"construct_yaml_{kind}")(node)
+    if _MISREAD.match(node.value):
+        problem = (
+            f"{node.value} stands for {number} in YAML: write that, or {node.value!r} for text"
+        )
+        raise _refusal(problem, node.start_mark)
+    return number
+
+
+def _unknown_tag(loader: Loader, node: yaml.Node) -> None:
+    raise _refusal(f"the tag {node.tag.replace(_PREFIX, '!!')} is unknown here", node.start_mark)
+
+
+Loader.add_constructor(f"{_PREFIX}int", _number)
+Loader.add_constructor(f"{_PREFIX}float", _number)
+Loader.add_constructor(None, _unknown_tag)
 
 
 def read_documents(

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
 
 from mergesearch._system.alike import did_you_mean
-from mergesearch._system.documents import described, joined
+from mergesearch._system.documents import described, joined, shown
 from mergesearch.errors import ObjectivesError
 from mergesearch.objectives.types import (
     Day,
@@ -93,6 +93,12 @@ def parse_document(document: Any, folder: Path) -> dict[str, Any]:
 
 
 def _objective(name: str, entry: _Entry) -> Objective:
+    if not name or not name.isprintable():
+        raise ObjectivesError(
+            f"the name {shown(name)} cannot be printed in one line",
+            where="objectives",
+            expected="letters, digits, spaces and signs",
+        )
     objective = Objective(
         name,
         entry["tasks"],
