@@ -98,8 +98,8 @@ def working(what: str, seconds: float = 1.0) -> Iterator[None]:
 
 
 def _spinner(console: SafeConsole) -> Progress:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True)
+    what = TextColumn("{task.description}", markup=False)
+    return Progress(SpinnerColumn(), what, TimeElapsedColumn(), console=console, transient=True)
 
 
 class _Lines:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from mergesearch._system.terminal import printable
 
+_LEAST_COLUMNS = 40  # of fewer, tables lose columns, then everything
+
 _OF_NOTEBOOK = "JPY_PARENT_PID"  # set by Jupyter for its kernels, and so for what they start
 
 
 class SafeConsole(Console):
-    """A console that writes control characters in what it shows as `\\u001b`; see `printable`."""
+    """A console that writes control characters in what it shows as `\\u001b`; see `printable`.
+
+    Nor are names taken for markup (`[red]`) or emoji (`:x:`). A terminal that says it has next to
+    no columns, or none, gets lines that it has to break.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, markup=False, emoji=False)
+        if self.width < _LEAST_COLUMNS:
+            self.width = _LEAST_COLUMNS
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
