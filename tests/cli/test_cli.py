@@ -121,6 +121,17 @@ def test_a_name_in_an_error_cannot_steer_the_terminal() -> None:
     assert "/nowhere\\u001b[2J: no such folder" in outcome.err
 
 
+def test_a_current_folder_that_is_gone_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    outcome = search("front", "results/night")
+    assert (outcome.code, outcome.err) == (2, "error: the current folder: no such file\n")
+
+
 @pytest.mark.whole
 def test_a_stream_that_knows_ascii_only_gets_escapes() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}

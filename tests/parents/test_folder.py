@@ -307,6 +307,25 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
+@pytest.mark.parametrize("name", ["lm_head.weight", "model.layers.0.mlp.up_proj.qweight"])
+def test_weights_of_whole_numbers_are_refused_as_quantized(name: str, tmp_path: Path) -> None:
+    config = make_config()
+    weights = make_weights(config, 0) | {name: torch.ones((384, 64), dtype=torch.int8)}
+    folder = write_parent(tmp_path / "a", config, weights)
+    with pytest.raises(CheckpointError, match=f"{name}: dtype I8\n  expected: F32, BF16 or F16"):
+        open_checkpoint(str(folder))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_pointer_of_git_lfs_is_told_from_the_file(name: str, tmp_path: Path) -> None:
+    folder = make_parent(tmp_path / "a", 0)
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(
+        CheckpointError, match=f"{name}: cannot be read: it is a pointer of Git LFS"
+    ):
+        assert open_checkpoint(str(folder)).tokenizer
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused_with_its_reason(case: str, tmp_path: Path) -> None:
     damage, message = REFUSED[case]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -83,6 +84,15 @@ def test_damaged_pins_are_one_sentence(tmp_path: Path, text: str) -> None:
     folder.pins.write_text(text)
     with pytest.raises(RunFolderError, match=r"parents\.json(, line 1)?: not"):
         folder.read_pins()
+
+
+def test_a_new_study_is_named_after_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("night")
+    (tmp_path / "loop").symlink_to("loop")
+    names = ["night", "link", "loop", "..", os.fsdecode(b"\xff")]
+    assert [RunFolder(tmp_path / "night" / ".." / name).name for name in names] == [
+        *("night", "night", "loop", tmp_path.parent.name, "\\xff")
+    ]
 
 
 def test_where_a_study_on_a_server_is_stands_in_the_folder(tmp_path: Path) -> None:

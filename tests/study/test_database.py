@@ -34,6 +34,14 @@ def test_any_character_may_be_in_a_path(tmp_path: Path) -> None:
     assert location(sqlite_url(folder / "study.db")) == folder / "study.db"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_a_path_may_hold_bytes_that_are_no_text(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff\xfe") / "run"
+    run_in(folder, search(), ONE_TRIAL)
+    assert len(trials(folder)) == 1
+    assert location(sqlite_url(folder / "study.db")) == folder / "study.db"
+
+
 def test_a_relative_path_stays_the_same_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,8 @@ from typing import Any, BinaryIO
 
 from mergesearch.errors import InputError
 
+_POINTER = b"version https://git-lfs.github.com/spec/"
+
 
 @contextmanager
 def new_file(path: Path) -> Iterator[int]:
@@ -84,16 +86,24 @@ def _named(path: Path) -> Iterator[None]:
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading; what may never end, such as a pipe or a device, is refused.
 
+    So is the pointer that a clone without Git LFS has in the place of a large file.
+
     Raises:
-        OSError: It cannot be opened, or is not a regular file.
+        OSError: It cannot be opened, or is not a regular file, or a pointer.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    kind = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(kind):
-        os.close(descriptor)
+    try:
+        kind = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(kind):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+        if not stat.S_ISREG(kind):
+            raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+        if os.pread(descriptor, len(_POINTER), 0) == _POINTER:
+            problem = "it is a pointer of Git LFS: `git lfs pull` puts the file there"
+            raise OSError(errno.EINVAL, problem, str(path))
+    except OSError:
+        os.close(descriptor)
+        raise
     return os.fdopen(descriptor, "rb")
 
 

@@ -116,11 +116,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            say("error: the disk is full; make room, and the same command resumes", error=True)
+            say("error: the disk is full: make room, then run the same command again", error=True)
             sys.exit(MergeSearchError.exit_code)
-        if error.filename is None:
+        if error.filename is None and not isinstance(error, FileNotFoundError):
             raise
-        say(f"error: {error.filename}: {in_words(error)}", error=True)
+        where = error.filename or "the current folder"  # its removal alone is told without a name
+        say(f"error: {where}: {in_words(error)}", error=True)
         sys.exit(InputError.exit_code)
     finally:
         for number, handler in before.items():

@@ -65,6 +65,7 @@ class FolderCheckpoint(StoredCheckpoint):
             self._keep_text_model()
             ahead = [name for name in self.tensors if name.startswith(_AHEAD)]
             self._leave_out(ahead, PREDICTING)
+        self._refuse_whole_numbers()
         self._weights = dict.fromkeys(tensor.file.path for tensor in self.tensors.values())
         self.tensors = {
             name: tensor
@@ -100,6 +101,17 @@ class FolderCheckpoint(StoredCheckpoint):
         self._notes.append(
             f"the text model of {architecture} is taken; its {others} other tensors are left out"
         )
+
+    def _refuse_whole_numbers(self) -> None:
+        """Refuse quantized weights; whole numbers elsewhere are masks and positions."""
+        for name, tensor in self.tensors.items():
+            if name.endswith("weight") and tensor.dtype in WHOLE_NUMBERS:
+                raise CheckpointError(
+                    f"{name}: dtype {tensor.dtype}",
+                    where=self.folder,
+                    expected="F32, BF16 or F16",
+                    fix="use the unquantized checkpoint",
+                )
 
     def _leave_out(self, names: Collection[str], which: str) -> None:
         """Go on without some tensors, and note which they are."""

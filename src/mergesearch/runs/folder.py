@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -91,6 +92,12 @@ class RunFolder:
     """Folder of the sweep that the run is compared with, which is a run folder too."""
 
     @property
+    def name(self) -> str:
+        """The folder's name, links followed; bytes that are no text are written as `\\xff`."""
+        name = os.path.basename(os.path.realpath(self.path))  # `resolve` fails at a loop of links
+        return os.fsencode(name).decode(errors="backslashreplace")
+
+    @property
     def study(self) -> StudyFiles:
         """Files of the study; a new one is in the folder, and named after it."""
         return self.study_in(self.read_storage())
@@ -101,7 +108,7 @@ class RunFolder:
 
         return StudyFiles(
             database=sqlite_url(self.database) if storage is None else storage.address,
-            name=self.path.resolve().name if storage is None else storage.study,
+            name=self.name if storage is None else storage.study,
             front=self.front,
             lock=self.lock,
         )

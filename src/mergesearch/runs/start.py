@@ -264,7 +264,7 @@ def _storage(folder: RunFolder, url: str | None) -> Storage | None:
             where="--storage",
             fix="leave the option out, or name another --out",
         )
-    return before or Storage(address, folder.path.resolve().name)
+    return before or Storage(address, folder.name)
 
 
 def _seed(seed: int) -> int:

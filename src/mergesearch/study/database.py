@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
 import optuna
 import sqlalchemy as sa
@@ -118,7 +118,7 @@ def sqlite_url(file: Path, **options: str) -> str:
     """
     url = sa.URL.create(
         "sqlite",
-        database=f"file:{quote(str(file.absolute()))}",  # a URI, whose escapes allow for all
+        database=f"file:{quote(os.fsencode(file.absolute()))}",  # a URI; its escapes allow for all
         query={**options, "uri": "true"},
     )
     return url.render_as_string(hide_password=False)
@@ -140,7 +140,9 @@ def _file(url: str) -> Path | None:
     if parsed.get_backend_name() != "sqlite":
         return None
     name = parsed.database or ""
-    return Path(unquote(name.removeprefix("file:")) if name.startswith("file:") else name)
+    if name.startswith("file:"):
+        return Path(os.fsdecode(unquote_to_bytes(name.removeprefix("file:"))))
+    return Path(name)
 
 
 def _reading(url: str) -> str:
