@@ -121,7 +121,6 @@ def _ship(
     origin: tuple[Run, TrialRecord] | None,
     force: bool,
 ) -> None:
-    """Write a folder to be published, and say what to check before that."""
     from mergesearch.runs.shipping import ship
 
     with progress("building", "blocks") as on_progress:
@@ -182,7 +181,6 @@ def _of(run: Run, trial: TrialRecord) -> Recipe:
 
 
 def _in_mix(recipe: Recipe, to: Target, quant: str | None) -> Recipe:
-    """The recipe in the mix that `--quant` names."""
     if quant is None:
         return recipe
     if to is not Target.GGUF:

@@ -109,7 +109,6 @@ def _list_architectures(as_json: bool) -> None:
 
 
 def _show_phone(path: Path, context: int | None, as_json: bool) -> None:
-    """What a GGUF takes on a phone, and what it answers here."""
     refuse_all_but(path, Kind.GGUF)
     with working("loading the model and letting it answer"):
         found = try_out(path, context)
@@ -158,7 +157,6 @@ def _version(package: str) -> str | None:
 
 
 def _hints(facts: dict[str, Any]) -> list[str]:
-    """What could be installed for more, in words."""
     found = [
         f"for {what}: pip install 'mergesearch[{extra}]'"
         for name, (extra, what) in _OPTIONAL.items()
@@ -174,7 +172,6 @@ def _hints(facts: dict[str, Any]) -> list[str]:
 
 
 def _problems(facts: dict[str, Any]) -> list[str]:
-    """What would hinder a run, in words, with what to do."""
     found = [
         f"{name} is not installed: pip install {name}"
         for name, version in facts["packages"].items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -60,7 +60,10 @@ def command(
 
     Example: search front results/demo --plot front.svg
     """
-    _refuse_several_ways({"--plot": plot is not None, "--csv": as_csv, "--json": as_json})
+    ways = {"--plot": plot is not None, "--csv": as_csv, "--json": as_json}
+    named = [option for option, given in ways.items() if given]
+    if len(named) > 1:
+        raise InputError(f"{' and '.join(named)} do not go together", fix="name one of them")
     if importances and (plot is not None or as_csv):
         raise InputError("--importances goes with the table or with --json")
     run = Run(folder)
@@ -85,13 +88,6 @@ def command(
             SafeConsole().print("", render_importances(decides), sep="\n")
 
 
-def _refuse_several_ways(ways: Mapping[str, bool]) -> None:
-    """Refuse options of which only one could be followed."""
-    named = [option for option, given in ways.items() if given]
-    if len(named) > 1:
-        raise InputError(f"{' and '.join(named)} do not go together", fix="name one of them")
-
-
 def _print(run: Run, front: Front, swept: Sequence[TrialRecord]) -> None:
     """Print the scatter, where there is room for it, the table, and what is odd about both."""
     console = SafeConsole()
@@ -105,7 +101,6 @@ def _print(run: Run, front: Front, swept: Sequence[TrialRecord]) -> None:
 def _write_plot(
     run: Run, front: Front, path: Path, swept: Sequence[TrialRecord], force: bool
 ) -> None:
-    """Write the front as a picture whose kind the file's ending names."""
     if path.suffix not in (".svg", ".png"):
         raise InputError(
             f"{path.suffix or 'no ending'} is not the ending of a picture",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -61,7 +60,8 @@ def command(
         space = demo_space()
         objectives = "demo"
     else:
-        space = space_from(source, _asked if open_ is None else partial(_named, open_))
+        choose = _asked if open_ is None else lambda found, default: named(found, open_)
+        space = space_from(source, choose)
         target = out or source.with_name(f"{source.stem}-space.yaml")
         objectives = "FILE"
     if space.objectives and source is not None:
@@ -73,7 +73,6 @@ def command(
 
 
 def _say_what_next(space: NewSpace, target: Path, objectives: str) -> None:
-    """Say what a space searches, and the commands that come next."""
     if space.searched or space.tied:
         names = ", ".join((*space.searched, *space.tied))
         say(f"searched: {names} ({space.dimensions} dimensions)")
@@ -102,12 +101,10 @@ def _ask(question: str, default: str) -> str:
 
 
 def _objectives_of(space: Path) -> Path:
-    """The file for the objectives that were asked for beside a space."""
     return space.with_name("objectives.yaml")
 
 
 def _write_asked(answers: Answers, target: Path, force: bool) -> None:
-    """Write space and objectives by what was answered, and say what to do with them."""
     objectives = _objectives_of(target)
     deliver(space_text(answers), target, force, f"space -> {target}")
     deliver(objectives_text(answers), objectives, force, f"objectives -> {objectives}")
@@ -116,12 +113,6 @@ def _write_asked(answers: Answers, target: Path, force: bool) -> None:
     check = f"search check {both}{memory}"
     say(f"next, once with a network: HF_HUB_OFFLINE=0 HF_DATASETS_OFFLINE=0 {check}")
     say(f"then: search run {both} --hours {answers.hours:g}{memory}")
-
-
-def _named(
-    names: str, found: Sequence[SearchableValue], default: Sequence[SearchableValue]
-) -> list[SearchableValue]:
-    return named(found, names)
 
 
 def _asked(

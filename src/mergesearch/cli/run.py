@@ -217,7 +217,6 @@ def _knee(run: Run) -> TrialRecord:
 
 
 def _summary(run: Run, knee: TrialRecord) -> Iterator[str]:
-    """What was found, what it is worth, and what a person would do next."""
     yield ""
     yield f"the knee is trial {knee.number}:"
     yield from (f"  {words}" for words in knee.words)

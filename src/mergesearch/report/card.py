@@ -99,7 +99,6 @@ def _metadata(label: Label) -> dict[str, object]:
 
 
 def _found(found: Found) -> list[str]:
-    """How the model was found, and what it scores."""
     run, trial = found.run, found.trial
     lines = [f"- {_line(line)}" for line in trial.words]
     lines.append(
@@ -146,7 +145,6 @@ def _tasks(objective: Mapping[str, object]) -> str:
 
 
 def _rebuilding(card: Card) -> list[str]:
-    """How the model is built again, and what its bytes are then."""
     named = "".join(f" --parent {shlex.quote(name)}=DIR" for name in card.unknown)
     command = f"search build recipe.yaml --to gguf -o model.gguf{printable(named)}"
     blocks = ["## Building it again\n", f"```\npip install mergesearch\n{command}\n```\n"]

@@ -205,7 +205,6 @@ def _fitting(front: Front, width: int, rows: int) -> RenderableType:
 
 
 def _height(what: RenderableType, width: int) -> int:
-    """How many rows something takes."""
     console = Console(width=width, file=io.StringIO())
     return len(console.render_lines(what))
 
@@ -227,7 +226,6 @@ def _last(state: RunState) -> list[str]:
 
 
 def _growth(state: RunState) -> list[str]:
-    """How the hypervolume grew."""
     volumes = state.growth.volumes
     if len(volumes) < 2:
         return []
@@ -240,7 +238,6 @@ def _best(state: RunState) -> list[str]:
 
 
 def _news(state: RunState) -> list[str]:
-    """What changed on the front, the last first."""
     return [f"new: {said}" for said in reversed(state.news[-_NEWS:])]
 
 

@@ -75,7 +75,6 @@ def modelfile(
 
 
 def _stops(tokenizer: Tokenizer, names: Mapping[str, str]) -> list[str]:
-    """The tokens that end an answer."""
     ends = tokenizer.generation.get("eos_token_id")
     rows = ends if isinstance(ends, list) else [ends]
     texts = [tokenizer.tokens.get(row, "") for row in rows if isinstance(row, int)]
@@ -140,7 +139,6 @@ def read_around(chat: ChatTemplate) -> Around | None:
 
 
 def _talk(*texts: str, system: str | None = None) -> list[dict[str, str]]:
-    """A conversation of user and model in turns."""
     first = [] if system is None else [{"role": "system", "content": system}]
     roles = ("user", "assistant")
     turns = [{"role": roles[index % 2], "content": text} for index, text in enumerate(texts)]

@@ -131,9 +131,7 @@ class _Ruler:
 
     def ticks(self) -> Iterable[tuple[float, str]]:
         """Yield the place and the label of each tick."""
-        rough = (self.high - self.low) / _TICKS
-        power = 10.0 ** math.floor(math.log10(rough))
-        step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+        step = text.tick_step(self.high - self.low, _TICKS)
         for index in range(math.ceil(self.low / step), math.floor(self.high / step) + 1):
             yield self.at(index * step), text.tick(index * step, step, self.axis.percent)
 

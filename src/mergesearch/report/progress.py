@@ -103,11 +103,7 @@ def _spinner(console: SafeConsole) -> Progress:
 
 
 class _Lines:
-    """Prints a line now and then; may be called from any thread.
-
-    Args:
-        clock: Function that tells the time in seconds.
-    """
+    """Prints a line now and then; may be called from any thread."""
 
     def __init__(self, what: str, unit: str, clock: Callable[[], float]) -> None:
         self._what, self._unit, self._clock = what, unit, clock

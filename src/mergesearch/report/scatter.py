@@ -42,7 +42,7 @@ def render_scatter(
     shown, swept = scored(trials), scored(sweep)
     columns = _Scale.of(across, [*shown, *swept], min(width, 120) - 9)
     rows = _Scale.of(upward, [*shown, *swept], max(10, min(width, 120) // 4 - 4))
-    canvas = _Canvas(columns, rows, across.name, upward.name)
+    canvas = _Canvas(columns, rows)
     members = {member.trial for member in front.members}
     for trial in shown:
         if trial.number not in members:
@@ -80,23 +80,13 @@ def _legend(parents: Sequence[TrialRecord], swept: bool) -> Text:
 
 @dataclass(frozen=True)
 class _Scale:
-    """One axis of the plot: values from worst to best over so many cells.
+    """One axis of the plot: values from worst to best over so many cells."""
 
-    Attributes:
-        name: Name of the objective.
-        worst: Value at the first cell's edge.
-        best: Value at the last cell's edge.
-        cells: Number of columns or rows.
-        step: Distance of the ticks.
-        percent: Whether values are shown in percent.
-    """
-
-    name: str
+    axis: Axis
     worst: float
     best: float
     cells: int
     step: float
-    percent: bool
 
     @classmethod
     def of(cls, axis: Axis, trials: Sequence[TrialRecord], cells: int) -> _Scale:
@@ -106,12 +96,12 @@ class _Scale:
         high = max(score.value + score.stderr for score in scores)
         if axis.percent:
             low, high = max(0.0, low), min(1.0, high)
-        step = _step((high - low) or abs(high) or 1.0)
+        step = text.tick_step((high - low) or abs(high) or 1.0, _TICKS)
         low, high = math.floor(low / step) * step, math.ceil(high / step) * step
         if low == high:
             low, high = low - step, high + step
         worst, best = (low, high) if axis.direction == "maximize" else (high, low)
-        return cls(axis.name, worst, best, cells, step, axis.percent)
+        return cls(axis, worst, best, cells, step)
 
     def cell(self, value: float) -> int:
         """Return the cell of a value, the nearest one where it lies outside."""
@@ -123,22 +113,16 @@ class _Scale:
         count = round(abs(self.best - self.worst) / self.step)
         for index in range(count + 1):
             value = self.worst + (self.best - self.worst) * index / count
-            yield self.cell(value), text.tick(value, self.step, self.percent)
-
-
-def _step(span: float) -> float:
-    """The distance of ticks, 1, 2 or 5 times a power of ten, that gives about `_TICKS` of them."""
-    power = 10.0 ** math.floor(math.log10(span / _TICKS))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power * _TICKS >= span)
+            yield self.cell(value), text.tick(value, self.step, self.axis.percent)
 
 
 class _Canvas:
     """Cells that points are put in, later ones over earlier ones; the first row is the worst."""
 
-    def __init__(self, columns: _Scale, rows: _Scale, across: str, upward: str) -> None:
+    def __init__(self, columns: _Scale, rows: _Scale) -> None:
         self._columns = columns
         self._rows = rows
-        self._across, self._upward = across, upward
+        self._across, self._upward = columns.axis.name, rows.axis.name
         self._cells = [[" "] * columns.cells for _ in range(rows.cells)]
 
     def _scores(self, trial: TrialRecord) -> tuple[Score, Score]:

@@ -201,7 +201,6 @@ class RunState:
         return min(1.0, max(shares))
 
     def _take(self, trial: TrialRecord) -> None:
-        """Take in a finished trial, and what it changed."""
         is_news = trial.number not in self.trials or not self.trials[trial.number].finished
         self._finish(trial)
         self.last = trial
@@ -216,7 +215,6 @@ class RunState:
         return sum(work.share(self.typical) for work in self.at_work.values())
 
     def _finish(self, trial: TrialRecord) -> None:
-        """Take in a trial that is no longer at work."""
         work = self.at_work.pop(trial.number, None)
         self.typical = work.done or self.typical if work is not None else self.typical
         self.trials[trial.number] = trial

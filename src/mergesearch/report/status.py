@@ -169,7 +169,6 @@ def _workers_in_words(workers: Sequence[WorkerStatus], at_work: Sequence[WorkerS
 
 
 def _worker_table(workers: Sequence[WorkerStatus]) -> Table:
-    """What each worker does, how fast it is, and when it was last heard of."""
     table = ruled_table()
     for heading in ("worker", "host", "process", "trial", "done", "an hour", "last sign of life"):
         is_name = heading == "host"

@@ -53,6 +53,12 @@ def tick(number: float, step: float, percent: bool) -> str:
     return f"{number * scale:.{digits}f}"
 
 
+def tick_step(span: float, count: int) -> float:
+    """Return 1, 2 or 5 times a power of ten, in steps of which a span has `count` ticks at most."""
+    power = 10.0 ** math.floor(math.log10(span / count))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power * count >= span)
+
+
 UNSCORED_SHOWN = 0.05
 """Share of unscored items from which it stands beside the score; a raised limit allows more."""
 

@@ -87,7 +87,6 @@ def interview(ask: Ask, free_memory: int | None = None, *, gpu: bool = False) ->
 
 
 def _asked(ask: Ask, question: str, default: str, read: Callable[[str], Value]) -> Value:
-    """Ask until the answer can be used."""
     reason = ""
     while True:
         try:
@@ -123,7 +122,6 @@ def _mix(name: str) -> str:
 
 
 def _number(unit: str, least: float = 0.1) -> Callable[[str], float]:
-    """Return what reads a number of hours, gigabytes or layers."""
 
     def read(text: str) -> float:
         try:
@@ -186,5 +184,4 @@ def objectives_text(answers: Answers) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A name as YAML and JSON write it."""
     return json.dumps(text, ensure_ascii=False)

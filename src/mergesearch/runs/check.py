@@ -117,19 +117,12 @@ def check(
 
 @dataclass(frozen=True)
 class _Model:
-    """What a space or a recipe file describes.
-
-    Attributes:
-        kind: `space` or `recipe`.
-        source: The space or the recipe itself.
-        recipes: Recipes that show every choice of it.
-        likely: Recipe whose candidate answers sensibly.
-    """
+    """What a space or a recipe file describes."""
 
     kind: str
     source: Space | Recipe
-    recipes: Sequence[Recipe]
-    likely: Recipe
+    recipes: Sequence[Recipe]  # that show every choice
+    likely: Recipe  # whose candidate answers sensibly
 
     @classmethod
     def read(cls, path: Path) -> _Model:
@@ -169,7 +162,6 @@ class _Model:
 
 
 def _load_tasks(objectives: Objectives, path: Path, trust_tasks: bool) -> None:
-    """Load the tasks of an objectives file, as a run would."""
     with errors_of_objectives(path), ScoringProcess(objectives, trust_tasks=trust_tasks) as scorer:
         scorer.start()
 

@@ -74,7 +74,6 @@ def compare(
 def _items(
     run: Run, which: str, rung: str, on_progress: OnProgress | None
 ) -> tuple[str, Sequence[ItemResult]]:
-    """The name and the items of a candidate."""
     if is_scored_first(which):
         objectives = read_objectives(run.folder.objectives)
         return which, score(which, objectives, rung=rung, on_progress=on_progress).items()

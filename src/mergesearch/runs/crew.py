@@ -65,14 +65,7 @@ class WorkerSetup:
 
 @dataclass
 class _Member:
-    """A worker that was started.
-
-    Attributes:
-        number: Place in the crew, from 1.
-        process: Process of the worker.
-        connection: Connection that its events come from.
-        failure: Reason of its failure, None while it did not fail.
-    """
+    """A worker that was started."""
 
     number: int
     process: subprocess.Popen[bytes]
@@ -214,7 +207,6 @@ class Crew(Closing):
             self._output.close()
 
     def _end(self, member: _Member, relay: _Relay) -> None:
-        """Take leave of a worker that has ended."""
         code = member.process.wait()
         member.connection.close()
         self._members.remove(member)

@@ -76,7 +76,6 @@ class Goal:
 
 
 def _end(hours: float, until: datetime | None, now: datetime) -> datetime:
-    """When a number of hours is over, or another moment that comes first."""
     if not 0 <= hours <= _LONGEST_HOURS:  # NaN neither
         raise InputError(
             f"{hours:g} is not a number of hours", where="hours", expected="0 to a year's"

@@ -39,7 +39,6 @@ def kept_importances(
 
 
 def _digest(trials: Sequence[TrialRecord]) -> str:
-    """A digest of what importances depend on."""
     facts = [
         [
             trial.number,

@@ -285,7 +285,6 @@ class Run:
             write_text(path, recipe_header(trial, self.record) + self.recipe_of(trial).to_yaml())
 
     def _parents(self) -> list[str]:
-        """Ids of the parents of all trials."""
         return list(dict.fromkeys(ref for trial in self.trials() for ref in trial.shares))
 
     def _alone(self, parent: str) -> TrialRecord:

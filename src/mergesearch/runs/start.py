@@ -129,7 +129,14 @@ def search(
         hypervolume=target_hypervolume,
         patience=patience,
     )
-    _check_workers(workers)
+    _require(workers >= 1, f"{workers} is not a number of workers", "workers", "1 or more")
+    _require(0 <= (seed or 0) < 1 << 63, f"{seed} is out of range", "seed", "0 to below 2^63")
+    _require(
+        0.0 <= confirm <= _LARGEST_SHARE,  # NaN neither
+        f"{confirm:g} is not a share of the budget that confirms the front",
+        "confirm",
+        f"0 (nothing is confirmed) to {_LARGEST_SHARE} (the search gets the rest)",
+    )
     gpus = [check_gpu(gpu) for gpu in gpus]
     if workers == 1 and gpus:
         use_gpu(gpus[0])
@@ -143,9 +150,9 @@ def search(
         tokens=goal.tokens,
         hypervolume=goal.hypervolume,
         patience=goal.patience,
-        seed=None if seed is None else _seed(seed),
+        seed=seed,
         sampler=None if sampler is None else check_sampler(sampler),
-        confirm=_share(confirm),
+        confirm=confirm,
     )
     places = parent_places(parents, inputs.space.parents())
     on_event(Preparing("opening the parents"))
@@ -168,11 +175,9 @@ def search(
     return start.run(worker, gpus, on_event)
 
 
-def _check_workers(workers: int) -> None:
-    if workers < 1:
-        raise InputError(
-            f"{workers} is not a number of workers", where="workers", expected="1 or more"
-        )
+def _require(holds: bool, what: str, where: str, expected: str) -> None:
+    if not holds:
+        raise InputError(what, where=where, expected=expected)
 
 
 @dataclass(frozen=True)
@@ -220,7 +225,6 @@ class _Start:
         gpus: Sequence[str],
         observe: Observer,
     ) -> None:
-        """Run the study in this process, or by workers in processes of their own."""
         if worker.workers == 1 and self.storage is None:
             run_study(files, place.search, self.settings, observe)
             return
@@ -245,7 +249,6 @@ class _Start:
         folder.write_goal(self.goal)
 
     def _notes(self) -> list[str]:
-        """What a person should know before the first trial, one sentence each."""
         space = self.inputs.space
         said = notes(space, self.workshop, space.examples("high")[0])
         return said + (notes_of(self.warm) if self.warm else [])
@@ -265,22 +268,6 @@ def _storage(folder: RunFolder, url: str | None) -> Storage | None:
             fix="leave the option out, or name another --out",
         )
     return before or Storage(address, folder.name)
-
-
-def _seed(seed: int) -> int:
-    if not 0 <= seed < 1 << 63:
-        raise InputError(f"{seed} is out of range", where="seed", expected="0 to below 2^63")
-    return seed
-
-
-def _share(confirm: float) -> float:
-    if not 0.0 <= confirm <= _LARGEST_SHARE:  # NaN neither
-        raise InputError(
-            f"{confirm:g} is not a share of the budget that confirms the front",
-            where="confirm",
-            expected=f"0 (nothing is confirmed) to {_LARGEST_SHARE} (the search gets the rest)",
-        )
-    return confirm
 
 
 @dataclass(frozen=True)
@@ -352,12 +339,10 @@ class _Inputs:
 
 
 def _name(given: Space | Objectives | Place) -> str:
-    """What a space or objectives are called in a message."""
     return str(given) if isinstance(given, str | Path) else "of the caller"
 
 
 def _new_folder(space: Space | Place) -> Path:
-    """A folder for a new run, named after its space and the time."""
     name = "space" if isinstance(space, Space) else resources.space_file(str(space)).stem
     return Path("results") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 

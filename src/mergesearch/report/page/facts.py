@@ -198,7 +198,6 @@ class _TrialMaker:
         )
 
     def _parameters(self, trial: TrialRecord) -> dict[str, Any]:
-        """The proposed values that took part in the recipe."""
         unused = set() if self._space is None else self._space.unused(trial.parameters)
         return {name: value for name, value in trial.parameters.items() if name not in unused}
 
@@ -285,7 +284,6 @@ def _growth(
     tokens: Mapping[int, int],
     before: Mapping[int, float],
 ) -> tuple[PageGrowth, ...]:
-    """The hypervolume after each finished trial."""
     finished = [trial for trial in trials if trial.finished]
     growth: list[PageGrowth] = []
     n_tokens, seconds = 0, 0.0
