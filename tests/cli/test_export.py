@@ -30,8 +30,9 @@ def test_a_modelfile_names_the_gguf_that_the_next_command_builds(
     exported = command("export", folder, "--pick", 1, "--format", "modelfile", "-o", out)
     text = (tmp_path / "Modelfile").read_text() if to_file else exported.out
     (kind, name), *_ = parsed(text)
-    line = next(line for line in exported.err.splitlines() if "search build " in line)
-    words = shlex.split(line[line.index("search build ") :])
+    last = (exported.out if to_file else exported.err).splitlines()[-1]
+    words = shlex.split(last.removeprefix("next: "))
+    assert words[:2] == ["search", "build"]
     target = Path(words[words.index("-o") + 1])
     assert (kind, name) == ("FROM", f"./{target.name}")
     assert target.parent == (tmp_path if to_file else Path())

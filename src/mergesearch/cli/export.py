@@ -25,7 +25,6 @@ from mergesearch.runs.shipping import (
     modelfile_of,
     write_picture,
 )
-from mergesearch.study.records import TrialRecord
 
 
 class Format(enum.StrEnum):
@@ -65,17 +64,34 @@ def command(
     run = Run(folder)
     with working("reading the run"):
         trial, standing = run.pick(pick), run.standing(pick)
+    recipe = run.recipe_of(trial)
+    name = f"{run.record.name}-trial-{trial.number}"
+    gguf = f"{name}-{recipe.quantize.mix}.gguf"
+    if format in (Format.CARD, Format.MODELFILE):
+        workshop = open_workshop(recipe, parse_parents(parent), template)
+        with working("reading the parents"):
+            label, notes = label_of(workshop, recipe, name)
     match format:
         case Format.RECIPE:
-            text = recipe_header(trial, run.record) + run.recipe_of(trial).to_yaml()
+            text = recipe_header(trial, run.record) + recipe.to_yaml()
         case Format.MERGEKIT:
-            text = recipe_header(trial, run.record) + mergekit_yaml(run.recipe_of(trial))
-        case _:
-            picture = _picture(run, out, force) if format is Format.CARD else ""
-            text = _described(run, trial, format, out, picture, parent, template)
+            text = recipe_header(trial, run.record) + mergekit_yaml(recipe)
+        case Format.CARD:
+            for note in notes:
+                say_sentence(note, error=True)
+            picture = _picture(run, out, force)
+            text = card_of(workshop, recipe, label, (run, trial), picture=picture)
+        case Format.MODELFILE:
+            text = modelfile_of(workshop, recipe, label, gguf)
     deliver(text, out, force, f"trial {trial.number} -> {out}")
+    printed = out == STANDARD_OUTPUT
     for line in standing_lines(standing, run.record.axes):
-        say_sentence(line, error=out == STANDARD_OUTPUT)
+        say_sentence(line, error=printed)
+    if format is Format.MODELFILE:
+        place = gguf if printed else str(out.with_name(gguf))
+        which = [str(folder), "--pick", f"trial:{trial.number}", "-o", place]
+        options = remembered(parent, template, None, None, False)
+        say(f"next: {shlex.join(['search', 'build', *which, *options])}", error=printed)
 
 
 def _picture(run: Run, out: Path, force: bool) -> str:
@@ -86,31 +102,3 @@ def _picture(run: Run, out: Path, force: bool) -> str:
     picture = out.with_name(PICTURE)
     refuse_existing(picture, force, "the card's picture has that name: name a card elsewhere")
     return write_picture(out.parent, run)
-
-
-def _described(
-    run: Run,
-    trial: TrialRecord,
-    format: Format,
-    out: Path,
-    picture: str,
-    parent: list[str],
-    template: Path | None,
-) -> str:
-    """A card or a Modelfile, for which the parents are opened; what comes next is said."""
-    recipe = run.recipe_of(trial)
-    workshop = open_workshop(recipe, parse_parents(parent), template)
-    name = f"{run.record.name}-trial-{trial.number}"
-    with working("reading the parents"):
-        label, notes = label_of(workshop, recipe, name)
-    if format is Format.MODELFILE:
-        file = f"{name}-{recipe.quantize.mix}.gguf"
-        target = str(Path(file) if out == STANDARD_OUTPUT else out.with_name(file))
-        which = [str(run.folder.path), "--pick", f"trial:{trial.number}", "-o", target]
-        options = remembered(parent, template, None, None, False)
-        build = shlex.join(["search", "build", *which, *options])
-        say(f"next, for the GGUF that it names: {build}", error=True)
-        return modelfile_of(workshop, recipe, label, file)
-    for note in notes:
-        say_sentence(note, error=True)
-    return card_of(workshop, recipe, label, (run, trial), picture=picture)
