@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from mergesearch.gguf import gemma4
 from mergesearch.gguf.architectures import ARCHITECTURES, unsupported
 from mergesearch.gguf.documents import positive_size
 from mergesearch.gguf.family import Family, completed
-from mergesearch.gguf.layout import BuiltInLayout, LinearAttention
+from mergesearch.gguf.layout import BuiltInLayout
 
 _FIX = "convert one parent with llama.cpp and name the file: --template FILE.gguf"
 
@@ -66,8 +66,7 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
         tied=tied,
         biases=frozenset(bias for bias, there in biases.items() if there),
         kinds=kinds,
-        linear=_linear_attention(config, where) if "linear_attention" in kinds else None,
-        sizes_by_kind=gemma4.sizes_by_kind(config, where) if family.shares_keys else {},
+        own_sizes=_own_sizes(config, family, kinds, where),
         **_expert_sizes(config, family, where),
     )
 
@@ -88,14 +87,29 @@ def _kinds(config: Mapping[str, Any], family: Family, where: str | Path) -> tupl
     return gemma4.layer_kinds(kinds, config, where) if family.shares_keys else tuple(kinds)
 
 
-def _linear_attention(config: Mapping[str, Any], where: str | Path) -> LinearAttention:
-    return LinearAttention(
-        key_heads=positive_size(config, "linear_num_key_heads", where),
-        value_heads=positive_size(config, "linear_num_value_heads", where),
-        key_dim=positive_size(config, "linear_key_head_dim", where),
-        value_dim=positive_size(config, "linear_value_head_dim", where),
-        kernel=positive_size(config, "linear_conv_kernel_dim", where),
-    )
+def _own_sizes(
+    config: Mapping[str, Any], family: Family, kinds: Sequence[str], where: str | Path
+) -> dict[str, dict[str, int]]:
+    """Sizes that not all families have, by the kind of the layers that they are for."""
+    if family.shares_keys:
+        return gemma4.sizes_by_kind(config, where)
+    if "linear_attention" not in kinds:
+        return {}
+    key_heads = positive_size(config, "linear_num_key_heads", where)
+    heads = positive_size(config, "linear_num_value_heads", where)
+    key_head = positive_size(config, "linear_key_head_dim", where)
+    head = positive_size(config, "linear_value_head_dim", where)
+    sizes = {
+        "linear key heads": key_heads,
+        "linear key head": key_head,
+        "linear heads": heads,
+        "linear head": head,
+        "linear values": heads * head,
+        "linear qkv": 2 * key_heads * key_head + heads * head,
+        "kernel": positive_size(config, "linear_conv_kernel_dim", where),
+        "one": 1,
+    }
+    return {"": sizes}
 
 
 def _check_heads(n_heads: int, n_kv_heads: int, head_dim: int, where: str | Path) -> None:

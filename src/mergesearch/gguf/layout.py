@@ -65,42 +65,6 @@ class Layout(ABC):
         """
 
 
-@dataclass(frozen=True)
-class LinearAttention:
-    """Sizes of layers with linear attention.
-
-    Attributes:
-        key_heads: Number of heads of keys, and of queries.
-        value_heads: Number of heads of values.
-        key_dim: Elements of a head of keys.
-        value_dim: Elements of a head of values.
-        kernel: Tokens that the convolution sees.
-    """
-
-    key_heads: int
-    value_heads: int
-    key_dim: int
-    value_dim: int
-    kernel: int
-
-    @property
-    def values(self) -> int:
-        """Elements of all heads of values."""
-        return self.value_heads * self.value_dim
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Sizes that make the shapes of tensors, by the names that they go by."""
-        return {
-            "linear qkv": 2 * self.key_heads * self.key_dim + self.values,
-            "linear values": self.values,
-            "linear heads": self.value_heads,
-            "linear head": self.value_dim,
-            "kernel": self.kernel,
-            "one": 1,
-        }
-
-
 @dataclass(frozen=True, kw_only=True)
 class BuiltInLayout(Layout):
     """The shape of a model of a built-in architecture, whose layers and vocabulary may be changed.
@@ -112,9 +76,8 @@ class BuiltInLayout(Layout):
         n_experts: Number of experts of a layer; 0 where the feed-forward part is dense.
         expert_feed_forward: Elements between the projections of an expert.
         kinds: Kind of each layer; empty where all have the same tensors.
-        linear: Sizes of linear attention; None where there is none.
-        sizes_by_kind: Sizes that only layers of a kind have, by the kind; those of all layers under
-            an empty one.
+        own_sizes: Sizes that not all families have, by the kind of the layers that they are for;
+            those of all layers under an empty one.
     """
 
     family: Family
@@ -123,8 +86,7 @@ class BuiltInLayout(Layout):
     n_experts: int = 0
     expert_feed_forward: int = 0
     kinds: tuple[str, ...] = ()
-    linear: LinearAttention | None = None
-    sizes_by_kind: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    own_sizes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -154,9 +116,8 @@ class BuiltInLayout(Layout):
             "queries + 2 keys": queries + 2 * keys,
             "experts": self.n_experts,
             "expert inner": self.expert_feed_forward,
-            **({} if self.linear is None else self.linear.sizes),
-            **self.sizes_by_kind.get("", {}),
-            **self.sizes_by_kind.get(kind, {}),
+            **self.own_sizes.get("", {}),
+            **self.own_sizes.get(kind, {}),
         }
 
     @property

@@ -93,16 +93,16 @@ def add_qwen3_moe(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, An
 
 def add_qwen35(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
     """Add sizes of linear attention; positions turn a part of each head of the other layers."""
-    linear, family = layout.linear, layout.family
-    assert linear is not None
+    sizes, family = layout.sizes(), layout.family
+    key_head, head = sizes["linear key head"], sizes["linear head"]
     full = [kind == "full_attention" for kind in layout.kinds]
     require(config, "layer_types", full, family.attending_to_all(layout.n_layers))
-    require(config, "linear_value_head_dim", linear.value_dim, linear.key_dim)
-    keys.add(_SSM.CONV_KERNEL, linear.kernel)
-    keys.add(_SSM.STATE_SIZE, linear.key_dim)
-    keys.add(_SSM.GROUP_COUNT, linear.key_heads)
-    keys.add(_SSM.TIME_STEP_RANK, linear.value_heads)
-    keys.add(_SSM.INNER_SIZE, linear.values)
+    require(config, "linear_value_head_dim", head, key_head)
+    keys.add(_SSM.CONV_KERNEL, sizes["kernel"])
+    keys.add(_SSM.STATE_SIZE, key_head)
+    keys.add(_SSM.GROUP_COUNT, sizes["linear key heads"])
+    keys.add(_SSM.TIME_STEP_RANK, sizes["linear heads"])
+    keys.add(_SSM.INNER_SIZE, sizes["linear values"])
     keys.add(_LLM.FULL_ATTENTION_INTERVAL, family.window_pattern)
     rope = rope_parameters(config)
     keys.add(_ROPE.DIMENSION_COUNT, int(layout.head_dim * rope.get("partial_rotary_factor", 0.25)))

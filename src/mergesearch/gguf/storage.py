@@ -59,7 +59,7 @@ def weight_of(layout: BuiltInLayout, name: str) -> Weight | None:
 
 def row_change(layout: BuiltInLayout, name: str) -> RowChange:
     """Return what the converter does to the rows of a tensor, by its Hugging Face name."""
-    family, linear = layout.family, layout.linear
+    family = layout.family
     if name.endswith("linear_attn.norm.weight"):
         return RowChange()
     if name.endswith("norm.weight"):
@@ -67,8 +67,10 @@ def row_change(layout: BuiltInLayout, name: str) -> RowChange:
     if name.endswith("A_log"):
         return RowChange(decay=True)
     weight = weight_of(layout, name)
-    if linear is not None and weight is not None and weight.values == "columns":
-        return RowChange(grouped=(linear.key_heads, linear.value_heads // linear.key_heads))
+    if weight is not None and weight.values == "columns":
+        sizes = layout.sizes()
+        groups = sizes["linear key heads"]
+        return RowChange(grouped=(groups, sizes["linear heads"] // groups))
     turned = ".self_attn." in name and ("q_proj" in name or "k_proj" in name)
     return RowChange(together=layout.head_dim if family.permuted and turned else 1)
 
@@ -91,18 +93,22 @@ def _by_value_heads(layout: BuiltInLayout, segment: Segment) -> Iterator[Segment
     Heads of values that share a head of keys are a group (`conversion/qwen.py`,
     `_reorder_v_heads`). They are the last rows of a tensor, one row each or `value_dim`.
     """
-    linear, weight = layout.linear, weight_of(layout, segment.name)
-    in_rows = weight is not None and weight.values == "rows"
-    if linear is None or not in_rows or linear.key_heads == linear.value_heads:
+    weight = weight_of(layout, segment.name)
+    if weight is None or weight.values != "rows":
         yield segment
         return
-    rows = 1 if segment.stop == linear.value_heads else linear.value_dim
-    first = segment.stop - linear.value_heads * rows
+    sizes = layout.sizes()
+    groups, heads = sizes["linear key heads"], sizes["linear heads"]
+    if groups == heads:
+        yield segment
+        return
+    rows = 1 if segment.stop == heads else sizes["linear head"]
+    first = segment.stop - heads * rows
     if first:
         yield replace(segment, stop=first)
-    of_group = linear.value_heads // linear.key_heads
+    of_group = heads // groups
     for head in range(of_group):
-        for group in range(linear.key_heads):
+        for group in range(groups):
             start = first + (group * of_group + head) * rows
             yield replace(segment, start=start, stop=start + rows)
 
