@@ -18,6 +18,7 @@ from mergesearch.gguf import (
     model_metadata,
     stored_tensors,
 )
+from mergesearch.gguf.family import NOT_BUILT_IN
 from mergesearch.gguf.pack import Metadata, Section
 from mergesearch.merge import MergedModel
 from mergesearch.quantize.mix import ModelTraits, traits_of
@@ -60,7 +61,7 @@ def built_in_contents(recipe: Recipe, merged: MergedModel, memo: Memo) -> Conten
         raise CheckpointError(
             f"{layout.title} is not built in",
             where=donor,
-            fix="convert one parent with llama.cpp and name the file: --template FILE.gguf",
+            fix=NOT_BUILT_IN,
         )
     if tokenizer is None:
         raise CheckpointError(

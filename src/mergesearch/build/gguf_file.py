@@ -122,7 +122,6 @@ def write_gguf(
 
 
 def _before_data(layout: FileLayout) -> bytes:
-    """The bytes of a file before its data."""
     return layout.header.ljust(layout.data, b"\0")
 
 

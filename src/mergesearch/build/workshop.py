@@ -269,7 +269,6 @@ class Workshop:
         self.files.check()
 
     def _contents(self, recipe: Recipe, merged: MergedModel) -> Contents:
-        """What a merge's file holds beside the merged values."""
         if self.blueprint is not None:
             return self.blueprint.contents(merged)
         return built_in_contents(recipe, merged, self._memo)

@@ -92,7 +92,7 @@ def config_of_gguf(
 
 
 def _architecture(fields: Fields) -> str:
-    """Hugging Face's name; of several with one in GGUF, experts and windows tell which it is."""
+    """Hugging Face's name of the architecture, of several by whether there are experts, windows."""
     by_arch: dict[str, list[str]] = {}
     for name, family in ARCHITECTURES.items():
         by_arch.setdefault(gguf.MODEL_ARCH_NAMES[family.arch], []).append(name)

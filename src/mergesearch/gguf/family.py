@@ -1,4 +1,4 @@
-"""What is to be said of an architecture that is built in: the columns of the table of them."""
+"""The columns of the table of architectures: what is said of each that is built in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from mergesearch.gguf.fields import Fields
 from mergesearch.gguf.pack import Metadata
 
 AddKeys = Callable[[Metadata, Any, Mapping[str, Any]], None]
+"""Takes the metadata of a GGUF to add to, the `BuiltInLayout` and the completed config.json."""
 Settings = Callable[[Fields, Mapping[str, Any], "Family"], dict[str, Any]]
+"""Takes the metadata of a GGUF, and the config.json as far as it is known."""
+
+NOT_BUILT_IN = "convert one parent with llama.cpp and name the file: --template FILE.gguf"
+"""What to do about an architecture that is not built in."""
 
 STRETCHED = ("linear", "yarn")
 """Types of rotary positions that stretch the context by a factor."""
@@ -64,7 +69,7 @@ class Experts:
 
 @dataclass(frozen=True)
 class Family:
-    """What an architecture's layers hold and how its tensors are stored.
+    """What an architecture's layers hold, how GGUF stores them, and what its metadata say.
 
     Attributes:
         arch: GGUF's architecture.
@@ -95,11 +100,9 @@ class Family:
         activation: Key of the activation in a config.json, and the names that it may have there.
         spaced_tokenizer: GGUF's kind of a tokenizer in which spaces are letters and bytes tokens.
         rope_types: Types of rotary positions that llama.cpp computes.
-        rope_keys: Whether their base and scaling are written as for most families.
-        add_keys: Function that adds the keys of a GGUF that not all families have; takes the
-            metadata, the `BuiltInLayout` and the completed config.json.
-        settings: Function that returns the settings of a config.json that not all families have;
-            takes the metadata of a GGUF, and the config.json as far as it is known.
+        rope_keys: Whether the base and scaling of rotary positions are written as for most.
+        add_keys: Function that adds the keys of a GGUF that not all families have.
+        settings: Function that returns the settings of a config.json that not all families have.
         numbers: GGUF's key of numbers that a config.json may set, by the key there.
         fixed: Settings that llama.cpp computes with whatever the config.json says.
         defaults: Values that `transformers` takes where a config.json is silent.
@@ -135,7 +138,7 @@ class Family:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def attending_to_all(self, n_layers: int) -> list[bool]:
-        """Return which layers have no window, where a config.json leaves it open."""
+        """Return which layers attend to everything, where a config.json leaves it open."""
         return [(layer + 1) % self.window_pattern == 0 for layer in range(n_layers)]
 
 

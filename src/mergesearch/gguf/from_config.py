@@ -11,10 +11,8 @@ from mergesearch.errors import CheckpointError
 from mergesearch.gguf import gemma4
 from mergesearch.gguf.architectures import ARCHITECTURES, unsupported
 from mergesearch.gguf.documents import positive_size
-from mergesearch.gguf.family import Family, completed
+from mergesearch.gguf.family import NOT_BUILT_IN, Family, completed
 from mergesearch.gguf.layout import BuiltInLayout
-
-_FIX = "convert one parent with llama.cpp and name the file: --template FILE.gguf"
 
 
 def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
@@ -26,7 +24,7 @@ def layout_of(config: Mapping[str, Any], where: str | Path) -> BuiltInLayout:
     """
     name = (config.get("architectures") or [None])[0]
     if name not in ARCHITECTURES:
-        raise unsupported(name, where, ARCHITECTURES, _FIX)
+        raise unsupported(name, where, ARCHITECTURES, NOT_BUILT_IN)
     family = ARCHITECTURES[name]
     config = completed(config, family)
     n_heads = positive_size(config, "num_attention_heads", where)

@@ -19,6 +19,7 @@ from mergesearch._kernels.stored import Float
 from mergesearch._system.documents import state_of
 from mergesearch.errors import CheckpointError
 from mergesearch.gguf.documents import positive_size
+from mergesearch.gguf.family import NOT_BUILT_IN
 from mergesearch.gguf.fields import Fields
 
 ARCHITECTURE = "Gemma4ForCausalLM"
@@ -89,7 +90,7 @@ def layer_kinds(
         raise CheckpointError(
             "Gemma 4 with experts is not built in",
             where=where,
-            fix="convert one parent with llama.cpp and name the file: --template FILE.gguf",
+            fix=NOT_BUILT_IN,
         )
     first = len(kinds) - int(config["num_kv_shared_layers"])
     if first < len(kinds) and (first < 2 or tuple(kinds[first - 2 : first]) != (SLIDING, FULL)):
@@ -264,7 +265,6 @@ def own_settings(
 
 
 def _windows(fields: Fields) -> list[bool]:
-    """Which layers have a window."""
     windows = fields.raw(_ATTENTION.SLIDING_WINDOW_PATTERN)
     if not isinstance(windows, list) or not set(windows) <= {True, False}:
         expected = "whether each layer has a window"

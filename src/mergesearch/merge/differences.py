@@ -82,7 +82,6 @@ def _window(config: Mapping[str, Any]) -> int | None:
 
 
 def _eos(tokenizer: Tokenizer | None) -> str | None:
-    """The token that ends an answer."""
     if tokenizer is None:
         return None
     row = tokenizer.ids.get("eos", -1)

@@ -47,8 +47,6 @@ Layers = Annotated[Any, one_or_several(_is_layer, "the number of a layer")]
 
 
 class _Shards(TypedDict):
-    """An index of shards."""
-
     weight_map: dict[Text, FileName]
 
 

@@ -68,7 +68,7 @@ class _Tensor(TensorInfo):
 def _tensors(layout: BuiltInLayout, stored: Mapping[str, GgufTensor]) -> dict[str, _Tensor]:
     """Every tensor by its Hugging Face name; unknown ones by their own.
 
-    One that has not the expected shape in the file is as it is there, so that it is refused.
+    One of another shape than the expected one stays as it is, so that it is refused.
     """
     shapes = layout.tensor_shapes()
     unknown, pieces = dict(stored), dict[str, list[_Piece]]()

@@ -153,7 +153,6 @@ def _pinned(ref: str, overrides: Mapping[str, Path]) -> str:
 
 
 def _sides(ref: str) -> tuple[str, str]:
-    """The base and the adapter."""
     base, _, adapter = ref.rpartition(ADAPTER)
     return base, adapter
 
@@ -172,7 +171,6 @@ def _local(ref: str, overrides: Mapping[str, Path]) -> Path | None:
 
 
 def _downloaded(ref: str) -> Path:
-    """Folder with a downloaded parent or adapter."""
     if hub.is_id(ref):
         return hub.download(ref)
     raise MissingParent(

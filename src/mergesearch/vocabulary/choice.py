@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from mergesearch.errors import CheckpointError, RecipeError
 from mergesearch.recipe import TokenizerChoice
-from mergesearch.vocabulary.documents import pieces_of
+from mergesearch.vocabulary.documents import added_token, pieces_of
 from mergesearch.vocabulary.files import LISTED, Tokenizer, text_of
 
 Sized: TypeAlias = tuple[Tokenizer, int]
@@ -50,7 +50,7 @@ def chosen_tokenizer(
     united = with_tokens(
         without_rows_beyond(*first), _entries(others if choice.source == "union" else [])
     )
-    return with_tokens(united, {text: _plain(text) for text in choice.tokens})
+    return with_tokens(united, {text: added_token(text) for text in choice.tokens})
 
 
 def without_rows_beyond(tokenizer: Tokenizer, rows: int) -> Tokenizer:
@@ -126,17 +126,5 @@ def _entries(tokenizers: Iterable[Sized]) -> dict[str, Mapping[str, Any]]:
                 break
             if row in added and "id" not in entries.get(text, {}):
                 entries[text] = added[row]
-            entries.setdefault(text, _plain(text))
+            entries.setdefault(text, added_token(text))
     return entries
-
-
-def _plain(text: str) -> dict[str, Any]:
-    """An added token as the `tokenizers` library makes one of a mere text."""
-    return {
-        "content": text,
-        "single_word": False,
-        "lstrip": False,
-        "rstrip": False,
-        "normalized": True,
-        "special": False,
-    }

@@ -20,6 +20,12 @@ def pieces_of(merge: Any) -> Any:
     return merge.split(" ") if isinstance(merge, str) else merge
 
 
+def added_token(text: str, *, normalized: bool = True, special: bool = False) -> dict[str, Any]:
+    """Return an entry of `added_tokens`, by default as `tokenizers` makes it of a mere text."""
+    alone = dict.fromkeys(("single_word", "lstrip", "rstrip"), False)
+    return {"content": text, **alone, "normalized": normalized, "special": special}
+
+
 def _merges(value: Any) -> Any:
     for merge in value:
         pair = pieces_of(merge)

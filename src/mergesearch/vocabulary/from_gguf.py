@@ -17,7 +17,7 @@ import gguf
 
 from mergesearch._system.documents import check, state_of
 from mergesearch.errors import CheckpointError
-from mergesearch.vocabulary.documents import METADATA
+from mergesearch.vocabulary.documents import METADATA, added_token
 from mergesearch.vocabulary.files import KINDS, Tokenizer
 from mergesearch.vocabulary.pre_tokenizers import BYTE_LEVEL, PreTokenizer, known_as
 from mergesearch.vocabulary.stored import ADDED, StoredTokens
@@ -218,18 +218,10 @@ def _merges(pieces: Mapping[str, float]) -> list[list[str]]:
 
 def _head(metadata: _Metadata) -> dict[str, Any]:
     """What stands first in a `tokenizer.json`."""
-    added = [
-        {
-            "id": row,
-            "content": text,
-            "single_word": False,
-            "lstrip": False,
-            "rstrip": False,
-            "normalized": False,
-            "special": metadata.types[row] != gguf.TokenType.USER_DEFINED,
-        }
-        for row, text in metadata.rows(*ADDED)
-    ]
+    added = []
+    for row, text in metadata.rows(*ADDED):
+        special = metadata.types[row] != gguf.TokenType.USER_DEFINED
+        added.append({"id": row, **added_token(text, normalized=False, special=special)})
     return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added}
 
 
@@ -254,9 +246,7 @@ def _edges(metadata: _Metadata, *, bos: bool, before: list[Any]) -> dict[str, An
     """The post-processor: some steps, then the tokens that go around a text.
 
     Args:
-        metadata: Metadata of the file, which names the tokens.
         bos: Whether llama.cpp begins a text with the bos token where the metadata does not say.
-        before: Steps that come first.
     """
     special = metadata.special()
     adds = {

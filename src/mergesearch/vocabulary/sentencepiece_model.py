@@ -56,7 +56,6 @@ def read_sentencepiece(path: Path, listed: Collection[int]) -> StoredTokens:
 
 
 def _piece(message: int | bytes) -> tuple[str, float, int]:
-    """The text, score and type of a piece."""
     if isinstance(message, int):
         raise ValueError("a piece that is a number")
     text, score, kind = "", 0.0, int(gguf.TokenType.NORMAL)

@@ -121,13 +121,10 @@ As llama.cpp's converter has it (`conversion/glm.py`).
 def _read_template(
     step: Mapping[str, Any], settings: dict[str, Any], named: bool, added: dict[str, bool]
 ) -> None:
-    """Read which tokens a template puts around a text.
+    """Read which tokens a template puts around a text, into `settings` and `added`.
 
     Args:
-        step: `TemplateProcessing` step of a post-processor.
-        settings: Settings of the tokenizer, which get the end token that the template names.
         named: Whether the settings are those of a file.
-        added: Whether tokens go around a text, by kind; gets what the step says.
     """
     single, pair = step.get("single", []), step.get("pair", [])
     first, last = (_special(single[place]) if len(single) > 1 else None for place in (0, -1))
@@ -153,6 +150,5 @@ def _read_template(
 
 
 def _special(entry: Mapping[str, Any]) -> str | None:
-    """The special token of a template's entry."""
     token = entry.get("SpecialToken", {}).get("id")
     return None if token is None else str(token)

@@ -134,14 +134,7 @@ def read_vocabulary(tokenizer: Tokenizer, rows: int, spaced: str = "llama") -> V
 def _take_over(
     stored: StoredTokens, vocabulary: Vocabulary, texts: Mapping[int, str], added: set[int]
 ) -> None:
-    """Put stored tokens into a vocabulary where it has them: text, type and score.
-
-    Args:
-        stored: Tokens of a GGUF or of a SentencePiece model.
-        vocabulary: Vocabulary that is changed.
-        texts: Text of each row that has a token.
-        added: Rows of added tokens.
-    """
+    """Put stored tokens into a vocabulary where it has them: text, type and score."""
     pairs = zip(stored.texts, stored.types, strict=True)
     for row, (text, kind) in enumerate(pairs):
         if row >= len(vocabulary.tokens):
