@@ -75,11 +75,11 @@ class Measured:
         proposer: Any = SimpleNamespace(starts=lambda number: is_start)
         self.measuring = Measuring(
             searched,
-            Builder(searched.build),
-            proposer,
             self.records,
+            proposer,
             SignalGuard(),
             self.seen.append,
+            Builder(searched.build),
         )
 
     def trial(self) -> dict[Rung, Measurement]:

@@ -78,7 +78,7 @@ class Confirming:
             guard=SimpleNamespace(check=lambda: None, interruptible=nullcontext),
         )
         Validating(
-            search(), records, parts.proposer, parts.measuring, parts.guard, self.seen.append, 0.2
+            search(), records, parts.proposer, parts.guard, self.seen.append, parts.measuring, 0.2
         ).run("4 trials are done")
 
     def _shrunk(self, contenders: dict[int, Observation]) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,7 @@ class Database(Closing):
                 version.
             StorageError: The disk is full, or cannot be written; later methods raise it too.
         """
-        options = _options(url, on_wait)
-        with _engine(url, options) as engine, _explained(url):
+        with _engine(url, on_wait) as engine, _explained(url):
             if not _has_schema(engine, url):
                 if is_file(url):
                     _refuse_foreign(engine, url)
@@ -83,7 +82,7 @@ class Database(Closing):
                 with engine.connect() as connection:
                     connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         with _explained(url):
-            return cls(_storage(url, options), ServerWait(on_wait))
+            return cls(_storage(url, on_wait), ServerWait(on_wait))
 
     def close(self) -> None:
         """Close every connection; a file's write-ahead log is folded into it."""
@@ -156,18 +155,9 @@ def _reading(url: str) -> str:
     return sqlite_url(file, mode="ro")
 
 
-def _options(url: str, on_wait: Callable[[], None] | None = None) -> dict[str, Any]:
-    """Arguments of a connection; without `on_wait` it waits for a lock for a minute."""
-    if not is_file(url):
-        return connection_options(url)
-    if on_wait is None:
-        return {"timeout": _READING_SECONDS}
-    return {"timeout": WAIT_SECONDS, "factory": waiting(on_wait)}
-
-
 @contextmanager
-def _engine(url: str, options: Mapping[str, Any] | None = None) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(url, **engine_arguments(url, options))
+def _engine(url: str, on_wait: Callable[[], None] | None = None) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(url, **engine_arguments(url, on_wait))
     _explain(engine, url)
     try:
         yield engine
@@ -176,11 +166,11 @@ def _engine(url: str, options: Mapping[str, Any] | None = None) -> Iterator[sa.E
 
 
 def _storage(
-    url: str, options: Mapping[str, Any] | None = None, **others: Any
+    url: str, on_wait: Callable[[], None] | None = None, **others: Any
 ) -> optuna.storages.RDBStorage:
     storage = optuna.storages.RDBStorage(
         url,
-        engine_kwargs=engine_arguments(url, options),
+        engine_kwargs=engine_arguments(url, on_wait),
         skip_compatibility_check=True,
         **others,
     )
@@ -209,18 +199,20 @@ def _check_tables(storage: optuna.storages.RDBStorage, url: str) -> None:
     _usable_tables.add(version)
 
 
-def engine_arguments(url: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def engine_arguments(url: str, on_wait: Callable[[], None] | None = None) -> dict[str, Any]:
     """Return the arguments that SQLAlchemy's engine takes besides the URL.
 
     Args:
         url: SQLAlchemy URL of the database.
-        options: Arguments of a connection; None for those of a reader.
+        on_wait: Function that is called twice a second while another process holds a file locked;
+            None for a reader, which waits for a minute.
     """
-    arguments = {"connect_args": _options(url) if options is None else options}
-    if is_file(url):
-        return arguments
-    # Two are needed in a turn: who has them is never kept waiting by those who have none.
-    return {**arguments, "pool_pre_ping": True, "pool_size": 2}
+    if not is_file(url):
+        # Two are needed in a turn: who has them is never kept waiting by those who have none.
+        return {"connect_args": connection_options(url), "pool_pre_ping": True, "pool_size": 2}
+    if on_wait is None:
+        return {"connect_args": {"timeout": _READING_SECONDS}}
+    return {"connect_args": {"timeout": WAIT_SECONDS, "factory": waiting(on_wait)}}
 
 
 def _explain(engine: sa.Engine, url: str) -> None:

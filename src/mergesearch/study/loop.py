@@ -95,12 +95,10 @@ def _work(
         check: Function that is called before every trial; what it raises ends the run.
     """
     run, worker = recorder.run(), recorder.worker
-    proposer = Proposer(search, run)
     with Builder(search.build) as builder:
-        measuring = Measuring(search, builder, proposer, recorder, guard, observe)
-        searching = Searching(
-            search, settings, rule, recorder, proposer, measuring, check, guard, observe
-        )
+        parts = (search, recorder, Proposer(search, run), guard, observe)
+        measuring = Measuring(*parts, builder)
+        searching = Searching(*parts, measuring, rule, settings.failures_in_a_row, check)
         worker.in_turn(recorder.tell_finished)
         with guard.interruptible():
             trials = searching.take_earlier()
@@ -109,9 +107,7 @@ def _work(
             worker.in_turn(lambda: _prepare_proxies(search, recorder, measuring))
         reason = searching.run()
         if settings.confirm:
-            Validating(search, recorder, proposer, measuring, guard, observe, settings.confirm).run(
-                reason
-            )
+            Validating(*parts, measuring, settings.confirm).run(reason)
         return recorder.front()
 
 

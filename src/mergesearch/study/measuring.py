@@ -20,7 +20,7 @@ from mergesearch.objectives import ItemResult, Items, Rung, Score, TaskResult
 from mergesearch.recipe import Recipe
 from mergesearch.scoring import OnProgress
 from mergesearch.study.building import Builder, Built
-from mergesearch.study.events import Event, ParentMeasured, Progressed, StageStarted, TriedAgain
+from mergesearch.study.events import Observer, ParentMeasured, Progressed, StageStarted, TriedAgain
 from mergesearch.study.proposing import Proposer
 from mergesearch.study.proxies import promotes
 from mergesearch.study.recording import RunRecorder
@@ -38,24 +38,33 @@ Following = Callable[[], Recipe | None]
 
 
 @dataclass(frozen=True)
-class Measuring:
-    """Measures the candidates of a run.
+class Step:
+    """What every step of a run works with.
 
     Attributes:
-        search: Search, which scores the candidates.
-        builder: Builder of the candidates.
+        search: Search of the run.
+        recorder: Records of the run.
         proposer: Proposer of the trials.
-        recorder: Records of the run, for what was measured before.
         guard: Guard of the stages that a signal may interrupt.
-        observe: Function that is called with every stage.
+        observe: Function that is called with every event.
     """
 
     search: Search
-    builder: Builder
-    proposer: Proposer
     recorder: RunRecorder
+    proposer: Proposer
     guard: SignalGuard
-    observe: Callable[[Event], None]
+    observe: Observer
+
+
+@dataclass(frozen=True)
+class Measuring(Step):
+    """Measures the candidates of a run.
+
+    Attributes:
+        builder: Builder of the candidates.
+    """
+
+    builder: Builder
 
     def trial(self, number: int, recipe: Recipe, following: Following) -> dict[Rung, Measurement]:
         """Measure a trial on the first rung; after a proxy on the search rung too, if promoted.

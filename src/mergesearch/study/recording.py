@@ -34,7 +34,7 @@ from mergesearch.study.records import (
 )
 from mergesearch.study.samplers.problem import Proposal, lagged
 from mergesearch.study.settings import Search, StudyFiles, StudySettings
-from mergesearch.study.trials import Trials, observation, trial_record
+from mergesearch.study.trials import Trials, moment, observation, trial_record
 from mergesearch.study.workers import SharedWorker, Worker
 
 
@@ -196,7 +196,8 @@ class RunRecorder(RunRecords):
         """Record that an unfinished trial is done again from now on, by this worker."""
         owner = {} if self.worker.number is None else {"worker": self.worker.number}
         self.worker.check_turn()
-        self.study.start_again(trial, **owner)
+        attempts = [*trial.user_attrs["attempts"], moment()]
+        self.study.note(trial.number, attempts=attempts, **owner)
 
     def race(self, trial: int, order: Items, *, is_start: bool) -> Race:
         """Return the race of a trial that is to be scored now.

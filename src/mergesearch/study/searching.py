@@ -9,44 +9,31 @@ from functools import cached_property, partial
 
 from mergesearch.errors import MergeSearchError
 from mergesearch.recipe import Recipe
-from mergesearch.study.events import Noted, Observer, StageStarted, TrialFinished
-from mergesearch.study.measuring import Measuring
-from mergesearch.study.proposing import Proposer
-from mergesearch.study.recording import RunRecorder
+from mergesearch.study.events import Noted, StageStarted, TrialFinished
+from mergesearch.study.measuring import Measuring, Step
 from mergesearch.study.records import Measurement, State, TrialRecord
 from mergesearch.study.samplers.problem import STARTUP, Proposal
-from mergesearch.study.settings import Search, StudySettings
-from mergesearch.study.stopping import Reached, SearchProgress, SignalGuard, StopRule
+from mergesearch.study.stopping import Reached, SearchProgress, StopRule
 
 LATER_FAILURES = 5
 """How many times as many failures in a row are borne once a trial was complete."""
 
 
 @dataclass(frozen=True)
-class Searching:
+class Searching(Step):
     """The search of one process, alone or with others.
 
     Attributes:
-        search: Search of the run.
-        settings: Settings that say how many failures in a row are borne.
-        rule: When no further trial is started.
-        recorder: Records of the run.
-        proposer: Proposer of the trials.
         measuring: Measuring of the candidates.
+        rule: When no further trial is started.
+        failures_in_a_row: Number of trials that may fail before any was complete.
         check: Function that is called before every trial; what it raises ends the run.
-        guard: Guard of the stages that a signal may interrupt.
-        observe: Function that is called with every event.
     """
 
-    search: Search
-    settings: StudySettings
-    rule: StopRule
-    recorder: RunRecorder
-    proposer: Proposer
     measuring: Measuring
+    rule: StopRule
+    failures_in_a_row: int
     check: Callable[[], None]
-    guard: SignalGuard
-    observe: Observer
 
     @cached_property
     def progress(self) -> SearchProgress:
@@ -189,7 +176,7 @@ class Searching:
 
     def _bear(self, failures: int, trial: TrialRecord) -> None:
         """Give up where the last trial is one failure too many in a row."""
-        borne = self.settings.failures_in_a_row
+        borne = self.failures_in_a_row
         if self.recorder.history.values:
             borne *= LATER_FAILURES
         if failures >= borne:

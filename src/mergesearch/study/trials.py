@@ -123,7 +123,7 @@ class Trials:
             "recipe_digest": "" if recipe is None else recipe.digest(),
             "shares": dict(shares),
             "words": list(words),
-            "attempts": [_now()],
+            "attempts": [moment()],
             **more,
         }
         trial = create_trial(
@@ -138,10 +138,6 @@ class Trials:
             trial_id, number = insert_trial(connection, self._study_id, trial)
         self._ids[number] = trial_id
         return number
-
-    def start_again(self, trial: FrozenTrial, **more: Any) -> None:
-        """Record that an unfinished trial is done again from now on; `more` are attributes."""
-        self.note(trial.number, attempts=[*trial.user_attrs["attempts"], _now()], **more)
 
     @waits_for_server
     def note(self, number: int, **attributes: Any) -> None:
@@ -232,5 +228,6 @@ def trial_record(trial: FrozenTrial, rungs: Mapping[Rung, Measurement]) -> Trial
     )
 
 
-def _now() -> str:
+def moment() -> str:
+    """Return the moment that it is, as attributes have it."""
     return datetime.now(UTC).isoformat()

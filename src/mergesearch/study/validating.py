@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
@@ -16,35 +16,21 @@ from mergesearch.study.confirming import (
     finalists_parts,
 )
 from mergesearch.study.estimation.estimates import Estimates, ScoredItems, independent
-from mergesearch.study.events import Event, Validated, ValidationStarted
-from mergesearch.study.measuring import Measuring
-from mergesearch.study.proposing import Proposer
-from mergesearch.study.recording import RunRecorder
+from mergesearch.study.events import Validated, ValidationStarted
+from mergesearch.study.measuring import Measuring, Step
 from mergesearch.study.records import TrialRecord
-from mergesearch.study.settings import Search
-from mergesearch.study.stopping import SignalGuard
 
 
 @dataclass(frozen=True)
-class Validating:
+class Validating(Step):
     """Confirms the front of a run.
 
     Attributes:
-        search: Search of the run.
-        recorder: Records of the run.
-        proposer: Proposer of the trials, which knows which are alike.
         measuring: Measuring of the candidates.
-        guard: Guard of the stages that a signal may interrupt.
-        observe: Function that is called with every event.
         share: Share of all item scores that confirms the front where trials are scored on parts.
     """
 
-    search: Search
-    recorder: RunRecorder
-    proposer: Proposer
     measuring: Measuring
-    guard: SignalGuard
-    observe: Callable[[Event], None]
     share: float
 
     def run(self, reason: str) -> None:

@@ -48,7 +48,7 @@ class Factors:
         return covariance
 
 
-def fit_factors(results: Floats, rank: int = RANK, iterations: int = ITERATIONS) -> Factors:
+def fit_factors(results: Floats) -> Factors:
     """Fit the factors of `results` (candidates, items), NaN where an item was not scored.
 
     Every candidate needs a result.
@@ -61,12 +61,12 @@ def fit_factors(results: Floats, rank: int = RANK, iterations: int = ITERATIONS)
     pooled = float((residuals**2).sum() / counts.sum())
     if pooled == 0.0 or len(results) < 2:
         return Factors(mean, np.zeros((len(results), 1)), np.full(len(results), max(pooled, 1e-12)))
-    rank = max(1, min(rank, len(results) // 3))
+    rank = max(1, min(RANK, len(results) // 3))
     loadings = _first_loadings(residuals, rank)
     own = np.full(len(results), pooled / 2)
     precision = np.eye(rank) / (LOOSENESS**2 * pooled)
     weights = scored.astype(np.float64)
-    for _ in range(iterations):
+    for _ in range(ITERATIONS):
         factors, moments = _expected(filled, weights, mean, loadings, own)
         mean, loadings, own = _fitted(
             filled, weights, factors, moments, loadings.mean(axis=0), own, precision, pooled
@@ -76,12 +76,12 @@ def fit_factors(results: Floats, rank: int = RANK, iterations: int = ITERATIONS)
     return Factors(mean, loadings, own * degrees)
 
 
-def _additive_means(filled: Floats, scored: NDArray[np.bool_], iterations: int = 20) -> Floats:
+def _additive_means(filled: Floats, scored: NDArray[np.bool_]) -> Floats:
     """Means of the candidates where an item is equally harder or easier for all of them."""
     weights = scored.astype(np.float64)
     by_candidate, by_item = weights.sum(axis=1), np.maximum(weights.sum(axis=0), 1)
     items = np.zeros(filled.shape[1])
-    for _ in range(iterations):
+    for _ in range(20):
         mean = (filled.sum(axis=1) - weights @ items) / by_candidate
         items = (filled.sum(axis=0) - mean @ weights) / by_item
         items -= items.mean()

@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
+import optuna
 
 from mergesearch.errors import InputError
 from mergesearch.study.records import Observation
-from mergesearch.study.samplers.from_optuna import nsga2, nsga3, optuna_gp, random, tpe
+from mergesearch.study.samplers.from_optuna import by_generations, optuna_gp, random, tpe
 from mergesearch.study.samplers.problem import Problem, Proposal, Sampler
 from mergesearch.study.samplers.sobol import after_startup, sobol
 from mergesearch.study.samplers.weighted import cmaes
@@ -34,8 +36,8 @@ SAMPLERS: Mapping[str, Sampler] = {
     "gp": after_startup(optuna_gp),
     "noisy-gp": after_startup(_noisy_gp),
     "tpe": after_startup(tpe),
-    "nsga2": nsga2,
-    "nsga3": nsga3,
+    "nsga2": partial(by_generations, optuna.samplers.NSGAIISampler),
+    "nsga3": partial(by_generations, optuna.samplers.NSGAIIISampler),
     "cmaes": cmaes,
     "sobol": sobol,
     "random": random,

@@ -52,22 +52,17 @@ def quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def nsga2(problem: Problem, history: Sequence[Observation], number: int) -> Proposal:
-    """NSGA-II; the starts and Sobol points are its first generation."""
-    return _generations(optuna.samplers.NSGAIISampler, problem, history, number)
-
-
-def nsga3(problem: Problem, history: Sequence[Observation], number: int) -> Proposal:
-    """NSGA-III, for more than two objectives; it begins as NSGA-II."""
-    return _generations(optuna.samplers.NSGAIIISampler, problem, history, number)
-
-
-def _generations(
+def by_generations(
     kind: Callable[..., optuna.samplers.BaseSampler],
     problem: Problem,
     history: Sequence[Observation],
     number: int,
 ) -> Proposal:
+    """NSGA-II or, for more than two objectives, NSGA-III: starts and Sobol points come first.
+
+    Args:
+        kind: Optuna's sampler.
+    """
     sampler = kind(population_size=POPULATION, seed=trial_seed(problem.seed, number))
     fixed: Mapping[str, Any] = {}
     if number < len(problem.starts) or n_complete(history) < POPULATION:
