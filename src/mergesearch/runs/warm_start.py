@@ -15,8 +15,8 @@ from mergesearch.runs.run import Run
 from mergesearch.space import Space
 from mergesearch.study.front import search_values
 from mergesearch.study.pareto import signs_of
-from mergesearch.study.records import TrialRecord
-from mergesearch.study.warm_start import PriorTrial, WarmStart
+from mergesearch.study.records import Observation, TrialRecord
+from mergesearch.study.warm_start import WarmStart
 
 MOST_STARTS = 8
 """Members of the other run's front that are tried first, at most."""
@@ -73,13 +73,7 @@ def take(other: Run, space: Space, objectives: Objectives) -> WarmStart:
         names = [axis.name for axis in other.record.axes]
         for trial in _by_dominance(other, trials):
             scores = [trial.scores()[name] for name in names]
-            prior.append(
-                PriorTrial(
-                    matching.translate(trial.parameters),
-                    tuple(score.value for score in scores),
-                    tuple(score.stderr for score in scores),
-                )
-            )
+            prior.append(Observation.of(matching.translate(trial.parameters), scores))
     return WarmStart(
         str(other.folder.path),
         tuple(matching.matched()),

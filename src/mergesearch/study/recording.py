@@ -139,11 +139,7 @@ class RunRecorder(RunRecords):
         for trial in self.trials():
             if trial.state is State.COMPLETE and trial.reused_from is None and trial.scores():
                 scores = [trial.scores()[axis.name] for axis in self._run.axes]
-                searched = Observation(
-                    parameters=trial.parameters,
-                    values=tuple(score.value for score in scores),
-                    standard_errors=tuple(score.stderr for score in scores),
-                )
+                searched = Observation.of(trial.parameters, scores)
                 found[trial.number] = _as_estimated(searched, estimates, trial.number)
         return found
 

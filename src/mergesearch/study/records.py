@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,6 +155,13 @@ class Observation:
     standard_errors: tuple[float, ...] = ()
     errors: Sequence[NDArray[np.float64]] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any], scores: Sequence[Score]) -> Self:
+        """Return what is known of a complete trial by its scores, one an objective."""
+        values = tuple(score.value for score in scores)
+        errors = tuple(score.stderr for score in scores)
+        return cls(parameters, values=values, standard_errors=errors)
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-
-@dataclass(frozen=True)
-class PriorTrial:
-    """A trial of another run, as the space of this one has it.
-
-    Attributes:
-        parameters: Value of each dimension.
-        values: Value of each objective.
-        standard_errors: Standard error of each value.
-    """
-
-    parameters: Mapping[str, Any]
-    values: tuple[float, ...]
-    standard_errors: tuple[float, ...]
+from mergesearch.study.records import Observation
 
 
 @dataclass(frozen=True)
@@ -41,11 +28,13 @@ class WarmStart:
     by_place: Mapping[str, str]
     unmatched: tuple[str, ...]
     starts: tuple[Mapping[str, Any], ...]
-    trials: tuple[PriorTrial, ...]
+    trials: tuple[Observation, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the warm start as a run folder keeps it."""
-        return asdict(self)
+        known = ("parameters", "values", "standard_errors")
+        trials = [{name: getattr(trial, name) for name in known} for trial in self.trials]
+        return asdict(self) | {"trials": trials}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
@@ -55,7 +44,11 @@ class WarmStart:
             KeyError, TypeError: The document is another.
         """
         trials = (
-            PriorTrial(trial["parameters"], tuple(trial["values"]), tuple(trial["standard_errors"]))
+            Observation(
+                trial["parameters"],
+                values=tuple(trial["values"]),
+                standard_errors=tuple(trial["standard_errors"]),
+            )
             for trial in document["trials"]
         )
         return cls(

@@ -7,10 +7,11 @@ import pytest
 
 from mergesearch.study.records import Observation, State
 from mergesearch.study.samplers.prior import DOUBT, FADE, with_prior
-from mergesearch.study.warm_start import PriorTrial, WarmStart
+from mergesearch.study.warm_start import WarmStart
 
 PRIOR = tuple(
-    PriorTrial({"x": place}, (place, 1.0 - place), (0.03, 0.04)) for place in (0.0, 0.25, 0.5, 1.0)
+    Observation({"x": place}, values=(place, 1.0 - place), standard_errors=(0.03, 0.04))
+    for place in (0.0, 0.25, 0.5, 1.0)
 )
 
 

@@ -13,7 +13,6 @@ from mergesearch.space import Dimension
 from mergesearch.study.records import Observation, State
 from mergesearch.study.samplers.problem import Problem, Proposal, trial_seed
 from mergesearch.study.samplers.sobol import after_startup, sobol, sobol_point
-from mergesearch.study.warm_start import PriorTrial
 
 DIMENSIONS = (
     Dimension("a", 0.0, 1.5),
@@ -96,7 +95,9 @@ def test_a_start_is_never_a_models() -> None:
 
 
 def test_trials_of_another_run_count() -> None:
-    prior = [PriorTrial({"a": 0.1 * place}, (0.5,), (0.1,)) for place in range(8)]
+    prior = [
+        Observation({"a": 0.1 * place}, values=(0.5,), standard_errors=(0.1,)) for place in range(8)
+    ]
     known = asked(complete(2), 2, prior=prior)
     assert known is not None
     assert len(known) == 10

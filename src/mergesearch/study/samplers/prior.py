@@ -16,7 +16,6 @@ import numpy as np
 from mergesearch.study.pareto import Floats
 from mergesearch.study.records import Observation, State
 from mergesearch.study.samplers.problem import n_complete
-from mergesearch.study.warm_start import PriorTrial
 
 FADE = 40
 """Own complete trials after which the other run's data count no more."""
@@ -24,7 +23,7 @@ DOUBT = 0.25
 """Standard deviation that another run's value is doubted by at first, in spreads of its values."""
 
 
-def with_prior(prior: Sequence[PriorTrial], history: Sequence[Observation]) -> list[Observation]:
+def with_prior(prior: Sequence[Observation], history: Sequence[Observation]) -> list[Observation]:
     """Return a history with what is left of another run's trials before it.
 
     Args:
@@ -41,9 +40,7 @@ def with_prior(prior: Sequence[PriorTrial], history: Sequence[Observation]) -> l
     doubt = (DOUBT + faded) * np.std([trial.values for trial in prior], axis=0)
     errors = np.hypot([trial.standard_errors for trial in left], doubt)
     observations = [
-        Observation(
-            trial.parameters, values=tuple(row.tolist()), standard_errors=tuple(error.tolist())
-        )
+        replace(trial, values=tuple(row.tolist()), standard_errors=tuple(error.tolist()))
         for trial, row, error in zip(left, moved, errors, strict=True)
     ]
     if own and all(len(trial.errors) for trial in own):
@@ -51,7 +48,7 @@ def with_prior(prior: Sequence[PriorTrial], history: Sequence[Observation]) -> l
     return [*observations, *history]
 
 
-def _difference(prior: Sequence[PriorTrial], own: Sequence[Observation]) -> Floats | float:
+def _difference(prior: Sequence[Observation], own: Sequence[Observation]) -> Floats | float:
     """By how much own values are above those of the other run, where both tried the same."""
     pairs = [
         np.subtract(trial.values, other.values)

@@ -10,7 +10,6 @@ import numpy as np
 
 from mergesearch.space import Dimension
 from mergesearch.study.records import Observation, State
-from mergesearch.study.warm_start import PriorTrial
 
 Parameters = dict[str, Any]
 
@@ -38,7 +37,7 @@ class Problem:
     starts: Sequence[Mapping[str, Any]]
     seed: int
     reference: Sequence[float]
-    prior: Sequence[PriorTrial] = ()
+    prior: Sequence[Observation] = ()
     relevance: Callable[[], Mapping[str, float]] = dict
 
 
