@@ -217,14 +217,11 @@ class RunRecorder(RunRecords):
     def tell_finished(self) -> None:
         """Tell Optuna of the trials that were measured and not told; in a turn."""
         self._news += self.history.update()  # another worker may have told of them by now
-        told = False
         for trial in self.history.unfinished():
             first = self._rungs(trial.number).get(self._run.first_rung)
             if first is not None:
                 self._tell(trial.number, first)
-                told = True
-        if told:
-            self._news += self.history.update()
+        self._news += self.history.update()
 
     def finish(self, number: int, measured: Mapping[Rung, Measurement]) -> TrialRecord | None:
         """Record what a trial gave; whether it failed on the first rung is whether it failed.

@@ -85,6 +85,8 @@ class SharedWorker(Worker):
         check: Function that raises what ends the run.
     """
 
+    number: int
+
     def __init__(
         self, sharing: Sharing, turns: Turns, server_wait: ServerWait, check: Callable[[], None]
     ) -> None:
@@ -93,9 +95,8 @@ class SharedWorker(Worker):
         self._server_wait = server_wait
         self._check = check
         self._check_turn: Check = lambda: None
-        self._joined = server_wait(lambda: sharing.join(socket.gethostname(), os.getpid()))
-        self.number = self._joined
-        self._signs: _SignsOfLife | None = _SignsOfLife(sharing, self._joined)
+        self.number = server_wait(lambda: sharing.join(socket.gethostname(), os.getpid()))
+        self._signs: _SignsOfLife | None = _SignsOfLife(sharing, self.number)
 
     def in_turn(self, action: Callable[[], Result]) -> Result:
         """Return what an action gives that only one worker may do at a time."""
@@ -108,7 +109,7 @@ class SharedWorker(Worker):
     def others(self) -> set[int]:
         """Numbers of the other workers that are at work."""
         workers = self._server_wait(self._sharing.workers)
-        return {worker.number for worker in workers if not worker.has_left} - {self._joined}
+        return {worker.number for worker in workers if not worker.has_left} - {self.number}
 
     def may_confirm(self, trial: int) -> bool:
         """Take the scoring of a member of the front, unless another worker has it."""
@@ -117,7 +118,7 @@ class SharedWorker(Worker):
             owner, _ = self._sharing.confirming().get(trial, (None, False))
             if owner in self.others():
                 return False
-            self._sharing.start_confirming(trial, self._joined)
+            self._sharing.start_confirming(trial, self.number)
             return True
 
         return self.in_turn(take)
@@ -143,7 +144,7 @@ class SharedWorker(Worker):
         self._signs.close()
         self._signs = None
         try:
-            self._sharing.leave(worker=self._joined)
+            self._sharing.leave(worker=self.number)
         except MergeSearchError as error:  # others find out by its silence
             _log.warning("the database was not told that this worker left: %s", error.what)
 
