@@ -1,4 +1,4 @@
-"""What is decided before llama.cpp runs: chunks, truncation, shared prefixes, packing, windows.
+"""What is decided before llama.cpp runs: chunks, truncation, windows, shared prefixes, packs.
 
 Pure functions of the requests and the runtime settings. llama.cpp's results depend on what shares
 a batch, so nothing here may look at a clock, at the machine, or at what was scored before.
@@ -126,6 +126,9 @@ def rolling_windows(tokens: Sequence[int], prefix: int, n_ctx: int) -> list[tupl
         windows.append((tuple(tokens[start:done]), tuple(tokens[done:stop])))
         done = stop
     return windows
+
+
+# -- prefixes and packs ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -332,6 +335,9 @@ class PackPlan:
                 stop = min(stop, int(self._output[row + max_rows]))
             yield slice(start, stop), row
             start, row = stop, int(np.searchsorted(self._output, stop))
+
+
+# -- what the logits of a pack say -----------------------------------------------------------------
 
 
 @dataclass(frozen=True)

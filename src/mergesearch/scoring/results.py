@@ -1,4 +1,10 @@
-"""From a candidate's answers to the results of a task: its own metrics, or its proxy."""
+"""From a candidate's answers to the results of a task: its own metrics, or its proxy.
+
+The likelihood proxy says how sure a candidate is of right answers, without generating any. For a
+task whose answers are generated, it is the mean log-probability of a token of a specialist's
+correct answer; for a task of choices, the gold answer's margin over the best wrong one. Both are in
+nat, and smooth where accuracies jump.
+"""
 
 from __future__ import annotations
 
@@ -119,6 +125,8 @@ def _group(
         for name in names
     }
 
+
+# -- proxies ---------------------------------------------------------------------------------------
 
 _CHOICES, _ANSWERS = "multiple_choice", "generate_until"
 
