@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -212,13 +213,19 @@ def choices_one_at_a_time(engine: Engine, single: Any) -> None:
     print(f"  against one at a time: {theirs / mine:.2f} times faster")
 
 
+def scored(scorer: Scorer, path: Path, runtime: Runtime) -> None:
+    """Load a candidate and score it on the search items."""
+    with Engine(path, runtime) as engine:
+        scorer.score(engine, "search")
+
+
 def cost_of_chunks(path: Path, objectives: Objectives) -> None:
     """One endless batch is one chunk of everything, on one worker: compare CPU time."""
     times = {}
     for chunk_items in (objectives.runtime.chunk_items, 1_000_000):
         runtime = replace(objectives.runtime, threads=1, chunk_items=chunk_items)
-        scorer = Scorer(replace(objectives, runtime=runtime))
-        times[chunk_items] = best(cpu, lambda scorer=scorer: scorer.score(path, "search"))[0]
+        run = partial(scored, Scorer(replace(objectives, runtime=runtime)), path, runtime)
+        times[chunk_items] = best(cpu, run)[0]
     chunks, endless = times.values()
     print(f"chunks of {objectives.runtime.chunk_items} items: {chunks:.2f} s CPU")
     print(f"  against one endless batch: {chunks / endless:.2f} times its time")
@@ -246,9 +253,9 @@ def candidate(path: Path, objectives: Objectives) -> None:
     shares, taken = [], 0.0
     while len(shares) < ROUNDS and taken < SLOW:
         with Engine(path, one_thread.runtime) as engine, decoding() as seconds:
-            taken = wall(lambda: scorer.score_engine(engine, "search"))
+            taken = wall(lambda: scorer.score(engine, "search"))
             shares.append(1 - sum(seconds) / taken)
-    (taken,) = best(cpu, lambda: scorer.score(path, "search"))
+    (taken,) = best(cpu, lambda: scored(scorer, path, one_thread.runtime))
     print(f"a candidate, search items, 1 thread: {taken:.2f} s CPU")
     print(f"  Python's share: {min(shares):.1%}")
     start = time.perf_counter()

@@ -186,7 +186,7 @@ def test_ifeval_is_lm_eval_s_scoring_of_the_same_texts(prepared, engine, tmp_pat
     )
     text = f"objectives: {{x: {{tasks: [{uses}]}}}}\ntask_folder: ."
     objectives = replace(Objectives.from_yaml(text, tmp_path), runtime=RUNTIME)
-    result = Scorer(objectives).score_engine(engine, "search")["ifeval_here"]
+    result = Scorer(objectives).score(engine, "search")["ifeval_here"]
     scored = [utils.process_results(rows[item.item], [item.text]) for item in result.items]
     prompt = [metrics["prompt_level_strict_acc"] for metrics in scored]
     assert 0 < sum(prompt) < 60

@@ -323,6 +323,7 @@ objectives:
 
 
 def test_metrics_see_what_follows_the_thought(folder, tmp_path):
+    from mergesearch.scoring.engine import Engine
     from mergesearch.scoring.scorer import Scorer
 
     opens = "{{ '<|bot|>' }}{% if enable_thinking %}{{ '<think>' }}{% endif %}"
@@ -330,7 +331,8 @@ def test_metrics_see_what_follows_the_thought(folder, tmp_path):
     weights = tiny_model.random_weights()
     path = tiny_model.write_gguf(tmp_path / "x.gguf", weights, quantized=True, template=template)
     scorer = Scorer(Objectives.from_yaml(TASKS, folder))
-    result = scorer.score(path, Rung.SEARCH)["tiny_answer"]
+    with Engine(path, tiny_model.RUNTIME) as thinks:
+        result = scorer.score(thinks, Rung.SEARCH)["tiny_answer"]
     assert result.n == 20
     for item in result.items:
         assert 6 < item.tokens_thought <= 6 + len("</t>")
@@ -339,6 +341,7 @@ def test_metrics_see_what_follows_the_thought(folder, tmp_path):
     always = template.replace("{% if enable_thinking %}", "{% if true %}")
     path = tiny_model.write_gguf(tmp_path / "y.gguf", weights, quantized=True, template=always)
     silent = Scorer(Objectives.from_yaml(TASKS.replace("thinking:", "# thinking:"), folder))
-    notes = silent.rehearse(path, to_the_end=False).notes
-    assert "begins each answer with <think>" in notes[0]
-    assert scorer.rehearse(path, to_the_end=False).notes == ()
+    with Engine(path, tiny_model.RUNTIME) as engine:
+        notes = silent.rehearse(engine, to_the_end=False).notes
+        assert "begins each answer with <think>" in notes[0]
+        assert scorer.rehearse(engine, to_the_end=False).notes == ()

@@ -9,6 +9,7 @@ from helpers.candidate_lm import CandidateLM
 
 from mergesearch.errors import ObjectivesError, ScoringError
 from mergesearch.objectives import Objectives
+from mergesearch.scoring.engine import Engine
 from mergesearch.scoring.harness.loading import load_tasks
 from mergesearch.scoring.scorer import Scorer
 from mergesearch.tasks.checks import answer_results
@@ -17,6 +18,11 @@ from mergesearch.tasks.checks import answer_results
 @pytest.fixture(scope="module")
 def scorer(objectives):
     return Scorer(objectives)
+
+
+def _scored(scorer, path):
+    with Engine(path, scorer._objectives.runtime) as engine:
+        return scorer.score(engine, "search")
 
 
 def _changed(objectives: Objectives, folder, old: str, new: str) -> Objectives:
@@ -42,7 +48,7 @@ def test_values_are_those_of_simple_evaluate_to_the_bit(scorer, objectives, q4, 
         bootstrap_iters=200,
         task_manager=TaskManager(include_defaults=False),
     )
-    for name, result in scorer.score_engine(q4, rung).items():
+    for name, result in scorer.score(q4, rung).items():
         for metric, mine in result.metrics.items():
             assert mine.value == theirs["results"][name][f"{metric},none"]
             stderr = theirs["results"][name][f"{metric}_stderr,none"]
@@ -65,9 +71,9 @@ def _is_the_same_item(mine, theirs):
 
 
 def test_scoring_again_gives_the_same_bits(scorer, q4):
-    first = scorer.score_engine(q4, "search")
-    scorer.score_engine(q4, "validate")
-    again = scorer.score_engine(q4, "search")
+    first = scorer.score(q4, "search")
+    scorer.score(q4, "validate")
+    again = scorer.score(q4, "search")
     for name, result in first.items():
         assert again[name].metrics == result.metrics
         for item, other in zip(result.items, again[name].items, strict=True):
@@ -75,8 +81,8 @@ def test_scoring_again_gives_the_same_bits(scorer, q4):
 
 
 def test_items_are_disjoint_counted_and_timed(scorer, objectives, q4):
-    search = scorer.score_engine(q4, "search")
-    validate = scorer.score_engine(q4, "validate")
+    search = scorer.score(q4, "search")
+    validate = scorer.score(q4, "validate")
     for name in search:
         seen = {item.item for item in search[name].items}
         assert not seen & {item.item for item in validate[name].items}
@@ -93,7 +99,7 @@ def test_items_are_disjoint_counted_and_timed(scorer, objectives, q4):
 def test_progress_counts_items(scorer, q4):
     """Items with several choices count once; chunks of eight items are done in any order."""
     seen = {}
-    scorer.score_engine(
+    scorer.score(
         q4,
         "search",
         on_progress=lambda progress: seen.setdefault(progress.task, []).append(progress),
@@ -113,7 +119,7 @@ def test_progress_counts_items(scorer, q4):
 
 def test_a_failed_item_is_unscored_and_not_a_zero(scorer, q4, monkeypatch):
     (member,) = scorer.questionnaire.tasks["tiny_answer"].members
-    before = scorer.score_engine(q4, "search")["tiny_answer"]
+    before = scorer.score(q4, "search")["tiny_answer"]
 
     def failing(doc, results):
         if doc["answer"] == member.docs[before.items[3].item]["answer"]:
@@ -121,7 +127,7 @@ def test_a_failed_item_is_unscored_and_not_a_zero(scorer, q4, monkeypatch):
         return answer_results(doc, results)
 
     monkeypatch.setattr(member.task.config, "process_results", failing)
-    after = scorer.score_engine(q4, "search")["tiny_answer"]
+    after = scorer.score(q4, "search")["tiny_answer"]
     assert (after.n, after.n_unscored) == (19, 1)
     assert after.items[3].unscored == "process_results: ValueError: no such thing"
     assert after.items[3].metrics == {}
@@ -136,7 +142,7 @@ def test_a_prompt_without_room_is_unscored(folder, tmp_path):
     (tmp_path / "long.yaml").write_text(text)
     small = _one_task(tmp_path, "long", "exact")
     small = replace(small, task_folder=tmp_path, runtime=replace(small.runtime, n_ctx=2048))
-    result = Scorer(small).score(folder / "q4.gguf", "search")["long"]
+    result = _scored(Scorer(small), folder / "q4.gguf")["long"]
     assert (result.n, result.n_unscored) == (0, 12)
     assert "leave no room" in (result.items[0].unscored or "")
     with pytest.raises(ScoringError, match="12 of 12 items could not be scored"):
@@ -197,7 +203,7 @@ def test_a_group_is_one_task_of_all_its_items(folder, tmp_path, installed, q4):
     second.write_text(second.read_text().replace("{{question}}", "{{question}} Well?"))
     (tmp_path / "pair.yaml").write_text(GROUP)
     scorer = Scorer(_one_task(folder, "pair", "acc"))
-    result = scorer.score_engine(q4, "search")["pair"]
+    result = scorer.score(q4, "search")["pair"]
     assert result.n == 12
     assert len({item.item for item in result.items}) == 12
     values = [item.metrics["acc"] for item in result.items]
@@ -213,7 +219,7 @@ def test_few_shot_examples_are_neither_searched_nor_validated(folder, tmp_path, 
     examples = {example["question"] for example in member.task.sampler.sample(2)}
     assert len(examples) == 2
     assert not examples & scored
-    assert scorer.score_engine(q4, "search")["shots"].n == 12
+    assert scorer.score(q4, "search")["shots"].n == 12
     with pytest.raises(ObjectivesError, match="documents are left for 2 few-shot examples"):
         load_tasks(_one_task(folder, "shots", "acc", 16, 15))
 
@@ -228,7 +234,7 @@ def test_metrics_of_several_filters_have_full_names(folder, tmp_path, installed,
         load_tasks(_one_task(folder, "filtered", "exact_match"))
     assert "expected: exact_match,whole, exact_match,digits" in str(caught.value)
     scorer = Scorer(_one_task(folder, "filtered", "exact_match,digits"))
-    result = scorer.score_engine(q4, "search")["filtered"]
+    result = scorer.score(q4, "search")["filtered"]
     assert set(result.metrics) == {"exact_match,whole", "exact_match,digits"}
 
 
@@ -249,13 +255,13 @@ def _sampled(folder, tmp_path):
 
 def test_sampled_answers_are_the_same_every_time_and_differ_between_repeats(folder, tmp_path, q4):
     scorer = _sampled(folder, tmp_path)
-    first = scorer.score_engine(q4, "search")["sampled"].items
+    first = scorer.score(q4, "search")["sampled"].items
     (items,) = scorer.questionnaire._items.values()
     answers = [item.requests[0].resps for item in items["sampled"]]
     assert {len(answer) for answer in answers} == {3}
     assert sum(len(set(answer)) == 3 for answer in answers) > 6
     assert all(item.tokens_out > 12 for item in first)  # of all three answers
-    again = Scorer(scorer._objectives).score_engine(q4, "search")["sampled"].items
+    again = Scorer(scorer._objectives).score(q4, "search")["sampled"].items
     assert [item.text for item in first] == [item.text for item in again]
 
 
@@ -292,9 +298,9 @@ def test_a_model_without_a_chat_template_is_said_so(objectives, tmp_path, scorer
     weights = tiny_model.random_weights(layers=1)
     path = tiny_model.write_gguf(tmp_path / "x.gguf", weights, quantized=False, template="")
     with pytest.raises(ScoringError, match="no chat template"):
-        scorer.score(path, "search")
+        _scored(scorer, path)
     plain = Scorer(replace(objectives, apply_chat_template=False))
-    assert plain.score(path, "search")["tiny_choice"].n == 20
+    assert _scored(plain, path)["tiny_choice"].n == 20
 
 
 def test_templates_of_tasks_run_in_a_sandbox(objectives, folder, tmp_path):
@@ -315,9 +321,9 @@ def test_too_little_memory_is_said_before_the_first_candidate(objectives, folder
     # 3 layers of 2 heads, keys and values of 64 f16 each: 1536 bytes a token. Two workers have
     # caches of 256 tokens: 786,432 bytes a sequence, and 0.9 of 5 MB is free for them.
     with pytest.raises(ObjectivesError, match=r"takes 0\.0 GB in 2 decoders") as caught:
-        scorer.score(folder / "q4.gguf", "search")
+        _scored(scorer, folder / "q4.gguf")
     assert "n_parallel: 4" in str(caught.value)
     monkeypatch.setattr("mergesearch.scoring.engine.available_memory", lambda: 8_000_000)
-    scorer.score(folder / "q4.gguf", "search")
+    _scored(scorer, folder / "q4.gguf")
     monkeypatch.setattr("mergesearch.scoring.engine.available_memory", lambda: 5_000_000)
-    scorer.score(folder / "q4.gguf", "search")  # a study is not to end on what changed since
+    _scored(scorer, folder / "q4.gguf")  # a study is not to end on what changed since

@@ -124,7 +124,7 @@ def scorer(request, local_data):
 
 def test_right_answers_reach_the_top_of_every_objective(scorer):
     name, one = scorer
-    results = one.score_engine(Oracle(_right_answer, _is_right), "search")
+    results = one.score(Oracle(_right_answer, _is_right), "search")
     objectives = _small(_pack(name))
     assert all(result.n_unscored == 0 for result in results.values())
     for score in objectives.scores(results).values():
@@ -135,7 +135,7 @@ def test_right_answers_reach_the_top_of_every_objective(scorer):
 def test_wrong_answers_lie_below_chance(scorer):
     name, one = scorer
     oracle = Oracle(lambda prompt: "no, no", lambda *pair: not _is_right(*pair))
-    scores = _small(_pack(name)).scores(one.score_engine(oracle, "validate"))
+    scores = _small(_pack(name)).scores(one.score(oracle, "validate"))
     assert scores["instruction"].value == 0.0
     assert scores["reasoning"].value < 0.0  # below guessing, but for MATH
 

@@ -31,13 +31,13 @@ def _parts(scorer):
 
 def test_the_whole_as_a_part_is_the_rung_to_the_bit(scorer, q4):
     whole = part_of(scorer.questionnaire.order(Rung.SEARCH), 0.0, 1.0)
-    found = scorer.score_engine(q4, Rung.SEARCH, whole)
-    assert _without_times(found) == _without_times(scorer.score_engine(q4, Rung.SEARCH))
+    found = scorer.score(q4, Rung.SEARCH, whole)
+    assert _without_times(found) == _without_times(scorer.score(q4, Rung.SEARCH))
 
 
 def test_parts_are_the_rung_s_items_each_once(scorer, q4):
-    whole = scorer.score_engine(q4, Rung.SEARCH)
-    scored = [scorer.score_engine(q4, Rung.SEARCH, part) for part in _parts(scorer)]
+    whole = scorer.score(q4, Rung.SEARCH)
+    scored = [scorer.score(q4, Rung.SEARCH, part) for part in _parts(scorer)]
     for name, result in whole.items():
         items = [item for part in scored for item in part[name].items]
         assert sorted(item.item for item in items) == [item.item for item in result.items]
@@ -50,16 +50,14 @@ def test_parts_are_the_rung_s_items_each_once(scorer, q4):
 def test_a_part_gives_the_same_bits_again_whatever_the_order_of_its_items(scorer, q4):
     part = _parts(scorer)[1]
     backwards = {task: numbers[::-1] for task, numbers in reversed(part.items())}
-    found = [
-        _without_times(scorer.score_engine(q4, Rung.SEARCH, items)) for items in (part, backwards)
-    ]
+    found = [_without_times(scorer.score(q4, Rung.SEARCH, items)) for items in (part, backwards)]
     assert found[0] == found[1]
 
 
 def test_progress_and_results_are_of_the_part(scorer, q4):
     numbers = scorer.questionnaire.order(Rung.SEARCH)["tiny_choice"][5:12]
     seen = []
-    found = scorer.score_engine(q4, Rung.SEARCH, {"tiny_choice": numbers}, on_progress=seen.append)
+    found = scorer.score(q4, Rung.SEARCH, {"tiny_choice": numbers}, on_progress=seen.append)
     assert list(found) == ["tiny_choice"]
     assert [item.item for item in found["tiny_choice"].items] == sorted(numbers)
     accuracy = [item.metrics["acc"] for item in found["tiny_choice"].items]
@@ -72,9 +70,9 @@ def test_progress_and_results_are_of_the_part(scorer, q4):
 def test_items_of_another_rung_or_task_are_refused(scorer, q4):
     validate = scorer.questionnaire.order(Rung.VALIDATE)["tiny_choice"][:1]
     with pytest.raises(ScoringError, match="is not among the search items"):
-        scorer.score_engine(q4, Rung.SEARCH, {"tiny_choice": validate})
+        scorer.score(q4, Rung.SEARCH, {"tiny_choice": validate})
     with pytest.raises(ScoringError, match="tiny_chance: item 3 is not among"):
-        scorer.score_engine(q4, Rung.SEARCH, {"tiny_chance": [3]})
+        scorer.score(q4, Rung.SEARCH, {"tiny_chance": [3]})
 
 
 def test_means_over_items_are_known_from_other_metrics(scorer):

@@ -49,8 +49,8 @@ def _without_times(results):
     }
 
 
-def test_results_are_those_of_this_process_to_the_bit(process, objectives, folder, candidate):
-    expected = Scorer(objectives).score(folder / "q4.gguf", "search")
+def test_results_are_those_of_this_process_to_the_bit(process, objectives, folder, q4, candidate):
+    expected = Scorer(objectives).score(q4, "search")
     assert _without_times(process.score(candidate, "search")) == _without_times(expected)
     by_path = SimpleNamespace(digest="", path=folder / "q4.gguf")
     assert _without_times(process.score(by_path, "search")) == _without_times(expected)
@@ -63,7 +63,7 @@ def test_parts_are_those_of_this_process_to_the_bit_in_any_order(
     order = scorer.questionnaire.order(Rung.SEARCH)
     assert process.tasks().order[Rung.SEARCH] == order
     parts = [part_of(order, *ends) for ends in ((0.0, 0.3), (0.3, 1.0))]
-    expected = [_without_times(scorer.score_engine(q4, Rung.SEARCH, part)) for part in parts]
+    expected = [_without_times(scorer.score(q4, Rung.SEARCH, part)) for part in parts]
     found = [
         _without_times(process.score(candidate, Rung.SEARCH, items=part))
         for part in reversed(parts)

@@ -37,7 +37,7 @@ def scorer(proxied):
 @pytest.fixture(scope="module")
 def references(scorer, q4):
     """The model's own answers, as a specialist's."""
-    answers = scorer.score_engine(q4, "search")["tiny_answer"].items
+    answers = scorer.score(q4, "search")["tiny_answer"].items
     kept = {answer.item: answer.text for answer in answers if (answer.text or "").strip()}
     assert len(kept) > 10
     return {"tiny_answer": dict(list(kept.items())[:10])}
@@ -51,7 +51,7 @@ def test_the_margin_is_over_the_best_wrong_choice():
 
 def test_an_answer_s_proxy_is_its_mean_log_probability_per_token(scorer, q4, references):
     scorer.questionnaire.use_references(references)
-    result = scorer.score_engine(q4, "proxy")["tiny_answer"]
+    result = scorer.score(q4, "proxy")["tiny_answer"]
     assert [item.item for item in result.items] == sorted(references["tiny_answer"])
     member = scorer.questionnaire.tasks["tiny_answer"].members[0]
     for item in result.items:
@@ -70,18 +70,18 @@ def test_an_answer_s_proxy_is_its_mean_log_probability_per_token(scorer, q4, ref
 
 def test_own_greedy_answers_are_likelier_than_anothers(scorer, q4, references):
     scorer.questionnaire.use_references(references)
-    own = scorer.score_engine(q4, "proxy")["tiny_answer"].metrics["proxy"].value
+    own = scorer.score(q4, "proxy")["tiny_answer"].metrics["proxy"].value
     items, texts = zip(*references["tiny_answer"].items(), strict=True)
     shuffled = dict(zip(items, reversed(texts), strict=True))
     scorer.questionnaire.use_references({"tiny_answer": shuffled})
-    assert scorer.score_engine(q4, "proxy")["tiny_answer"].metrics["proxy"].value < own
+    assert scorer.score(q4, "proxy")["tiny_answer"].metrics["proxy"].value < own
     scorer.questionnaire.use_references(references)
 
 
 def test_a_positive_margin_is_a_right_choice(scorer, q4, references):
     scorer.questionnaire.use_references(references)
-    proxies = scorer.score_engine(q4, "proxy")["tiny_choice"].items
-    real = scorer.score_engine(q4, "search")["tiny_choice"].items
+    proxies = scorer.score(q4, "proxy")["tiny_choice"].items
+    real = scorer.score(q4, "search")["tiny_choice"].items
     assert len(proxies) == len(real) == 20
     for proxy, other in zip(proxies, real, strict=True):
         assert proxy.item == other.item
@@ -90,16 +90,16 @@ def test_a_positive_margin_is_a_right_choice(scorer, q4, references):
 
 def test_objectives_take_the_proxy_on_its_rung_only(scorer, proxied, q4, references):
     scorer.questionnaire.use_references(references)
-    found = proxied.scores(scorer.score_engine(q4, "proxy"), "proxy")["answers"]
+    found = proxied.scores(scorer.score(q4, "proxy"), "proxy")["answers"]
     assert found.value < 0
     assert found.n == 30
-    assert proxied.scores(scorer.score_engine(q4, "search"))["answers"].value >= 0
+    assert proxied.scores(scorer.score(q4, "search"))["answers"].value >= 0
     assert proxied.first_rung == "proxy"
 
 
 def test_without_reference_texts_there_is_no_proxy(proxied, q4):
     with pytest.raises(ScoringError, match="no reference texts"):
-        Scorer(proxied).score_engine(q4, "proxy")
+        Scorer(proxied).score(q4, "proxy")
 
 
 def test_a_likelihood_needs_no_proxy(folder):
@@ -117,7 +117,7 @@ def test_a_process_of_its_own_gives_the_same_also_after_a_crash(
     scorer, proxied, q4, candidate, references
 ):
     scorer.questionnaire.use_references(references)
-    expected = scorer.score_engine(q4, "proxy")["tiny_answer"].metrics
+    expected = scorer.score(q4, "proxy")["tiny_answer"].metrics
     with ScoringProcess(proxied) as process:
         process.use_references(references)
         assert process.score(candidate, "proxy")["tiny_answer"].metrics == expected

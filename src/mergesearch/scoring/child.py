@@ -9,10 +9,13 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mergesearch.objectives import Objectives, Rung
+from mergesearch.scoring.partial import PartialScores
 from mergesearch.scoring.protocol import (
     Loaded,
     ReadItems,
@@ -25,7 +28,7 @@ from mergesearch.scoring.protocol import (
 from mergesearch.scoring.texts import texts_of
 
 if TYPE_CHECKING:  # they load llama.cpp and lm-eval, which wait for a setup
-    from mergesearch.scoring.partial import PartialScores
+    from mergesearch.scoring.engine import Engine
     from mergesearch.scoring.scorer import Scorer
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -63,19 +66,20 @@ class Server:
 
     def serve(self) -> None:
         """Answer until the run closes its end, or is gone."""
-        while True:
-            try:
-                answer = self._answer(self._connection.recv())
-            except (EOFError, BrokenPipeError, ConnectionResetError):
-                return
-            except Exception as error:  # every failure of one candidate is a message, not an exit
-                traceback.print_exc()
-                answer = failure(error)
+        with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+            while True:
+                self._connection.send(self._answer_or_failure(self._connection.recv()))
+
+    def _answer_or_failure(self, request: object) -> Any:
+        try:
+            return self._answer(request)
+        except (BrokenPipeError, ConnectionResetError):
+            raise
+        except Exception as error:  # every failure of one candidate is a message, not an exit
+            traceback.print_exc()
+            return failure(error)
+        finally:
             sys.stderr.flush()
-            try:
-                self._connection.send(answer)
-            except (BrokenPipeError, ConnectionResetError):
-                return
 
     def _answer(self, request: object) -> Any:
         match request:
@@ -91,23 +95,28 @@ class Server:
                 self._scorer.questionnaire.use_references(answers)
                 return None
             case ScoreCandidate(path, rung, digest, items):
-                return self._scorer.score(
-                    path,
-                    rung,
-                    items,
-                    on_progress=self._connection.send,
-                    partial=self._partial_scores(digest),
-                )
+                with self._opened(path) as engine:
+                    return self._scorer.score(
+                        engine,
+                        rung,
+                        items,
+                        on_progress=self._connection.send,
+                        partial=self._partial_scores(digest),
+                    )
             case RehearseCandidate(path, to_the_end):
-                return self._scorer.rehearse(path, to_the_end=to_the_end)
+                with self._opened(path) as engine:
+                    return self._scorer.rehearse(engine, to_the_end=to_the_end)
             case ReadItems(items):
                 return texts_of(self._scorer.questionnaire.tasks, items)
             case _:
                 raise TypeError(f"{type(request).__name__} is not for the scoring process")
 
-    def _partial_scores(self, digest: str) -> PartialScores | None:
-        from mergesearch.scoring.partial import PartialScores
+    def _opened(self, path: Path) -> Engine:
+        from mergesearch.scoring.engine import Engine
 
+        return Engine(path, self._setup.objectives.runtime)
+
+    def _partial_scores(self, digest: str) -> PartialScores | None:
         if self._setup.partial is None:
             return None
         chunks = PartialScores(self._setup.partial, digest, self._scorer.fingerprint)

@@ -1,11 +1,10 @@
-"""Scores candidates one after the other: loads each, runs its requests, makes its results."""
+"""Scores candidates one after the other: runs the requests of each, and makes its results."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from mergesearch.objectives import ITEM_RUNGS, Items, Objectives, Rung, TaskResult, Thinking
@@ -41,29 +40,6 @@ class Scorer:
 
     def score(
         self,
-        path: Path | str,
-        rung: Rung,
-        items: Items | None = None,
-        *,
-        on_progress: OnProgress | None = None,
-        partial: PartialScores | None = None,
-    ) -> dict[str, TaskResult]:
-        """Score a GGUF on a rung's items; results by task name.
-
-        Args:
-            items: Items of the rung to score, in any order; None: all of them.
-            on_progress: Function that is told how far each task is.
-            partial: Finished chunks, which are not run again; those that finish are added.
-
-        Raises:
-            ScoringError: The file cannot be loaded or decoded, or its chat template fails.
-            ObjectivesError: The first candidate's KV caches would not fit in memory.
-        """
-        with Engine(path, self._objectives.runtime) as engine:
-            return self.score_engine(engine, rung, items, on_progress=on_progress, partial=partial)
-
-    def score_engine(
-        self,
         engine: Engine,
         rung: Rung,
         items: Items | None = None,
@@ -71,7 +47,17 @@ class Scorer:
         on_progress: OnProgress | None = None,
         partial: PartialScores | None = None,
     ) -> dict[str, TaskResult]:
-        """Score a candidate that is loaded already."""
+        """Score a candidate on a rung's items; results by task name.
+
+        Args:
+            items: Items of the rung to score, in any order; None: all of them.
+            on_progress: Function that is told how far each task is.
+            partial: Finished chunks, which are not run again; those that finish are added.
+
+        Raises:
+            ScoringError: The candidate cannot be decoded, or its chat template fails.
+            ObjectivesError: The first candidate's KV caches would not fit in memory.
+        """
         template = self._template(engine)
         if not self._memory_checked:  # later ones are as large, and a study is not to end on them
             whole = self._chunks(engine, self.questionnaire.attempts(template, rung, None))
@@ -90,7 +76,7 @@ class Scorer:
         run_chunks(engine, chunks, partial, report)
         return self.questionnaire.results(rung, attempts)
 
-    def rehearse(self, path: Path | str, *, to_the_end: bool) -> Rehearsal:
+    def rehearse(self, engine: Engine, *, to_the_end: bool) -> Rehearsal:
         """Measure on a few requests of every task how fast a model is scored, and what fits.
 
         Args:
@@ -99,24 +85,23 @@ class Scorer:
         Raises:
             ScoringError: As `score`.
         """
-        with Engine(path, self._objectives.runtime) as engine:
-            template = self._template(engine)
-            jobs: dict[tuple[str, str], dict[Rung, list[Job]]] = {}
-            prepare_seconds: dict[Rung, float] = {}
-            notes = self._thought_notes(template)
-            for rung in ITEM_RUNGS:
-                attempts = self.questionnaire.attempts(template, rung, None)
-                start = time.perf_counter()
-                for chunk in self._chunks(engine, attempts):
-                    by_rung = jobs.setdefault((chunk.task, chunk.kind), {Rung.SEARCH: []})
-                    by_rung.setdefault(rung, []).append(chunk.job)
-                prepare_seconds[rung] = time.perf_counter() - start
-                notes += [f"{note} ({rung})" for note in misfits(attempts)]
-            paces = tuple(
-                measure_pace(engine, task, by_rung, to_the_end=to_the_end)
-                for (task, _), by_rung in jobs.items()
-            )
-            return Rehearsal(engine.load_seconds, prepare_seconds, paces, tuple(notes))
+        template = self._template(engine)
+        jobs: dict[tuple[str, str], dict[Rung, list[Job]]] = {}
+        prepare_seconds: dict[Rung, float] = {}
+        notes = self._thought_notes(template)
+        for rung in ITEM_RUNGS:
+            attempts = self.questionnaire.attempts(template, rung, None)
+            start = time.perf_counter()
+            for chunk in self._chunks(engine, attempts):
+                by_rung = jobs.setdefault((chunk.task, chunk.kind), {Rung.SEARCH: []})
+                by_rung.setdefault(rung, []).append(chunk.job)
+            prepare_seconds[rung] = time.perf_counter() - start
+            notes += [f"{note} ({rung})" for note in misfits(attempts)]
+        paces = tuple(
+            measure_pace(engine, task, by_rung, to_the_end=to_the_end)
+            for (task, _), by_rung in jobs.items()
+        )
+        return Rehearsal(engine.load_seconds, prepare_seconds, paces, tuple(notes))
 
     def _template(self, engine: Engine) -> ChatTemplate | None:
         if not self._objectives.apply_chat_template:
