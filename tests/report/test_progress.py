@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from mergesearch.report.progress import _Lines, progress, steps, working
+from mergesearch.report.progress import _lines, progress, steps, working
 
 
 def test_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     times = iter([0.0, 4.0, 10.0, 12.0, 20.5])
-    told = _Lines("building", "blocks", lambda: next(times))
+    told = _lines("building", "blocks", lambda: next(times))
     for done in (1, 2, 3, 4):
         told(done, 8)
     assert capsys.readouterr().err == (

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from mergesearch._system.terminal import say, say_sentence
+from mergesearch.cli.ending import remembered
 from mergesearch.cli.options import Folder, Parents, Pick, TemplateFile, parse_parents
 from mergesearch.cli.output import STANDARD_OUTPUT, Force, deliver, out_option, refuse_existing
-from mergesearch.cli.resuming import remembered
 from mergesearch.report.progress import working
 from mergesearch.report.standing import standing_lines
 from mergesearch.runs.inputs import open_workshop

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mergesearch._system.terminal import say, say_sentence
+from mergesearch._system.terminal import say_sentence
 from mergesearch.cli import completion
+from mergesearch.cli.ending import ending, remembered
 from mergesearch.cli.options import (
     Memory,
     ObjectivesFile,
@@ -27,8 +26,7 @@ from mergesearch.cli.options import (
     parse_parents,
 )
 from mergesearch.cli.output import out_option
-from mergesearch.cli.resuming import remembered, way_on
-from mergesearch.errors import Interrupted, MergeSearchError
+from mergesearch.errors import MergeSearchError
 from mergesearch.report import text
 from mergesearch.report.importances import constant_notes
 from mergesearch.report.items import item_notes
@@ -40,7 +38,7 @@ from mergesearch.runs.goal import DEFAULT_TRIALS
 from mergesearch.runs.run import Run
 from mergesearch.runs.start import search
 from mergesearch.runs.sweep import against_sweep
-from mergesearch.study.events import Event, Observer, RunOpened, broadcast
+from mergesearch.study.events import broadcast
 from mergesearch.study.records import TrialRecord
 
 SpaceFile = Annotated[
@@ -167,9 +165,8 @@ def command(
     """
     again = remembered(parent, template, threads, memory, trust_tasks, workers, gpu)
     with (
-        _notified(notify) as notifier,
+        ending(again, notify) as note,
         watch(SafeConsole()) as view,
-        way_on(again) as note_folder,
         nullcontext(broadcast()) if log_json is None else json_events(log_json) as log,
     ):
         run = search(
@@ -194,7 +191,7 @@ def command(
             workers=workers,
             storage=storage,
             gpus=gpu,
-            on_event=broadcast(notifier, note_folder, log, view),
+            on_event=broadcast(note, log, view),
         )
     knee = _knee(run)
     warnings = (*item_notes(run.items(knee.number)), *constant_notes(run.constant_objectives()))
@@ -229,38 +226,3 @@ def _summary(run: Run, knee: TrialRecord) -> Iterator[str]:
     yield f"look at the run: {run.folder.report}, in a browser"
     yield f"build the knee:  search build {folder} -o knee.gguf"
     yield f"share it:        search build {folder} --to upload -o merged/knee"
-
-
-@contextmanager
-def _notified(command: str | None) -> Iterator[Observer]:
-    """Run a command of the person's when the run ends, however it does; yields an observer.
-
-    It learns how by `MERGESEARCH_STATE` (`finished`, `stopped` or `failed`), and where by
-    `MERGESEARCH_FOLDER`, which is "" where the run never had a folder.
-
-    Args:
-        command: Command for the shell; None for none.
-    """
-    folder, state = "", "finished"
-
-    def note_folder(event: Event) -> None:
-        nonlocal folder
-        if isinstance(event, RunOpened):
-            folder = str(event.folder)
-
-    try:
-        yield note_folder
-    except Interrupted:
-        state = "stopped"
-        raise
-    except BaseException:
-        state = "failed"
-        raise
-    finally:
-        if command is not None:
-            outcome = {"MERGESEARCH_STATE": state, "MERGESEARCH_FOLDER": folder}
-            code = subprocess.run(
-                command, shell=True, env=os.environ | outcome, check=False
-            ).returncode
-            if code:
-                say(f"note: the command of --notify ended with {code}", error=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mergesearch._system.terminal import say, say_sentence
+from mergesearch.cli.ending import ending, remembered
 from mergesearch.cli.options import (
     Memory,
     ObjectivesFile,
@@ -18,7 +19,6 @@ from mergesearch.cli.options import (
     parse_parents,
 )
 from mergesearch.cli.output import out_option
-from mergesearch.cli.resuming import remembered, way_on
 from mergesearch.report.live import watch
 from mergesearch.report.standing import sweep_line
 from mergesearch.report.terminal import SafeConsole
@@ -75,7 +75,7 @@ def command(
     Example: search sweep results/demo
     """
     again = remembered(parent, template, threads, memory, trust_tasks)
-    with watch(SafeConsole()) as view, way_on(again) as note_folder:
+    with ending(again) as note, watch(SafeConsole()) as view:
         run = sweep(
             space,
             objectives,
@@ -87,7 +87,7 @@ def command(
             threads=threads,
             memory=memory,
             trust_tasks=trust_tasks,
-            on_event=broadcast(note_folder, view),
+            on_event=broadcast(note, view),
         )
     searched = RunFolder(Path(space))
     if searched.holds_run() and (against := against_sweep(Run(space), run.folder.path)):

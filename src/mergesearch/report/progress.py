@@ -40,7 +40,7 @@ def progress(what: str, unit: str) -> Iterator[OnProgress]:
     """
     console = SafeConsole(stderr=True)
     if not redraws(console):
-        yield _Lines(what, unit, time.monotonic)
+        yield _lines(what, unit, time.monotonic)
         return
     columns = (
         TextColumn(what),
@@ -102,25 +102,24 @@ def _spinner(console: SafeConsole) -> Progress:
     return Progress(SpinnerColumn(), what, TimeElapsedColumn(), console=console, transient=True)
 
 
-class _Lines:
-    """Prints a line now and then; may be called from any thread."""
+def _lines(what: str, unit: str, clock: Callable[[], float]) -> OnProgress:
+    """Return what prints a line now and then; it may be called from any thread."""
+    started = last = clock()
+    lock = threading.Lock()
 
-    def __init__(self, what: str, unit: str, clock: Callable[[], float]) -> None:
-        self._what, self._unit, self._clock = what, unit, clock
-        self._started = self._last = clock()
-        self._lock = threading.Lock()
-
-    def __call__(self, done: int, total: int) -> None:
-        with self._lock:
-            now = self._clock()
-            if now - self._last < QUIET_SECONDS:
+    def told(done: int, total: int) -> None:
+        nonlocal last
+        with lock:
+            now = clock()
+            if now - last < QUIET_SECONDS:
                 return
-            self._last = now
-        elapsed = now - self._started
+            last = now
+        elapsed = now - started
         left = text.duration(elapsed / done * (total - done)) if done else "?"
         print(
-            f"{self._what}: {done}/{total} {self._unit}, {text.duration(elapsed)} so far,"
-            f" {left} left",
+            f"{what}: {done}/{total} {unit}, {text.duration(elapsed)} so far, {left} left",
             file=sys.stderr,
             flush=True,
         )
+
+    return told

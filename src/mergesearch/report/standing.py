@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mergesearch.objectives import Score
 from mergesearch.recipe.shares import short_names
 from mergesearch.report import text
 from mergesearch.study.records import Axis
@@ -15,7 +14,9 @@ def standing_lines(standing: Standing, axes: Sequence[Axis]) -> list[str]:
     """Return how a trial stands, one line for its scores and two for each parent."""
     if not standing.scores:
         return []
-    scores = ", ".join(_interval(axis, standing.scores[axis.name]) for axis in axes)
+    scores = ", ".join(
+        f"{axis.name} {text.interval(standing.scores[axis.name], axis.percent)}" for axis in axes
+    )
     items = f"{standing.rung} items"
     if standing.confirmed:
         items = "search and validate items, shrunk towards similar trials"
@@ -51,8 +52,3 @@ def sweep_line(difference: HypervolumeDifference) -> str:
     else:
         verdict = f"does not beat the sweep beyond error: {shown}"
     return f"hypervolume: the search {verdict}, 95 % interval, {difference.rung} items"
-
-
-def _interval(axis: Axis, score: Score) -> str:
-    shown = (text.value(number, axis.percent) for number in (score.value, *score.interval()))
-    return "{} {} ({} to {})".format(axis.name, *shown)

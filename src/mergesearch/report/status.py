@@ -18,6 +18,8 @@ from mergesearch.report.tables import (
     best_members,
     counts,
     fact_table,
+    members_of,
+    n_validated,
     proxy_notes,
     racing_notes,
     ruled_table,
@@ -113,7 +115,7 @@ class Status:
             "failed": self.front.failed,
             "trial_seconds": self.trial_seconds,
             "members": len(self.front.members),
-            "validated": _n_validated(self.front),
+            "validated": n_validated(self.front),
             "hypervolume": self.front.hypervolume,
             "knee": self.front.knee,
             "confirmed": self.front.search is not None,
@@ -137,8 +139,7 @@ def render_status(status: Status, now: float) -> RenderableType:
     facts = [("run", _activity(status, now)), ("done", counts(front))]
     if status.trial_seconds is not None:
         facts.append(("a trial", f"{text.duration(status.trial_seconds)} (median)"))
-    members = text.plural(len(front.members), "member")
-    facts.append(("front", f"{members}, {_n_validated(front)} validated"))
+    facts.append(("front", members_of(front)))
     if front.members:
         facts.append(("hypervolume", f"{front.hypervolume:.4f}"))
     facts += best_facts(front)
@@ -187,10 +188,6 @@ def _worker_table(workers: Sequence[WorkerStatus]) -> Table:
             f"{text.duration(worker.silent_seconds)} ago",
         )
     return table
-
-
-def _n_validated(front: Front) -> int:
-    return sum(bool(member.validated) for member in front.members)
 
 
 def _activity(status: Status, now: float) -> str:

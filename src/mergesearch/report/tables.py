@@ -66,6 +66,16 @@ def best_facts(front: Front) -> list[tuple[str, str]]:
     ]
 
 
+def n_validated(front: Front) -> int:
+    """Return how many members were scored on the validate items."""
+    return sum(bool(member.validated) for member in front.members)
+
+
+def members_of(front: Front) -> str:
+    """Return how many members there are, and how many of them are validated."""
+    return f"{text.plural(len(front.members), 'member')}, {n_validated(front)} validated"
+
+
 def counts(front: Front) -> str:
     """Return how many trials there are, and how many failed."""
     counted = text.plural(front.trials, "trial")

@@ -23,7 +23,7 @@ from mergesearch.report.page.model import (
     PageTrial,
     Point,
 )
-from mergesearch.report.tables import confirmed_notes, counts, proxy_notes, racing_notes
+from mergesearch.report.tables import confirmed_notes, counts, members_of, proxy_notes, racing_notes
 from mergesearch.scoring.texts import ItemText, Texts
 from mergesearch.space import Space
 from mergesearch.study.front import Front
@@ -115,11 +115,9 @@ def _printable(asked: ItemText) -> ItemText:
 def _facts(
     run: RunRecord, front: Front, growth: Sequence[PageGrowth]
 ) -> tuple[tuple[str, str], ...]:
-    n_confirmed = sum(bool(member.validated) for member in front.members)
-    members = text.plural(len(front.members), "member")
     facts = [
         ("done", counts(front)),
-        ("front", f"{members}, {n_confirmed} validated"),
+        ("front", members_of(front)),
         ("hypervolume", f"{front.hypervolume:.4f}"),
         ("sampler", f"{run.sampler}, seed {run.seed}"),
         ("started", f"{run.created.astimezone():%Y-%m-%d %H:%M}"),

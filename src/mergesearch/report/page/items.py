@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from mergesearch._system.terminal import printable
@@ -64,7 +64,8 @@ class ItemSheet:
             for use in self.uses
         ]
         if trial in self.readable:
-            answers = {task: self._texts(of_task) for task, of_task in by_task.items()}
+            found = {task: self._texts(of_task) for task, of_task in by_task.items()}
+            answers = {task: texts for task, texts in found.items() if texts}
             self._answers.setdefault(rung, {})[trial] = answers
 
     def _texts(self, items: Sequence[ItemResult]) -> dict[int, int]:
@@ -123,19 +124,9 @@ class ItemSheet:
             },
             answers={
                 trial: {task: tuple(map(found.get, numbers[task])) for task, found in texts.items()}
-                for trial, texts in _with_texts(self._answers.get(rung, {})).items()
+                for trial, texts in self._answers.get(rung, {}).items()
             },
         )
-
-
-def _with_texts(
-    answers: Mapping[int, Mapping[str, dict[int, int]]],
-) -> dict[int, dict[str, dict[int, int]]]:
-    """The answers without tasks that have none."""
-    return {
-        trial: {task: found for task, found in texts.items() if found}
-        for trial, texts in answers.items()
-    }
 
 
 def _value(item: ItemResult, metric: str) -> float | None:

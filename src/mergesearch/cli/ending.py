@@ -1,12 +1,15 @@
-"""What an interruption of a run names: the command that resumes it."""
+"""What the end of a run brings: the command that resumes it, and the one that the person named."""
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from mergesearch._system.terminal import say
 from mergesearch.errors import Interrupted
 from mergesearch.study.events import Event, Observer, RunOpened, RunStarted
 
@@ -34,15 +37,19 @@ def remembered(
 
 
 @contextmanager
-def way_on(options: Sequence[str]) -> Iterator[Observer]:
-    """Let an interruption name the command that resumes; yields an observer of the folder.
+def ending(options: Sequence[str], notify: str | None = None) -> Iterator[Observer]:
+    """Let an interruption name the command that resumes, and run a command however a run ends.
+
+    The command learns how by `MERGESEARCH_STATE` (`finished`, `stopped` or `failed`), and where by
+    `MERGESEARCH_FOLDER`, which is "" where the run never had a folder. Yields the run's observer.
 
     Args:
         options: Options that the run does not remember.
+        notify: Command for the shell; None for none.
     """
-    folder, started = "", False
+    folder, started, state = "", False, "finished"
 
-    def note_folder(event: Event) -> None:
+    def note(event: Event) -> None:
         nonlocal folder, started
         match event:
             case RunOpened():
@@ -51,8 +58,18 @@ def way_on(options: Sequence[str]) -> Iterator[Observer]:
                 started = True
 
     try:
-        yield note_folder
+        yield note
     except Interrupted as error:
+        state = "stopped"
         if started:  # else nothing stays of it
             error.fix = "resume: " + shlex.join(["search", "run", "--out", folder, *options])
         raise
+    except BaseException:
+        state = "failed"
+        raise
+    finally:
+        if notify is not None:
+            outcome = {"MERGESEARCH_STATE": state, "MERGESEARCH_FOLDER": folder}
+            ended = subprocess.run(notify, shell=True, env=os.environ | outcome, check=False)
+            if ended.returncode:
+                say(f"note: the command of --notify ended with {ended.returncode}", error=True)
