@@ -67,7 +67,7 @@ def test_places_of_parents_are_taken_apart_at_the_first_equals_sign() -> None:
     [
         (("--json", "--csv"), "--csv and --json do not go together"),
         (("--plot", "front.svg", "--json"), "--plot and --json do not go together"),
-        (("--csv", "--importances"), "--importances goes with the table or with --json"),
+        (("--csv", "--importances"), "--importances only works with the table or with --json"),
     ],
 )
 def test_a_front_is_shown_in_one_way(options: tuple[str, ...], reason: str) -> None:

@@ -100,8 +100,11 @@ def test_items_of_one_task_are_shown_with_their_questions(folder: Path) -> None:
     [
         ((2,), "the run has no trial 2"),
         ((0, "--against", 7), "the run has no trial 7"),
-        ((0, "--against", 1, "--task", "sums"), "--task: no task 'sums'\n  expected: words, hold"),
-        ((0, "--against", 1, "--json"), "--json goes without --against"),
+        (
+            (0, "--against", 1, "--task", "sums"),
+            "--task: the run has no task 'sums'\n  expected: words, hold",
+        ),
+        ((0, "--against", 1, "--json"), "--json does not work with --against"),
         ((0, "--against", 1, "--rung", "validate"), "no items on the rung 'validate'"),
     ],
 )

@@ -74,7 +74,7 @@ def test_what_is_opened_can_be_named() -> None:
     assert [dimension.name for dimension in space("s.yaml").dimensions] == ["demo:reason.weight"]
     wrong = search("init", "--from", "mine.yaml", "--open", "wieght", "-o", "t.yaml")
     assert wrong.code == 2
-    assert "nothing to search is called 'wieght'" in wrong.err
+    assert "there is nothing to search called 'wieght'" in wrong.err
     assert not Path("t.yaml").exists()
 
 

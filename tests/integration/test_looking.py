@@ -161,6 +161,6 @@ def test_a_run_without_a_complete_trial_fails(
         "run", "demo", "--objectives", objectives, "--trials", 2, "--out", tmp_path / "out"
     )
     assert outcome.code == 1, outcome
-    assert "no trial is complete, of 2 trials" in outcome.err
+    assert "none of 2 trials is complete" in outcome.err
     assert "look at the reasons: search trials" in outcome.err
     assert "failed: this never builds" in search("trials", tmp_path / "out").out

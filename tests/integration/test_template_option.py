@@ -26,7 +26,7 @@ def test_build_with_a_template(template: str) -> None:
 def test_a_finished_model_needs_no_template(template: str) -> None:
     outcome = search("score", template, "--objectives", "demo", "--template", template)
     assert outcome.code == 2
-    assert "template: only what is built from a recipe takes that" in outcome.err
+    assert "template only works with a recipe" in outcome.err
 
 
 def test_a_run_proves_its_template_first(template: str) -> None:

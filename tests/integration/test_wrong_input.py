@@ -278,6 +278,4 @@ def test_a_memory_that_is_no_size_or_has_nothing_to_count(parents: Path) -> None
     model = parents / "model.gguf"
     model.write_bytes(b"GGUF")
     outcome = search("score", model, "--objectives", "demo", "--memory", "1GB")
-    assert (outcome.code, "memory: only what is built from a recipe" in outcome.err) == (2, True), (
-        outcome
-    )
+    assert (outcome.code, "memory only works with a recipe" in outcome.err) == (2, True), outcome

@@ -162,7 +162,7 @@ def _origin(place: Path, pick: str | None) -> tuple[Run, TrialRecord] | None:
         )
     if kind is not Kind.RUN:
         if pick is not None:
-            raise InputError("--pick goes with the folder of a run", where=place)
+            raise InputError("--pick only works with the folder of a run", where=place)
         return None
     from mergesearch.runs.run import Run
 
@@ -184,7 +184,7 @@ def _in_mix(recipe: Recipe, to: Target, quant: str | None) -> Recipe:
     if quant is None:
         return recipe
     if to is not Target.GGUF:
-        raise InputError("--quant goes with --to gguf", fix="--quants goes with --to upload")
+        raise InputError("--quant only works with --to gguf", fix="use --quants with --to upload")
     if quant not in MIXES:
         raise InputError(f"unknown mix {quant!r}", where="--quant", expected=", ".join(MIXES))
     return replace(recipe, quantize=Quantization(quant))

@@ -65,7 +65,7 @@ def command(
     if len(named) > 1:
         raise InputError(f"{' and '.join(named)} do not go together", fix="name one of them")
     if importances and (plot is not None or as_csv):
-        raise InputError("--importances goes with the table or with --json")
+        raise InputError("--importances only works with the table or with --json")
     run = Run(folder)
     with working("reading the run"):
         front, against = run.front(), against_sweep(run, sweep)

@@ -51,7 +51,7 @@ def command(
     """
     if source is None:
         if open_ is not None:
-            raise InputError("--open goes with --from")
+            raise InputError("--open only works with --from")
         target = out or Path("space.yaml")
         answers = _interview(target, force) if sys.stdin.isatty() else None
         if answers is not None:

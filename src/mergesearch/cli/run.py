@@ -204,7 +204,9 @@ def _knee(run: Run) -> TrialRecord:
     front, folder = run.front(), run.folder.path
     if not front.members:
         raise MergeSearchError(
-            f"no trial is complete, of {text.plural(front.trials, 'trial')}",
+            f"none of {text.plural(front.trials, 'trial')} is complete"
+            if front.trials
+            else "no trial was finished",
             where=folder,
             fix=f"look at the reasons: search trials {folder}"
             if front.trials

@@ -68,7 +68,7 @@ def command(
     if against is None:
         _show(run, trial, as_json)
     elif as_json:
-        raise InputError("--json goes without --against", fix="search compare has --json")
+        raise InputError("--json does not work with --against", fix="use search compare --json")
     else:
         page(_difference(run, trial, against, rung, task, limit, trust_tasks))
 
@@ -103,7 +103,9 @@ def _difference(
         found = [flip for flip in found if flip.first.task == task]
         known = [use.task for use in run.objectives().tasks()]
         if task not in known:
-            raise InputError(f"no task {task!r}", where="--task", expected=", ".join(known))
+            raise InputError(
+                f"the run has no task {task!r}", where="--task", expected=", ".join(known)
+            )
     texts: Texts = {}
     note = ""
     try:

@@ -18,7 +18,7 @@ from mergesearch.report.tables import (
     best_members,
     counts,
     fact_table,
-    members_of,
+    members_in_words,
     n_validated,
     proxy_notes,
     racing_notes,
@@ -139,7 +139,7 @@ def render_status(status: Status, now: float) -> RenderableType:
     facts = [("run", _activity(status, now)), ("done", counts(front))]
     if status.trial_seconds is not None:
         facts.append(("a trial", f"{text.duration(status.trial_seconds)} (median)"))
-    facts.append(("front", members_of(front)))
+    facts.append(("front", members_in_words(front)))
     if front.members:
         facts.append(("hypervolume", f"{front.hypervolume:.4f}"))
     facts += best_facts(front)

@@ -71,7 +71,7 @@ def n_validated(front: Front) -> int:
     return sum(bool(member.validated) for member in front.members)
 
 
-def members_of(front: Front) -> str:
+def members_in_words(front: Front) -> str:
     """Return how many members there are, and how many of them are validated."""
     return f"{text.plural(len(front.members), 'member')}, {n_validated(front)} validated"
 

@@ -188,7 +188,7 @@ class RunFolder:
             raise RunFolderError("it is a file", where=self.path, fix="name another folder")
         if not self.holds_run() and was_started(self.lock):
             raise RunFolderError(
-                f"a run was started here, and its {self.database.name} is gone",
+                f"a run was started here, but its {self.database.name} is gone",
                 where=self.path,
                 fix="restore it, with study.db-wal, from a copy; or name another folder",
             )

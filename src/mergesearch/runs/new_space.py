@@ -109,7 +109,9 @@ def named(found: Sequence[SearchableValue], names: str) -> list[SearchableValue]
             parameters = [value.parameter.name for value in found]
             known = dict.fromkeys(parameters + [value.name for value in found])
             raise InputError(
-                f"nothing to search is called {name!r}", where="--open", expected=", ".join(known)
+                f"there is nothing to search called {name!r}",
+                where="--open",
+                expected=", ".join(known),
             )
         chosen += [value for value in fitting if value not in chosen]
     return chosen

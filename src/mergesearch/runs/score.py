@@ -116,5 +116,5 @@ def _opened(path: Path, options: Mapping[str, object]) -> Candidate:
     """Open a GGUF; options that only building takes are refused."""
     for name, value in options.items():
         if value:
-            raise InputError(f"{name}: only what is built from a recipe takes that", where=path)
+            raise InputError(f"{name} only works with a recipe", where=path)
     return open_gguf(path)

@@ -23,7 +23,13 @@ from mergesearch.report.page.model import (
     PageTrial,
     Point,
 )
-from mergesearch.report.tables import confirmed_notes, counts, members_of, proxy_notes, racing_notes
+from mergesearch.report.tables import (
+    confirmed_notes,
+    counts,
+    members_in_words,
+    proxy_notes,
+    racing_notes,
+)
 from mergesearch.scoring.texts import ItemText, Texts
 from mergesearch.space import Space
 from mergesearch.study.front import Front
@@ -117,7 +123,7 @@ def _facts(
 ) -> tuple[tuple[str, str], ...]:
     facts = [
         ("done", counts(front)),
-        ("front", members_of(front)),
+        ("front", members_in_words(front)),
         ("hypervolume", f"{front.hypervolume:.4f}"),
         ("sampler", f"{run.sampler}, seed {run.seed}"),
         ("started", f"{run.created.astimezone():%Y-%m-%d %H:%M}"),
