@@ -5,7 +5,21 @@ from __future__ import annotations
 import numpy as np
 from helpers.parents import make_config
 
-from mergesearch.gguf import RowChange, Segment, gguf_names, layout_of, row_change, stored_tensors
+from mergesearch.gguf import (
+    BuiltInLayout,
+    RowChange,
+    Segment,
+    gguf_names,
+    layout_of,
+    stored_tensors,
+)
+
+
+def row_change(layout: BuiltInLayout, name: str) -> RowChange:
+    """What is done to the rows of a tensor, by its Hugging Face name."""
+    segments = [segment for tensor in stored_tensors(layout) for segment in tensor.segments]
+    return next(segment.change for segment in segments if segment.name == name)
+
 
 _GEMMA_NORMS = ("post_attention", "pre_feedforward")
 

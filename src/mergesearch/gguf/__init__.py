@@ -12,7 +12,7 @@ from mergesearch.gguf.rope import (
     rope_parameters,
 )
 from mergesearch.gguf.rows import RowChange, Segment, StoredTensor
-from mergesearch.gguf.storage import gguf_names, row_change, stored_tensors, unused_names
+from mergesearch.gguf.storage import gguf_names, stored_tensors, unused_names
 
 __all__ = [
     "CONSTANTS",
@@ -34,7 +34,6 @@ __all__ = [
     "layout_of",
     "model_metadata",
     "rope_parameters",
-    "row_change",
     "stored_tensors",
     "unused_names",
     "with_layer",

@@ -20,6 +20,9 @@ from mergesearch.gguf.names import EMBEDDING, HEAD, layer_of, with_layer
 
 Shape = tuple[int, ...]
 
+_EMBEDDING = Weight("embed_tokens", ("vocabulary", "hidden"))
+_NORM, _HEAD = Weight("norm", ("hidden",)), Weight("lm_head", ("vocabulary", "hidden"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Layout(ABC):
@@ -106,6 +109,7 @@ class BuiltInLayout(Layout):
         """
         queries, keys = self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim
         return {
+            "vocabulary": self.vocab_rows,
             "hidden": self.hidden,
             "inner": self.feed_forward,
             "2 inner": 2 * self.feed_forward,
@@ -125,48 +129,43 @@ class BuiltInLayout(Layout):
         """A number of tensors that the model has at least."""
         return self.n_layers * max(1, self.n_experts)
 
+    def tensors(self) -> dict[str, tuple[Weight, Shape]]:
+        """Return every tensor's declaration and shape by its name, in order."""
+        tensors = self._declared("model.", (_EMBEDDING,), self.sizes())
+        for layer in range(self.n_layers):
+            tensors |= self._of_layer(layer, self.kinds[layer] if self.kinds else "")
+        tensors |= self._declared("model.", (_NORM, *self.family.beside), self.sizes())
+        return tensors if self.tied else tensors | self._declared("", (_HEAD,), self.sizes())
+
     def tensor_shapes(self) -> dict[str, Shape]:
         """See `Layout`."""
-        shapes: dict[str, Shape] = {EMBEDDING: (self.vocab_rows, self.hidden)}
-        for layer in range(self.n_layers):
-            shapes |= self._layer_shapes(layer, self._kind(layer))
-        shapes["model.norm.weight"] = (self.hidden,)
-        shapes |= self._shapes("model", self.family.beside, self.sizes())
-        if not self.tied:
-            shapes[HEAD] = (self.vocab_rows, self.hidden)
-        return shapes
+        return {name: shape for name, (_, shape) in self.tensors().items()}
 
     def unused_tensors(self) -> set[str]:
         """Return names under which layers that share others' keys may store some of their own."""
         unused: set[str] = set()
         for layer, kind in enumerate(self.kinds):
             if kind.endswith(SHARED):
-                unused |= set(self._layer_shapes(layer, kind.removesuffix(SHARED)))
+                unused |= set(self._of_layer(layer, kind.removesuffix(SHARED)))
         return unused - set(self.tensor_shapes())
 
-    def weights(self, layer: int) -> tuple[Weight, ...]:
-        """Return the weights of a layer."""
-        return self.family.kinds[self.kinds[layer]] if self.kinds else self.family.weights
+    def _of_layer(self, layer: int, kind: str) -> dict[str, tuple[Weight, Shape]]:
+        weights = self.family.kinds[self.kinds[layer]] if self.kinds else self.family.weights
+        return self._declared(f"model.layers.{layer}.", weights, self.sizes(kind))
 
-    def _kind(self, layer: int) -> str:
-        return self.kinds[layer] if self.kinds else ""
-
-    def _layer_shapes(self, layer: int, kind: str) -> dict[str, Shape]:
-        return self._shapes(f"model.layers.{layer}", self.weights(layer), self.sizes(kind))
-
-    def _shapes(
-        self, place: str, weights: Iterable[Weight], sizes: Mapping[str, int]
-    ) -> dict[str, Shape]:
-        """Shapes by full names, without tensors of which a size is 0."""
-        shapes = {}
+    def _declared(
+        self, prefix: str, weights: Iterable[Weight], sizes: Mapping[str, int]
+    ) -> dict[str, tuple[Weight, Shape]]:
+        """Tensors by full names, without those of which a size is 0."""
+        tensors = {}
         for weight in weights:
             shape = tuple(sizes[size] for size in weight.sizes)
             for name in self._names(weight) if all(shape) else ():
-                full = f"{place}.{name}"
-                shapes[full if weight.bare else f"{full}.weight"] = shape
+                full = prefix + name
+                tensors[full if weight.bare else f"{full}.weight"] = weight, shape
                 if weight.bias in self.biases:
-                    shapes[f"{full}.bias"] = shape[:1]
-        return shapes
+                    tensors[f"{full}.bias"] = weight, shape[:1]
+        return tensors
 
     def _names(self, weight: Weight) -> list[str]:
         """The names of a weight in a layer, one for each expert where they have it."""
@@ -177,7 +176,7 @@ class BuiltInLayout(Layout):
     @property
     def has_tables_by_layer(self) -> bool:
         """Whether tensors outside the layers hold columns or rows of each layer."""
-        return bool(self._shapes("model", self.family.beside, self.sizes()))
+        return bool(self._declared("model.", self.family.beside, self.sizes()))
 
     def with_layers(self, kinds: Sequence[int]) -> Self:
         """See `Layout`.

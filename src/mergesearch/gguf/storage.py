@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import gguf
 
 from mergesearch.gguf.family import EXPERT, Weight
 from mergesearch.gguf.layout import BuiltInLayout, Shape
-from mergesearch.gguf.names import layer_of
 from mergesearch.gguf.rows import RowChange, Segment, StoredTensor
 
 _EXPERT = re.compile(r"(?<=\.experts)\.\d+")
@@ -24,11 +23,8 @@ def gguf_names(layout: BuiltInLayout) -> dict[str, tuple[str, ...]]:
     """
     names = gguf.get_tensor_name_map(layout.arch, layout.n_layers)
     found = {}
-    for name in layout.tensor_shapes():
-        weight = weight_of(layout, name)
-        parts = [name]
-        if weight is not None and weight.parts:
-            parts = [name.replace(weight.name, part) for part in weight.parts]
+    for name, (weight, _) in layout.tensors().items():
+        parts = [name.replace(weight.name, part) for part in weight.parts] or [name]
         mapped = [
             names.get_name(_EXPERT.sub("", part), try_suffixes=(".weight", ".bias"))
             for part in parts
@@ -47,59 +43,51 @@ def unused_names(layout: BuiltInLayout) -> set[str]:
     return {str(names.get_name(name, try_suffixes=(".weight",))) for name in unused}
 
 
-def weight_of(layout: BuiltInLayout, name: str) -> Weight | None:
-    """Return the declaration of a tensor, None outside the layers."""
-    layer = layer_of(name)
-    if layer is None:
-        return None
-    own = _EXPERT.sub(f".{EXPERT}", name).partition(f".{layer}.")[2]
-    own = own.removesuffix(".weight").removesuffix(".bias")
-    return next(weight for weight in layout.weights(layer) if weight.name == own)
+def stored_tensors(layout: BuiltInLayout) -> list[StoredTensor]:
+    """Return every tensor of the GGUF in order, with the rows that it is made of."""
+    names, tensors = gguf_names(layout), layout.tensors()
+    segments: dict[str, list[Segment]] = {}
+    for name, (weight, shape) in tensors.items():
+        rows, change = shape[0] // len(names[name]), _row_change(layout, weight)
+        for place, stored in enumerate(names[name]):
+            segment = Segment(name, place * rows, (place + 1) * rows, change)
+            segments.setdefault(stored, []).extend(_by_value_heads(layout, weight, segment))
+    return [
+        StoredTensor(stored, _stored_shape(*tensors[parts[0].name], parts), tuple(parts))
+        for stored, parts in segments.items()
+    ]
 
 
-def row_change(layout: BuiltInLayout, name: str) -> RowChange:
-    """Return what the converter does to the rows of a tensor, by its Hugging Face name."""
-    family = layout.family
-    if name.endswith("linear_attn.norm.weight"):
-        return RowChange()
-    if name.endswith("norm.weight"):
-        return RowChange(added=family.norm_shift)
-    if name.endswith("A_log"):
+def _stored_shape(weight: Weight, shape: Shape, segments: Sequence[Segment]) -> Shape:
+    if EXPERT in weight.name:
+        return (len(segments), *shape)
+    rows = sum(segment.stop - segment.start for segment in segments)
+    return (rows, shape[-1]) if len(shape) > 1 else (rows,)
+
+
+def _row_change(layout: BuiltInLayout, weight: Weight) -> RowChange:
+    """What the converter does to the rows of a tensor."""
+    if weight.name.endswith("norm") and weight.name != "linear_attn.norm":
+        return RowChange(added=layout.family.norm_shift)
+    if weight.name.endswith("A_log"):
         return RowChange(decay=True)
-    weight = weight_of(layout, name)
-    if weight is not None and weight.values == "columns":
+    if weight.values == "columns":
         sizes = layout.sizes()
         groups = sizes["linear key heads"]
         return RowChange(grouped=(groups, sizes["linear heads"] // groups))
-    turned = ".self_attn." in name and ("q_proj" in name or "k_proj" in name)
-    return RowChange(together=layout.head_dim if family.permuted and turned else 1)
+    turned = weight.name in ("self_attn.q_proj", "self_attn.k_proj")
+    return RowChange(together=layout.head_dim if layout.family.permuted and turned else 1)
 
 
-def stored_tensors(layout: BuiltInLayout) -> list[StoredTensor]:
-    """Return every tensor of the GGUF in order, with the rows that it is made of."""
-    shapes = layout.tensor_shapes()
-    segments: dict[str, list[Segment]] = {}
-    for name, parts in gguf_names(layout).items():
-        rows, change = shapes[name][0] // len(parts), row_change(layout, name)
-        for place, stored in enumerate(parts):
-            segment = Segment(name, place * rows, (place + 1) * rows, change)
-            segments.setdefault(stored, []).extend(_by_value_heads(layout, segment))
-    return [_stored(name, shapes, parts) for name, parts in segments.items()]
-
-
-def _by_value_heads(layout: BuiltInLayout, segment: Segment) -> Iterator[Segment]:
+def _by_value_heads(layout: BuiltInLayout, weight: Weight, segment: Segment) -> Iterator[Segment]:
     """Cut rows of linear attention so that the first heads of values of all groups come first.
 
     Heads of values that share a head of keys are a group (`conversion/qwen.py`,
-    `_reorder_v_heads`). They are the last rows of a tensor, one row each or `value_dim`.
+    `_reorder_v_heads`). They are the last rows of a tensor, one row each or as many as a head has.
     """
-    weight = weight_of(layout, segment.name)
-    if weight is None or weight.values != "rows":
-        yield segment
-        return
-    sizes = layout.sizes()
-    groups, heads = sizes["linear key heads"], sizes["linear heads"]
-    if groups == heads:
+    sizes = layout.sizes() if weight.values == "rows" else {}
+    groups, heads = sizes.get("linear key heads"), sizes.get("linear heads")
+    if groups is None or heads is None or groups == heads:
         yield segment
         return
     rows = 1 if segment.stop == heads else sizes["linear head"]
@@ -111,12 +99,3 @@ def _by_value_heads(layout: BuiltInLayout, segment: Segment) -> Iterator[Segment
         for group in range(groups):
             start = first + (group * of_group + head) * rows
             yield replace(segment, start=start, stop=start + rows)
-
-
-def _stored(name: str, shapes: Mapping[str, Shape], segments: Sequence[Segment]) -> StoredTensor:
-    first = segments[0]
-    shape = shapes[first.name]
-    if _EXPERT.search(first.name) is not None:
-        return StoredTensor(name, (len(segments), *shape), tuple(segments))
-    rows = sum(segment.stop - segment.start for segment in segments)
-    return StoredTensor(name, (rows, shape[-1]) if len(shape) > 1 else (rows,), tuple(segments))

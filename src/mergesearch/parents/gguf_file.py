@@ -19,7 +19,6 @@ from mergesearch.gguf import (
     BuiltInLayout,
     RowChange,
     layer_of,
-    row_change,
     stored_tensors,
     unused_names,
 )
@@ -72,6 +71,7 @@ def _tensors(layout: BuiltInLayout, stored: Mapping[str, GgufTensor]) -> dict[st
     """
     shapes = layout.tensor_shapes()
     unknown, pieces = dict(stored), dict[str, list[_Piece]]()
+    changes: dict[str, RowChange] = {}
     found: dict[str, _Tensor] = {}
     for expected in stored_tensors(layout):
         tensor = unknown.pop(expected.name, None)
@@ -84,13 +84,13 @@ def _tensors(layout: BuiltInLayout, stored: Mapping[str, GgufTensor]) -> dict[st
         for segment in expected.segments:
             piece = _Piece(tensor, at, segment.start, segment.stop)
             pieces.setdefault(segment.name, []).append(piece)
+            changes[segment.name] = segment.change
             at += segment.stop - segment.start
     for name, parts in pieces.items():
         parts.sort(key=lambda piece: piece.start)
         if sum(piece.stop - piece.start for piece in parts) == shapes[name][0]:
             kind = parts[0].tensor.kind.name
-            change = row_change(layout, name)
-            found.setdefault(name, _Tensor(shapes[name], kind, tuple(parts), change))
+            found.setdefault(name, _Tensor(shapes[name], kind, tuple(parts), changes[name]))
     return found | {name: _as_it_is(tensor) for name, tensor in unknown.items()}
 
 
