@@ -25,9 +25,9 @@ def tell(event: events.Event) -> None:
 
 
 def main(folder: Path) -> None:
-    """Run three trials; then start the run in the same folder again, for six in all."""
-    mergesearch.search("demo", OBJECTIVES, folder, trials=3, on_event=tell)
-    run = mergesearch.search(folder=folder, trials=6, on_event=tell)
+    """Run two trials; then start the run in the same folder again, for four in all."""
+    mergesearch.search("demo", OBJECTIVES, folder, trials=2, on_event=tell)
+    run = mergesearch.search(folder=folder, trials=4, on_event=tell)
     print(f"{len(run.trials())} trials, knee: trial {run.front().knee}")
 
 

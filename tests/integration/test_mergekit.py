@@ -173,7 +173,7 @@ ARCHITECTURES = ("llama", "qwen2", "mistral")
 
 def is_everyday(arch: str, case: str) -> bool:
     """Whether a case tells something new of an architecture: names and layers, not arithmetic."""
-    return arch == "llama" or case in METHODS or case.startswith("slices")
+    return arch == "llama" or case in ("linear", "ties", "slerp") or case.startswith("slices")
 
 
 # With as many layers as no parent has, transformers 5 refuses the Qwen2 config that mergekit makes.

@@ -11,7 +11,7 @@ from gguf import GGMLQuantizationType as Type
 from helpers import plain
 from helpers.blockwise import cut, rows_of, settings_of
 from helpers.variants import PARAMETERS
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mergesearch._kernels import ISA_VARIABLE, Consensus, kernels
@@ -145,6 +145,7 @@ def assert_same_bits(found: np.ndarray, expected: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
+@settings(max_examples=settings.default.max_examples // 2)  # of each method, by each variant
 @given(data=st.data())
 def test_every_method_is_that_of_plain_numpy(name: str, data: st.DataObject) -> None:
     case = data.draw(cases(name))

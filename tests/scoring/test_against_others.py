@@ -76,7 +76,7 @@ def _logits(model: Any, sequences: Sequence[tuple[int, ...]]) -> Iterator[np.nda
         yield from (rows[: len(tokens)] for rows, tokens in zip(found, some, strict=True))
 
 
-@pytest.mark.parametrize("count", [100, pytest.param(500, marks=pytest.mark.real)])
+@pytest.mark.parametrize("count", [40, pytest.param(500, marks=pytest.mark.real)])
 def test_choices_are_those_of_transformers(engine, theirs, count):
     """Four fifths of them offer the task's own choices, the others the right answer and two."""
     own = count * 4 // 5

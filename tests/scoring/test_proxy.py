@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.scorer_thread import scorer_in_thread
 
 from mergesearch.errors import ObjectivesError, ScoringError
 from mergesearch.objectives import Objectives
@@ -113,12 +114,12 @@ def test_a_likelihood_needs_no_proxy(folder):
         Scorer(Objectives.from_yaml(text, folder))
 
 
-def test_a_process_of_its_own_gives_the_same_also_after_a_crash(
+def test_a_process_is_given_the_texts_again_after_a_crash(
     scorer, proxied, q4, candidate, references
 ):
     scorer.questionnaire.use_references(references)
     expected = scorer.score(q4, "proxy")["tiny_answer"].metrics
-    with ScoringProcess(proxied) as process:
+    with scorer_in_thread(), ScoringProcess(proxied) as process:
         process.use_references(references)
         assert process.score(candidate, "proxy")["tiny_answer"].metrics == expected
         process._kill()
