@@ -12,6 +12,7 @@ import os
 import sys
 from importlib.abc import MetaPathFinder
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.shared_run import demo_tasks as demo_tasks
@@ -48,6 +49,8 @@ settings.register_profile("quick", settings.get_profile("full"), max_examples=10
 _TESTS = Path(__file__).parent
 _FIRST = ("integration", "scoring", "study", "test_docs.py", "tools")
 """What takes long: a process that comes to one of these last would keep the others waiting."""
+_WITH_MERGEKIT = ("test_mergekit", "test_peft", "test_published_recipes")
+"""Files that load mergekit or PEFT: one process does so for all of them, which takes seconds."""
 _HEAVY = frozenset({"llama_cpp", "lm_eval", "mergekit", "sklearn", "torch", "transformers"})
 _LEFT_OUT = frozenset({"long", "whole"})
 
@@ -63,6 +66,18 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("quick" if quick else "full")
     if quick:
         sys.meta_path.insert(0, _SkipHeavy())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "mergekit" if Path(file).name.startswith(_WITH_MERGEKIT) else file
+
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

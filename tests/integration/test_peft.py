@@ -13,7 +13,6 @@ from transformers import AutoModelForCausalLM
 
 from mergesearch.parents import open_checkpoint
 
-peft = pytest.importorskip("peft")
 pytestmark = pytest.mark.mergekit
 
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -37,9 +36,16 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("arch", ["llama", "qwen2"])
-@pytest.mark.parametrize("case", CASES)
-def test_equals_merge_and_unload(case: str, arch: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def peft() -> Any:
+    return pytest.importorskip("peft")
+
+
+@pytest.mark.parametrize(
+    ("arch", "case"),
+    [*(("llama", case) for case in CASES), ("qwen2", "plain"), ("qwen2", "biases")],
+)
+def test_equals_merge_and_unload(case: str, arch: str, peft: Any, tmp_path: Path) -> None:
     """Every tensor of the merged model is ours to 1e-6 of its largest value."""
     base = make_parent(tmp_path / "base", 2, arch=arch, dtype=torch.float32, tokenizer=None)
     model = peft.get_peft_model(
@@ -67,7 +73,7 @@ def test_equals_merge_and_unload(case: str, arch: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("module", ["embed_tokens", "lm_head"])
-def test_untied_equals_the_unmerged_model(module: str, tmp_path: Path) -> None:
+def test_untied_equals_the_unmerged_model(module: str, peft: Any, tmp_path: Path) -> None:
     """An adapter on one side of a tied pair computes what PEFT's unmerged model computes."""
     base = make_parent(
         tmp_path / "base", 2, dtype=torch.float32, tokenizer=None, tie_word_embeddings=True
