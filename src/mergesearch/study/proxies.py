@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mergesearch.errors import ObjectivesError
-from mergesearch.objectives import ItemResult, Objective, Objectives, Rung, Score
+from mergesearch.objectives import ItemResult, Objective, Objectives, Rung
 from mergesearch.study.pareto import non_dominated
 from mergesearch.study.records import Axis, Measurement, Reference, TrialRecord
 
@@ -80,15 +80,14 @@ def measured_references(
         ObjectivesError: A named specialist is not a parent, or answers too few items right.
     """
     measured = {parent: measure(parent) for parent in candidates(objectives, parents)}
-    best = specialists(objectives, {parent: found.scores for parent, found in measured.items()})
-    return tuple(
-        reference
-        for objective in objectives.objectives
-        if objective.proxy
-        for reference in correct_answers(
-            objective, best[objective.name], measured[best[objective.name]].items
-        )
-    )
+    references: list[Reference] = []
+    for objective in objectives.objectives:
+        if objective.proxy:
+            specialist = objective.specialist or max(
+                measured, key=lambda parent: measured[parent].scores[objective.name].value
+            )
+            references += correct_answers(objective, specialist, measured[specialist].items)
+    return tuple(references)
 
 
 def candidates(objectives: Objectives, parents: Sequence[str]) -> list[str]:
@@ -107,25 +106,6 @@ def candidates(objectives: Objectives, parents: Sequence[str]) -> list[str]:
                 expected=", ".join(parents),
             )
     return list(parents) if None in named else [parent for parent in parents if parent in named]
-
-
-def specialists(
-    objectives: Objectives, scores: Mapping[str, Mapping[str, Score]]
-) -> dict[str, str]:
-    """Return the specialist of each objective that has a proxy.
-
-    Args:
-        scores: Scores of each measured parent on the search items.
-    """
-
-    def best(objective: str) -> str:
-        return max(scores, key=lambda parent: scores[parent][objective].value)
-
-    return {
-        objective.name: objective.specialist or best(objective.name)
-        for objective in objectives.objectives
-        if objective.proxy
-    }
 
 
 def correct_answers(

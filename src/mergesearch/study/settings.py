@@ -134,15 +134,7 @@ class StudySettings:
     failures_in_a_row: int = 5
 
 
-_RECORDED = (
-    "gguf",
-    "llama-cpp-python",
-    "lm-eval",
-    "numpy",
-    "optuna",
-    "scipy",
-    "torch",
-)
+_RECORDED = ("gguf", "llama-cpp-python", "lm-eval", "numpy", "optuna", "scipy", "torch")
 
 
 def package_versions() -> dict[str, str]:
