@@ -9,12 +9,7 @@ from itertools import zip_longest
 
 from mergesearch.objectives import Items, Rung
 from mergesearch.recipe import Recipe
-from mergesearch.study.confirming import (
-    ConfirmedFront,
-    combined,
-    contenders,
-    finalists_parts,
-)
+from mergesearch.study.confirming import ConfirmedFront, combined, contenders, finalists_parts
 from mergesearch.study.estimation.estimates import Estimates, ScoredItems, independent
 from mergesearch.study.events import Validated, ValidationStarted
 from mergesearch.study.measuring import Measuring, Step
@@ -45,17 +40,17 @@ class Validating(Step):
         if not searched:
             return
         with self.guard.interruptible():
-            parents = [trial for trial in self._parents() if trial in searched]
+            trials = self.recorder.trials()
+            alone = [trial.number for trial in trials if trial.parent is not None]
+            parents = [trial for trial in alone if trial in searched]
             likely = contenders(searched, self.recorder.run().axes)
             known = sorted({*likely, *parents})
             prior = self.proposer.shrunk({trial: searched[trial] for trial in known})
             parts = self._parts(prior, parents)
-        self._score(reason, parts)
+        todo = [trial for trial in parts if not trials[trial].scores(Rung.VALIDATE)]
+        self.observe(ValidationStarted(reason, tuple(todo)))
+        self._score([trials[trial] for trial in todo], parts)
         self._conclude(prior)
-
-    def _parents(self) -> list[int]:
-        """Numbers of the trials that are a parent alone."""
-        return [trial.number for trial in self.recorder.trials() if trial.parent is not None]
 
     def _parts(self, prior: Estimates, parents: Sequence[int]) -> dict[int, Items | None]:
         """The validate items that each finalist is scored on by trial, None for all."""
@@ -67,12 +62,8 @@ class Validating(Step):
         seed = self.recorder.run().seed
         return {**finalists_parts(prior, objectives, order, budget, seed, parents)}
 
-    def _score(self, reason: str, parts: dict[int, Items | None]) -> None:
+    def _score(self, members: Sequence[TrialRecord], parts: dict[int, Items | None]) -> None:
         """Score the finalists that have no scores yet, each by the worker that takes it first."""
-        trials = self.recorder.trials()
-        todo = [trial for trial in parts if not trials[trial].scores(Rung.VALIDATE)]
-        members = [trials[trial] for trial in todo]
-        self.observe(ValidationStarted(reason, tuple(todo)))
         tried: set[int] = set()
         while True:
             for member, following in zip_longest(members, members[1:]):
