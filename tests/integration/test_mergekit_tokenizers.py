@@ -201,8 +201,8 @@ def compare(recipe: Recipe, expected: dict[str, Any], out: Path) -> None:
     assert plan.config["vocab_size"] == json.loads((out / "config.json").read_text())["vocab_size"]
     texts = list(ours)
     mine, other = [ours[text] for text in texts], [theirs[text] for text in texts]
-    assert {tensor.name for tensor in plan.tensors} == set(expected)
-    for tensor in plan.tensors:
+    assert set(plan.tensors) == set(expected)
+    for tensor in plan.tensors.values():
         found, wanted = merged(plan, tensor.name), expected[tensor.name]
         assert tensor.shape == wanted.shape, tensor.name
         if tensor.name in (EMBEDDING, HEAD):

@@ -58,8 +58,7 @@ def merged(family: dict[str, str], method: str, inputs: str = "ab", **change: An
 
 
 def whole(model: MergedModel, name: str = NAME) -> np.ndarray:
-    tensor = next(tensor for tensor in model.tensors if tensor.name == name)
-    return model.rows(name, 0, tensor.rows)
+    return model.rows(name, 0, model.tensors[name].rows)
 
 
 @pytest.mark.parametrize("method", ["dare_linear", "dare_ties", "della_linear", "della"])
@@ -74,7 +73,7 @@ def test_random_merges_repeat_by_rows_in_any_order(method: str, family: dict[str
 
 def test_each_parent_has_its_own_mask_whatever_its_place(family: dict[str, str]) -> None:
     """The order of the parents leaves their masks as they are."""
-    keys = [merged(family, "dare_linear", order).tensors[0].noise_keys for order in ("ab", "ba")]
+    keys = [merged(family, "dare_linear", order).tensors[NAME].noise_keys for order in ("ab", "ba")]
     assert keys[0] == keys[1][::-1]
     assert keys[0][0] != keys[0][1]
 
@@ -84,17 +83,9 @@ def test_one_parent_with_density_one_is_base_plus_lambda_delta(family: dict[str,
     models = [{"model": "a", "parameters": {"density": 1, "weight": 1}}]
     parameters = {"lambda": 0.9, "normalize": True, "int8_mask": True}
     made = merged(family, "della", models=models, parameters=parameters)
-    tensors = made.tensors
-    assert len(tensors) > 10
-    opened = open_parents(
-        Recipe.from_dict(
-            {
-                "merge_method": "linear",
-                "models": [{"model": family["base"]}, {"model": family["a"]}],
-            }
-        )
-    )
-    for tensor in tensors:
+    assert len(made.tensors) > 10
+    opened = open_parents([family["base"], family["a"]])
+    for tensor in made.tensors.values():
         base, a = (opened[family[x]].rows(tensor.name, 0, tensor.rows) for x in ("base", "a"))
         expected = (a - base) * np.float32(0.9) + base
         assert np.array_equal(whole(made, tensor.name), expected)
