@@ -32,14 +32,15 @@ from mergesearch.runs.inputs import (
 from mergesearch.runs.report import write_report
 from mergesearch.runs.run import Run
 from mergesearch.runs.warm_start import notes_of, read_warm_start
-from mergesearch.runs.workplace import WorkerSettings, Workplace, check_gpu, use_gpu, workplace
+from mergesearch.runs.workplace import WorkerSettings, check_gpu, use_gpu, workplace
+from mergesearch.scoring import ScoringProcess
 from mergesearch.space import Space
 from mergesearch.study.events import Noted, Observer, Preparing, RunOpened, broadcast
 from mergesearch.study.identity import identify
 from mergesearch.study.loop import run_study
 from mergesearch.study.samplers import check_sampler
 from mergesearch.study.servers import server_address
-from mergesearch.study.settings import StudyFiles, StudySettings
+from mergesearch.study.settings import Search, StudyFiles, StudySettings
 from mergesearch.study.warm_start import WarmStart
 
 _LARGEST_SHARE = 0.9
@@ -200,38 +201,39 @@ class _Start:
             inputs.space, inputs.space_text, inputs.objectives, self.workshop, self.warm, worker
         )
         located = errors_of_objectives(inputs.objectives_place)
-        with folder.made(), located, place as prepared:
-            identify(files, prepared.search, self.settings)  # before anything is written beside it
+        with folder.made(), located, place as (wanted, scorer):
+            identify(files, wanted, self.settings)  # before anything is written beside it
             with log_events(folder.log) as log:
                 observe = broadcast(log, on_event)
                 observe(inputs.opened())
                 observe(Preparing("loading the tasks"))
-                prepared.scorer.start()
+                scorer.start()
                 self._write_inputs()
                 for note in self._notes():
                     observe(Noted(note))
-                self._search(files, prepared, worker, gpus, observe)
+                self._search(files, wanted, scorer, worker, gpus, observe)
                 observe(Preparing(f"writing {folder.report}"))
                 run = Run(folder.path)
                 run.write_recipes()
-                write_report(run, prepared.scorer.item_texts)
+                write_report(run, scorer.item_texts)
         return run
 
     def _search(
         self,
         files: StudyFiles,
-        place: Workplace,
+        wanted: Search,
+        scorer: ScoringProcess,
         worker: WorkerSettings,
         gpus: Sequence[str],
         observe: Observer,
     ) -> None:
         if worker.workers == 1 and self.storage is None:
-            run_study(files, place.search, self.settings, observe)
+            run_study(files, wanted, self.settings, observe)
             return
-        place.scorer.close(keep_partial=True)  # each worker has one of its own
+        scorer.close(keep_partial=True)  # each worker has one of its own
         pinned = {ref: pin for ref, pin in self.pins.items() if ref != pin}
         each = replace(worker, shares_partial=True)
-        run_crew(files, place.search, self.settings, each, pinned, gpus, observe)
+        run_crew(files, wanted, self.settings, each, pinned, gpus, observe)
 
     def _write_inputs(self) -> None:
         """Put beside a new run's database what it is made from, and what ends the search now."""
@@ -276,9 +278,8 @@ class _Inputs:
 
     space: Space
     space_text: str
-    space_name: str
+    space_place: Space | Place
     objectives: Objectives
-    objectives_name: str
     objectives_place: Objectives | Place
     folder: RunFolder
 
@@ -309,15 +310,7 @@ class _Inputs:
         parsed, text = read_space(space)
         if objectives is None:
             objectives = built_in_objectives(space)
-        return cls(
-            parsed,
-            text,
-            "as before" if space == run_folder.space else _name(space),
-            read_objectives(objectives),
-            "as before" if objectives == run_folder.objectives else _name(objectives),
-            objectives,
-            run_folder,
-        )
+        return cls(parsed, text, space, read_objectives(objectives), objectives, run_folder)
 
     def fitted(self, workshop: Workshop) -> _Inputs:
         """Return the inputs with the space as its parents need it, and with its text then."""
@@ -328,17 +321,18 @@ class _Inputs:
 
     def opened(self) -> RunOpened:
         """Return the event that tells what is searched, and where."""
-        names = tuple(objective.name for objective in self.objectives.objectives)
         return RunOpened(
-            self.space_name,
+            _name(self.space_place, self.folder.space),
             len(self.space.dimensions),
-            self.objectives_name,
-            names,
+            _name(self.objectives_place, self.folder.objectives),
+            tuple(objective.name for objective in self.objectives.objectives),
             self.folder.path,
         )
 
 
-def _name(given: Space | Objectives | Place) -> str:
+def _name(given: Space | Objectives | Place, own: Path) -> str:
+    if given == own:
+        return "as before"
     return str(given) if isinstance(given, str | Path) else "of the caller"
 
 

@@ -64,9 +64,9 @@ def work(
         settings.log.parent,
     )
     warm = None if terms.warm_start is None else WarmStart.from_dict(terms.warm_start)
-    with workplace(space, run.space, objectives, workshop, warm, settings) as place:
+    with workplace(space, run.space, objectives, workshop, warm, settings) as (wanted, _):
         how = StudySettings(confirm=terms.confirm)
-        return join_study(files, place.search, how, terms.rule, observe)
+        return join_study(files, wanted, how, terms.rule, observe)
 
 
 def join(

@@ -58,19 +58,6 @@ class WorkerSettings:
     workers: int = 1
 
 
-@dataclass(frozen=True)
-class Workplace:
-    """A place where candidates are built and scored.
-
-    Attributes:
-        search: What is searched, with what builds and scores.
-        scorer: Scoring process, which starts when it is first needed.
-    """
-
-    search: Search
-    scorer: ScoringProcess
-
-
 @contextmanager
 def workplace(
     space: Space,
@@ -79,8 +66,8 @@ def workplace(
     workshop: Workshop,
     warm: WarmStart | None,
     settings: WorkerSettings,
-) -> Iterator[Workplace]:
-    """Prepare to build and score; the scoring process ends with the context.
+) -> Iterator[tuple[Search, ScoringProcess]]:
+    """Prepare to build and score: yields what is searched, and what scores until the context ends.
 
     Args:
         space_text: Text of the space, for the record.
@@ -120,7 +107,7 @@ def workplace(
             relevance=cache(lambda: space.relevances(masses(workshop.parents, space.base()))),
             fingerprints=_fingerprints(workshop, objectives, warm),
         )
-        yield Workplace(search, scorer)
+        yield search, scorer
 
 
 def _fingerprints(
