@@ -14,7 +14,6 @@ from mergesearch.methods.selection import (
     Cut,
     Entries,
     count_cuts,
-    magnitude_cut,
     mask_of_cut,
     ranked,
 )
@@ -37,17 +36,15 @@ def apply(cut: Cut, values: np.ndarray, block: int) -> np.ndarray:
     return values * np.concatenate(bits)[: len(values)].astype(np.float32)
 
 
-def cut_in_blocks(values: np.ndarray, density: float, block: int) -> np.ndarray:
+def cut_in_blocks(values: np.ndarray, count: int, block: int) -> np.ndarray:
     """The values with thresholds and masks computed over blocks."""
-    return apply(magnitude_cut(entries_of(values, block), len(values), density), values, block)
+    (cut,) = count_cuts(entries_of(values, block), len(values), [count])
+    return apply(cut, values, block)
 
 
-def cut_by_sorting(values: np.ndarray, density: float) -> np.ndarray:
+def cut_by_sorting(values: np.ndarray, count: int) -> np.ndarray:
     """The same by a stable sort."""
-    if density >= 1:
-        return values
-    keep = max(1, int(density * len(values))) if density > 0 else 0
-    order = np.argsort(-np.abs(values), kind="stable")[:keep]
+    order = np.argsort(-np.abs(values), kind="stable")[:count]
     result = np.zeros_like(values)
     result[order] = values[order]
     return result
@@ -56,17 +53,6 @@ def cut_by_sorting(values: np.ndarray, density: float) -> np.ndarray:
 NUMBERS = st.floats(-(2.0**100), 2.0**100, width=32) | st.sampled_from(
     [0.0, -0.0, 1.0, -1.0, 0.5, 1e-40]
 )
-
-
-@given(
-    values=st.lists(NUMBERS, min_size=1, max_size=60),
-    density=st.floats(0, 1.1),
-    block=st.integers(1, 60),
-)
-def test_equals_a_stable_sort(values: list[float], density: float, block: int) -> None:
-    """Any values, many of them equal, any density, any blocks."""
-    array = np.array(values, dtype=np.float32)
-    assert np.array_equal(cut_in_blocks(array, density, block), cut_by_sorting(array, density))
 
 
 @given(
@@ -87,32 +73,25 @@ def test_ranks_equal_those_of_sorting(values: list[float], shares: list[float], 
     counts=st.lists(st.integers(0, 60), min_size=1, max_size=4),
     block=st.integers(1, 60),
 )
-def test_several_cuts_at_once_are_those_of_one_by_one(
-    values: list[float], counts: list[int], block: int
-) -> None:
+def test_cuts_equal_a_stable_sort(values: list[float], counts: list[int], block: int) -> None:
+    """Of any values, many of them equal, by any blocks, several cuts at once."""
     array = np.array(values, dtype=np.float32)
     counts = [min(count, len(values)) for count in counts]
-    order = np.argsort(-np.abs(array), kind="stable")
-    for cut, count in zip(
-        count_cuts(entries_of(array, block), len(array), counts), counts, strict=True
-    ):
-        expected = np.zeros_like(array)
-        expected[order[:count]] = array[order[:count]]
-        assert np.array_equal(apply(cut, array, block), expected)
+    cuts = count_cuts(entries_of(array, block), len(array), counts)
+    for cut, count in zip(cuts, counts, strict=True):
+        assert np.array_equal(apply(cut, array, block), cut_by_sorting(array, count))
 
 
 def test_equal_magnitudes_keep_the_earlier() -> None:
     array = np.array([1, -2, 2, -2, 2, 3], dtype=np.float32)
-    assert cut_in_blocks(array, 0.5, 2).tolist() == [0, -2, 2, 0, 0, 3]
+    assert cut_in_blocks(array, 3, 2).tolist() == [0, -2, 2, 0, 0, 3]
 
 
 def test_extremes() -> None:
-    """Density 1 keeps all, 0 none, and a small one at least one entry."""
     array = np.array([0.0, 5.0, 0.1], dtype=np.float32)
-    assert magnitude_cut(entries_of(array, 3), 3, 1.0) == ALL
-    assert magnitude_cut(entries_of(array, 3), 3, 0.0) == NONE
+    assert count_cuts(entries_of(array, 3), 3, [3, 0]) == [ALL, NONE]
     assert apply(NONE, array, 3).tolist() == [0, 0, 0]
-    assert cut_in_blocks(array, 0.01, 2).tolist() == [0, 5, 0]
+    assert cut_in_blocks(array, 1, 2).tolist() == [0, 5, 0]
 
 
 @pytest.mark.parametrize(
@@ -128,9 +107,10 @@ def test_large_random_tensor(size: int, density: float, steps: int) -> None:
     array = np.random.default_rng(0).standard_normal(size).astype(np.float32)
     if steps:
         array = np.round(array * steps).astype(np.float32)
-    assert np.array_equal(cut_in_blocks(array, density, 70_000), cut_by_sorting(array, density))
+    count = int(density * size)
+    assert np.array_equal(cut_in_blocks(array, count, 70_000), cut_by_sorting(array, count))
 
 
 def test_numbers_that_are_not_finite_stay_visible() -> None:
     array = np.array([np.nan, 1.0, 2.0, 3.0], dtype=np.float32)
-    assert np.isnan(cut_in_blocks(array, 0.25, 4)).any()
+    assert np.isnan(cut_in_blocks(array, 1, 4)).any()

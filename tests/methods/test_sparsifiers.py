@@ -121,6 +121,11 @@ def test_without_outliers_equals_sorting(values: list[float], density: float, ga
     assert np.array_equal(found, expected)
 
 
+def test_a_small_density_keeps_the_largest_entry() -> None:
+    delta = np.array([[1, -9, 2]], np.float32)
+    assert apply(sparsifiers.largest, delta, of_one(0.01)).tolist() == [[0, -9, 0]]
+
+
 def test_without_outliers_by_hand() -> None:
     """Of ten entries the largest goes, the next four stay."""
     delta = np.array([[1, -9, 2, 3, -4, 5, 6, 7, -8, 10]], np.float32)

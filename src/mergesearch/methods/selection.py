@@ -64,23 +64,10 @@ def entries_of(
     )
 
 
-def magnitude_cut(entries: Entries, size: int, density: float) -> Cut:
-    """Return the cut that keeps `max(1, int(density * size))` entries of largest magnitude.
-
-    Among equal magnitudes the earlier entry stays, as with a stable sort
-    (mergekit `sparsify.py`, `magnitude`).
-
-    Args:
-        density: Share of entries to keep; 1 or more keeps all, 0 or less none.
-    """
-    if density >= 1.0:
-        return ALL
-    wanted = max(1, int(density * size)) if density > 0.0 else 0
-    return count_cuts(entries, size, (wanted,))[0]
-
-
 def count_cuts(entries: Entries, size: int, counts: Sequence[int]) -> list[Cut]:
     """Return, for each of `counts`, the cut that keeps so many entries of largest magnitude.
+
+    Among equal magnitudes the earlier entry stays, as with a stable sort.
 
     Args:
         counts: Numbers of entries to keep, 0 to `size`.

@@ -21,7 +21,6 @@ from mergesearch.methods.selection import (
     Entries,
     count_cuts,
     entries_of,
-    magnitude_cut,
     mask_of_cut,
 )
 
@@ -123,8 +122,13 @@ def restoring(sums: Iterable[tuple[float, float]]) -> float:
 
 
 def largest(tensor: InputTensor, index: int, settings: Settings) -> MaskMaker:
-    """Keep the `density` part of largest magnitude (https://arxiv.org/abs/2306.01708)."""
-    cut = magnitude_cut(_entries(tensor, index), tensor.size, settings["density"][index])
+    """Keep the `density` part of largest magnitude (https://arxiv.org/abs/2306.01708).
+
+    At least one entry stays unless the density is 0.
+    """
+    density = settings["density"][index]
+    kept = max(1, int(density * tensor.size)) if density > 0.0 else 0
+    (cut,) = count_cuts(_entries(tensor, index), tensor.size, (kept,))
     return partial(_mask_of_cut, index, cut)
 
 

@@ -15,7 +15,10 @@ DATA = Path(__file__).parents[3] / "objectives" / "demo"
 @pytest.fixture(scope="module")
 def tasks() -> dict[str, list[dict[str, Any]]]:
     """The items that are bundled."""
-    return build_tasks()
+    return {
+        name: [json.loads(line) for line in (DATA / f"{name}.jsonl").open(encoding="utf-8")]
+        for name in SIZES
+    }
 
 
 @pytest.mark.long
@@ -55,8 +58,7 @@ def test_the_prompt_alone_does_not_pass(tasks: dict[str, Any]) -> None:
     assert not any(instruct_results(i, [i["question"]])["prompt_strict"] for i in items)
 
 
-def test_the_data_has_one_type_per_field() -> None:
+def test_the_data_has_one_type_per_field(tasks: dict[str, Any]) -> None:
     """Arrow reads the lines with one type per column."""
-    for name in SIZES:
-        rows = [json.loads(line) for line in (DATA / f"{name}.jsonl").read_text().splitlines()]
+    for rows in tasks.values():
         assert len({tuple((k, type(v)) for k, v in row.items()) for row in rows}) == 1
