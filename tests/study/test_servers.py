@@ -34,6 +34,13 @@ def test_an_address_has_no_password_and_a_connection_has(url: str) -> None:
     assert secrets_of(address) == {"password": "s@cret{1}"}
 
 
+@pytest.mark.parametrize("name", ["passwd", "Password", "sslpassword", "pwd", "client_secret"])
+def test_a_misspelt_password_is_kept_out_of_an_address_too(name: str) -> None:
+    address = server_address(f"postgresql://him@host/studies?{name}=s3&passfile=/home/me/.pgpass")
+    assert address == "postgresql+psycopg://him@host/studies?passfile=%2Fhome%2Fme%2F.pgpass"
+    assert secrets_of(address) == {name: "s3"}
+
+
 def test_without_a_password_the_driver_looks_for_one() -> None:
     address = server_address("postgresql://you@host/studies?connect_timeout=3&sslmode=require")
     assert address.endswith("/studies?connect_timeout=3&sslmode=require")
@@ -47,7 +54,11 @@ def test_without_a_password_the_driver_looks_for_one() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["night", "sqlite:///study.db", "mysql://me:secret@host/x", "postgresql://me:secret@host", ""],
+    [
+        *("night", "sqlite:///study.db", "postgresql://me:secret@host", ""),
+        *("mysql://me:secret@host/x", "mysql://host/x?password=secret", "postgresql://?pwd=secret"),
+        *("postgresql://me:se@secret:x@host/studies", "postgresql://me:1@secret@host/studies"),
+    ],
 )
 def test_what_is_not_a_postgresql_database_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(InputError, match="--storage") as caught:

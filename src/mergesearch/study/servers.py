@@ -17,7 +17,7 @@ from mergesearch.errors import InputError
 
 _DRIVER = "postgresql+psycopg"
 _KINDS = ("postgres", "postgresql", "postgresql+psycopg")
-_SECRETS = ("password", "sslpassword")
+_SECRET = re.compile("pass(?!file)|pwd|secret|scram", re.IGNORECASE)
 _LIVELY = {
     # A server that is gone without a word is noticed after a minute, not after hours.
     "connect_timeout": 10,
@@ -44,12 +44,19 @@ def server_address(url: str) -> str:
     """
     try:
         parsed = sa.make_url(re.sub(r"^postgres(?=://)", "postgresql", url.strip()))
+        if "@" in (parsed.host or ""):
+            raise ValueError("the second part of a password with an @")
     except (sa.exc.ArgumentError, ValueError):
-        raise _not_a_server("what was given is not a URL") from None
+        raise _not_a_server(
+            "what was given is not a URL",
+            fix="leave a password to PGPASSWORD, or write its signs as %40 and the like",
+        ) from None
     if parsed.drivername not in _KINDS or not parsed.database:
-        raise _not_a_server(f"{parsed.render_as_string()} is not the URL of a PostgreSQL database")
+        shown = parsed.set(query={}).render_as_string()
+        raise _not_a_server(f"{shown} is not the URL of a PostgreSQL database")
     _refuse_without_driver()
-    secrets = {name: str(parsed.query[name]) for name in _SECRETS if name in parsed.query}
+    query = parsed.query
+    secrets = {name: str(value) for name, value in query.items() if _SECRET.search(name)}
     if parsed.password:
         secrets["password"] = parsed.password
     public = sa.URL.create(
@@ -58,7 +65,7 @@ def server_address(url: str) -> str:
         host=parsed.host,
         port=parsed.port,
         database=parsed.database,
-        query={name: value for name, value in parsed.query.items() if name not in _SECRETS},
+        query={name: value for name, value in query.items() if name not in secrets},
     )
     address = public.render_as_string()
     if secrets:
@@ -100,8 +107,9 @@ def is_away(context: sa.engine.ExceptionContext) -> bool:
     )
 
 
-def _not_a_server(what: str) -> InputError:
-    return InputError(what, where="--storage", expected="such as postgresql://me@host/studies")
+def _not_a_server(what: str, fix: str | None = None) -> InputError:
+    example = "such as postgresql://me@host/studies"
+    return InputError(what, where="--storage", expected=example, fix=fix)
 
 
 def _refuse_without_driver() -> None:
