@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 import optuna
 import pytest
 import sqlalchemy as sa
@@ -14,6 +17,7 @@ from mergesearch.study.servers import (
     remember_secrets,
     secrets_of,
     server_address,
+    session_name,
 )
 
 
@@ -39,6 +43,13 @@ def test_a_misspelt_password_is_kept_out_of_an_address_too(name: str) -> None:
     address = server_address(f"postgresql://him@host/studies?{name}=s3&passfile=/home/me/.pgpass")
     assert address == "postgresql+psycopg://him@host/studies?passfile=%2Fhome%2Fme%2F.pgpass"
     assert secrets_of(address) == {name: "s3"}
+
+
+def test_a_server_knows_the_sessions_of_a_process_by_its_machine_and_number() -> None:
+    options = connection_options(server_address("postgresql://me@host/studies"))
+    assert options["application_name"] == session_name(socket.gethostname(), os.getpid())
+    assert session_name("node7", 4711) == "mergesearch 4711 node7"
+    assert len(session_name("n" * 64, 4711)) == 63  # more of a name is cut by the server
 
 
 def test_without_a_password_the_driver_looks_for_one() -> None:
