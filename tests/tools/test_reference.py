@@ -21,7 +21,7 @@ each_kind = pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
 
 
 @each_kind
-@pytest.mark.parametrize("importance", ["none", "even", "wild"])
+@pytest.mark.parametrize("importance", ["none", "wild"])
 def test_awkward_rows_equal_ggml(kind: Type, importance: str) -> None:
     for case, make in CASES.items():
         rows = make()
@@ -52,7 +52,7 @@ def test_real_weights_equal_ggml(kind: Type) -> None:
         rows for rows in real_weights().values() if rows.shape[1] % block_elements(kind) == 0
     ]
     assert fitting
-    for rows in fitting[:6]:
+    for rows in fitting[:3]:
         for name in ("none", "even"):
             weights = importances(rows.shape[1])[name]
             expected = ggml.quantize_rows(rows, kind, weights)

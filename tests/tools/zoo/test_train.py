@@ -44,8 +44,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_same_seed_gives_the_same_bytes(trained: Path, tmp_path: Path) -> None:
-    """Training again, one parent at a time, writes equal files."""
-    for name in STAGES:
+    """Training the base and one of what comes from it again, one at a time, writes equal files."""
+    for name in ("base", "reason"):
         main(["--out", str(tmp_path), "--steps-scale", "0.001", "--only", name])
         assert {path.name for path in (tmp_path / name).iterdir()} == FILES
         for file in FILES:
