@@ -15,7 +15,6 @@ from mergesearch._system.documents import parse_json
 from mergesearch._system.files import read_text, write_json
 from mergesearch.errors import RunFolderError
 from mergesearch.runs.goal import Goal
-from mergesearch.study.locks import was_started
 from mergesearch.study.settings import StudyFiles
 from mergesearch.study.warm_start import WarmStart
 
@@ -184,6 +183,8 @@ class RunFolder:
         Raises:
             RunFolderError: It is a file, or a folder that holds something else.
         """
+        from mergesearch.study.locks import was_started  # loads SQLAlchemy
+
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError("it is a file", where=self.path, fix="name another folder")
         if not self.holds_run() and was_started(self.lock):
