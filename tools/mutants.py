@@ -56,7 +56,6 @@ MODULES = (
     "space.ties",
     "study.bayesian.geometry",
     "study.bayesian.improvement",
-    "study.bayesian.points",
     "study.choosing",
     "study.confirming",
     "study.estimation.estimates",

@@ -9,12 +9,17 @@ import numpy as np
 import threadpoolctl  # type: ignore[import-untyped]
 
 from mergesearch.study.bayesian.geometry import Geometry
-from mergesearch.study.bayesian.points import parameters_of, point_of
 from mergesearch.study.bayesian.proposal import Observed, next_point, shrunk
 from mergesearch.study.estimation.estimates import Estimates
 from mergesearch.study.pareto import Floats, best_fronts, signs_of
 from mergesearch.study.records import Observation, State
-from mergesearch.study.samplers.problem import Problem, Proposal, trial_seed
+from mergesearch.study.samplers.problem import (
+    Problem,
+    Proposal,
+    parameters_of,
+    point_of,
+    trial_seed,
+)
 
 _log = logging.getLogger(__name__)
 

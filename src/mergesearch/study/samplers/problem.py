@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mergesearch.space import Dimension
+from mergesearch.study.pareto import Floats
 from mergesearch.study.records import Observation, State
 
 Parameters = dict[str, Any]
@@ -70,3 +71,30 @@ def trial_seed(seed: int, number: int) -> int:
 def n_complete(history: Sequence[Observation]) -> int:
     """Return the number of complete trials."""
     return sum(trial.state is State.COMPLETE for trial in history)
+
+
+def point_of(dimensions: Sequence[Dimension], parameters: Mapping[str, Any]) -> Floats:
+    """Return parameters as a point (dimensions,): a place in [0, 1] of each range, or an index."""
+    return np.array([_place(dimension, parameters[dimension.name]) for dimension in dimensions])
+
+
+def parameters_of(dimensions: Sequence[Dimension], point: Floats) -> Parameters:
+    """Return the parameters that a point (dimensions,) is."""
+    return {
+        dimension.name: _value(dimension, float(place))
+        for dimension, place in zip(dimensions, point, strict=True)
+    }
+
+
+def _place(dimension: Dimension, value: Any) -> float:
+    if dimension.choices:
+        return float(list(dimension.choices).index(value))
+    width = dimension.high - dimension.low
+    return (float(value) - dimension.low) / width if width else 0.0
+
+
+def _value(dimension: Dimension, place: float) -> Any:
+    if dimension.choices:
+        return dimension.choices[round(place)]
+    value = dimension.low + place * (dimension.high - dimension.low)
+    return min(max(value, dimension.low), dimension.high)

@@ -10,10 +10,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mergesearch.study.bayesian.points import parameters_of, point_of
 from mergesearch.study.pareto import signs_of
 from mergesearch.study.records import Observation, State
-from mergesearch.study.samplers.problem import Problem, Proposal, trial_seed
+from mergesearch.study.samplers.problem import (
+    Problem,
+    Proposal,
+    parameters_of,
+    point_of,
+    trial_seed,
+)
 from mergesearch.study.samplers.sobol import sobol
 
 FIRST_STEP = 0.25
