@@ -305,6 +305,14 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
         _config(alpha_pattern={"(": 1}),
         "not a regular expression",
     ),
+    "a long pattern": (
+        _config(alpha_pattern={"a" * 501: 1}),
+        r'alpha_pattern\.a+\.\.\.: "a+\.\.\. is a pattern of more than 500 characters',
+    ),
+    "endless patterns": (
+        _config(rank_pattern={f"module_{number}": 4 for number in range(2049)}),
+        "rank_pattern: a mapping of 2049 patterns: 2048 at most",
+    ),
     "a pattern that never ends": (_config(rank_pattern={"(a+)+b": 4}), "repeats a group"),
     "an endless name": (_put("x" * 300 + ".weight", 4, 4), "unknown tensor base_model.model.xxx"),
     "whole numbers": (

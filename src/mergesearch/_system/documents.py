@@ -195,7 +195,7 @@ def described(problem: ErrorDetails) -> Problem:
     """Return what pydantic found, in the words of this program."""
     path, kind, context = problem["loc"], problem["type"], problem.get("ctx", {})
     value = shown(problem["input"])
-    if path[-1:] == ("[key]",):
+    if path[-1:] == ("[key]",) and kind == "string_type":
         return Problem(f"the key {value} is not a string: put it in quotes", joined(path[:-2]))
     if kind == "missing":
         return Problem(f"needs `{path[-1]}`", joined(path[:-1]))
@@ -220,7 +220,7 @@ def state_of(key: str, value: Any) -> str:
 
 def joined(path: tuple[str | int, ...]) -> str:
     """Return keys with a dot between; long ones are cut."""
-    return ".".join(_cut(str(key)) for key in path)
+    return ".".join(_cut(str(key)) for key in path if key != "[key]")
 
 
 def shown(value: Any) -> str:

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ class LowRankChange:
         a, b = (self.file.tensors[name].shape for name in (self.a, self.b))
         return (a[1], b[0]) if self.transposed else (b[0], a[1])
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused as a parent's
     def write_product(self, into: Float, start: int) -> None:
         """Write the product's rows from `start` on, by tiles that begin at multiples of a height.
 
@@ -252,10 +254,15 @@ def _change(
     return LowRankChange(file, a, b, scale, embedding, magnitude)
 
 
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"(.*\.)?({pattern})$")  # see `documents`
+
+
 def _by_pattern(config: Mapping[str, Any], key: str, module: str, default: Any) -> Any:
     """A module's own rank or alpha: that of the first pattern that its name ends with."""
     for pattern, value in (config.get(key) or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", module):  # see `documents`
+        if _compiled(pattern).match(module):
             return value
     return default
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Required
 
-from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter
 from typing_extensions import TypedDict  # pydantic cannot use that of `typing` in Python 3.11
 
 from mergesearch._system.documents import one_or_several, refused
 from mergesearch._system.patterns import check_pattern
 from mergesearch.gguf.documents import Switch, Text
 
+_MOST_PATTERNS = 2048  # each is compared with the name of each module
 _LONGEST_NAME = 255  # bytes of a file's name that all systems take
 
 
@@ -27,6 +28,12 @@ def _pattern(text: str) -> str:
     except ValueError as error:
         raise refused(f"is {error}") from error
     return text
+
+
+def _few(patterns: Any) -> Any:
+    if isinstance(patterns, dict) and len(patterns) > _MOST_PATTERNS:
+        raise refused(f"of {len(patterns)} patterns: {_MOST_PATTERNS} at most")
+    return patterns
 
 
 def _is_name(value: Any) -> bool:
@@ -55,8 +62,8 @@ class _Settings(TypedDict, total=False):
 
     r: Required[Rank]
     lora_alpha: Required[Alpha]
-    rank_pattern: dict[Pattern, Rank] | None
-    alpha_pattern: dict[Pattern, Alpha] | None
+    rank_pattern: Annotated[dict[Pattern, Rank] | None, BeforeValidator(_few)]
+    alpha_pattern: Annotated[dict[Pattern, Alpha] | None, BeforeValidator(_few)]
     use_rslora: Switch | None
     use_dora: Switch | None
     bias: Literal["none", "all", "lora_only"] | None
