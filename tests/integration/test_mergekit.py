@@ -186,7 +186,7 @@ PLACES = [
 # In bfloat16 many deltas have equal magnitudes, and which of those at a threshold mergekit's
 # unstable sort keeps is left to chance. All that does not cut by magnitude can be compared.
 WITHOUT_CUTS = [
-    pytest.param(case, marks=[] if case in METHODS or "gradient" in case else [pytest.mark.real])
+    pytest.param(case, marks=[] if case in METHODS else [pytest.mark.real])
     for case in CASES
     if not case.startswith(("ties", "breadcrumbs", "sce"))
 ]
