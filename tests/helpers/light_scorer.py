@@ -19,7 +19,7 @@ import pytest
 
 from mergesearch.errors import ObjectivesError
 from mergesearch.objectives import Objectives, TaskResult
-from mergesearch.scoring import child, process
+from mergesearch.scoring import child, process, server
 from mergesearch.scoring.protocol import Progress
 
 
@@ -66,6 +66,6 @@ def light_scorers() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    child._load = load
-    child.Server._opened = lambda self, path: nullcontext(SimpleNamespace(path=path))
+    server._load = load
+    server.Server._opened = lambda self, path: nullcontext(SimpleNamespace(path=path))
     raise SystemExit(child.main(sys.argv[1:]))

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mergesearch.scoring import child, process
+from mergesearch.scoring import process, server
 
 
 class ScorerThread:
@@ -34,7 +34,7 @@ class ScorerThread:
 
     def _serve(self) -> None:
         with self._connection:
-            child.Server(self._connection).serve()
+            server.Server(self._connection).serve()
 
     def kill(self) -> None:
         """Let its next message find nobody."""
@@ -59,6 +59,6 @@ def scorer_in_thread() -> Iterator[None]:
     """Let every scoring process that starts be a thread; what it logs goes nowhere."""
     with open(os.devnull, "w") as nowhere, pytest.MonkeyPatch.context() as patch:
         patch.setattr(process, "start_child", _start)
-        patch.setattr(child, "sys", SimpleNamespace(stderr=nowhere, platform=sys.platform))
-        patch.setattr(child, "traceback", SimpleNamespace(print_exc=lambda: None))
+        patch.setattr(server, "sys", SimpleNamespace(stderr=nowhere, platform=sys.platform))
+        patch.setattr(server, "traceback", SimpleNamespace(print_exc=lambda: None))
         yield

@@ -12,18 +12,9 @@ import pytest
 
 from mergesearch.errors import MergeSearchError, ObjectivesError, ScorerOutOfMemory, ScoringError
 from mergesearch.objectives import ItemResult, MetricValue, Objectives, Rung, TaskResult
-from mergesearch.scoring.child import Server
-from mergesearch.scoring.protocol import (
-    Loaded,
-    Progress,
-    ReadItems,
-    RehearseCandidate,
-    ScoreCandidate,
-    Setup,
-    UseReferences,
-    failure,
-)
+from mergesearch.scoring.protocol import Loaded, Progress, failure
 from mergesearch.scoring.rehearsal import Pace, Rehearsal
+from mergesearch.scoring.server import Server
 from mergesearch.scoring.texts import ItemText
 
 ITEMS = (
@@ -35,12 +26,8 @@ OBJECTIVES = Objectives.from_yaml(
     "objectives: {a: {tasks: [{task: quiz, metric: acc}], reference: 0}}", Path()
 )
 MESSAGES = [
-    Setup(OBJECTIVES, trust_tasks=True, partial=None),
-    UseReferences({"quiz": {3: "yes", 11: "no"}}),
-    ScoreCandidate(Path("a.gguf"), Rung.PROXY, "ab" * 32, None),
-    ScoreCandidate(Path("a.gguf"), Rung.SEARCH, "", {"quiz": [3, 1]}),
-    RehearseCandidate(Path("a.gguf"), to_the_end=True),
-    ReadItems({"quiz": [3, 1]}),
+    ("load", (OBJECTIVES,), {"trust_tasks": True, "partial": Path("partial")}),
+    ("use_references", ({"quiz": {3: "yes", 11: "no"}},), {}),
     Loaded({Rung.SEARCH: {"quiz": [3, 1]}}, {"quiz": ["acc"]}),
     Progress("quiz", 3, 20),
     {"quiz": TaskResult("quiz", {"acc": MetricValue(0.1 + 0.2, math.inf)}, 1, 1, ITEMS)},
@@ -84,21 +71,21 @@ def test_any_other_exception_is_a_scoring_error() -> None:
 def test_a_server_answers_what_it_cannot_do_and_goes_on(
     ends: tuple[Connection, Connection],
 ) -> None:
-    """Before its setup it has no tasks; and a message to the run is no request."""
+    """Before it has loaded any it has no tasks; and it has no other methods."""
     run, scorer = ends
-    run.send(UseReferences({}))
-    run.send(Progress("quiz", 3, 20))
+    run.send(("use_references", ({},), {}))
+    run.send(("dance", (), {}))
     server = threading.Thread(target=Server(scorer).serve)
     server.start()
     first, second = run.recv(), run.recv()
     run.close()
     server.join()
     assert isinstance(first, ScoringError)
-    assert str(second) == "TypeError: Progress is not for the scoring process"
+    assert str(second) == "AttributeError: 'Server' object has no attribute 'dance'"
 
 
 def test_a_server_ends_with_its_run(ends: tuple[Connection, Connection]) -> None:
     run, scorer = ends
-    run.send(Progress("quiz", 3, 20))  # the answer finds nobody
+    run.send(("dance", (), {}))  # the answer finds nobody
     run.close()
     Server(scorer).serve()

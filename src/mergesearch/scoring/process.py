@@ -6,11 +6,12 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from mergesearch._system.children import EscapedLog, start_child
 from mergesearch.errors import (
@@ -21,20 +22,13 @@ from mergesearch.errors import (
     ScorerKilled,
 )
 from mergesearch.objectives import Items, Objectives, References, Rung, TaskResult
-from mergesearch.scoring.protocol import (
-    Answer,
-    Loaded,
-    OnProgress,
-    Progress,
-    ReadItems,
-    RehearseCandidate,
-    Request,
-    ScoreCandidate,
-    Setup,
-    UseReferences,
-)
+from mergesearch.scoring.protocol import Loaded, OnProgress, Progress
 from mergesearch.scoring.rehearsal import Rehearsal
+from mergesearch.scoring.server import Server
 from mergesearch.scoring.texts import Texts
+
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
 
 _FAREWELL_SECONDS = 5.0
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
@@ -119,6 +113,7 @@ class ScoringProcess:
         self._log = log
         self._references: References = {}
         self._loaded: Loaded | None = None
+        self._on_progress: OnProgress | None = None  # of the candidate that is scored
         self._silence_limit = SilenceLimit()
         self._output: EscapedLog | None = None
         self._reason: str | None = None
@@ -148,9 +143,11 @@ class ScoringProcess:
         self._process, self._connection = start_child("mergesearch.scoring.child", self._output)
         partial = None if self._partial is None else self._partial.resolve()
         try:
-            self._loaded = self._ask(Setup(self._objectives, self._trust_tasks, partial))
+            self._loaded = self._ask(
+                Server.load, self._objectives, trust_tasks=self._trust_tasks, partial=partial
+            )
             if self._references:
-                self._ask(UseReferences(self._references))
+                self._ask(Server.use_references, self._references)
         except BaseException:
             self._kill()
             raise
@@ -170,7 +167,7 @@ class ScoringProcess:
         """Give it the specialists' correct answers; another process after a crash gets them too."""
         self._references = references
         if self._connection is not None:
-            self._ask(UseReferences(references))
+            self._ask(Server.use_references, references)
 
     def score(
         self,
@@ -191,8 +188,8 @@ class ScoringProcess:
             ScorerCrashed, ScorerHung: The process died or hung; the next call starts another.
         """
         self.start()
-        request = ScoreCandidate(candidate.path, rung, candidate.digest, items)
-        return self._ask(request, on_progress)
+        self._on_progress = on_progress
+        return self._ask(Server.score, candidate.path, candidate.digest, rung, items)
 
     def rehearse(self, candidate: ScoredCandidate, *, to_the_end: bool) -> Rehearsal:
         """Measure on a few requests of every task how fast a candidate is scored.
@@ -204,7 +201,7 @@ class ScoringProcess:
             ScoringError, ScorerCrashed: As `score`.
         """
         self.start()
-        return self._ask(RehearseCandidate(candidate.path, to_the_end))
+        return self._ask(Server.rehearse, candidate.path, to_the_end=to_the_end)
 
     def item_texts(self, items: Items) -> Texts:
         """Return what items ask, for people.
@@ -213,12 +210,17 @@ class ScoringProcess:
             ObjectivesError, ScorerCrashed: As `start`.
         """
         self.start()
-        return self._ask(ReadItems(items))
+        return self._ask(Server.item_texts, items)
 
-    def _ask(self, request: Request[Answer], on_progress: OnProgress | None = None) -> Answer:
-        """Send a request and wait for its answer."""
+    def _ask(
+        self,
+        method: Callable[Concatenate[Server, Arguments], Answer],
+        *arguments: Arguments.args,
+        **options: Arguments.kwargs,
+    ) -> Answer:
+        """Let the process call a method of its server; return what that returns."""
         try:
-            answer = self._exchange(request, on_progress)
+            answer: Answer | MergeSearchError = self._exchange(method, arguments, options)
         except BaseException:  # interrupted: what it still sends belongs to no one
             self._kill()
             raise
@@ -226,12 +228,10 @@ class ScoringProcess:
             raise answer
         return answer
 
-    def _exchange(
-        self, request: Request[Answer], on_progress: OnProgress | None
-    ) -> Answer | MergeSearchError:
+    def _exchange(self, method: Any, arguments: Any, options: Any) -> Any:
         assert self._connection is not None
         with suppress(OSError):  # it died: receiving finds out how
-            self._connection.send(request)
+            self._connection.send((method.__name__, arguments, options))
         longest = 0.0
         while True:
             start = time.monotonic()
@@ -242,15 +242,14 @@ class ScoringProcess:
             longest = max(longest, time.monotonic() - start)
             match message:
                 case Progress():
-                    if on_progress is not None:
-                        on_progress(message)
+                    if self._on_progress is not None:
+                        self._on_progress(message)
                 case MergeSearchError():
                     return message
                 case _:
-                    if isinstance(request, ScoreCandidate):
+                    if method == Server.score:
                         self._silence_limit.learn(longest)
-                    answer: Answer = message
-                    return answer
+                    return message
 
     def end(self, reason: str) -> None:
         """End the process from another thread; what it was asked for fails with a reason."""
