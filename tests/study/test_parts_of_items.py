@@ -14,6 +14,7 @@ from mergesearch.objectives import Rung, TaskResult
 from mergesearch.study.events import Event, Noted
 from mergesearch.study.records import State
 from mergesearch.study.settings import StudySettings
+from mergesearch.study.trials import Trials
 
 pytestmark = pytest.mark.whole
 
@@ -98,6 +99,26 @@ def test_a_broken_run_ends_like_an_unbroken_one(folder: Path, tmp_path: Path) ->
     run_in(tmp_path / "run", on_parts(), StudySettings(trials=16, sampler="noisy-gp"))
     assert told(tmp_path / "run") == told(folder)
     assert _front(tmp_path / "run") == _front(folder)
+
+
+def test_a_run_that_ended_between_ledger_and_study_ends_like_an_unbroken_one(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the trial gave is on record then, and the next proposals know it."""
+    tell = Trials.tell
+
+    def tell_or_end(study: Trials, number: int, *rest: Any, **attributes: Any) -> None:
+        if number == 11:
+            raise Interrupted("stopped")
+        tell(study, number, *rest, **attributes)
+
+    settings = StudySettings(trials=16, sampler="noisy-gp")
+    with monkeypatch.context() as patch:
+        patch.setattr(Trials, "tell", tell_or_end)
+        with pytest.raises(Interrupted):
+            run_in(tmp_path / "run", on_parts(), settings)
+    run_in(tmp_path / "run", on_parts(), settings)
+    assert told(tmp_path / "run") == told(folder)
 
 
 def _front(folder: Path) -> dict[str, Any]:

@@ -145,16 +145,8 @@ class RunRecorder(RunRecords):
 
     def hear(self) -> None:
         """Take in what other workers have started and finished since; in a turn."""
-        if self.worker.number is None:
-            return
-        self.tell_finished()
-        if not self.objectives.scores_parts:
-            return
-        for trial in self._news:
-            is_known = trial.number in self.scored or "reused_from" in trial.user_attrs
-            if trial.values is not None and not is_known:
-                items = self._ledger.items(trial.number, Rung.SEARCH)
-                self.scored = self.scored.with_trial(trial.number, items)
+        if self.worker.number is not None:
+            self.tell_finished()
 
     def news(self) -> list[TrialRecord]:
         """Return the trials of other workers that were heard of since the last call."""
@@ -216,12 +208,22 @@ class RunRecorder(RunRecords):
 
     def tell_finished(self) -> None:
         """Tell Optuna of the trials that were measured and not told; in a turn."""
-        self._news += self.history.update()  # another worker may have told of them by now
+        self._update()  # another worker may have told of them by now
         for trial in self.history.unfinished():
             first = self._rungs(trial.number).get(self._run.first_rung)
             if first is not None:
                 self._tell(trial.number, first)
-        self._news += self.history.update()
+        self._update()
+
+    def _update(self) -> None:
+        """Take in the trials that have finished since, and what they gave."""
+        finished = self.history.update()
+        self._news += finished
+        for trial in finished if self.objectives.scores_parts else ():
+            is_known = trial.number in self.scored or "reused_from" in trial.user_attrs
+            if trial.values is not None and not is_known:
+                items = self._ledger.items(trial.number, Rung.SEARCH)
+                self.scored = self.scored.with_trial(trial.number, items)
 
     def finish(self, number: int, measured: Mapping[Rung, Measurement]) -> TrialRecord | None:
         """Record what a trial gave; whether it failed on the first rung is whether it failed.
@@ -243,7 +245,7 @@ class RunRecorder(RunRecords):
             self.scored = self.scored.with_trial(number, searched.items)
         rungs = self._rungs(number)
         self._tell(number, rungs[self._run.first_rung])
-        self._news += self.history.update()
+        self._update()
         return trial_record(self.history.trials[number], rungs)
 
     def confirm(self, number: int, measured: Measurement) -> TrialRecord:
