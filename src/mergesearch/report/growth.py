@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mergesearch.report import text
 from mergesearch.study.front import may_be_member, search_values
-from mergesearch.study.pareto import hypervolume, members_of
+from mergesearch.study.pareto import hypervolume, members_of, sign_of
 from mergesearch.study.records import Axis, TrialRecord
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -95,7 +95,8 @@ def _gain(
     """By how much a member is ahead in an objective, as a share of its value, and in words."""
     mine = _gains(values, axes)
     others = [_gains(other, axes) for other in former.values()]
-    sign, word = (-1, "less") if axis.direction == "minimize" else (1, "more")
+    sign = sign_of(axis.direction)
+    word = "less" if sign < 0 else "more"
     best = max((other[axis.name] for other in others), default=None)
     value = text.value(sign * mine[axis.name], axis.percent)
     if best is None:
@@ -118,6 +119,5 @@ def _gain(
 def _gains(values: Sequence[float], axes: Sequence[Axis]) -> Mapping[str, float]:
     """Values by objective, turned so that more is better."""
     return {
-        axis.name: value * (-1 if axis.direction == "minimize" else 1)
-        for axis, value in zip(axes, values, strict=True)
+        axis.name: value * sign_of(axis.direction) for axis, value in zip(axes, values, strict=True)
     }

@@ -10,6 +10,7 @@ from statistics import fmean
 from mergesearch.objectives import ItemResult, Objectives
 from mergesearch.report import text
 from mergesearch.scoring.texts import ItemText, Texts
+from mergesearch.study.pareto import sign_of
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def flips(
 def _metrics(objectives: Objectives, task: str) -> dict[str, int]:
     """The used metrics of a task, with 1 where more is better and -1 where less is."""
     return {
-        use.metric: -1 if objective.direction == "minimize" else 1
+        use.metric: sign_of(objective.direction)
         for objective in objectives.objectives
         for use in objective.uses
         if use.task == task
