@@ -33,8 +33,6 @@ Answer = TypeVar("Answer")
 _FAREWELL_SECONDS = 5.0
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 """Signals that nothing in a process sends to itself."""
-
-
 FIRST_SECONDS = 7200.0
 """Longest silence before any candidate was scored: one chunk of a large model on a slow machine."""
 LEAST_SECONDS = 120.0
