@@ -13,11 +13,18 @@ import numpy as np
 from mergesearch._kernels.stored import Float
 from mergesearch._system.documents import shown
 from mergesearch.errors import CheckpointError
-from mergesearch.gguf import ROPE_FACTORS, extra_tensors, gemma4, layout_of
+from mergesearch.gguf import gemma4
 from mergesearch.gguf.architectures import ARCHITECTURES, unsupported
 from mergesearch.gguf.family import Family
 from mergesearch.gguf.fields import Fields
-from mergesearch.gguf.rope import LONG_FACTORS, SHORT_FACTORS, longrope_factor
+from mergesearch.gguf.from_config import layout_of
+from mergesearch.gguf.rope import (
+    LONG_FACTORS,
+    ROPE_FACTORS,
+    SHORT_FACTORS,
+    extra_tensors,
+    longrope_factor,
+)
 from mergesearch.quantize.mix import GGUF_EMBEDDING, GGUF_HEAD
 
 _SIZES = {

@@ -66,7 +66,7 @@ def add_olmo3(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) 
 
 
 def olmo3_settings(fields: Fields, config: Mapping[str, Any], family: Family) -> dict[str, Any]:
-    """Return the window, and which layers have it where that is told."""
+    """Return the window, and which layers have it where the metadata say that."""
     settings: dict[str, Any] = {"sliding_window": fields.get(_ATTENTION.SLIDING_WINDOW)}
     windows = fields.get(_ATTENTION.SLIDING_WINDOW_PATTERN)
     if isinstance(windows, list) and set(windows) <= {True, False}:
@@ -201,7 +201,7 @@ def add_gemma4(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any])
 
 
 def add_phi3(keys: Metadata, layout: BuiltInLayout, config: Mapping[str, Any]) -> None:
-    """Add partial and long rotary positions; llama.cpp ignores the window that it is told."""
+    """Add partial and long rotary positions; llama.cpp ignores the window that it is given."""
     rope = rope_parameters(config)
     original = rope["original_max_position_embeddings"]
     keys.add(_ROPE.SCALING_ORIG_CTX_LEN, original)

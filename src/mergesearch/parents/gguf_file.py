@@ -113,6 +113,7 @@ class GgufCheckpoint(StoredCheckpoint):
         _refuse_parts(file.fields)
         shapes = {name: tensor.shape for name, tensor in file.tensors.items()}
         self.config = config_of_gguf(file.fields, shapes, file.constants)
+        # One matrix holds many experts; one without elements may claim to hold any number.
         n_tensors = sum(
             min(shape[0], math.prod(shape)) if len(shape) > 2 else 1 for shape in shapes.values()
         )
