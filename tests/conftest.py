@@ -25,6 +25,7 @@ from hypothesis import HealthCheck, settings
 # and threads that wait sleep.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "passive"
 
 # What is imported stays: the garbage collector need not look at it again and again.
