@@ -62,6 +62,15 @@ def test_what_is_of_no_kind(tmp_path: Path) -> None:
         refuse_other(path, Kind.RECIPE)
 
 
+def test_a_damaged_file_from_which_a_run_resumes_is_left_to_its_reader(tmp_path: Path) -> None:
+    (tmp_path / "study.db").touch()
+    for name, wanted in (("space.yaml", Kind.SPACE), ("objectives.yaml", Kind.OBJECTIVES)):
+        (tmp_path / name).write_text("[")
+        refuse_other(tmp_path / name, wanted)
+        with pytest.raises(InputError, match="is a file of a run"):
+            refuse_other(tmp_path / "study.db", wanted)
+
+
 def test_a_refusal_names_the_command(places: dict[Kind, Path]) -> None:
     with pytest.raises(InputError) as caught:
         refuse_other(places[Kind.EVOLVE], Kind.SPACE, Kind.RECIPE)

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, NaiveDatetime
 
 from mergesearch.errors import InputError
 
@@ -33,9 +33,9 @@ class Goal:
     """
 
     trials: Count | None = None
-    until: datetime | None = None
+    until: NaiveDatetime | None = None
     tokens: Count | None = None
-    hypervolume: float | None = None
+    hypervolume: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     patience: Count | None = None
 
     def __post_init__(self) -> None:

@@ -79,7 +79,13 @@ def kind_of(path: Path) -> Kind | None:
         if beginning[place:].startswith(mark):
             return kind
     known = None if path.stat().st_size > _TEXT_BYTES else _kind_of_text(path)
-    return known or (Kind.OF_RUN if RunFolder(path.parent).holds_run() else None)
+    return known or (Kind.OF_RUN if _is_of_run(path) else None)
+
+
+def _is_of_run(path: Path) -> bool:
+    """Whether a run wrote a file, other than those of which a damaged one is to be told."""
+    folder = RunFolder(path.parent)
+    return folder.holds_run() and path not in (folder.space, folder.objectives)
 
 
 def refuse_other(path: Path, *wanted: Kind) -> None:
