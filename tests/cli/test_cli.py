@@ -69,6 +69,16 @@ finally:
     assert result.stdout.splitlines()[-1] == "[] []"
 
 
+@pytest.mark.parametrize("to", ["safetensors", "upload"])
+def test_a_build_never_replaces_its_parents(to: str, tmp_path: Path) -> None:
+    family = make_family(tmp_path / "parents")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(recipe_of(family, "ties").to_yaml())
+    outcome = search("build", recipe, "--to", to, "-o", family["a"], "--force")
+    assert outcome.code == 2
+    assert "is a parent of the merge, so it is left alone" in outcome.err
+
+
 @pytest.mark.whole
 def test_a_recipe_is_built_without_what_a_search_needs(tmp_path: Path) -> None:
     """Starting is a large part of a short build."""

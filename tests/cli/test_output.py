@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from mergesearch.cli import COMMANDS
-from mergesearch.cli.output import STANDARD_OUTPUT, csv_text, deliver
+from mergesearch.cli.output import STANDARD_OUTPUT, csv_text, deliver, refuse_existing
 from mergesearch.errors import InputError
 
 
@@ -46,6 +46,22 @@ def test_a_file_is_replaced_on_demand_only(tmp_path: Path) -> None:
     assert file.read_text() == "mine"
     deliver("theirs", file, True, "written")
     assert file.read_text() == "theirs"
+
+
+@pytest.mark.parametrize("name", ["objectives.yaml", "space.yaml", "goal.json"])
+def test_what_a_run_resumes_from_is_never_replaced(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("mine")
+    refuse_existing(tmp_path / name, force=True)
+    (tmp_path / "study.db").touch()
+    with pytest.raises(InputError, match=f"{name}: is what a run resumes from, so it is left"):
+        refuse_existing(tmp_path / name, force=True)
+
+
+@pytest.mark.parametrize("name", ["m.gguf", "m.safetensors", "report.pdf", "study.db"])
+def test_a_text_does_not_go_where_something_else_is_meant(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not the ending of a text"):
+        deliver("a: 1", tmp_path / name, True, "written")
+    assert not (tmp_path / name).exists()
 
 
 def test_what_is_not_a_file_is_left_alone(tmp_path: Path) -> None:

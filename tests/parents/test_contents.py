@@ -65,6 +65,15 @@ def test_every_file_counts(parent: Path, name: str) -> None:
     assert files_of(parent).digest != before
 
 
+def test_a_place_may_be_a_parent_s(parent: Path, tmp_path: Path) -> None:
+    files = files_of(parent)
+    (tmp_path / "link").symlink_to(parent)
+    parents = [parent, parent / "config.json", tmp_path / "link", parent / ".." / "parent"]
+    others = [tmp_path, parent / "new.gguf", tmp_path / "new", tmp_path / "new" / "m.gguf"]
+    assert [files.are_in(place) for place in parents] == [True] * 4
+    assert [files.are_in(place) for place in others] == [False] * 4
+
+
 def test_the_place_does_not_count(parent: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(parent, tmp_path / "elsewhere")
     assert files_of(parent).digest == files_of(Path(copy)).digest

@@ -102,6 +102,8 @@ def command(
         scratch=out.absolute().parent,
         file=recipe,
     )
+    if out != STANDARD_OUTPUT and workshop.files.are_in(out):
+        raise InputError("is a parent of the merge, so it is left alone", where=out)
     with working("planning the merge"):
         notes = workshop.notes(parsed)
     for note in notes:

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 from mergesearch.cli.options import Folder, TrustTasks
-from mergesearch.cli.output import STANDARD_OUTPUT, Force, deliver, out_option, refuse_existing
+from mergesearch.cli.output import (
+    STANDARD_OUTPUT,
+    Force,
+    deliver,
+    out_option,
+    refuse_ending,
+    refuse_existing,
+)
 from mergesearch.report.progress import working
 from mergesearch.report.standing import sweep_line
 from mergesearch.runs.report import report_page
@@ -35,6 +42,7 @@ def command(
     target = run.folder.report if out is None else out
     force = force or target == run.folder.report
     if target != STANDARD_OUTPUT:
+        refuse_ending(target)
         refuse_existing(target, force)  # before the minute that the page may take
     with working("writing the report"):
         against = against_sweep(run)

@@ -81,6 +81,12 @@ class ParentFiles:
         self._stamps = {path: Stamp.of(path) for _, _, path in self._named}
         self._digests: dict[Path, str] = {}
 
+    def are_in(self, place: Path) -> bool:
+        """Return whether a place is one of the files, or a folder with one of them."""
+        place = Path(os.path.realpath(place))
+        files = [Path(os.path.realpath(path)) for path in self._stamps]
+        return any(place in (file, file.parent) for file in files)
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) that tells ids, files and every byte of them from all others.

@@ -112,6 +112,12 @@ class RunFolder:
             lock=self.lock,
         )
 
+    @property
+    def needed(self) -> tuple[Path, ...]:
+        """Files of a run that it resumes from; none in a folder without a run."""
+        own = (self.database, self.storage, self.space, self.objectives, self.pins, self.goal)
+        return own if self.holds_run() else ()
+
     def recipe(self, trial: int) -> Path:
         """Return the path of the recipe of a member of the front."""
         return self.recipes / f"trial-{trial}.yaml"
