@@ -141,3 +141,10 @@ def test_any_bytes_are_read_or_refused(
     except CheckpointError:
         return
     assert len(found.texts) == len(found.types) == len(found.scores or [])
+
+
+def test_a_pointer_of_git_lfs_is_told_from_a_model(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.model"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(CheckpointError, match="cannot be read: it is a pointer of Git LFS"):
+        read_sentencepiece(path, listed=())

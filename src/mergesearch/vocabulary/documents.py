@@ -109,7 +109,14 @@ class _Tokenizer(TypedDict, total=False):
     post_processor: _Processor | None
 
 
-_RowText = Annotated[Text, Field(pattern="^[0-9]{1,9}$")]
+def _row_text(text: str) -> str:
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
+        raise refused("is not the id of a token")
+    return text
+
+
+_MOST_DIGITS = 9
+_RowText = Annotated[Text, AfterValidator(_row_text)]
 
 
 def _token(value: Any) -> Any:

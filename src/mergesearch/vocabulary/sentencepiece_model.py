@@ -13,7 +13,7 @@ from pathlib import Path
 
 import gguf
 
-from mergesearch._system.files import open_regular
+from mergesearch._system.files import open_regular, why_unreadable
 from mergesearch.errors import CheckpointError
 from mergesearch.vocabulary.stored import StoredTokens
 
@@ -33,10 +33,13 @@ def read_sentencepiece(path: Path, listed: Collection[int]) -> StoredTokens:
         listed: Rows of added tokens that the settings list.
 
     Raises:
-        CheckpointError: The file is damaged, or too large for a vocabulary.
+        CheckpointError: The file cannot be read, is damaged, or too large for a vocabulary.
     """
-    with open_regular(path) as file:
-        message = file.read(_MAX_BYTES + 1)
+    try:
+        with open_regular(path) as file:
+            message = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise CheckpointError(why_unreadable(error), where=path) from error
     try:
         if len(message) > _MAX_BYTES:
             raise ValueError(f"more than {_MAX_BYTES >> 20} MiB")
