@@ -50,7 +50,10 @@ settings.register_profile("quick", settings.get_profile("full"), max_examples=10
 _TESTS = Path(__file__).parent
 _FIRST = ("integration", "scoring", "study", "test_docs.py", "tools")
 """What takes long: a process that comes to one of these last would keep the others waiting."""
-_WITH_MERGEKIT = ("test_mergekit", "test_peft", "test_published_recipes")
+_WITH_MERGEKIT = (
+    *("test_chat", "test_declaration", "test_mergekit", "test_peft", "test_published_recipes"),
+    "test_references",
+)
 """Files that load mergekit or PEFT: one process does so for all of them, which takes seconds."""
 _HEAVY = frozenset({"llama_cpp", "lm_eval", "mergekit", "sklearn", "torch", "transformers"})
 _LEFT_OUT = frozenset({"long", "whole"})
