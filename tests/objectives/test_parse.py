@@ -78,6 +78,8 @@ def changed(path: tuple[Any, ...], value: object) -> str:
         ((*FIRST, "search_items"), 1, "search_items: 1 is out of range\n  expected: at least 2"),
         ((*FIRST, "num_fewshot"), -1, "num_fewshot: -1 is out of range"),
         (("task_folder",), "nowhere", "task_folder: no folder "),
+        (("task_folder",), "x" * 5000, "task_folder: no folder "),
+        (("task_folder",), "a\0b", "task_folder: no folder "),
     ],
 )  # fmt: skip
 def test_wrong_files_are_refused_by_the_key_s_path(

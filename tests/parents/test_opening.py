@@ -167,6 +167,8 @@ def test_tokenizer_beside_an_adapter_is_used(tmp_path: Path) -> None:
         ("/nowhere/at/all", "no folder for the parent"),
         ("demo:base+/nowhere/at/all", "no folder for the parent '/nowhere/at/all'"),
         ("demo:absent", "no bundled parent"),
+        ("demo:../parents/base", "no bundled parent"),
+        ("demo:" + "x" * 5000, "no bundled parent"),
         ("demo:absent+x", "no folder for the parent 'x'"),
         ("demo:base+", r"the parent 'demo:base\+' lacks one side of its \+"),
         ("+demo:base", r"the parent '\+demo:base' lacks one side of its \+"),

@@ -37,7 +37,9 @@ def test_a_file_comes_before_a_built_in_one(
     assert resources.space_file("demo") == tmp_path / "demo"
 
 
-@pytest.mark.parametrize("name", ["no-such", "demo.yaml", "../search_spaces/demo"])
+@pytest.mark.parametrize(
+    "name", ["no-such", "demo.yaml", "../search_spaces/demo", "x" * 5000, "a\0b"]
+)
 def test_a_name_of_nothing_is_answered_with_the_names_there_are(name: str) -> None:
     with pytest.raises(
         InputError,

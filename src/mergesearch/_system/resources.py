@@ -6,6 +6,7 @@ The folders `search_spaces/` and `objectives/` stand at the top of the source tr
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mergesearch._system.alike import did_you_mean
@@ -45,25 +46,24 @@ def parent_folder(ref: str) -> Path:
     Raises:
         InputError: The zoo has no parent of that name.
     """
-    folder = _PARENTS / ref.removeprefix(DEMO_PREFIX)
-    if ref.startswith(DEMO_PREFIX) and folder.is_dir() and folder.parent == _PARENTS:
-        return folder
-    raise InputError(f"no bundled parent {ref!r}", expected=", ".join(demo_parents()))
+    known = demo_parents()
+    if ref in known:
+        return _PARENTS / ref.removeprefix(DEMO_PREFIX)
+    raise InputError(f"no bundled parent {ref!r}", expected=", ".join(known))
 
 
 def _built_in_or_file(name: str, folder: Path, what: str) -> Path:
     """Absolute path of `name`: a file as it stands, else the built-in YAML of that name."""
     given = expanded(name)
-    if given.is_file():
+    if os.path.isfile(given):  # which, unlike Path's, takes a name that no file can have
         return given.resolve()
-    if given.is_dir():
+    if os.path.isdir(given):
         raise InputError(
             "is a folder, not a file", where=given, expected=f"the {what}, which is a file"
         )
     known = [path.stem for path in folder.glob("*.yaml")]
-    built_in = folder / f"{name}.yaml"
-    if built_in.is_file() and built_in.parent == folder:
-        return built_in
+    if name in known:
+        return folder / f"{name}.yaml"
     expected = f"a YAML file, or one of: {', '.join(sorted(known))}"
     raise InputError(f"no {what} {name!r}", expected=expected, fix=did_you_mean(name, known))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -167,10 +168,10 @@ def _check_runtime(runtime: Runtime) -> None:
 def _task_folder(named: str | None, folder: Path) -> Path | None:
     if named is None:
         return None
-    path = (folder / named).resolve()
-    if not path.is_dir():
+    path = folder / named
+    if not os.path.isdir(path):  # which, unlike Path's, takes a name that no file can have
         raise ObjectivesError(f"no folder {path}", where="task_folder")
-    return path
+    return path.resolve()
 
 
 # -- what is wrong with a document -----------------------------------------------------------------
