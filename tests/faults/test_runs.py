@@ -105,7 +105,7 @@ def test_a_parent_that_changes_is_named_and_the_run_goes_on_with_the_old_one(
     if change is _zero:
         code, errors = ends(start(place))
         assert code == 2
-        assert "its run was started with different parents" in errors
+        assert f"its run was started with different files of {place / 'instruct'}" in errors
     shutil.copy(kept, weights)
     goes_on(place)
 

@@ -187,7 +187,7 @@ def test_machines_join_and_others_are_refused_and_no_password_is_anywhere(
     refused = start(theirs, *join, PGPASSWORD=PASSWORD)
     told, _ = refused.communicate(timeout=900)
     assert refused.returncode == 2, told
-    assert "its run was started with different parents" in told
+    assert "its run was started with different files of reason" in told
     assert not (theirs / "results").exists()
 
     weights.write_bytes(kept)

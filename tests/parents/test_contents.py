@@ -54,6 +54,18 @@ def flip(path: Path, place: int) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+def test_the_parent_that_differs_is_told_from_the_others(parent: Path, tmp_path: Path) -> None:
+    shutil.copytree(parent, tmp_path / "other")
+    folders = {"a": parent, "b": tmp_path / "other"}
+    named = {ref: {"config.json": folder / "config.json"} for ref, folder in folders.items()}
+    parents: Any = {ref: SimpleNamespace(files=files) for ref, files in named.items()}
+    before = ParentFiles(parents).digests
+    flip(tmp_path / "other" / "config.json", 0)
+    now = ParentFiles(parents).digests
+    assert (now["a"], len(now["b"])) == (before["a"], 64)
+    assert now["b"] != before["b"]
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
 def test_every_file_counts(parent: Path, name: str) -> None:
     before = files_of(parent).digest

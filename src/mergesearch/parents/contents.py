@@ -94,9 +94,20 @@ class ParentFiles:
         Raises:
             ParentChanged: A file was written or removed since.
         """
+        return digest_of(self._known)
+
+    @cached_property
+    def digests(self) -> Mapping[str, str]:
+        """The same of each parent alone, by its id, so that one that differs can be named."""
+        known = self._known
+        refs = dict.fromkeys(ref for ref, _, _ in known)
+        return {ref: digest_of([file for file in known if file[0] == ref]) for ref in refs}
+
+    @cached_property
+    def _known(self) -> list[tuple[str, str, str]]:
+        """Parent, name and digest of every file."""
         self._digests = {path: pieced_digest(path, stamp) for path, stamp in self._stamps.items()}
-        known = [(ref, name, self._digests[path]) for ref, name, path in self._named]
-        return digest_of(known)
+        return [(ref, name, self._digests[path]) for ref, name, path in self._named]
 
     def check(self) -> None:
         """Refuse files that have changed; one that was only touched is read again.

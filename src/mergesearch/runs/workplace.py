@@ -116,6 +116,7 @@ def _fingerprints(
     """What must be the same for a run to be resumed: parents, task data, versions, warm start."""
     versions = package_versions()
     found = {
+        **{f"files of {parent}": digest for parent, digest in workshop.files.digests.items()},
         "parents": workshop.files.digest,
         "scoring": ", ".join(f"{name} {versions[name]}" for name in _SCORING_PACKAGES),
         "template": None if workshop.blueprint is None else _digest(workshop.blueprint.path),
