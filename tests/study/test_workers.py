@@ -44,16 +44,19 @@ def hurry() -> Iterator[None]:
         yield
 
 
-def slow(seconds: float = 0.02) -> Bench:
-    return Bench(before_score=lambda count: time.sleep(seconds))
-
-
 @pytest.fixture(scope="module")
 def shared(hurry: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Bench]]:
     """A run that two workers did together, and what each did."""
     folder = tmp_path_factory.mktemp("shared")
     share(files(folder), SETTINGS)
-    benches = [slow(), slow()]
+    both = threading.Barrier(2)
+
+    def score(count: int) -> None:
+        if count == 0:
+            both.wait(timeout=60)  # each has started a trial before the other's is over
+        time.sleep(0.02)
+
+    benches = [Bench(before_score=score), Bench(before_score=score)]
     threads = [threading.Thread(target=join, args=(files(folder), bench)) for bench in benches]
     for thread in threads:
         thread.start()
