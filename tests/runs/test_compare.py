@@ -13,6 +13,7 @@ from helpers.objectives_file import load
 from mergesearch.errors import InputError
 from mergesearch.objectives import ItemResult, Objectives, Rung
 from mergesearch.runs.compare import compare, is_scored_first
+from mergesearch.runs.run import shared_rung
 
 ONE = "objectives: {reasoning: {tasks: [{task: say, metric: exact}]}}"
 BEST = 7
@@ -44,6 +45,9 @@ class PretendedRun:
         assert rung == "search"
         return items(self._values[number])
 
+    def results(self, number: int, rung: Rung) -> list[ItemResult]:
+        return self.items(number, rung) if rung == Rung.SEARCH else []
+
     def refuse_scored_otherwise(self, other: Any) -> None:
         if other._otherwise:
             raise InputError("its run was started with different objectives")
@@ -60,6 +64,22 @@ def test_two_trials_of_the_run() -> None:
         0.25,
         1,
     )
+
+
+def test_two_trials_are_compared_where_they_have_more_items_in_common() -> None:
+    def results(search: range, validate: range) -> Any:
+        numbers = {Rung.SEARCH: search, Rung.VALIDATE: validate}
+        return lambda rung: [ItemResult("say", number, {}) for number in numbers[rung]]
+
+    knee = results(range(20, 40), range(4))
+    assert shared_rung(knee, results(range(20), range(4))) == Rung.VALIDATE
+    assert shared_rung(knee, results(range(30), range(4))) == Rung.SEARCH
+    assert shared_rung(knee, results(range(20), range(0))) == Rung.SEARCH
+
+
+def test_a_rung_that_there_is_not_is_an_error_of_ours() -> None:
+    with pytest.raises(InputError, match="unknown rung 'second'\n  expected: search or validate"):
+        compare(RUN, "knee", "0", "second")
 
 
 def test_a_parent_is_named_by_its_id_or_the_last_part_of_it(

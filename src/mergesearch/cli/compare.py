@@ -10,7 +10,7 @@ import typer
 
 from mergesearch._system.terminal import say
 from mergesearch.cli import completion
-from mergesearch.cli.options import AsJson, Folder, RungOption
+from mergesearch.cli.options import AsJson, Folder, SharedRungOption
 from mergesearch.report.comparison import render_comparison
 from mergesearch.report.progress import progress
 from mergesearch.report.terminal import SafeConsole
@@ -31,7 +31,7 @@ def command(
             metavar="B", help="Candidate to compare A with.", autocompletion=completion.picks
         ),
     ],
-    rung: RungOption = "search",
+    rung: SharedRungOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare two candidates item by item.

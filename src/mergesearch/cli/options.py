@@ -89,6 +89,16 @@ RungOption = Annotated[
         autocompletion=completion.rungs,
     ),
 ]
+SharedRungOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rung",
+        metavar="RUNG",
+        help="Items to look at: search or validate; default: those of which both have more.",
+        autocompletion=completion.rungs,
+        show_default=False,
+    ),
+]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print everything on record as CSV.")]
 Parents = Annotated[
     list[str],

@@ -56,7 +56,7 @@ def refuse_ending(path: Path) -> None:
     Raises:
         InputError: It has the ending of a model, a database or a picture.
     """
-    if path.suffix in _NO_TEXTS:
+    if path.suffix.lower() in _NO_TEXTS:
         raise InputError(f"{path.suffix} is not the ending of a text", where=path)
 
 

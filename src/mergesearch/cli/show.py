@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from mergesearch._system.terminal import page, say, say_sentence
 from mergesearch.cli import completion
-from mergesearch.cli.options import AsJson, Folder, RungOption, TrustTasks
+from mergesearch.cli.options import AsJson, Folder, SharedRungOption, TrustTasks
 from mergesearch.errors import InputError, MergeSearchError
 from mergesearch.objectives import items_by_task
 from mergesearch.report.items import flips, item_notes, render_flips
@@ -18,7 +19,7 @@ from mergesearch.report.progress import working
 from mergesearch.report.standing import standing_lines
 from mergesearch.report.tables import render_trial
 from mergesearch.report.terminal import SafeConsole
-from mergesearch.runs.run import Run
+from mergesearch.runs.run import Run, shared_rung
 from mergesearch.scoring.texts import Texts
 
 
@@ -40,7 +41,7 @@ def command(
             autocompletion=completion.picks,
         ),
     ] = None,
-    rung: RungOption = "search",
+    rung: SharedRungOption = None,
     task: Annotated[
         str | None,
         typer.Option(
@@ -91,13 +92,20 @@ def _show(run: Run, which: str, as_json: bool) -> None:
 
 
 def _difference(
-    run: Run, which: str, against: str, rung: str, task: str | None, limit: int, trust_tasks: bool
+    run: Run,
+    which: str,
+    against: str,
+    rung: str | None,
+    task: str | None,
+    limit: int,
+    trust_tasks: bool,
 ) -> str:
     """The items on which two trials differ, as text."""
     from mergesearch.runs.questions import questions  # loads what builds
 
     with working("reading the run"):
         first, second = run.pick(which).number, run.pick(against).number
+        rung = rung or shared_rung(partial(run.results, first), partial(run.results, second))
         found = flips(run.objectives(), run.items(first, rung), run.items(second, rung))
     if task is not None:
         found = [flip for flip in found if flip.first.task == task]

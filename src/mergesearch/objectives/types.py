@@ -10,10 +10,12 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Never
 
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
+
+from mergesearch.errors import InputError
 
 
 def _not_a_number(value: Any) -> Any:
@@ -61,6 +63,10 @@ class Rung(StrEnum):
     """Metrics on the items that the search sees."""
     VALIDATE = "validate"
     """Metrics on the items that confirm the front."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Never:
+        raise InputError(f"unknown rung {value!r}", expected=" or ".join(ITEM_RUNGS))
 
 
 ITEM_RUNGS = (Rung.SEARCH, Rung.VALIDATE)

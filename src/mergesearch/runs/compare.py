@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mergesearch.objectives import ItemResult, PairedDifference, Rung, paired_difference
 from mergesearch.runs.inputs import read_objectives
 from mergesearch.runs.kinds import Kind, refuse_all_but
-from mergesearch.runs.run import Run
+from mergesearch.runs.run import Run, shared_rung
 from mergesearch.runs.score import score
 from mergesearch.scoring import OnProgress
 
@@ -42,7 +43,7 @@ def compare(
     run: Run,
     first: str,
     second: str,
-    rung: str = Rung.SEARCH,
+    rung: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> Comparison:
     """Compare two candidates item by item on what a run scores.
@@ -54,29 +55,47 @@ def compare(
     Args:
         first: Candidate, in one of these forms.
         second: Candidate that the first is compared with, likewise.
-        rung: `search` or `validate`.
+        rung: `search` or `validate`; None: the one on which two trials have more items in common.
         on_progress: Function that is called with the number of items that are scored.
 
     Raises:
         InputError: There is no such candidate, or it was scored otherwise.
         ScoringError: They have fewer than two scored items of a task in common.
     """
-    (first_name, ours), (second_name, theirs) = (
-        _items(run, which, rung, on_progress) for which in (first, second)
-    )
+    trials = {which: _trial(run, which) for which in (first, second) if not is_scored_first(which)}
+    chosen = _shared_rung(*trials.values()) if rung is None else Rung(rung)
+
+    def items(which: str) -> Sequence[ItemResult]:
+        if which in trials:
+            return trials[which].run.items(trials[which].number, chosen)
+        objectives = read_objectives(run.folder.objectives)
+        return score(which, objectives, rung=chosen, on_progress=on_progress).items()
+
+    ours, theirs = items(first), items(second)
     differences = {
         objective.name: paired_difference(objective, ours, theirs)
         for objective in run.objectives().objectives
     }
-    return Comparison(first_name, second_name, Rung(rung), differences)
+    names = {which: trial.name for which, trial in trials.items()}
+    return Comparison(names.get(first, first), names.get(second, second), chosen, differences)
 
 
-def _items(
-    run: Run, which: str, rung: str, on_progress: OnProgress | None
-) -> tuple[str, Sequence[ItemResult]]:
-    if is_scored_first(which):
-        objectives = read_objectives(run.folder.objectives)
-        return which, score(which, objectives, rung=rung, on_progress=on_progress).items()
+@dataclass(frozen=True)
+class _Trial:
+    """A trial, as it is called here."""
+
+    name: str
+    run: Run
+    number: int
+
+
+def _shared_rung(*trials: _Trial) -> Rung:
+    """The rung to compare on; files are scored on the search items."""
+    results = [partial(trial.run.results, trial.number) for trial in trials]
+    return shared_rung(*results) if len(results) == 2 else Rung.SEARCH
+
+
+def _trial(run: Run, which: str) -> _Trial:
     if run.parent_called(which) is None:
         colons = (index for index, character in enumerate(which) if character == ":")
         splits = ((which[:index], which[index + 1 :]) for index in colons)
@@ -84,9 +103,9 @@ def _items(
         if folder:
             other = Run(folder)
             run.refuse_scored_otherwise(other)
-            trial = other.pick(pick)
-            return f"trial {trial.number} of {folder}", other.items(trial.number, rung)
+            number = other.pick(pick).number
+            return _Trial(f"trial {number} of {folder}", other, number)
         if Path(which).exists():
             refuse_all_but(Path(which), Kind.GGUF, Kind.RECIPE)
-    trial = run.pick(which)
-    return f"trial {trial.number}", run.items(trial.number, rung)
+    number = run.pick(which).number
+    return _Trial(f"trial {number}", run, number)

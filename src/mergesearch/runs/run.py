@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from mergesearch._system.files import write_text
 from mergesearch._system.terminal import printable
 from mergesearch.errors import InputError
 from mergesearch.objectives import (
+    ITEM_RUNGS,
     ItemResult,
     Objectives,
     PairedDifference,
@@ -195,8 +198,7 @@ class Run:
             InputError: No such trial, or it was not scored on the rung.
         """
         trial = self.trial(number)
-        with self._records() as records:
-            items = records.items(number, Rung(rung))
+        items = self.results(number, Rung(rung))
         if not items:
             known = [name for name in trial.rungs if trial.scores(name)]
             raise InputError(
@@ -210,14 +212,18 @@ class Run:
         return Objectives.from_record(self.record.objectives)
 
     def compare(
-        self, first: int, second: int, rung: str = Rung.SEARCH
+        self, first: int, second: int, rung: str | None = None
     ) -> dict[str, PairedDifference]:
         """Return by how much one trial is ahead of another in each objective, item by item.
+
+        Args:
+            rung: `search` or `validate`; None: the one on which they have more items in common.
 
         Raises:
             InputError: No such trial, or it was not scored on the rung.
             ScoringError: They have fewer than two scored items of a task in common.
         """
+        rung = rung or shared_rung(partial(self.results, first), partial(self.results, second))
         ours, theirs = self.items(first, rung), self.items(second, rung)
         return {
             objective.name: paired_difference(objective, ours, theirs)
@@ -353,6 +359,25 @@ def _row(trial: TrialRecord) -> dict[str, Any]:
             row[f"{objective}{suffix}.stderr"] = score.stderr
     row |= {f"share:{parent}": share for parent, share in trial.shares.items()}
     return row | {f"parameter:{name}": value for name, value in trial.parameters.items()}
+
+
+def shared_rung(
+    ours: Callable[[Rung], Sequence[ItemResult]], theirs: Callable[[Rung], Sequence[ItemResult]]
+) -> Rung:
+    """Return the rung on which two candidates have more items in common, search where none has.
+
+    A search that scores on parts may have scored two trials on different items.
+
+    Args:
+        ours: Function that gives the first candidate's results on a rung, empty where it has none.
+        theirs: The same of the second candidate.
+    """
+
+    def n_shared(rung: Rung) -> int:
+        first, second = ({(item.task, item.item) for item in of(rung)} for of in (ours, theirs))
+        return len(first & second)
+
+    return max(ITEM_RUNGS, key=n_shared)
 
 
 def recipe_header(trial: TrialRecord, run: RunRecord) -> str:

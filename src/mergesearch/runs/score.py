@@ -88,9 +88,10 @@ def score(
         InputError: Something that was named is wrong.
         ScoringError: The model cannot be loaded or scored.
     """
+    rung = Rung(rung)
     if rung not in ITEM_RUNGS:
-        raise InputError(f"unknown rung {rung!r}", expected=" or ".join(ITEM_RUNGS))
-    wanted, rung = read_objectives(objectives), Rung(rung)
+        raise InputError(f"the rung {rung} has no items", expected=" or ".join(ITEM_RUNGS))
+    wanted = read_objectives(objectives)
     notes: Sequence[str] = ()
     options = {"parents": parents, "template": template, "threads": threads, "memory": memory}
     if isinstance(model, Recipe) or Path(model).suffix in (".yaml", ".yml"):
