@@ -1,8 +1,10 @@
+"""Objectives of trials from their items: simulated, by hand, and of parts of the items."""
+
 import numpy as np
 import pytest
 
 from mergesearch.objectives import ItemResult, Objective, Score, TaskUse
-from mergesearch.study.estimation.estimates import Estimates, estimate, independent
+from mergesearch.study.estimation.estimates import Estimates, ScoredItems, estimate, independent
 
 ANSWERS = TaskUse("answers", "exact", weight=3.0)
 CHOICES = TaskUse("choices", "acc", weight=1.0, chance=0.25)
@@ -90,3 +92,44 @@ def test_scores_are_estimates_with_errors_of_their_own():
     assert estimates.values.tolist() == [[1.0, 0.6], [2.0, 0.4]]
     assert estimates.errors == pytest.approx(np.array([[0.3, 0.2], [0.5, 0.1]]))
     assert estimates.covariances[:, 0, 1].tolist() == [0.0, 0.0]
+
+
+# -- results of trials on parts of the items -------------------------------------------------------
+
+OBJECTIVES = (Objective("a", (TaskUse("words", "exact"),), "maximize", 0.0),)
+
+
+def results(*values: float, first: int = 0) -> list[ItemResult]:
+    return [item("words", first + at, exact=value) for at, value in enumerate(values)]
+
+
+SCORED = ScoredItems(OBJECTIVES, {0: results(1, 0, 1, 1), 1: results(0, 0, 1, 1)})
+
+
+def test_one_more_trial_leaves_the_others_as_they_were() -> None:
+    more = SCORED.with_trial(5, results(1, 1, first=2))
+    assert (len(SCORED), len(more)) == (8, 10)
+    assert (5 in SCORED, 5 in more) == (False, True)
+    assert more.seen() == {"words": {0: 2, 1: 2, 2: 3, 3: 3}}
+    assert SCORED.seen() == {"words": {0: 2, 1: 2, 2: 2, 3: 2}}
+    assert more.without({5}).estimates().trials == SCORED.estimates().trials == (0, 1)
+
+
+def test_the_same_trial_again_is_not_estimated_again() -> None:
+    more = SCORED.with_trial(5, results(1, 1))
+    assert SCORED.with_trial(5, results(1, 1)) is more
+    assert SCORED.with_trial(5, results(1, 0)) is not more
+    assert more.without({7}) is more
+    assert more.estimates() is more.estimates()
+
+
+def test_a_score_counts_the_trial_s_own_items_of_the_objective() -> None:
+    others = [ItemResult("words", 4, {}, "too long"), item("sums", 0, acc=1.0)]
+    score = SCORED.with_trial(2, [*results(1, 0, 1, 1), *others]).scores(2)["a"]
+    assert (score.n, score.n_unscored) == (4, 1)
+    assert score.value == pytest.approx(0.75, abs=0.05)
+    assert 0 < score.stderr < 0.3
+
+
+def test_nothing_scored_tells_nothing() -> None:
+    assert ScoredItems(OBJECTIVES, {}).estimates().trials == ()
