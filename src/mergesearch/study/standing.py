@@ -164,7 +164,7 @@ def chance_better(difference: float, stderr: float, direction: str) -> float:
     """
     gain = sign_of(direction) * difference
     if stderr == 0.0:
-        return 0.5 if gain == 0.0 else float(gain > 0.0)
+        return float(np.heaviside(gain, 0.5))
     return 0.5 * math.erfc(-gain / stderr / math.sqrt(2))
 
 
