@@ -20,6 +20,7 @@ from mergesearch.study.racing import (
     Racing,
     always_scored,
     chance_to_add,
+    most_items,
     next_items,
 )
 from mergesearch.study.records import Axis, Measurement, RaceRecord, State, TrialRecord
@@ -143,6 +144,14 @@ def test_a_start_goes_on_and_is_never_checked():
     assert race.record() == RaceRecord(2, 3 * 40, None, checked=False, stopped=False)
 
 
+def test_at_even_chances_a_trial_goes_on(monkeypatch):
+    monkeypatch.setattr(racing, "chance_to_add", lambda *known: 0.5)
+    race = race_of(UNCHECKED)
+    run_part(race, never)
+    assert run_part(race, never) is not None
+    assert race.record() == RaceRecord(2, 3 * 40, 0.5, checked=False, stopped=False)
+
+
 def test_a_race_ends_where_no_items_are_left():
     race = race_of(UNCHECKED, items=BLOCK)
     assert sorted(run_part(race, always)) == list(range(BLOCK))
@@ -153,6 +162,19 @@ def test_a_race_ends_where_no_items_are_left():
 
 def test_before_its_first_part_nothing_is_decided():
     assert race_of(UNCHECKED).record() == RaceRecord(0, 0, None, checked=False, stopped=False)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "items"),
+    [
+        ("search_items: 60, trial_items: 20", 40),
+        ("search_items: 60, trial_items: 50", 60),
+        ("search_items: 60", 60),
+    ],
+)
+def test_a_trial_is_scored_on_two_parts_or_all_items_at_most(sizes, items):
+    one_task = f"objectives: {{o: {{tasks: [{{task: say, metric: exact, {sizes}}}]}}}}"
+    assert most_items(load(one_task)) == items
 
 
 # -- which items a trial is scored on --------------------------------------------------------------
@@ -188,6 +210,35 @@ def test_more_items_come_into_use_as_more_is_seen_after():
     seen = seen_after(60)
     assert len(seen) == 60 * 100 // REPEATS
     assert max(seen.values()) <= REPEATS + 4
+
+
+FIRST, SECOND, THIRD = (range(start, start + BLOCK) for start in (0, BLOCK, 2 * BLOCK))
+
+
+def first_blocks(seen):
+    """Where the items that ten trials get next begin, half a block each."""
+    order = {"answers": [*FIRST, *SECOND, *THIRD]}
+    generators = map(np.random.default_rng, range(10))
+    parts = [next_items(order, {"answers": 10}, {"answers": seen}, {}, rng) for rng in generators]
+    return {part["answers"][0] for part in parts}
+
+
+@pytest.mark.parametrize(("times", "start"), [(REPEATS - 1, 0), (REPEATS, BLOCK)])
+def test_a_block_comes_into_use_with_the_results_that_one_more_item_takes(times, start):
+    seen = dict.fromkeys(FIRST, REPEATS) | {SECOND[0]: times}
+    assert first_blocks(seen) == {start}
+
+
+# Results that bring three blocks into use; the third has more of them than the others.
+MANY = dict.fromkeys(THIRD, 3 * REPEATS)
+
+
+def test_items_that_nobody_has_seen_come_before_those_that_one_trial_has():
+    assert first_blocks(MANY | dict.fromkeys(FIRST, 1)) == {BLOCK}
+
+
+def test_blocks_that_about_equally_many_have_seen_come_in_any_order():
+    assert first_blocks(MANY | {FIRST[0]: 1}) == {0, BLOCK}
 
 
 def test_a_trial_that_goes_on_gets_items_it_has_not_seen():
@@ -243,11 +294,14 @@ def test_what_stopped_trials_would_have_taken_is_saved() -> None:
     )
 
 
-def test_of_three_parts_two_are_saved_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("parts", "tokens", "seconds"), [(1, 180, 8.0), (2, 45, 2.0)])
+def test_of_three_parts_those_that_are_left_are_saved(
+    monkeypatch: pytest.MonkeyPatch, parts: int, tokens: int, seconds: float
+) -> None:
     monkeypatch.setattr(racing, "PARTS", 3)
-    brought = Racing.of([trial_with(0, (0.2, 0.2), STOPPED)], ())
+    brought = Racing.of([trial_with(0, (0.2, 0.2), replace(STOPPED, parts=parts))], ())
     assert brought is not None
-    assert (brought.tokens_saved, brought.seconds_saved) == (180, 8.0)
+    assert (brought.tokens_saved, brought.seconds_saved) == (tokens, seconds)
 
 
 def test_a_trial_that_was_scored_on_although_it_looked_bad_tells_whether_that_is_wrong() -> None:

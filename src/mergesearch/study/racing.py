@@ -40,9 +40,8 @@ def trial_sizes(objectives: Objectives) -> dict[str, int]:
 
 def most_items(objectives: Objectives) -> int:
     """Return how many items a trial is scored on at most."""
-    parts = PARTS if objectives.scores_parts else 1
     sizes = trial_sizes(objectives)
-    return sum(min(parts * sizes[use.task], use.search_items) for use in objectives.tasks())
+    return sum(min(PARTS * sizes[use.task], use.search_items) for use in objectives.tasks())
 
 
 def next_items(
@@ -72,13 +71,12 @@ def _of_task(
 ) -> list[int]:
     in_use = max(2 * size, sum(seen.values()) // REPEATS)
     blocks = [list(order[start : start + BLOCK]) for start in range(0, len(order), BLOCK)]
-    n_blocks = -(-in_use // BLOCK)
     chances = rng.random(len(blocks))
 
     def rank(index: int) -> tuple[bool, float, float]:
         items = blocks[index]
         trials = sum(seen.get(item, 0) for item in items) / len(items)
-        return index >= n_blocks, round(trials), float(chances[index])
+        return index * BLOCK >= in_use, round(trials), float(chances[index])
 
     free = [index for index, items in enumerate(blocks) if own.isdisjoint(items)]
     chosen = [item for index in sorted(free, key=rank) for item in blocks[index]]
