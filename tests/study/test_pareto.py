@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from optuna._hypervolume import compute_hypervolume
 
-from mergesearch.study.pareto import best_fronts, hypervolume, knee, members_of, non_dominated
+from mergesearch.study.pareto import (
+    best_fronts,
+    hypervolume,
+    knee,
+    members_of,
+    non_dominated,
+    not_dominated,
+)
 
 UP = ("maximize", "maximize")
 MIXED = ("maximize", "minimize")
@@ -44,6 +51,12 @@ def test_non_dominated_keeps_equals_and_names_rows_in_order() -> None:
     assert non_dominated([], UP) == []
 
 
+def test_of_a_few_rows_all_at_once_those_stay_that_no_other_dominates() -> None:
+    """Rows 0 and 2 are equal; rows 3 and 4 equal them in one objective and lose in the other."""
+    gains = np.array([[0.5, 0.5], [0.2, 0.9], [0.5, 0.5], [0.5, 0.4], [0.4, 0.5]])
+    assert not_dominated(gains).tolist() == [True, True, True, False, False]
+
+
 def test_members_keep_their_numbers() -> None:
     values = {3: (0.5, 0.5), 5: (0.4, 0.4), 8: (0.2, 0.9)}
     assert members_of(values, UP) == {3: (0.5, 0.5), 8: (0.2, 0.9)}
@@ -63,6 +76,7 @@ def test_non_dominated_refuses_what_was_never_measured() -> None:
         ([[3.0], [5.0]], [6.0], ["minimize"], 3.0),
         ([[1.0, 2.0], [2.0, 1.0]], [0.0, 0.0], UP, 3.0),
         ([[1.0, 2.0], [2.0, 1.0], [0.5, 0.5]], [0.0, 0.0], UP, 3.0),
+        ([[2.0, 2.0], [3.0, 1.0], [1.0, 4.0]], [0.0, 0.0], UP, 7.0),
         ([[1.0, -2.0], [2.0, -1.0]], [0.0, 0.0], MIXED, 3.0),
         ([[1.0, 0.0]], [0.0, 0.0], UP, 0.0),
         ([[-1.0, 5.0]], [0.0, 0.0], UP, 0.0),
