@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from helpers import tiny_model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mergesearch.objectives import Objectives, Rung, Thinking
+from mergesearch.objectives import Objectives, Rung
 from mergesearch.scoring.answers import (
     Answer,
     Generated,
@@ -22,7 +21,6 @@ from mergesearch.scoring.answers import (
     item_seed,
     sampling_options,
 )
-from mergesearch.scoring.requests import Outcome, Question, make_chunks, opens_thought
 
 
 @pytest.mark.parametrize(
@@ -83,6 +81,12 @@ class _Always:
 def test_a_number_falls_into_the_share_of_a_token(sampling, number, expected) -> None:
     logits = np.log(np.array([0.1, 0.4, 0.3, 0.2], np.float32))
     assert draw(logits, sampling, _Always(number)) == expected
+
+
+def test_the_likeliest_are_kept_wherever_they_are() -> None:
+    logits = np.log(np.array([0.3, 0.25, 0.05, 0.1, 0.1, 0.2], np.float32))
+    numbers = (0.0, 0.5, 0.6, 0.99)
+    assert [draw(logits, Sampling(top_k=2), _Always(number)) for number in numbers] == [0, 0, 1, 1]
 
 
 def test_large_logits_are_no_less_likely() -> None:
@@ -165,21 +169,106 @@ def test_answers_repeat_differ_by_seed_and_are_greedy_when_cold(q4):
     assert {answer.tokens for answer in q4.generate([*cold, greedy])} == {first[-1].tokens}
 
 
-# -- thoughts --------------------------------------------------------------------------------------
+# -- a vocabulary of words -------------------------------------------------------------------------
 
 
 WORDS = ["<END>", "<think>", "</think>", "a", "b", ".", "\n", "</", "think>", "<", "think", "hm "]
+WORDS += ["<|user|>", "\xc3", "\xa9"]
 NO_LOGITS = np.empty(0, np.float32)
+CLOSING = (WORDS.index("</"), WORDS.index("think>"))
 
 
 class Words:
-    """A vocabulary of words; the first one ends an answer."""
+    """A vocabulary of words: the first one ends an answer, `<|user|>` is special."""
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
-        return WORDS[token].encode()
+        word = WORDS[token]
+        return b"" if word == "<|user|>" and not special else word.encode("latin-1")
 
     def ends(self, token: int) -> bool:
         return token == 0
+
+
+def generated(words: Sequence[str], request: GenRequest) -> Generated:
+    """What becomes of an answer whose likeliest next words are the given ones, in order."""
+    growing = Answer(0, request, Words(), 0)
+    for word in [*words, *["a"] * 99]:
+        if growing.take(growing.next_token(NO_LOGITS, WORDS.index(word))):
+            return growing.result()
+    raise AssertionError("it does not end")
+
+
+# -- ends ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "until", "expected"),
+    [
+        (["a", "b", "<END>"], (), ("ab", "end", 3)),
+        (["<END>"], ("a",), ("", "end", 1)),
+        (["a", "b", "a", "b"], (), ("abab", "length", 4)),
+        (["a", "b", "a", "."], (".",), ("aba", "until", 4)),
+        (["a", "b", "."], ("b",), ("a", "until", 2)),
+        # within a piece, across pieces and where the text begins
+        (["a", "think", "b"], ("in",), ("ath", "until", 2)),
+        (["a", "</", "think>"], ("a</t",), ("", "until", 3)),
+        (["a", "</", "think>"], ("/thin",), ("a<", "until", 3)),
+        (["b", "a"], ("b",), ("", "until", 1)),
+        (["</", "think>"], ("</th",), ("", "until", 2)),
+        # the first of several
+        (["think", "a"], ("k", "h"), ("t", "until", 1)),
+        (["think", "a"], ("h", "k"), ("t", "until", 1)),
+        (["think", "a"], ("never", "think", "k"), ("", "until", 1)),
+        (["a", "b", "."], (".", "b."), ("a", "until", 3)),
+        (["a", "b", "."], ("b.", "."), ("a", "until", 3)),
+        (["a", "b", "<END>"], ("", "b"), ("a", "until", 2)),
+        # a special token is no text, but may be what an answer stops at
+        (["a", "<|user|>", "b", "<END>"], ("|",), ("ab", "end", 4)),
+        (["a", "<|user|>", "b"], ("<|user|>",), ("a", "until", 2)),
+        # bytes
+        (["\xc3", "\xa9", "<END>"], (), ("\u00e9", "end", 3)),
+        (["a", "\xc3", "b", "<END>"], (), ("a\ufffdb", "end", 4)),
+        (["a", "\xc3", "\xa9"], ("\u00e9",), ("a", "until", 3)),
+    ],
+)
+def test_an_answer_ends_at_a_token_a_string_or_its_limit(words, until, expected) -> None:
+    text, stopped, count = expected
+    tokens = tuple(WORDS.index(word) for word in words[:count])
+    assert generated(words, GenRequest((3,), 4, until)) == Generated(text, tokens, stopped)
+
+
+def test_one_token_may_be_all() -> None:
+    assert generated(["b"], GenRequest((3,), 1)) == Generated("b", (4,), "length", 0)
+    assert generated(["b"], GenRequest((3,), 1, ("b",))) == Generated("", (4,), "until", 0)
+
+
+def test_the_prompt_is_read_first_then_each_new_token() -> None:
+    growing = Answer(7, GenRequest((3, 4, 5, 6), 9), Words(), 1)
+    assert (growing.index, tuple(growing.unread())) == (7, (4, 5, 6))
+    growing.n_read = 3
+    assert tuple(growing.unread()) == (6,)
+    for token in (9, 10, 11):
+        assert not growing.take(token)
+        assert tuple(growing.unread()) == (token,)
+    assert growing.tokens == [9, 10, 11]
+
+
+@pytest.mark.parametrize(
+    ("sampling", "expected"),
+    [
+        (None, [2, 2, 2, 2, 2, 2, 2, 2]),
+        (Sampling(seed=1), [2, 3, 1, 3, 1, 1, 3, 1]),
+        (Sampling(seed=2), [1, 1, 3, 0, 2, 2, 1, 0]),
+        (Sampling(top_k=1, seed=1), [1, 1, 1, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_tokens_are_the_likeliest_or_drawn_by_the_seed(sampling, expected) -> None:
+    logits = np.log(np.array([0.1, 0.4, 0.3, 0.2], np.float32))
+    growing = Answer(0, GenRequest((3,), 9, (), sampling), Words(), 0)
+    assert [growing.next_token(logits, 2) for _ in range(8)] == expected
+
+
+# -- thoughts --------------------------------------------------------------------------------------
 
 
 def answer(
@@ -190,14 +279,9 @@ def answer(
     max_tokens: int = 99,
     until: tuple[str, ...] = (),
 ) -> Generated:
-    """What becomes of an answer whose likeliest next words are the given ones, in order."""
-    closing = (WORDS.index("</"), WORDS.index("think>"))
-    thought = Thought(opened, b"<think>", b"</think>", closing, budget)
-    growing = Answer(0, GenRequest((3,), max_tokens, until, thought=thought), Words())
-    for word in [*words, *["a"] * 99]:
-        if growing.take(growing.next_token(NO_LOGITS, WORDS.index(word))):
-            return growing.result()
-    raise AssertionError("it does not end")
+    """What becomes of an answer that may begin with a thought."""
+    thought = Thought(opened, b"<think>", b"</think>", CLOSING, budget)
+    return generated(words, GenRequest((3,), max_tokens, until, thought=thought))
 
 
 def test_a_thought_is_cut_and_counted() -> None:
@@ -246,50 +330,49 @@ def test_a_budget_of_nothing_closes_an_opened_thought_at_once() -> None:
     assert (found.text, found.n_thought) == ("b", 2)
 
 
+def test_a_forced_token_takes_no_number_of_the_generator() -> None:
+    logits = np.log(np.array([0.1, 0.4, 0.3, 0.2], np.float32))
+    thought = Thought(True, b"<think>", b"</think>", CLOSING, 0)
+    growing = Answer(0, GenRequest((3,), 9, (), Sampling(seed=1), thought), Words(), 0)
+    tokens = []
+    for _ in range(6):
+        tokens.append(growing.next_token(logits, 2))
+        growing.take(tokens[-1])
+    assert tokens == [*CLOSING, 2, 3, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("words", "opened", "until", "expected"),
+    [
+        (["<think>", "<END>"], False, (), ("", "end", 1)),
+        (["<think>", "a", "<END>"], False, ("a",), ("", "end", 2)),
+        (["</think>", "<END>"], True, (), ("", "end", 1)),
+        (["</think>", "\n", "\n", "a", "\n"], True, ("\n",), ("a", "until", 1)),
+        (["</think>", "\n", "hm ", "\n"], True, ("\n",), ("hm ", "until", 1)),
+        (["\n", "a"], False, ("\n",), ("", "until", 0)),
+        (["<", "a"], False, ("a",), ("<", "until", 0)),
+        (["a", "<|user|>"], False, ("<|user|>",), ("a", "until", 0)),
+        (["</think>", "<|user|>"], True, ("<|user|>",), ("", "until", 1)),
+        (["<|user|>", "a"], False, ("<|user|>",), ("", "until", 0)),
+    ],
+)
+def test_what_follows_a_thought(words, opened, until, expected) -> None:
+    found = answer(words, opened=opened, until=until)
+    assert (found.text, found.stopped, found.n_thought) == expected
+
+
+def test_room_for_new_tokens() -> None:
+    thought = Thought(False, b"<think>", b"</think>", CLOSING, 10)
+    assert thought.most_tokens == 12
+    assert GenRequest((3, 4), 5, thought=thought).most_tokens == 17
+    assert GenRequest((3, 4), 5).most_tokens == 5
+
+
 def test_new_tokens_never_exceed_what_was_kept_for_them() -> None:
     for budget in range(4):
         for max_tokens in range(1, 4):
             found = answer(["<think>", *["hm "] * 9], budget=budget, max_tokens=max_tokens)
             assert len(found.tokens) <= budget + 2 + max_tokens
-
-
-# -- requests --------------------------------------------------------------------------------------
-
-BYTES = SimpleNamespace(
-    n_ctx=40, bos=None, eos=0, tokenize=lambda text, add_special=True: tuple(text.encode())
-)
-
-
-def _question(kind: str, *arguments: object) -> Question:
-    request = SimpleNamespace(request_type=kind, args=arguments, idx=0, task_name="t", doc_id=0)
-    return Question(request, (Outcome(),))
-
-
-def test_prompts_leave_room_for_thought_closing_and_answer() -> None:
-    question = _question("generate_until", "abcdefghij<think>\n", {"max_gen_toks": 6})
-    (chunk,) = make_chunks("t", [question], BYTES, 4, Thinking(budget=10))
-    (request,) = chunk.job.requests
-    assert request.most_tokens == 6 + 10 + len("</think>")
-    assert len(request.tokens) == 40 - 24
-    assert question.outcomes[0].cut == 2
-    assert request.thought.opened
-    assert chunk.job.weight == 40
-
-
-def test_likelihoods_come_after_an_empty_thought_where_the_prompt_opens_one() -> None:
-    thinking = Thinking(budget=10)
-    for context, expected in [("ab<think>\n", b"ab<think>\n\n</think>"), ("ab", b"ab")]:
-        question = _question("loglikelihood", context, "yes")
-        (chunk,) = make_chunks("t", [question], BYTES, 4, thinking)
-        ((first, second),) = chunk.job.requests
-        assert bytes(first) == expected
-        assert bytes(second).endswith(b"yes")
-
-
-def test_what_opens_a_thought() -> None:
-    assert opens_thought("a<think>\n", Thinking(budget=1))
-    assert not opens_thought("<think>\n\n</think>\n\n", Thinking(budget=1))
-    assert opens_thought("<|channel|>analysis", Thinking(budget=1, start="analysis"))
 
 
 # -- through llama.cpp -----------------------------------------------------------------------------

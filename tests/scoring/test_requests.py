@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
+from mergesearch.objectives import Thinking
 from mergesearch.scoring.answers import Generated, GenRequest, Sampling, item_seed
 from mergesearch.scoring.chunks import Job, Likelihood
-from mergesearch.scoring.requests import Outcome, Question, generation_options, make_chunks
+from mergesearch.scoring.requests import (
+    Outcome,
+    Question,
+    generation_options,
+    make_chunks,
+    opens_thought,
+)
 
 
 def vocabulary(n_ctx: int, bos: int | None = None) -> Any:
@@ -122,3 +129,30 @@ def test_generation_options() -> None:
     sampled = {"do_sample": True, "temperature": 0.7, "top_p": 0.9, "top_k": 20}
     assert generation_options(sampled)[2] == Sampling(0.7, 20, 0.9)
     assert generation_options({"do_sample": True})[2] == Sampling(1.0, 0, 1.0)
+
+
+def test_prompts_leave_room_for_thought_closing_and_answer() -> None:
+    asked = question("generate_until", "abcdefghij<think>\n", {"max_gen_toks": 6})
+    (chunk,) = make_chunks("t", [asked], vocabulary(40), 4, Thinking(budget=10))
+    (request,) = chunk.job.requests
+    assert request.most_tokens == 6 + 10 + len("</think>")
+    assert len(request.tokens) == 40 - 24
+    assert asked.outcomes[0].cut == 2
+    assert request.thought.opened
+    assert chunk.job.weight == 40
+
+
+def test_likelihoods_come_after_an_empty_thought_where_the_prompt_opens_one() -> None:
+    thinking = Thinking(budget=10)
+    for context, expected in [("ab<think>\n", b"ab<think>\n\n</think>"), ("ab", b"ab")]:
+        asked = question("loglikelihood", context, "yes")
+        (chunk,) = make_chunks("t", [asked], vocabulary(40), 4, thinking)
+        ((first, second),) = chunk.job.requests
+        assert bytes(first) == expected
+        assert bytes(second).endswith(b"yes")
+
+
+def test_what_opens_a_thought() -> None:
+    assert opens_thought("a<think>\n", Thinking(budget=1))
+    assert not opens_thought("<think>\n\n</think>\n\n", Thinking(budget=1))
+    assert opens_thought("<|channel|>analysis", Thinking(budget=1, start="analysis"))

@@ -217,9 +217,7 @@ class Pieces(Protocol):
 class Answer:
     """One sequence being generated, of whose prompt `n_read` tokens are read already."""
 
-    def __init__(
-        self, index: int, request: GenRequest, vocabulary: Pieces, n_read: int = 0
-    ) -> None:
+    def __init__(self, index: int, request: GenRequest, vocabulary: Pieces, n_read: int) -> None:
         self.index = index
         self.n_read = n_read
         self.tokens: list[int] = []
@@ -227,7 +225,6 @@ class Answer:
         self._vocabulary = vocabulary
         self._text = bytearray()
         self._until = [stop.encode() for stop in request.until if stop]
-        self._end = -1
         self._stopped = "length"
         self._drawing = None if request.sampling is None else request.sampling.generator()
         self._thought = None if request.thought is None else ThoughtReader(request.thought)
@@ -254,34 +251,26 @@ class Answer:
         piece = self._vocabulary.piece(token, special=True)
         if self._thought is not None and not self._thought.over:
             self._append(self._thought.take(token, piece))
-        elif piece in self._until and not self._skips(piece):
-            self._stopped = "until"
-            return True
         else:
-            self._append(self._vocabulary.piece(token))
+            self._append(piece if piece in self._until else self._vocabulary.piece(token))
         n_answer = len(self.tokens) - self._n_thought
         full = n_answer >= self._request.max_tokens or len(self.tokens) >= self._request.most_tokens
-        return self._end >= 0 or full
+        return full or self._stopped == "until"
 
     def result(self) -> Generated:
         """Return the finished answer."""
-        text = self._text if self._end < 0 else self._text[: self._end]
-        decoded = text.decode(errors="replace")
-        return Generated(decoded, tuple(self.tokens), self._stopped, self._n_thought)
+        text = self._text.decode(errors="replace")
+        return Generated(text, tuple(self.tokens), self._stopped, self._n_thought)
 
     @property
     def _n_thought(self) -> int:
         return 0 if self._thought is None else self._thought.tokens
 
-    def _skips(self, piece: bytes) -> bool:
-        """Whether a piece is space between a thought and the answer."""
-        return self._n_thought > 0 and not self._text and piece.isspace()
-
     def _append(self, piece: bytes) -> None:
-        """Add to the text, and look for stop strings in what is new."""
-        before = len(self._text)
-        self._text += piece.lstrip() if self._n_thought and not before else piece
-        for stop in self._until:
-            at = self._text.find(stop, max(0, before - len(stop) + 1))
-            if at >= 0 and (self._end < 0 or at < self._end):
-                self._end, self._stopped = at, "until"
+        """Add to the text, which ends before the first of the stop strings."""
+        follows_thought = self._n_thought > 0 and not self._text
+        self._text += piece.lstrip() if follows_thought else piece
+        ends = [self._text.index(stop) for stop in self._until if stop in self._text]
+        if ends:
+            del self._text[min(ends) :]
+            self._stopped = "until"
