@@ -202,7 +202,7 @@ class Run:
         if not items:
             known = [name for name in trial.rungs if trial.scores(name)]
             raise InputError(
-                f"trial {number} has no items on the rung {rung!r}",
+                f"trial {number} has no items on the rung '{rung}'",
                 expected=f"one of: {', '.join(known)}" if known else "a trial that was scored",
             )
         return items

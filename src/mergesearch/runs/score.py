@@ -90,7 +90,7 @@ def score(
     """
     rung = Rung(rung)
     if rung not in ITEM_RUNGS:
-        raise InputError(f"the rung {rung} has no items", expected=" or ".join(ITEM_RUNGS))
+        raise InputError(f"the rung '{rung}' has no items", expected=" or ".join(ITEM_RUNGS))
     wanted = read_objectives(objectives)
     notes: Sequence[str] = ()
     options = {"parents": parents, "template": template, "threads": threads, "memory": memory}
