@@ -79,6 +79,9 @@ docs: $(VENV)/.runtime
 	$(PIP) -e '.[docs]'
 	$(BIN)/mkdocs build
 
+# Benchmarks take yardsticks and parents from tools/.
+bench bench-search: export PYTHONPATH := .
+
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/quantize.py
 	$(BIN)/python benchmarks/merge.py
