@@ -3,10 +3,10 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import pytest
+from helpers import records
 from helpers.objectives_file import load
 
 from mergesearch.objectives import ItemResult, Rung, Score
@@ -23,7 +23,7 @@ from mergesearch.study.racing import (
     most_items,
     next_items,
 )
-from mergesearch.study.records import Axis, Measurement, RaceRecord, State, TrialRecord
+from mergesearch.study.records import Axis, Measurement, RaceRecord, TrialRecord
 
 BOTH = ("maximize", "maximize")
 
@@ -262,23 +262,8 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 def trial_with(number: int, values: tuple[float, float], race: RaceRecord | None) -> TrialRecord:
     scores = {name: Score(value, 0.02, 100, 0) for name, value in zip("ab", values, strict=True)}
-    known: dict[str, Any] = {
-        "number": number,
-        "state": State.COMPLETE,
-        "attempt": 1,
-        "parameters": {},
-        "recipe": {},
-        "recipe_digest": "",
-        "shares": {},
-        "candidate_digest": f"c{number}",
-        "candidate_size": 1,
-        "reused_from": None,
-        "failure": None,
-        "started": NOW,
-        "ended": NOW,
-        "rungs": {Rung.SEARCH: Measurement(scores, (), 1.0, 4.0, None, NOW)},
-    }
-    return TrialRecord(**known, race=race)
+    rungs = {Rung.SEARCH: Measurement(scores, (), 1.0, 4.0, None, NOW)}
+    return records.trial(number, *values, race=race, rungs=rungs)
 
 
 START = RaceRecord(parts=2, tokens=200, chance=None, checked=False, stopped=False)

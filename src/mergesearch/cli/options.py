@@ -80,15 +80,6 @@ Pick = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-RungOption = Annotated[
-    str,
-    typer.Option(
-        "--rung",
-        metavar="RUNG",
-        help="Items to look at: search or validate.",
-        autocompletion=completion.rungs,
-    ),
-]
 SharedRungOption = Annotated[
     str | None,
     typer.Option(

@@ -14,7 +14,6 @@ from mergesearch.cli.options import (
     AsJson,
     Memory,
     Parents,
-    RungOption,
     TemplateFile,
     Threads,
     TrustTasks,
@@ -37,7 +36,14 @@ def command(
             autocompletion=completion.objectives,
         ),
     ],
-    rung: RungOption = "search",
+    rung: Annotated[
+        str,
+        typer.Option(
+            metavar="RUNG",
+            help="Items to look at: search or validate.",
+            autocompletion=completion.rungs,
+        ),
+    ] = "search",
     as_json: AsJson = False,
     parent: Parents = [],  # noqa: B006
     threads: Threads = None,

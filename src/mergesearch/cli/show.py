@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -19,7 +18,7 @@ from mergesearch.report.progress import working
 from mergesearch.report.standing import standing_lines
 from mergesearch.report.tables import render_trial
 from mergesearch.report.terminal import SafeConsole
-from mergesearch.runs.run import Run, shared_rung
+from mergesearch.runs.run import Run
 from mergesearch.scoring.texts import Texts
 
 
@@ -105,7 +104,7 @@ def _difference(
 
     with working("reading the run"):
         first, second = run.pick(which).number, run.pick(against).number
-        rung = rung or shared_rung(partial(run.results, first), partial(run.results, second))
+        rung = rung or run.shared_rung(first, second)
         found = flips(run.objectives(), run.items(first, rung), run.items(second, rung))
     if task is not None:
         found = [flip for flip in found if flip.first.task == task]

@@ -223,12 +223,16 @@ class Run:
             InputError: No such trial, or it was not scored on the rung.
             ScoringError: They have fewer than two scored items of a task in common.
         """
-        rung = rung or shared_rung(partial(self.results, first), partial(self.results, second))
+        rung = rung or self.shared_rung(first, second)
         ours, theirs = self.items(first, rung), self.items(second, rung)
         return {
             objective.name: paired_difference(objective, ours, theirs)
             for objective in self.objectives().objectives
         }
+
+    def shared_rung(self, first: int, second: int) -> Rung:
+        """Return the rung on which two trials have more items in common, search where none has."""
+        return shared_rung(partial(self.results, first), partial(self.results, second))
 
     def against(self, other: Run) -> HypervolumeDifference | None:
         """Return by how much the front is ahead of another run's, None while one has no members.
